@@ -1,0 +1,226 @@
+//! 3 plan: prompts become batches. Pure: token ids in, token ids and ranges out.
+//!
+//! A batch is segments laid end to end, never padded. The tokens that all prompts of a query begin with stand once, as a
+//! segment of their own, and the pairs' segments continue it:
+//!
+//! ```text
+//! tokens    S S S S S S S S a a a b b b b b c c T T T T d d d e e
+//! segments  [  query 1    ][ a ][   b   ][c][query 2][ d ][ e]
+//! continues                  0      0     0             4    4
+//! ```
+//!
+//! Nothing is padded, so pairs of different queries are not mixed for their length's sake: a query's pairs stay together,
+//! its shared tokens are computed once wherever it fits into one batch, and its ranking is complete as early as can be.
+
+use std::ops::Range;
+
+use crate::prompt::Prompt;
+
+/// Which pair of a window a segment scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairId {
+    /// Index of the group in its window.
+    pub group: usize,
+    /// Index of the candidate in its group.
+    pub candidate: usize,
+}
+
+/// Tokens of one batch that stand together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where its tokens stand in [`Batch::token_ids`]; never empty.
+    pub tokens: Range<usize>,
+    /// The segment whose text this one goes on with: an earlier index into [`Batch::segments`].
+    pub continues: Option<usize>,
+    /// The pair whose prompt ends with this segment's last token; none for a shared prefix.
+    pub pair: Option<PairId>,
+}
+
+/// What one forward pass computes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The tokens of all segments, end to end.
+    pub token_ids: Vec<u32>,
+    /// Each token's position in its prompt, counted from 0.
+    pub positions: Vec<u32>,
+    /// The segments, in the order of their tokens; a shared prefix stands before the segments that continue it.
+    pub segments: Vec<Segment>,
+}
+
+impl Batch {
+    /// The pairs in the order in which a scorer gives their logits.
+    pub fn pairs(&self) -> impl Iterator<Item = PairId> + '_ {
+        self.segments.iter().filter_map(|segment| segment.pair)
+    }
+
+    /// The ranges of tokens that a segment's last token can look back on, in the order of their positions; the segment's
+    /// own is the last.
+    pub fn history(&self, segment: usize) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        let mut next = Some(segment);
+        while let Some(index) = next {
+            ranges.push(self.segments[index].tokens.clone());
+            next = self.segments[index].continues;
+        }
+        ranges.reverse();
+        ranges
+    }
+
+    fn push(&mut self, token_ids: &[u32], continues: Option<usize>, pair: Option<PairId>) -> usize {
+        let start = self.token_ids.len();
+        let position = match continues {
+            Some(index) => self.positions[self.segments[index].tokens.end - 1] + 1,
+            None => 0,
+        };
+        self.token_ids.extend_from_slice(token_ids);
+        self.positions.extend((position..).take(token_ids.len()));
+        self.segments.push(Segment { tokens: start..start + token_ids.len(), continues, pair });
+        self.segments.len() - 1
+    }
+}
+
+/// What a batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most pairs; at least 1.
+    pub pairs: usize,
+    /// Most computed tokens. A pair that is longer alone makes a batch of its own.
+    pub tokens: usize,
+    /// Whether the tokens that a query's prompts begin with are computed once.
+    pub share_prefixes: bool,
+}
+
+/// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come
+/// first. A group that would fit into one batch is never split.
+pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut batch = Batch::default();
+    let mut pairs = 0;
+    for (group, prompts) in groups.iter().enumerate() {
+        let shared = if limits.share_prefixes { shared_prefix(prompts) } else { 0 };
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        order.sort_by_key(|&candidate| std::cmp::Reverse(prompts[candidate].token_ids.len()));
+
+        let own = |candidate: usize| prompts[candidate].token_ids.len() - shared;
+        let whole = shared + order.iter().map(|&candidate| own(candidate)).sum::<usize>();
+        let fits_here = batch.token_ids.len() + whole <= limits.tokens && pairs + order.len() <= limits.pairs;
+        let fits_alone = whole <= limits.tokens && order.len() <= limits.pairs;
+        if !fits_here && fits_alone && !batch.segments.is_empty() {
+            batches.push(std::mem::take(&mut batch));
+            pairs = 0;
+        }
+
+        let mut prefix = None;
+        for candidate in order {
+            let prefix_tokens = if prefix.is_none() { shared } else { 0 };
+            let full = batch.token_ids.len() + prefix_tokens + own(candidate) > limits.tokens || pairs == limits.pairs;
+            if full && pairs > 0 {
+                batches.push(std::mem::take(&mut batch));
+                (pairs, prefix) = (0, None);
+            }
+            let token_ids = &prompts[candidate].token_ids;
+            if shared > 0 && prefix.is_none() {
+                prefix = Some(batch.push(&token_ids[..shared], None, None));
+            }
+            batch.push(&token_ids[shared..], prefix, Some(PairId { group, candidate }));
+            pairs += 1;
+        }
+    }
+    if !batch.segments.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
+/// How many tokens all prompts begin with. Leaves every prompt a token of its own, for its hidden state is what is
+/// scored; a single prompt shares nothing.
+fn shared_prefix(prompts: &[Prompt]) -> usize {
+    let Some((first, rest)) = prompts.split_first() else { return 0 };
+    if rest.is_empty() {
+        return 0;
+    }
+    let mut shared = first.token_ids.len();
+    for prompt in rest {
+        let same = first.token_ids.iter().zip(&prompt.token_ids).take_while(|(one, other)| one == other).count();
+        shared = shared.min(same);
+    }
+    let shortest = prompts.iter().map(|prompt| prompt.token_ids.len()).min().unwrap_or(0);
+    shared.min(shortest.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prompts() -> impl Strategy<Value = Vec<Vec<Prompt>>> {
+        let group = (
+            proptest::collection::vec(0u32..3, 0..6),
+            proptest::collection::vec(proptest::collection::vec(0u32..3, 1..9), 0..9),
+        );
+        let group = group.prop_map(|(head, tails)| {
+            let prompt = |tail: Vec<u32>| Prompt { token_ids: [head.clone(), tail].concat(), truncated: false };
+            tails.into_iter().map(prompt).collect()
+        });
+        proptest::collection::vec(group, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn every_prompt_is_scored_once_and_whole(
+            groups in prompts(), pairs in 1usize..9, tokens in 1usize..60, share_prefixes: bool,
+        ) {
+            let batches = plan(&groups, Limits { pairs, tokens, share_prefixes });
+            let mut seen = Vec::new();
+            for batch in &batches {
+                let count = batch.pairs().count();
+                prop_assert!(count <= pairs && count > 0);
+                prop_assert!(batch.token_ids.len() <= tokens || count == 1);
+                prop_assert_eq!(batch.segments.iter().map(|segment| segment.tokens.len()).sum::<usize>(), batch.token_ids.len());
+                for (index, segment) in batch.segments.iter().enumerate() {
+                    let Some(id) = segment.pair else { continue };
+                    let read: Vec<usize> = batch.history(index).into_iter().flatten().collect();
+                    let token_ids: Vec<u32> = read.iter().map(|&token| batch.token_ids[token]).collect();
+                    let positions: Vec<u32> = read.iter().map(|&token| batch.positions[token]).collect();
+                    prop_assert_eq!(&token_ids, &groups[id.group][id.candidate].token_ids);
+                    prop_assert_eq!(positions, (0..token_ids.len() as u32).collect::<Vec<_>>());
+                    seen.push(id);
+                }
+            }
+            let groups_in_order: Vec<usize> = seen.iter().map(|id| id.group).collect();
+            prop_assert!(groups_in_order.is_sorted());
+            seen.sort();
+            let expected: Vec<PairId> = groups.iter().enumerate()
+                .flat_map(|(group, prompts)| (0..prompts.len()).map(move |candidate| PairId { group, candidate }))
+                .collect();
+            prop_assert_eq!(seen, expected);
+        }
+    }
+
+    fn prompt(token_ids: &[u32]) -> Prompt {
+        Prompt { token_ids: token_ids.to_vec(), truncated: false }
+    }
+
+    #[test]
+    fn what_all_prompts_begin_with_stands_once() {
+        let groups = [vec![prompt(&[1, 2, 3, 9]), prompt(&[1, 2, 4, 5, 9]), prompt(&[1, 2, 3])]];
+        let batches = plan(&groups, Limits { pairs: 10, tokens: 100, share_prefixes: true });
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].token_ids, [1, 2, 4, 5, 9, 3, 9, 3]);
+        assert_eq!(batches[0].positions, [0, 1, 2, 3, 4, 2, 3, 2]);
+        assert_eq!(
+            batches[0].segments.iter().map(|segment| segment.continues).collect::<Vec<_>>(),
+            [None, Some(0), Some(0), Some(0)]
+        );
+    }
+
+    #[test]
+    fn a_group_that_fits_one_batch_is_not_split() {
+        let group = || vec![prompt(&[1, 2]), prompt(&[1, 3])];
+        let batches = plan(&[group(), group(), group()], Limits { pairs: 3, tokens: 100, share_prefixes: true });
+        assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [2, 2, 2]);
+        let batches = plan(&[group(), group(), group()], Limits { pairs: 9, tokens: 7, share_prefixes: true });
+        assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [4, 2]);
+    }
+}

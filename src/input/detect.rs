@@ -1,0 +1,100 @@
+//! Which format an input has: by its name, else by its first line.
+
+use std::path::Path;
+
+use super::elements::Nesting;
+
+/// A format of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum InputFormat {
+    /// One JSON object per line: a query with its candidates, or a pair
+    Jsonl,
+    /// A JSON list of such objects, or such objects one after another, over any number of lines
+    Json,
+    /// Comma-separated values with a header, one pair per row
+    Csv,
+    /// Tab-separated values with a header, one pair per row
+    Tsv,
+    /// A TREC run, with --queries and --collection
+    Trec,
+}
+
+impl InputFormat {
+    /// The format that a file's name tells; `.gz` and `.zst` at its end are looked through.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+        match name.rsplit_once('.')?.1 {
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "trec" | "run" => Some(Self::Trec),
+            _ => None,
+        }
+    }
+
+    /// The format that the first line tells.
+    pub fn of_content(line: &[u8]) -> Option<Self> {
+        let line = line.trim_ascii();
+        let fields: Vec<_> = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).take(7).collect();
+        match line.first()? {
+            b'[' => Some(Self::Json),
+            b'{' if goes_on_in_the_next_line(line) => Some(Self::Json),
+            b'{' => Some(Self::Jsonl),
+            _ if fields.len() == 6 && fields[1].eq_ignore_ascii_case(b"Q0") => Some(Self::Trec),
+            _ if line.contains(&b'\t') => Some(Self::Tsv),
+            _ if line.contains(&b',') => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a JSON object is pretty-printed. A line that breaks off inside a string is not: it is a broken line.
+fn goes_on_in_the_next_line(line: &[u8]) -> bool {
+    let mut nesting = Nesting::default();
+    nesting.scan(line).is_none() && nesting.is_between_tokens()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InputFormat::{self, Csv, Json, Jsonl, Trec, Tsv};
+
+    #[test]
+    fn the_extension_under_the_compression_tells_the_format() {
+        for (name, format) in [
+            ("a/b.jsonl", Some(Jsonl)),
+            ("b.NDJSON.gz", Some(Jsonl)),
+            ("b.json.zst", Some(Json)),
+            ("b.c.csv", Some(Csv)),
+            ("b.tsv", Some(Tsv)),
+            ("b.trec", Some(Trec)),
+            ("b.run", Some(Trec)),
+            ("b.txt", None),
+            ("jsonl", None),
+            ("b.gz", None),
+        ] {
+            assert_eq!(InputFormat::of_name(name.as_ref()), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_tells_the_format() {
+        for (line, format) in [
+            ("\n [", Some(Json)),
+            ("{", Some(Json)),
+            ("{\"a\": [1,", Some(Json)),
+            ("{\"a\": \"}{\"}\n", Some(Jsonl)),
+            ("{\"a\": NaN}", Some(Jsonl)),
+            ("{\"a\": \"cut", Some(Jsonl)),
+            ("q1\tq0 d1  1 2.5 run\n", Some(Trec)),
+            ("q1 Q0 d1 1 2.5 run x\n", None),
+            ("query\ttext, or not", Some(Tsv)),
+            ("query,text", Some(Csv)),
+            ("text", None),
+            ("", None),
+        ] {
+            assert_eq!(InputFormat::of_content(line.as_bytes()), format, "{line}");
+        }
+    }
+}

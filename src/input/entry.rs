@@ -1,0 +1,122 @@
+//! What a format reads: one [`Entry`] per record, before rows become groups and before missing ids and ranks are filled.
+
+use crate::record::Fields;
+
+/// A candidate as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// Its identifier, never empty.
+    pub id: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// Its title, never blank.
+    pub title: Option<String>,
+    /// The first stage's rank.
+    pub rank: Option<i64>,
+    /// The first stage's score, finite.
+    pub score: Option<f64>,
+    /// What is not known.
+    pub fields: Fields,
+}
+
+/// A candidate that can't be used.
+#[derive(Clone, Debug)]
+pub struct Spoiled {
+    /// Its identifier, where it could be read.
+    pub id: Option<String>,
+    /// What is wrong, as a sentence without a full stop.
+    pub problem: String,
+}
+
+/// A candidate or what is wrong with it.
+pub type Drafted = Result<Draft, Spoiled>;
+
+/// A query as a record tells it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its identifier, never empty.
+    pub id: Option<String>,
+    /// Its text, never blank, or what is wrong with the query.
+    pub text: Result<String, String>,
+    /// Its instruction.
+    pub instruction: Option<String>,
+    /// What is not known.
+    pub fields: Fields,
+}
+
+/// One record of the input.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A query with all its candidates.
+    Group {
+        /// The line on which it starts.
+        line: u64,
+        /// The query.
+        query: Asked,
+        /// Its candidates, in order.
+        candidates: Vec<Drafted>,
+    },
+    /// A query with one of its candidates.
+    Row {
+        /// The line on which it starts.
+        line: u64,
+        /// The query.
+        query: Asked,
+        /// The candidate.
+        candidate: Drafted,
+    },
+    /// A record of which not even the query is known.
+    Bad {
+        /// The line on which it starts.
+        line: u64,
+        /// What is wrong, as a sentence without a full stop.
+        problem: String,
+    },
+}
+
+/// The text unless it is blank.
+pub fn unless_blank(text: String) -> Option<String> {
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// A query's text, or that it is empty.
+pub fn query_text(text: String) -> Result<String, String> {
+    unless_blank(text).ok_or_else(|| "the query is empty".to_owned())
+}
+
+/// A score written as decimal text.
+///
+/// # Errors
+/// Not a number, or one that is not finite.
+pub fn score(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(score) if score.is_finite() => Ok(score),
+        Ok(_) => Err(format!("the score {text} is not a finite number: correct it or leave it out")),
+        Err(_) => Err(format!("the score {text:?} is not a number: correct it or leave it out")),
+    }
+}
+
+/// A rank written as decimal text.
+///
+/// # Errors
+/// Not an integer.
+pub fn rank(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| format!("the rank {text:?} is not an integer: correct it or leave it out"))
+}
+
+/// A record as text.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn utf_8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let byte = error.valid_up_to() + 1;
+        format!("is not UTF-8 at byte {byte} of the record: convert the file, for example with `iconv -t UTF-8`")
+    })
+}
+
+/// That a record is longer than the limit, in bytes.
+pub fn too_long(limit: usize, what: &str) -> String {
+    let size = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+    format!("the {what} is longer than {size}: write one pair per line, or split the query's candidates or the text")
+}

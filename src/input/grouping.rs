@@ -1,0 +1,207 @@
+//! Entries to groups: adjacent rows of one query are gathered, queries that come back are found.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+
+use super::Event;
+use super::assembly::Assembly;
+use super::entry::{Asked, Drafted, Entry};
+use super::seen::Seen;
+use crate::record::{BadRecord, Place, Query};
+
+/// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
+pub struct Grouping {
+    entries: Box<dyn Iterator<Item = Result<Entry>> + Send>,
+    file: Arc<str>,
+    ready: VecDeque<Event>,
+    run: Run,
+    seen: Seen,
+    /// Queries so far, unusable ones included.
+    ordinal: u64,
+    state: State,
+}
+
+/// The adjacent rows of one query that are being read.
+enum Run {
+    None,
+    /// Rows that are gathered.
+    Open(Key, Box<Assembly>),
+    /// Rows of a query that was reported as bad, once for all of them.
+    Refused(Key),
+}
+
+/// What tells the rows of one query: its identifier, or its text where there is no identifier.
+#[derive(Debug, Hash)]
+enum Key {
+    Id(String),
+    Text(String),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Empty,
+    Reading,
+    Ended,
+}
+
+impl Grouping {
+    /// Groups the entries of a file.
+    pub fn new(file: Arc<str>, entries: Box<dyn Iterator<Item = Result<Entry>> + Send>) -> Self {
+        let (ready, seen) = (VecDeque::new(), Seen::default());
+        Self { entries, file, ready, run: Run::None, seen, ordinal: 0, state: State::Empty }
+    }
+
+    fn accept(&mut self, entry: Entry) {
+        self.state = State::Reading;
+        match entry {
+            Entry::Group { line, query, candidates } => self.accept_group(line, query, candidates),
+            Entry::Row { line, query, candidate } => self.accept_row(line, query, candidate),
+            Entry::Bad { line, problem } => {
+                // Outside of a run of rows the record was most likely a query of its own.
+                self.ordinal += u64::from(matches!(self.run, Run::None));
+                self.refuse(line, None, problem);
+            }
+        }
+    }
+
+    fn accept_group(&mut self, line: u64, query: Asked, candidates: Vec<Drafted>) {
+        self.flush();
+        self.ordinal += 1;
+        let Some(query) = self.begin(line, query, "give every query its own id, or join the candidates in one list")
+        else {
+            return;
+        };
+        let mut assembly = Assembly::new(query, self.place(line));
+        for candidate in candidates {
+            if let Err(bad) = assembly.add(line, candidate) {
+                self.ready.push_back(Event::Bad(bad));
+            }
+        }
+        self.ready.push_back(Event::Group(assembly.finish()));
+    }
+
+    fn accept_row(&mut self, line: u64, query: Asked, candidate: Drafted) {
+        if !self.run.goes_on(&query) {
+            let Some(key) = Key::of(&query) else {
+                let id = candidate.map_or_else(|spoiled| spoiled.id, |draft| draft.id);
+                let problem = query.text.err().unwrap_or_default();
+                return self.refuse(line, id.map(|id| format!("candidate {id:?}")), problem);
+            };
+            self.flush();
+            self.ordinal += 1;
+            self.run = self.start(line, key, query.clone());
+        }
+        if let Run::Open(_, assembly) = &mut self.run
+            && let Err(bad) = assembly.add_row(line, query, candidate)
+        {
+            self.ready.push_back(Event::Bad(bad));
+        }
+    }
+
+    fn start(&mut self, line: u64, key: Key, query: Asked) -> Run {
+        const REMEDY: &str = "the rows of one query must stand together: sort the input by query";
+        if let Key::Text(text) = &key
+            && let Some(first) = self.seen.earlier(&key, line)
+        {
+            let record = Some(format!("query {text:?}"));
+            self.refuse(line, record, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
+            return Run::Refused(key);
+        }
+        match self.begin(line, query, REMEDY) {
+            Some(query) => Run::Open(key, Box::new(Assembly::new(query, self.place(line)))),
+            None => Run::Refused(key),
+        }
+    }
+
+    /// The query with its identifier, or `None` where it can't be used and was reported.
+    fn begin(&mut self, line: u64, query: Asked, remedy: &str) -> Option<Query> {
+        let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
+        let record = Some(format!("query {id:?}"));
+        if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), line) {
+            self.refuse(line, record, format!("this query id comes back on line {line} after line {first}; {remedy}"));
+            return None;
+        }
+        match query.text {
+            Ok(text) => Some(Query { id, text, instruction: query.instruction, fields: query.fields }),
+            Err(problem) => {
+                self.refuse(line, record, problem);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, line: u64, record: Option<String>, problem: String) {
+        self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), record, problem }));
+    }
+
+    fn flush(&mut self) {
+        if let Run::Open(_, assembly) = std::mem::replace(&mut self.run, Run::None) {
+            self.ready.push_back(Event::Group(assembly.finish()));
+        }
+    }
+
+    fn place(&self, line: u64) -> Place {
+        Place { file: Arc::clone(&self.file), line }
+    }
+}
+
+impl Iterator for Grouping {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Result<Event>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.state == State::Ended {
+                return None;
+            }
+            match self.entries.next() {
+                Some(Ok(entry)) => self.accept(entry),
+                Some(Err(error)) => {
+                    self.state = State::Ended;
+                    return Some(Err(error));
+                }
+                None => {
+                    let state = std::mem::replace(&mut self.state, State::Ended);
+                    if state == State::Empty {
+                        return Some(Err(anyhow!("{} holds no queries", self.file)));
+                    }
+                    self.flush();
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    fn goes_on(&self, query: &Asked) -> bool {
+        match self {
+            Self::None => false,
+            Self::Open(key, _) | Self::Refused(key) => key.is_of(query),
+        }
+    }
+}
+
+impl Key {
+    fn of(query: &Asked) -> Option<Self> {
+        match (&query.id, &query.text) {
+            (Some(id), _) => Some(Self::Id(id.clone())),
+            (None, Ok(text)) => Some(Self::Text(text.clone())),
+            (None, Err(_)) => None,
+        }
+    }
+
+    fn is_of(&self, query: &Asked) -> bool {
+        match self {
+            Self::Id(key) => query.id.as_ref() == Some(key),
+            Self::Text(key) => query.id.is_none() && query.text.as_ref() == Ok(key),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "grouping_tests.rs"]
+mod tests;

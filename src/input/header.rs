@@ -1,0 +1,115 @@
+//! Which column of a table holds what.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail};
+use csv::ByteRecord;
+
+use super::names::{Columns, Field, Names};
+
+/// The columns of a table.
+#[derive(Debug)]
+pub struct Header {
+    columns: Vec<String>,
+    known: [Option<usize>; Field::ALL.len()],
+    carried: Vec<(usize, String)>,
+}
+
+impl Header {
+    /// Finds the columns by their names, whatever their case; a column without a name is left out of the output.
+    ///
+    /// # Errors
+    /// A column is missing that is needed or that `--columns` names, or two columns have one name.
+    pub fn new(record: &ByteRecord, renamed: &Columns) -> Result<Self> {
+        let columns: Vec<String> = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let listed = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let mut seen = HashSet::new();
+        for name in columns.iter().filter(|name| !name.is_empty()) {
+            if !seen.insert(name) {
+                bail!("it has the column `{name}` twice, rename one of them; the columns are {listed}");
+            }
+        }
+        let find = |name: &String| {
+            let same = columns.iter().position(|column| column == name);
+            same.or_else(|| columns.iter().position(|column| column.eq_ignore_ascii_case(name)))
+        };
+        for (field, name) in renamed.iter() {
+            let field = field.name();
+            if field == Field::Candidates.name() {
+                bail!("--columns gives a name for `{field}`, but a table has one candidate per row");
+            }
+            if find(&name.to_owned()).is_none() {
+                bail!("--columns {field}={name} names a column that is not there; the columns are {listed}");
+            }
+        }
+        let names = Names::new(renamed);
+        let known = Field::ALL.map(|field| match field {
+            Field::Candidates => None,
+            field => names.of(field).iter().find_map(find),
+        });
+        for field in [Field::Query, Field::Text] {
+            if known[field as usize].is_none() {
+                let field = field.name();
+                bail!(
+                    "no column is known as the {field}; name it with --columns {field}=NAME; the columns are {listed}"
+                );
+            }
+        }
+        let carried =
+            columns.iter().enumerate().filter(|(index, name)| !known.contains(&Some(*index)) && !name.is_empty());
+        let carried = carried.map(|(index, name)| (index, name.clone())).collect();
+        Ok(Self { columns, known, carried })
+    }
+
+    /// The number of columns.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The column of a field.
+    pub fn index(&self, field: Field) -> Option<usize> {
+        self.known[field as usize]
+    }
+
+    /// A column's name.
+    pub fn name(&self, index: usize) -> &str {
+        &self.columns[index]
+    }
+
+    /// The columns that are not known, with their names.
+    pub fn carried(&self) -> &[(usize, String)] {
+        &self.carried
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(names: &[&str], columns: &str) -> Result<Header> {
+        Header::new(&ByteRecord::from(names.to_vec()), &columns.parse().unwrap())
+    }
+
+    #[test]
+    fn columns_are_found_whatever_their_case_and_the_preferred_alias_wins() {
+        let header = header(&["QID", " Question ", "contents", "Text", "", "url"], "").unwrap();
+        assert_eq!(header.index(Field::QueryId), Some(0));
+        assert_eq!(header.index(Field::Query), Some(1));
+        assert_eq!(header.index(Field::Text), Some(3));
+        assert_eq!(header.carried(), [(2, "contents".to_owned()), (5, "url".to_owned())]);
+    }
+
+    #[test]
+    fn a_header_that_lacks_a_column_is_refused_with_its_columns_and_the_remedy() {
+        for (names, columns, message) in [
+            (vec!["query", "page"], "", "name it with --columns text=NAME; the columns are `query`, `page`"),
+            (vec!["text"], "", "--columns query=NAME"),
+            (vec!["query", "text"], "text=passage", "--columns text=passage names a column that is not there"),
+            (vec!["query", "text", "x", "x"], "", "the column `x` twice"),
+            (vec!["query", "text"], "candidates=text", "one candidate per row"),
+        ] {
+            let error = header(&names, columns).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The names under which the field publishes queries and candidates, and `--columns`, which overrides them.
+
+use std::str::FromStr;
+
+/// What `rerank` knows of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The query's identifier.
+    QueryId,
+    /// The query's text.
+    Query,
+    /// The instruction for this query.
+    Instruction,
+    /// The list of candidates.
+    Candidates,
+    /// The candidate's identifier.
+    Id,
+    /// The candidate's text.
+    Text,
+    /// The candidate's title.
+    Title,
+    /// The first stage's score.
+    Score,
+    /// The first stage's rank.
+    Rank,
+}
+
+impl Field {
+    /// All fields.
+    pub const ALL: [Self; 9] = [
+        Self::QueryId,
+        Self::Query,
+        Self::Instruction,
+        Self::Candidates,
+        Self::Id,
+        Self::Text,
+        Self::Title,
+        Self::Score,
+        Self::Rank,
+    ];
+
+    /// The field's names, the preferred one first: where a record has two of them, the first is used and the other is
+    /// carried as an unknown field. A passage's identifier stands before that of its document (MS MARCO v2 has both).
+    pub fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::QueryId => &["query_id", "qid", "queryId", "query-id"],
+            Self::Query => &["query", "question", "query_text"],
+            Self::Instruction => &["instruction", "instruct"],
+            Self::Candidates => &["candidates", "documents", "passages", "hits", "docs", "results", "ctxs"],
+            Self::Id => {
+                &["id", "pid", "passage_id", "docid", "doc_id", "docno", "_id", "corpus_id", "corpus-id", "docId"]
+            }
+            Self::Text => &["text", "content", "contents", "passage", "document", "body", "segment", "doc"],
+            Self::Title => &["title"],
+            Self::Score => &["score", "original_score", "bm25_score"],
+            Self::Rank => &["rank", "original_rank"],
+        }
+    }
+
+    /// The name in messages and in `--columns`.
+    pub fn name(self) -> &'static str {
+        self.aliases()[0]
+    }
+}
+
+/// In a record with a list of candidates an identifier without a further word is the query's.
+const PLAIN_IDS: [&str; 2] = ["id", "_id"];
+
+/// `--columns query=question,text=passage`: the input's own names for our fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns(Vec<(Field, String)>);
+
+impl Columns {
+    /// Whether nothing is renamed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The renamed fields with their names in the input.
+    pub fn iter(&self) -> impl Iterator<Item = (Field, &str)> {
+        self.0.iter().map(|(field, name)| (*field, name.as_str()))
+    }
+}
+
+impl FromStr for Columns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut columns: Vec<(Field, String)> = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let (ours, theirs) = part
+                .split_once('=')
+                .map(|(ours, theirs)| (ours.trim(), theirs.trim()))
+                .filter(|(_, theirs)| !theirs.is_empty())
+                .ok_or_else(|| format!("`{part}` is not of the form FIELD=NAME, as in text=passage"))?;
+            let field = Field::ALL.into_iter().find(|field| field.name() == ours).ok_or_else(|| {
+                let known: Vec<_> = Field::ALL.into_iter().map(Field::name).collect();
+                format!("`{ours}` is not a field; the fields are {}", known.join(", "))
+            })?;
+            if let Some((other, _)) = columns.iter().find(|(other, name)| *other == field || name == theirs) {
+                return Err(format!("`{part}` contradicts the name given for `{}`", other.name()));
+            }
+            columns.push((field, theirs.to_owned()));
+        }
+        Ok(Self(columns))
+    }
+}
+
+/// The names to look for: the aliases, or what `--columns` says instead.
+#[derive(Clone, Debug)]
+pub struct Names {
+    lists: [Vec<String>; Field::ALL.len()],
+    group_query_id: Vec<String>,
+}
+
+impl Names {
+    /// The names for these columns. A name that `--columns` gives to one field is no alias of another one.
+    pub fn new(columns: &Columns) -> Self {
+        let free = |alias: &&&str| !columns.iter().any(|(_, name)| name == **alias);
+        let lists = Field::ALL.map(|field| match columns.iter().find(|(renamed, _)| *renamed == field) {
+            Some((_, name)) => vec![name.to_owned()],
+            None => field.aliases().iter().filter(free).map(|alias| (*alias).to_owned()).collect(),
+        });
+        let mut group_query_id = lists[Field::QueryId as usize].clone();
+        if !columns.iter().any(|(field, _)| field == Field::QueryId) {
+            group_query_id.extend(PLAIN_IDS.iter().filter(free).map(|alias| (*alias).to_owned()));
+        }
+        Self { lists, group_query_id }
+    }
+
+    /// The names of a field, the preferred one first.
+    pub fn of(&self, field: Field) -> &[String] {
+        &self.lists[field as usize]
+    }
+
+    /// The names of the query's identifier in a record that holds a list of candidates.
+    pub fn group_query_id(&self) -> &[String] {
+        &self.group_query_id
+    }
+
+    /// Whether a name says by itself whose identifier it is.
+    pub fn is_plain_id(name: &str) -> bool {
+        PLAIN_IDS.contains(&name)
+    }
+
+    /// The names of a field for a message: `` `text`, `content`, … ``.
+    pub fn listed(&self, field: Field) -> String {
+        let quoted: Vec<_> = self.of(field).iter().map(|name| format!("`{name}`")).collect();
+        quoted.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_given_to_one_field_is_no_alias_of_another() {
+        let names = Names::new(&"query=title, text=id".parse().unwrap());
+        assert_eq!(names.of(Field::Query), ["title"]);
+        assert_eq!(names.of(Field::Text), ["id"]);
+        assert!(names.of(Field::Title).is_empty());
+        assert_eq!(names.of(Field::Id)[0], "pid");
+        assert!(!names.group_query_id().contains(&"id".to_owned()));
+    }
+
+    #[test]
+    fn columns_that_make_no_sense_are_refused_with_the_known_fields() {
+        assert!(
+            "passage=text".parse::<Columns>().unwrap_err().contains("query_id, query, instruction, candidates, id")
+        );
+        for text in ["text", "text=", "text=a,text=b", "text=a,query=a"] {
+            assert!(text.parse::<Columns>().is_err(), "{text}");
+        }
+        assert!("".parse::<Columns>().unwrap().is_empty());
+    }
+}

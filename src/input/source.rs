@@ -1,0 +1,179 @@
+//! Bytes from a file or standard input: decompressed, without a byte order mark.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+/// Bytes per read from disk or from a decoder.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// UTF-8's byte order mark, which some editors and spreadsheets write.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// An open input: its name in messages and its decompressed bytes.
+pub struct Source {
+    /// The path as the user typed it, or `standard input`.
+    pub name: Arc<str>,
+    /// The bytes, decompressed, after the byte order mark.
+    pub reader: Box<dyn BufRead + Send>,
+}
+
+/// How a stream is compressed, told by its first bytes, so that it works on a pipe too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not compressed.
+    Plain,
+    /// gzip, with any number of members.
+    Gzip,
+    /// Zstandard, with any number of frames.
+    Zstandard,
+}
+
+impl Compression {
+    /// Tells the compression from the first four bytes of a stream.
+    pub fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // The second one is a skippable frame, with which pzstd starts its files.
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstandard,
+            _ => Self::Plain,
+        }
+    }
+}
+
+impl Source {
+    /// Opens a file, or standard input where there is no path.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, truncated compressed data, UTF-16.
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        match path {
+            None => Self::from_reader("standard input".into(), Box::new(io::stdin())),
+            Some(path) => {
+                let name: Arc<str> = path.display().to_string().into();
+                let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+                Self::from_reader(name, Box::new(file))
+            }
+        }
+    }
+
+    /// Recognises the compression of a stream and skips its byte order mark.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn from_reader(name: Arc<str>, reader: Box<dyn Read + Send>) -> Result<Self> {
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let head = head(&mut raw, 4).map_err(|error| read_error(&name, error))?;
+        let compression = Compression::of(&head);
+        let raw = Cursor::new(head).chain(raw);
+        let mut reader: Box<dyn BufRead + Send> = match compression {
+            Compression::Plain => Box::new(raw),
+            Compression::Gzip => Box::new(buffered(flate2::bufread::MultiGzDecoder::new(raw))),
+            Compression::Zstandard => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(raw);
+                Box::new(buffered(decoder.map_err(|error| read_error(&name, error))?))
+            }
+        };
+        let head = self::head(&mut reader, 3).map_err(|error| read_error(&name, error))?;
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            bail!("{name} is UTF-16, UTF-8 is expected: convert it with `iconv -f UTF-16 -t UTF-8`");
+        }
+        let head = if head == BYTE_ORDER_MARK { Vec::new() } else { head };
+        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)) })
+    }
+
+    /// The first line that is not blank, with what stands before it, without consuming it; of a longer line
+    /// its first `limit` bytes.
+    ///
+    /// # Errors
+    /// The source can't be read.
+    pub fn peek_line(&mut self, limit: usize) -> Result<Vec<u8>> {
+        let mut peeked = Vec::new();
+        while peeked.trim_ascii().is_empty() && peeked.len() < limit {
+            let left = (limit - peeked.len()) as u64;
+            let read = Read::take(&mut self.reader, left).read_until(b'\n', &mut peeked);
+            if read.map_err(|error| read_error(&self.name, error))? == 0 {
+                break;
+            }
+        }
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(Cursor::new(peeked.clone()).chain(rest));
+        Ok(peeked)
+    }
+}
+
+/// A reading error as a sentence. A decoder that meets the end too early says so as `UnexpectedEof`.
+pub fn read_error(name: &str, error: io::Error) -> anyhow::Error {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return anyhow!(
+            "{name} ends in the middle of its compressed data: it is truncated, fetch or compress it again"
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot read {name}"))
+}
+
+fn buffered(decoder: impl Read) -> impl BufRead {
+    BufReader::with_capacity(BUFFER_BYTES, decoder)
+}
+
+fn head(reader: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let mut source = Source::from_reader("x".into(), Box::new(Cursor::new(bytes)))?;
+        let mut content = Vec::new();
+        source.reader.read_to_end(&mut content).map_err(|error| read_error("x", error))?;
+        Ok(content)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_member_and_frame_of_compressed_data_is_read() {
+        assert_eq!(read([gzip(b"\xef\xbb\xbfone "), gzip(b"two")].concat()).unwrap(), b"one two");
+        let frames = [zstd::encode_all(&b"one "[..], 1).unwrap(), zstd::encode_all(&b"two"[..], 1).unwrap()].concat();
+        assert_eq!(read(frames).unwrap(), b"one two");
+        assert_eq!(read(b"ab".to_vec()).unwrap(), b"ab");
+    }
+
+    #[test]
+    fn truncated_compressed_data_is_an_error() {
+        let text = "a text that is long enough to be cut ".repeat(50);
+        for mut bytes in [gzip(text.as_bytes()), zstd::encode_all(text.as_bytes(), 1).unwrap()] {
+            bytes.truncate(bytes.len() - 6);
+            let message = read(bytes).unwrap_err().to_string();
+            assert!(message.contains("truncated"), "{message}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_refused_with_a_remedy() {
+        assert!(read(b"\xff\xfe{\0".to_vec()).unwrap_err().to_string().contains("iconv"));
+    }
+
+    #[test]
+    fn peeking_consumes_nothing() {
+        let mut source = Source::from_reader("x".into(), Box::new(&b"\n \nfirst\nsecond"[..])).unwrap();
+        assert_eq!(source.peek_line(100).unwrap(), b"\n \nfirst\n");
+        assert_eq!(source.peek_line(5).unwrap(), b"\n \nfi");
+        let mut content = String::new();
+        source.reader.read_to_string(&mut content).unwrap();
+        assert_eq!(content, "\n \nfirst\nsecond");
+    }
+}

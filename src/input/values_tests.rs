@@ -1,0 +1,66 @@
+use super::*;
+
+fn rest(text: &str) -> String {
+    let fields = Object::parse(text).unwrap().rest(|name| name == "known");
+    fields.iter().map(|(name, value)| format!("{name}={value};")).collect()
+}
+
+#[test]
+fn of_a_key_that_stands_twice_the_last_value_counts() {
+    let text = r#"{"a": 1, "b": 2, "a": 3, "\u0061": "x"}"#;
+    assert_eq!(Object::parse(text).unwrap().take_string(&["a"]), Ok(Some("x".into())));
+    assert_eq!(rest(text), "b=2;a=\"x\";");
+}
+
+#[test]
+fn carried_values_keep_their_bytes_and_stand_on_one_line() {
+    assert_eq!(rest(r#"{"z": 1.50, "a": [1,  2], "n": null, "known": null}"#), "z=1.50;a=[1,  2];n=null;");
+    assert_eq!(rest("{\"a\": {\r\n \"b c\": [\"d  \\\" e\\\\\", 1e5]\n}}"), "a={\"b c\":[\"d  \\\" e\\\\\",1e5]};");
+}
+
+#[test]
+fn ids_are_strings_or_integers_of_any_size() {
+    let text = r#"{"a": 123456789012345678901234567890, "b": -7, "c": "", "d": 1.0, "e": [1], "f": "x"}"#;
+    let id = |name: &str| Object::parse(text).unwrap().take_id(&[name]);
+    assert_eq!(id("a").unwrap().unwrap(), "123456789012345678901234567890");
+    assert_eq!(id("b").unwrap().unwrap(), "-7");
+    assert_eq!(id("c").unwrap(), None);
+    assert!(id("d").unwrap_err().contains("it is a number, a string or an integer is expected"));
+    assert!(id("e").unwrap_err().contains("it is a list"));
+    assert_eq!(id("f").unwrap().unwrap(), "x");
+}
+
+#[test]
+fn the_first_name_with_a_value_is_taken() {
+    let mut object = Object::parse(r#"{"contents": "c", "content": "b", "text": null}"#).unwrap();
+    assert_eq!(object.take_string(&["text", "content", "contents"]), Ok(Some("b".into())));
+}
+
+#[test]
+fn a_score_is_a_finite_number() {
+    let score = |text: &str| Object::parse(text).unwrap().take_score(&["s"]);
+    assert_eq!(score(r#"{"s": 15.780599594116211}"#), Ok(Some(15.780_599_594_116_211)));
+    assert!(score(r#"{"s": 1e999}"#).unwrap_err().contains("not a finite number"));
+    assert!(score(r#"{"s": "1"}"#).unwrap_err().contains("it is a string, a number is expected"));
+    assert!(Object::parse(r#"{"r": 1.5}"#).unwrap().take_rank(&["r"]).unwrap_err().contains("not an integer"));
+}
+
+#[test]
+fn text_that_is_not_json_is_told_with_its_column_and_a_hint() {
+    let problem = |text: &str| Object::parse(text).unwrap_err();
+    for text in [r#"{"a": NaN}"#, r#"{"a": -Infinity}"#, r#"{"a": Infinity}"#, "{\n\"é\": NaN}"] {
+        assert!(problem(text).contains("which Python writes"), "{}", problem(text));
+    }
+    assert_eq!(problem("{\"a\": 1"), "is not JSON: EOF while parsing an object (column 7)");
+    assert!(problem("{\n\"a\" 1}").contains("line 2 of the record"));
+    assert!(problem("{} x").contains("trailing characters"));
+    assert!(problem(" [1]").contains("a list: an object is expected"));
+    assert!(problem("").contains("not JSON"));
+}
+
+#[test]
+fn a_lone_surrogate_is_a_problem_of_its_own_field() {
+    let mut object = Object::parse(r#"{"a": "\ud800", "b": "x"}"#).unwrap();
+    assert_eq!(object.take_string(&["b"]), Ok(Some("x".into())));
+    assert!(object.take_string(&["a"]).is_err());
+}

@@ -1,0 +1,60 @@
+//! Parse, run, report, exit status.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{CommandFactory, Parser};
+use rerank::cli::{Cli, Command};
+use rerank::config::{Config, Progress, Verbosity};
+use rerank::exit::Exit;
+use rerank::pipeline;
+use rerank::progress::Reporter;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = match &cli.command {
+        Some(command) => print(command),
+        None => rank(&cli),
+    };
+    exit.into()
+}
+
+fn rank(cli: &Cli) -> Exit {
+    let config = match Config::resolve(&cli.rank) {
+        Ok(config) => config,
+        Err(error) => {
+            Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
+            return Exit::Usage;
+        }
+    };
+    let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
+    // The first interrupt lets the batch at hand finish; the second ends the program. Without a handler, which fails only
+    // where the system has none, the first does.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    });
+    pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
+        reporter.error(&format!("{error:#}"));
+        Exit::Failed
+    })
+}
+
+fn print(command: &Command) -> Exit {
+    let mut text = Vec::new();
+    match command {
+        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "rerank", &mut text),
+        // Rendering into memory does not fail.
+        Command::Man => drop(clap_mangen::Man::new(Cli::command()).render(&mut text)),
+    }
+    match std::io::stdout().write_all(&text) {
+        Ok(()) => Exit::Done,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(_) => Exit::Failed,
+    }
+}

@@ -1,0 +1,12 @@
+//! What a reranker is made of: its files, its configuration, its weights, and one forward per architecture.
+
+mod config;
+mod decoder;
+mod files;
+mod hub;
+mod weights;
+
+pub use config::{DecoderConfig, Family, HeadKind, ModelConfig};
+pub use decoder::Decoder;
+pub use files::{ModelFiles, ModelSource};
+pub use weights::Weights;

@@ -1,0 +1,141 @@
+//! 6 write: a ranking becomes lines. Formats are pure; one [`Writer`] owns the file.
+
+mod csv;
+mod jsonl;
+mod trec;
+mod writer;
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::record::{Group, Ranking};
+
+pub use writer::{Closed, Writer};
+
+/// How rankings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// A JSON object for each query on a line of its own.
+    Jsonl,
+    /// `query Q0 document rank score rerank`, for trec_eval.
+    Trec,
+    /// A header, then a row for each candidate.
+    Csv,
+    /// As CSV, with tabs.
+    Tsv,
+}
+
+impl OutputFormat {
+    /// What a file's extension says; JSONL where it says nothing.
+    pub fn of(path: &Path) -> Self {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
+        match extension.as_deref() {
+            Some("trec" | "run") => Self::Trec,
+            Some("csv") => Self::Csv,
+            Some("tsv") => Self::Tsv,
+            _ => Self::Jsonl,
+        }
+    }
+
+    /// Why a group can't be written in this format, if so; asked before it is scored.
+    pub fn objection(self, group: &Group) -> Option<String> {
+        let broken = |id: &str| id.is_empty() || id.contains(char::is_whitespace);
+        if self != Self::Trec {
+            return None;
+        }
+        let mut ids = std::iter::once(&group.query.id).chain(group.candidates.iter().map(|candidate| &candidate.id));
+        let id = ids.find(|id| broken(id))?;
+        Some(format!("the id {id:?} can't stand in a TREC run, whose columns end at white space; write JSONL"))
+    }
+}
+
+/// What a line holds besides the ranking itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The format.
+    pub format: OutputFormat,
+    /// Whether the candidates' texts are written.
+    pub text: bool,
+}
+
+/// A format that may need to remember what it wrote before.
+enum Formatter {
+    Jsonl { text: bool },
+    Trec,
+    Csv(csv::CsvFormatter),
+}
+
+impl Formatter {
+    fn new(layout: Layout) -> Self {
+        match layout.format {
+            OutputFormat::Jsonl => Self::Jsonl { text: layout.text },
+            OutputFormat::Trec => Self::Trec,
+            OutputFormat::Csv => Self::Csv(csv::CsvFormatter::new(b',', layout.text)),
+            OutputFormat::Tsv => Self::Csv(csv::CsvFormatter::new(b'\t', layout.text)),
+        }
+    }
+
+    /// Appends a ranking's lines to a buffer.
+    fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Self::Jsonl { text } => jsonl::format(ranking, *text, buffer),
+            Self::Trec => {
+                trec::format(ranking, buffer);
+                Ok(())
+            }
+            Self::Csv(formatter) => formatter.format(ranking, buffer),
+        }
+    }
+
+    /// Appends what is due when no ranking had results: a CSV file has its header all the same.
+    fn finish(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Self::Csv(formatter) => formatter.finish(buffer),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of fields that found no place in the output.
+    fn left_out(&self) -> Vec<&str> {
+        match self {
+            Self::Csv(formatter) => formatter.left_out(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    use serde_json::value::RawValue;
+
+    use crate::record::{Candidate, Query, Ranked, Ranking};
+    use crate::score::probability;
+
+    /// A ranking with these logits, and a candidate for each.
+    pub(super) fn ranking(logits: &[f32]) -> Ranking {
+        let candidate = |index: usize| Candidate {
+            id: format!("d{index}"),
+            text: format!("text \"{index}\",\nsecond line"),
+            title: (index == 0).then(|| "Title".to_owned()),
+            original_rank: index as i64 + 1,
+            original_score: (index != 1).then_some(12.5 - index as f64),
+            fields: vec![("url".into(), raw(&format!("\"http://{index}\""))), ("n".into(), raw("1.10"))],
+        };
+        let ranked = |(index, &logit)| Ranked {
+            candidate: candidate(index),
+            logit,
+            score: probability(logit),
+            truncated: index == 1,
+        };
+        Ranking {
+            query: Query { id: "q1".into(), text: "what?".into(), ..Query::default() },
+            results: logits.iter().enumerate().map(ranked).collect(),
+        }
+    }
+
+    pub(super) fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+}

@@ -1,0 +1,46 @@
+//! What becomes of records that can't be used: the run stops before them, or goes on without them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::progress::Reporter;
+use crate::record::BadRecord;
+
+/// Keeps count for all stages.
+pub(super) struct Faults {
+    skip: bool,
+    reporter: Arc<Reporter>,
+    skipped: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl Faults {
+    pub(super) fn new(skip: bool, reporter: Arc<Reporter>) -> Self {
+        Self { skip, reporter, skipped: AtomicU64::new(0), failed: AtomicBool::new(false) }
+    }
+
+    /// Tells of a record, at once. Says whether the run goes on without it.
+    pub(super) fn skips(&self, bad: &BadRecord) -> bool {
+        if self.skip {
+            self.skipped.fetch_add(1, Ordering::Relaxed);
+            self.reporter.error(&format!("{bad}; skipped"));
+        } else {
+            self.fail(&bad.to_string());
+        }
+        self.skip
+    }
+
+    /// Tells why the run can't go on. What was read before is still ranked.
+    pub(super) fn fail(&self, problem: &str) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.reporter.error(problem);
+    }
+
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}

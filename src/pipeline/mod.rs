@@ -1,0 +1,278 @@
+//! The run, told once: read → tokenize → plan → score → rank → write.
+//!
+//! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing.
+//! Memory is that of a few windows, whatever the input's size.
+
+mod dry_run;
+mod faults;
+mod prepare;
+mod scoring;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use self::faults::Faults;
+use self::prepare::{Reading, Window};
+use self::scoring::Scoring;
+use crate::config::{Config, Progress};
+use crate::exit::Exit;
+use crate::input::{self, Event};
+use crate::kernels::Precision;
+use crate::model::ModelSource;
+use crate::output::{Closed, Writer};
+use crate::progress::Reporter;
+use crate::record::Ranking;
+use crate::score::{Reranker, RerankerOptions, Scorer};
+use crate::stats::Stats;
+
+/// Groups that may wait to be tokenized.
+const GROUPS_AHEAD: usize = 16;
+/// Windows that may wait to be scored.
+const WINDOWS_AHEAD: usize = 1;
+/// Rankings that may wait to be written.
+const RANKINGS_AHEAD: usize = 64;
+/// How soon an interrupt is noticed while nothing arrives.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Runs a job to its end. `stop` ends it after the batch at hand, with what is complete written.
+///
+/// # Errors
+/// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are told
+/// through the reporter, after which the exit status says so.
+pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Result<Exit> {
+    let began = Instant::now();
+    if let Some(threads) = config.threads {
+        // Fails only where the pool is up already, as in a program that runs several jobs.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+    let device = config.device.open()?;
+    let precision = config.precision.unwrap_or(Precision::F32);
+
+    // Cheap checks first: the output, the first record, the model's files, and the weights last.
+    let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), config.layout)).transpose()?;
+    let mut events = input::open(&config.input)?;
+    let first = match events.next() {
+        Some(Ok(Event::Bad(bad))) if !config.skip_bad_records => return Err(bad.into()),
+        Some(Err(error)) => return Err(error),
+        first => first,
+    };
+    let loading = Instant::now();
+    let reranker = Reranker::find(&reranker_options(config))?;
+    let max_length = reranker.max_length();
+    reporter.detail(&format!("model: {}", reranker.describe()));
+    reporter.detail(&format!(
+        "device: {device:?}, {precision:?}, {} threads; prompts up to {max_length} tokens; {:?}",
+        rayon::current_num_threads(),
+        config.limits
+    ));
+
+    let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
+    let reading = Arc::new(Reading::default());
+    let events = first.into_iter().chain(events);
+    let windows = spawn_stages(events, config, &reranker, &faults, &reading);
+    let Some(writer) = writer else {
+        dry_run::run(&windows, max_length)?;
+        return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
+    };
+
+    let scorer = reranker.load(precision)?;
+    let load = loading.elapsed();
+    let (rankings, writing) = spawn_writer(writer);
+    let stats = Stats {
+        version: env!("CARGO_PKG_VERSION"),
+        model: model_name(&config.model),
+        device: format!("{device:?}").to_lowercase(),
+        dtype: format!("{precision:?}").to_lowercase(),
+        threads: rayon::current_num_threads(),
+        ..Stats::default()
+    };
+    let mut job =
+        Job { config, reporter, stop, faults: &faults, reading: &reading, scorer, stats, seconds: Vec::new() };
+    reporter.start();
+    let started = Instant::now();
+    let scored = job.score(&windows, &rankings);
+    if matches!(scored, Ok(End::Complete)) && !faults.failed() {
+        // If this fails, so has the writer, and says why below.
+        let _ = rankings.send(Message::Complete);
+    }
+    drop(rankings);
+    let written = writing.join().map_err(|_| anyhow!("the writing thread has panicked"))?;
+    reporter.finish();
+    job.conclude(scored, written, [began.elapsed(), load, started.elapsed()])
+}
+
+fn reranker_options(config: &Config) -> RerankerOptions {
+    RerankerOptions {
+        source: config.model.clone(),
+        max_length: config.max_length,
+        instruction: config.instruction.clone(),
+        weights: !config.dry_run,
+        progress: config.progress == Progress::Bar,
+    }
+}
+
+fn model_name(source: &ModelSource) -> String {
+    match source {
+        ModelSource::Directory(path) => path.display().to_string(),
+        ModelSource::Hub { id, revision, .. } => format!("{id}@{revision}"),
+        ModelSource::Fake => "fake".to_owned(),
+    }
+}
+
+/// Reading and preparing go on until the input ends or nobody listens. They are not waited for: an input that never ends
+/// must not keep an interrupted run from ending.
+fn spawn_stages(
+    events: impl Iterator<Item = Result<Event>> + Send + 'static,
+    config: &Config,
+    reranker: &Reranker,
+    faults: &Arc<Faults>,
+    reading: &Arc<Reading>,
+) -> Receiver<Window> {
+    let (group_sender, group_receiver) = sync_channel(GROUPS_AHEAD);
+    let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
+    let (format, limits, recipe) = (config.layout.format, config.limits, reranker.recipe());
+    let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
+    thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, &group_sender));
+    let faults = Arc::clone(faults);
+    thread::spawn(move || prepare::prepare(&group_receiver, &recipe, limits, &faults, &window_sender));
+    window_receiver
+}
+
+enum Message {
+    Ranking(Ranking),
+    /// The run has come to its end; without this, it was broken off.
+    Complete,
+}
+
+type Writing = JoinHandle<Result<Vec<String>>>;
+
+fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
+    let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
+    let writing = thread::spawn(move || {
+        for message in receiver {
+            match message {
+                Message::Ranking(ranking) => writer.write(&ranking)?,
+                Message::Complete => return writer.finish(),
+            }
+        }
+        Ok(Vec::new())
+    });
+    (sender, writing)
+}
+
+/// How scoring ended.
+enum End {
+    Complete,
+    Interrupted,
+    /// The writer takes no more, or a fault was told.
+    BrokenOff,
+}
+
+struct Job<'a> {
+    config: &'a Config,
+    reporter: &'a Reporter,
+    stop: &'a AtomicBool,
+    faults: &'a Faults,
+    reading: &'a Reading,
+    scorer: Box<dyn Scorer>,
+    stats: Stats,
+    /// For each query, how long its ranking took.
+    seconds: Vec<f64>,
+}
+
+impl Job<'_> {
+    fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(End::Interrupted);
+            }
+            match windows.recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(End::Complete),
+                Ok(window) => {
+                    let end = self.score_window(Scoring::new(window), rankings)?;
+                    if !matches!(end, End::Complete) {
+                        return Ok(end);
+                    }
+                }
+            }
+        }
+    }
+
+    fn score_window(&mut self, mut scoring: Scoring, rankings: &SyncSender<Message>) -> Result<End> {
+        let (_, truncated, prompt_tokens) = scoring.counts();
+        self.stats.truncated += truncated;
+        self.stats.prompt_tokens += prompt_tokens;
+        if !self.send_finished(&mut scoring, rankings) {
+            return Ok(End::BrokenOff);
+        }
+        for batch in scoring.take_batches() {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(End::Interrupted);
+            }
+            scoring.score(&batch, self.scorer.as_mut())?;
+            let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
+            self.stats.batches += 1;
+            self.stats.pairs += pairs;
+            self.stats.computed_tokens += tokens;
+            self.reporter.advance(pairs, tokens, self.total());
+            if !self.send_finished(&mut scoring, rankings) {
+                return Ok(End::BrokenOff);
+            }
+        }
+        Ok(End::Complete)
+    }
+
+    /// Sends the rankings that are complete to the writer. False if the run can't go on.
+    fn send_finished(&mut self, scoring: &mut Scoring, rankings: &SyncSender<Message>) -> bool {
+        while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults) {
+            let Ok(finished) = finished else { return false };
+            if rankings.send(Message::Ranking(finished.ranking)).is_err() {
+                return false;
+            }
+            self.stats.queries += 1;
+            self.seconds.push(finished.seconds);
+        }
+        true
+    }
+
+    fn total(&self) -> Option<u64> {
+        let finished = self.reading.finished.load(Ordering::Relaxed);
+        finished.then(|| self.reading.pairs.load(Ordering::Relaxed))
+    }
+
+    /// Tells how it went. `times` are the whole run's, the load's and the ranking's.
+    fn conclude(mut self, scored: Result<End>, written: Result<Vec<String>>, times: [Duration; 3]) -> Result<Exit> {
+        let [whole, load, ranking] = times;
+        self.stats.seconds = whole.as_secs_f64();
+        self.stats.skipped = self.faults.skipped();
+        self.stats.interrupted = matches!(scored, Ok(End::Interrupted));
+        self.stats.derive(load, ranking, &mut self.seconds);
+        for line in self.stats.summary() {
+            self.reporter.note(&line);
+        }
+        if let Some(path) = &self.config.stats {
+            self.stats.write(path)?;
+        }
+        let left_out = match written {
+            Err(error) if error.is::<Closed>() => return Ok(Exit::Done),
+            written => written?,
+        };
+        if !left_out.is_empty() {
+            self.reporter.warning(&format!(
+                "fields that came up after the header was written are left out: {}; JSONL keeps all",
+                left_out.join(", ")
+            ));
+        }
+        match scored.context("the run has stopped; complete rankings are written")? {
+            End::Interrupted => Ok(Exit::Interrupted),
+            _ if self.faults.failed() || self.faults.skipped() > 0 => Ok(Exit::Failed),
+            _ => Ok(Exit::Done),
+        }
+    }
+}

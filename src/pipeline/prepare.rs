@@ -1,0 +1,135 @@
+//! The stages before scoring: groups are read, made into prompts, and planned, a window at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::faults::Faults;
+use crate::batch::{Batch, Limits, plan};
+use crate::input::Event;
+use crate::output::OutputFormat;
+use crate::prompt::{Prompt, Recipe};
+use crate::record::{BadRecord, Group};
+
+/// A window takes what has been read so far, up to so many bytes of text for each token of a batch: a few batches.
+const BYTES_PER_BATCH_TOKEN: usize = 16;
+/// The same for pairs, for each pair of a batch.
+const BATCHES: usize = 4;
+
+/// Groups that are planned together.
+pub(super) struct Window {
+    pub(super) groups: Vec<Group>,
+    /// For each group, its candidates' prompts.
+    pub(super) prompts: Vec<Vec<PromptFacts>>,
+    pub(super) batches: Vec<Batch>,
+}
+
+/// What is remembered of a prompt when its tokens are in a batch.
+#[derive(Clone, Copy)]
+pub(super) struct PromptFacts {
+    pub(super) tokens: usize,
+    pub(super) truncated: bool,
+}
+
+/// How far reading has got.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub(super) pairs: AtomicU64,
+    pub(super) finished: AtomicBool,
+}
+
+/// 1 read. Ends at the end of the input, at a record that stops the run, or when nobody listens.
+pub(super) fn read(
+    events: impl Iterator<Item = Result<Event>>,
+    format: OutputFormat,
+    faults: &Faults,
+    reading: &Reading,
+    groups: &SyncSender<Group>,
+) {
+    for event in events {
+        match event {
+            Err(error) => return faults.fail(&format!("{error:#}")),
+            Ok(Event::Bad(bad)) => {
+                if !faults.skips(&bad) {
+                    return;
+                }
+            }
+            Ok(Event::Group(group)) => {
+                if let Some(problem) = format.objection(&group) {
+                    if !faults.skips(&bad_query(&group, problem)) {
+                        return;
+                    }
+                    continue;
+                }
+                reading.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
+                if groups.send(group).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    reading.finished.store(true, Ordering::Relaxed);
+}
+
+/// 2 prompt and 3 plan. A window closes when it is full, or when no group is waiting: a slow input is ranked as it comes.
+pub(super) fn prepare(
+    groups: &Receiver<Group>,
+    recipe: &Arc<dyn Recipe>,
+    limits: Limits,
+    faults: &Faults,
+    windows: &SyncSender<Window>,
+) {
+    while let Ok(first) = groups.recv() {
+        let (mut bytes, mut pairs) = (0, 0);
+        let mut gathered = Vec::new();
+        let mut next = Some(first);
+        while let Some(group) = next {
+            bytes += group.candidates.iter().map(|candidate| candidate.text.len()).sum::<usize>();
+            pairs += group.candidates.len();
+            gathered.push(group);
+            let full = bytes >= limits.tokens.saturating_mul(BYTES_PER_BATCH_TOKEN)
+                || pairs >= limits.pairs.saturating_mul(BATCHES);
+            next = if full { None } else { groups.try_recv().ok() };
+        }
+        let (window, stopped) = window(gathered, recipe.as_ref(), limits, faults);
+        if windows.send(window).is_err() || stopped {
+            return;
+        }
+    }
+}
+
+/// Says also whether a query stopped the run; the window then holds the groups before it.
+fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Faults) -> (Window, bool) {
+    let tokenized: Vec<Result<Vec<Prompt>>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
+    let (mut groups, mut prompts, mut stopped) = (Vec::new(), Vec::new(), false);
+    for (group, result) in gathered.into_iter().zip(tokenized) {
+        match result {
+            Ok(tokenized) => {
+                groups.push(group);
+                prompts.push(tokenized);
+            }
+            Err(error) if faults.skips(&bad_query(&group, format!("{error:#}"))) => {}
+            Err(_) => {
+                stopped = true;
+                break;
+            }
+        }
+    }
+    let batches = plan(&prompts, limits);
+    let facts = |prompt: &Prompt| PromptFacts { tokens: prompt.token_ids.len(), truncated: prompt.truncated };
+    let prompts = prompts.iter().map(|prompts| prompts.iter().map(facts).collect()).collect();
+    (Window { groups, prompts, batches }, stopped)
+}
+
+fn prompts_of(group: &Group, recipe: &dyn Recipe) -> Result<Vec<Prompt>> {
+    recipe.check_query(&group.query)?;
+    let candidates = group.candidates.par_iter();
+    candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect()
+}
+
+fn bad_query(group: &Group, problem: String) -> BadRecord {
+    BadRecord { place: group.place.clone(), record: Some(format!("query {:?}", group.query.id)), problem }
+}

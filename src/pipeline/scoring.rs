@@ -1,0 +1,107 @@
+//! The scoring stage: a window's batches become rankings, in the order of the input, each as soon as it is complete.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::faults::Faults;
+use super::prepare::Window;
+use crate::batch::Batch;
+use crate::rank::{Cutoff, rank};
+use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
+use crate::score::{Scorer, probability};
+
+/// A window while its batches are scored.
+pub(super) struct Scoring {
+    window: Window,
+    /// For each group, its candidates' logits as far as they are there.
+    logits: Vec<Vec<Option<f32>>>,
+    missing: Vec<usize>,
+    started: Vec<Option<Instant>>,
+    /// Groups before this one are ranked.
+    next: usize,
+}
+
+/// A ranking, and how long it took from the start of the query's first batch, in seconds.
+pub(super) struct Finished {
+    pub(super) ranking: Ranking,
+    pub(super) seconds: f64,
+}
+
+impl Scoring {
+    pub(super) fn new(window: Window) -> Self {
+        let sizes: Vec<usize> = window.groups.iter().map(|group| group.candidates.len()).collect();
+        Self {
+            logits: sizes.iter().map(|&size| vec![None; size]).collect(),
+            started: vec![None; sizes.len()],
+            missing: sizes,
+            window,
+            next: 0,
+        }
+    }
+
+    /// The batches still to be scored, in order.
+    pub(super) fn take_batches(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.window.batches)
+    }
+
+    /// Scores one batch.
+    pub(super) fn score(&mut self, batch: &Batch, scorer: &mut dyn Scorer) -> Result<()> {
+        let now = Instant::now();
+        for pair in batch.pairs() {
+            self.started[pair.group].get_or_insert(now);
+        }
+        let logits = scorer.score(batch).with_context(|| {
+            let query = batch.pairs().next().map_or("", |pair| &self.window.groups[pair.group].query.id);
+            format!("scoring failed in the batch that begins with query {query:?}")
+        })?;
+        for (pair, logit) in batch.pairs().zip(logits) {
+            self.logits[pair.group][pair.candidate] = Some(logit);
+            self.missing[pair.group] -= 1;
+        }
+        Ok(())
+    }
+
+    /// The next group's ranking if all its pairs are scored. Candidates whose logit is not a number are faults: the ranking
+    /// goes on without them, or, where the run stops at faults, is an error already told.
+    pub(super) fn next_ranking(&mut self, cutoff: Cutoff, faults: &Faults) -> Option<Result<Finished, Stopped>> {
+        let index = self.next;
+        if *self.missing.get(index)? > 0 {
+            return None;
+        }
+        self.next += 1;
+        let none = Group { query: Query::default(), candidates: Vec::new(), place: Place { file: "".into(), line: 0 } };
+        let group = std::mem::replace(&mut self.window.groups[index], none);
+        let facts = &self.window.prompts[index];
+        let mut results = Vec::with_capacity(group.candidates.len());
+        for ((candidate, logit), facts) in group.candidates.into_iter().zip(&self.logits[index]).zip(facts) {
+            let logit = logit.unwrap_or(f32::NAN);
+            if logit.is_finite() {
+                results.push(Ranked { candidate, logit, score: probability(logit), truncated: facts.truncated });
+                continue;
+            }
+            let bad = BadRecord {
+                place: group.place.clone(),
+                record: Some(format!("query {:?}, candidate {:?}", group.query.id, candidate.id)),
+                problem: format!("the model gave {logit} for it; try --dtype f32, and check the model's files"),
+            };
+            if !faults.skips(&bad) {
+                return Some(Err(Stopped));
+            }
+        }
+        let ranking = rank(group.query, results, cutoff);
+        let seconds = self.started[index].map_or(0., |started| started.elapsed().as_secs_f64());
+        Some(Ok(Finished { ranking, seconds }))
+    }
+
+    /// Pairs of the window, cut ones, and tokens of its prompts.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let facts = || self.window.prompts.iter().flatten();
+        let truncated = facts().filter(|facts| facts.truncated).count();
+        (facts().count() as u64, truncated as u64, facts().map(|facts| facts.tokens as u64).sum())
+    }
+}
+
+/// A fault ended the run; it has been told.
+#[derive(Debug)]
+pub(super) struct Stopped;

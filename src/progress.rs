@@ -1,0 +1,143 @@
+//! What a person sees on standard error: messages, and progress as a bar, as log lines, or not at all. A listener:
+//! nothing waits for it.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::config::{Progress, Verbosity};
+
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Prints messages without tearing the bar.
+pub struct Reporter {
+    verbosity: Verbosity,
+    progress: Progress,
+    bar: ProgressBar,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When scoring began.
+    started: Option<Instant>,
+    last_log: Instant,
+    pairs: u64,
+    tokens: u64,
+    /// Pairs in all, as far as can be told.
+    total: Option<u64>,
+}
+
+impl Reporter {
+    /// Says nothing yet.
+    pub fn new(progress: Progress, verbosity: Verbosity) -> Self {
+        let state = State { started: None, last_log: Instant::now(), pairs: 0, tokens: 0, total: None };
+        Self { verbosity, progress, bar: ProgressBar::hidden(), state: Mutex::new(state) }
+    }
+
+    /// What is wrong.
+    pub fn error(&self, message: &str) {
+        self.print("error: ", message);
+    }
+
+    /// What the user should know.
+    pub fn warning(&self, message: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.print("warning: ", message);
+        }
+    }
+
+    /// What is done.
+    pub fn note(&self, message: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.print("", message);
+        }
+    }
+
+    /// What is chosen, for those who ask.
+    pub fn detail(&self, message: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.print("", message);
+        }
+    }
+
+    /// Scoring begins.
+    pub fn start(&self) {
+        let mut state = self.lock();
+        state.started = Some(Instant::now());
+        state.last_log = Instant::now();
+        if self.progress == Progress::Bar {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(200));
+            self.bar.set_style(style("{spinner} {pos} pairs  {msg}"));
+        }
+    }
+
+    /// A batch is done. `total` is the number of pairs in all, where it is known or can be estimated.
+    pub fn advance(&self, pairs: u64, tokens: u64, total: Option<u64>) {
+        let mut state = self.lock();
+        state.pairs += pairs;
+        state.tokens += tokens;
+        state.total = total.or(state.total);
+        match self.progress {
+            Progress::Bar => {
+                if let Some(total) = state.total {
+                    if self.bar.length().is_none() {
+                        self.bar.set_style(style("{wide_bar} {human_pos}/{human_len} pairs  {msg}"));
+                    }
+                    self.bar.set_length(total.max(state.pairs));
+                }
+                self.bar.set_position(state.pairs);
+                self.bar.set_message(state.rates());
+            }
+            Progress::Log if state.last_log.elapsed() >= LOG_INTERVAL => {
+                state.last_log = Instant::now();
+                let pairs = match state.total {
+                    Some(total) => {
+                        format!("{} of {} pairs", HumanCount(state.pairs), HumanCount(total.max(state.pairs)))
+                    }
+                    None => format!("{} pairs", HumanCount(state.pairs)),
+                };
+                let line = format!("{pairs}, {}", state.rates());
+                drop(state);
+                self.print("", &line);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn print(&self, kind: &str, message: &str) {
+        self.bar.suspend(|| {
+            // Standard error may be closed; there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "{kind}{message}");
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// `12.3 pairs/s, 1,234 tokens/s, about 5 minutes left`
+    fn rates(&self) -> String {
+        let seconds = self.started.map_or(0., |started| started.elapsed().as_secs_f64()).max(1e-9);
+        let pairs = self.pairs as f64 / seconds;
+        let mut text = format!("{pairs:.1} pairs/s, {} tokens/s", HumanCount((self.tokens as f64 / seconds) as u64));
+        if let Some(total) = self.total.filter(|total| *total > self.pairs && self.pairs > 0) {
+            let left = Duration::from_secs_f64((total - self.pairs) as f64 / pairs);
+            text += &format!(", about {} left", HumanDuration(left));
+        }
+        text
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

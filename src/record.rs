@@ -1,0 +1,137 @@
+//! The nouns of the program: [`Query`], [`Candidate`], [`Group`], [`Ranking`], and where a record was read ([`Place`]).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+/// Fields of a record that `rerank` does not know and carries to the output as they were, in their order.
+/// The values are the bytes of the input (JSON), without line breaks.
+pub type Fields = Vec<(String, Box<RawValue>)>;
+
+/// What is searched for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Identifier, unique in a run. Where the input has none: the query's ordinal, counted from 1.
+    pub id: String,
+    /// The query as it is put into the prompt; never empty.
+    pub text: String,
+    /// Overrides the run's instruction for this query.
+    pub instruction: Option<String>,
+    /// Unknown fields of the query's own record.
+    pub fields: Fields,
+}
+
+/// One document that a first stage proposed for a query.
+#[derive(Clone, Debug, Default)]
+pub struct Candidate {
+    /// Identifier, unique in its query. Where the input has none: the position in the list, counted from 1.
+    pub id: String,
+    /// The text, possibly empty.
+    pub text: String,
+    /// The title, scored in front of the text.
+    pub title: Option<String>,
+    /// The rank that the first stage gave, or the position in the list, counted from 1. Breaks ties.
+    pub original_rank: i64,
+    /// The score that the first stage gave; finite.
+    pub original_score: Option<f64>,
+    /// Unknown fields, carried to the output.
+    pub fields: Fields,
+}
+
+impl Candidate {
+    /// The text that is scored: the title, a space and the text, as BEIR and MTEB join them; the text alone
+    /// where there is no title.
+    pub fn document(&self) -> Cow<'_, str> {
+        match self.title.as_deref().map(str::trim) {
+            None | Some("") => Cow::Borrowed(&self.text),
+            Some(title) => Cow::Owned(format!("{title} {}", self.text)),
+        }
+    }
+}
+
+/// One query with its candidates, in the order in which they were read.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The query.
+    pub query: Query,
+    /// Its candidates; may be empty.
+    pub candidates: Vec<Candidate>,
+    /// Where the group's first row stands.
+    pub place: Place,
+}
+
+/// A candidate with the score that the model gave it.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// The candidate as it was read.
+    pub candidate: Candidate,
+    /// The model's raw output, finite.
+    pub logit: f32,
+    /// What the user sees: P(yes), the sigmoid of the logit.
+    pub score: f32,
+    /// Whether the document was cut to the maximum length.
+    pub truncated: bool,
+}
+
+/// One query's candidates, best first.
+#[derive(Clone, Debug)]
+pub struct Ranking {
+    /// The query.
+    pub query: Query,
+    /// Its candidates; the rank is the index plus one.
+    pub results: Vec<Ranked>,
+}
+
+/// Where a record was read: a file (or `standard input`) and a line, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name as the user gave it.
+    pub file: Arc<str>,
+    /// The line on which the record starts.
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A record that can't be used. The run may stop at it or go on without it (`--on-error`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is, as far as it was read: `query "q1"`, `query "q1", candidate "d7"`.
+    pub record: Option<String>,
+    /// What is wrong and what helps, as a sentence without a full stop.
+    pub problem: String,
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.record {
+            Some(record) => write!(formatter, "{}: {record}: {}", self.place, self.problem),
+            None => write!(formatter, "{}: {}", self.place, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for BadRecord {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_stands_in_front_of_the_text() {
+        let mut candidate = Candidate { text: "It is red.".into(), ..Candidate::default() };
+        assert_eq!(candidate.document(), "It is red.");
+        candidate.title = Some(" ".into());
+        assert_eq!(candidate.document(), "It is red.");
+        candidate.title = Some("Mars".into());
+        assert_eq!(candidate.document(), "Mars It is red.");
+    }
+}

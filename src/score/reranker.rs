@@ -1,0 +1,125 @@
+//! A reranker on its way from a name to a scorer: files found, then prompts possible, then weights loaded. Each step can
+//! fail before the next, more expensive one begins.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{FakeRecipe, FakeScorer, LastTokenScorer, Scorer};
+use crate::kernels::Precision;
+use crate::model::{ModelConfig, ModelFiles, ModelSource, Weights};
+use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
+
+/// The longest prompt where neither the user nor the model sets a smaller limit: the reference's own.
+const DEFAULT_MAX_LENGTH: usize = 8192;
+
+/// Which reranker, and how it is used.
+#[derive(Clone, Debug)]
+pub struct RerankerOptions {
+    /// Where the model is.
+    pub source: ModelSource,
+    /// Longest prompt in tokens.
+    pub max_length: Option<usize>,
+    /// What the model is told to judge by, instead of its own default.
+    pub instruction: Option<String>,
+    /// Whether weights are needed; to count tokens, they are not.
+    pub weights: bool,
+    /// Whether downloads are shown on standard error.
+    pub progress: bool,
+}
+
+/// A reranker whose prompts can be made; its weights are not loaded yet.
+pub struct Reranker {
+    recipe: Arc<dyn Recipe>,
+    max_length: usize,
+    model: Option<Model>,
+}
+
+struct Model {
+    config: ModelConfig,
+    weights: Vec<PathBuf>,
+    answers: [u32; 2],
+}
+
+impl Reranker {
+    /// Finds the files, downloading what is missing, and prepares the prompt.
+    ///
+    /// # Errors
+    /// If a file is missing or not supported, or the maximum length is beyond the model's.
+    pub fn find(options: &RerankerOptions) -> Result<Self> {
+        let files = match &options.source {
+            ModelSource::Fake => {
+                let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
+                return Ok(Self { recipe: Arc::new(FakeRecipe::new(max_length)), max_length, model: None });
+            }
+            ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
+            ModelSource::Hub { id, revision, offline } => ModelFiles::on_hub(id, revision, *offline, options.progress)?,
+        };
+        // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
+        let config = if options.weights || files.has("config.json")? {
+            Some(ModelConfig::read(&files.get("config.json")?)?)
+        } else {
+            None
+        };
+        let path = files.get("tokenizer.json")?;
+        let tokenizer = TextTokenizer::from_file(&path)?;
+        let limit = config.as_ref().map_or(usize::MAX, |config| config.decoder.max_positions);
+        if let Some(config) = &config {
+            ensure!(
+                tokenizer.size() <= config.decoder.vocabulary,
+                "{} has {} tokens and the model {}; is it this model's tokenizer?",
+                path.display(),
+                tokenizer.size(),
+                config.decoder.vocabulary
+            );
+        }
+        let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH.min(limit));
+        ensure!(max_length <= limit, "--max-length {max_length}: the model was made for {limit} tokens");
+        let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref())?;
+        let model = match config.filter(|_| options.weights) {
+            Some(config) => Some(Model { config, weights: files.weights()?, answers: recipe.answers()? }),
+            None => None,
+        };
+        Ok(Self { recipe: Arc::new(recipe), max_length, model })
+    }
+
+    /// How pairs become prompts.
+    pub fn recipe(&self) -> Arc<dyn Recipe> {
+        Arc::clone(&self.recipe)
+    }
+
+    /// The longest prompt in tokens.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// What will be loaded, in a line.
+    pub fn describe(&self) -> String {
+        let Some(model) = &self.model else { return "no model".to_owned() };
+        let shape = &model.config.decoder;
+        let files: Vec<String> = model.weights.iter().map(|path| path.display().to_string()).collect();
+        format!(
+            "{:?}: {} layers, {} features, {}/{} heads of {}, {} tokens; {}",
+            model.config.family,
+            shape.layers,
+            shape.hidden,
+            shape.heads,
+            shape.key_heads,
+            shape.head_dim,
+            shape.vocabulary,
+            files.join(", ")
+        )
+    }
+
+    /// Loads the weights.
+    ///
+    /// # Errors
+    /// If a file is cut off, or a tensor missing or of another shape than the configuration says.
+    pub fn load(self, precision: Precision) -> Result<Box<dyn Scorer>> {
+        let Some(model) = self.model else { return Ok(Box::new(FakeScorer)) };
+        let weights = Weights::open(&model.weights)?;
+        let scorer = LastTokenScorer::load(&model.config, &weights, precision, model.answers);
+        Ok(Box::new(scorer.context("cannot load the model")?))
+    }
+}

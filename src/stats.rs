@@ -1,0 +1,145 @@
+//! The figures of a run: two lines for a person, JSON for a program.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+/// What a run did and how long it took.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    /// Version of the program.
+    pub version: &'static str,
+    /// The model, as the user named it.
+    pub model: String,
+    /// The device that computed.
+    pub device: String,
+    /// The precision of products.
+    pub dtype: String,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Rankings written.
+    pub queries: u64,
+    /// Pairs scored.
+    pub pairs: u64,
+    /// Pairs whose document was cut.
+    pub truncated: u64,
+    /// Records skipped.
+    pub skipped: u64,
+    /// Forward passes.
+    pub batches: u64,
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens that were computed, shared prefixes once.
+    pub computed_tokens: u64,
+    /// The share of prompt tokens that shared prefixes saved, 0 to 1.
+    pub saved_share: f64,
+    /// From the program's start to its end.
+    pub seconds: f64,
+    /// Of those: locating, reading and preparing the model.
+    pub load_seconds: f64,
+    /// Of those: from the model's readiness to the last ranking.
+    pub ranking_seconds: f64,
+    /// Pairs per second of ranking.
+    pub pairs_per_second: f64,
+    /// Computed tokens per second of ranking.
+    pub tokens_per_second: f64,
+    /// From the start of a query's first batch to its ranking, in seconds.
+    pub query_seconds: Percentiles<f64>,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+}
+
+/// The value that 50, 95 and 99 of a hundred do not exceed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles<T> {
+    /// The median.
+    pub p50: T,
+    /// 95 of a hundred.
+    pub p95: T,
+    /// 99 of a hundred.
+    pub p99: T,
+}
+
+impl<T: Copy + Default + PartialOrd> Percentiles<T> {
+    /// By nearest rank; zeros where there are no values.
+    pub fn of(values: &mut [T]) -> Self {
+        values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
+        let at = |percent: usize| {
+            let rank = (values.len() * percent).div_ceil(100).max(1);
+            values.get(rank - 1).copied().unwrap_or_default()
+        };
+        Self { p50: at(50), p95: at(95), p99: at(99) }
+    }
+}
+
+impl Stats {
+    /// Fills in what follows from the rest.
+    pub fn derive(&mut self, load: Duration, ranking: Duration, query_seconds: &mut [f64]) {
+        let seconds = ranking.as_secs_f64();
+        let rate = |count: u64| if seconds > 0. { count as f64 / seconds } else { 0. };
+        self.load_seconds = load.as_secs_f64();
+        self.ranking_seconds = seconds;
+        self.pairs_per_second = rate(self.pairs);
+        self.tokens_per_second = rate(self.computed_tokens);
+        self.query_seconds = Percentiles::of(query_seconds);
+        self.saved_share = saved_share(self.prompt_tokens, self.computed_tokens);
+    }
+
+    /// Two lines.
+    pub fn summary(&self) -> [String; 2] {
+        let Percentiles { p50, p95, p99 } = self.query_seconds;
+        let time =
+            |seconds: f64| if seconds < 1. { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
+        [
+            format!(
+                "{} queries, {} pairs ({} truncated), {} skipped, in {} after {} of loading",
+                HumanCount(self.queries),
+                HumanCount(self.pairs),
+                HumanCount(self.truncated),
+                HumanCount(self.skipped),
+                time(self.ranking_seconds),
+                time(self.load_seconds),
+            ),
+            format!(
+                "{:.1} pairs/s, {} tokens/s; per query p50 {}, p95 {}, p99 {}; shared prefixes saved {:.1}% of {} tokens",
+                self.pairs_per_second,
+                HumanCount(self.tokens_per_second as u64),
+                time(p50),
+                time(p95),
+                time(p99),
+                self.saved_share * 100.,
+                HumanCount(self.prompt_tokens),
+            ),
+        ]
+    }
+
+    /// Writes the figures as JSON.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("cannot write the figures to {}", path.display()))
+    }
+}
+
+/// The share of tokens that need not be computed; 0 where there are none.
+pub fn saved_share(prompt_tokens: u64, computed_tokens: u64) -> f64 {
+    if prompt_tokens == 0 { 0. } else { 1. - computed_tokens as f64 / prompt_tokens as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let mut values: Vec<u32> = (1..=200).rev().collect();
+        assert_eq!(Percentiles::of(&mut values), Percentiles { p50: 100, p95: 190, p99: 198 });
+        assert_eq!(Percentiles::of(&mut [7u32]), Percentiles { p50: 7, p95: 7, p99: 7 });
+        assert_eq!(Percentiles::of(&mut [] as &mut [u32]), Percentiles::default());
+    }
+}
