@@ -15,7 +15,7 @@ pub struct Listed {
 }
 
 /// Reads an element of a list of candidates: an object, or a string that is the text. With `wants_query_id` the
-/// query's identifier is taken from the candidate (as rank_llm writes it) instead of being carried.
+/// query's identifier is taken from the candidate (as `rank_llm` writes it) instead of being carried.
 pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool) -> Listed {
     let spoiled = |problem| Listed { drafted: Err(Spoiled { id: None, problem }), query_id: None };
     match kind(value) {

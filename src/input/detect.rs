@@ -43,6 +43,7 @@ impl InputFormat {
             b'{' if goes_on_in_the_next_line(line) => Some(Self::Json),
             b'{' => Some(Self::Jsonl),
             _ if fields.len() == 6 && fields[1].eq_ignore_ascii_case(b"Q0") => Some(Self::Trec),
+            _ if std::str::from_utf8(line).is_err() => None,
             _ if line.contains(&b'\t') => Some(Self::Tsv),
             _ if line.contains(&b',') => Some(Self::Csv),
             _ => None,
@@ -92,9 +93,11 @@ mod tests {
             ("query\ttext, or not", Some(Tsv)),
             ("query,text", Some(Csv)),
             ("text", None),
+            ("\u{e9},b", Some(Csv)),
             ("", None),
         ] {
             assert_eq!(InputFormat::of_content(line.as_bytes()), format, "{line}");
         }
+        assert_eq!(InputFormat::of_content(b"\x80PNG,"), None);
     }
 }

@@ -42,11 +42,6 @@ impl Elements {
         Self { source, limit, buffer: Vec::new(), line: 1, expected: Expected::Start }
     }
 
-    /// The source's name in messages.
-    pub fn name(&self) -> &str {
-        &self.source.name
-    }
-
     /// The next value; `None` at the end.
     ///
     /// # Errors

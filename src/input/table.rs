@@ -16,6 +16,9 @@ use crate::record::Fields;
 /// Bytes that the CSV parser reads at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+const UNCLOSED_QUOTE: &str = "the row that starts here is not complete at the end of the file: a double quote is never \
+                              closed; double a quote that belongs to the text";
+
 /// The rows of a table.
 pub struct Rows {
     reader: csv::Reader<Tally<Box<dyn BufRead + Send>>>,
@@ -59,7 +62,7 @@ impl Rows {
         let line = self.first_line();
         let last = self.record.iter().next_back().unwrap_or_default();
         if last.contains(&b'\n') && self.reader.get_ref().ends_with_quote() == Some(false) {
-            bail!("{}:{line}: {UNCLOSED_QUOTE}", self.name);
+            bail!("{}:{before}: {UNCLOSED_QUOTE}", self.name);
         }
         let entry = self.row(line).unwrap_or_else(|problem| Entry::Bad { line, problem });
         Ok(Some(entry))
@@ -136,9 +139,6 @@ impl Iterator for Rows {
         self.read().transpose()
     }
 }
-
-const UNCLOSED_QUOTE: &str = "the row that starts here is not complete at the end of the file: a double quote is never \
-                              closed; double a quote that belongs to the text";
 
 fn table_error(name: &str, line: u64, limit: usize, error: csv::Error) -> anyhow::Error {
     match error.into_kind() {

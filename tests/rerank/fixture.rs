@@ -1,0 +1,108 @@
+//! Runs the real program.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// What a run left behind.
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The rankings on standard output.
+    #[track_caller]
+    pub fn rankings(&self) -> Vec<Value> {
+        assert_eq!(self.status, 0, "{}", self.stderr);
+        rankings(&self.stdout)
+    }
+
+    /// Fails unless the run ended with this status and a message that contains all of these.
+    #[track_caller]
+    pub fn fails(&self, status: i32, parts: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.stderr);
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is not in: {}", self.stderr);
+        }
+    }
+}
+
+/// The rankings of ranked JSONL.
+pub fn rankings(jsonl: &str) -> Vec<Value> {
+    jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The program, with nothing of the user's environment that changes what it does.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
+    command.args(arguments);
+    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs to the end, with `input` on standard input.
+pub fn rerank_on(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
+    let mut command = command(arguments);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("rerank starts");
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.as_ref().to_vec();
+    // A run that ends early does not read everything.
+    let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    Run {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs to the end without input.
+pub fn rerank(arguments: &[&str]) -> Run {
+    rerank_on("", arguments)
+}
+
+/// A directory of a test's own.
+pub struct Files(tempfile::TempDir);
+
+impl Files {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The path as an argument.
+    pub fn name(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file and gives its path as an argument.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        std::fs::write(self.path(name), content).unwrap();
+        self.name(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Copies a model's files into a directory of this name.
+    pub fn copy_model(&self, model: &str, name: &str) -> String {
+        std::fs::create_dir_all(self.path(name)).unwrap();
+        for entry in std::fs::read_dir(Path::new(model)).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), self.path(name).join(entry.file_name())).unwrap();
+        }
+        self.name(name)
+    }
+}

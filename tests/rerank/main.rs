@@ -1,0 +1,11 @@
+//! Whole runs of the real program, and the library's numbers against the reference implementation.
+
+mod bad_files;
+mod bad_input;
+mod bad_tables;
+mod determinism;
+mod fixture;
+mod formats;
+mod models;
+mod outputs;
+mod parity;
