@@ -36,7 +36,11 @@ impl Collection {
         let name: Arc<str> = path.display().to_string().into();
         let file = seekable(path, &name)?;
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
-        let source = Source { name: Arc::clone(&name), reader: Box::new(BufReader::with_capacity(1 << 16, file)) };
+        let source = Source {
+            name: Arc::clone(&name),
+            reader: Box::new(BufReader::with_capacity(1 << 16, file)),
+            position: None,
+        };
         let (format, index) = index(Lines::new(source, limit), limit)?;
         Ok(Self { name, reader, format, index, line: Vec::new() })
     }

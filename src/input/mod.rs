@@ -22,6 +22,7 @@ mod header;
 mod json;
 mod lines;
 mod names;
+mod position;
 mod queries;
 mod seen;
 mod source;
@@ -36,6 +37,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub use self::detect::InputFormat;
 pub use self::names::{Columns, Field};
+pub use self::position::Position;
 
 use self::collection::Collection;
 use self::elements::Elements;
@@ -78,6 +80,7 @@ pub enum Event {
 /// The events of an input, in its order. An error ends them: nothing behind it can be read.
 pub struct Events {
     format: InputFormat,
+    position: Option<Position>,
     grouping: Grouping,
 }
 
@@ -85,6 +88,11 @@ impl Events {
     /// The format that is read.
     pub fn format(&self) -> InputFormat {
         self.format
+    }
+
+    /// How far the file has been read; `None` for a pipe.
+    pub fn position(&self) -> Option<Position> {
+        self.position.clone()
     }
 }
 
@@ -120,6 +128,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
             "--queries and --collection belong to a TREC run, {name} is none: leave them out or say --input-format trec"
         );
     }
+    let position = source.position.clone();
     let entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
         InputFormat::Jsonl => {
             let values = Values::Lines(Lines::new(source, limit));
@@ -133,7 +142,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
         InputFormat::Tsv => Box::new(table::Rows::open(source, b'\t', &options.columns, limit)?),
         InputFormat::Trec => Box::new(run(source, options, limit)?),
     };
-    Ok(Events { format, grouping: Grouping::new(name, entries) })
+    Ok(Events { format, position, grouping: Grouping::new(name, entries) })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {

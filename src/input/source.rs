@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow, bail};
+
+use super::position::{Counted, Position};
 
 /// Bytes per read from disk or from a decoder.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -19,6 +22,8 @@ pub struct Source {
     pub name: Arc<str>,
     /// The bytes, decompressed, after the byte order mark.
     pub reader: Box<dyn BufRead + Send>,
+    /// How far a file has been read; a pipe's end is not known.
+    pub position: Option<Position>,
 }
 
 /// How a stream is compressed, told by its first bytes, so that it works on a pipe too.
@@ -55,7 +60,10 @@ impl Source {
             Some(path) => {
                 let name: Arc<str> = path.display().to_string().into();
                 let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-                Self::from_reader(name, Box::new(file))
+                let size = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
+                let read = Arc::new(AtomicU64::new(0));
+                let source = Self::from_reader(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
+                Ok(Self { position: size.map(|size| Position { read, size }), ..source })
             }
         }
     }
@@ -82,7 +90,7 @@ impl Source {
             bail!("{name} is UTF-16, UTF-8 is expected: convert it with `iconv -f UTF-16 -t UTF-8`");
         }
         let head = if head == BYTE_ORDER_MARK { Vec::new() } else { head };
-        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)) })
+        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None })
     }
 
     /// The first line that is not blank, with what stands before it, without consuming it; of a longer line

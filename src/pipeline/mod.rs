@@ -72,7 +72,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Resu
     ));
 
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
-    let reading = Arc::new(Reading::default());
+    let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
     let windows = spawn_stages(events, config, &reranker, &faults, &reading);
     let Some(writer) = writer else {
@@ -220,7 +220,7 @@ impl Job<'_> {
             self.stats.batches += 1;
             self.stats.pairs += pairs;
             self.stats.computed_tokens += tokens;
-            self.reporter.advance(pairs, tokens, self.total());
+            self.reporter.advance(pairs, tokens, self.reading.total());
             if !self.send_finished(&mut scoring, rankings) {
                 return Ok(End::BrokenOff);
             }
@@ -239,11 +239,6 @@ impl Job<'_> {
             self.seconds.push(finished.seconds);
         }
         true
-    }
-
-    fn total(&self) -> Option<u64> {
-        let finished = self.reading.finished.load(Ordering::Relaxed);
-        finished.then(|| self.reading.pairs.load(Ordering::Relaxed))
     }
 
     /// Tells how it went. `times` are the whole run's, the load's and the ranking's.

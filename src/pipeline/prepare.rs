@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::faults::Faults;
 use crate::batch::{Batch, Limits, plan};
-use crate::input::Event;
+use crate::input::{Event, Position};
 use crate::output::OutputFormat;
 use crate::prompt::{Prompt, Recipe};
 use crate::record::{BadRecord, Group};
@@ -35,10 +35,27 @@ pub(super) struct PromptFacts {
 }
 
 /// How far reading has got.
-#[derive(Default)]
 pub(super) struct Reading {
-    pub(super) pairs: AtomicU64,
-    pub(super) finished: AtomicBool,
+    position: Option<Position>,
+    pairs: AtomicU64,
+    finished: AtomicBool,
+}
+
+impl Reading {
+    pub(super) fn new(position: Option<Position>) -> Self {
+        Self { position, pairs: AtomicU64::new(0), finished: AtomicBool::new(false) }
+    }
+
+    /// The number of pairs in all: counted at the end of the input, before that estimated from the share of the file
+    /// that has been read, and unknown for a pipe.
+    pub(super) fn total(&self) -> Option<u64> {
+        let pairs = self.pairs.load(Ordering::Relaxed);
+        if self.finished.load(Ordering::Relaxed) {
+            return Some(pairs);
+        }
+        let share = self.position.as_ref()?.share();
+        (share > 0.).then(|| (pairs as f64 / share) as u64)
+    }
 }
 
 /// 1 read. Ends at the end of the input, at a record that stops the run, or when nobody listens.

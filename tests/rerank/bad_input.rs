@@ -75,9 +75,8 @@ fn a_trailing_comma_is_told() {
 #[test]
 fn pythons_nan_and_infinity_are_told_with_the_remedy() {
     for score in ["NaN", "Infinity", "-Infinity"] {
-        let line = format!(
-            r#"{{"query_id":"bad","query":"red","candidates":[{{"id":"x","text":"red","score":{score}}}]}}"#
-        );
+        let line =
+            format!(r#"{{"query_id":"bad","query":"red","candidates":[{{"id":"x","text":"red","score":{score}}}]}}"#);
         bad(line, &[":2: ", "not JSON", "NaN and Infinity", "write null or leave the field out"], &[]);
     }
 }

@@ -125,7 +125,13 @@ fn what_is_not_utf_8_is_told() {
 #[test]
 fn a_column_that_is_not_there_is_told_with_those_that_are() {
     let rows = "question,passage,id\nred,red,a\n";
-    unusable("a.csv", rows, &["--columns", "query=question,text=body"], 1, &["text=body", "`question`, `passage`, `id`"]);
+    unusable(
+        "a.csv",
+        rows,
+        &["--columns", "query=question,text=body"],
+        1,
+        &["text=body", "`question`, `passage`, `id`"],
+    );
     unusable("a.csv", "query,page\nred,red\n", &[], 1, &["text", "--columns text=NAME", "`query`, `page`"]);
     unusable("a.tsv", "page\ttext\nred\tred\n", &[], 1, &["query", "--columns query=NAME", "`page`, `text`"]);
     let run = rerank(&["--model", "fake", "--columns", "passage=text"]);
@@ -149,7 +155,8 @@ fn run_files(name: &str, content: &str) -> (Files, Run, Run) {
     files.write("queries.tsv", "q1\tred planet\nq2\tblue planet\n");
     files.write("collection.tsv", "d1\tMars, the red planet\nd2\tVenus\n");
     files.write(name, content);
-    let (input, queries, collection) = (files.name("run.trec"), files.name("queries.tsv"), files.name("collection.tsv"));
+    let (input, queries, collection) =
+        (files.name("run.trec"), files.name("queries.tsv"), files.name("collection.tsv"));
     let arguments =
         ["--model", "fake", "--input", &input, "--queries", &queries, "--collection", &collection, "--on-error"];
     let strict = rerank(&[&arguments[..], &["fail"]].concat());

@@ -33,7 +33,13 @@ fn summary(ranking: &Value) -> String {
 }
 
 fn summary_of_result(result: &Value) -> Value {
-    serde_json::json!([result["rank"], result["id"], result["logit"], result["original_rank"], result["original_score"]])
+    serde_json::json!([
+        result["rank"],
+        result["id"],
+        result["logit"],
+        result["original_rank"],
+        result["original_score"]
+    ])
 }
 
 #[track_caller]
@@ -207,7 +213,8 @@ fn check_run(queries: (&str, &[u8]), collection: (&str, &[u8])) {
 }
 
 const QUERIES_TSV: &str = "q2\tice\nq1\tred planet\n";
-const QUERIES_JSONL: &str = "{\"_id\":\"q1\",\"text\":\"red planet\",\"metadata\":{}}\n{\"_id\":\"q2\",\"text\":\"ice\"}\n";
+const QUERIES_JSONL: &str =
+    "{\"_id\":\"q1\",\"text\":\"red planet\",\"metadata\":{}}\n{\"_id\":\"q2\",\"text\":\"ice\"}\n";
 const COLLECTION_JSONL: &str = "{\"_id\":\"d4\",\"title\":\"\",\"text\":\"ice\"}\n{\"_id\":\"d3\",\"title\":\"\",\"text\":\"\"}\n{\"_id\":\"d2\",\"text\":\"Mars, the red planet\"}\n{\"_id\":\"d1\",\"text\":\"Blue planet\",\"metadata\":{}}";
 const COLLECTION_TSV: &str = "d1\tBlue planet\nd2\tMars, the red planet\nd3\t\nd4\tice\n";
 

@@ -96,9 +96,9 @@ fn many_ties_evaluate_to_our_order_too() {
 #[test]
 fn an_id_that_would_break_a_run_is_told() {
     for (query_id, id) in [("q 1", "d"), ("q1", "d 2"), ("q1", "d\\t2"), ("q1", "d\\u00a02")] {
-        let line =
-            format!(r#"{{"query_id":"{query_id}","query":"red","candidates":[{{"id":"{id}","text":"red"}}]}}"#);
-        let run = rerank_on(format!("{TIES}{}", line.replace("q1", "q3")), &["--model", "fake", "--output-format", "trec"]);
+        let line = format!(r#"{{"query_id":"{query_id}","query":"red","candidates":[{{"id":"{id}","text":"red"}}]}}"#);
+        let run =
+            rerank_on(format!("{TIES}{}", line.replace("q1", "q3")), &["--model", "fake", "--output-format", "trec"]);
         run.fails(1, &["standard input:3: ", "white space"]);
         assert_eq!(run.stdout.lines().count(), 8);
     }
@@ -192,7 +192,10 @@ fn texts_come_out_as_they_were_unless_they_are_left_out() {
 fn original_ranks_and_scores_are_kept() {
     let line = r#"{"query":"red","candidates":[{"id":"a","text":"","rank":7,"score":-0.30000000000000004},{"id":"b","text":"red","rank":2,"score":12}]}"#;
     let results = rerank_on(line, &["--model", "fake"]).rankings()[0]["results"].clone();
-    assert_eq!([&results[1]["original_rank"], &results[1]["original_score"]], [&Value::from(7), &Value::from(-0.30000000000000004)]);
+    assert_eq!(
+        [&results[1]["original_rank"], &results[1]["original_score"]],
+        [&Value::from(7), &Value::from(-0.30000000000000004)]
+    );
     assert_eq!(results[0]["original_rank"], 2);
     assert_eq!(results[0]["original_score"].as_f64(), Some(12.));
 }

@@ -1,0 +1,34 @@
+//! How far a file has been read, for those who want to know how long it will take.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How far a file has been read: shared with the thread that reads it.
+#[derive(Clone, Debug)]
+pub struct Position {
+    pub(super) read: Arc<AtomicU64>,
+    pub(super) size: u64,
+}
+
+impl Position {
+    /// The share of the file's bytes, before decompression, that has been read: 0 to 1.
+    pub fn share(&self) -> f64 {
+        if self.size == 0 { 1. } else { (self.read.load(Ordering::Relaxed) as f64 / self.size as f64).min(1.) }
+    }
+}
+
+/// A file that counts the bytes read from it.
+pub(super) struct Counted {
+    pub(super) file: File,
+    pub(super) read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
