@@ -89,7 +89,7 @@ pub struct InputArguments {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub input_format: Option<InputFormat>,
 
-    /// Names of the columns of a CSV or TSV file, as in `query=question,text=passage`
+    /// The input's own names for its columns or fields, as in `query=question,text=passage`
     #[arg(long, value_name = "FIELD=NAME,…")]
     pub columns: Option<Columns>,
 
@@ -185,7 +185,7 @@ pub struct BatchArguments {
 /// How the run goes.
 #[derive(Debug, Args)]
 pub struct RunningArguments {
-    /// Threads that compute [default: all cores]
+    /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub threads: Option<u64>,
 

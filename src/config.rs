@@ -41,8 +41,8 @@ pub struct Config {
     pub max_length: Option<usize>,
     /// What a batch may hold.
     pub limits: Limits,
-    /// Threads that compute, `None` for all cores.
-    pub threads: Option<usize>,
+    /// Threads that compute.
+    pub threads: usize,
     /// Whether only the cost is told.
     pub dry_run: bool,
     /// How progress is shown.
@@ -115,7 +115,7 @@ impl Config {
                 tokens: batch.max_batch_tokens as usize,
                 share_prefixes: !batch.no_prefix_sharing,
             },
-            threads: running.threads.map(|threads| threads as usize),
+            threads: running.threads.map_or_else(default_threads, |threads| threads as usize),
             dry_run: running.dry_run,
             progress: resolve_progress(running.progress, verbosity),
             verbosity,
@@ -181,6 +181,13 @@ fn resolve_instruction(text: &str) -> Result<String> {
     };
     ensure!(!instruction.trim().is_empty(), "--instruction is empty; leave it out for the model's own");
     Ok(instruction)
+}
+
+/// All cores, or what rayon's own variable says.
+fn default_threads() -> usize {
+    let variable = std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    variable.filter(|threads| *threads > 0).unwrap_or_else(cores)
 }
 
 fn resolve_progress(choice: ProgressChoice, verbosity: Verbosity) -> Progress {

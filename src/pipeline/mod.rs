@@ -46,10 +46,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// through the reporter, after which the exit status says so.
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Result<Exit> {
     let began = Instant::now();
-    if let Some(threads) = config.threads {
-        // Fails only where the pool is up already, as in a program that runs several jobs.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    }
+    // Fails only where the pool is up already, as in a program that runs several jobs.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
     let device = config.device.open()?;
     let precision = config.precision.unwrap_or(Precision::F32);
 

@@ -6,6 +6,12 @@ use crate::fixture::{Files, Run, rerank, rerank_on};
 
 const FAKE: [&str; 4] = ["--model", "fake", "--input", "testdata/candidates.jsonl"];
 
+/// How many pairs the example holds.
+fn pairs() -> usize {
+    let text = std::fs::read_to_string("testdata/candidates.jsonl").unwrap();
+    crate::fixture::rankings(&text).iter().map(|group| group["candidates"].as_array().unwrap().len()).sum()
+}
+
 fn fake(arguments: &[&str]) -> Run {
     rerank(&[&FAKE[..], arguments].concat())
 }
@@ -16,7 +22,8 @@ fn data_goes_to_standard_output_and_two_lines_to_standard_error() {
     assert_eq!(run.rankings().len(), 3);
     let lines: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(lines.len(), 2, "{}", run.stderr);
-    assert!(lines[0].starts_with("3 queries, 15 pairs (0 truncated), 0 skipped, in "), "{}", lines[0]);
+    let beginning = format!("3 queries, {} pairs (0 truncated), 0 skipped, in ", pairs());
+    assert!(lines[0].starts_with(&beginning), "{}", lines[0]);
     for part in ["pairs/s", "tokens/s", "p50", "p95", "p99", "shared prefixes saved"] {
         assert!(lines[1].contains(part), "{part}: {}", lines[1]);
     }
@@ -46,7 +53,7 @@ fn verbose_says_what_was_chosen() {
     let run = rerank(&["--verbose", "--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl"]);
     assert_eq!(run.status, 0);
     assert!(run.stderr.lines().count() > 2);
-    for part in ["testdata/odd-reranker", "device: ", "threads", "40960"] {
+    for part in ["testdata/odd-reranker", "device: ", "threads", "8192"] {
         assert!(run.stderr.to_lowercase().contains(part), "{part}: {}", run.stderr);
     }
     fake(&["--verbose", "--quiet"]).fails(2, &["--quiet", "--verbose"]);
@@ -80,10 +87,13 @@ fn stats_are_json_with_the_figures_of_the_run() {
     assert_eq!(run.status, 0, "{}", run.stderr);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     let number = |name: &str| stats[name].as_f64().unwrap_or_else(|| panic!("{name}: {stats}"));
-    assert_eq!([number("queries"), number("pairs"), number("skipped"), number("threads")], [3., 15., 0., 2.]);
+    assert_eq!(
+        [number("queries"), number("pairs"), number("skipped"), number("threads")],
+        [3., pairs() as f64, 0., 2.]
+    );
     assert_eq!([&stats["device"], &stats["dtype"]], ["cpu", "f32"]);
     assert_eq!(stats["interrupted"], false);
-    assert!(number("truncated") <= 15. && number("batches") >= 1.);
+    assert!(number("truncated") <= number("pairs") && number("batches") >= 1.);
     assert!(number("computed_tokens") < number("prompt_tokens"), "{stats}");
     assert!((1. - number("computed_tokens") / number("prompt_tokens") - number("saved_share")).abs() < 1e-9);
     assert!(number("seconds") >= number("load_seconds") + number("ranking_seconds"));
@@ -100,6 +110,11 @@ fn stats_of_a_failed_run_tell_what_was_done() {
     rerank_on(lines, &["--model", "fake", "--on-error", "skip", "--stats", &files.name("stats.json")]).fails(1, &[]);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     assert_eq!([&stats["queries"], &stats["skipped"]], [&Value::from(1), &Value::from(1)]);
+}
+
+/// The line of a dry run on the example.
+fn pairs_line() -> String {
+    format!("pairs            {}\n", pairs())
 }
 
 /// The odd model without these files.
@@ -124,7 +139,7 @@ fn a_dry_run_tells_the_cost_without_weights() {
     let run = rerank(&[&arguments[..], &["--dry-run", "--output", &output]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
     let cost = [&run.stdout[..], &run.stderr].concat();
-    for part in ["queries          3\n", "pairs            15\n", "truncated        0 ", "p50", "p99", "% saved by"] {
+    for part in ["queries          3\n", &pairs_line(), "truncated        0 ", "p50", "p99", "% saved by"] {
         assert!(cost.contains(part), "{part}: {cost}");
     }
     assert!(!files.path("ranked.jsonl").exists());
@@ -136,7 +151,7 @@ fn a_dry_run_needs_no_more_than_a_tokenizer() {
     let model = model_without(&files, |name| name != "tokenizer.json");
     let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl", "--dry-run"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("pairs            15\n"), "{}", run.stdout);
+    assert!(run.stdout.contains(&pairs_line()), "{}", run.stdout);
 }
 
 #[test]
@@ -191,13 +206,10 @@ fn completions_and_the_man_page_are_printed() {
 
 #[test]
 fn a_device_that_is_not_built_in_is_told() {
-    if cfg!(any(feature = "cuda", feature = "metal")) {
-        return;
-    }
     for device in ["cuda", "cuda:1", "metal"] {
         let run = fake(&["--device", device]);
-        run.fails(1, &[device.split(':').next().unwrap(), "--device"]);
-        assert!(!run.stderr.contains("panic"));
+        run.fails(1, &["--device"]);
+        assert!(run.stderr.to_lowercase().contains(device.split(':').next().unwrap()), "{}", run.stderr);
         assert_eq!(run.stdout, "");
     }
 }

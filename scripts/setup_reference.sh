@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes the Python environment that the scripts beside this file run in, with the versions that
+# made the files in testdata.
+#
+#   scripts/setup_reference.sh [DIRECTORY]     default: .venv-reference
+set -eu
+
+directory=${1:-.venv-reference}
+
+python3 -m venv "$directory"
+"$directory/bin/python" -m pip install --quiet --upgrade pip
+"$directory/bin/python" -m pip install --quiet \
+    --extra-index-url https://download.pytorch.org/whl/cpu \
+    torch==2.15.0 \
+    transformers==5.23.0 \
+    tokenizers==0.23.3 \
+    safetensors==0.8.0 \
+    numpy==2.4.6
+
+echo "ready: $directory/bin/python scripts/reference_logits.py --help"
