@@ -130,7 +130,7 @@ pub struct OutputArguments {
     pub no_text: bool,
 
     /// Write the run's figures as JSON to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub stats: Option<PathBuf>,
 }
 

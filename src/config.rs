@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use same_file::Handle;
 
 use crate::batch::Limits;
 use crate::cli::{DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice, RankArguments};
@@ -81,7 +82,8 @@ impl Config {
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
         let RankArguments { input, output, model, batch, running } = arguments;
         let input_options = resolve_input(input)?;
-        let output_path = output.output.clone().filter(|path| path.as_os_str() != "-");
+        let output_path =
+            output.output.clone().filter(|path| !["-", "/dev/stdout"].contains(&&*path.to_string_lossy()));
         let layout = resolve_layout(output, output_path.as_deref())?;
         let stats = output.stats.clone();
         check_distinct(&input_options, output_path.as_deref(), stats.as_deref())?;
@@ -142,31 +144,31 @@ fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> {
 }
 
 fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {
-    let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
-    if let (Some(path), Some("gz" | "zst")) = (path, extension) {
+    let extension = path.and_then(Path::extension).map(|extension| extension.to_string_lossy().to_lowercase());
+    if let (Some(path), Some("gz" | "zst")) = (path, extension.as_deref()) {
         bail!("--output {}: output is not compressed here; pipe it through gzip or zstd", path.display());
     }
     let by_extension = || path.map_or(OutputFormat::Jsonl, OutputFormat::of);
     Ok(Layout { format: arguments.output_format.unwrap_or_else(by_extension), text: !arguments.no_text })
 }
 
-/// Refuses to write over what is read, or two things into one file.
+/// Refuses to write over what is read, or two things into one file. Files are told apart by what they are on disk, so that
+/// links, and a redirected standard input, count.
 fn check_distinct(input: &InputOptions, output: Option<&Path>, stats: Option<&Path>) -> Result<()> {
-    let same = |one: &Path, other: &Path| match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other && one.is_file(),
-        _ => one == other,
-    };
-    for read in [&input.path, &input.queries, &input.collection].into_iter().flatten() {
-        for written in [output, stats].into_iter().flatten() {
-            ensure!(
-                !same(read, written),
-                "{} is read and would be written over; give the output another name",
-                written.display()
-            );
-        }
+    let stdin = input.path.is_none().then(Handle::stdin).and_then(Result::ok);
+    let files = [&input.path, &input.queries, &input.collection].into_iter().flatten();
+    let read: Vec<Handle> = files.filter_map(|path| Handle::from_path(path).ok()).chain(stdin).collect();
+    for written in [output, stats].into_iter().flatten().filter(|path| path.is_file()) {
+        let handle = Handle::from_path(written)?;
+        ensure!(
+            !read.contains(&handle),
+            "{} is read and would be written over; give the output another name",
+            written.display()
+        );
     }
     if let (Some(output), Some(stats)) = (output, stats) {
-        ensure!(!same(output, stats), "--output and --stats name the same file, {}", stats.display());
+        let same = output == stats || same_file::is_same_file(output, stats).unwrap_or(false);
+        ensure!(!same, "--output and --stats name the same file, {}", stats.display());
     }
     Ok(())
 }

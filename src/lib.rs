@@ -16,7 +16,7 @@
 //! - [`score`]: 4 score. Batches become logits; on [`model`] (files, configuration, forward), [`kernels`] and [`device`].
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
-//! - [`progress`], [`stats`]: what a person and a program are told about the run.
+//! - [`progress`], [`stats`]: what a person and a program are told about the run; [`stop`]: how it is ended early.
 
 pub mod batch;
 pub mod cli;
@@ -34,3 +34,4 @@ pub mod rank;
 pub mod record;
 pub mod score;
 pub mod stats;
+pub mod stop;

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory, Parser};
 use rerank::cli::{Cli, Command};
@@ -11,8 +10,9 @@ use rerank::config::{Config, Progress, Verbosity};
 use rerank::exit::Exit;
 use rerank::pipeline;
 use rerank::progress::Reporter;
+use rerank::stop::Stop;
 
-static STOP: AtomicBool = AtomicBool::new(false);
+static STOP: Stop = Stop::new();
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,7 +38,7 @@ fn rank(cli: &Cli) -> Exit {
     // The first interrupt lets the batch at hand finish; the second ends the program. Without a handler, which fails only
     // where the system has none, the first does.
     let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+        if !STOP.request() {
             std::process::exit(Exit::Interrupted as i32);
         }
     });

@@ -24,7 +24,7 @@ DEFAULT_INSTRUCTION = (
 
 def body(query: str, document: str, instruction: str | None = None) -> str:
     """The part of the prompt that is user text."""
-    if instruction is None:
+    if instruction is None or not instruction.strip():
         instruction = DEFAULT_INSTRUCTION
     return f"<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::candidate::{self, Listed};
 use super::elements::Elements;
-use super::entry::{Asked, Entry, query_text, too_long, utf_8};
+use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
 use super::names::{Field, Names};
 use super::values::{Kind, Object, kind, list, string, wrong_type};
@@ -137,7 +137,7 @@ fn query(object: &mut Object<'_>, names: &Names, id_names: &[String]) -> Result<
         },
     };
     match object.take_string(names.of(Field::Instruction)) {
-        Ok(instruction) => asked.instruction = instruction,
+        Ok(instruction) => asked.instruction = instruction.and_then(unless_blank),
         Err(problem) => asked.text = asked.text.and(Err(problem)),
     }
     Ok(asked)

@@ -201,6 +201,8 @@ impl CustomOp3 for Attention {
 }
 
 #[cfg(test)]
+// One range of keys is what is meant.
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use proptest::prelude::*;
 

@@ -88,7 +88,7 @@ mod tests {
         let bf16 = Linear::new(&weight, Precision::Bf16)?.forward(&input)?.to_vec2::<f32>()?;
         let exact = Linear::new(&weight, Precision::F32)?.forward(&input)?.to_vec2::<f32>()?;
         assert_eq!(bf16, [[300.], [300.]]);
-        assert_eq!(exact, [[300.5859375], [300.5859375]]);
+        assert_eq!(exact, [[300.585_94], [300.585_94]]);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub enum ModelFiles {
     /// In a directory.
     Directory(PathBuf),
     /// On the hub.
-    Hub(Hub),
+    Hub(Box<Hub>),
 }
 
 #[derive(Deserialize)]
@@ -73,7 +73,14 @@ impl ModelFiles {
     /// # Errors
     /// If the hub's client can't be set up.
     pub fn on_hub(id: &str, revision: &str, offline: bool, progress: bool) -> Result<Self> {
-        Ok(Self::Hub(Hub::open(id, revision, offline, progress)?))
+        Ok(Self::Hub(Box::new(Hub::open(id, revision, offline, progress)?)))
+    }
+
+    fn is_here(&self, name: &str) -> bool {
+        match self {
+            Self::Directory(directory) => directory.join(name).is_file(),
+            Self::Hub(hub) => hub.cached(name).is_some(),
+        }
     }
 
     /// Whether the model has a file of this name.
@@ -82,8 +89,8 @@ impl ModelFiles {
     /// If the hub doesn't answer.
     pub fn has(&self, name: &str) -> Result<bool> {
         match self {
-            Self::Directory(directory) => Ok(directory.join(name).is_file()),
-            Self::Hub(hub) => hub.has(name),
+            Self::Hub(hub) if !self.is_here(name) => hub.lists(name),
+            _ => Ok(self.is_here(name)),
         }
     }
 
@@ -114,7 +121,9 @@ impl ModelFiles {
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
         const SINGLE: &str = "model.safetensors";
         const INDEX: &str = "model.safetensors.index.json";
-        if self.has(SINGLE)? || !self.has(INDEX)? {
+        // What is in the cache is known without asking the hub.
+        let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));
+        if !sharded {
             return Ok(vec![self.get(SINGLE)?]);
         }
         let path = self.get(INDEX)?;

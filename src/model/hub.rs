@@ -5,13 +5,14 @@ use std::cell::OnceCell;
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use anyhow::{Context, Error, Result, anyhow, bail};
+use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 /// One revision of one repository.
 pub struct Hub {
     name: String,
+    revision: String,
     cache: CacheRepo,
     /// None while offline.
     api: Option<ApiRepo>,
@@ -39,17 +40,20 @@ impl Hub {
             Some(builder.build().context("cannot set up the client for the Hugging Face hub")?.repo(repo.clone()))
         };
         let name = if revision == "main" { id.to_owned() } else { format!("{id} at {revision}") };
-        Ok(Self { name, cache: cache.repo(repo), api, listing: OnceCell::new() })
+        Ok(Self { name, revision: revision.to_owned(), cache: cache.repo(repo), api, listing: OnceCell::new() })
     }
 
-    /// Whether the repository has a file; what is in the cache is not asked for.
-    pub(super) fn has(&self, file: &str) -> Result<bool> {
-        if self.cache.get(file).is_some() {
-            return Ok(true);
-        }
+    /// A file's path in the cache. A commit is found under its own name too, as when its branch was downloaded.
+    pub(super) fn cached(&self, file: &str) -> Option<PathBuf> {
+        let of_commit = || Some(self.cache.pointer_path(&self.revision).join(file)).filter(|path| path.is_file());
+        self.cache.get(file).or_else(of_commit)
+    }
+
+    /// Whether the repository on the hub has a file; no, while offline.
+    pub(super) fn lists(&self, file: &str) -> Result<bool> {
         let Some(api) = &self.api else { return Ok(false) };
         if self.listing.get().is_none() {
-            let info = api.info().with_context(|| self.unreachable("its list of files"))?;
+            let info = api.info().map_err(|error| self.unreachable("the list of files", &error))?;
             let _ = self.listing.set(info.siblings.into_iter().map(|sibling| sibling.rfilename).collect());
         }
         Ok(self.listing.get().is_some_and(|listing| listing.iter().any(|name| name == file)))
@@ -57,11 +61,11 @@ impl Hub {
 
     /// A file's path in the cache, downloaded if need be.
     pub(super) fn get(&self, file: &str) -> Result<PathBuf> {
-        if let Some(path) = self.cache.get(file) {
+        if let Some(path) = self.cached(file) {
             return Ok(path);
         }
         match &self.api {
-            Some(api) => api.download(file).with_context(|| self.unreachable(file)),
+            Some(api) => api.download(file).map_err(|error| self.unreachable(file, &error)),
             None => bail!(
                 "{file} of {} has not been downloaded yet, and the run is offline; run once without --offline, or name \
                  a local directory with --model",
@@ -70,10 +74,11 @@ impl Hub {
         }
     }
 
-    fn unreachable(&self, what: &str) -> String {
-        format!(
-            "cannot get {what} of model {} from the Hugging Face hub; check the id, the network and, for gated models, \
-             HF_TOKEN, or name a local directory with --model",
+    /// The client's errors repeat their causes in their own text: the causes are not added again.
+    fn unreachable(&self, what: &str, error: &ApiError) -> Error {
+        anyhow!(
+            "cannot get {what} of model {} from the Hugging Face hub ({error}); check the id, the revision, the network \
+             and, for gated models, HF_TOKEN, or name a local directory with --model",
             self.name
         )
     }

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 
 use crate::record::{Group, Ranking};
 
-pub use writer::{Closed, Writer};
+pub use writer::{Closed, Writer, check_writable};
 
 /// How rankings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

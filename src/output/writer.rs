@@ -24,19 +24,43 @@ impl std::error::Error for Closed {}
 
 enum Sink {
     Stdout,
-    File { file: File, path: PathBuf, new: bool },
+    File {
+        file: File,
+        path: PathBuf,
+    },
+    /// Made with the first ranking, so that a run that never begins leaves nothing behind.
+    New(PathBuf),
 }
 
 /// Writes rankings to a file or to standard output.
 ///
 /// An existing file keeps its content until the first ranking is there, so that a run that fails at the start takes
-/// nothing away; a file that such a run made is removed.
+/// nothing away.
 pub struct Writer {
     sink: Sink,
     formatter: Formatter,
     buffer: Vec<u8>,
     /// Bytes of complete rankings, once there are any.
     written: Option<u64>,
+}
+
+/// Checks that a file can be written, and leaves all as it was.
+///
+/// # Errors
+/// If it can't.
+pub fn check_writable(path: &Path) -> Result<()> {
+    open(path).map(drop)
+}
+
+/// An existing file, not yet emptied; none if it doesn't exist but can be made.
+fn open(path: &Path) -> Result<Option<File>> {
+    let new = !path.exists();
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
+    if new {
+        std::fs::remove_file(path).with_context(|| format!("cannot write to {}", path.display()))?;
+    }
+    Ok((!new).then_some(file))
 }
 
 impl Writer {
@@ -47,12 +71,10 @@ impl Writer {
     pub fn open(path: Option<&Path>, layout: Layout) -> Result<Self> {
         let sink = match path {
             None => Sink::Stdout,
-            Some(path) => {
-                let new = !path.exists();
-                let file = File::options().write(true).create(true).truncate(false).open(path);
-                let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
-                Sink::File { file, path: path.to_owned(), new }
-            }
+            Some(path) => match open(path)? {
+                Some(file) => Sink::File { file, path: path.to_owned() },
+                None => Sink::New(path.to_owned()),
+            },
         };
         Ok(Self { sink, formatter: Formatter::new(layout), buffer: Vec::new(), written: None })
     }
@@ -92,7 +114,7 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
             Err(error) => Err(error).with_context(|| match &self.sink {
                 Sink::Stdout => "cannot write to standard output".to_owned(),
-                Sink::File { path, .. } => {
+                Sink::File { path, .. } | Sink::New(path) => {
                     format!("cannot write to {}; the rankings before stay complete", path.display())
                 }
             }),
@@ -100,7 +122,11 @@ impl Writer {
     }
 
     fn write_buffer(&mut self) -> io::Result<()> {
+        if let Sink::New(path) = &self.sink {
+            self.sink = Sink::File { file: File::create(path)?, path: path.clone() };
+        }
         match &mut self.sink {
+            Sink::New(_) => Ok(()),
             Sink::Stdout => {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(&self.buffer)?;
@@ -113,15 +139,6 @@ impl Writer {
                 }
                 file.write_all(&self.buffer)
             }
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let (None, Sink::File { path, new: true, .. }) = (self.written, &self.sink) {
-            // An empty file of a run that never began; whether it goes away changes nothing.
-            let _ = std::fs::remove_file(path);
         }
     }
 }

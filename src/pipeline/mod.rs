@@ -9,7 +9,6 @@ mod prepare;
 mod scoring;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,11 +23,12 @@ use crate::exit::Exit;
 use crate::input::{self, Event};
 use crate::kernels::Precision;
 use crate::model::ModelSource;
-use crate::output::{Closed, Writer};
+use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
 use crate::score::{Reranker, RerankerOptions, Scorer};
 use crate::stats::Stats;
+use crate::stop::Stop;
 
 /// Groups that may wait to be tokenized.
 const GROUPS_AHEAD: usize = 16;
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are told
 /// through the reporter, after which the exit status says so.
-pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Result<Exit> {
+pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
     // Fails only where the pool is up already, as in a program that runs several jobs.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
@@ -52,6 +52,9 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Resu
     let precision = config.precision.unwrap_or(Precision::F32);
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
+    if let Some(path) = &config.stats {
+        output::check_writable(path)?;
+    }
     let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), config.layout)).transpose()?;
     let mut events = input::open(&config.input)?;
     let first = match events.next() {
@@ -72,9 +75,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Resu
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
     let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
-    let windows = spawn_stages(events, config, &reranker, &faults, &reading);
+    let (windows, stages) = spawn_stages(events, config, &reranker, &faults, &reading);
     let Some(writer) = writer else {
         dry_run::run(&windows, max_length)?;
+        join(stages)?;
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
@@ -92,8 +96,12 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &AtomicBool) -> Resu
     let mut job =
         Job { config, reporter, stop, faults: &faults, reading: &reading, scorer, stats, seconds: Vec::new() };
     reporter.start();
+    stop.begin_scoring();
     let started = Instant::now();
-    let scored = job.score(&windows, &rankings);
+    let mut scored = job.score(&windows, &rankings);
+    if matches!(scored, Ok(End::Complete)) && !faults.failed() {
+        scored = join(stages).map(|()| End::Complete);
+    }
     if matches!(scored, Ok(End::Complete)) && !faults.failed() {
         // If this fails, so has the writer, and says why below.
         let _ = rankings.send(Message::Complete);
@@ -130,16 +138,28 @@ fn spawn_stages(
     reranker: &Reranker,
     faults: &Arc<Faults>,
     reading: &Arc<Reading>,
-) -> Receiver<Window> {
+) -> (Receiver<Window>, Stages) {
     let (group_sender, group_receiver) = sync_channel(GROUPS_AHEAD);
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
     let (format, limits, recipe) = (config.layout.format, config.limits, reranker.recipe());
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
-    thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, &group_sender));
+    let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, &group_sender));
     let faults = Arc::clone(faults);
-    thread::spawn(move || prepare::prepare(&group_receiver, &recipe, limits, &faults, &window_sender));
-    window_receiver
+    let preparer = thread::spawn(move || prepare::prepare(&group_receiver, &recipe, limits, &faults, &window_sender));
+    (window_receiver, [reader, preparer])
 }
+
+/// The last window has come: nothing keeps the stages from ending, unless one has panicked.
+fn join(stages: Stages) -> Result<()> {
+    for stage in stages {
+        stage
+            .join()
+            .map_err(|_| anyhow!("a thread that prepares batches has panicked; complete rankings are written"))?;
+    }
+    Ok(())
+}
+
+type Stages = [JoinHandle<()>; 2];
 
 enum Message {
     Ranking(Ranking),
@@ -174,7 +194,7 @@ enum End {
 struct Job<'a> {
     config: &'a Config,
     reporter: &'a Reporter,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
     faults: &'a Faults,
     reading: &'a Reading,
     scorer: Box<dyn Scorer>,
@@ -186,7 +206,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.is_requested() {
                 return Ok(End::Interrupted);
             }
             match windows.recv_timeout(PATIENCE) {
@@ -210,7 +230,7 @@ impl Job<'_> {
             return Ok(End::BrokenOff);
         }
         for batch in scoring.take_batches() {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.is_requested() {
                 return Ok(End::Interrupted);
             }
             scoring.score(&batch, self.scorer.as_mut())?;

@@ -8,6 +8,10 @@ use tokenizers::Tokenizer;
 
 /// A document is tokenized from its first bytes only, so many for each token that may be kept, where that suffices.
 const BYTES_PER_TOKEN: usize = 16;
+/// Where that does not suffice, more is read, up to so many bytes for each token: several times the longest token of any
+/// vocabulary. A text whose cut would then still lie in its last words, which are megabytes long, is cut as if it ended
+/// there.
+const MOST_BYTES_PER_TOKEN: usize = 1024;
 
 /// A `tokenizer.json`, parted in two: the text's own tokens, and the control tokens that templates are made of.
 pub struct TextTokenizer {
@@ -82,16 +86,18 @@ impl TextTokenizer {
     /// # Errors
     /// If the tokenizer fails.
     pub fn encode_up_to(&self, text: &str, limit: usize) -> Result<(Vec<u32>, bool)> {
+        let most = limit.saturating_mul(MOST_BYTES_PER_TOKEN).max(1 << 20);
         let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).max(256);
-        while bytes < text.len() {
+        while bytes < text.len().min(most) {
             let head = &text[..text.floor_char_boundary(bytes)];
             if let Some(token_ids) = self.encode_head(head, limit)? {
                 return Ok((token_ids, true));
             }
             bytes = bytes.saturating_mul(4);
         }
-        let mut token_ids = self.encode(text)?;
-        let cut = token_ids.len() > limit;
+        let head = &text[..text.floor_char_boundary(most)];
+        let mut token_ids = self.encode(head)?;
+        let cut = token_ids.len() > limit || head.len() < text.len();
         token_ids.truncate(limit);
         Ok((token_ids, cut))
     }

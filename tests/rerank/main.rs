@@ -12,3 +12,4 @@ mod outputs;
 mod parity;
 mod people;
 mod pipes;
+mod tiny;
