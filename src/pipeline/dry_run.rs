@@ -7,6 +7,8 @@ use anyhow::Result;
 use indicatif::HumanCount;
 
 use super::prepare::Window;
+use crate::batch::Batch;
+use crate::progress::Reporter;
 use crate::stats::saved_share;
 
 /// Counts that fit in little memory, however long the input is.
@@ -22,16 +24,25 @@ struct Cost {
     lengths: Vec<u64>,
 }
 
-/// Prints the cost of all windows to standard output.
-pub(super) fn run(windows: &Receiver<Window>, max_length: usize) -> Result<()> {
+/// Prints the cost of all windows to standard output, and the first prompt's tokens to those who want every detail.
+pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Reporter) -> Result<()> {
     let mut cost = Cost::default();
     while let Ok(window) = windows.recv() {
+        if let Some(prompt) = window.batches.first().filter(|_| cost.pairs == 0).and_then(first_prompt) {
+            reporter.detail(&format!("the first prompt's tokens: {prompt:?}"));
+        }
         cost.add(&window);
     }
     match cost.print(max_length) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
+}
+
+/// The token ids of a batch's first pair.
+fn first_prompt(batch: &Batch) -> Option<Vec<u32>> {
+    let segment = batch.segments.iter().position(|segment| segment.pair.is_some())?;
+    Some(batch.history(segment).into_iter().flat_map(|range| &batch.token_ids[range]).copied().collect())
 }
 
 impl Cost {

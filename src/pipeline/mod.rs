@@ -77,7 +77,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let events = first.into_iter().chain(events);
     let (windows, stages) = spawn_stages(events, config, &reranker, &faults, &reading);
     let Some(writer) = writer else {
-        dry_run::run(&windows, max_length)?;
+        dry_run::run(&windows, max_length, reporter)?;
         join(stages)?;
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
