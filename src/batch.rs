@@ -66,6 +66,16 @@ impl Batch {
         ranges
     }
 
+    /// A segment's whole prompt: the tokens that its last one can look back on, and itself.
+    pub fn prompt(&self, segment: usize) -> Vec<u32> {
+        self.history(segment).into_iter().flat_map(|range| &self.token_ids[range]).copied().collect()
+    }
+
+    /// Indices of the segments that end a pair's prompt, in the order of [`Batch::pairs`].
+    pub fn pair_segments(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.segments.len()).filter(|&segment| self.segments[segment].pair.is_some())
+    }
+
     fn push(&mut self, token_ids: &[u32], continues: Option<usize>, pair: Option<PairId>) -> usize {
         let start = self.token_ids.len();
         let position = match continues {
@@ -91,7 +101,7 @@ pub struct Limits {
 }
 
 /// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come
-/// first. A group that would fit into one batch is never split.
+/// first, so that the threads which share a batch end together. A group that would fit into one batch is never split.
 pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut batch = Batch::default();

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use candle_core::Device;
 
+use crate::kernels::Precision;
+
 /// `--device` as it was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -47,6 +49,14 @@ impl DeviceChoice {
             Self::Cuda(_) => bail!("this build of rerank has no CUDA support; use --device cpu"),
             Self::Metal => bail!("this build of rerank has no Metal support; use --device cpu"),
         }
+    }
+}
+
+/// The precision of products where the user does not say: on the CPU, f32, which candle multiplies as fast as bf16.
+pub fn default_precision(device: &Device) -> Precision {
+    match device {
+        Device::Cpu => Precision::F32,
+        Device::Cuda(_) | Device::Metal(_) => Precision::Bf16,
     }
 }
 

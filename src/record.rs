@@ -10,6 +10,15 @@ use serde_json::value::RawValue;
 /// The values are the bytes of the input (JSON), without line breaks.
 pub type Fields = Vec<(String, Box<RawValue>)>;
 
+/// Adds fields whose names are not there yet.
+pub fn add_fields(fields: &mut Fields, more: Fields) {
+    for (name, value) in more {
+        if fields.iter().all(|(known, _)| *known != name) {
+            fields.push((name, value));
+        }
+    }
+}
+
 /// What is searched for.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
@@ -49,6 +58,12 @@ impl Candidate {
             Some(title) => Cow::Owned(format!("{title} {}", self.text)),
         }
     }
+
+    /// Bytes that the candidate's texts and fields take, without the structures that hold them.
+    fn bytes(&self) -> usize {
+        let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.get().len()).sum();
+        self.id.len() + self.text.len() + self.title.as_ref().map_or(0, String::len) + fields
+    }
 }
 
 /// One query with its candidates, in the order in which they were read.
@@ -60,6 +75,13 @@ pub struct Group {
     pub candidates: Vec<Candidate>,
     /// Where the group's first row stands.
     pub place: Place,
+}
+
+impl Group {
+    /// Bytes that the candidates' texts and fields take.
+    pub fn bytes(&self) -> usize {
+        self.candidates.iter().map(Candidate::bytes).sum()
+    }
 }
 
 /// A candidate with the score that the model gave it.

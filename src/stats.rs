@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::HumanCount;
 use serde::Serialize;
+
+use crate::progress::HumanCount;
 
 /// What a run did and how long it took.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::entry::{Draft, Drafted, Spoiled, unless_blank};
 use super::names::{Field, Names};
 use super::values::{Kind, Object, kind, string, wrong_type};
+use crate::record::add_fields;
 
 /// A candidate out of a list, with the query's identifier that it repeats.
 pub struct Listed {
@@ -64,7 +65,7 @@ fn fill(draft: &mut Draft, mut object: Object<'_>, names: &Names) -> Result<(), 
     draft.title = title.or(draft.title.take());
     draft.fields =
         object.rest(|name| Field::ALL.iter().any(|&field| names.of(field).iter().any(|known| known == name)));
-    draft.fields.extend(nested.and_then(|(name, rest)| rest.map(|rest| (name, rest))));
+    add_fields(&mut draft.fields, nested.and_then(|(name, rest)| Some(vec![(name, rest?)])).unwrap_or_default());
     Ok(())
 }
 

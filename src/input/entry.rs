@@ -65,10 +65,12 @@ pub enum Entry {
         /// The candidate.
         candidate: Drafted,
     },
-    /// A record of which not even the query is known.
+    /// A record that makes neither a query nor a candidate.
     Bad {
         /// The line on which it starts.
         line: u64,
+        /// The query's identifier, where that could be read.
+        query_id: Option<String>,
         /// What is wrong, as a sentence without a full stop.
         problem: String,
     },
@@ -101,7 +103,9 @@ pub fn score(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Not an integer.
 pub fn rank(text: &str) -> Result<i64, String> {
-    text.trim().parse().map_err(|_| format!("the rank {text:?} is not an integer: correct it or leave it out"))
+    // Tables that went through a data frame say `1.0`.
+    let digits = text.trim().strip_suffix(".0").unwrap_or(text.trim());
+    digits.parse().map_err(|_| format!("the rank {text:?} is not an integer: correct it or leave it out"))
 }
 
 /// A record as text.

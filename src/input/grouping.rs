@@ -58,10 +58,10 @@ impl Grouping {
         match entry {
             Entry::Group { line, query, candidates } => self.accept_group(line, query, candidates),
             Entry::Row { line, query, candidate } => self.accept_row(line, query, candidate),
-            Entry::Bad { line, problem } => {
+            Entry::Bad { line, query_id, problem } => {
                 // Outside of a run of rows the record was most likely a query of its own.
                 self.ordinal += u64::from(matches!(self.run, Run::None));
-                self.refuse(line, None, problem);
+                self.refuse(line, query_id.map(|id| format!("query {id:?}")), problem);
             }
         }
     }

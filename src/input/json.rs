@@ -8,7 +8,7 @@ use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
 use super::names::{Field, Names};
 use super::values::{Kind, Object, kind, list, string, wrong_type};
-use crate::record::Fields;
+use crate::record::{Fields, add_fields};
 
 /// Where the values come from.
 pub enum Values {
@@ -42,12 +42,13 @@ impl Iterator for Records {
                 Ok(None) => return None,
                 Ok(Some(Piece { bytes: Some(bytes), .. })) if bytes.trim_ascii().is_empty() => {}
                 Ok(Some(Piece { line, bytes: None })) => {
-                    return Some(Ok(Entry::Bad { line, problem: too_long(self.limit, what) }));
+                    return Some(Ok(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
                 }
                 Ok(Some(Piece { line, bytes: Some(bytes) })) => {
                     let entry = utf_8(bytes).and_then(|text| record(line, text, &self.names));
                     return Some(Ok(entry.unwrap_or_else(|problem| Entry::Bad {
                         line,
+                        query_id: query_id(bytes, &self.names),
                         problem: if what == "line" { hint_at_whole_values(problem) } else { problem },
                     })));
                 }
@@ -62,6 +63,12 @@ fn hint_at_whole_values(problem: String) -> String {
         return format!("{problem}; a JSONL line holds a whole value: pretty-printed JSON needs --input-format json");
     }
     problem
+}
+
+/// The query's identifier as far as a record that can't be used still tells it.
+fn query_id(record: &[u8], names: &Names) -> Option<String> {
+    let mut object = Object::parse(std::str::from_utf8(record).ok()?).ok()?;
+    object.take_id(names.of(Field::QueryId)).ok()?
 }
 
 fn record(line: u64, text: &str, names: &Names) -> Result<Entry, String> {
@@ -109,7 +116,7 @@ fn group(line: u64, mut object: Object<'_>, names: &Names) -> Result<Entry, Stri
         let fields = [Field::QueryId, Field::Query, Field::Instruction, Field::Candidates];
         fields.iter().any(|&field| names.of(field).iter().any(|known| known == name))
     };
-    query.fields.extend(object.rest(known));
+    add_fields(&mut query.fields, object.rest(known));
     Ok(Entry::Group { line, query, candidates })
 }
 
@@ -118,7 +125,7 @@ fn pair(line: u64, mut object: Object<'_>, names: &Names) -> Result<Entry, Strin
     let of_query = std::mem::take(&mut query.fields);
     let mut candidate = candidate::draft(object, names);
     if let Ok(draft) = &mut candidate {
-        draft.fields.extend(of_query);
+        add_fields(&mut draft.fields, of_query);
     }
     Ok(Entry::Row { line, query, candidate })
 }
@@ -137,7 +144,7 @@ fn query(object: &mut Object<'_>, names: &Names, id_names: &[String]) -> Result<
         },
     };
     match object.take_string(names.of(Field::Instruction)) {
-        Ok(instruction) => asked.instruction = instruction.and_then(unless_blank),
+        Ok(instruction) => asked.instruction = instruction.and_then(unless_blank).or(asked.instruction),
         Err(problem) => asked.text = asked.text.and(Err(problem)),
     }
     Ok(asked)
@@ -150,6 +157,7 @@ fn nested_query(asked: &mut Asked, mut object: Object<'_>) -> Result<String, Str
         asked.id = object.take_id(&ids)?;
     }
     let text = object.take_string(&["text", "query", "question"])?;
+    asked.instruction = object.take_string(Field::Instruction.aliases())?.and_then(unless_blank);
     asked.fields = object.rest(|_| true);
     text.ok_or_else(|| "there is no query: the object under it has no `text`".to_owned()).and_then(query_text)
 }

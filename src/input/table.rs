@@ -64,7 +64,7 @@ impl Rows {
         if last.contains(&b'\n') && self.reader.get_ref().ends_with_quote() == Some(false) {
             bail!("{}:{before}: {UNCLOSED_QUOTE}", self.name);
         }
-        let entry = self.row(line).unwrap_or_else(|problem| Entry::Bad { line, problem });
+        let entry = self.row(line).unwrap_or_else(|problem| Entry::Bad { line, query_id: self.query_id(), problem });
         Ok(Some(entry))
     }
 
@@ -82,6 +82,12 @@ impl Rows {
         let inside: usize = self.record.iter().map(|field| field.iter().filter(|&&byte| byte == b'\n').count()).sum();
         let terminator = u64::from(self.reader.get_ref().byte_before(end.byte()) == Some(b'\n'));
         end.line().saturating_sub(inside as u64 + terminator)
+    }
+
+    /// The query's identifier as far as a row that can't be used still tells it.
+    fn query_id(&self) -> Option<String> {
+        let cell = self.record.get(self.header.index(Field::QueryId)?)?;
+        unless_blank(std::str::from_utf8(cell).ok()?.to_owned())
     }
 
     fn row(&self, line: u64) -> Result<Entry, String> {

@@ -35,7 +35,7 @@ fn a_row_s_line_is_right_in_every_chunk_of_the_file() {
 fn a_bad_row_is_told_and_the_next_one_read() {
     let told = events("x.csv", b"qid,query,id,text,score\na,q,d1,t,1\na,q,d2\na,q,d3,t,inf\na,q,d4,t,high\na,q,d5,\xff,1\na,q,d6,,\na,q,d6,t,2\n");
     for (message, start) in told.iter().zip([
-        "x.csv:3: the row has 3 fields, the header has 5",
+        "x.csv:3: query \"a\": the row has 3 fields, the header has 5",
         "x.csv:4: query \"a\", candidate \"d3\": the score inf is not a finite number",
         "x.csv:5: query \"a\", candidate \"d4\": the score \"high\" is not a number",
         "x.csv:6: query \"a\", candidate \"d5\": the column `text` is not UTF-8",

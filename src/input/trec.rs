@@ -30,7 +30,7 @@ impl Run {
                 None => Err(too_long(self.limit, "line")),
             };
             return match row {
-                Err(problem) => Ok(Some(Entry::Bad { line, problem })),
+                Err(problem) => Ok(Some(Entry::Bad { line, query_id: None, problem })),
                 Ok(row) => {
                     let text = self.queries.text(&row.query_id).and_then(query_text);
                     // A query that can't be used is refused with all its rows: their documents need not be read.

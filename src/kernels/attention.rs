@@ -11,6 +11,9 @@ use rayon::prelude::*;
 
 use super::precision::{Precision, f32_slice};
 
+/// The largest head. Up to here gemm sums a score in one run, whatever the other dimensions; beyond, a score would depend
+/// on how many are computed with it.
+pub const MAX_HEAD_DIM: usize = 512;
 /// Keys are summed in blocks of so many; gemm sums that many in one run, whatever the other dimensions.
 const KEY_BLOCK: usize = 256;
 /// Scores are held for so many query positions at once.
@@ -77,17 +80,16 @@ impl Attention {
     fn span(&self, span: &AttentionSpan, key_head: usize, [queries, keys, values]: [&[f32]; 3]) -> Result<Vec<f32>> {
         let Heads { query, key, head_dim } = self.heads;
         let group = query / key;
+        let key_count: usize = span.keys.iter().map(Range::len).sum();
         let gather = |rows: &[f32]| {
-            let count: usize = span.keys.iter().map(Range::len).sum();
-            let mut gathered = Vec::with_capacity(count.next_multiple_of(PADDING) * head_dim);
+            let mut gathered = Vec::with_capacity(key_count.next_multiple_of(PADDING) * head_dim);
             for row in span.keys.iter().cloned().flatten() {
                 gathered.extend_from_slice(&rows[(row * key + key_head) * head_dim..][..head_dim]);
             }
             gathered.resize(gathered.capacity(), 0.);
-            Tensor::from_vec(gathered, (count.next_multiple_of(PADDING), head_dim), &Device::Cpu)
+            Tensor::from_vec(gathered, (key_count.next_multiple_of(PADDING), head_dim), &Device::Cpu)
         };
         let (keys, values) = (gather(keys)?, gather(values)?);
-        let key_count: usize = span.keys.iter().map(Range::len).sum();
 
         let mut output = Vec::with_capacity(span.queries.len() * group * head_dim);
         for start in span.queries.clone().step_by(QUERY_BLOCK) {
@@ -160,7 +162,13 @@ impl Attention {
             next = span.queries.end;
         }
         let features = query_features == query * head_dim && key_features == key * head_dim;
-        if next != rows || !features || keys.dims() != values.dims() || key == 0 || !query.is_multiple_of(key) {
+        if next != rows
+            || !features
+            || head_dim > MAX_HEAD_DIM
+            || keys.dims() != values.dims()
+            || key == 0
+            || !query.is_multiple_of(key)
+        {
             bail!("attention: {:?}, {:?} and {:?} for {:?}", queries.dims(), keys.dims(), values.dims(), self.heads);
         }
         Ok(())
@@ -280,10 +288,10 @@ mod tests {
         }
 
         #[test]
-        fn a_query_sees_the_same_through_a_prefix_and_in_one_piece(prefix in 1usize..600, own in 1usize..200, group in 1usize..4) {
-            let heads = Heads { query: 2 * group, key: 2, head_dim: 16 };
-            let tokens = prefix + own;
-            let (queries, keys, values) = (random(tokens, 32 * group), random(tokens, 32), random(tokens, 32));
+        fn a_query_sees_the_same_through_a_prefix_and_in_one_piece(prefix in 1usize..600, own in 1usize..200, group in 1usize..4, head_dim in prop_oneof![1usize..40, Just(128), Just(MAX_HEAD_DIM)]) {
+            let heads = Heads { query: 2 * group, key: 2, head_dim };
+            let (tokens, width) = (prefix + own, 2 * head_dim);
+            let (queries, keys, values) = (random(tokens, width * group), random(tokens, width), random(tokens, width));
             let run = |spans, queries: &Tensor| {
                 Attention { spans, attend: Attend::Causal, heads, precision: Precision::F32 }
                     .forward(queries, &keys, &values)

@@ -31,13 +31,16 @@ impl Linear {
     /// # Errors
     /// If the shapes don't fit.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let input = self.precision.round_tensor(input)?;
-        let (outputs, inputs) = self.weight.dims2()?;
-        let block = (WIDENED_VALUES / inputs).max(1);
+        let inputs = self.weight.dim(1)?;
+        self.forward_in_blocks(&self.precision.round_tensor(input)?, (WIDENED_VALUES / inputs).max(1))
+    }
+
+    fn forward_in_blocks(&self, input: &Tensor, block: usize) -> Result<Tensor> {
+        let outputs = self.weight.dim(0)?;
         let mut parts = Vec::new();
         for start in (0..outputs).step_by(block) {
             let rows = self.weight.narrow(0, start, block.min(outputs - start))?;
-            parts.push(product(&input, &widen(&rows)?)?);
+            parts.push(product(input, &widen(&rows)?)?);
         }
         match parts.as_slice() {
             [whole] => Ok(whole.clone()),
@@ -89,6 +92,18 @@ mod tests {
         let exact = Linear::new(&weight, Precision::F32)?.forward(&input)?.to_vec2::<f32>()?;
         assert_eq!(bf16, [[300.], [300.]]);
         assert_eq!(exact, [[300.585_94], [300.585_94]]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_large_weight_is_widened_in_blocks() -> Result<()> {
+        let weight = Tensor::randn(0f32, 1., (300, 40), &Device::Cpu)?.to_dtype(DType::BF16)?;
+        let input = Tensor::randn(0f32, 1., (90, 40), &Device::Cpu)?;
+        let layer = Linear::new(&weight, Precision::F32)?;
+        let whole = layer.forward(&input)?.to_vec2::<f32>()?;
+        for block in [1, 7, 128, 299] {
+            assert_eq!(layer.forward_in_blocks(&input, block)?.to_vec2::<f32>()?, whole, "{block} at a time");
+        }
         Ok(())
     }
 

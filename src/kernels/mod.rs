@@ -15,7 +15,7 @@ mod product;
 mod rope;
 mod swiglu;
 
-pub use attention::{Attend, Attention, AttentionSpan, Heads};
+pub use attention::{Attend, Attention, AttentionSpan, Heads, MAX_HEAD_DIM};
 pub use linear::Linear;
 pub use norm::rms_norm;
 pub use precision::Precision;

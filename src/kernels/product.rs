@@ -4,7 +4,7 @@
 //! multiply-adds along the inner dimension, in runs whose length depends on that dimension alone. Two shortcuts for small
 //! matrices break the rule (read in gemm 0.19, `gemm_basic_generic`): one row or column, or at most 256 results, are
 //! summed across vector lanes; and at most 64 × 64 results take another run length. Padding with zero rows keeps clear of
-//! both.
+//! both. (A third, for an inner dimension of one or two, sums in the same order.)
 
 use candle_core::{D, Result, Tensor};
 

@@ -2,7 +2,7 @@
 //! its own affair. See `modeling_qwen3.py` of transformers, whose numbers the tests compare.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
@@ -58,8 +58,8 @@ impl Decoder {
     /// If a token id is outside the vocabulary.
     pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
         let Some((last_layer, layers)) = self.layers.split_last() else { anyhow::bail!("the model has no layers") };
-        let token_ids = Tensor::from_slice(&batch.token_ids, batch.token_ids.len(), &Device::Cpu)?;
-        let mut hidden = self.embedding.index_select(&token_ids, 0)?.to_dtype(candle_core::DType::F32)?;
+        let token_ids = Tensor::from_slice(&batch.token_ids, batch.token_ids.len(), self.embedding.device())?;
+        let mut hidden = self.embedding.index_select(&token_ids, 0)?.to_dtype(DType::F32)?;
         let rope = Rope::new(&batch.positions, self.config.head_dim, self.config.rope_theta);
 
         let all = self.attention(spans_of_all_tokens(batch));
@@ -71,9 +71,8 @@ impl Decoder {
         }
 
         // Only the pairs' last tokens are scored: in the last layer the others are needed as keys and values alone.
-        let ends: Vec<usize> =
-            batch.segments.iter().filter(|s| s.pair.is_some()).map(|segment| segment.tokens.end - 1).collect();
-        let rows = Tensor::from_iter(ends.iter().map(|&end| end as u32), &Device::Cpu)?;
+        let ends: Vec<usize> = batch.pair_segments().map(|segment| batch.segments[segment].tokens.end - 1).collect();
+        let rows = Tensor::from_iter(ends.iter().map(|&end| end as u32), self.embedding.device())?;
         let normed = last_layer.norm_before_attention(&hidden, &self.config)?;
         let (keys, values) = last_layer.keys_and_values(&normed, &rope, &self.config)?;
         let queries = last_layer.queries(&normed.index_select(&rows, 0)?, &rope.select(&ends), &self.config)?;
@@ -98,8 +97,8 @@ fn spans_of_all_tokens(batch: &Batch) -> Vec<AttentionSpan> {
 
 /// One query for each pair, at its last token.
 fn spans_of_last_tokens(batch: &Batch) -> Vec<AttentionSpan> {
-    let pairs = (0..batch.segments.len()).filter(|&index| batch.segments[index].pair.is_some());
-    pairs.enumerate().map(|(row, index)| AttentionSpan { queries: row..row + 1, keys: batch.history(index) }).collect()
+    let pairs = batch.pair_segments().enumerate();
+    pairs.map(|(row, index)| AttentionSpan { queries: row..row + 1, keys: batch.history(index) }).collect()
 }
 
 impl Layer {

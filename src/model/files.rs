@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::hub::Hub;
+use super::hub::{Downloads, Hub};
 
 /// `--model` as it is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ impl ModelFiles {
         Self::Directory(directory.to_owned())
     }
 
-    /// Files on the hub; `progress` shows their download on standard error.
+    /// Files on the hub.
     ///
     /// # Errors
     /// If the hub's client can't be set up.
-    pub fn on_hub(id: &str, revision: &str, offline: bool, progress: bool) -> Result<Self> {
-        Ok(Self::Hub(Box::new(Hub::open(id, revision, offline, progress)?)))
+    pub fn on_hub(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
+        Ok(Self::Hub(Box::new(Hub::open(id, revision, offline, downloads)?)))
     }
 
     fn is_here(&self, name: &str) -> bool {

@@ -9,6 +9,17 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+/// How downloads are shown on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downloads {
+    /// A bar for each file.
+    Bar,
+    /// A line for each file.
+    Lines,
+    /// Not at all.
+    Silent,
+}
+
 /// One revision of one repository.
 pub struct Hub {
     name: String,
@@ -17,30 +28,42 @@ pub struct Hub {
     /// None while offline.
     api: Option<ApiRepo>,
     listing: OnceCell<Vec<String>>,
+    downloads: Downloads,
 }
 
 impl Hub {
     /// Sets up the client; asks nothing yet.
-    pub(super) fn open(id: &str, revision: &str, offline: bool, progress: bool) -> Result<Self> {
+    pub(super) fn open(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
         let cache = match variable("HF_HUB_CACHE") {
             Some(path) => Cache::new(PathBuf::from(path)),
             None => Cache::from_env(),
         };
         let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
-        let offline = offline || variable("HF_HUB_OFFLINE").is_some_and(|value| !matches!(&*value, "0" | "false"));
+        let offline = offline
+            || variable("HF_HUB_OFFLINE")
+                .is_some_and(|value| !["0", "false", "no", "off"].contains(&&*value.to_lowercase()));
         let api = if offline {
             None
         } else {
             let token = variable("HF_TOKEN").or_else(|| Cache::from_env().token());
-            let mut builder =
-                ApiBuilder::from_cache(cache.clone()).with_token(token).with_progress(progress).with_retries(3);
+            let mut builder = ApiBuilder::from_cache(cache.clone())
+                .with_token(token)
+                .with_progress(downloads == Downloads::Bar)
+                .with_retries(3);
             if let Some(endpoint) = variable("HF_ENDPOINT") {
                 builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
             }
             Some(builder.build().context("cannot set up the client for the Hugging Face hub")?.repo(repo.clone()))
         };
         let name = if revision == "main" { id.to_owned() } else { format!("{id} at {revision}") };
-        Ok(Self { name, revision: revision.to_owned(), cache: cache.repo(repo), api, listing: OnceCell::new() })
+        Ok(Self {
+            name,
+            revision: revision.to_owned(),
+            cache: cache.repo(repo),
+            api,
+            listing: OnceCell::new(),
+            downloads,
+        })
     }
 
     /// A file's path in the cache. A commit is found under its own name too, as when its branch was downloaded.
@@ -65,7 +88,12 @@ impl Hub {
             return Ok(path);
         }
         match &self.api {
-            Some(api) => api.download(file).map_err(|error| self.unreachable(file, &error)),
+            Some(api) => {
+                if self.downloads == Downloads::Lines {
+                    eprintln!("downloading {file} of {}", self.name);
+                }
+                api.download(file).map_err(|error| self.unreachable(file, &error))
+            }
             None => bail!(
                 "{file} of {} has not been downloaded yet, and the run is offline; run once without --offline, or name \
                  a local directory with --model",

@@ -9,4 +9,5 @@ mod weights;
 pub use config::{DecoderConfig, Family, HeadKind, ModelConfig};
 pub use decoder::Decoder;
 pub use files::{ModelFiles, ModelSource};
+pub use hub::{Downloads, Hub};
 pub use weights::Weights;

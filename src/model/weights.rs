@@ -1,5 +1,6 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,15 +11,17 @@ use candle_core::{DType, Device, Tensor};
 pub struct Weights {
     tensors: MmapedSafetensors,
     files: String,
+    device: Device,
 }
 
 impl Weights {
-    /// Maps the files and reads their headers.
+    /// Maps the files and reads their headers. Tensors will be put on `device`.
     ///
     /// # Errors
-    /// If a file is missing, cut off or not safetensors.
-    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+    /// If a file can't be read, is cut off or not safetensors.
+    pub fn open(paths: &[PathBuf], device: &Device) -> Result<Self> {
         for path in paths {
+            File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             // SAFETY: the mapping lives for this check only. As for every mapped file, another program that cuts it
             // meanwhile ends this one.
             unsafe { MmapedSafetensors::new(path) }.with_context(|| broken(path))?;
@@ -27,7 +30,7 @@ impl Weights {
         // SAFETY: the tensors are copied out of the mapping while the model loads, and it is dropped then. As above, the
         // files must not be cut while that goes on; safetensors checks that every tensor lies inside its file.
         let tensors = unsafe { MmapedSafetensors::multi(paths) }.with_context(|| format!("cannot read {files}"))?;
-        Ok(Self { tensors, files })
+        Ok(Self { tensors, files, device: device.clone() })
     }
 
     /// A tensor in the type that the file has.
@@ -36,7 +39,7 @@ impl Weights {
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.check(name, shape)?;
-        let tensor = self.tensors.load(name, &Device::Cpu).with_context(|| format!("{}: tensor {name}", self.files))?;
+        let tensor = self.tensors.load(name, &self.device).with_context(|| format!("{}: tensor {name}", self.files))?;
         ensure!(
             matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16),
             "{}: tensor {name} is of type {:?}; rerank reads f32, f16 and bf16",

@@ -1,6 +1,7 @@
 //! CSV and TSV: a header, then a row for each candidate.
 //!
-//! The header is written with the first ranking that has results; what it carries decides the columns.
+//! The header is written with the first ranking that has results; what that one carries decides the columns. A ranking
+//! without results has no rows.
 
 use std::collections::BTreeSet;
 
@@ -8,29 +9,25 @@ use anyhow::Result;
 use csv::{Terminator, WriterBuilder};
 use serde_json::value::RawValue;
 
-use crate::record::{Ranked, Ranking};
+use crate::record::{Candidate, Query, Ranked, Ranking};
 
-const COLUMNS: [&str; 8] = ["query_id", "query", "rank", "id", "score", "logit", "original_rank", "original_score"];
-const TRUNCATED: &str = "truncated";
-const TITLE: &str = "title";
+/// Columns that every file has; `text` follows unless it is left out, and then what the first ranking carries.
+const COLUMNS: [&str; 9] =
+    ["query_id", "query", "rank", "id", "score", "logit", "original_rank", "original_score", "truncated"];
 const TEXT: &str = "text";
 
 /// The columns of one file, once they are settled.
 pub(super) struct CsvFormatter {
     delimiter: u8,
     text: bool,
-    header: Option<Header>,
+    /// Names of the columns behind ours.
+    carried: Option<Vec<String>>,
     left_out: BTreeSet<String>,
-}
-
-struct Header {
-    title: bool,
-    carried: Vec<String>,
 }
 
 impl CsvFormatter {
     pub(super) fn new(delimiter: u8, text: bool) -> Self {
-        Self { delimiter, text, header: None, left_out: BTreeSet::new() }
+        Self { delimiter, text, carried: None, left_out: BTreeSet::new() }
     }
 
     /// Appends a row for each candidate, after the header if it is due.
@@ -39,12 +36,18 @@ impl CsvFormatter {
             return Ok(());
         }
         self.header(Some(ranking), buffer)?;
-        let Some(header) = &self.header else { return Ok(()) };
+        let carried = self.carried.as_deref().unwrap_or_default();
         for (index, result) in ranking.results.iter().enumerate() {
-            let row = row(ranking, index, header, self.text);
+            let extras = extras(&ranking.query, &result.candidate);
+            let mut row = row(&ranking.query, index + 1, result);
+            row.extend(self.text.then(|| result.candidate.text.clone()));
+            row.extend(carried.iter().map(|name| {
+                let extra = extras.iter().find(|(extra, _)| extra == name);
+                extra.map(|(_, value)| value.clone()).unwrap_or_default()
+            }));
             append(self.delimiter, &row, buffer)?;
-            let unknown = result.candidate.fields.iter().map(|(name, _)| name).filter(|name| !header.places(name));
-            self.left_out.extend(unknown.cloned());
+            let unknown = extras.into_iter().filter(|(name, _)| !carried.iter().any(|carried| carried == name));
+            self.left_out.extend(unknown.map(|(name, _)| name.to_owned()));
         }
         Ok(())
     }
@@ -60,55 +63,52 @@ impl CsvFormatter {
     }
 
     fn header(&mut self, first: Option<&Ranking>, buffer: &mut Vec<u8>) -> Result<()> {
-        if self.header.is_some() {
+        if self.carried.is_some() {
             return Ok(());
         }
-        let results = || first.into_iter().flat_map(|ranking| &ranking.results);
-        let mut header =
-            Header { title: results().any(|result| result.candidate.title.is_some()), carried: Vec::new() };
-        for (name, _) in results().flat_map(|result| &result.candidate.fields) {
-            if !header.places(name) {
-                header.carried.push(name.clone());
+        let mut carried: Vec<String> = Vec::new();
+        let results =
+            first.into_iter().flat_map(|ranking| ranking.results.iter().map(|result| (&ranking.query, result)));
+        for (name, _) in results.flat_map(|(query, result)| extras(query, &result.candidate)) {
+            if !carried.iter().any(|known| known == name) {
+                carried.push(name.to_owned());
             }
         }
-        let mut names: Vec<String> = COLUMNS.iter().chain([&TRUNCATED]).map(|name| (*name).to_owned()).collect();
-        names.extend(header.title.then(|| TITLE.to_owned()));
-        names.extend(self.text.then(|| TEXT.to_owned()));
-        names.extend(header.carried.iter().cloned());
-        self.header = Some(header);
+        let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
+        let names: Vec<String> = ours.map(str::to_owned).chain(carried.iter().cloned()).collect();
+        self.carried = Some(carried);
         append(self.delimiter, &names, buffer)
     }
 }
 
-impl Header {
-    /// Whether a carried field has a column, its own or one of ours that takes precedence.
-    fn places(&self, name: &str) -> bool {
-        COLUMNS.contains(&name)
-            || [TRUNCATED, TITLE, TEXT].contains(&name)
-            || self.carried.iter().any(|carried| carried == name)
-    }
-}
-
-fn row(ranking: &Ranking, index: usize, header: &Header, text: bool) -> Vec<String> {
-    let Ranked { candidate, logit, score, truncated } = &ranking.results[index];
-    let mut row = vec![
-        ranking.query.id.clone(),
-        ranking.query.text.clone(),
-        (index + 1).to_string(),
+fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
+    let Ranked { candidate, logit, score, truncated } = result;
+    vec![
+        query.id.clone(),
+        query.text.clone(),
+        rank.to_string(),
         candidate.id.clone(),
         score.to_string(),
         logit.to_string(),
         candidate.original_rank.to_string(),
         candidate.original_score.map(|score| score.to_string()).unwrap_or_default(),
         truncated.to_string(),
-    ];
-    row.extend(header.title.then(|| candidate.title.clone().unwrap_or_default()));
-    row.extend(text.then(|| candidate.text.clone()));
-    row.extend(header.carried.iter().map(|name| {
-        let field = candidate.fields.iter().find(|(field, _)| field == name);
-        field.map(|(_, value)| cell(value)).unwrap_or_default()
-    }));
-    row
+    ]
+}
+
+/// What a row has beyond our columns: title, instruction, and carried fields. Where a carried field has one of our names,
+/// ours stands; the candidate's come before the query's.
+fn extras<'a>(query: &'a Query, candidate: &'a Candidate) -> Vec<(&'a str, String)> {
+    let known = [("title", candidate.title.as_ref()), ("instruction", query.instruction.as_ref())];
+    let mut extras: Vec<(&str, String)> =
+        known.into_iter().filter_map(|(name, value)| Some((name, value?.clone()))).collect();
+    for (name, value) in candidate.fields.iter().chain(&query.fields) {
+        let taken = COLUMNS.contains(&name.as_str()) || name == TEXT;
+        if !taken && extras.iter().all(|(known, _)| known != name) {
+            extras.push((name, cell(value)));
+        }
+    }
+    extras
 }
 
 /// A string without its quotes; any other value as JSON.
@@ -134,23 +134,26 @@ mod tests {
         let mut buffer = Vec::new();
         formatter.format(&ranking(&[]), &mut buffer).unwrap();
         assert!(buffer.is_empty());
-        formatter.format(&ranking(&[1.5, -0.25]), &mut buffer).unwrap();
+        let mut first = ranking(&[1.5, -0.25]);
+        first.query.fields.push(("topic".into(), raw("[1]")));
+        formatter.format(&first, &mut buffer).unwrap();
         let mut later = ranking(&[0.5]);
         later.results[0].candidate.fields.push(("late".into(), raw("1")));
+        later.query.instruction = Some("judge".into());
         formatter.format(&later, &mut buffer).unwrap();
         formatter.finish(&mut buffer).unwrap();
-        assert_eq!(formatter.left_out(), ["late"]);
+        assert_eq!(formatter.left_out(), ["instruction", "late"]);
 
         let mut reader = csv::Reader::from_reader(buffer.as_slice());
         assert_eq!(
             reader.headers().unwrap().iter().skip(8).collect::<Vec<_>>(),
-            ["truncated", "title", "text", "url", "n"]
+            ["truncated", "text", "title", "url", "n", "topic"]
         );
         let rows: Vec<Vec<String>> =
             reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
         assert_eq!(rows.len(), 3);
         assert_eq!(rows[0][2..9], ["1", "d0", "0.8175745", "1.5", "1", "12.5", "false"]);
-        assert_eq!(rows[1][7..], ["", "true", "", "text \"1\",\nsecond line", "http://1", "1.10"]);
+        assert_eq!(rows[1][7..], ["", "true", "text \"1\",\nsecond line", "", "http://1", "1.10", "[1]"]);
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub fn check_writable(path: &Path) -> Result<()> {
 
 /// An existing file, not yet emptied; none if it doesn't exist but can be made.
 fn open(path: &Path) -> Result<Option<File>> {
-    let new = !path.exists();
+    // A link counts as something that is there, even where it points to nothing yet.
+    let new = path.symlink_metadata().is_err();
     let file = File::options().write(true).create(true).truncate(false).open(path);
     let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
     if new {

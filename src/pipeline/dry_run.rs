@@ -3,13 +3,10 @@
 use std::io::Write;
 use std::sync::mpsc::Receiver;
 
-use anyhow::Result;
-use indicatif::HumanCount;
-
 use super::prepare::Window;
-use crate::batch::Batch;
-use crate::progress::Reporter;
+use crate::progress::{HumanCount, Reporter};
 use crate::stats::saved_share;
+use anyhow::Result;
 
 /// Counts that fit in little memory, however long the input is.
 #[derive(Default)]
@@ -28,8 +25,9 @@ struct Cost {
 pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Reporter) -> Result<()> {
     let mut cost = Cost::default();
     while let Ok(window) = windows.recv() {
-        if let Some(prompt) = window.batches.first().filter(|_| cost.pairs == 0).and_then(first_prompt) {
-            reporter.detail(&format!("the first prompt's tokens: {prompt:?}"));
+        if let Some(batch) = window.batches.first().filter(|_| cost.pairs == 0) {
+            let prompt = batch.pair_segments().next().map(|segment| batch.prompt(segment));
+            reporter.detail(&format!("the first prompt's tokens: {:?}", prompt.unwrap_or_default()));
         }
         cost.add(&window);
     }
@@ -37,12 +35,6 @@ pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Repo
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
-}
-
-/// The token ids of a batch's first pair.
-fn first_prompt(batch: &Batch) -> Option<Vec<u32>> {
-    let segment = batch.segments.iter().position(|segment| segment.pair.is_some())?;
-    Some(batch.history(segment).into_iter().flat_map(|range| &batch.token_ids[range]).copied().collect())
 }
 
 impl Cost {

@@ -30,7 +30,8 @@ impl Faults {
         self.skip
     }
 
-    /// Tells why the run can't go on. What was read before is still ranked.
+    /// Tells why the run can't go on. What was read before is still ranked. A stage that runs ahead may have told of a
+    /// later record already; both are true.
     pub(super) fn fail(&self, problem: &str) {
         self.failed.store(true, Ordering::Relaxed);
         self.reporter.error(problem);

@@ -1,10 +1,12 @@
 //! The run, told once: read → tokenize → plan → score → rank → write.
 //!
 //! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing.
-//! Memory is that of a few windows, whatever the input's size.
+//! Memory is that of a few windows, whatever the input's size; only a few bytes of every query are kept, to tell an id that
+//! comes back, and for the percentiles.
 
 mod dry_run;
 mod faults;
+mod gate;
 mod prepare;
 mod scoring;
 
@@ -13,16 +15,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use self::faults::Faults;
+use self::gate::Gate;
 use self::prepare::{Reading, Window};
 use self::scoring::Scoring;
 use crate::config::{Config, Progress};
+use crate::device::default_precision;
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::Precision;
-use crate::model::ModelSource;
+use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
@@ -32,6 +35,8 @@ use crate::stop::Stop;
 
 /// Groups that may wait to be tokenized.
 const GROUPS_AHEAD: usize = 16;
+/// Bytes of texts that may be read but not scored, unless a single group has more.
+const BYTES_AHEAD: usize = 32 << 20;
 /// Windows that may wait to be scored.
 const WINDOWS_AHEAD: usize = 1;
 /// Rankings that may wait to be written.
@@ -49,7 +54,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     // Fails only where the pool is up already, as in a program that runs several jobs.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
     let device = config.device.open()?;
-    let precision = config.precision.unwrap_or(Precision::F32);
+    let precision = config.precision.unwrap_or_else(|| default_precision(&device));
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
     if let Some(path) = &config.stats {
@@ -78,11 +83,13 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let (windows, stages) = spawn_stages(events, config, &reranker, &faults, &reading);
     let Some(writer) = writer else {
         dry_run::run(&windows, max_length, reporter)?;
-        join(stages)?;
+        if !faults.failed() {
+            join(stages)?;
+        }
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorer = reranker.load(precision)?;
+    let scorer = reranker.load(&device, precision)?;
     let load = loading.elapsed();
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
@@ -118,7 +125,11 @@ fn reranker_options(config: &Config) -> RerankerOptions {
         max_length: config.max_length,
         instruction: config.instruction.clone(),
         weights: !config.dry_run,
-        progress: config.progress == Progress::Bar,
+        downloads: match config.progress {
+            Progress::Bar => Downloads::Bar,
+            Progress::Log => Downloads::Lines,
+            Progress::None => Downloads::Silent,
+        },
     }
 }
 
@@ -140,10 +151,11 @@ fn spawn_stages(
     reading: &Arc<Reading>,
 ) -> (Receiver<Window>, Stages) {
     let (group_sender, group_receiver) = sync_channel(GROUPS_AHEAD);
+    let gate = Gate::new(BYTES_AHEAD);
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
     let (format, limits, recipe) = (config.layout.format, config.limits, reranker.recipe());
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
-    let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, &group_sender));
+    let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, (&gate, &group_sender)));
     let faults = Arc::clone(faults);
     let preparer = thread::spawn(move || prepare::prepare(&group_receiver, &recipe, limits, &faults, &window_sender));
     (window_receiver, [reader, preparer])
@@ -269,23 +281,31 @@ impl Job<'_> {
         for line in self.stats.summary() {
             self.reporter.note(&line);
         }
+        let mut exit = match scored {
+            Ok(End::Interrupted) => Exit::Interrupted,
+            Ok(_) if self.faults.failed() || self.faults.skipped() > 0 => Exit::Failed,
+            Ok(_) => Exit::Done,
+            Err(error) => {
+                self.reporter.error(&format!("{error:#}; complete rankings are written"));
+                Exit::Failed
+            }
+        };
+        match written {
+            Ok(left_out) if left_out.is_empty() => {}
+            Ok(left_out) => self.reporter.warning(&format!(
+                "fields that came up after the header was written are left out: {}; JSONL keeps all",
+                left_out.join(", ")
+            )),
+            // Whoever closed a pipe has seen enough.
+            Err(error) if error.is::<Closed>() => {}
+            Err(error) => {
+                self.reporter.error(&format!("{error:#}"));
+                exit = Exit::Failed;
+            }
+        }
         if let Some(path) = &self.config.stats {
             self.stats.write(path)?;
         }
-        let left_out = match written {
-            Err(error) if error.is::<Closed>() => return Ok(Exit::Done),
-            written => written?,
-        };
-        if !left_out.is_empty() {
-            self.reporter.warning(&format!(
-                "fields that came up after the header was written are left out: {}; JSONL keeps all",
-                left_out.join(", ")
-            ));
-        }
-        match scored.context("the run has stopped; complete rankings are written")? {
-            End::Interrupted => Ok(Exit::Interrupted),
-            _ if self.faults.failed() || self.faults.skipped() > 0 => Ok(Exit::Failed),
-            _ => Ok(Exit::Done),
-        }
+        Ok(exit)
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::faults::Faults;
+use super::gate::{Gate, Held};
 use crate::batch::{Batch, Limits, plan};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
@@ -25,6 +26,8 @@ pub(super) struct Window {
     /// For each group, its candidates' prompts.
     pub(super) prompts: Vec<Vec<PromptFacts>>,
     pub(super) batches: Vec<Batch>,
+    /// Room for what is read ahead is given back with the window.
+    held: Vec<Held>,
 }
 
 /// What is remembered of a prompt when its tokens are in a batch.
@@ -64,7 +67,7 @@ pub(super) fn read(
     format: OutputFormat,
     faults: &Faults,
     reading: &Reading,
-    groups: &SyncSender<Group>,
+    (gate, groups): (&Arc<Gate>, &SyncSender<(Group, Held)>),
 ) {
     for event in events {
         match event {
@@ -82,7 +85,8 @@ pub(super) fn read(
                     continue;
                 }
                 reading.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
-                if groups.send(group).is_err() {
+                let held = gate.pass(group.bytes());
+                if groups.send((group, held)).is_err() {
                     return;
                 }
             }
@@ -93,7 +97,7 @@ pub(super) fn read(
 
 /// 2 prompt and 3 plan. A window closes when it is full, or when no group is waiting: a slow input is ranked as it comes.
 pub(super) fn prepare(
-    groups: &Receiver<Group>,
+    groups: &Receiver<(Group, Held)>,
     recipe: &Arc<dyn Recipe>,
     limits: Limits,
     faults: &Faults,
@@ -101,17 +105,19 @@ pub(super) fn prepare(
 ) {
     while let Ok(first) = groups.recv() {
         let (mut bytes, mut pairs) = (0, 0);
-        let mut gathered = Vec::new();
+        let (mut gathered, mut all_held) = (Vec::new(), Vec::new());
         let mut next = Some(first);
-        while let Some(group) = next {
-            bytes += group.candidates.iter().map(|candidate| candidate.text.len()).sum::<usize>();
+        while let Some((group, held)) = next {
+            bytes += group.bytes();
             pairs += group.candidates.len();
             gathered.push(group);
+            all_held.push(held);
             let full = bytes >= limits.tokens.saturating_mul(BYTES_PER_BATCH_TOKEN)
                 || pairs >= limits.pairs.saturating_mul(BATCHES);
             next = if full { None } else { groups.try_recv().ok() };
         }
-        let (window, stopped) = window(gathered, recipe.as_ref(), limits, faults);
+        let (mut window, stopped) = window(gathered, recipe.as_ref(), limits, faults);
+        window.held = all_held;
         if windows.send(window).is_err() || stopped {
             return;
         }
@@ -138,7 +144,7 @@ fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Fa
     let batches = plan(&prompts, limits);
     let facts = |prompt: &Prompt| PromptFacts { tokens: prompt.token_ids.len(), truncated: prompt.truncated };
     let prompts = prompts.iter().map(|prompts| prompts.iter().map(facts).collect()).collect();
-    (Window { groups, prompts, batches }, stopped)
+    (Window { groups, prompts, batches, held: Vec::new() }, stopped)
 }
 
 fn prompts_of(group: &Group, recipe: &dyn Recipe) -> Result<Vec<Prompt>> {

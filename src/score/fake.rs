@@ -56,14 +56,11 @@ pub struct FakeScorer;
 
 impl Scorer for FakeScorer {
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
-        let pairs = (0..batch.segments.len()).filter(|&segment| batch.segments[segment].pair.is_some());
-        Ok(pairs.map(|segment| logit(batch, segment)).collect())
+        Ok(batch.pair_segments().map(|segment| logit(&batch.prompt(segment))).collect())
     }
 }
 
-fn logit(batch: &Batch, segment: usize) -> f32 {
-    let token_ids: Vec<u32> =
-        batch.history(segment).into_iter().flat_map(|range| &batch.token_ids[range]).copied().collect();
+fn logit(token_ids: &[u32]) -> f32 {
     let mut parts = token_ids.split(|&token| token == SEPARATOR);
     let query: HashSet<u32> = parts.next().unwrap_or_default().iter().copied().collect();
     let document: HashSet<u32> = parts.next().unwrap_or_default().iter().copied().collect();

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use candle_core::Device;
 
 use super::{FakeRecipe, FakeScorer, LastTokenScorer, Scorer};
 use crate::kernels::Precision;
-use crate::model::{ModelConfig, ModelFiles, ModelSource, Weights};
+use crate::model::{Downloads, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
 /// The longest prompt where neither the user nor the model sets a smaller limit: the reference's own.
@@ -25,8 +26,8 @@ pub struct RerankerOptions {
     pub instruction: Option<String>,
     /// Whether weights are needed; to count tokens, they are not.
     pub weights: bool,
-    /// Whether downloads are shown on standard error.
-    pub progress: bool,
+    /// How downloads are shown.
+    pub downloads: Downloads,
 }
 
 /// A reranker whose prompts can be made; its weights are not loaded yet.
@@ -54,7 +55,9 @@ impl Reranker {
                 return Ok(Self { recipe: Arc::new(FakeRecipe::new(max_length)), max_length, model: None });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
-            ModelSource::Hub { id, revision, offline } => ModelFiles::on_hub(id, revision, *offline, options.progress)?,
+            ModelSource::Hub { id, revision, offline } => {
+                ModelFiles::on_hub(id, revision, *offline, options.downloads)?
+            }
         };
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
         let config = if options.weights || files.has("config.json")? {
@@ -96,7 +99,7 @@ impl Reranker {
 
     /// What will be loaded, in a line.
     pub fn describe(&self) -> String {
-        let Some(model) = &self.model else { return "no model".to_owned() };
+        let Some(model) = &self.model else { return "no weights are needed".to_owned() };
         let shape = &model.config.decoder;
         let files: Vec<String> = model.weights.iter().map(|path| path.display().to_string()).collect();
         format!(
@@ -112,13 +115,13 @@ impl Reranker {
         )
     }
 
-    /// Loads the weights.
+    /// Loads the weights onto a device.
     ///
     /// # Errors
     /// If a file is cut off, or a tensor missing or of another shape than the configuration says.
-    pub fn load(self, precision: Precision) -> Result<Box<dyn Scorer>> {
+    pub fn load(self, device: &Device, precision: Precision) -> Result<Box<dyn Scorer>> {
         let Some(model) = self.model else { return Ok(Box::new(FakeScorer)) };
-        let weights = Weights::open(&model.weights)?;
+        let weights = Weights::open(&model.weights, device)?;
         let scorer = LastTokenScorer::load(&model.config, &weights, precision, model.answers);
         Ok(Box::new(scorer.context("cannot load the model")?))
     }

@@ -110,17 +110,18 @@ fn the_forward_agrees_with_candle_transformers() {
 
     use rerank::batch::{Limits, plan};
     use rerank::kernels::Precision;
-    use rerank::model::ModelSource;
+    use rerank::model::{Downloads, ModelSource};
     use rerank::record::Query;
     use rerank::score::{Reranker, RerankerOptions};
     let source = ModelSource::Directory(ODD.into());
-    let options = RerankerOptions { source, max_length: None, instruction: None, weights: true, progress: false };
+    let options =
+        RerankerOptions { source, max_length: None, instruction: None, weights: true, downloads: Downloads::Silent };
     let reranker = Reranker::find(&options).unwrap();
     let query = Query { text: "red planet".into(), ..Query::default() };
     let prompts: Vec<_> =
         ["Mars is red.", "", "Venus"].iter().map(|text| reranker.recipe().prompt(&query, text).unwrap()).collect();
     let batches = plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true });
-    let ours = reranker.load(Precision::F32).unwrap().score(&batches[0]).unwrap();
+    let ours = reranker.load(&Device::Cpu, Precision::F32).unwrap().score(&batches[0]).unwrap();
     for (id, logit) in batches[0].pairs().zip(ours) {
         model.clear_kv_cache();
         let tokens =
