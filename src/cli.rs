@@ -8,6 +8,16 @@ use crate::input::{Columns, InputFormat};
 use crate::output::OutputFormat;
 
 const EXAMPLES: &str = "\
+Input, in JSONL, a query with its candidates or a pair on each line (lists and objects over several lines are read too):
+  {\"query_id\":\"q1\",\"query\":\"…\",\"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
+  {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
+CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages,
+contents, hits and more. Only query and text are required. Rows of one query stand together. A title is scored in front of
+the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+
+Output, in JSONL, a query on each line, best first by logit, then by original rank; score is P(yes):
+  {\"query_id\":\"q1\",\"query\":\"…\",\"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,\"original_rank\":3,…}]}
+
 Examples:
   Rank a file with the default model, downloaded once:
     rerank --input candidates.jsonl --output ranked.jsonl
@@ -233,7 +243,7 @@ pub enum DtypeChoice {
 pub enum ProgressChoice {
     /// A bar on a terminal, log lines elsewhere.
     Auto,
-    /// A bar.
+    /// A bar; log lines where standard error is no terminal.
     Bar,
     /// A line every ten seconds.
     Log,

@@ -86,6 +86,10 @@ impl Config {
             output.output.clone().filter(|path| !["-", "/dev/stdout"].contains(&&*path.to_string_lossy()));
         let layout = resolve_layout(output, output_path.as_deref())?;
         let stats = output.stats.clone();
+        ensure!(
+            stats.as_deref().is_none_or(|path| path.as_os_str() != "-"),
+            "--stats needs a file: standard output is for rankings, and standard error for people"
+        );
         check_distinct(&input_options, output_path.as_deref(), stats.as_deref())?;
         if let Some(score) = output.min_score {
             ensure!((0. ..=1.).contains(&score), "--min-score {score}: a score is a probability from 0 to 1");
@@ -95,6 +99,7 @@ impl Config {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
+        let progress = resolve_progress(running.progress, verbosity, output_path.is_none());
         Ok(Self {
             input: input_options,
             skip_bad_records: input.on_error == OnError::Skip,
@@ -119,7 +124,7 @@ impl Config {
             },
             threads: running.threads.map_or_else(default_threads, |threads| threads as usize),
             dry_run: running.dry_run,
-            progress: resolve_progress(running.progress, verbosity),
+            progress,
             verbosity,
         })
     }
@@ -192,14 +197,16 @@ fn default_threads() -> usize {
     variable.filter(|threads| *threads > 0).unwrap_or_else(cores)
 }
 
-fn resolve_progress(choice: ProgressChoice, verbosity: Verbosity) -> Progress {
+fn resolve_progress(choice: ProgressChoice, verbosity: Verbosity, to_stdout: bool) -> Progress {
+    let terminal = std::io::stderr().is_terminal();
+    // Rankings on the same terminal would push the bar up and leave it there.
+    let crowded = to_stdout && std::io::stdout().is_terminal();
     match choice {
-        ProgressChoice::Bar => Progress::Bar,
-        ProgressChoice::Log => Progress::Log,
         ProgressChoice::None => Progress::None,
         ProgressChoice::Auto if verbosity == Verbosity::Quiet => Progress::None,
-        ProgressChoice::Auto if std::io::stderr().is_terminal() => Progress::Bar,
-        ProgressChoice::Auto => Progress::Log,
+        ProgressChoice::Auto if terminal && !crowded => Progress::Bar,
+        ProgressChoice::Bar if terminal => Progress::Bar,
+        ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Log => Progress::Log,
     }
 }
 

@@ -41,6 +41,8 @@ fn rank(cli: &Cli) -> Exit {
         if !STOP.request() {
             std::process::exit(Exit::Interrupted as i32);
         }
+        let _ =
+            writeln!(std::io::stderr(), "interrupted: finishing the batch at hand; interrupt again to stop at once");
     });
     pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
         reporter.error(&format!("{error:#}"));
@@ -58,6 +60,10 @@ fn print(command: &Command) -> Exit {
     match std::io::stdout().write_all(&text) {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(_) => Exit::Failed,
+        Err(error) => {
+            let problem = format!("cannot write to standard output: {error}");
+            Reporter::new(Progress::None, Verbosity::Quiet).error(&problem);
+            Exit::Failed
+        }
     }
 }

@@ -96,7 +96,8 @@ impl Stats {
             |seconds: f64| if seconds < 1. { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
         [
             format!(
-                "{} queries, {} pairs ({} truncated), {} skipped, in {} after {} of loading",
+                "{}{} queries, {} pairs ({} truncated), {} skipped, in {} after {} of loading",
+                if self.interrupted { "interrupted: " } else { "" },
                 HumanCount(self.queries),
                 HumanCount(self.pairs),
                 HumanCount(self.truncated),

@@ -22,6 +22,7 @@ pub enum Downloads {
 
 /// One revision of one repository.
 pub struct Hub {
+    id: String,
     name: String,
     revision: String,
     cache: CacheRepo,
@@ -57,6 +58,7 @@ impl Hub {
         };
         let name = if revision == "main" { id.to_owned() } else { format!("{id} at {revision}") };
         Ok(Self {
+            id: id.to_owned(),
             name,
             revision: revision.to_owned(),
             cache: cache.repo(repo),
@@ -106,8 +108,9 @@ impl Hub {
     fn unreachable(&self, what: &str, error: &ApiError) -> Error {
         anyhow!(
             "cannot get {what} of model {} from the Hugging Face hub ({error}); check the id, the revision, the network \
-             and, for gated models, HF_TOKEN, or name a local directory with --model",
-            self.name
+             and, for gated models, HF_TOKEN, or name a local directory with --model (there is no directory {})",
+            self.name,
+            self.id
         )
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use super::prepare::Window;
 use crate::progress::{HumanCount, Reporter};
 use crate::stats::saved_share;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// Counts that fit in little memory, however long the input is.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Repo
     }
     match cost.print(max_length) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => Ok(printed?),
+        printed => printed.context("cannot write to standard output"),
     }
 }
 

@@ -72,9 +72,12 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let max_length = reranker.max_length();
     reporter.detail(&format!("model: {}", reranker.describe()));
     reporter.detail(&format!(
-        "device: {device:?}, {precision:?}, {} threads; prompts up to {max_length} tokens; {:?}",
+        "device: {}, {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
+        format!("{device:?}").to_lowercase(),
+        format!("{precision:?}").to_lowercase(),
         rayon::current_num_threads(),
-        config.limits
+        config.limits.pairs,
+        config.limits.tokens,
     ));
 
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
@@ -235,9 +238,6 @@ impl Job<'_> {
     }
 
     fn score_window(&mut self, mut scoring: Scoring, rankings: &SyncSender<Message>) -> Result<End> {
-        let (_, truncated, prompt_tokens) = scoring.counts();
-        self.stats.truncated += truncated;
-        self.stats.prompt_tokens += prompt_tokens;
         if !self.send_finished(&mut scoring, rankings) {
             return Ok(End::BrokenOff);
         }
@@ -248,6 +248,10 @@ impl Job<'_> {
             scoring.score(&batch, self.scorer.as_mut())?;
             let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
             self.stats.batches += 1;
+            for prompt in scoring.prompts(&batch) {
+                self.stats.prompt_tokens += prompt.tokens as u64;
+                self.stats.truncated += u64::from(prompt.truncated);
+            }
             self.stats.pairs += pairs;
             self.stats.computed_tokens += tokens;
             self.reporter.advance(pairs, tokens, self.reading.total());

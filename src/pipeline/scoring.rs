@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::faults::Faults;
-use super::prepare::Window;
+use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
 use crate::rank::{Cutoff, rank};
 use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
@@ -94,11 +94,9 @@ impl Scoring {
         Some(Ok(Finished { ranking, seconds }))
     }
 
-    /// Pairs of the window, cut ones, and tokens of its prompts.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
-        let facts = || self.window.prompts.iter().flatten();
-        let truncated = facts().filter(|facts| facts.truncated).count();
-        (facts().count() as u64, truncated as u64, facts().map(|facts| facts.tokens as u64).sum())
+    /// What is known of the prompts of a batch's pairs.
+    pub(super) fn prompts<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = PromptFacts> + 'a {
+        batch.pairs().map(|pair| self.window.prompts[pair.group][pair.candidate])
     }
 }
 

@@ -83,13 +83,6 @@ fn a_truncated_list_is_told_and_what_came_before_is_ranked() {
     assert_eq!(run.stdout.lines().count(), 1);
 }
 
-/// The most memory that a process has held so far, in MiB.
-fn peak_mebibytes(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 /// A group whose text has as many bytes.
 fn write_long_line(sink: &mut impl Write, bytes: usize) {
     let block = "red planet ".repeat(1 << 14);
@@ -98,6 +91,19 @@ fn write_long_line(sink: &mut impl Write, bytes: usize) {
         sink.write_all(block.as_bytes()).unwrap();
     }
     sink.write_all(b"\"}]}\n").unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_points_to_nothing_yet_is_written_through() {
+    let files = Files::new();
+    let (target, link) = (files.path("target.jsonl"), files.path("link.jsonl"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let link = link.to_str().unwrap();
+    refused(&["--output", link, "--input", "missing.jsonl"], 2, &["missing.jsonl"]);
+    rerank_on(GOOD, &["--model", "fake", "--output", link]).rankings();
+    assert!(std::fs::symlink_metadata(link).unwrap().is_symlink(), "the link is gone");
+    assert!(files.read("target.jsonl").starts_with("{\"query_id\""));
 }
 
 #[cfg(target_os = "linux")]
@@ -118,7 +124,7 @@ fn a_line_of_100_megabytes_is_told_in_little_memory_and_the_next_is_ranked() {
         stdout.read_line(&mut line).unwrap();
         assert!(line.starts_with(&format!("{{\"query_id\":\"{id}\"")), "{line}");
     }
-    let peak = peak_mebibytes(child.id());
+    let peak = crate::fixture::peak_mebibytes(child.id());
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();

@@ -69,6 +69,14 @@ pub fn rerank(arguments: &[&str]) -> Run {
     rerank_on("", arguments)
 }
 
+#[cfg(target_os = "linux")]
+/// The most memory that a process has held so far, in MiB.
+pub fn peak_mebibytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
 /// A directory of a test's own.
 pub struct Files(tempfile::TempDir);
 

@@ -152,7 +152,9 @@ fn a_model_is_downloaded_once_and_then_found_without_the_hub() {
     let endpoint = hub.endpoint();
     let first = run(&files, &endpoint, &[], &ODD);
     ranked(&first);
-    assert_eq!(first.stderr.lines().count(), 2, "no advice and no bar where there is no terminal: {}", first.stderr);
+    let (downloads, rest): (Vec<&str>, Vec<&str>) =
+        first.stderr.lines().partition(|line| line.starts_with("downloading") && line.ends_with("of owner/odd"));
+    assert_eq!((downloads.len(), rest.len()), (6, 2), "a line for each file, and the summary: {}", first.stderr);
     assert!(!hub.requests().is_empty());
     drop(hub);
     ranked(&run(&files, &endpoint, &[], &[&ODD[..], &["--offline"]].concat()));

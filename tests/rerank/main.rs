@@ -7,6 +7,8 @@ mod determinism;
 mod fixture;
 mod formats;
 mod hub;
+#[cfg(target_os = "linux")]
+mod large;
 mod models;
 mod outputs;
 mod parity;

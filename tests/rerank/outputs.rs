@@ -276,3 +276,27 @@ fn an_existing_output_is_replaced() {
     assert_eq!(bad.status, 0);
     assert_eq!(files.read("ranked.jsonl").lines().count(), 3);
 }
+
+#[test]
+fn no_key_is_written_twice() {
+    for input in [
+        r#"{"query":{"text":"q","lang":"en"},"lang":"de","instruction":"judge","candidates":["a"]}"#,
+        r#"{"query":{"text":"q","url":"x"},"docid":"d","text":"t","url":"y"}"#,
+        r#"{"query":"q","candidates":[{"id":"d","doc":{"text":"t","url":"x"},"document":"u","logit":7}]}"#,
+    ] {
+        let run = rerank_on(input, &["--model", "fake"]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        for key in ["lang", "url", "logit", "instruction"] {
+            assert!(run.stdout.matches(&format!("\"{key}\":")).count() <= 1, "{key} in {}", run.stdout);
+        }
+    }
+}
+
+#[test]
+fn an_instruction_beside_a_nested_query_text_is_used() {
+    let judged = r#"{"query":{"text":"red","instruction":"Find colors."},"candidates":["is red"]}"#;
+    let other = r#"{"query":{"text":"red"},"instruction":"Find colors.","candidates":["is red"]}"#;
+    let logit =
+        |input| rerank_on(input, &["--model", "testdata/odd-reranker"]).rankings()[0]["results"][0]["logit"].clone();
+    assert_eq!(logit(judged), logit(other));
+}

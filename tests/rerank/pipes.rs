@@ -99,7 +99,7 @@ fn an_interrupt_ends_a_run_that_waits_and_keeps_what_is_complete() {
     assert_eq!(piped.read_line(), "");
     let (status, message) = piped.end();
     assert_eq!(status, Some(130), "{message}");
-    assert!(message.starts_with("1 queries, 1 pairs"), "{message}");
+    assert!(message.contains("finishing the batch at hand") && message.contains("interrupted: 1 queries, 1 pairs"));
     assert!(files.read("stats.json").contains("\"interrupted\": true"));
 }
 
@@ -173,4 +173,14 @@ fn an_input_that_is_closed_at_once_is_told() {
     let output = command(&["--model", "fake"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("standard input is empty"));
+}
+
+#[test]
+fn a_dry_run_does_not_wait_for_more_input_after_a_fault() {
+    let mut piped = Piped::start(&["--dry-run", "--max-length", "5"]);
+    piped.write("{\"query\":\"a query of more than five words\",\"candidates\":[\"a\"]}\n");
+    // The input stays open: `end` fails if that keeps the program from ending.
+    let (status, message) = piped.end();
+    assert_eq!(status, Some(1), "{message}");
+    assert!(message.contains("leaves no room"), "{message}");
 }
