@@ -10,7 +10,6 @@ directory=${1:-.venv-reference}
 python3 -m venv "$directory"
 "$directory/bin/python" -m pip install --quiet --upgrade pip
 "$directory/bin/python" -m pip install --quiet \
-    --extra-index-url https://download.pytorch.org/whl/cpu \
     torch==2.15.0 \
     transformers==5.23.0 \
     tokenizers==0.23.3 \

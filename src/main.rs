@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rerank::cli::{Cli, Command};
 use rerank::config::{Config, Progress, Verbosity};
@@ -15,7 +16,15 @@ use rerank::stop::Stop;
 static STOP: Stop = Stop::new();
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if error.kind() == ErrorKind::InvalidSubcommand {
+            // A mistake of whoever comes from tools that take files as they are; clap can only guess at subcommands.
+            let _ = error.print();
+            Reporter::new(Progress::None, Verbosity::Normal).note("hint: name an input file with --input FILE");
+            std::process::exit(Exit::Usage as i32);
+        }
+        error.exit()
+    });
     let exit = match &cli.command {
         Some(command) => print(command),
         None => rank(&cli),

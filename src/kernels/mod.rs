@@ -5,7 +5,7 @@
 //! Activations are contiguous f32 tensors `(tokens, features)`; what [`Precision`] lowers is the operands of products.
 //!
 //! **A row's result depends on that row alone**, to the bit: not on how many rows stand around it, nor on the threads.
-//! [`product`] says how; each kernel's tests hold it to that.
+//! `product.rs` says how; each kernel's tests hold it to that.
 
 mod attention;
 mod linear;

@@ -213,3 +213,8 @@ fn a_device_that_is_not_built_in_is_told() {
         assert_eq!(run.stdout, "");
     }
 }
+
+#[test]
+fn a_file_without_its_option_gets_a_hint() {
+    rerank(&["testdata/candidates.jsonl"]).fails(2, &["testdata/candidates.jsonl", "--input FILE"]);
+}
