@@ -19,7 +19,7 @@ use anyhow::{Result, anyhow};
 
 use self::faults::Faults;
 use self::gate::Gate;
-use self::prepare::{Reading, Window};
+use self::prepare::{Preparation, Reading, Window};
 use self::scoring::Scoring;
 use crate::config::{Config, Progress};
 use crate::device::default_precision;
@@ -41,6 +41,8 @@ const BYTES_AHEAD: usize = 32 << 20;
 const WINDOWS_AHEAD: usize = 1;
 /// Rankings that may wait to be written.
 const RANKINGS_AHEAD: usize = 64;
+/// How long a window waits for more of a file.
+const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// How soon an interrupt is noticed while nothing arrives.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -156,11 +158,14 @@ fn spawn_stages(
     let (group_sender, group_receiver) = sync_channel(GROUPS_AHEAD);
     let gate = Gate::new(BYTES_AHEAD);
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
-    let (format, limits, recipe) = (config.layout.format, config.limits, reranker.recipe());
+    let is_file = config.input.path.as_ref().is_some_and(|path| path.is_file());
+    let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
+    let preparation = Preparation { recipe: reranker.recipe(), limits: config.limits, patience };
+    let format = config.layout.format;
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
     let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, (&gate, &group_sender)));
     let faults = Arc::clone(faults);
-    let preparer = thread::spawn(move || prepare::prepare(&group_receiver, &recipe, limits, &faults, &window_sender));
+    let preparer = thread::spawn(move || prepare::prepare(&group_receiver, &preparation, &faults, &window_sender));
     (window_receiver, [reader, preparer])
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::Duration;
 
 use anyhow::Result;
 use rayon::prelude::*;
@@ -95,14 +96,23 @@ pub(super) fn read(
     reading.finished.store(true, Ordering::Relaxed);
 }
 
-/// 2 prompt and 3 plan. A window closes when it is full, or when no group is waiting: a slow input is ranked as it comes.
+/// How batches are prepared.
+pub(super) struct Preparation {
+    pub(super) recipe: Arc<dyn Recipe>,
+    pub(super) limits: Limits,
+    /// How long a window that is not full waits for the next group. A pipe's groups are ranked as they come; a file's are
+    /// soon there, and waiting for them makes the plan the same every time.
+    pub(super) patience: Duration,
+}
+
+/// 2 prompt and 3 plan. A window closes when it is full, or when no group comes.
 pub(super) fn prepare(
     groups: &Receiver<(Group, Held)>,
-    recipe: &Arc<dyn Recipe>,
-    limits: Limits,
+    preparation: &Preparation,
     faults: &Faults,
     windows: &SyncSender<Window>,
 ) {
+    let Preparation { recipe, limits, patience } = preparation;
     while let Ok(first) = groups.recv() {
         let (mut bytes, mut pairs) = (0, 0);
         let (mut gathered, mut all_held) = (Vec::new(), Vec::new());
@@ -114,13 +124,20 @@ pub(super) fn prepare(
             all_held.push(held);
             let full = bytes >= limits.tokens.saturating_mul(BYTES_PER_BATCH_TOKEN)
                 || pairs >= limits.pairs.saturating_mul(BATCHES);
-            next = if full { None } else { groups.try_recv().ok() };
+            next = if full { None } else { next_within(groups, *patience) };
         }
-        let (mut window, stopped) = window(gathered, recipe.as_ref(), limits, faults);
+        let (mut window, stopped) = window(gathered, recipe.as_ref(), *limits, faults);
         window.held = all_held;
         if windows.send(window).is_err() || stopped {
             return;
         }
+    }
+}
+
+fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
+    match groups.try_recv() {
+        Err(TryRecvError::Empty) if !patience.is_zero() => groups.recv_timeout(patience).ok(),
+        received => received.ok(),
     }
 }
 
