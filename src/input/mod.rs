@@ -79,17 +79,11 @@ pub enum Event {
 
 /// The events of an input, in its order. An error ends them: nothing behind it can be read.
 pub struct Events {
-    format: InputFormat,
     position: Option<Position>,
     grouping: Grouping,
 }
 
 impl Events {
-    /// The format that is read.
-    pub fn format(&self) -> InputFormat {
-        self.format
-    }
-
     /// How far the file has been read; `None` for a pipe.
     pub fn position(&self) -> Option<Position> {
         self.position.clone()
@@ -142,7 +136,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
         InputFormat::Tsv => Box::new(table::Rows::open(source, b'\t', &options.columns, limit)?),
         InputFormat::Trec => Box::new(run(source, options, limit)?),
     };
-    Ok(Events { format, position, grouping: Grouping::new(name, entries) })
+    Ok(Events { position, grouping: Grouping::new(name, entries) })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {
