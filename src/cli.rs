@@ -236,6 +236,8 @@ pub enum DtypeChoice {
     Bf16,
     /// Half floats: 11 bits of precision, up to 65,504.
     F16,
+    /// Signed bytes in linear layers: weights scaled by output, activations by token.
+    Int8,
 }
 
 /// `--progress`.

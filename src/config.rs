@@ -10,7 +10,7 @@ use crate::batch::Limits;
 use crate::cli::{DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
 use crate::input::InputOptions;
-use crate::kernels::Precision;
+use crate::kernels::{Level, Precision};
 use crate::model::ModelSource;
 use crate::output::{Layout, OutputFormat};
 use crate::rank::Cutoff;
@@ -34,6 +34,8 @@ pub struct Config {
     pub model: ModelSource,
     /// Which device.
     pub device: DeviceChoice,
+    /// The processor's instructions that are used.
+    pub level: Level,
     /// Precision of products, `None` for the device's own choice.
     pub precision: Option<Precision>,
     /// What the model is told to judge by, if the user says so.
@@ -109,11 +111,13 @@ impl Config {
             stats,
             model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
             device: model.device,
+            level: Level::chosen().map_err(anyhow::Error::msg)?,
             precision: match model.dtype {
                 DtypeChoice::Auto => None,
                 DtypeChoice::F32 => Some(Precision::F32),
                 DtypeChoice::Bf16 => Some(Precision::Bf16),
                 DtypeChoice::F16 => Some(Precision::F16),
+                DtypeChoice::Int8 => Some(Precision::Int8),
             },
             instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
             max_length: model.max_length.map(|length| length as usize),

@@ -1,311 +1,344 @@
-//! Attention over packed segments with grouped heads: two products and a softmax for each span and key head.
+//! Streaming attention over packed, prefix-continuing segments with grouped heads.
 //!
-//! A score is one product over `head_dim`, and a value is summed in blocks of keys at fixed positions; keys that a query
-//! does not see add exact zeros. So a query's result is the same to the bit whether its prompt's beginning stands in a
-//! segment of its own or not, and however many queries are computed with it.
+//! 32 columns at a time (a column is a token's query head; those that share a key head stand together) go through the keys
+//! of their span in chunks of 128 consecutive positions: a product gives the scores, the running softmax turns them into
+//! weights, a second product adds the weighted values to the columns' sums.
+//!
+//! ```text
+//! keys 128 × head_dim  ·  queries head_dim × 32  =  scores 128 × 32
+//! values head_dim × 128  ·  weights 128 × 32     =  sums head_dim × 32
+//! ```
+//!
+//! Blocks of keys begin at positions that are multiples of 32, in whatever segment they are, and a block in which a segment
+//! continues another is put together from both. So a query's sums go the same way, to the bit, whether its prompt's beginning
+//! stands in a segment of its own or not. Blocks that no column sees are skipped; weights of keys that a column does not see
+//! are zero and change nothing.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
+use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
+use super::key_values::KeyValues;
+use super::memory::Buffer;
+use super::panels::{PANEL, Panels};
+use super::precision::bf16_bits;
+use super::softmax::{Lanes, Softmax, WeightForm};
+use super::transpose::{Square, transpose};
 
-use super::precision::{Precision, f32_slice};
-
-/// The largest head. Up to here gemm sums a score in one run, whatever the other dimensions; beyond, a score would depend
-/// on how many are computed with it.
-pub const MAX_HEAD_DIM: usize = 512;
-/// Keys are summed in blocks of so many; gemm sums that many in one run, whatever the other dimensions.
-const KEY_BLOCK: usize = 256;
-/// Scores are held for so many query positions at once.
-const QUERY_BLOCK: usize = 64;
-/// Rows and columns are padded to multiples of this, clear of gemm's shortcuts for small products (see `product`).
-const PADDING: usize = 32;
+/// Blocks of keys that are looked at together.
+const CHUNK: usize = 4;
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attend {
-    /// Those up to its own position: a span's queries are the last positions of its keys.
+    /// Those up to its own position.
     Causal,
     /// All of its span.
     Everything,
 }
 
+/// Where the keys of 32 consecutive positions are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyBlock {
+    /// A block of [`KeyValues`].
+    Whole(usize),
+    /// Parts of several blocks: the places that each has. What nobody has is behind the span's last position.
+    Parts(Vec<(usize, Range<usize>)>),
+}
+
 /// Consecutive queries that look at the same keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttentionSpan {
-    /// Rows of the queries.
-    pub queries: Range<usize>,
-    /// Rows of the keys and values, in the order of their positions.
-    pub keys: Vec<Range<usize>>,
+pub struct Span<'a> {
+    /// Rows of the queries in their tile.
+    pub rows: Range<usize>,
+    /// The position of the first query.
+    pub position: usize,
+    /// Positions of keys, counted from 0.
+    pub length: usize,
+    /// The keys of those positions.
+    pub keys: Cow<'a, [KeyBlock]>,
 }
 
-/// The shape of the heads. Query head `h` uses key head `h / (query / key)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads; a multiple of the key heads.
-    pub query: usize,
-    /// Key and value heads.
-    pub key: usize,
-    /// Features of a head.
-    pub head_dim: usize,
-}
-
-/// Who looks at whom, and how.
-#[derive(Clone, Debug)]
+/// Attention of one tile's queries.
 pub struct Attention {
-    /// The queries' spans, ascending; together they cover every query.
-    pub spans: Vec<AttentionSpan>,
-    /// Which keys of its span a query sees.
-    pub attend: Attend,
-    /// The shape of the heads.
-    pub heads: Heads,
-    /// To what the operands of both products are rounded.
-    pub precision: Precision,
+    kernel: Kernel,
+    attend: Attend,
+    scratch: Scratch,
+    /// Blocks that were put together: for each, its keys and its values.
+    merged: Buffer<u32>,
+}
+
+/// Memory that every 32 columns use again.
+#[derive(Default)]
+struct Scratch {
+    queries: Buffer<u32>,
+    scores: Buffer<f32>,
+    weights: Buffer<u32>,
+    sums: Buffer<f32>,
+}
+
+/// What 32 columns look at.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    span: &'a Span<'a>,
+    key_head: usize,
+    stores: &'a KeyValues,
+    /// Blocks that were put together, in the order of the span.
+    merged: &'a [u32],
 }
 
 impl Attention {
-    /// `softmax(q · kᵀ / √head_dim) · v` for every head.
+    /// For keys and values like these.
+    pub fn new(stores: &KeyValues, attend: Attend) -> Self {
+        let form = stores.form();
+        let kernel = Kernel::new(form.level, form.format);
+        Self { kernel, attend, scratch: Scratch::default(), merged: Buffer::default() }
+    }
+
+    /// `softmax(q · kᵀ / √head_dim) · v` for the query heads of one key head.
     ///
-    /// `queries (queries, query heads · head_dim)`, `keys` and `values (tokens, key heads · head_dim)`, all f32; the
-    /// result has the shape of the queries.
-    ///
-    /// # Errors
-    /// If a shape doesn't fit.
-    pub fn forward(&self, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
-        let round = |tensor| self.precision.round_tensor(tensor);
-        round(queries)?.apply_op3_no_bwd(&round(keys)?, &round(values)?, self)
-    }
-
-    /// One span, one key head: `(queries, query heads of this key head, head_dim)`.
-    fn span(&self, span: &AttentionSpan, key_head: usize, [queries, keys, values]: [&[f32]; 3]) -> Result<Vec<f32>> {
-        let Heads { query, key, head_dim } = self.heads;
-        let group = query / key;
-        let key_count: usize = span.keys.iter().map(Range::len).sum();
-        let gather = |rows: &[f32]| {
-            let mut gathered = Vec::with_capacity(key_count.next_multiple_of(PADDING) * head_dim);
-            for row in span.keys.iter().cloned().flatten() {
-                gathered.extend_from_slice(&rows[(row * key + key_head) * head_dim..][..head_dim]);
+    /// `queries` are the panels of those heads, one head after the other; `results` are the panels of all heads' features,
+    /// without gaps between heads.
+    pub fn forward(
+        &mut self,
+        queries: &Panels<'_>,
+        spans: &[Span<'_>],
+        key_head: usize,
+        stores: &KeyValues,
+        results: &mut Panels<'_>,
+    ) {
+        self.kernel.prepare();
+        let (heads, form) = (stores.heads(), stores.form());
+        self.scratch.queries.reserve(form.steps * BLOCK);
+        self.scratch.scores.reserve(CHUNK * SIDE * SIDE);
+        self.scratch.weights.reserve(CHUNK * stores.value_words());
+        self.scratch.sums.reserve(heads.panels() * SIDE * SIDE);
+        for span in spans {
+            merge(span, key_head, stores, &mut self.merged);
+            let look = Look { span, key_head, stores, merged: &self.merged };
+            let columns = span.rows.len() * heads.group();
+            for first in (0..columns).step_by(SIDE) {
+                let columns = first..columns.min(first + SIDE);
+                let scratch = &mut self.scratch;
+                form.level.run(|| scratch.take_queries(queries, look, &columns));
+                let visible = visible(self.attend, span, &columns, heads.group());
+                let factors = scratch.stream(&self.kernel, look, visible);
+                form.level.run(|| scratch.give_results(factors, look, &columns, results));
             }
-            gathered.resize(gathered.capacity(), 0.);
-            Tensor::from_vec(gathered, (key_count.next_multiple_of(PADDING), head_dim), &Device::Cpu)
-        };
-        let (keys, values) = (gather(keys)?, gather(values)?);
-
-        let mut output = Vec::with_capacity(span.queries.len() * group * head_dim);
-        for start in span.queries.clone().step_by(QUERY_BLOCK) {
-            let block = start..span.queries.end.min(start + QUERY_BLOCK);
-            let mut rows: Vec<f32> = Vec::with_capacity((block.len() * group).next_multiple_of(PADDING) * head_dim);
-            for query_row in block.clone() {
-                rows.extend_from_slice(
-                    &queries[(query_row * query + key_head * group) * head_dim..][..group * head_dim],
-                );
-            }
-            rows.resize(rows.capacity(), 0.);
-            let rows =
-                Tensor::from_vec(rows, ((block.len() * group).next_multiple_of(PADDING), head_dim), &Device::Cpu)?;
-            let visible = |query_row: usize| match self.attend {
-                Attend::Causal => key_count - (span.queries.end - 1 - query_row),
-                Attend::Everything => key_count,
-            };
-            let most = visible(block.end - 1);
-            let scores = rows.matmul(&keys.narrow(0, 0, most.next_multiple_of(PADDING))?.t()?)?.to_vec2::<f32>()?;
-            let seen: Vec<usize> = block.clone().flat_map(|row| std::iter::repeat_n(visible(row), group)).collect();
-            output.extend(self.weigh(scores, &seen, &values)?);
         }
-        Ok(output)
-    }
-
-    /// The softmax of each row's visible scores, times the values. Rows beyond `visible` are padding.
-    fn weigh(&self, mut scores: Vec<Vec<f32>>, visible: &[usize], values: &Tensor) -> Result<Vec<f32>> {
-        let head_dim = self.heads.head_dim;
-        let scale = 1. / (head_dim as f32).sqrt();
-        let mut sums = Vec::with_capacity(visible.len());
-        for (row, &visible) in scores.iter_mut().zip(visible) {
-            let largest = row[..visible].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0f64;
-            for score in &mut row[..visible] {
-                let weight = ((*score - largest) * scale).exp();
-                sum += f64::from(weight);
-                *score = self.precision.round(weight);
-            }
-            row[visible..].fill(0.);
-            sums.push(sum as f32);
-        }
-        scores[visible.len()..].iter_mut().for_each(|row| row.fill(0.));
-
-        let (padded, columns) = (scores.len(), scores[0].len());
-        let mut output = vec![0f32; visible.len() * head_dim];
-        for start in (0..columns).step_by(KEY_BLOCK) {
-            let keys = KEY_BLOCK.min(columns - start);
-            let weights: Vec<f32> = scores.iter().flat_map(|row| &row[start..start + keys]).copied().collect();
-            let weights = Tensor::from_vec(weights, (padded, keys), &Device::Cpu)?;
-            let block = weights.matmul(&values.narrow(0, start, keys)?)?.flatten_all()?.to_vec1::<f32>()?;
-            output.iter_mut().zip(block).for_each(|(output, value)| *output += value);
-        }
-        for (row, sum) in output.chunks_exact_mut(head_dim).zip(sums) {
-            row.iter_mut().for_each(|value| *value /= sum);
-        }
-        Ok(output)
-    }
-
-    fn check(&self, queries: &Layout, keys: &Layout, values: &Layout) -> Result<()> {
-        let Heads { query, key, head_dim } = self.heads;
-        let (rows, query_features) = queries.shape().dims2()?;
-        let (tokens, key_features) = keys.shape().dims2()?;
-        let mut next = 0;
-        for span in &self.spans {
-            let keys: usize = span.keys.iter().map(Range::len).sum();
-            let inside = span.keys.iter().all(|range| range.end <= tokens) && span.queries.len() <= keys;
-            if span.queries.start != next || span.queries.is_empty() || !inside {
-                bail!("attention: {span:?} does not fit {rows} queries and {tokens} keys");
-            }
-            next = span.queries.end;
-        }
-        let features = query_features == query * head_dim && key_features == key * head_dim;
-        if next != rows
-            || !features
-            || head_dim > MAX_HEAD_DIM
-            || keys.dims() != values.dims()
-            || key == 0
-            || !query.is_multiple_of(key)
-        {
-            bail!("attention: {:?}, {:?} and {:?} for {:?}", queries.dims(), keys.dims(), values.dims(), self.heads);
-        }
-        Ok(())
     }
 }
 
-impl CustomOp3 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
+/// How many keys each column sees. Columns behind the last see what the first does.
+fn visible(attend: Attend, span: &Span<'_>, columns: &Range<usize>, group: usize) -> [u32; SIDE] {
+    std::array::from_fn(|lane| {
+        let column = if columns.start + lane < columns.end { columns.start + lane } else { columns.start };
+        match attend {
+            Attend::Causal => (span.position + column / group + 1) as u32,
+            Attend::Everything => span.length as u32,
+        }
+    })
+}
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.check(l1, l2, l3)?;
-        let Heads { query, key, head_dim } = self.heads;
-        let tensors = [f32_slice(s1, l1)?, f32_slice(s2, l2)?, f32_slice(s3, l3)?];
-        let tasks: Vec<(&AttentionSpan, usize)> =
-            self.spans.iter().flat_map(|span| (0..key).map(move |key_head| (span, key_head))).collect();
-        let results: Vec<Vec<f32>> =
-            tasks.par_iter().map(|(span, key_head)| self.span(span, *key_head, tensors)).collect::<Result<_>>()?;
-
-        let mut output = vec![0f32; tensors[0].len()];
-        let width = query / key * head_dim;
-        for ((span, key_head), result) in tasks.into_iter().zip(results) {
-            for (row, values) in span.queries.clone().zip(result.chunks_exact(width)) {
-                output[row * query * head_dim + key_head * width..][..width].copy_from_slice(values);
+/// Puts the blocks of a span together whose parts are in several places.
+fn merge(span: &Span<'_>, key_head: usize, stores: &KeyValues, merged: &mut Buffer<u32>) {
+    let parts = || span.keys.iter().filter_map(|block| match block {
+        KeyBlock::Whole(_) => None,
+        KeyBlock::Parts(parts) => Some(parts),
+    });
+    let (key_words, value_words, features) = (stores.key_words(), stores.value_words(), stores.heads().panels());
+    let size = key_words + features * value_words;
+    merged.reserve(parts().count() * size);
+    for (parts, merged) in parts().zip(merged.chunks_exact_mut(size)) {
+        merged.fill(0);
+        let (keys, values) = merged.split_at_mut(key_words);
+        for (block, places) in parts {
+            for (target, source) in keys.chunks_exact_mut(BLOCK).zip(stores.keys(key_head, *block).chunks_exact(BLOCK)) {
+                let range = places.start * WORDS..places.end * WORDS;
+                target[range.clone()].copy_from_slice(&source[range]);
+            }
+            for (part, values) in values.chunks_exact_mut(value_words).enumerate() {
+                let source = stores.values(key_head, part, *block..*block + 1);
+                merge_values(source, values, places, stores.form().format);
             }
         }
-        Ok((CpuStorage::F32(output), l1.shape().clone()))
     }
 }
 
-#[cfg(test)]
-// One range of keys is what is meant.
-#[allow(clippy::single_range_in_vec_init)]
-mod tests {
-    use proptest::prelude::*;
+/// Copies the values of some keys of a block.
+fn merge_values(source: &[u32], target: &mut [u32], places: &Range<usize>, format: Format) {
+    if format == Format::Bf16 {
+        let (source, target): (&[u16], &mut [u16]) = (bytemuck::cast_slice(source), bytemuck::cast_slice_mut(target));
+        for (source, target) in source.chunks_exact(SIDE).zip(target.chunks_exact_mut(SIDE)) {
+            target[places.clone()].copy_from_slice(&source[places.clone()]);
+        }
+        return;
+    }
+    let steps = source.chunks_exact(BLOCK).zip(target.chunks_exact_mut(BLOCK));
+    for (step, (source, target)) in steps.enumerate() {
+        let inside = |place: usize| place.clamp(step * WORDS, (step + 1) * WORDS) - step * WORDS;
+        let range = inside(places.start)..inside(places.end);
+        for (source, target) in source.chunks_exact(WORDS).zip(target.chunks_exact_mut(WORDS)) {
+            target[range.clone()].copy_from_slice(&source[range.clone()]);
+        }
+    }
+}
 
-    use super::*;
-
-    /// The definition, in f64, key by key.
-    fn definition(attention: &Attention, [queries, keys, values]: &[Vec<Vec<f32>>; 3]) -> Vec<Vec<f64>> {
-        let Heads { query, key, head_dim } = attention.heads;
-        let mut output = vec![vec![0f64; query * head_dim]; queries.len()];
-        for span in &attention.spans {
-            let rows: Vec<usize> = span.keys.iter().cloned().flatten().collect();
-            for (index, row) in span.queries.clone().enumerate() {
-                let visible = match attention.attend {
-                    Attend::Causal => &rows[..rows.len() - span.queries.len() + index + 1],
-                    Attend::Everything => &rows[..],
-                };
-                for head in 0..query {
-                    let at = |feature: usize| head * head_dim + feature;
-                    let key_at = |feature: usize| head / (query / key) * head_dim + feature;
-                    let score = |other: usize| -> f64 {
-                        (0..head_dim)
-                            .map(|f| f64::from(queries[row][at(f)]) * f64::from(keys[other][key_at(f)]))
-                            .sum::<f64>()
-                            / (head_dim as f64).sqrt()
-                    };
-                    let largest = visible.iter().map(|&other| score(other)).fold(f64::NEG_INFINITY, f64::max);
-                    let weights: Vec<f64> = visible.iter().map(|&other| (score(other) - largest).exp()).collect();
-                    let sum: f64 = weights.iter().sum();
-                    for feature in 0..head_dim {
-                        output[row][at(feature)] = visible
-                            .iter()
-                            .zip(&weights)
-                            .map(|(&other, weight)| weight / sum * f64::from(values[other][key_at(feature)]))
-                            .sum();
+impl Scratch {
+    /// Packs the columns' queries as the right operand.
+    #[inline(always)]
+    fn take_queries(&mut self, queries: &Panels<'_>, look: Look<'_>, columns: &Range<usize>) {
+        let (heads, form) = (look.stores.heads(), look.stores.form());
+        let (panels, group) = (heads.panels(), heads.group());
+        let panel_steps = form.format.steps(PANEL);
+        for step in 0..form.steps {
+            let panel = step / panel_steps;
+            for half in 0..2 {
+                let mut rows: Square = [[0; 16]; 16];
+                for (lane, words) in rows.iter_mut().enumerate() {
+                    let column = columns.start + half * 16 + lane;
+                    if column >= columns.end {
+                        break;
                     }
+                    let row = look.span.rows.start + column / group;
+                    let values = &queries.panel(column % group * panels + panel)[row];
+                    if form.format == Format::Bf16 {
+                        let bits = values.map(bf16_bits);
+                        *words = bytemuck::cast(bits);
+                    } else if let Some(values) = values.as_chunks::<WORDS>().0.get(step % panel_steps) {
+                        *words = values.map(|value| form.rounding.round(value).to_bits());
+                    }
+                }
+                let target = &mut self.queries[(step * 2 + half) * WORDS * WORDS..][..WORDS * WORDS];
+                target.copy_from_slice(transpose(&rows, form.level).as_flattened());
+            }
+        }
+    }
+
+    /// Goes through the keys. Returns by what the sums must be multiplied.
+    fn stream(&mut self, kernel: &Kernel, look: Look<'_>, visible: [u32; SIDE]) -> Lanes {
+        let form = look.stores.form();
+        let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
+        let scale = std::f32::consts::LOG2_E / (look.stores.heads().head_dim as f32).sqrt();
+        let mut softmax = Softmax::new(scale, visible);
+        let blocks = visible.iter().copied().max().map_or(0, |most| (most as usize).div_ceil(SIDE));
+        let weight_form = WeightForm { format: form.format, rounding: form.rounding };
+        // A merged block's words stand where the blocks of parts before it end.
+        let mut next_merged = look.merged.chunks_exact(key_words + look.stores.heads().panels() * value_words);
+        for first in (0..blocks).step_by(CHUNK) {
+            let chunk = &look.span.keys[first..blocks.min(first + CHUNK)];
+            let sources: [Source<'_>; CHUNK] = std::array::from_fn(|index| match chunk.get(index) {
+                None => Source::Whole(0),
+                Some(KeyBlock::Whole(block)) => Source::Whole(*block),
+                Some(KeyBlock::Parts(_)) => Source::Merged(next_merged.next().unwrap_or_default()),
+            });
+            let sources = &sources[..chunk.len()];
+            let queries: &[u8] = bytemuck::cast_slice(&self.queries[..key_words]);
+            let (scores, _) = self.scores.as_chunks_mut::<{ SIDE * SIDE }>();
+            for (source, scores) in sources.iter().zip(scores) {
+                let keys = match source {
+                    Source::Whole(block) => look.stores.keys(look.key_head, *block),
+                    Source::Merged(words) => &words[..key_words],
+                };
+                kernel.multiply(keys, queries, bytemuck::cast_slice_mut(scores), false, queries.as_ptr());
+            }
+            let (scores, weights) = (&mut self.scores[..chunk.len() * SIDE * SIDE], &mut self.weights);
+            let scores = scores.as_chunks_mut::<SIDE>().0;
+            let factors = form.level.run(|| softmax.step(scores, first * SIDE, weight_form, weights));
+            if let Some(factors) = factors {
+                form.level.run(|| rescale(&mut self.sums, &factors));
+            }
+            self.add_values(kernel, look, sources, first > 0);
+        }
+        softmax.finish()
+    }
+
+    /// Adds a chunk's weighted values to the sums.
+    fn add_values(&mut self, kernel: &Kernel, look: Look<'_>, sources: &[Source<'_>], add: bool) {
+        let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
+        let weights: &[u8] = bytemuck::cast_slice(&self.weights);
+        for (part, sums) in self.sums.as_chunks_mut::<{ SIDE * SIDE }>().0.iter_mut().enumerate() {
+            if part == look.stores.heads().panels() {
+                break;
+            }
+            let mut first = 0;
+            while first < sources.len() {
+                // Blocks that stand side by side are multiplied in one go.
+                let (values, count) = match sources[first] {
+                    Source::Whole(block) => {
+                        let count = (1..sources.len() - first)
+                            .find(|&next| !matches!(sources[first + next], Source::Whole(other) if other == block + next))
+                            .unwrap_or(sources.len() - first);
+                        (look.stores.values(look.key_head, part, block..block + count), count)
+                    }
+                    Source::Merged(words) => (&words[key_words + part * value_words..][..value_words], 1),
+                };
+                let weights = &weights[first * value_words * 4..][..count * value_words * 4];
+                let sums = bytemuck::cast_slice_mut(sums);
+                kernel.multiply(values, weights, sums, add || first > 0, weights.as_ptr());
+                first += count;
+            }
+        }
+    }
+
+    /// The finished sums go to the columns' rows.
+    #[inline(always)]
+    fn give_results(&mut self, factors: Lanes, look: Look<'_>, columns: &Range<usize>, results: &mut Panels<'_>) {
+        let (heads, level) = (look.stores.heads(), look.stores.form().level);
+        let group = heads.group();
+        for half_part in 0..heads.head_dim.div_ceil(16) {
+            // 16 features of 32 columns.
+            let sums = &self.sums.as_chunks::<SIDE>().0[half_part * 16..][..16];
+            let feature = half_part * 16;
+            let features = (heads.head_dim - feature).min(16);
+            for half in 0..2 {
+                let square: Square = std::array::from_fn(|row| {
+                    std::array::from_fn(|lane| {
+                        (sums[row][half * 16 + lane] * factors[half * 16 + lane]).to_bits()
+                    })
+                });
+                let square = transpose(&square, level);
+                for (lane, words) in square.iter().enumerate() {
+                    let column = columns.start + half * 16 + lane;
+                    if column >= columns.end {
+                        break;
+                    }
+                    let row = look.span.rows.start + column / group;
+                    let start = (look.key_head * group + column % group) * heads.head_dim + feature;
+                    put(results, row, start, &words[..features]);
                 }
             }
         }
-        output
     }
+}
 
-    fn random(rows: usize, features: usize) -> Tensor {
-        Tensor::randn(0f32, 1., (rows, features), &Device::Cpu).unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn it_is_softmax_attention(
-            prefix in 0usize..90,
-            own in proptest::collection::vec(1usize..150, 1..4),
-            (key, group) in (1usize..4, 1usize..4),
-            head_dim in 1usize..40,
-            causal: bool,
-        ) {
-            let heads = Heads { query: key * group, key, head_dim };
-            let tokens = prefix + own.iter().sum::<usize>();
-            let mut spans = Vec::new();
-            let mut start = prefix;
-            if prefix > 0 {
-                spans.push(AttentionSpan { queries: 0..prefix, keys: vec![0..prefix] });
-            }
-            for length in own {
-                spans.push(AttentionSpan { queries: start..start + length, keys: vec![0..prefix, start..start + length] });
-                start += length;
-            }
-            let attend = if causal { Attend::Causal } else { Attend::Everything };
-            let attention = Attention { spans, attend, heads, precision: Precision::F32 };
-            let tensors = [random(tokens, heads.query * head_dim), random(tokens, key * head_dim), random(tokens, key * head_dim)];
-            let output = attention.forward(&tensors[0], &tensors[1], &tensors[2])?.to_vec2::<f32>()?;
-            let expected = definition(&attention, &tensors.map(|tensor| tensor.to_vec2::<f32>().unwrap()));
-            for (row, expected) in output.iter().flatten().zip(expected.iter().flatten()) {
-                prop_assert!((f64::from(*row) - expected).abs() < 1e-5, "{} {}", row, expected);
-            }
+/// Puts a row's features from `start` on; no more than 16.
+#[inline(always)]
+fn put(results: &mut Panels<'_>, row: usize, start: usize, words: &[u32]) {
+    if start % PANEL + words.len() <= PANEL {
+        for (result, word) in results.panel_mut(start / PANEL)[row][start % PANEL..].iter_mut().zip(words) {
+            *result = f32::from_bits(*word);
         }
+        return;
+    }
+    for (index, word) in words.iter().enumerate() {
+        let feature = start + index;
+        results.panel_mut(feature / PANEL)[row][feature % PANEL] = f32::from_bits(*word);
+    }
+}
 
-        #[test]
-        fn a_query_sees_the_same_through_a_prefix_and_in_one_piece(prefix in 1usize..600, own in 1usize..200, group in 1usize..4, head_dim in prop_oneof![1usize..40, Just(128), Just(MAX_HEAD_DIM)]) {
-            let heads = Heads { query: 2 * group, key: 2, head_dim };
-            let (tokens, width) = (prefix + own, 2 * head_dim);
-            let (queries, keys, values) = (random(tokens, width * group), random(tokens, width), random(tokens, width));
-            let run = |spans, queries: &Tensor| {
-                Attention { spans, attend: Attend::Causal, heads, precision: Precision::F32 }
-                    .forward(queries, &keys, &values)
-                    .and_then(|output| output.to_vec2::<f32>())
-            };
-            let whole = run(vec![AttentionSpan { queries: 0..tokens, keys: vec![0..tokens] }], &queries)?;
-            let parts = run(vec![
-                AttentionSpan { queries: 0..prefix, keys: vec![0..prefix] },
-                AttentionSpan { queries: prefix..tokens, keys: vec![0..prefix, prefix..tokens] },
-            ], &queries)?;
-            prop_assert_eq!(&whole, &parts);
-            let last = AttentionSpan { queries: 0..1, keys: vec![0..prefix, prefix..tokens] };
-            let last = run(vec![last], &queries.narrow(0, tokens - 1, 1)?)?;
-            prop_assert_eq!(&whole[tokens - 1], &last[0]);
+#[inline(always)]
+fn rescale(sums: &mut [f32], factors: &Lanes) {
+    for sums in sums.as_chunks_mut::<SIDE>().0 {
+        for (sum, factor) in sums.iter_mut().zip(factors) {
+            *sum *= factor;
         }
     }
+}
+
+/// Where a block's words are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Whole(usize),
+    Merged(&'a [u32]),
 }

@@ -1,120 +1,145 @@
-//! A linear layer: weights kept as small as the precision allows, widened to f32 for candle's product.
+//! Linear layers: `y = x · Wᵀ`, without bias, on packed weights.
+//!
+//! A tile's product goes panel by panel: 32 outputs for all rows, run by run of 1,024 bytes of the inner dimension, so that
+//! the weights of a run (32 KiB) stay in the L1 cache while the rows stream past them out of L2. The results of a panel
+//! (32 KiB for 256 rows) are handed on before the next is computed.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::precision::Precision;
-use super::product::product;
+use anyhow::{Result, ensure};
+use candle_core::DType;
 
-/// Weights are widened in blocks of output features, so that the f32 copy stays at about so many values (64 MiB).
-const WIDENED_VALUES: usize = 16 << 20;
+use super::block::{Format, Kernel, SIDE};
+use super::operand::{Form, Operand};
+use super::panels::{Features, Panels};
+use super::weight::{Matrix, Packed, Source, pack, runs};
+use super::{Arithmetic, Level};
 
-/// `y = x · Wᵀ`, without bias.
-#[derive(Clone, Debug)]
+/// Weights, packed once.
 pub struct Linear {
-    weight: Tensor,
-    precision: Precision,
+    weight: Packed,
+    kernel: Kernel,
+    form: Form,
+    outputs: usize,
 }
 
 impl Linear {
-    /// Takes a weight of shape `(out, in)` in f32, bf16 or f16.
+    /// Packs the outputs that `sources` name, in that order, out of matrices of the same inputs.
     ///
     /// # Errors
-    /// If it can't be converted.
-    pub fn new(weight: &Tensor, precision: Precision) -> Result<Self> {
-        let weight = weight.to_dtype(precision.storage(weight.dtype()))?.contiguous()?;
-        Ok(Self { weight, precision })
+    /// If the matrices' inputs or types differ.
+    pub fn new(matrices: &[Matrix<'_>], sources: &[Source], arithmetic: Arithmetic) -> Result<Self> {
+        let Some(first) = matrices.first() else { anyhow::bail!("a linear layer needs weights") };
+        ensure!(
+            matrices.iter().all(|matrix| matrix.inputs == first.inputs),
+            "weights that are multiplied together differ in their inputs"
+        );
+        // Narrow only if all are.
+        let narrow = matrices.iter().all(|matrix| matrix.dtype == DType::BF16);
+        let Arithmetic { level, precision } = arithmetic;
+        let format = precision.linear(level, if narrow { DType::BF16 } else { DType::F32 });
+        let steps = format.steps(first.inputs);
+        let form = Form { level, format: format.left(), rounding: precision.rounding(), steps };
+        let weight = pack(matrices, sources, form, format);
+        Ok(Self { kernel: Kernel::new(level, format), form, outputs: sources.len(), weight })
     }
 
-    /// `(tokens, in)` to `(tokens, out)`, both f32.
+    /// What its input must look like.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Panels of outputs.
+    pub fn panels(&self) -> usize {
+        self.outputs.div_ceil(SIDE)
+    }
+
+    /// Some panels of the outputs, replacing what stood in `results`.
+    pub fn forward(&self, input: &Operand, panels: Range<usize>, results: &mut Panels<'_>) {
+        self.product(input, 0..self.form.steps, panels, results, false);
+    }
+
+    /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
     ///
-    /// # Errors
-    /// If the shapes don't fit.
-    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let inputs = self.weight.dim(1)?;
-        self.forward_in_blocks(&self.precision.round_tensor(input)?, (WIDENED_VALUES / inputs).max(1))
+    /// Products on tiles are summed right there. Elsewhere sums of a panel are finished first, as a residual stream is so
+    /// much larger than what is added to it that f32 would lose digits.
+    pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>) {
+        let start = first / self.form.format.step();
+        assert_eq!(start * self.form.format.step(), first);
+        let steps = start..self.form.steps.min(start + input.form().steps);
+        if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
+            return self.product(input, steps, 0..self.panels(), results, true);
+        }
+        let rows = results.rows();
+        let mut sums = vec![0f32; rows * SIDE];
+        for panel in 0..self.panels() {
+            let mut sums = Panels::new(&mut sums, rows);
+            self.product(input, steps.clone(), panel..panel + 1, &mut sums, false);
+            self.form.level.run(|| add_rows(results.panel_mut(panel), sums.panel(0)));
+        }
     }
 
-    fn forward_in_blocks(&self, input: &Tensor, block: usize) -> Result<Tensor> {
-        let outputs = self.weight.dim(0)?;
-        let mut parts = Vec::new();
-        for start in (0..outputs).step_by(block) {
-            let rows = self.weight.narrow(0, start, block.min(outputs - start))?;
-            parts.push(product(input, &widen(&rows)?)?);
-        }
-        match parts.as_slice() {
-            [whole] => Ok(whole.clone()),
-            _ => Tensor::cat(&parts, 1),
+    fn product(
+        &self,
+        input: &Operand,
+        steps: Range<usize>,
+        panels: Range<usize>,
+        results: &mut Panels<'_>,
+        add: bool,
+    ) {
+        let form = input.form();
+        assert!(form.format == self.form.format && form.steps >= steps.len() && input.rows() == results.rows());
+        assert!(panels.end <= self.panels() && steps.end <= self.form.steps);
+        self.kernel.prepare();
+        let (blocks, first_panel, block_bytes) =
+            (input.rows() / SIDE, panels.start, self.kernel.format().right_bytes());
+        for panel in panels {
+            for run in runs(steps.len()) {
+                let right = |panel: usize| {
+                    let start = panel * self.form.steps + steps.start + run.start;
+                    start * block_bytes..(start + run.len()) * block_bytes
+                };
+                // The same run of the next panel; past the end it is only a hint.
+                let soon = self.weight.bytes.as_ptr().wrapping_add(right(panel + 1).start);
+                let share = run.len() * block_bytes / blocks;
+                let weights = &self.weight.bytes[right(panel)];
+                let add = add || run.start > 0;
+                for block in 0..blocks {
+                    let (rows, soon) = (input.blocks(block, run.clone()), soon.wrapping_add(block * share));
+                    let results = results.block_mut(panel - first_panel, block);
+                    if self.form.format == Format::Int8 {
+                        let mut sums = [0u32; SIDE * SIDE];
+                        self.kernel.multiply(rows, weights, &mut sums, false, soon);
+                        let rows = &input.scales(run.start / super::operand::RUN)[block * SIDE..][..SIDE];
+                        let outputs = &self.weight.scales[panel * SIDE..][..SIDE];
+                        self.form.level.run(|| scale(&sums, [rows, outputs], results, add));
+                    } else {
+                        self.kernel.multiply(rows, weights, results, add, soon);
+                    }
+                }
+            }
         }
     }
 }
 
-/// f32 values of a contiguous tensor; exact for every type that it takes.
-///
-/// # Errors
-/// If the type is none of f32, bf16 and f16.
-pub(super) fn widen(weight: &Tensor) -> Result<Tensor> {
-    match (weight.dtype(), weight.device()) {
-        (DType::F32, _) => Ok(weight.clone()),
-        (_, Device::Cpu) => weight.apply_op1_no_bwd(&Widen),
-        _ => weight.to_dtype(DType::F32),
-    }
-}
-
-struct Widen;
-
-impl CustomOp1 for Widen {
-    fn name(&self) -> &'static str {
-        "widen"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some((start, end)) = layout.contiguous_offsets() else { bail!("widen needs a contiguous tensor") };
-        let wide: Vec<f32> = match storage {
-            CpuStorage::BF16(values) => values[start..end].par_iter().map(|value| value.to_f32()).collect(),
-            CpuStorage::F16(values) => values[start..end].par_iter().map(|value| value.to_f32()).collect(),
-            _ => bail!("widen takes bf16 and f16"),
-        };
-        Ok((CpuStorage::F32(wide), layout.shape().clone()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operands_are_rounded_and_sums_are_not() -> Result<()> {
-        // 1 + 2⁻⁹ is 1 in bf16; 256 such products sum to 256 in f32, where a bf16 sum would stop growing.
-        let weight = Tensor::full(1f32 + 1. / 512., (1, 300), &Device::Cpu)?;
-        let input = Tensor::ones((2, 300), DType::F32, &Device::Cpu)?;
-        let bf16 = Linear::new(&weight, Precision::Bf16)?.forward(&input)?.to_vec2::<f32>()?;
-        let exact = Linear::new(&weight, Precision::F32)?.forward(&input)?.to_vec2::<f32>()?;
-        assert_eq!(bf16, [[300.], [300.]]);
-        assert_eq!(exact, [[300.585_94], [300.585_94]]);
-        Ok(())
-    }
-
-    #[test]
-    fn a_large_weight_is_widened_in_blocks() -> Result<()> {
-        let weight = Tensor::randn(0f32, 1., (300, 40), &Device::Cpu)?.to_dtype(DType::BF16)?;
-        let input = Tensor::randn(0f32, 1., (90, 40), &Device::Cpu)?;
-        let layer = Linear::new(&weight, Precision::F32)?;
-        let whole = layer.forward(&input)?.to_vec2::<f32>()?;
-        for block in [1, 7, 128, 299] {
-            assert_eq!(layer.forward_in_blocks(&input, block)?.to_vec2::<f32>()?, whole, "{block} at a time");
+#[inline(always)]
+fn add_rows(results: &mut [Features], sums: &[Features]) {
+    for (result, sum) in results.iter_mut().zip(sums) {
+        for (result, sum) in result.iter_mut().zip(sum) {
+            *result += sum;
         }
-        Ok(())
     }
+}
 
-    #[test]
-    fn narrow_checkpoints_stay_narrow_in_f32() -> Result<()> {
-        let weight = Tensor::randn(0f32, 1., (70, 33), &Device::Cpu)?.to_dtype(DType::BF16)?;
-        let layer = Linear::new(&weight, Precision::F32)?;
-        assert_eq!(layer.weight.dtype(), DType::BF16);
-        let input = Tensor::randn(0f32, 1., (9, 33), &Device::Cpu)?;
-        let wide = Linear::new(&weight.to_dtype(DType::F32)?, Precision::F32)?;
-        assert_eq!(layer.forward(&input)?.to_vec2::<f32>()?, wide.forward(&input)?.to_vec2::<f32>()?);
-        Ok(())
+/// `results (+)= sums · row scale · output scale`, 32 × 32.
+#[inline(always)]
+fn scale(sums: &[u32; SIDE * SIDE], [rows, outputs]: [&[f32]; 2], results: &mut [u32], add: bool) {
+    let results: &mut [Features] = bytemuck::cast_slice_mut::<u32, Features>(results);
+    let Some(outputs) = outputs.first_chunk::<SIDE>() else { return };
+    for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(rows) {
+        for ((sum, result), output) in sums.iter().zip(result.iter_mut()).zip(outputs) {
+            let value = (*sum as i32) as f32 * (row * output);
+            *result = if add { *result + value } else { value };
+        }
     }
 }

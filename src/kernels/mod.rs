@@ -1,23 +1,60 @@
-//! The products and row-wise operations that models are made of; the only place that knows which device and instruction
-//! set run. Every kernel here is the plain one: clear enough to be the oracle of faster ones, on candle's products and
-//! rayon.
+//! The products and row-wise operations that models are made of; the only place that knows which instruction set runs.
 //!
-//! Activations are contiguous f32 tensors `(tokens, features)`; what [`Precision`] lowers is the operands of products.
+//! A batch's tokens are split into tiles; a tile is the work of one thread from a layer's first product to its last, so that
+//! what one operation writes is still in that core's cache when the next one reads it. Here are the operations on one tile:
+//!
+//! - [`Panels`] hold activations (f32), [`Operand`] the same rounded and packed for products.
+//! - [`Linear`] multiplies them with packed weights; [`rms_scales`], [`swiglu`] and [`HeadTurn`] are what stands between.
+//! - [`KeyValues`] keeps the keys and values of all tiles, [`Attention`] streams through them.
+//!
+//! All products have one shape ([`block`]), with a kernel for each instruction set [`Level`]; the row-wise operations are
+//! compiled for each level from one source.
 //!
 //! **A row's result depends on that row alone**, to the bit: not on how many rows stand around it, nor on the threads.
-//! `product.rs` says how; each kernel's tests hold it to that.
 
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod block;
+mod heads;
+mod key_values;
+mod lanes;
+mod level;
 mod linear;
+mod math;
+mod memory;
 mod norm;
+mod operand;
+mod panels;
+mod plain;
 mod precision;
-mod product;
-mod rope;
+mod softmax;
 mod swiglu;
+mod transpose;
+mod weight;
 
-pub use attention::{Attend, Attention, AttentionSpan, Heads, MAX_HEAD_DIM};
+pub use attention::{Attend, Attention, KeyBlock, Span};
+pub use heads::{HeadTurn, Heads, Rope};
+pub use key_values::{KeyValues, Writing};
+pub use level::Level;
 pub use linear::Linear;
-pub use norm::rms_norm;
+pub use memory::Buffer;
+pub use norm::rms_scales;
+pub use operand::{Form, Operand};
+pub use panels::{Features, PANEL, Panels};
 pub use precision::Precision;
-pub use rope::Rope;
 pub use swiglu::swiglu;
+pub use weight::{Matrix, Source};
+
+/// How products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// On which instructions.
+    pub level: Level,
+    /// To what operands are rounded.
+    pub precision: Precision,
+}

@@ -1,10 +1,11 @@
-//! The precision of a product's operands.
+//! To what the operands of products are rounded, and in which form they are multiplied.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
-use half::{bf16, f16};
-use rayon::prelude::*;
+use candle_core::DType;
 
-/// To what the operands of products are rounded. Products are summed in f32, and everything between products is f32.
+use super::block::Format;
+use super::level::Level;
+
+/// To what the operands of products are rounded. Sums are f32 (of int8 exact), and everything between products is f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Not rounded.
@@ -13,55 +14,103 @@ pub enum Precision {
     Bf16,
     /// 11 bits of precision, up to 65,504.
     F16,
+    /// Linear layers: weights as signed bytes with a scale for each output, activations with one for each token and 1,024
+    /// features. Attention as [`Precision::Bf16`].
+    Int8,
+}
+
+/// How values become words of the left operand of a product, or of its right where that is no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// f32, as they are.
+    None,
+    /// f32 of bf16's precision.
+    Bf16,
+    /// f32 of f16's precision and range.
+    F16,
 }
 
 impl Precision {
-    /// The type in which weights are kept: the checkpoint's own where that loses nothing.
-    pub fn storage(self, checkpoint: DType) -> DType {
+    /// As users write it.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::F32 => checkpoint,
-            Self::Bf16 => DType::BF16,
-            Self::F16 => DType::F16,
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
         }
     }
 
-    /// Rounds one value, to the nearest with ties to even.
-    #[inline]
-    pub fn round(self, value: f32) -> f32 {
+    /// The form of a linear layer's operands, for weights that come as `checkpoint`.
+    pub(super) fn linear(self, level: Level, checkpoint: DType) -> Format {
         match self {
-            Self::F32 => value,
-            Self::Bf16 => bf16::from_f32(value).to_f32(),
-            Self::F16 => f16::from_f32(value).to_f32(),
+            Self::Int8 => Format::Int8,
+            Self::Bf16 if level >= Level::Avx512Bf16 => Format::Bf16,
+            Self::Bf16 => Format::F32ByBf16,
+            Self::F32 if checkpoint == DType::BF16 => Format::F32ByBf16,
+            Self::F32 | Self::F16 => Format::F32,
         }
     }
 
-    /// Rounds a contiguous f32 tensor.
-    ///
-    /// # Errors
-    /// If it is not contiguous f32.
-    pub fn round_tensor(self, values: &Tensor) -> Result<Tensor> {
+    /// The form of attention's operands.
+    pub(super) fn attention(self, level: Level) -> Format {
         match self {
-            Self::F32 => Ok(values.clone()),
-            _ => values.apply_op1_no_bwd(&self),
+            Self::Bf16 | Self::Int8 if level >= Level::Avx512Bf16 => Format::Bf16,
+            _ => Format::F32,
+        }
+    }
+
+    /// How operands are rounded that stay f32.
+    pub(super) fn rounding(self) -> Rounding {
+        match self {
+            Self::F32 => Rounding::None,
+            Self::F16 => Rounding::F16,
+            Self::Bf16 | Self::Int8 => Rounding::Bf16,
         }
     }
 }
 
-impl CustomOp1 for Precision {
-    fn name(&self) -> &'static str {
-        "round"
-    }
-
-    fn cpu_fwd(&self, values: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let rounded = f32_slice(values, layout)?.par_iter().map(|&value| self.round(value)).collect();
-        Ok((CpuStorage::F32(rounded), layout.shape().clone()))
+impl Rounding {
+    /// Rounds to the nearest, ties to even.
+    #[inline(always)]
+    pub(super) fn round(self, value: f32) -> f32 {
+        match self {
+            Self::None => value,
+            Self::Bf16 => f32::from_bits(u32::from(bf16_bits(value)) << 16),
+            Self::F16 => half::f16::from_f32(value).to_f32(),
+        }
     }
 }
 
-/// The values of a contiguous f32 tensor on the CPU.
-pub(super) fn f32_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("the kernel needs a contiguous tensor"),
+/// The nearest bf16, ties to even. A NaN stays one as long as its upper half says so, which is so for every NaN that
+/// arithmetic makes.
+#[inline(always)]
+pub(super) fn bf16_bits(value: f32) -> u16 {
+    let bits = value.to_bits();
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn rounding_is_that_of_the_half_crate(value: f32) {
+            prop_assert_eq!(bf16_bits(value), bf16::from_f32(value).to_bits());
+            prop_assert_eq!(Rounding::F16.round(value), f16::from_f32(value).to_f32());
+            prop_assert_eq!(Rounding::None.round(value), value);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0f32 / 0., f32::INFINITY - f32::INFINITY] {
+            assert_eq!(Rounding::Bf16.round(value).is_nan(), value.is_nan());
+            assert_eq!(Rounding::Bf16.round(value).is_infinite(), value.is_infinite());
+        }
     }
 }

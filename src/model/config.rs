@@ -5,8 +5,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::kernels::MAX_HEAD_DIM;
-
 /// The families of rerankers that this version knows, as an error message lists them.
 const SUPPORTED: &str = "Qwen3ForCausalLM (Qwen3-Reranker 0.6B, 4B, 8B) and Qwen3ForSequenceClassification (one label)";
 
@@ -188,11 +186,6 @@ impl RawQwen3 {
             self.num_attention_heads
         );
         ensure!(self.head_dim.is_multiple_of(2), "head_dim {} is odd", self.head_dim);
-        ensure!(
-            self.head_dim <= MAX_HEAD_DIM,
-            "head_dim {} is above {MAX_HEAD_DIM}, the largest supported",
-            self.head_dim
-        );
         let parameters = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         Ok(DecoderConfig {
             vocabulary: self.vocab_size,
@@ -258,7 +251,6 @@ mod tests {
             (json!({"hidden_size": "big"}), "another type"),
             (json!({"hidden_act": "gelu"}), "gelu"),
             (json!({"head_dim": 0}), "head_dim"),
-            (json!({"head_dim": 514}), "514"),
         ] {
             let message = format!("{:#}", parse(&changes).unwrap_err());
             assert!(message.contains(named), "{message}");

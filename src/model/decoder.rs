@@ -1,153 +1,179 @@
-//! The decoder of Qwen3: one forward over packed, prefix-sharing batches. Residual stream in f32; what a kernel rounds is
-//! its own affair. See `modeling_qwen3.py` of transformers, whose numbers the tests compare.
+//! The decoder of Qwen3: one forward over packed, prefix-sharing batches. See `modeling_qwen3.py` of transformers, whose
+//! numbers the tests compare.
+//!
+//! A batch's tokens go through a layer in tiles, each on one thread (see [`crate::kernels`]). A layer needs the keys and
+//! values of all tiles before its attention, and nothing else of another tile: so a tile finishes one layer and computes its
+//! keys and values for the next before the threads meet.
 
-use anyhow::Result;
-use candle_core::{DType, Tensor};
+use std::sync::{Arc, Mutex};
 
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
+
+use super::layer::{Layer, Shape, Tile, Workspace};
+use super::tiles::{Layout, tiles};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Attend, Attention, AttentionSpan, Heads, Linear, Precision, Rope, rms_norm, swiglu};
+use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Level, PANEL, Panels, Rope, rms_scales};
 
-/// The MLP's inner features are as many as three to four times the others: its rows are computed in blocks of so many, so
-/// that a long document does not take memory for all of them.
-const MLP_ROWS: usize = 8192;
+/// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
+const TILE_ROWS: usize = 256;
 
 /// The layers, and the norms and embedding around them.
 pub struct Decoder {
-    config: DecoderConfig,
-    precision: Precision,
-    /// `(vocabulary, hidden)`, in the checkpoint's type.
-    embedding: Tensor,
+    shape: Shape,
+    arithmetic: Arithmetic,
+    weights: Arc<Weights>,
+    vocabulary: usize,
     layers: Vec<Layer>,
-    norm: Tensor,
+    norm: Vec<f32>,
+    rope: Rope,
+    /// The residual stream, tile after tile.
+    hidden: Buffer<f32>,
+    /// Of the layer at hand and of the next.
+    stores: [KeyValues; 2],
+    workspaces: Mutex<Vec<Workspace>>,
 }
 
-struct Layer {
-    attention_norm: Tensor,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    mlp_norm: Tensor,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
+const EMBEDDING: &str = "model.embed_tokens.weight";
 
 impl Decoder {
     /// Reads the weights, named as in transformers (`model.…`).
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than the configuration says.
-    pub fn load(config: &DecoderConfig, weights: &Weights, precision: Precision) -> Result<Self> {
-        let layer = |index| Layer::load(config, weights, precision, &format!("model.layers.{index}"));
+    pub fn load(config: &DecoderConfig, weights: &Arc<Weights>, arithmetic: Arithmetic) -> Result<Self> {
+        let heads = Heads { query: config.heads, key: config.key_heads, head_dim: config.head_dim };
+        let shape = Shape {
+            heads,
+            hidden: config.hidden,
+            intermediate: config.intermediate,
+            epsilon: config.norm_epsilon as f32,
+        };
+        weights.matrix(EMBEDDING, [config.vocabulary, config.hidden])?;
+        let norm = weights.vector("model.norm.weight", config.hidden)?;
+        ensure!(config.layers > 0, "the model has no layers");
+        let layer = |index| Layer::load(shape, weights, arithmetic, &format!("model.layers.{index}"));
+        let stores = [(); 2].map(|()| KeyValues::new(heads, arithmetic));
         Ok(Self {
-            config: config.clone(),
-            precision,
-            embedding: weights.get("model.embed_tokens.weight", &[config.vocabulary, config.hidden])?,
+            shape,
+            arithmetic,
+            weights: Arc::clone(weights),
+            vocabulary: config.vocabulary,
             layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
-            norm: weights.get_f32("model.norm.weight", &[config.hidden])?,
+            norm,
+            rope: Rope::new(config.head_dim, config.rope_theta),
+            hidden: Buffer::default(),
+            stores,
+            workspaces: Mutex::default(),
         })
     }
 
-    /// The normalized hidden vector of each pair's last token, f32 `(pairs, hidden)`, in the batch's order of pairs.
+    /// The normalized hidden vector of each pair's last token, in the batch's order of pairs.
     ///
     /// # Errors
     /// If a token id is outside the vocabulary.
-    pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
-        let Some((last_layer, layers)) = self.layers.split_last() else { anyhow::bail!("the model has no layers") };
-        let token_ids = Tensor::from_slice(&batch.token_ids, batch.token_ids.len(), self.embedding.device())?;
-        let mut hidden = self.embedding.index_select(&token_ids, 0)?.to_dtype(DType::F32)?;
-        let rope = Rope::new(&batch.positions, self.config.head_dim, self.config.rope_theta);
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
+        let layout = Layout::new(batch);
+        let threads = rayon::current_num_threads();
+        let tokens = tiles(batch.token_ids.len(), TILE_ROWS, threads);
+        self.rope.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1));
+        self.stores.iter_mut().for_each(|store| store.clear(layout.blocks));
+        let width = self.shape.hidden.next_multiple_of(PANEL);
+        let padded: usize = tokens.iter().map(|range| range.len().next_multiple_of(PANEL)).sum();
+        self.hidden.reserve(padded * width);
 
-        let all = self.attention(spans_of_all_tokens(batch));
-        for layer in layers {
-            let normed = layer.norm_before_attention(&hidden, &self.config)?;
-            let (keys, values) = layer.keys_and_values(&normed, &rope, &self.config)?;
-            let attended = all.forward(&layer.queries(&normed, &rope, &self.config)?, &keys, &values)?;
-            hidden = layer.finish(&hidden, &attended, &self.config)?;
+        let mut rest: &mut [f32] = &mut self.hidden;
+        let mut all = Vec::with_capacity(tokens.len());
+        for range in &tokens {
+            let rows = range.len().next_multiple_of(PANEL);
+            let (own, others) = rest.split_at_mut(rows * width);
+            rest = others;
+            let spans = layout.spans(batch, range);
+            all.push(Tile {
+                hidden: Panels::new(own, rows),
+                positions: batch.positions[range.clone()].to_vec(),
+                slots: &layout.slots[range.clone()],
+                spans,
+            });
+        }
+        let work = Work { workspaces: &self.workspaces, rope: &self.rope };
+
+        let embedding = self.weights.matrix(EMBEDDING, [self.vocabulary, self.shape.hidden])?;
+        for &token in &batch.token_ids {
+            ensure!((token as usize) < self.vocabulary, "token {token} is outside the vocabulary of {}", self.vocabulary);
+        }
+        let [mut store, mut next] = self.stores.each_mut();
+        let writing = store.write();
+        all.par_iter_mut().zip(&tokens).with_max_len(1).for_each(|(tile, range)| {
+            let mut values = vec![0f32; width];
+            tile.embed(batch.token_ids[range.clone()].iter().map(|&token| {
+                embedding.row(token as usize, &mut values[..self.shape.hidden]);
+                values.clone()
+            }));
+            work.with_workspace(|workspace| self.layers[0].keys_and_values(tile, &writing, work.rope, workspace));
+        });
+        for pair in self.layers.windows(2) {
+            let writing = next.write();
+            all.par_iter_mut().with_max_len(1).for_each(|tile| {
+                work.with_workspace(|workspace| {
+                    pair[0].finish(tile, store, work.rope, workspace);
+                    pair[1].keys_and_values(tile, &writing, work.rope, workspace);
+                });
+            });
+            std::mem::swap(&mut store, &mut next);
         }
 
         // Only the pairs' last tokens are scored: in the last layer the others are needed as keys and values alone.
-        let ends: Vec<usize> = batch.pair_segments().map(|segment| batch.segments[segment].tokens.end - 1).collect();
-        let rows = Tensor::from_iter(ends.iter().map(|&end| end as u32), self.embedding.device())?;
-        let normed = last_layer.norm_before_attention(&hidden, &self.config)?;
-        let (keys, values) = last_layer.keys_and_values(&normed, &rope, &self.config)?;
-        let queries = last_layer.queries(&normed.index_select(&rows, 0)?, &rope.select(&ends), &self.config)?;
-        let attended = self.attention(spans_of_last_tokens(batch)).forward(&queries, &keys, &values)?;
-        let hidden = last_layer.finish(&hidden.index_select(&rows, 0)?, &attended, &self.config)?;
-        Ok(rms_norm(&hidden, &self.norm, self.config.norm_epsilon as f32)?)
-    }
-
-    fn attention(&self, spans: Vec<AttentionSpan>) -> Attention {
-        let DecoderConfig { heads, key_heads, head_dim, .. } = self.config;
-        let heads = Heads { query: heads, key: key_heads, head_dim };
-        Attention { spans, attend: Attend::Causal, heads, precision: self.precision }
+        let ends: Vec<usize> = batch.pair_segments().collect();
+        let results = tiles(ends.len(), TILE_ROWS, threads).into_par_iter().with_max_len(1).map(|range| {
+            let rows = range.len().next_multiple_of(PANEL);
+            let mut memory = vec![0f32; rows * width];
+            let mut tile = Tile {
+                hidden: Panels::new(&mut memory, rows),
+                positions: Vec::new(),
+                slots: &[],
+                spans: Vec::new(),
+            };
+            for (row, &segment) in ends[range].iter().enumerate() {
+                let token = batch.segments[segment].tokens.end - 1;
+                let source = tokens.partition_point(|range| range.end <= token);
+                tile.copy_row(row, &all[source], token - tokens[source].start);
+                tile.positions.push(batch.positions[token]);
+                tile.spans.push(layout.last(batch, segment, row));
+            }
+            work.with_workspace(|workspace| {
+                let last = &self.layers[self.layers.len() - 1];
+                last.finish(&mut tile, store, work.rope, workspace);
+            });
+            normalized(&tile, self.shape, &self.norm, self.arithmetic.level)
+        });
+        Ok(results.collect::<Vec<_>>().into_iter().flatten().collect())
     }
 }
 
-/// Every segment looks back on what it continues, and on itself.
-fn spans_of_all_tokens(batch: &Batch) -> Vec<AttentionSpan> {
-    let span =
-        |index: usize| AttentionSpan { queries: batch.segments[index].tokens.clone(), keys: batch.history(index) };
-    (0..batch.segments.len()).map(span).collect()
+fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32], level: Level) -> Vec<Vec<f32>> {
+    let mut scales = Vec::new();
+    rms_scales(&tile.hidden, shape.hidden, shape.epsilon, &mut scales, level);
+    let row = |row: usize| {
+        let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
+        weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()
+    };
+    (0..tile.positions.len()).map(row).collect()
 }
 
-/// One query for each pair, at its last token.
-fn spans_of_last_tokens(batch: &Batch) -> Vec<AttentionSpan> {
-    let pairs = batch.pair_segments().enumerate();
-    pairs.map(|(row, index)| AttentionSpan { queries: row..row + 1, keys: batch.history(index) }).collect()
+struct Work<'a> {
+    workspaces: &'a Mutex<Vec<Workspace>>,
+    rope: &'a Rope,
 }
 
-impl Layer {
-    fn load(config: &DecoderConfig, weights: &Weights, precision: Precision, name: &str) -> Result<Self> {
-        let DecoderConfig { hidden, intermediate, head_dim, .. } = *config;
-        let (queries, keys) = (config.heads * head_dim, config.key_heads * head_dim);
-        let linear = |part: &str, shape: [usize; 2]| -> Result<Linear> {
-            Ok(Linear::new(&weights.get(&format!("{name}.{part}.weight"), &shape)?, precision)?)
-        };
-        let norm = |part: &str, features: usize| weights.get_f32(&format!("{name}.{part}.weight"), &[features]);
-        Ok(Self {
-            attention_norm: norm("input_layernorm", hidden)?,
-            query: linear("self_attn.q_proj", [queries, hidden])?,
-            key: linear("self_attn.k_proj", [keys, hidden])?,
-            value: linear("self_attn.v_proj", [keys, hidden])?,
-            output: linear("self_attn.o_proj", [hidden, queries])?,
-            query_norm: norm("self_attn.q_norm", head_dim)?,
-            key_norm: norm("self_attn.k_norm", head_dim)?,
-            mlp_norm: norm("post_attention_layernorm", hidden)?,
-            gate: linear("mlp.gate_proj", [intermediate, hidden])?,
-            up: linear("mlp.up_proj", [intermediate, hidden])?,
-            down: linear("mlp.down_proj", [hidden, intermediate])?,
-        })
-    }
-
-    fn norm_before_attention(&self, hidden: &Tensor, config: &DecoderConfig) -> Result<Tensor> {
-        Ok(rms_norm(hidden, &self.attention_norm, config.norm_epsilon as f32)?)
-    }
-
-    fn queries(&self, normed: &Tensor, rope: &Rope, config: &DecoderConfig) -> Result<Tensor> {
-        let queries = self.query.forward(normed)?;
-        Ok(rope.turn(&rms_norm(&queries, &self.query_norm, config.norm_epsilon as f32)?)?)
-    }
-
-    fn keys_and_values(&self, normed: &Tensor, rope: &Rope, config: &DecoderConfig) -> Result<(Tensor, Tensor)> {
-        let keys = rms_norm(&self.key.forward(normed)?, &self.key_norm, config.norm_epsilon as f32)?;
-        Ok((rope.turn(&keys)?, self.value.forward(normed)?))
-    }
-
-    /// The layer's second half: both residual sums and the MLP between them.
-    fn finish(&self, hidden: &Tensor, attended: &Tensor, config: &DecoderConfig) -> Result<Tensor> {
-        let hidden = (hidden + self.output.forward(attended)?)?;
-        let mut blocks = Vec::new();
-        for start in (0..hidden.dim(0)?).step_by(MLP_ROWS) {
-            let block = hidden.narrow(0, start, MLP_ROWS.min(hidden.dim(0)? - start))?;
-            let normed = rms_norm(&block, &self.mlp_norm, config.norm_epsilon as f32)?;
-            let inner = swiglu(&self.gate.forward(&normed)?, &self.up.forward(&normed)?)?;
-            blocks.push((&block + self.down.forward(&inner)?)?);
-        }
-        Ok(if blocks.len() == 1 { blocks.remove(0) } else { Tensor::cat(&blocks, 0)? })
+impl Work<'_> {
+    /// Lends memory that no other thread uses meanwhile.
+    fn with_workspace(&self, work: impl FnOnce(&mut Workspace)) {
+        let lock = || self.workspaces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let taken = lock().pop();
+        let mut workspace = taken.unwrap_or_default();
+        work(&mut workspace);
+        lock().push(workspace);
     }
 }

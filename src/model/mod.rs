@@ -4,6 +4,8 @@ mod config;
 mod decoder;
 mod files;
 mod hub;
+mod layer;
+mod tiles;
 mod weights;
 
 pub use config::{DecoderConfig, Family, HeadKind, ModelConfig};

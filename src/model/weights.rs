@@ -1,90 +1,133 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::safetensors::MmapedSafetensors;
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
+use memmap2::{Mmap, UncheckedAdvice};
+use safetensors::{Dtype, SafeTensors};
 
-/// The tensors of one checkpoint, in one file or in several.
+use crate::kernels::Matrix;
+
+/// The tensors of one checkpoint, in one file or in several, read where they are needed.
 pub struct Weights {
-    tensors: MmapedSafetensors,
-    files: String,
-    device: Device,
+    files: Vec<Mapped>,
+    names: String,
+}
+
+struct Mapped {
+    memory: Mmap,
+    tensors: HashMap<String, Entry>,
+}
+
+struct Entry {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Where its bytes are in the file.
+    start: usize,
+    length: usize,
 }
 
 impl Weights {
-    /// Maps the files and reads their headers. Tensors will be put on `device`.
+    /// Maps the files and reads their headers.
     ///
     /// # Errors
     /// If a file can't be read, is cut off or not safetensors.
-    pub fn open(paths: &[PathBuf], device: &Device) -> Result<Self> {
-        for path in paths {
-            File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-            // SAFETY: the mapping lives for this check only. As for every mapped file, another program that cuts it
-            // meanwhile ends this one.
-            unsafe { MmapedSafetensors::new(path) }.with_context(|| broken(path))?;
-        }
-        let files = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        // SAFETY: the tensors are copied out of the mapping while the model loads, and it is dropped then. As above, the
-        // files must not be cut while that goes on; safetensors checks that every tensor lies inside its file.
-        let tensors = unsafe { MmapedSafetensors::multi(paths) }.with_context(|| format!("cannot read {files}"))?;
-        Ok(Self { tensors, files, device: device.clone() })
+    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+        let files = paths.iter().map(|path| Mapped::open(path)).collect::<Result<_>>()?;
+        let names = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        Ok(Self { files, names })
     }
 
-    /// A tensor in the type that the file has.
+    /// A matrix in the type that the file has.
     ///
     /// # Errors
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
-    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.check(name, shape)?;
-        let tensor = self.tensors.load(name, &self.device).with_context(|| format!("{}: tensor {name}", self.files))?;
-        ensure!(
-            matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16),
-            "{}: tensor {name} is of type {:?}; rerank reads f32, f16 and bf16",
-            self.files,
-            tensor.dtype()
-        );
-        Ok(tensor)
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<'_>> {
+        let (file, entry) = self.find(name, &shape)?;
+        Ok(Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: shape[1] })
     }
 
-    /// A small tensor, widened to f32.
+    /// A vector, widened to f32.
     ///
     /// # Errors
-    /// As [`Weights::get`].
-    pub fn get_f32(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        Ok(self.get(name, shape)?.to_dtype(DType::F32)?)
+    /// As [`Weights::matrix`].
+    pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        let (file, entry) = self.find(name, &[length])?;
+        let mut values = vec![0f32; length];
+        Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: length }.row(0, &mut values);
+        Ok(values)
     }
 
     /// One row of a matrix, widened to f32; the others are not read.
     ///
     /// # Errors
-    /// As [`Weights::get`], and if there is no such row.
-    pub fn row_f32(&self, name: &str, shape: [usize; 2], row: usize) -> Result<Vec<f32>> {
-        self.check(name, &shape)?;
-        ensure!(row < shape[0], "{}: tensor {name} has {} rows, and token {row} none", self.files, shape[0]);
-        let view = self.tensors.get(name)?;
-        let bytes = view.data().len() / shape[0];
-        let dtype = DType::try_from(view.dtype())?;
-        let row = Tensor::from_raw_buffer(&view.data()[row * bytes..][..bytes], dtype, &[shape[1]], &Device::Cpu)?;
-        Ok(row.to_dtype(DType::F32)?.to_vec1()?)
+    /// As [`Weights::matrix`], and if there is no such row.
+    pub fn row(&self, name: &str, shape: [usize; 2], row: usize) -> Result<Vec<f32>> {
+        let matrix = self.matrix(name, shape)?;
+        ensure!(row < shape[0], "{}: tensor {name} has {} rows, and token {row} none", self.names, shape[0]);
+        let mut values = vec![0f32; shape[1]];
+        matrix.row(row, &mut values);
+        Ok(values)
     }
 
-    fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
-        let Ok(view) = self.tensors.get(name) else {
-            bail!("{}: tensor {name} is missing; is the model complete?", self.files)
+    /// Lets go of the memory that a tensor's pages take; they are read again if it is.
+    pub fn release(&self, name: &str) {
+        let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
+        let Some((file, entry)) = found else { return };
+        // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.
+        // Only memory depends on it.
+        let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
+    }
+
+    fn find(&self, name: &str, shape: &[usize]) -> Result<(&Mapped, &Entry)> {
+        let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
+        let Some((file, entry)) = found else {
+            bail!("{}: tensor {name} is missing; is the model complete?", self.names)
         };
         ensure!(
-            view.shape() == shape,
+            entry.shape == shape,
             "{}: tensor {name} has shape {:?}, and config.json demands {shape:?}",
-            self.files,
-            view.shape()
+            self.names,
+            entry.shape
         );
-        Ok(())
+        Ok((file, entry))
+    }
+
+    fn dtype(&self, name: &str, entry: &Entry) -> Result<DType> {
+        match entry.dtype {
+            Dtype::F32 => Ok(DType::F32),
+            Dtype::F16 => Ok(DType::F16),
+            Dtype::BF16 => Ok(DType::BF16),
+            other => bail!("{}: tensor {name} is of type {other:?}; rerank reads f32, f16 and bf16", self.names),
+        }
     }
 }
 
-fn broken(path: &Path) -> String {
-    format!("{} is not a complete safetensors file; download it again", path.display())
+impl Mapped {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // SAFETY: as for every mapped file, another program that cuts it meanwhile ends this one. Downloaded models are
+        // files that nobody changes.
+        let memory = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {}", path.display()))?;
+        let tensors = entries(&memory)
+            .with_context(|| format!("{} is not a complete safetensors file; download it again", path.display()))?;
+        Ok(Self { memory, tensors })
+    }
+
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        &self.memory[entry.start..entry.start + entry.length]
+    }
+}
+
+fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
+    let base = bytes.as_ptr() as usize;
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let entry = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let start = view.data().as_ptr() as usize - base;
+        (name, Entry { dtype: view.dtype(), shape: view.shape().to_vec(), start, length: view.data().len() })
+    };
+    Ok(tensors.tensors().into_iter().map(entry).collect())
 }

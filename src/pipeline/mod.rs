@@ -25,6 +25,7 @@ use crate::config::{Config, Progress};
 use crate::device::default_precision;
 use crate::exit::Exit;
 use crate::input::{self, Event};
+use crate::kernels::Arithmetic;
 use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
@@ -57,6 +58,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
     let device = config.device.open()?;
     let precision = config.precision.unwrap_or_else(|| default_precision(&device));
+    let arithmetic = Arithmetic { level: config.level, precision };
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
     if let Some(path) = &config.stats {
@@ -76,7 +78,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     reporter.detail(&format!(
         "device: {}, {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
         format!("{device:?}").to_lowercase(),
-        format!("{precision:?}").to_lowercase(),
+        precision.name(),
         rayon::current_num_threads(),
         config.limits.pairs,
         config.limits.tokens,
@@ -94,14 +96,14 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorer = reranker.load(&device, precision)?;
+    let scorer = reranker.load(arithmetic)?;
     let load = loading.elapsed();
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
         model: model_name(&config.model),
         device: format!("{device:?}").to_lowercase(),
-        dtype: format!("{precision:?}").to_lowercase(),
+        dtype: precision.name().to_owned(),
         threads: rayon::current_num_threads(),
         ..Stats::default()
     };

@@ -1,11 +1,12 @@
 //! The score of a decoder is read off a pair's last token: its hidden vector times one row.
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use candle_core::Tensor;
 
 use super::Scorer;
 use crate::batch::Batch;
-use crate::kernels::Precision;
+use crate::kernels::Arithmetic;
 use crate::model::{Decoder, HeadKind, ModelConfig, Weights};
 
 /// A decoder with a head of one row.
@@ -20,18 +21,18 @@ impl LastTokenScorer {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than the configuration says.
-    pub fn load(config: &ModelConfig, weights: &Weights, precision: Precision, answers: [u32; 2]) -> Result<Self> {
+    pub fn load(config: &ModelConfig, weights: &Arc<Weights>, arithmetic: Arithmetic, answers: [u32; 2]) -> Result<Self> {
         let (vocabulary, hidden) = (config.decoder.vocabulary, config.decoder.hidden);
         let head = match config.head {
-            HeadKind::Classification => weights.row_f32("score.weight", [1, hidden], 0)?,
+            HeadKind::Classification => weights.row("score.weight", [1, hidden], 0)?,
             HeadKind::YesNo { tied } => {
                 let name = if tied { "model.embed_tokens.weight" } else { "lm_head.weight" };
-                let row = |token: u32| weights.row_f32(name, [vocabulary, hidden], token as usize);
+                let row = |token: u32| weights.row(name, [vocabulary, hidden], token as usize);
                 // Subtracted in f32: in bf16, logits of unlike documents tie (Qwen3-Reranker, arXiv 2508.03306).
                 row(answers[0])?.into_iter().zip(row(answers[1])?).map(|(yes, no)| yes - no).collect()
             }
         };
-        Ok(Self { decoder: Decoder::load(&config.decoder, weights, precision)?, head })
+        Ok(Self { decoder: Decoder::load(&config.decoder, weights, arithmetic)?, head })
     }
 
     fn dot(&self, hidden: &[f32]) -> f32 {
@@ -41,7 +42,6 @@ impl LastTokenScorer {
 
 impl Scorer for LastTokenScorer {
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
-        let hidden: Tensor = self.decoder.forward(batch)?;
-        Ok(hidden.to_vec2::<f32>()?.iter().map(|row| self.dot(row)).collect())
+        Ok(self.decoder.forward(batch)?.iter().map(|row| self.dot(row)).collect())
     }
 }

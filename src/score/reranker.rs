@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Device;
 
 use super::{FakeRecipe, FakeScorer, LastTokenScorer, Scorer};
-use crate::kernels::Precision;
+use crate::kernels::Arithmetic;
 use crate::model::{Downloads, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
@@ -115,14 +114,14 @@ impl Reranker {
         )
     }
 
-    /// Loads the weights onto a device.
+    /// Loads the weights.
     ///
     /// # Errors
     /// If a file is cut off, or a tensor missing or of another shape than the configuration says.
-    pub fn load(self, device: &Device, precision: Precision) -> Result<Box<dyn Scorer>> {
+    pub fn load(self, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
         let Some(model) = self.model else { return Ok(Box::new(FakeScorer)) };
-        let weights = Weights::open(&model.weights, device)?;
-        let scorer = LastTokenScorer::load(&model.config, &weights, precision, model.answers);
+        let weights = Arc::new(Weights::open(&model.weights)?);
+        let scorer = LastTokenScorer::load(&model.config, &weights, arithmetic, model.answers);
         Ok(Box::new(scorer.context("cannot load the model")?))
     }
 }

@@ -1,0 +1,75 @@
+//! Products on AVX2 and FMA: 8 lanes of f32, two rows at a time in 8 of the 16 registers.
+
+use std::arch::x86_64::*;
+
+use super::lanes::{Lanes, multiply};
+
+struct F32;
+struct F32ByBf16;
+
+macro_rules! eight_lanes {
+    ($name:ident, $right:ty, $load:expr) => {
+        impl Lanes for $name {
+            type Vector = __m256;
+            type Right = $right;
+            const LANES: usize = 8;
+
+            #[inline(always)]
+            unsafe fn zero() -> __m256 {
+                // SAFETY: the caller vouches for AVX2.
+                unsafe { _mm256_setzero_ps() }
+            }
+
+            #[inline(always)]
+            unsafe fn load(results: *const u32) -> __m256 {
+                // SAFETY: the caller vouches for AVX2 and eight results.
+                unsafe { _mm256_loadu_ps(results.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(results: *mut u32, values: __m256) {
+                // SAFETY: the caller vouches for AVX2 and eight results.
+                unsafe { _mm256_storeu_ps(results.cast(), values) }
+            }
+
+            #[inline(always)]
+            unsafe fn right(words: *const $right) -> __m256 {
+                // SAFETY: the caller vouches for AVX2 and eight words.
+                unsafe { $load(words) }
+            }
+
+            #[inline(always)]
+            unsafe fn add(sum: __m256, left: u32, right: __m256) -> __m256 {
+                // SAFETY: the caller vouches for FMA.
+                unsafe { _mm256_fmadd_ps(_mm256_set1_ps(f32::from_bits(left)), right, sum) }
+            }
+        }
+    };
+}
+eight_lanes!(F32, u32, |words: *const u32| _mm256_loadu_ps(words.cast()));
+eight_lanes!(F32ByBf16, u16, |words: *const u16| {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(words.cast()))))
+});
+
+macro_rules! kernel {
+    ($name:ident, $lanes:ty, $doc:literal) => {
+        #[doc = $doc]
+        ///
+        /// # Safety
+        /// As [`multiply`].
+        #[target_feature(enable = "avx2,fma")]
+        pub(super) unsafe fn $name(
+            left: *const u32,
+            right: *const u8,
+            results: *mut u32,
+            steps: usize,
+            add: bool,
+            soon: *const u8,
+        ) {
+            // SAFETY: as the caller's.
+            unsafe { multiply::<$lanes, 4, 2>(left, right, results, steps, add, soon) }
+        }
+    };
+}
+kernel!(f32, F32, "Words of one f32.");
+kernel!(f32_by_bf16, F32ByBf16, "Words of one f32, on the right as bf16.");

@@ -1,0 +1,140 @@
+//! The one shape in which every product is computed: 32 × 32 results from blocks of 32 rows × 64 bytes.
+//!
+//! A *word* is 4 bytes of the inner dimension: one f32, two bf16 or four int8. A *step* is 16 words. The left operand keeps
+//! a row's 16 words of a step together, the right one keeps word after word, with 16 outputs side by side, so that 16 lanes
+//! (or a tile) multiply-add one word of a row with 16 outputs at once:
+//!
+//! ```text
+//! left block, 2 KiB                 right block, 2 KiB (two halves of 16 outputs)
+//! row 0   word 0 … word 15          word 0    output 0 … output 15     word 0   output 16 … output 31
+//!   ⋮                                 ⋮                                   ⋮
+//! row 31  word 0 … word 15          word 15   output 0 … output 15     word 15  output 16 … output 31
+//! ```
+//!
+//! A result is summed word by word in the order of the inner dimension, whatever stands around it: so it depends on its own
+//! row and output alone.
+
+use super::level::Level;
+#[cfg(target_arch = "x86_64")]
+use super::{amx, avx2, avx512};
+use super::{lanes, plain};
+
+/// Rows, or outputs, of a block.
+pub const SIDE: usize = 32;
+/// Words of a row in a block.
+pub const WORDS: usize = 16;
+/// Words of a block.
+pub const BLOCK: usize = SIDE * WORDS;
+
+/// What the words of the operands are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One f32.
+    F32,
+    /// On the left one f32; on the right one bf16, in 2 bytes: halves the memory of weights that came as bf16.
+    F32ByBf16,
+    /// Two bf16, summed in f32.
+    Bf16,
+    /// Four signed bytes, summed in i32.
+    Int8,
+}
+
+impl Format {
+    /// Values in a step.
+    pub fn step(self) -> usize {
+        match self {
+            Self::F32 | Self::F32ByBf16 => WORDS,
+            Self::Bf16 => 2 * WORDS,
+            Self::Int8 => 4 * WORDS,
+        }
+    }
+
+    /// The form of the left operand.
+    pub fn left(self) -> Self {
+        if self == Self::F32ByBf16 { Self::F32 } else { self }
+    }
+
+    /// Steps that hold `values` values.
+    pub fn steps(self, values: usize) -> usize {
+        values.div_ceil(self.step())
+    }
+
+    /// Bytes of a block on the right.
+    pub fn right_bytes(self) -> usize {
+        if self == Self::F32ByBf16 { 2 * BLOCK } else { 4 * BLOCK }
+    }
+}
+
+/// Multiplies the blocks of one row of blocks with those of one column.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    multiply: Multiply,
+    format: Format,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    tiles: bool,
+}
+
+/// `left`, `right`, the 32 × 32 results (f32, or i32 for int8), steps, whether to add to the results, and memory that is
+/// needed soon.
+pub(super) type Multiply = unsafe fn(*const u32, *const u8, *mut u32, usize, bool, *const u8);
+
+impl Kernel {
+    /// The fastest for a format. Bf16 needs [`Level::Avx512Bf16`].
+    ///
+    /// # Panics
+    /// If the level has no kernel for the format.
+    pub fn new(level: Level, format: Format) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let multiply: Multiply = match (format, level) {
+            (Format::F32, Level::Plain) => lanes::multiply::<plain::F32, 8, 2>,
+            (Format::F32ByBf16, Level::Plain) => lanes::multiply::<plain::F32ByBf16, 8, 2>,
+            (Format::F32, Level::Avx2) => avx2::f32,
+            (Format::F32ByBf16, Level::Avx2) => avx2::f32_by_bf16,
+            (Format::F32, _) => avx512::f32,
+            (Format::F32ByBf16, _) => avx512::f32_by_bf16,
+            (Format::Bf16, Level::Amx) => amx::bf16,
+            (Format::Bf16, Level::Avx512Bf16) => avx512::bf16,
+            (Format::Int8, Level::Amx) => amx::int8,
+            (Format::Int8, Level::Avx512Bf16) => avx512::int8,
+            (Format::Int8, _) => plain::int8,
+            (Format::Bf16, _) => panic!("{level} has no products of bf16"),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let multiply: Multiply = match format {
+            Format::F32 => lanes::multiply::<plain::F32, 8, 2>,
+            Format::F32ByBf16 => lanes::multiply::<plain::F32ByBf16, 8, 2>,
+            Format::Int8 => plain::int8,
+            Format::Bf16 => panic!("{level} has no products of bf16"),
+        };
+        let tiles = level == Level::Amx && matches!(format, Format::Bf16 | Format::Int8);
+        Self { multiply, format, tiles }
+    }
+
+    /// What it multiplies.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// To be called on a thread before it multiplies.
+    #[inline]
+    pub fn prepare(&self) {
+        #[cfg(target_arch = "x86_64")]
+        if self.tiles {
+            amx::configure();
+        }
+    }
+
+    /// `results[row][output] = (results[row][output] if add) + Σ left[row][word] · right[output][word]`
+    ///
+    /// The results are bits of f32, or of i32 for int8. `soon` is where the right operand goes on after this; its memory
+    /// is fetched meanwhile. [`Kernel::prepare`] must have been called on this thread.
+    #[inline]
+    pub fn multiply(&self, left: &[u32], right: &[u8], results: &mut [u32], add: bool, soon: *const u8) {
+        let steps = left.len() / BLOCK;
+        assert!(left.len() == steps * BLOCK && right.len() == steps * self.format.right_bytes());
+        assert!(results.len() == SIDE * SIDE);
+        // SAFETY: the kernels read `steps` blocks of each operand and write 32 × 32 results, which are there by the checks
+        // above; `soon` is only a hint to the cache; `new` gives a kernel that this machine has.
+        unsafe { (self.multiply)(left.as_ptr(), right.as_ptr(), results.as_mut_ptr(), steps, add, soon) }
+    }
+}

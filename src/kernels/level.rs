@@ -1,0 +1,151 @@
+//! Instruction-set levels: found once, at run time. Every level computes the same things; a higher one is faster.
+
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+/// Forces a lower level than the processor has, by the names of [`Level::name`].
+pub const VARIABLE: &str = "RERANK_INSTRUCTIONS";
+
+/// What the processor can do; a level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What every processor of the architecture has: SSE2 on x86-64, NEON on AArch64.
+    Plain,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+    /// AVX-512-BF16 and VNNI: products of bf16 pairs and int8 quads.
+    Avx512Bf16,
+    /// AMX tiles of bf16 and int8.
+    Amx,
+}
+
+const LEVELS: [Level; 5] = [Level::Plain, Level::Avx2, Level::Avx512, Level::Avx512Bf16, Level::Amx];
+
+impl Level {
+    /// The highest level of this processor that the system lets us use.
+    pub fn available() -> Self {
+        static AVAILABLE: OnceLock<Level> = OnceLock::new();
+        *AVAILABLE.get_or_init(detect)
+    }
+
+    /// The levels that run on this machine, lowest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LEVELS.into_iter().filter(|&level| level <= Self::available())
+    }
+
+    /// The highest level, or the one that the environment variable [`VARIABLE`] names.
+    ///
+    /// # Errors
+    /// A sentence, if that is no level or not available.
+    pub fn chosen() -> Result<Self, String> {
+        let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else {
+            return Ok(Self::available());
+        };
+        let level: Self = name.to_string_lossy().parse().map_err(|problem| format!("{VARIABLE}: {problem}"))?;
+        if level > Self::available() {
+            return Err(format!("{VARIABLE}: this machine has no {level}; its best is {}", Self::available()));
+        }
+        Ok(level)
+    }
+
+    /// As users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain if cfg!(target_arch = "aarch64") => "neon",
+            Self::Plain => "plain",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
+        }
+    }
+
+    /// Runs `body` compiled for this level, as far as the compiler inlines it: it should call functions that are
+    /// `#[inline(always)]`.
+    #[inline(always)]
+    pub(super) fn run<R>(self, body: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        {
+            debug_assert!(self <= Self::available());
+            // SAFETY: a level exists only where the processor has its features, by `available` and `chosen`.
+            match self {
+                Self::Plain => body(),
+                Self::Avx2 => unsafe { x86::avx2(body) },
+                // SAFETY: as above.
+                _ => unsafe { x86::avx512(body) },
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        body()
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        LEVELS.into_iter().find(|level| level.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = LEVELS.iter().map(|level| level.name()).collect();
+            format!("{name:?} is no instruction set; use one of {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn avx2<R>(body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn avx512<R>(body: impl FnOnce() -> R) -> R {
+        body()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Level {
+    macro_rules! has {
+        ($($feature:tt)*) => { $(std::arch::is_x86_feature_detected!($feature))&&* };
+    }
+    if !has!("avx2" "fma") {
+        Level::Plain
+    } else if !has!("avx512f" "avx512bw" "avx512dq" "avx512vl") {
+        Level::Avx2
+    } else if !has!("avx512bf16" "avx512vnni") {
+        Level::Avx512
+    } else if !super::amx::available() {
+        Level::Avx512Bf16
+    } else {
+        Level::Amx
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> Level {
+    Level::Plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_named_and_ordered() {
+        for level in LEVELS {
+            assert_eq!(level.name().parse(), Ok(level));
+        }
+        assert!(LEVELS.is_sorted());
+        assert!("avx".parse::<Level>().unwrap_err().contains("avx512-bf16"));
+        assert_eq!(Level::all().last(), Some(Level::available()));
+    }
+}

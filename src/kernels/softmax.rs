@@ -1,0 +1,119 @@
+//! The running softmax of streaming attention (Milakov and Gimelshein, 2018): 32 queries side by side, keys below one
+//! another, so that nothing is summed across lanes.
+
+use super::block::{Format, SIDE, WORDS};
+use super::math::exp2;
+use super::precision::{Rounding, bf16_bits};
+
+/// One value for each of 32 queries.
+pub(super) type Lanes = [f32; SIDE];
+
+/// What is known of 32 queries' scores so far.
+pub(super) struct Softmax {
+    /// Largest score.
+    most: Lanes,
+    /// Sum of `2^(score − most)`, scaled scores.
+    sum: Lanes,
+    /// Scores are multiplied by this, `log₂ e` included.
+    scale: f32,
+    /// Keys that each query sees, counted from position 0.
+    visible: [u32; SIDE],
+    /// The least of them.
+    all_see: usize,
+}
+
+/// In which form weights are handed on.
+#[derive(Clone, Copy)]
+pub(super) struct WeightForm {
+    pub(super) format: Format,
+    pub(super) rounding: Rounding,
+}
+
+impl Softmax {
+    /// Every query sees at least one key.
+    pub(super) fn new(scale: f32, visible: [u32; SIDE]) -> Self {
+        let all_see = visible.iter().copied().min().unwrap_or(0) as usize;
+        Self { most: [f32::NEG_INFINITY; SIDE], sum: [0.; SIDE], scale, visible, all_see }
+    }
+
+    /// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right
+    /// operand. Returns by how much what was summed before must be multiplied, if it must.
+    #[inline(always)]
+    pub(super) fn step(
+        &mut self,
+        scores: &mut [Lanes],
+        first: usize,
+        form: WeightForm,
+        weights: &mut [u32],
+    ) -> Option<Lanes> {
+        let old = self.most;
+        let masked = first + scores.len() > self.all_see;
+        if masked {
+            for (key, scores) in scores.iter_mut().enumerate() {
+                let position = (first + key) as u32;
+                for (score, &visible) in scores.iter_mut().zip(&self.visible) {
+                    *score = if position < visible { *score } else { f32::NEG_INFINITY };
+                }
+            }
+        }
+        let mut most = old;
+        for scores in scores.iter() {
+            for (most, &score) in most.iter_mut().zip(scores) {
+                *most = if score > *most { score } else { *most };
+            }
+        }
+        self.most = most;
+        let changed = most != old;
+        let mut factors = [1f32; SIDE];
+        if changed {
+            for ((factor, &old), &new) in factors.iter_mut().zip(&old).zip(&most) {
+                *factor = if old == new { 1. } else { exp2((old - new) * self.scale) };
+            }
+            for (sum, factor) in self.sum.iter_mut().zip(&factors) {
+                *sum *= factor;
+            }
+        }
+        self.weigh(scores, form, weights);
+        (changed && first > 0).then_some(factors)
+    }
+
+    #[inline(always)]
+    fn weigh(&mut self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) {
+        let (most, scale) = (self.most, self.scale);
+        let mut sum = self.sum;
+        let mut weigh = |scores: &Lanes| -> Lanes {
+            let mut weights = [0f32; SIDE];
+            for lane in 0..SIDE {
+                weights[lane] = exp2((scores[lane] - most[lane]) * scale);
+                sum[lane] += weights[lane];
+            }
+            weights
+        };
+        // 16 words for each of 16 queries, and then those of the other 16 queries.
+        let (halves, _) = weights.as_chunks_mut::<{ WORDS * WORDS }>();
+        let keys_per_word = if form.format == Format::Bf16 { 2 } else { 1 };
+        for (word, keys) in scores.chunks_exact(keys_per_word).enumerate() {
+            let mut words = [0u32; SIDE];
+            if keys_per_word == 2 {
+                let (first, second) = (weigh(&keys[0]), weigh(&keys[1]));
+                for lane in 0..SIDE {
+                    words[lane] = u32::from(bf16_bits(first[lane])) | u32::from(bf16_bits(second[lane])) << 16;
+                }
+            } else {
+                let values = weigh(&keys[0]);
+                for lane in 0..SIDE {
+                    words[lane] = form.rounding.round(values[lane]).to_bits();
+                }
+            }
+            let (step, word) = (word / WORDS, word % WORDS);
+            halves[2 * step][word * WORDS..][..WORDS].copy_from_slice(&words[..WORDS]);
+            halves[2 * step + 1][word * WORDS..][..WORDS].copy_from_slice(&words[WORDS..]);
+        }
+        self.sum = sum;
+    }
+
+    /// By what the weighted sums must be multiplied at the end.
+    pub(super) fn finish(&self) -> Lanes {
+        self.sum.map(|sum| 1. / sum)
+    }
+}
