@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
 use super::key_values::KeyValues;
+use super::level::for_each_level;
 use super::memory::Buffer;
 use super::panels::{PANEL, Panels};
 use super::precision::bf16_bits;
@@ -120,10 +121,11 @@ impl Attention {
             for first in (0..columns).step_by(SIDE) {
                 let columns = first..columns.min(first + SIDE);
                 let scratch = &mut self.scratch;
-                form.level.run(|| scratch.take_queries(queries, look, &columns));
+                take_queries(form.level, &mut scratch.queries, queries, look, &columns);
                 let visible = visible(self.attend, span, &columns, heads.group());
                 let factors = scratch.stream(&self.kernel, look, visible);
-                form.level.run(|| scratch.give_results(factors, look, &columns, results));
+                scale_sums(form.level, &mut scratch.sums, &factors);
+                give_results(form.level, &scratch.sums, look, &columns, results);
             }
         }
     }
@@ -185,36 +187,6 @@ fn merge_values(source: &[u32], target: &mut [u32], places: &Range<usize>, forma
 }
 
 impl Scratch {
-    /// Packs the columns' queries as the right operand.
-    #[inline(always)]
-    fn take_queries(&mut self, queries: &Panels<'_>, look: Look<'_>, columns: &Range<usize>) {
-        let (heads, form) = (look.stores.heads(), look.stores.form());
-        let (panels, group) = (heads.panels(), heads.group());
-        let panel_steps = form.format.steps(PANEL);
-        for step in 0..form.steps {
-            let panel = step / panel_steps;
-            for half in 0..2 {
-                let mut rows: Square = [[0; 16]; 16];
-                for (lane, words) in rows.iter_mut().enumerate() {
-                    let column = columns.start + half * 16 + lane;
-                    if column >= columns.end {
-                        break;
-                    }
-                    let row = look.span.rows.start + column / group;
-                    let values = &queries.panel(column % group * panels + panel)[row];
-                    if form.format == Format::Bf16 {
-                        let bits = values.map(bf16_bits);
-                        *words = bytemuck::cast(bits);
-                    } else if let Some(values) = values.as_chunks::<WORDS>().0.get(step % panel_steps) {
-                        *words = values.map(|value| form.rounding.round(value).to_bits());
-                    }
-                }
-                let target = &mut self.queries[(step * 2 + half) * WORDS * WORDS..][..WORDS * WORDS];
-                target.copy_from_slice(transpose(&rows, form.level).as_flattened());
-            }
-        }
-    }
-
     /// Goes through the keys. Returns by what the sums must be multiplied.
     fn stream(&mut self, kernel: &Kernel, look: Look<'_>, visible: [u32; SIDE]) -> Lanes {
         let form = look.stores.form();
@@ -222,7 +194,7 @@ impl Scratch {
         let scale = std::f32::consts::LOG2_E / (look.stores.heads().head_dim as f32).sqrt();
         let mut softmax = Softmax::new(scale, visible);
         let blocks = visible.iter().copied().max().map_or(0, |most| (most as usize).div_ceil(SIDE));
-        let weight_form = WeightForm { format: form.format, rounding: form.rounding };
+        let weight_form = WeightForm { level: form.level, format: form.format, rounding: form.rounding };
         // A merged block's words stand where the blocks of parts before it end.
         let mut next_merged = look.merged.chunks_exact(key_words + look.stores.heads().panels() * value_words);
         for first in (0..blocks).step_by(CHUNK) {
@@ -244,9 +216,9 @@ impl Scratch {
             }
             let (scores, weights) = (&mut self.scores[..chunk.len() * SIDE * SIDE], &mut self.weights);
             let scores = scores.as_chunks_mut::<SIDE>().0;
-            let factors = form.level.run(|| softmax.step(scores, first * SIDE, weight_form, weights));
+            let factors = softmax.step(scores, first * SIDE, weight_form, weights);
             if let Some(factors) = factors {
-                form.level.run(|| rescale(&mut self.sums, &factors));
+                scale_sums(form.level, &mut self.sums, &factors);
             }
             self.add_values(kernel, look, sources, first > 0);
         }
@@ -280,21 +252,53 @@ impl Scratch {
             }
         }
     }
+}
 
+for_each_level! {
+    /// Packs the columns' queries as the right operand.
+    fn take_queries(packed: &mut [u32], queries: &Panels<'_>, look: Look<'_>, columns: &Range<usize>) {
+        let (heads, form) = (look.stores.heads(), look.stores.form());
+        let (panels, group) = (heads.panels(), heads.group());
+        let panel_steps = form.format.steps(PANEL);
+        for step in 0..form.steps {
+            let panel = step / panel_steps;
+            for half in 0..2 {
+                let mut rows: Square = [[0; 16]; 16];
+                for (lane, words) in rows.iter_mut().enumerate() {
+                    let column = columns.start + half * 16 + lane;
+                    if column >= columns.end {
+                        break;
+                    }
+                    let row = look.span.rows.start + column / group;
+                    let values = &queries.panel(column % group * panels + panel)[row];
+                    if form.format == Format::Bf16 {
+                        let bits = values.map(bf16_bits);
+                        *words = bytemuck::cast(bits);
+                    } else if let Some(values) = values.as_chunks::<WORDS>().0.get(step % panel_steps) {
+                        *words = values.map(|value| form.rounding.round(value).to_bits());
+                    }
+                }
+                let target = &mut packed[(step * 2 + half) * WORDS * WORDS..][..WORDS * WORDS];
+                target.copy_from_slice(transpose(&rows, form.level).as_flattened());
+            }
+        }
+    }
+}
+
+for_each_level! {
     /// The finished sums go to the columns' rows.
-    #[inline(always)]
-    fn give_results(&mut self, factors: Lanes, look: Look<'_>, columns: &Range<usize>, results: &mut Panels<'_>) {
+    fn give_results(sums: &[f32], look: Look<'_>, columns: &Range<usize>, results: &mut Panels<'_>) {
         let (heads, level) = (look.stores.heads(), look.stores.form().level);
         let group = heads.group();
         for half_part in 0..heads.head_dim.div_ceil(16) {
             // 16 features of 32 columns.
-            let sums = &self.sums.as_chunks::<SIDE>().0[half_part * 16..][..16];
+            let sums = &sums.as_chunks::<SIDE>().0[half_part * 16..][..16];
             let feature = half_part * 16;
             let features = (heads.head_dim - feature).min(16);
             for half in 0..2 {
                 let square: Square = std::array::from_fn(|row| {
                     std::array::from_fn(|lane| {
-                        (sums[row][half * 16 + lane] * factors[half * 16 + lane]).to_bits()
+                        sums[row][half * 16 + lane].to_bits()
                     })
                 });
                 let square = transpose(&square, level);
@@ -327,13 +331,14 @@ fn put(results: &mut Panels<'_>, row: usize, start: usize, words: &[u32]) {
     }
 }
 
-#[inline(always)]
-fn rescale(sums: &mut [f32], factors: &Lanes) {
+for_each_level! {
+fn scale_sums(sums: &mut [f32], factors: &Lanes) {
     for sums in sums.as_chunks_mut::<SIDE>().0 {
         for (sum, factor) in sums.iter_mut().zip(factors) {
             *sum *= factor;
         }
     }
+}
 }
 
 /// Where a block's words are.

@@ -3,6 +3,7 @@
 //! with feature `i + head_dim / 2`.
 
 use super::Level;
+use super::level::for_each_level;
 use super::panels::{PANEL, Panels};
 
 /// The shape of the heads. Query head `h` uses key head `h / (query / key)`.
@@ -86,12 +87,13 @@ pub struct HeadTurn<'a> {
 impl HeadTurn<'_> {
     /// Normalizes and turns each row of one head's panels; `positions` are those of the first rows, the others are padding.
     pub fn apply(&self, head: &mut Panels<'_>, positions: &[u32], level: Level) {
-        level.run(|| self.body(head, positions));
+        apply(level, *self, head, positions);
     }
+}
 
-    #[inline(always)]
-    fn body(&self, head: &mut Panels<'_>, positions: &[u32]) {
-        let features = self.weight.len();
+for_each_level! {
+    fn apply(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &[u32]) {
+        let features = turn.weight.len();
         let mut values = vec![0f32; head.count() * PANEL];
         for (row, &position) in positions.iter().enumerate() {
             for (panel, values) in values.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
@@ -103,11 +105,11 @@ impl HeadTurn<'_> {
                     *sum += value * value;
                 }
             }
-            let scale = 1. / (sums.iter().sum::<f32>() / features as f32 + self.epsilon).sqrt();
-            for (value, weight) in values.iter_mut().zip(self.weight) {
+            let scale = 1. / (sums.iter().sum::<f32>() / features as f32 + turn.epsilon).sqrt();
+            for (value, weight) in values.iter_mut().zip(turn.weight) {
                 *value *= scale * weight;
             }
-            self.rope.turn(&mut values[..features], position as usize);
+            turn.rope.turn(&mut values[..features], position as usize);
             for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
                 head.panel_mut(panel)[row] = *values;
             }

@@ -19,7 +19,8 @@ use super::memory::Buffer;
 use super::operand::Form;
 use super::panels::Panels;
 use super::precision::bf16_bits;
-use super::{Arithmetic, Level};
+use super::Arithmetic;
+use super::level::for_each_level;
 
 /// The keys and values of one layer.
 pub struct KeyValues {
@@ -114,20 +115,21 @@ impl Writing<'_> {
     /// Keeps a key head's keys (`keys` has the panels of that head), whose rows go to `slots`: 32 times the block, plus the
     /// place in it.
     pub fn put_keys(&self, head: usize, keys: &Panels<'_>, slots: &[usize]) {
-        self.form.level.run(|| self.keys_body(head, keys, slots));
+        put_keys(self.form.level, self, head, keys, slots);
     }
 
     /// Keeps a key head's values, as [`Writing::put_keys`].
     pub fn put_values(&self, head: usize, values: &Panels<'_>, slots: &[usize]) {
-        self.form.level.run(|| self.values_body(head, values, slots));
+        put_values(self.form.level, self, head, values, slots);
     }
+}
 
-    #[inline(always)]
-    fn keys_body(&self, head: usize, keys: &Panels<'_>, slots: &[usize]) {
-        let Form { format, rounding, steps, .. } = self.form;
+for_each_level! {
+    fn put_keys(to: &Writing<'_>, head: usize, keys: &Panels<'_>, slots: &[usize]) {
+        let Form { format, rounding, steps, .. } = to.form;
         for (row, slot) in slots.iter().enumerate() {
-            let block = (head * self.blocks + slot / SIDE) * steps;
-            let target = |step: usize| &self.keys[((block + step) * SIDE + slot % SIDE) * WORDS..][..WORDS];
+            let block = (head * to.blocks + slot / SIDE) * steps;
+            let target = |step: usize| &to.keys[((block + step) * SIDE + slot % SIDE) * WORDS..][..WORDS];
             for panel in 0..keys.count() {
                 let values = &keys.panel(panel)[row];
                 if format == Format::Bf16 {
@@ -146,32 +148,29 @@ impl Writing<'_> {
         }
     }
 
-    #[inline(always)]
-    fn values_body(&self, head: usize, values: &Panels<'_>, slots: &[usize]) {
-        let Form { format, rounding, .. } = self.form;
+}
+
+for_each_level! {
+    fn put_values(to: &Writing<'_>, head: usize, values: &Panels<'_>, slots: &[usize]) {
+        let Form { format, rounding, .. } = to.form;
         let steps = format.steps(SIDE);
         for panel in 0..values.count() {
-            let first = (head * self.heads.panels() + panel) * self.blocks;
+            let first = (head * to.heads.panels() + panel) * to.blocks;
             for (values, slot) in values.panel(panel).iter().zip(slots) {
                 let (block, key) = (first + slot / SIDE, slot % SIDE);
                 if format == Format::Bf16 {
-                    let targets = &self.value_halves[block * BLOCK * 2..][..BLOCK * 2];
+                    let targets = &to.value_halves[block * BLOCK * 2..][..BLOCK * 2];
                     for (target, value) in targets.as_chunks::<{ 2 * WORDS }>().0.iter().zip(values) {
                         target[key].store(bf16_bits(*value), Ordering::Relaxed);
                     }
                 } else {
                     let step = block * steps + key / WORDS;
-                    let targets = &self.values[step * BLOCK..][..BLOCK];
+                    let targets = &to.values[step * BLOCK..][..BLOCK];
                     for (target, value) in targets.as_chunks::<WORDS>().0.iter().zip(values) {
                         target[key % WORDS].store(rounding.round(*value).to_bits(), Ordering::Relaxed);
                     }
                 }
             }
         }
-    }
-
-    /// The level that the rows are computed on.
-    pub fn level(&self) -> Level {
-        self.form.level
     }
 }

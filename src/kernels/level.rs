@@ -61,25 +61,6 @@ impl Level {
             Self::Amx => "amx",
         }
     }
-
-    /// Runs `body` compiled for this level, as far as the compiler inlines it: it should call functions that are
-    /// `#[inline(always)]`.
-    #[inline(always)]
-    pub(super) fn run<R>(self, body: impl FnOnce() -> R) -> R {
-        #[cfg(target_arch = "x86_64")]
-        {
-            debug_assert!(self <= Self::available());
-            // SAFETY: a level exists only where the processor has its features, by `available` and `chosen`.
-            match self {
-                Self::Plain => body(),
-                Self::Avx2 => unsafe { x86::avx2(body) },
-                // SAFETY: as above.
-                _ => unsafe { x86::avx512(body) },
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        body()
-    }
 }
 
 impl std::fmt::Display for Level {
@@ -99,18 +80,41 @@ impl FromStr for Level {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2<R>(body: impl FnOnce() -> R) -> R {
-        body()
-    }
+/// Compiles a function for each level from one source, and gives it a first argument that says which one runs.
+///
+/// What it calls should be `#[inline(always)]`, so that it is compiled for the level too.
+macro_rules! for_each_level {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$attribute])*
+        $visibility fn $name(level: $crate::kernels::Level, $($argument: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn body($($argument: $type),*) $(-> $result)? $body
 
-    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) fn avx512<R>(body: impl FnOnce() -> R) -> R {
-        body()
-    }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $result)? {
+                body($($argument),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($argument: $type),*) $(-> $result)? {
+                body($($argument),*)
+            }
+
+            match level {
+                // SAFETY: a level is only chosen where the processor has its features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::Level::Avx2 => unsafe { avx2($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                level if level >= $crate::kernels::Level::Avx512 => unsafe { avx512($($argument),*) },
+                _ => body($($argument),*),
+            }
+        }
+    };
 }
+pub(super) use for_each_level;
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Level {

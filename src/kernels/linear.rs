@@ -14,6 +14,7 @@ use super::operand::{Form, Operand};
 use super::panels::{Features, Panels};
 use super::weight::{Matrix, Packed, Source, pack, runs};
 use super::{Arithmetic, Level};
+use super::level::for_each_level;
 
 /// Weights, packed once.
 pub struct Linear {
@@ -75,7 +76,7 @@ impl Linear {
         for panel in 0..self.panels() {
             let mut sums = Panels::new(&mut sums, rows);
             self.product(input, steps.clone(), panel..panel + 1, &mut sums, false);
-            self.form.level.run(|| add_rows(results.panel_mut(panel), sums.panel(0)));
+            add_rows(self.form.level, results.panel_mut(panel), sums.panel(0));
         }
     }
 
@@ -112,7 +113,7 @@ impl Linear {
                         self.kernel.multiply(rows, weights, &mut sums, false, soon);
                         let rows = &input.scales(run.start / super::operand::RUN)[block * SIDE..][..SIDE];
                         let outputs = &self.weight.scales[panel * SIDE..][..SIDE];
-                        self.form.level.run(|| scale(&sums, [rows, outputs], results, add));
+                        scale(self.form.level, &sums, &Scales { rows, outputs }, results, add);
                     } else {
                         self.kernel.multiply(rows, weights, results, add, soon);
                     }
@@ -122,7 +123,7 @@ impl Linear {
     }
 }
 
-#[inline(always)]
+for_each_level! {
 fn add_rows(results: &mut [Features], sums: &[Features]) {
     for (result, sum) in results.iter_mut().zip(sums) {
         for (result, sum) in result.iter_mut().zip(sum) {
@@ -131,15 +132,24 @@ fn add_rows(results: &mut [Features], sums: &[Features]) {
     }
 }
 
+}
+
+/// Of a block's rows and outputs.
+struct Scales<'a> {
+    rows: &'a [f32],
+    outputs: &'a [f32],
+}
+
+for_each_level! {
 /// `results (+)= sums · row scale · output scale`, 32 × 32.
-#[inline(always)]
-fn scale(sums: &[u32; SIDE * SIDE], [rows, outputs]: [&[f32]; 2], results: &mut [u32], add: bool) {
+fn scale(sums: &[u32; SIDE * SIDE], scales: &Scales<'_>, results: &mut [u32], add: bool) {
     let results: &mut [Features] = bytemuck::cast_slice_mut::<u32, Features>(results);
-    let Some(outputs) = outputs.first_chunk::<SIDE>() else { return };
-    for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(rows) {
+    let Some(outputs) = scales.outputs.first_chunk::<SIDE>() else { return };
+    for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(scales.rows) {
         for ((sum, result), output) in sums.iter().zip(result.iter_mut()).zip(outputs) {
             let value = (*sum as i32) as f32 * (row * output);
             *result = if add { *result + value } else { value };
         }
     }
+}
 }

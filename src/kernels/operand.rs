@@ -2,7 +2,7 @@
 //! the products that read them.
 
 use super::block::{BLOCK, Format, SIDE, WORDS};
-use super::level::Level;
+use super::level::{Level, for_each_level};
 use super::memory::Buffer;
 use super::panels::{Features, PANEL, Panels};
 use super::precision::{Rounding, bf16_bits};
@@ -80,18 +80,18 @@ impl Operand {
     /// `row_scales` has one value for each row (or is empty: ones), `feature_scales` one for each feature (or is empty).
     pub fn pack(&mut self, panels: &Panels<'_>, row_scales: &[f32], feature_scales: &[f32]) {
         assert_eq!(panels.rows(), self.rows);
-        let level = self.form.level;
-        level.run(|| self.pack_body(panels, row_scales, feature_scales));
+        pack(self.form.level, self, panels, row_scales, feature_scales);
     }
+}
 
-    #[inline(always)]
-    fn pack_body(&mut self, panels: &Panels<'_>, row_scales: &[f32], feature_scales: &[f32]) {
+for_each_level! {
+    fn pack(operand: &mut Operand, panels: &Panels<'_>, row_scales: &[f32], feature_scales: &[f32]) {
         let ones = [1f32; PANEL];
         let features = |panel: usize| -> &Features {
             feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&ones)
         };
         let row_scale = |row: usize| row_scales.get(row).copied().unwrap_or(1.);
-        let Form { format, rounding, steps, .. } = self.form;
+        let Form { format, rounding, steps, .. } = operand.form;
         // Panels that fill the steps to the end; those behind the last are zeros.
         let all = (steps * format.step()).div_ceil(PANEL);
         let zeros = [[0f32; PANEL]];
@@ -102,18 +102,18 @@ impl Operand {
             };
             match format {
                 Format::Bf16 => {
-                    for row in 0..self.rows {
+                    for row in 0..operand.rows {
                         let (values, scale, features) = (values(row), row_scale(row), features(panel));
                         let mut halves = [0u16; PANEL];
                         for ((half, value), feature) in halves.iter_mut().zip(values).zip(features) {
                             *half = bf16_bits(value * scale * feature);
                         }
                         let words: [u32; WORDS] = bytemuck::cast(halves);
-                        *row_words(&mut self.words, steps, row, panel) = words;
+                        *row_words(&mut operand.words, steps, row, panel) = words;
                     }
                 }
                 Format::F32 | Format::F32ByBf16 => {
-                    for row in 0..self.rows {
+                    for row in 0..operand.rows {
                         let (values, scale, features) = (values(row), row_scale(row), features(panel));
                         let mut words = [0u32; PANEL];
                         for ((word, value), feature) in words.iter_mut().zip(values).zip(features) {
@@ -122,7 +122,7 @@ impl Operand {
                         let (words, _) = words.as_chunks::<WORDS>();
                         for (half, words) in words.iter().enumerate() {
                             if 2 * panel + half < steps {
-                                *row_words(&mut self.words, steps, row, 2 * panel + half) = *words;
+                                *row_words(&mut operand.words, steps, row, 2 * panel + half) = *words;
                             }
                         }
                     }
@@ -131,14 +131,14 @@ impl Operand {
                     let run = panel / (2 * RUN);
                     if panel.is_multiple_of(2 * RUN) {
                         let end = panels.count().min(panel + 2 * RUN);
-                        let scales = &mut self.scales[run * self.rows..][..self.rows];
+                        let scales = &mut operand.scales[run * operand.rows..][..operand.rows];
                         largest(panels, panel.min(end)..end, feature_scales, scales);
                         for (row, scale) in scales.iter_mut().enumerate() {
                             *scale *= row_scale(row) / 127.;
                         }
                     }
-                    for row in 0..self.rows {
-                        let scale = self.scales[run * self.rows + row];
+                    for row in 0..operand.rows {
+                        let scale = operand.scales[run * operand.rows + row];
                         let scale = if scale == 0. { 0. } else { row_scale(row) / scale };
                         let (values, features) = (values(row), features(panel));
                         let mut bytes = [0i8; PANEL];
@@ -146,7 +146,7 @@ impl Operand {
                             *byte = to_byte(value * feature * scale);
                         }
                         let words: [u32; WORDS / 2] = bytemuck::cast(bytes);
-                        row_words(&mut self.words, steps, row, panel / 2)[panel % 2 * 8..][..8].copy_from_slice(&words);
+                        row_words(&mut operand.words, steps, row, panel / 2)[panel % 2 * 8..][..8].copy_from_slice(&words);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! another, so that nothing is summed across lanes.
 
 use super::block::{Format, SIDE, WORDS};
+use super::level::{Level, for_each_level};
 use super::math::exp2;
 use super::precision::{Rounding, bf16_bits};
 
@@ -25,6 +26,7 @@ pub(super) struct Softmax {
 /// In which form weights are handed on.
 #[derive(Clone, Copy)]
 pub(super) struct WeightForm {
+    pub(super) level: Level,
     pub(super) format: Format,
     pub(super) rounding: Rounding,
 }
@@ -38,8 +40,18 @@ impl Softmax {
 
     /// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right
     /// operand. Returns by how much what was summed before must be multiplied, if it must.
-    #[inline(always)]
     pub(super) fn step(
+        &mut self,
+        scores: &mut [Lanes],
+        first: usize,
+        form: WeightForm,
+        weights: &mut [u32],
+    ) -> Option<Lanes> {
+        step(form.level, self, scores, first, form, weights)
+    }
+
+    #[inline(always)]
+    fn step_body(
         &mut self,
         scores: &mut [Lanes],
         first: usize,
@@ -116,4 +128,10 @@ impl Softmax {
     pub(super) fn finish(&self) -> Lanes {
         self.sum.map(|sum| 1. / sum)
     }
+}
+
+for_each_level! {
+fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Option<Lanes> {
+    softmax.step_body(scores, first, form, weights)
+}
 }

@@ -1,16 +1,12 @@
 //! SwiGLU (Shazeer, 2020): `silu(gate) · up`.
 
-use super::Level;
+use super::level::for_each_level;
 use super::math::exp;
 use super::panels::Panels;
 
+for_each_level! {
 /// `silu(gate) · up` of panels 2n and 2n + 1 becomes panel n of `results`.
-pub fn swiglu(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>, level: Level) {
-    level.run(|| body(gates_and_ups, results));
-}
-
-#[inline(always)]
-fn body(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>) {
+pub fn swiglu(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>) {
     for panel in 0..gates_and_ups.count() / 2 {
         let (gates, ups) = (gates_and_ups.panel(2 * panel), gates_and_ups.panel(2 * panel + 1));
         for ((result, gates), ups) in results.panel_mut(panel).iter_mut().zip(gates).zip(ups) {
@@ -19,4 +15,5 @@ fn body(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>) {
             }
         }
     }
+}
 }

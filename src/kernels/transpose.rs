@@ -28,24 +28,16 @@ fn avx512(square: &Square) -> Square {
     let mut rows: [__m512i; 16] = unsafe { std::mem::transmute(*square) };
     macro_rules! round {
         ($size:literal) => {{
-            // Lanes 16 … 31 are those of the second row.
-            let lanes = |upper: bool| -> [u32; 16] {
-                std::array::from_fn(|lane| match (lane & $size == 0, upper) {
-                    (true, false) => lane as u32,
-                    (false, false) => (16 + lane - $size) as u32,
-                    (true, true) => (lane + $size) as u32,
-                    (false, true) => (16 + lane) as u32,
-                })
-            };
+            const LANES: [[u32; 16]; 2] = lanes($size);
             // SAFETY: arrays of 16 words are as large as vectors.
             let (low, high): (__m512i, __m512i) =
-                unsafe { (std::mem::transmute(lanes(false)), std::mem::transmute(lanes(true))) };
-            for row in 0..16 {
-                if row & $size == 0 {
-                    let (first, second) = (rows[row], rows[row + $size]);
-                    rows[row] = _mm512_permutex2var_epi32(first, low, second);
-                    rows[row + $size] = _mm512_permutex2var_epi32(first, high, second);
-                }
+                unsafe { (std::mem::transmute(LANES[0]), std::mem::transmute(LANES[1])) };
+            let mut row = 0;
+            while row < 16 {
+                let (first, second) = (rows[row], rows[row + $size]);
+                rows[row] = _mm512_permutex2var_epi32(first, low, second);
+                rows[row + $size] = _mm512_permutex2var_epi32(first, high, second);
+                row += if (row + 1) & $size == 0 { 1 } else { 1 + $size };
             }
         }};
     }
@@ -55,6 +47,20 @@ fn avx512(square: &Square) -> Square {
     round!(1);
     // SAFETY: as above.
     unsafe { std::mem::transmute(rows) }
+}
+
+/// Which lanes of two rows, `size` apart, make up the new ones; 16 … 31 are those of the second.
+#[cfg(target_arch = "x86_64")]
+const fn lanes(size: usize) -> [[u32; 16]; 2] {
+    let mut lanes = [[0; 16]; 2];
+    let mut lane = 0;
+    while lane < 16 {
+        let stays = lane & size == 0;
+        lanes[0][lane] = if stays { lane } else { 16 + lane - size } as u32;
+        lanes[1][lane] = if stays { lane + size } else { 16 + lane } as u32;
+        lane += 1;
+    }
+    lanes
 }
 
 #[cfg(test)]

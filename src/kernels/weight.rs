@@ -4,8 +4,8 @@ use candle_core::DType;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use super::Level;
 use super::block::{Format, SIDE, WORDS};
+use super::level::for_each_level;
 use super::memory::Buffer;
 use super::operand::{Form, RUN, to_byte};
 use super::precision::{Rounding, bf16_bits};
@@ -85,16 +85,16 @@ pub(super) fn pack(matrices: &[Matrix<'_>], sources: &[Source], form: Form, form
                     continue;
                 }
                 matrix.row(row, values);
-                scales[output] = form.level.run(|| to_words(values, format, form.rounding, words));
+                scales[output] = to_words(form.level, values, format, form.rounding, words);
             }
-            form.level.run(|| interleave(words, steps, form.level, format, bytes));
+            interleave(form.level, words, form, format, bytes);
         },
     );
     Packed { bytes, scales }
 }
 
+for_each_level! {
 /// A row's words, and of int8 the scale.
-#[inline(always)]
 fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32]) -> f32 {
     match format {
         Format::Int8 => {
@@ -123,10 +123,12 @@ fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32
     }
     1.
 }
+}
 
+for_each_level! {
 /// From 32 rows of words to blocks.
-#[inline(always)]
-fn interleave(words: &[u32], steps: usize, level: Level, format: Format, bytes: &mut [u8]) {
+fn interleave(words: &[u32], form: Form, format: Format, bytes: &mut [u8]) {
+    let Form { level, steps, .. } = form;
     let rows = steps * WORDS;
     for step in 0..steps {
         for half in 0..2 {
@@ -144,6 +146,7 @@ fn interleave(words: &[u32], steps: usize, level: Level, format: Format, bytes: 
             }
         }
     }
+}
 }
 
 /// The runs of steps that a product goes through.

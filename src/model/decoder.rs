@@ -154,7 +154,7 @@ impl Decoder {
 
 fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32], level: Level) -> Vec<Vec<f32>> {
     let mut scales = Vec::new();
-    rms_scales(&tile.hidden, shape.hidden, shape.epsilon, &mut scales, level);
+    rms_scales(level, &tile.hidden, shape.hidden, shape.epsilon, &mut scales);
     let row = |row: usize| {
         let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
         weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()

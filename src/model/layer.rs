@@ -192,7 +192,7 @@ impl Layer {
             for panel in chunk.clone() {
                 self.gate_and_up.forward(normed, 2 * panel..2 * panel + 2, &mut products);
                 let mut activated = activated.part(panel - first..panel - first + 1);
-                swiglu(&products, &mut activated, self.level);
+                swiglu(self.level, &products, &mut activated);
             }
             inner.reshape(self.down.form().of(chunk.len() * PANEL), rows);
             inner.pack(&activated, &[], &[]);
@@ -202,7 +202,7 @@ impl Layer {
 
     fn normalize(&self, tile: &Tile<'_>, weight: &[f32], next: &Linear, workspace: &mut Workspace) {
         let Shape { hidden, epsilon, .. } = self.shape;
-        rms_scales(&tile.hidden, hidden, epsilon, &mut workspace.scales, self.level);
+        rms_scales(self.level, &tile.hidden, hidden, epsilon, &mut workspace.scales);
         workspace.normed.reshape(next.form(), tile.hidden.rows());
         workspace.normed.pack(&tile.hidden, &workspace.scales, weight);
     }
