@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use same_file::Handle;
 
 use crate::batch::Limits;
-use crate::cli::{DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice, RankArguments};
+use crate::bench::{Bench, Model};
+use crate::cli::{BatchArguments, BenchArguments, DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
 use crate::input::InputOptions;
-use crate::kernels::{Level, Precision};
+use crate::kernels::{Arithmetic, Level, Precision};
 use crate::model::ModelSource;
 use crate::output::{Layout, OutputFormat};
 use crate::rank::Cutoff;
@@ -112,25 +113,56 @@ impl Config {
             model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
             device: model.device,
             level: Level::chosen().map_err(anyhow::Error::msg)?,
-            precision: match model.dtype {
-                DtypeChoice::Auto => None,
-                DtypeChoice::F32 => Some(Precision::F32),
-                DtypeChoice::Bf16 => Some(Precision::Bf16),
-                DtypeChoice::F16 => Some(Precision::F16),
-                DtypeChoice::Int8 => Some(Precision::Int8),
-            },
+            precision: resolve_precision(model.dtype),
             instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
             max_length: model.max_length.map(|length| length as usize),
-            limits: Limits {
-                pairs: batch.batch_size as usize,
-                tokens: batch.max_batch_tokens as usize,
-                share_prefixes: !batch.no_prefix_sharing,
-            },
+            limits: resolve_limits(batch),
             threads: running.threads.map_or_else(default_threads, |threads| threads as usize),
             dry_run: running.dry_run,
             progress,
             verbosity,
         })
+    }
+}
+
+/// Understands the options of `rerank bench`.
+///
+/// # Errors
+/// If the model or the forced instructions are not there.
+pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
+    let level = Level::chosen().map_err(anyhow::Error::msg)?;
+    // What models are published in, where it is fast.
+    let native = if level >= Level::Avx512Bf16 { Precision::Bf16 } else { Precision::F32 };
+    let model = match &arguments.model {
+        Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
+        None => Model::Random(arguments.shape),
+    };
+    Ok(Bench {
+        workloads: arguments.workload.clone(),
+        pairs: arguments.pairs.map(|pairs| pairs as usize),
+        model,
+        arithmetic: Arithmetic { level, precision: resolve_precision(arguments.dtype).unwrap_or(native) },
+        limits: resolve_limits(&arguments.batch),
+        threads: arguments.threads.map_or_else(default_threads, |threads| threads as usize),
+        repetitions: arguments.repeat as usize,
+    })
+}
+
+fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
+    match choice {
+        DtypeChoice::Auto => None,
+        DtypeChoice::F32 => Some(Precision::F32),
+        DtypeChoice::Bf16 => Some(Precision::Bf16),
+        DtypeChoice::F16 => Some(Precision::F16),
+        DtypeChoice::Int8 => Some(Precision::Int8),
+    }
+}
+
+fn resolve_limits(arguments: &BatchArguments) -> Limits {
+    Limits {
+        pairs: arguments.batch_size as usize,
+        tokens: arguments.max_batch_tokens as usize,
+        share_prefixes: !arguments.no_prefix_sharing,
     }
 }
 

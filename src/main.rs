@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use rerank::cli::{Cli, Command};
-use rerank::config::{Config, Progress, Verbosity};
+use rerank::bench::Report;
+use rerank::cli::{BenchArguments, Cli, Command};
+use rerank::config::{Config, Progress, Verbosity, resolve_bench};
 use rerank::exit::Exit;
 use rerank::pipeline;
 use rerank::progress::Reporter;
@@ -26,7 +27,10 @@ fn main() -> ExitCode {
         error.exit()
     });
     let exit = match &cli.command {
-        Some(command) => print(command),
+        Some(Command::Bench(arguments)) => bench(arguments),
+        Some(Command::Completions { shell }) => print(|text| clap_complete::generate(*shell, &mut Cli::command(), "rerank", text)),
+        // Rendering into memory does not fail.
+        Some(Command::Man) => print(|text| drop(clap_mangen::Man::new(Cli::command()).render(text))),
         None => rank(&cli),
     };
     exit.into()
@@ -59,13 +63,23 @@ fn rank(cli: &Cli) -> Exit {
     })
 }
 
-fn print(command: &Command) -> Exit {
+fn bench(arguments: &BenchArguments) -> Exit {
+    let told = resolve_bench(arguments).map_err(|error| (Exit::Usage, error)).and_then(|bench| {
+        let tell = |report: &Report| {
+            let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        };
+        bench.run(tell).map_err(|error| (Exit::Failed, error))
+    });
+    told.unwrap_or_else(|(exit, error)| {
+        Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
+        exit
+    })
+}
+
+fn print(render: impl FnOnce(&mut Vec<u8>)) -> Exit {
     let mut text = Vec::new();
-    match command {
-        Command::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "rerank", &mut text),
-        // Rendering into memory does not fail.
-        Command::Man => drop(clap_mangen::Man::new(Cli::command()).render(&mut text)),
-    }
+    render(&mut text);
     match std::io::stdout().write_all(&text) {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,

@@ -19,6 +19,8 @@ pub struct Stats {
     pub device: String,
     /// The precision of products.
     pub dtype: String,
+    /// The processor's instructions that were used.
+    pub instructions: &'static str,
     /// Threads that computed.
     pub threads: usize,
     /// Rankings written.
@@ -45,6 +47,8 @@ pub struct Stats {
     pub ranking_seconds: f64,
     /// Pairs per second of ranking.
     pub pairs_per_second: f64,
+    /// The most memory that the process has had, in bytes, where the system says.
+    pub peak_memory: Option<u64>,
     /// Computed tokens per second of ranking.
     pub tokens_per_second: f64,
     /// From the start of a query's first batch to its ranking, in seconds.
@@ -83,6 +87,7 @@ impl Stats {
         let rate = |count: u64| if seconds > 0. { count as f64 / seconds } else { 0. };
         self.load_seconds = load.as_secs_f64();
         self.ranking_seconds = seconds;
+        self.peak_memory = peak_memory();
         self.pairs_per_second = rate(self.pairs);
         self.tokens_per_second = rate(self.computed_tokens);
         self.query_seconds = Percentiles::of(query_seconds);
@@ -126,6 +131,14 @@ impl Stats {
         let text = serde_json::to_string_pretty(self)? + "\n";
         std::fs::write(path, text).with_context(|| format!("cannot write the figures to {}", path.display()))
     }
+}
+
+/// The most memory that this process has had so far, in bytes, where the system says.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// The share of tokens that need not be computed; 0 where there are none.

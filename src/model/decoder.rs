@@ -6,6 +6,7 @@
 //! keys and values for the next before the threads meet.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use super::layer::{Layer, Shape, Tile, Workspace};
 use super::tiles::{Layout, tiles};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Level, PANEL, Panels, Rope, rms_scales};
+use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, Level, PANEL, Panels, Profile, Rope, rms_scales};
 
 /// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
 const TILE_ROWS: usize = 256;
@@ -106,12 +107,16 @@ impl Decoder {
         let [mut store, mut next] = self.stores.each_mut();
         let writing = store.write();
         all.par_iter_mut().zip(&tokens).with_max_len(1).for_each(|(tile, range)| {
+            let mut lap = Instant::now();
             let mut values = vec![0f32; width];
             tile.embed(batch.token_ids[range.clone()].iter().map(|&token| {
                 embedding.row(token as usize, &mut values[..self.shape.hidden]);
                 values.clone()
             }));
-            work.with_workspace(|workspace| self.layers[0].keys_and_values(tile, &writing, work.rope, workspace));
+            work.with_workspace(|workspace| {
+                workspace.profile.lap(Kind::Embedding, &mut lap);
+                self.layers[0].keys_and_values(tile, &writing, work.rope, workspace);
+            });
         });
         for pair in self.layers.windows(2) {
             let writing = next.write();
@@ -149,6 +154,30 @@ impl Decoder {
             normalized(&tile, self.shape, &self.norm, self.arithmetic.level)
         });
         Ok(results.collect::<Vec<_>>().into_iter().flatten().collect())
+    }
+}
+
+impl Decoder {
+    /// Where the time went since this was last asked.
+    pub fn take_profile(&mut self) -> Profile {
+        let workspaces = self.workspaces.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut sum = Profile::default();
+        for workspace in workspaces {
+            sum.add(&std::mem::take(&mut workspace.profile));
+        }
+        sum
+    }
+
+    /// Multiplications and additions that a batch needs, in linear layers and in attention.
+    pub fn operations(&self, batch: &Batch) -> [f64; 2] {
+        let layers = self.layers.len() as f64;
+        let [keys_and_values, rest] = Layer::operations(self.shape);
+        let (tokens, pairs) = (batch.token_ids.len() as f64, batch.pairs().count() as f64);
+        let linear = tokens * (layers * keys_and_values + (layers - 1.) * rest) + pairs * rest;
+        let sees = |position: &u32| f64::from(*position) + 1.;
+        let ends = batch.pair_segments().map(|segment| &batch.positions[batch.segments[segment].tokens.end - 1]);
+        let seen = (layers - 1.) * batch.positions.iter().map(sees).sum::<f64>() + ends.map(sees).sum::<f64>();
+        [linear, seen * (4 * self.shape.heads.query * self.shape.heads.head_dim) as f64]
     }
 }
 

@@ -26,6 +26,16 @@ pub enum ModelSource {
     Fake,
 }
 
+impl std::fmt::Display for ModelSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(path) => write!(formatter, "{}", path.display()),
+            Self::Hub { id, revision, .. } => write!(formatter, "{id}@{revision}"),
+            Self::Fake => formatter.write_str("fake"),
+        }
+    }
+}
+
 impl ModelSource {
     /// Understands `--model`.
     ///

@@ -1,11 +1,13 @@
 //! One layer of a decoder, on one tile of tokens.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
 use super::Weights;
 use crate::kernels::{
-    Arithmetic, Attend, Attention, Buffer, HeadTurn, Heads, KeyValues, Level, Linear, Operand, PANEL, Panels, Rope, Source,
-    Span, Writing, rms_scales, swiglu,
+    Arithmetic, Attend, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels,
+    Profile, Rope, Source, Span, Writing, rms_scales, swiglu,
 };
 
 /// Features inside the MLP that are computed before they are multiplied further.
@@ -40,6 +42,7 @@ pub(super) struct Workspace {
     products: Buffer<f32>,
     results: Buffer<f32>,
     attention: Option<Attention>,
+    pub(super) profile: Profile,
 }
 
 pub(super) struct Layer {
@@ -129,17 +132,23 @@ impl Layer {
     pub(super) fn keys_and_values(&self, tile: &Tile<'_>, to: &Writing<'_>, rope: &Rope, workspace: &mut Workspace) {
         let (heads, rows) = (self.shape.heads, tile.hidden.rows());
         self.normalize(tile, &self.attention_norm, &self.key, workspace);
-        let Workspace { normed, products, .. } = workspace;
+        let Workspace { normed, products, profile, .. } = workspace;
+        let mut lap = Instant::now();
         let turn = HeadTurn { weight: &self.key_norm, epsilon: self.shape.epsilon, rope };
         products.reserve(heads.panels() * rows * PANEL);
         let mut products = Panels::new(&mut products[..heads.panels() * rows * PANEL], rows);
         for head in 0..heads.key {
             let panels = head * heads.panels()..(head + 1) * heads.panels();
             self.key.forward(normed, panels.clone(), &mut products);
+            profile.lap(Kind::Product, &mut lap);
             turn.apply(&mut products, &tile.positions, self.level);
+            profile.lap(Kind::Rotary, &mut lap);
             to.put_keys(head, &products, tile.slots);
+            profile.lap(Kind::Store, &mut lap);
             self.value.forward(normed, panels, &mut products);
+            profile.lap(Kind::Product, &mut lap);
             to.put_values(head, &products, tile.slots);
+            profile.lap(Kind::Store, &mut lap);
         }
     }
 
@@ -153,7 +162,8 @@ impl Layer {
     fn attend(&self, tile: &mut Tile<'_>, stores: &KeyValues, rope: &Rope, workspace: &mut Workspace) {
         let (heads, rows) = (self.shape.heads, tile.hidden.rows());
         self.normalize(tile, &self.attention_norm, &self.query, workspace);
-        let Workspace { normed, inner, products, results, attention, .. } = workspace;
+        let Workspace { normed, inner, products, results, attention, profile, .. } = workspace;
+        let mut lap = Instant::now();
         let attention = attention.get_or_insert_with(|| Attention::new(stores, Attend::Causal));
         let turn = HeadTurn { weight: &self.query_norm, epsilon: self.shape.epsilon, rope };
         let group_panels = heads.group() * heads.panels();
@@ -166,22 +176,28 @@ impl Layer {
         attended.panel_mut(features / PANEL - 1).fill([0.; PANEL]);
         for key_head in 0..heads.key {
             self.query.forward(normed, key_head * group_panels..(key_head + 1) * group_panels, &mut products);
+            profile.lap(Kind::Product, &mut lap);
             for head in 0..heads.group() {
                 let panels = head * heads.panels()..(head + 1) * heads.panels();
                 turn.apply(&mut products.part(panels), &tile.positions, self.level);
             }
+            profile.lap(Kind::Rotary, &mut lap);
             attention.forward(&products, &tile.spans, key_head, stores, &mut attended);
+            profile.lap(Kind::Attention, &mut lap);
         }
         inner.reshape(self.output.form(), rows);
         inner.pack(&attended, &[], &[]);
+        profile.lap(Kind::Pack, &mut lap);
         self.output.add(inner, 0, &mut tile.hidden);
+        profile.lap(Kind::Product, &mut lap);
     }
 
     /// `hidden += down(silu(gate(norm(hidden))) · up(norm(hidden)))`
     fn mlp(&self, tile: &mut Tile<'_>, workspace: &mut Workspace) {
         let rows = tile.hidden.rows();
         self.normalize(tile, &self.mlp_norm, &self.gate_and_up, workspace);
-        let Workspace { normed, inner, products, results, .. } = workspace;
+        let Workspace { normed, inner, products, results, profile, .. } = workspace;
+        let mut lap = Instant::now();
         products.reserve(2 * PANEL * rows);
         let mut products = Panels::new(&mut products[..2 * PANEL * rows], rows);
         results.reserve(CHUNK * rows);
@@ -191,19 +207,34 @@ impl Layer {
             let mut activated = Panels::new(&mut results[..chunk.len() * PANEL * rows], rows);
             for panel in chunk.clone() {
                 self.gate_and_up.forward(normed, 2 * panel..2 * panel + 2, &mut products);
+                profile.lap(Kind::Product, &mut lap);
                 let mut activated = activated.part(panel - first..panel - first + 1);
                 swiglu(self.level, &products, &mut activated);
+                profile.lap(Kind::Activation, &mut lap);
             }
             inner.reshape(self.down.form().of(chunk.len() * PANEL), rows);
             inner.pack(&activated, &[], &[]);
+            profile.lap(Kind::Pack, &mut lap);
             self.down.add(inner, first * PANEL, &mut tile.hidden);
+            profile.lap(Kind::Product, &mut lap);
         }
     }
 
     fn normalize(&self, tile: &Tile<'_>, weight: &[f32], next: &Linear, workspace: &mut Workspace) {
         let Shape { hidden, epsilon, .. } = self.shape;
+        let mut lap = Instant::now();
         rms_scales(self.level, &tile.hidden, hidden, epsilon, &mut workspace.scales);
+        workspace.profile.lap(Kind::Norm, &mut lap);
         workspace.normed.reshape(next.form(), tile.hidden.rows());
         workspace.normed.pack(&tile.hidden, &workspace.scales, weight);
+        workspace.profile.lap(Kind::Pack, &mut lap);
+    }
+
+    /// Multiplications and additions of the products for each token: those of keys and values, and the rest.
+    pub(super) fn operations(shape: Shape) -> [f64; 2] {
+        let Shape { heads, hidden, intermediate, .. } = shape;
+        let keys_and_values = 2 * heads.key * heads.head_dim * hidden;
+        let rest = 2 * heads.query * heads.head_dim * hidden + 3 * hidden * intermediate;
+        [2. * keys_and_values as f64, 2. * rest as f64]
     }
 }

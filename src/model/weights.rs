@@ -9,12 +9,15 @@ use candle_core::DType;
 use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::{Dtype, SafeTensors};
 
+use crate::bench::Random;
 use crate::kernels::Matrix;
 
 /// The tensors of one checkpoint, in one file or in several, read where they are needed.
 pub struct Weights {
     files: Vec<Mapped>,
     names: String,
+    /// bf16, little-endian, of which every tensor is a part where there are no files.
+    random: Vec<u8>,
 }
 
 struct Mapped {
@@ -38,7 +41,17 @@ impl Weights {
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let files = paths.iter().map(|path| Mapped::open(path)).collect::<Result<_>>()?;
         let names = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        Ok(Self { files, names })
+        Ok(Self { files, names, random: Vec::new() })
+    }
+
+    /// Weights of any name and shape up to `largest` values, normally distributed about 0 (vectors are ones). Only their
+    /// speed is like that of real ones.
+    pub fn random(largest: usize) -> Self {
+        let mut random = Random(0x00c0_ffee);
+        // A sum of uniform values is near enough to a normal one.
+        let mut value = || (0..4).map(|_| random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5).sum::<f32>() * 0.05;
+        let random = (0..largest).flat_map(|_| half::bf16::from_f32(value()).to_le_bytes()).collect();
+        Self { files: Vec::new(), names: "random weights".to_owned(), random }
     }
 
     /// A matrix in the type that the file has.
@@ -46,6 +59,10 @@ impl Weights {
     /// # Errors
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<'_>> {
+        if !self.random.is_empty() {
+            let bytes = self.random.get(..shape[0] * shape[1] * 2).context("the shape is larger than the random weights")?;
+            return Ok(Matrix { dtype: DType::BF16, bytes, inputs: shape[1] });
+        }
         let (file, entry) = self.find(name, &shape)?;
         Ok(Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: shape[1] })
     }
@@ -55,6 +72,9 @@ impl Weights {
     /// # Errors
     /// As [`Weights::matrix`].
     pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        if !self.random.is_empty() {
+            return Ok(vec![1.; length]);
+        }
         let (file, entry) = self.find(name, &[length])?;
         let mut values = vec![0f32; length];
         Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: length }.row(0, &mut values);

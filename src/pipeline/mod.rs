@@ -26,7 +26,7 @@ use crate::device::default_precision;
 use crate::exit::Exit;
 use crate::input::{self, Event};
 use crate::kernels::Arithmetic;
-use crate::model::{Downloads, ModelSource};
+use crate::model::Downloads;
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
@@ -76,9 +76,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let max_length = reranker.max_length();
     reporter.detail(&format!("model: {}", reranker.describe()));
     reporter.detail(&format!(
-        "device: {}, {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
+        "device: {}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
         format!("{device:?}").to_lowercase(),
         precision.name(),
+        config.level,
         rayon::current_num_threads(),
         config.limits.pairs,
         config.limits.tokens,
@@ -101,9 +102,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
-        model: model_name(&config.model),
+        model: config.model.to_string(),
         device: format!("{device:?}").to_lowercase(),
         dtype: precision.name().to_owned(),
+        instructions: config.level.name(),
         threads: rayon::current_num_threads(),
         ..Stats::default()
     };
@@ -137,14 +139,6 @@ fn reranker_options(config: &Config) -> RerankerOptions {
             Progress::Log => Downloads::Lines,
             Progress::None => Downloads::Silent,
         },
-    }
-}
-
-fn model_name(source: &ModelSource) -> String {
-    match source {
-        ModelSource::Directory(path) => path.display().to_string(),
-        ModelSource::Hub { id, revision, .. } => format!("{id}@{revision}"),
-        ModelSource::Fake => "fake".to_owned(),
     }
 }
 

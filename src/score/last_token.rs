@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Scorer;
 use crate::batch::Batch;
-use crate::kernels::Arithmetic;
+use crate::kernels::{Arithmetic, Profile};
 use crate::model::{Decoder, HeadKind, ModelConfig, Weights};
 
 /// A decoder with a head of one row.
@@ -43,5 +43,13 @@ impl LastTokenScorer {
 impl Scorer for LastTokenScorer {
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         Ok(self.decoder.forward(batch)?.iter().map(|row| self.dot(row)).collect())
+    }
+
+    fn take_profile(&mut self) -> Option<Profile> {
+        Some(self.decoder.take_profile())
+    }
+
+    fn operations(&self, batch: &Batch) -> [f64; 2] {
+        self.decoder.operations(batch)
     }
 }

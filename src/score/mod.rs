@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::batch::Batch;
+use crate::kernels::Profile;
 
 mod fake;
 mod last_token;
@@ -10,7 +11,7 @@ mod reranker;
 
 pub use fake::{FakeRecipe, FakeScorer};
 pub use last_token::LastTokenScorer;
-pub use reranker::{Reranker, RerankerOptions};
+pub use reranker::{Reranker, RerankerOptions, random_scorer};
 
 /// Scores tokenized pairs. One implementation per kind of head, not per model size or device.
 pub trait Scorer {
@@ -20,6 +21,16 @@ pub trait Scorer {
     /// # Errors
     /// If the device fails. A logit that is not finite is no error here.
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>>;
+
+    /// Where the time went since this was last asked, if anybody has kept count.
+    fn take_profile(&mut self) -> Option<Profile> {
+        None
+    }
+
+    /// Multiplications and additions that a batch needs, in linear layers and in attention.
+    fn operations(&self, _batch: &Batch) -> [f64; 2] {
+        [0.; 2]
+    }
 }
 
 /// What the user sees of a logit: P(yes), the softmax over `no` and `yes`.

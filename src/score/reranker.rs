@@ -96,6 +96,11 @@ impl Reranker {
         self.max_length
     }
 
+    /// How many tokens the model knows; 0 if its configuration was not read.
+    pub fn vocabulary(&self) -> usize {
+        self.model.as_ref().map_or(0, |model| model.config.decoder.vocabulary)
+    }
+
     /// What will be loaded, in a line.
     pub fn describe(&self) -> String {
         let Some(model) = &self.model else { return "no weights are needed".to_owned() };
@@ -124,4 +129,15 @@ impl Reranker {
         let scorer = LastTokenScorer::load(&model.config, &weights, arithmetic, model.answers);
         Ok(Box::new(scorer.context("cannot load the model")?))
     }
+}
+
+/// A scorer of a shape with random weights, for measuring.
+///
+/// # Errors
+/// If the shape is impossible.
+pub fn random_scorer(config: &ModelConfig, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
+    let decoder = &config.decoder;
+    let widest = decoder.intermediate.max(decoder.heads * decoder.head_dim).max(decoder.vocabulary);
+    let weights = Arc::new(Weights::random(widest * decoder.hidden));
+    Ok(Box::new(LastTokenScorer::load(config, &weights, arithmetic, [1, 0])?))
 }

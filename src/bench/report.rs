@@ -1,0 +1,153 @@
+//! What a bench found out, for people and for programs.
+
+use std::fmt::{self, Display, Formatter};
+
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use super::{Bench, Turn, Workload};
+use crate::batch::Batch;
+use crate::kernels::KINDS;
+use crate::score::Scorer;
+use crate::stats::peak_memory;
+
+/// One workload's figures; of times, those of the repetition with the median share of the peak.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Its name.
+    pub workload: &'static str,
+    /// Files or shape.
+    pub model: String,
+    /// The precision of products.
+    pub dtype: &'static str,
+    /// The processor's instructions.
+    pub instructions: &'static str,
+    /// Threads that computed.
+    pub threads: usize,
+    /// How often it was done.
+    pub repetitions: usize,
+    /// To load the model, in seconds.
+    pub load_seconds: f64,
+    /// Pairs.
+    pub pairs: usize,
+    /// Tokens of all prompts.
+    pub prompt_tokens: usize,
+    /// Of these, the ones that were computed: shared beginnings once.
+    pub computed_tokens: usize,
+    /// In seconds.
+    pub seconds: f64,
+    /// Pairs scored a second.
+    pub pairs_per_second: f64,
+    /// Tokens computed a second.
+    pub computed_tokens_per_second: f64,
+    /// Tokens a second that shared beginnings spared.
+    pub saved_tokens_per_second: f64,
+    /// Operations that the computed tokens need, in linear layers and attention, in units of 10¹².
+    pub tera_operations: f64,
+    /// Of these, in attention.
+    pub attention_tera_operations: f64,
+    /// In 10¹² operations a second.
+    pub tera_operations_per_second: f64,
+    /// What all threads' matrix units did in the same minute with nothing to load or store.
+    pub peak_tera_operations_per_second: f64,
+    /// The share of it that was reached.
+    pub share_of_peak: f64,
+    /// The same of every repetition.
+    pub shares_of_peak: Vec<f64>,
+    /// Pairs a second of every repetition.
+    pub all_pairs_per_second: Vec<f64>,
+    /// Shares of the threads' time by kind of work; what is missing to 1 is waiting.
+    pub time_shares: serde_json::Map<String, serde_json::Value>,
+    /// The most memory that the process has had, in bytes.
+    pub peak_memory: Option<u64>,
+}
+
+impl Report {
+    pub(super) fn new(bench: &Bench, workload: Workload, turns: &[Turn]) -> Self {
+        // All turns do the same work: the share of the peak goes with 1 / (seconds · peak).
+        let mut order: Vec<&Turn> = turns.iter().collect();
+        order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
+        let turn = order[order.len() / 2];
+        let threads_time = turn.seconds * 1e9 * bench.threads as f64;
+        let shares = KINDS.iter().zip(turn.profile.nanoseconds).map(|(kind, time)| ((*kind).to_owned(), (time as f64 / threads_time).into()));
+        Self {
+            workload: workload.name(),
+            dtype: bench.arithmetic.precision.name(),
+            instructions: bench.arithmetic.level.name(),
+            threads: bench.threads,
+            repetitions: turns.len(),
+            seconds: turn.seconds,
+            peak_tera_operations_per_second: turn.peak / 1e12,
+            // Finished by `count`.
+            shares_of_peak: turns.iter().map(|turn| 1e12 / (turn.seconds * turn.peak)).collect(),
+            all_pairs_per_second: turns.iter().map(|turn| 1. / turn.seconds).collect(),
+            time_shares: shares.collect(),
+            peak_memory: peak_memory(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what depends on the batches alone.
+    pub(super) fn count(&mut self, scorer: &dyn Scorer, batches: &[Batch]) {
+        self.pairs = batches.iter().map(|batch| batch.pairs().count()).sum();
+        self.computed_tokens = batches.iter().map(|batch| batch.token_ids.len()).sum();
+        let operations = batches.iter().map(|batch| scorer.operations(batch));
+        let [linear, attention] = operations.fold([0.; 2], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
+        self.pairs_per_second = self.pairs as f64 / self.seconds;
+        self.computed_tokens_per_second = self.computed_tokens as f64 / self.seconds;
+        self.saved_tokens_per_second = (self.prompt_tokens - self.computed_tokens) as f64 / self.seconds;
+        self.tera_operations = (linear + attention) / 1e12;
+        self.attention_tera_operations = attention / 1e12;
+        self.tera_operations_per_second = self.tera_operations / self.seconds;
+        self.share_of_peak = self.tera_operations_per_second / self.peak_tera_operations_per_second;
+        self.shares_of_peak.iter_mut().for_each(|share| *share *= self.tera_operations);
+        self.all_pairs_per_second.iter_mut().for_each(|rate| *rate *= self.pairs as f64);
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "{}: {} in {} on {}, {} threads; {} pairs, {} tokens, of which {} are computed",
+            self.workload,
+            self.model,
+            self.dtype,
+            self.instructions,
+            self.threads,
+            HumanCount(self.pairs as u64),
+            HumanCount(self.prompt_tokens as u64),
+            HumanCount(self.computed_tokens as u64),
+        )?;
+        writeln!(
+            formatter,
+            "  {:.1} pairs/s, {} tokens/s computed and {} spared ({:.2} s, median of {}; loaded in {:.2} s)",
+            self.pairs_per_second,
+            HumanCount(self.computed_tokens_per_second as u64),
+            HumanCount(self.saved_tokens_per_second as u64),
+            self.seconds,
+            self.repetitions,
+            self.load_seconds,
+        )?;
+        writeln!(
+            formatter,
+            "  {:.2} TFLOP/s, {:.0}% of the {:.2} that the matrix units reach alone ({:.0}% of the work is attention)",
+            self.tera_operations_per_second,
+            self.share_of_peak * 100.,
+            self.peak_tera_operations_per_second,
+            self.attention_tera_operations / self.tera_operations * 100.,
+        )?;
+        write!(formatter, "  time:")?;
+        let mut waiting = 1.;
+        for (kind, share) in &self.time_shares {
+            let share = share.as_f64().unwrap_or(0.);
+            waiting -= share;
+            write!(formatter, " {kind} {:.1}%,", share * 100.)?;
+        }
+        writeln!(formatter, " waiting and other {:.1}%", waiting * 100.)?;
+        if let Some(bytes) = self.peak_memory {
+            writeln!(formatter, "  peak memory: {:.2} GB", bytes as f64 / 1e9)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Where the time goes: nanoseconds of all threads together, by kind of work.
+
+use std::time::Instant;
+
+/// Kinds of work, as users read them.
+pub const KINDS: [&str; 8] =
+    ["linear products", "attention", "norm", "rounding and packing", "rotary embedding", "keys and values", "activation", "embedding"];
+
+/// An index into [`KINDS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Products with weights.
+    Product,
+    /// Both products of attention and its softmax.
+    Attention,
+    /// RMSNorm of the residual stream.
+    Norm,
+    /// From activations to operands.
+    Pack,
+    /// Norm and rotary embedding of queries and keys.
+    Rotary,
+    /// Keeping keys and values.
+    Store,
+    /// SwiGLU.
+    Activation,
+    /// Rows of the embedding.
+    Embedding,
+}
+
+/// Time by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// In the order of [`KINDS`].
+    pub nanoseconds: [u64; KINDS.len()],
+}
+
+impl Profile {
+    /// Adds the time since `lap` began, and begins a new one.
+    #[inline]
+    pub fn lap(&mut self, kind: Kind, lap: &mut Instant) {
+        let now = Instant::now();
+        self.nanoseconds[kind as usize] += now.duration_since(*lap).as_nanos() as u64;
+        *lap = now;
+    }
+
+    /// Adds another's times.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.nanoseconds.iter_mut().zip(&other.nanoseconds) {
+            *own += other;
+        }
+    }
+}
