@@ -16,6 +16,8 @@ use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::cell::Cell;
 
+use super::block::Run;
+
 /// Whether the processor has tiles of bf16 and int8, and the system lets us use them.
 pub(super) fn available() -> bool {
     const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
@@ -74,27 +76,14 @@ macro_rules! kernel {
         #[doc = $doc]
         ///
         /// # Safety
-        /// The operands hold `steps` blocks each, the results 32 × 32; this thread's tiles are configured.
-        pub(super) unsafe fn $name(
-            left: *const u32,
-            right: *const u8,
-            results: *mut u32,
-            steps: usize,
-            add: bool,
-            soon: *const u8,
-        ) {
-            if steps == 0 {
-                if !add {
-                    // SAFETY: the caller vouches for the results.
-                    unsafe { results.write_bytes(0, super::block::SIDE * super::block::SIDE) };
-                }
-                return;
-            }
+        /// The operands hold the runs' steps, of which each has one at least, the results 32 × 32; this thread's tiles are
+        /// configured.
+        pub(super) unsafe fn $name(runs: &[Run], right: *const u8, results: *mut u32, add: bool, soon: *const u8) {
             // SAFETY: all addresses are inside the blocks that the caller vouches for; prefetches don't fault. The tiles that
             // are written are declared so.
             unsafe {
                 asm!(
-                    "test {add:e}, {add:e}",
+                    "test {steps:e}, {steps:e}",
                     "jz 4f",
                     "tileloadd tmm0, [{results} + {stride} * 2]",
                     "tileloadd tmm1, [{results} + {stride} * 2 + 64]",
@@ -107,25 +96,29 @@ macro_rules! kernel {
                     "tilezero tmm2",
                     "tilezero tmm3",
                     "5:",
+                    "mov {left}, [{runs}]",
+                    "mov {steps}, [{runs} + 8]",
+                    "add {runs}, 16",
                     "tileloaddt1 tmm4, [{left} + {stride}]",
                     "tileloadd tmm6, [{right} + {stride}]",
                     "tileloaddt1 tmm5, [{left} + {stride} + 1024]",
                     "tileloadd tmm7, [{right} + {stride} + 1024]",
+                    "add {right}, 2048",
                     "dec {steps}",
                     "jz 3f",
                     "2:",
                     concat!($product, " tmm0, tmm4, tmm6"),
-                    "prefetcht1 [{soon}]",
-                    "prefetcht1 [{soon} + 64]",
+                    "prefetcht2 [{soon}]",
+                    "prefetcht2 [{soon} + 64]",
                     concat!($product, " tmm1, tmm4, tmm7"),
                     "tileloaddt1 tmm4, [{left} + {stride} + 2048]",
                     concat!($product, " tmm2, tmm5, tmm6"),
-                    "prefetcht1 [{soon} + 128]",
-                    "prefetcht1 [{soon} + 192]",
-                    "tileloadd tmm6, [{right} + {stride} + 2048]",
+                    "prefetcht2 [{soon} + 128]",
+                    "prefetcht2 [{soon} + 192]",
+                    "tileloadd tmm6, [{right} + {stride}]",
                     concat!($product, " tmm3, tmm5, tmm7"),
                     "tileloaddt1 tmm5, [{left} + {stride} + 3072]",
-                    "tileloadd tmm7, [{right} + {stride} + 3072]",
+                    "tileloadd tmm7, [{right} + {stride} + 1024]",
                     "add {soon}, 256",
                     "add {left}, 2048",
                     "add {right}, 2048",
@@ -133,21 +126,25 @@ macro_rules! kernel {
                     "jnz 2b",
                     "3:",
                     concat!($product, " tmm0, tmm4, tmm6"),
-                    "prefetcht1 [{soon}]",
-                    "prefetcht1 [{soon} + 64]",
                     concat!($product, " tmm1, tmm4, tmm7"),
-                    "prefetcht1 [{soon} + 128]",
-                    "prefetcht1 [{soon} + 192]",
                     concat!($product, " tmm2, tmm5, tmm6"),
                     concat!($product, " tmm3, tmm5, tmm7"),
+                    "cmp {runs}, {end}",
+                    "jne 5b",
+                    "prefetcht2 [{soon}]",
+                    "prefetcht2 [{soon} + 64]",
+                    "prefetcht2 [{soon} + 128]",
+                    "prefetcht2 [{soon} + 192]",
                     "tilestored [{results} + {stride} * 2], tmm0",
                     "tilestored [{results} + {stride} * 2 + 64], tmm1",
                     "tilestored [{lower} + {stride} * 2], tmm2",
                     "tilestored [{lower} + {stride} * 2 + 64], tmm3",
-                    add = in(reg) u32::from(add),
-                    left = inout(reg) left => _,
+                    runs = inout(reg) runs.as_ptr() => _,
+                    end = in(reg) runs.as_ptr_range().end,
+                    // Says at first whether to add.
+                    steps = inout(reg) usize::from(add) => _,
+                    left = out(reg) _,
                     right = inout(reg) right => _,
-                    steps = inout(reg) steps => _,
                     soon = inout(reg) soon => _,
                     stride = in(reg) 64usize,
                     results = in(reg) results,

@@ -1,12 +1,12 @@
 //! Streaming attention over packed, prefix-continuing segments with grouped heads.
 //!
 //! 32 columns at a time (a column is a token's query head; those that share a key head stand together) go through the keys
-//! of their span in chunks of 128 consecutive positions: a product gives the scores, the running softmax turns them into
+//! of their span in chunks of 256 consecutive positions: a product gives the scores, the running softmax turns them into
 //! weights, a second product adds the weighted values to the columns' sums.
 //!
 //! ```text
-//! keys 128 × head_dim  ·  queries head_dim × 32  =  scores 128 × 32
-//! values head_dim × 128  ·  weights 128 × 32     =  sums head_dim × 32
+//! keys 256 × head_dim  ·  queries head_dim × 32  =  scores 256 × 32
+//! values head_dim × 256  ·  weights 256 × 32     =  sums head_dim × 32
 //! ```
 //!
 //! Blocks of keys begin at positions that are multiples of 32, in whatever segment they are, and a block in which a segment
@@ -17,17 +17,18 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
+use super::block::{BLOCK, Format, Kernel, Run, SIDE, WORDS};
 use super::key_values::KeyValues;
 use super::level::for_each_level;
 use super::memory::Buffer;
+use super::operand::Operand;
 use super::panels::{PANEL, Panels};
 use super::precision::bf16_bits;
 use super::softmax::{Lanes, Softmax, WeightForm};
 use super::transpose::{Square, transpose};
 
 /// Blocks of keys that are looked at together.
-const CHUNK: usize = 4;
+const CHUNK: usize = 8;
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,14 @@ pub struct Span<'a> {
     pub length: usize,
     /// The keys of those positions.
     pub keys: Cow<'a, [KeyBlock]>,
+}
+
+/// Where the results of attention go.
+pub enum Attended<'a, 'b> {
+    /// To be multiplied as they are. Heads have multiples of 16 features then.
+    Operand(&'a mut Operand),
+    /// To be packed later.
+    Panels(&'a mut Panels<'b>),
 }
 
 /// Attention of one tile's queries.
@@ -98,15 +107,15 @@ impl Attention {
 
     /// `softmax(q · kᵀ / √head_dim) · v` for the query heads of one key head.
     ///
-    /// `queries` are the panels of those heads, one head after the other; `results` are the panels of all heads' features,
-    /// without gaps between heads.
+    /// `queries` are the panels of those heads, one head after the other; `results` have all heads' features, without gaps
+    /// between heads.
     pub fn forward(
         &mut self,
         queries: &Panels<'_>,
         spans: &[Span<'_>],
         key_head: usize,
         stores: &KeyValues,
-        results: &mut Panels<'_>,
+        results: &mut Attended<'_, '_>,
     ) {
         self.kernel.prepare();
         let (heads, form) = (stores.heads(), stores.form());
@@ -124,8 +133,7 @@ impl Attention {
                 take_queries(form.level, &mut scratch.queries, queries, look, &columns);
                 let visible = visible(self.attend, span, &columns, heads.group());
                 let factors = scratch.stream(&self.kernel, look, visible);
-                scale_sums(form.level, &mut scratch.sums, &factors);
-                give_results(form.level, &scratch.sums, look, &columns, results);
+                give_results(form.level, &scratch.sums, &factors, look, &columns, results);
             }
         }
     }
@@ -233,23 +241,26 @@ impl Scratch {
             if part == look.stores.heads().panels() {
                 break;
             }
-            let mut first = 0;
+            let (mut runs, mut count, mut first) = ([Run::NONE; CHUNK], 0, 0);
             while first < sources.len() {
-                // Blocks that stand side by side are multiplied in one go.
-                let (values, count) = match sources[first] {
+                // Blocks that stand side by side are one run.
+                let (values, blocks) = match sources[first] {
                     Source::Whole(block) => {
-                        let count = (1..sources.len() - first)
-                            .find(|&next| !matches!(sources[first + next], Source::Whole(other) if other == block + next))
-                            .unwrap_or(sources.len() - first);
-                        (look.stores.values(look.key_head, part, block..block + count), count)
+                        let follows = |next: &usize| {
+                            matches!(sources.get(first + next), Some(Source::Whole(other)) if *other == block + next)
+                        };
+                        let blocks = 1 + (1..CHUNK).take_while(follows).count();
+                        (look.stores.values(look.key_head, part, block..block + blocks), blocks)
                     }
                     Source::Merged(words) => (&words[key_words + part * value_words..][..value_words], 1),
                 };
-                let weights = &weights[first * value_words * 4..][..count * value_words * 4];
-                let sums = bytemuck::cast_slice_mut(sums);
-                kernel.multiply(values, weights, sums, add || first > 0, weights.as_ptr());
-                first += count;
+                runs[count] = Run::new(values);
+                (count, first) = (count + 1, first + blocks);
             }
+            let weights = &weights[..sources.len() * value_words * 4];
+            let sums = bytemuck::cast_slice_mut(sums);
+            // SAFETY: the runs are those of slices that outlive this call.
+            unsafe { kernel.multiply_runs(&runs[..count], weights, sums, add, weights.as_ptr()) };
         }
     }
 }
@@ -272,10 +283,16 @@ for_each_level! {
                     let row = look.span.rows.start + column / group;
                     let values = &queries.panel(column % group * panels + panel)[row];
                     if form.format == Format::Bf16 {
-                        let bits = values.map(bf16_bits);
-                        *words = bytemuck::cast(bits);
-                    } else if let Some(values) = values.as_chunks::<WORDS>().0.get(step % panel_steps) {
-                        *words = values.map(|value| form.rounding.round(value).to_bits());
+                        let mut halves = [0u16; PANEL];
+                        for (half, value) in halves.iter_mut().zip(values) {
+                            *half = bf16_bits(*value);
+                        }
+                        *words = bytemuck::cast(halves);
+                    } else {
+                        let start = step % panel_steps * WORDS;
+                        for (word, value) in words.iter_mut().zip(&values[start..]) {
+                            *word = form.rounding.round(*value).to_bits();
+                        }
                     }
                 }
                 let target = &mut packed[(step * 2 + half) * WORDS * WORDS..][..WORDS * WORDS];
@@ -287,7 +304,7 @@ for_each_level! {
 
 for_each_level! {
     /// The finished sums go to the columns' rows.
-    fn give_results(sums: &[f32], look: Look<'_>, columns: &Range<usize>, results: &mut Panels<'_>) {
+    fn give_results(sums: &[f32], factors: &Lanes, look: Look<'_>, columns: &Range<usize>, results: &mut Attended<'_, '_>) {
         let (heads, level) = (look.stores.heads(), look.stores.form().level);
         let group = heads.group();
         for half_part in 0..heads.head_dim.div_ceil(16) {
@@ -296,11 +313,11 @@ for_each_level! {
             let feature = half_part * 16;
             let features = (heads.head_dim - feature).min(16);
             for half in 0..2 {
-                let square: Square = std::array::from_fn(|row| {
-                    std::array::from_fn(|lane| {
-                        sums[row][half * 16 + lane].to_bits()
-                    })
-                });
+                let mut square: Square = [[0; 16]; 16];
+                let factors = &factors.as_chunks::<16>().0[half];
+                for (words, sums) in square.iter_mut().zip(sums) {
+                    *words = multiplied(&sums.as_chunks::<16>().0[half], factors);
+                }
                 let square = transpose(&square, level);
                 for (lane, words) in square.iter().enumerate() {
                     let column = columns.start + half * 16 + lane;
@@ -309,25 +326,32 @@ for_each_level! {
                     }
                     let row = look.span.rows.start + column / group;
                     let start = (look.key_head * group + column % group) * heads.head_dim + feature;
-                    put(results, row, start, &words[..features]);
+                    let values: [f32; 16] = bytemuck::cast(*words);
+                    match results {
+                        Attended::Operand(operand) => operand.put_sixteen(row, start, &values),
+                        Attended::Panels(panels) => put(panels, row, start, &values[..features]),
+                    }
                 }
             }
         }
     }
 }
 
-/// Puts a row's features from `start` on; no more than 16.
+/// Bits of 16 products.
 #[inline(always)]
-fn put(results: &mut Panels<'_>, row: usize, start: usize, words: &[u32]) {
-    if start % PANEL + words.len() <= PANEL {
-        for (result, word) in results.panel_mut(start / PANEL)[row][start % PANEL..].iter_mut().zip(words) {
-            *result = f32::from_bits(*word);
-        }
-        return;
+fn multiplied(values: &[f32; 16], factors: &[f32; 16]) -> [u32; 16] {
+    let mut words = [0u32; 16];
+    for ((word, value), factor) in words.iter_mut().zip(values).zip(factors) {
+        *word = (value * factor).to_bits();
     }
-    for (index, word) in words.iter().enumerate() {
+    words
+}
+
+/// Puts a row's features from `start` on, wherever panels begin.
+fn put(results: &mut Panels<'_>, row: usize, start: usize, values: &[f32]) {
+    for (index, value) in values.iter().enumerate() {
         let feature = start + index;
-        results.panel_mut(feature / PANEL)[row][feature % PANEL] = f32::from_bits(*word);
+        results.panel_mut(feature / PANEL)[row][feature % PANEL] = *value;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::block::Run;
 use super::lanes::{Lanes, multiply};
 
 struct F32;
@@ -58,16 +59,9 @@ macro_rules! kernel {
         /// # Safety
         /// As [`multiply`].
         #[target_feature(enable = "avx2,fma")]
-        pub(super) unsafe fn $name(
-            left: *const u32,
-            right: *const u8,
-            results: *mut u32,
-            steps: usize,
-            add: bool,
-            soon: *const u8,
-        ) {
+        pub(super) unsafe fn $name(runs: &[Run], right: *const u8, results: *mut u32, add: bool, soon: *const u8) {
             // SAFETY: as the caller's.
-            unsafe { multiply::<$lanes, 4, 2>(left, right, results, steps, add, soon) }
+            unsafe { multiply::<$lanes, 4, 2>(runs, right, results, add, soon) }
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{SIDE, WORDS};
+use super::block::{Run, SIDE, WORDS};
 use super::lanes::{Lanes, multiply};
 
 struct F32;
@@ -93,16 +93,9 @@ macro_rules! kernel {
         /// # Safety
         /// As [`multiply`].
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(
-            left: *const u32,
-            right: *const u8,
-            results: *mut u32,
-            steps: usize,
-            add: bool,
-            soon: *const u8,
-        ) {
+        pub(super) unsafe fn $name(runs: &[Run], right: *const u8, results: *mut u32, add: bool, soon: *const u8) {
             // SAFETY: as the caller's.
-            unsafe { multiply::<$lanes, 2, 8>(left, right, results, steps, add, soon) }
+            unsafe { multiply::<$lanes, 2, 8>(runs, right, results, add, soon) }
         }
     };
 }
@@ -116,17 +109,11 @@ kernel!(raised_int8, Int8, "avx512f,avx512vnni", "Words of four bytes, those of 
 /// # Safety
 /// As [`multiply`].
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(super) unsafe fn int8(
-    left: *const u32,
-    right: *const u8,
-    results: *mut u32,
-    steps: usize,
-    add: bool,
-    soon: *const u8,
-) {
+pub(super) unsafe fn int8(runs: &[Run], right: *const u8, results: *mut u32, add: bool, soon: *const u8) {
+    let steps: usize = runs.iter().map(|run| run.steps).sum();
     // SAFETY: as the caller's; the loops stay inside the same blocks.
     unsafe {
-        raised_int8(left, right, results, steps, add, soon);
+        raised_int8(runs, right, results, add, soon);
         let right = right.cast::<u32>();
         for half in 0..2 {
             let mut raised = _mm512_setzero_si512();

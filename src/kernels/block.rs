@@ -74,9 +74,28 @@ pub struct Kernel {
     tiles: bool,
 }
 
-/// `left`, `right`, the 32 × 32 results (f32, or i32 for int8), steps, whether to add to the results, and memory that is
-/// needed soon.
-pub(super) type Multiply = unsafe fn(*const u32, *const u8, *mut u32, usize, bool, *const u8);
+/// The left operand's runs, the right operand, the 32 × 32 results (f32, or i32 for int8), whether to add to the results, and
+/// memory that is needed soon. The right operand goes on from run to run.
+pub(super) type Multiply = unsafe fn(&[Run], *const u8, *mut u32, bool, *const u8);
+
+/// Blocks of the left operand that stand side by side; there is at least one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) left: *const u32,
+    pub(super) steps: usize,
+}
+
+impl Run {
+    /// For places of an array that are not used.
+    pub(super) const NONE: Self = Self { left: std::ptr::null(), steps: 0 };
+
+    pub(super) fn new(left: &[u32]) -> Self {
+        let steps = left.len() / BLOCK;
+        assert!(left.len() == steps * BLOCK && steps > 0);
+        Self { left: left.as_ptr(), steps }
+    }
+}
 
 impl Kernel {
     /// The fastest for a format. Bf16 needs [`Level::Avx512Bf16`].
@@ -130,11 +149,28 @@ impl Kernel {
     /// is fetched meanwhile. [`Kernel::prepare`] must have been called on this thread.
     #[inline]
     pub fn multiply(&self, left: &[u32], right: &[u8], results: &mut [u32], add: bool, soon: *const u8) {
-        let steps = left.len() / BLOCK;
-        assert!(left.len() == steps * BLOCK && right.len() == steps * self.format.right_bytes());
-        assert!(results.len() == SIDE * SIDE);
-        // SAFETY: the kernels read `steps` blocks of each operand and write 32 × 32 results, which are there by the checks
-        // above; `soon` is only a hint to the cache; `new` gives a kernel that this machine has.
-        unsafe { (self.multiply)(left.as_ptr(), right.as_ptr(), results.as_mut_ptr(), steps, add, soon) }
+        // SAFETY: the run is that of a slice which lives until the end.
+        unsafe { self.multiply_runs(&[Run::new(left)], right, results, add, soon) }
+    }
+
+    /// As [`Kernel::multiply`], with a left operand that stands in several places.
+    ///
+    /// # Safety
+    /// The runs' memory is still there.
+    #[inline]
+    pub(super) unsafe fn multiply_runs(
+        &self,
+        runs: &[Run],
+        right: &[u8],
+        results: &mut [u32],
+        add: bool,
+        soon: *const u8,
+    ) {
+        let steps: usize = runs.iter().map(|run| run.steps).sum();
+        assert!(!runs.is_empty() && right.len() == steps * self.format.right_bytes() && results.len() == SIDE * SIDE);
+        // SAFETY: the kernels read as many blocks of each operand as the runs have, and write 32 × 32 results, which are
+        // there by the checks above and the caller's word; `soon` is only a hint to the cache; `new` gives a kernel that
+        // this machine has.
+        unsafe { (self.multiply)(runs, right.as_ptr(), results.as_mut_ptr(), add, soon) }
     }
 }

@@ -17,7 +17,7 @@ use super::block::{BLOCK, Format, SIDE, WORDS};
 use super::heads::Heads;
 use super::memory::Buffer;
 use super::operand::Form;
-use super::panels::Panels;
+use super::panels::{PANEL, Panels};
 use super::precision::bf16_bits;
 use super::Arithmetic;
 use super::level::for_each_level;
@@ -133,9 +133,13 @@ for_each_level! {
             for panel in 0..keys.count() {
                 let values = &keys.panel(panel)[row];
                 if format == Format::Bf16 {
-                    for (word, pair) in target(panel).iter().zip(values.as_chunks::<2>().0) {
-                        let bits = u32::from(bf16_bits(pair[0])) | u32::from(bf16_bits(pair[1])) << 16;
-                        word.store(bits, Ordering::Relaxed);
+                    let mut halves = [0u16; PANEL];
+                    for (half, value) in halves.iter_mut().zip(values) {
+                        *half = bf16_bits(*value);
+                    }
+                    let words: [u32; WORDS] = bytemuck::cast(halves);
+                    for (target, word) in target(panel).iter().zip(words) {
+                        target.store(word, Ordering::Relaxed);
                     }
                 } else {
                     for (step, values) in (2 * panel..steps).zip(values.as_chunks::<WORDS>().0) {

@@ -1,7 +1,7 @@
 //! Products on vector registers: a few rows at a time, their results in registers, one word of the inner dimension after
 //! the other. What a word is, and how many lanes a register has, is the [`Lanes`]' affair.
 
-use super::block::{SIDE, WORDS};
+use super::block::{BLOCK, Run, SIDE, WORDS};
 
 /// A vector instruction set's way to multiply words.
 pub(super) trait Lanes {
@@ -27,18 +27,34 @@ pub(super) trait Lanes {
 /// `REGISTERS` hold the 32 results of a row; so many `ROWS` are computed at once. See [`super::block::Multiply`].
 ///
 /// # Safety
-/// The operands hold `steps` blocks each, the results 32 × 32; the processor has the instructions of `L`.
+/// The operands hold the runs' steps, the results 32 × 32; the processor has the instructions of `L`.
 #[inline(always)]
 pub(super) unsafe fn multiply<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
-    left: *const u32,
+    runs: &[Run],
     right: *const u8,
     results: *mut u32,
-    steps: usize,
     add: bool,
     _soon: *const u8,
 ) {
+    let mut right = right.cast::<L::Right>();
+    for (index, &Run { left, steps }) in runs.iter().enumerate() {
+        // SAFETY: as the caller's; the right operand goes on behind this run's blocks.
+        unsafe {
+            multiply_run::<L, REGISTERS, ROWS>(left, right, results, steps, add || index > 0);
+            right = right.add(steps * BLOCK);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn multiply_run<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
+    left: *const u32,
+    right: *const L::Right,
+    results: *mut u32,
+    steps: usize,
+    add: bool,
+) {
     const { assert!(REGISTERS * L::LANES == SIDE && SIDE.is_multiple_of(ROWS)) };
-    let right = right.cast::<L::Right>();
     for row in (0..SIDE).step_by(ROWS) {
         // SAFETY: all offsets are inside the blocks that the caller vouches for.
         unsafe {

@@ -87,19 +87,21 @@ macro_rules! for_each_level {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
         $visibility fn $name(level: $crate::kernels::Level, $($argument: $type),*) $(-> $result)? {
+            /// `FMA`: whether multiply-adds are instructions.
             #[inline(always)]
-            fn body($($argument: $type),*) $(-> $result)? $body
+            #[allow(clippy::extra_unused_type_parameters, clippy::too_many_arguments)]
+            fn body<const FMA: bool>($($argument: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2($($argument: $type),*) $(-> $result)? {
-                body($($argument),*)
+                body::<true>($($argument),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
             fn avx512($($argument: $type),*) $(-> $result)? {
-                body($($argument),*)
+                body::<true>($($argument),*)
             }
 
             match level {
@@ -109,7 +111,7 @@ macro_rules! for_each_level {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 level if level >= $crate::kernels::Level::Avx512 => unsafe { avx512($($argument),*) },
-                _ => body($($argument),*),
+                _ => body::<{ cfg!(target_arch = "aarch64") }>($($argument),*),
             }
         }
     };

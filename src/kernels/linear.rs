@@ -62,14 +62,20 @@ impl Linear {
 
     /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
     ///
-    /// Products on tiles are summed right there. Elsewhere sums of a panel are finished first, as a residual stream is so
-    /// much larger than what is added to it that f32 would lose digits.
-    pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>) {
+    /// The sums of a panel are finished before they are added: a residual stream is so much larger than what is added to
+    /// it that f32 would lose digits; and a kernel that took it up word by word would wait for memory at each.
+    ///
+    /// `done` is called with each panel of results when it is finished.
+    pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>, mut done: impl FnMut(&[Features])) {
         let start = first / self.form.format.step();
         assert_eq!(start * self.form.format.step(), first);
         let steps = start..self.form.steps.min(start + input.form().steps);
         if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
-            return self.product(input, steps, 0..self.panels(), results, true);
+            for panel in 0..self.panels() {
+                self.product(input, steps.clone(), panel..panel + 1, &mut results.part(panel..panel + 1), true);
+                done(results.panel(panel));
+            }
+            return;
         }
         let rows = results.rows();
         let mut sums = vec![0f32; rows * SIDE];
@@ -77,6 +83,7 @@ impl Linear {
             let mut sums = Panels::new(&mut sums, rows);
             self.product(input, steps.clone(), panel..panel + 1, &mut sums, false);
             add_rows(self.form.level, results.panel_mut(panel), sums.panel(0));
+            done(results.panel(panel));
         }
     }
 

@@ -5,30 +5,47 @@ use std::f32::consts::LOG2_E;
 /// Added to a number of moderate size, this rounds it to a whole one, which then stands in the lowest bits.
 const LARGE: f32 = 12_582_912.;
 
-/// `2^x` to 1.5e-7 of its value; 0 below −126, and infinite from 128 on. Like `f32::exp2`, but in vector lanes.
+/// `a · b + c`, in one instruction where there is one.
+#[inline(always)]
+pub(super) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// The sum of 16 lanes, halves added to each other: shorter a chain than one after the other, and always the same.
+#[inline(always)]
+pub(super) fn sum_of_lanes(lanes: &[f32; 16]) -> f32 {
+    let mut lanes = *lanes;
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+/// `2^x` to 2e-7 of its value for x from −126 to 127.5; 0 below −126.5, a NaN for a NaN.
 ///
 /// The whole part of x goes into the exponent, the rest through the Taylor series of 2^x around 0, to the sixth power.
 #[inline(always)]
-pub(super) fn exp2(x: f32) -> f32 {
-    let clamped = if x < 128. { x } else { 128. };
-    let clamped = if clamped > -126. { clamped } else { -126. };
-    let shifted = clamped + LARGE;
-    let rest = clamped - (shifted - LARGE);
+pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {
+    let shifted = x + LARGE;
+    let rest = x - (shifted - LARGE);
     let series = [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_410_9e-2, 0.240_226_51, std::f32::consts::LN_2, 1.];
     let mut sum = series[0];
     for coefficient in &series[1..] {
-        sum = sum * rest + coefficient;
+        sum = multiply_add::<FMA>(sum, rest, *coefficient);
     }
-    let value = f32::from_bits(sum.to_bits().wrapping_add(shifted.to_bits() << 23));
-    let value = if x < -126. { 0. } else { value };
-    // A NaN fails every comparison, and must come through.
-    if x.is_nan() { x } else { value }
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+    if x < -126.5 { 0. } else { sum * power }
 }
 
-/// `e^x`, as [`exp2`].
+/// `1 / (1 + e^−x)`.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
-    exp2(x * LOG2_E)
+pub(super) fn sigmoid<const FMA: bool>(x: f32) -> f32 {
+    // Beyond, the result is 0 or 1 to the last digit that matters: x · sigmoid(x) is above −1e-36 there.
+    let bounded = if x < -87. { -87. } else { x };
+    let bounded = if bounded > 87. { 87. } else { bounded };
+    1. / (1. + exp2::<FMA>(bounded * -LOG2_E))
 }
 
 #[cfg(test)]
@@ -39,24 +56,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn powers_of_two(x in -125f32..127.99) {
+        fn powers_of_two(x in -126f32..127.4) {
             let exact = f64::from(x).exp2();
-            prop_assert!((f64::from(exp2(x)) / exact - 1.).abs() < 2e-7, "{x}");
+            for value in [exp2::<false>(x), exp2::<true>(x)] {
+                prop_assert!((f64::from(value) / exact - 1.).abs() < 2e-7, "{x}");
+            }
         }
 
         #[test]
-        fn powers_of_e(x in -86f32..88.) {
-            let exact = f64::from(x).exp();
+        fn sigmoids(x in -86f32..200.) {
+            let exact = 1. / (1. + (-f64::from(x)).exp());
             // The rounding of x · log₂ e weighs in.
-            prop_assert!((f64::from(exp(x)) / exact - 1.).abs() < 1e-7 * (2. + f64::from(x.abs())), "{x}");
+            let tolerance = 1e-7 * (3. + f64::from(x.abs()));
+            prop_assert!((f64::from(sigmoid::<true>(x)) / exact - 1.).abs() < tolerance, "{x}");
         }
     }
 
     #[test]
     fn edges() {
-        assert_eq!([exp2(0.), exp2(1.), exp2(-3.), exp2(127.)], [1., 2., 0.125, 2f32.powi(127)]);
-        assert_eq!([exp2(f32::NEG_INFINITY), exp2(-127.), exp2(-3e38)], [0.; 3]);
-        assert_eq!([exp2(f32::INFINITY), exp2(128.), exp2(3e38)], [f32::INFINITY; 3]);
-        assert!(exp2(f32::NAN).is_nan());
+        assert_eq!([0., 1., -3., 127.].map(exp2::<false>), [1., 2., 0.125, 2f32.powi(127)]);
+        assert_eq!([f32::NEG_INFINITY, -127., -3e38].map(exp2::<true>), [0.; 3]);
+        assert!(exp2::<true>(f32::NAN).is_nan() && sigmoid::<true>(f32::NAN).is_nan());
+        assert!(sigmoid::<true>(f32::NEG_INFINITY) < 1e-36 && sigmoid::<true>(f32::INFINITY) == 1.);
     }
 }

@@ -7,8 +7,10 @@ use bytemuck::Pod;
 use memmap2::MmapMut;
 
 const HUGE_PAGE: usize = 2 << 20;
+/// From this size on, a buffer gets huge pages of its own.
+const LARGE: usize = 128 << 10;
 
-/// Zeros at first, aligned to a page (of 2 MiB, where it is as large). Fresh pages cost nothing until they are touched.
+/// Zeros at first, aligned to a page (of 2 MiB, where it is large). Fresh pages cost nothing until they are touched.
 pub struct Buffer<T> {
     memory: Option<MmapMut>,
     offset: usize,
@@ -26,10 +28,10 @@ impl<T: Pod> Buffer<T> {
         if bytes == 0 {
             return Self { memory: None, offset: 0, length: 0, element: PhantomData };
         }
-        let room = if bytes < HUGE_PAGE { bytes } else { bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE };
+        let room = if bytes < LARGE { bytes } else { bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE };
         let memory = MmapMut::map_anon(room).unwrap_or_else(|error| panic!("cannot allocate {bytes} bytes: {error}"));
         let mut offset = 0;
-        if bytes >= HUGE_PAGE {
+        if bytes >= LARGE {
             offset = memory.as_ptr().align_offset(HUGE_PAGE);
             // Only speed depends on it.
             #[cfg(target_os = "linux")]
@@ -81,7 +83,7 @@ mod tests {
         for length in [1, 1000, 600_000, 3] {
             buffer.reserve(length);
             assert!(buffer.len() >= length && buffer.iter().all(|&value| value == 0.));
-            let alignment = if length * 4 < HUGE_PAGE { 4096 } else { HUGE_PAGE };
+            let alignment = if length * 4 < LARGE { 4096 } else { HUGE_PAGE };
             assert_eq!(buffer.as_ptr().align_offset(alignment), 0);
         }
         buffer[599_999] = 1.;

@@ -4,7 +4,7 @@
 //! what one operation writes is still in that core's cache when the next one reads it. Here are the operations on one tile:
 //!
 //! - [`Panels`] hold activations (f32), [`Operand`] the same rounded and packed for products.
-//! - [`Linear`] multiplies them with packed weights; [`rms_scales`], [`swiglu`] and [`HeadTurn`] are what stands between.
+//! - [`Linear`] multiplies them with packed weights; [`Squares`], [`swiglu`] and [`HeadTurn`] are what stands between.
 //! - [`KeyValues`] keeps the keys and values of all tiles, [`Attention`] streams through them.
 //!
 //! All products have one shape ([`block`]), with a kernel for each instruction set [`Level`]; the row-wise operations are
@@ -39,13 +39,13 @@ mod swiglu;
 mod transpose;
 mod weight;
 
-pub use attention::{Attend, Attention, KeyBlock, Span};
+pub use attention::{Attend, Attended, Attention, KeyBlock, Span};
 pub use heads::{HeadTurn, Heads, Rope};
 pub use key_values::{KeyValues, Writing};
 pub use level::Level;
 pub use linear::Linear;
 pub use memory::Buffer;
-pub use norm::rms_scales;
+pub use norm::Squares;
 pub use operand::{Form, Operand};
 pub use panels::{Features, PANEL, Panels};
 pub use peak::peak;

@@ -75,106 +75,188 @@ impl Operand {
         &self.scales[run * self.rows..][..self.rows]
     }
 
+    /// Whether panels can be packed one by one: not where a scale depends on several.
+    pub fn packs_single_panels(&self) -> bool {
+        self.form.format != Format::Int8
+    }
+
     /// Packs `value · row scale · feature scale` of the panels, and zeros behind them.
     ///
     /// `row_scales` has one value for each row (or is empty: ones), `feature_scales` one for each feature (or is empty).
     pub fn pack(&mut self, panels: &Panels<'_>, row_scales: &[f32], feature_scales: &[f32]) {
         assert_eq!(panels.rows(), self.rows);
-        pack(self.form.level, self, panels, row_scales, feature_scales);
+        let level = self.form.level;
+        let scales = |panel: usize| Scales {
+            rows: row_scales,
+            features: feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&[1.; PANEL]),
+        };
+        for panel in 0..panels.count() {
+            if self.form.format == Format::Int8 && panel.is_multiple_of(RUN_PANELS) {
+                let run = panel / RUN_PANELS;
+                let units = &mut self.scales[run * self.rows..][..self.rows];
+                units.fill(0.);
+                for panel in panel..panels.count().min(panel + RUN_PANELS) {
+                    largest(level, panels.panel(panel), &scales(panel), units);
+                }
+                units.iter_mut().for_each(|most| *most /= 127.);
+            }
+            self.pack_panel(panel, panels.panel(panel), scales(panel));
+        }
+        self.fill(panels.count());
+    }
+
+    /// Packs one panel, as it is. [`Operand::fill`] must be called after the last.
+    pub fn pack_single(&mut self, panel: usize, values: &[Features]) {
+        assert!(self.packs_single_panels());
+        self.pack_panel(panel, values, Scales { rows: &[], features: &[1.; PANEL] });
+    }
+
+    /// Puts zeros behind so many panels, up to whole steps.
+    pub fn fill(&mut self, panels: usize) {
+        let end = (self.form.steps * self.form.format.step()).div_ceil(PANEL);
+        if panels < end {
+            let zeros = vec![[0.; PANEL]; self.rows];
+            (panels..end).for_each(|panel| self.pack_panel(panel, &zeros, Scales { rows: &[], features: &[0.; PANEL] }));
+        }
+    }
+
+    /// Puts zeros behind so many features, up to the end of their step.
+    pub fn clear_after(&mut self, features: usize) {
+        let step = features / self.form.format.step();
+        if step < self.form.steps {
+            let mut words = Words { words: &mut self.words, steps: self.form.steps };
+            (0..self.rows).for_each(|row| words.of(row, step).fill(0));
+        }
+    }
+
+    /// Packs 16 features of a row, as they are; `start` is a multiple of 16.
+    #[inline(always)]
+    pub(super) fn put_sixteen(&mut self, row: usize, start: usize, values: &[f32; 16]) {
+        let Form { format, rounding, steps, .. } = self.form;
+        let mut words = Words { words: &mut self.words, steps };
+        if format == Format::Bf16 {
+            let mut halves = [0u16; 16];
+            for (half, value) in halves.iter_mut().zip(values) {
+                *half = bf16_bits(*value);
+            }
+            let packed: [u32; 8] = bytemuck::cast(halves);
+            words.of(row, start / 32).as_chunks_mut::<8>().0[start / 16 % 2] = packed;
+        } else {
+            for (word, value) in words.of(row, start / WORDS).iter_mut().zip(values) {
+                *word = rounding.round(*value).to_bits();
+            }
+        }
+    }
+
+    fn pack_panel(&mut self, panel: usize, values: &[Features], scales: Scales<'_>) {
+        let Form { level, format, rounding, steps } = self.form;
+        assert!(values.len() == self.rows && (scales.rows.is_empty() || scales.rows.len() == self.rows));
+        let words = Words { words: &mut self.words, steps };
+        match format {
+            Format::Bf16 => pack_bf16(level, words, panel, values, scales),
+            Format::F32 | Format::F32ByBf16 => pack_f32(level, words, panel, values, &scales, rounding),
+            Format::Int8 => {
+                let units = &self.scales[panel / RUN_PANELS * self.rows..][..self.rows];
+                pack_int8(level, words, panel, values, &scales, units);
+            }
+        }
+    }
+}
+
+/// Panels of a run of int8.
+const RUN_PANELS: usize = RUN * 4 * WORDS / PANEL;
+
+/// By what a panel's values are multiplied; no rows are ones.
+#[derive(Clone, Copy)]
+struct Scales<'a> {
+    rows: &'a [f32],
+    features: &'a Features,
+}
+
+impl Scales<'_> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> f32 {
+        if self.rows.is_empty() { 1. } else { self.rows[row] }
+    }
+}
+
+/// An operand's words, to write.
+struct Words<'a> {
+    words: &'a mut [u32],
+    steps: usize,
+}
+
+impl Words<'_> {
+    #[inline(always)]
+    fn of(&mut self, row: usize, step: usize) -> &mut [u32; WORDS] {
+        let index = (row / SIDE * self.steps + step) * SIDE + row % SIDE;
+        &mut self.words.as_chunks_mut::<WORDS>().0[index]
     }
 }
 
 for_each_level! {
-    fn pack(operand: &mut Operand, panels: &Panels<'_>, row_scales: &[f32], feature_scales: &[f32]) {
-        let ones = [1f32; PANEL];
-        let features = |panel: usize| -> &Features {
-            feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&ones)
-        };
-        let row_scale = |row: usize| row_scales.get(row).copied().unwrap_or(1.);
-        let Form { format, rounding, steps, .. } = operand.form;
-        // Panels that fill the steps to the end; those behind the last are zeros.
-        let all = (steps * format.step()).div_ceil(PANEL);
-        let zeros = [[0f32; PANEL]];
-        for panel in 0..all {
-            let inside = panel < panels.count();
-            let values = |row: usize| -> &Features {
-                if inside { &panels.panel(panel)[row] } else { &zeros[0] }
-            };
-            match format {
-                Format::Bf16 => {
-                    for row in 0..operand.rows {
-                        let (values, scale, features) = (values(row), row_scale(row), features(panel));
-                        let mut halves = [0u16; PANEL];
-                        for ((half, value), feature) in halves.iter_mut().zip(values).zip(features) {
-                            *half = bf16_bits(value * scale * feature);
-                        }
-                        let words: [u32; WORDS] = bytemuck::cast(halves);
-                        *row_words(&mut operand.words, steps, row, panel) = words;
-                    }
-                }
-                Format::F32 | Format::F32ByBf16 => {
-                    for row in 0..operand.rows {
-                        let (values, scale, features) = (values(row), row_scale(row), features(panel));
-                        let mut words = [0u32; PANEL];
-                        for ((word, value), feature) in words.iter_mut().zip(values).zip(features) {
-                            *word = rounding.round(value * scale * feature).to_bits();
-                        }
-                        let (words, _) = words.as_chunks::<WORDS>();
-                        for (half, words) in words.iter().enumerate() {
-                            if 2 * panel + half < steps {
-                                *row_words(&mut operand.words, steps, row, 2 * panel + half) = *words;
-                            }
-                        }
-                    }
-                }
-                Format::Int8 => {
-                    let run = panel / (2 * RUN);
-                    if panel.is_multiple_of(2 * RUN) {
-                        let end = panels.count().min(panel + 2 * RUN);
-                        let scales = &mut operand.scales[run * operand.rows..][..operand.rows];
-                        largest(panels, panel.min(end)..end, feature_scales, scales);
-                        for (row, scale) in scales.iter_mut().enumerate() {
-                            *scale *= row_scale(row) / 127.;
-                        }
-                    }
-                    for row in 0..operand.rows {
-                        let scale = operand.scales[run * operand.rows + row];
-                        let scale = if scale == 0. { 0. } else { row_scale(row) / scale };
-                        let (values, features) = (values(row), features(panel));
-                        let mut bytes = [0i8; PANEL];
-                        for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(features) {
-                            *byte = to_byte(value * feature * scale);
-                        }
-                        let words: [u32; WORDS / 2] = bytemuck::cast(bytes);
-                        row_words(&mut operand.words, steps, row, panel / 2)[panel % 2 * 8..][..8].copy_from_slice(&words);
-                    }
-                }
-            }
+fn pack_bf16(words: Words<'_>, panel: usize, values: &[Features], scales: Scales<'_>) {
+    let mut words = words;
+    for (row, values) in values.iter().enumerate() {
+        let scale = scales.row(row);
+        let mut halves = [0u16; PANEL];
+        for ((half, value), feature) in halves.iter_mut().zip(values).zip(scales.features) {
+            *half = bf16_bits(value * scale * feature);
+        }
+        *words.of(row, panel) = bytemuck::cast(halves);
+    }
+}
+}
+
+for_each_level! {
+fn pack_f32(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales<'_>, rounding: Rounding) {
+    let mut words = words;
+    for (row, values) in values.iter().enumerate() {
+        let scale = scales.row(row);
+        let mut rounded = [0u32; PANEL];
+        for ((word, value), feature) in rounded.iter_mut().zip(values).zip(scales.features) {
+            *word = rounding.round(value * scale * feature).to_bits();
+        }
+        for (step, rounded) in (2 * panel..words.steps).zip(rounded.as_chunks::<WORDS>().0) {
+            *words.of(row, step) = *rounded;
         }
     }
 }
+}
 
-/// The largest magnitude of each row in some panels.
-#[inline(always)]
-fn largest(panels: &Panels<'_>, range: std::ops::Range<usize>, feature_scales: &[f32], results: &mut [f32]) {
-    let ones = [1f32; PANEL];
-    results.fill(0.);
-    for panel in range {
-        let features = feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&ones);
-        for (values, result) in panels.panel(panel).iter().zip(results.iter_mut()) {
-            let (mut most, mut poison) = ([0f32; 16], [0f32; 16]);
-            for half in 0..2 {
-                for lane in 0..16 {
-                    let value = (values[half * 16 + lane] * features[half * 16 + lane]).abs();
-                    most[lane] = if value > most[lane] { value } else { most[lane] };
-                    // Stays zero unless a value is not finite; a comparison alone would lose a NaN.
-                    poison[lane] += value * 0.;
-                }
-            }
-            let most = most.iter().fold(*result, |most, &value| if value > most { value } else { most });
-            *result = most + poison.iter().sum::<f32>();
+for_each_level! {
+fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales<'_>, units: &[f32]) {
+    let mut words = words;
+    for ((row, values), unit) in values.iter().enumerate().zip(units) {
+        let scale = if *unit == 0. { 0. } else { scales.row(row) / unit };
+        let mut bytes = [0i8; PANEL];
+        for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(scales.features) {
+            *byte = to_byte(value * feature * scale);
         }
+        let bytes: [u32; WORDS / 2] = bytemuck::cast(bytes);
+        words.of(row, panel / 2)[panel % 2 * (WORDS / 2)..][..WORDS / 2].copy_from_slice(&bytes);
     }
+}
+}
+
+for_each_level! {
+/// Raises `most` to the largest magnitude of each row; NaN where there is anything that is not finite.
+fn largest(values: &[Features], scales: &Scales<'_>, most: &mut [f32]) {
+    for ((row, values), result) in values.iter().enumerate().zip(most) {
+        let (mut most, mut poison) = ([0f32; 16], [0f32; 16]);
+        for (values, features) in values.as_chunks::<16>().0.iter().zip(scales.features.as_chunks::<16>().0) {
+            for lane in 0..16 {
+                let value = (values[lane] * features[lane]).abs();
+                most[lane] = if value > most[lane] { value } else { most[lane] };
+                // Stays zero unless a value is not finite; a comparison alone would lose a NaN.
+                poison[lane] += value * 0.;
+            }
+        }
+        let most = most.iter().fold(0f32, |most, &value| if value > most { value } else { most });
+        let most = most * scales.row(row) + poison.iter().sum::<f32>();
+        *result = if result.is_nan() || most <= *result { *result } else { most };
+    }
+}
 }
 
 /// The nearest whole number from −127 to 127, ties to even.
@@ -184,10 +266,4 @@ pub(super) fn to_byte(value: f32) -> i8 {
     const LARGE: f32 = 12_582_912.;
     let value = value.clamp(-127., 127.);
     (value + LARGE).to_bits() as i8
-}
-
-#[inline(always)]
-fn row_words(words: &mut [u32], steps: usize, row: usize, step: usize) -> &mut [u32; WORDS] {
-    let index = (row / SIDE * steps + step) * SIDE + row % SIDE;
-    &mut words.as_chunks_mut::<WORDS>().0[index]
 }

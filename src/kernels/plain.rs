@@ -1,6 +1,6 @@
 //! Products in what every processor has. The compiler makes SSE2 or NEON of it.
 
-use super::block::{SIDE, WORDS};
+use super::block::{BLOCK, Run, SIDE, WORDS};
 use super::lanes::Lanes;
 
 /// Words of one f32.
@@ -65,16 +65,19 @@ four_lanes!(F32ByBf16, u16, |word| f32::from_bits(u32::from(word) << 16));
 /// Words of four signed bytes. See [`super::block::Multiply`].
 ///
 /// # Safety
-/// The operands hold `steps` blocks each, the results 32 × 32.
-pub(super) unsafe fn int8(
-    left: *const u32,
-    right: *const u8,
-    results: *mut u32,
-    steps: usize,
-    add: bool,
-    _soon: *const u8,
-) {
-    let right = right.cast::<u32>();
+/// The operands hold the runs' steps, the results 32 × 32.
+pub(super) unsafe fn int8(runs: &[Run], right: *const u8, results: *mut u32, add: bool, _soon: *const u8) {
+    let mut right = right.cast::<u32>();
+    for (index, &Run { left, steps }) in runs.iter().enumerate() {
+        // SAFETY: as the caller's; the right operand goes on behind this run's blocks.
+        unsafe {
+            int8_run(left, right, results, steps, add || index > 0);
+            right = right.add(steps * BLOCK);
+        }
+    }
+}
+
+unsafe fn int8_run(left: *const u32, right: *const u32, results: *mut u32, steps: usize, add: bool) {
     for row in 0..SIDE {
         // SAFETY: all offsets are inside the blocks that the caller vouches for.
         unsafe {

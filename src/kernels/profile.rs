@@ -3,14 +3,20 @@
 use std::time::Instant;
 
 /// Kinds of work, as users read them.
-pub const KINDS: [&str; 8] =
-    ["linear products", "attention", "norm", "rounding and packing", "rotary embedding", "keys and values", "activation", "embedding"];
+pub const KINDS: [&str; 11] =
+    ["query, key and value products", "output products", "gate and up products", "down products", "attention", "norm", "rounding and packing", "rotary embedding", "keys and values", "activation", "embedding"];
 
 /// An index into [`KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Products with weights.
-    Product,
+    /// Products with the weights of queries, keys and values.
+    Projection,
+    /// Products with the weights of attention's output.
+    Output,
+    /// Products with the weights of gate and up.
+    GateAndUp,
+    /// Products with the weights of down.
+    Down,
     /// Both products of attention and its softmax.
     Attention,
     /// RMSNorm of the residual stream.

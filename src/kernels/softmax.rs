@@ -4,7 +4,7 @@
 use super::block::{Format, SIDE, WORDS};
 use super::level::{Level, for_each_level};
 use super::math::exp2;
-use super::precision::{Rounding, bf16_bits};
+use super::precision::Rounding;
 
 /// One value for each of 32 queries.
 pub(super) type Lanes = [f32; SIDE];
@@ -51,7 +51,7 @@ impl Softmax {
     }
 
     #[inline(always)]
-    fn step_body(
+    fn step_body<const FMA: bool>(
         &mut self,
         scores: &mut [Lanes],
         first: usize,
@@ -59,9 +59,8 @@ impl Softmax {
         weights: &mut [u32],
     ) -> Option<Lanes> {
         let old = self.most;
-        let masked = first + scores.len() > self.all_see;
-        if masked {
-            for (key, scores) in scores.iter_mut().enumerate() {
+        if first + scores.len() > self.all_see {
+            for (key, scores) in scores.iter_mut().enumerate().skip(self.all_see.saturating_sub(first)) {
                 let position = (first + key) as u32;
                 for (score, &visible) in scores.iter_mut().zip(&self.visible) {
                     *score = if position < visible { *score } else { f32::NEG_INFINITY };
@@ -79,24 +78,24 @@ impl Softmax {
         let mut factors = [1f32; SIDE];
         if changed {
             for ((factor, &old), &new) in factors.iter_mut().zip(&old).zip(&most) {
-                *factor = if old == new { 1. } else { exp2((old - new) * self.scale) };
+                *factor = if old == new { 1. } else { exp2::<FMA>((old - new) * self.scale) };
             }
             for (sum, factor) in self.sum.iter_mut().zip(&factors) {
                 *sum *= factor;
             }
         }
-        self.weigh(scores, form, weights);
+        self.weigh::<FMA>(scores, form, weights);
         (changed && first > 0).then_some(factors)
     }
 
     #[inline(always)]
-    fn weigh(&mut self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) {
+    fn weigh<const FMA: bool>(&mut self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) {
         let (most, scale) = (self.most, self.scale);
         let mut sum = self.sum;
         let mut weigh = |scores: &Lanes| -> Lanes {
             let mut weights = [0f32; SIDE];
             for lane in 0..SIDE {
-                weights[lane] = exp2((scores[lane] - most[lane]) * scale);
+                weights[lane] = exp2::<FMA>((scores[lane] - most[lane]) * scale);
                 sum[lane] += weights[lane];
             }
             weights
@@ -109,7 +108,9 @@ impl Softmax {
             if keys_per_word == 2 {
                 let (first, second) = (weigh(&keys[0]), weigh(&keys[1]));
                 for lane in 0..SIDE {
-                    words[lane] = u32::from(bf16_bits(first[lane])) | u32::from(bf16_bits(second[lane])) << 16;
+                    // To the nearest bf16; weights are not negative, and on which side a tie falls makes no difference.
+                    let bits = |weight: f32| weight.to_bits().wrapping_add(0x8000);
+                    words[lane] = bits(first[lane]) >> 16 | bits(second[lane]) & 0xffff_0000;
                 }
             } else {
                 let values = weigh(&keys[0]);
@@ -132,6 +133,6 @@ impl Softmax {
 
 for_each_level! {
 fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Option<Lanes> {
-    softmax.step_body(scores, first, form, weights)
+    softmax.step_body::<FMA>(scores, first, form, weights)
 }
 }

@@ -1,7 +1,7 @@
 //! SwiGLU (Shazeer, 2020): `silu(gate) · up`.
 
 use super::level::for_each_level;
-use super::math::exp;
+use super::math::sigmoid;
 use super::panels::Panels;
 
 for_each_level! {
@@ -11,7 +11,7 @@ pub fn swiglu(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>) {
         let (gates, ups) = (gates_and_ups.panel(2 * panel), gates_and_ups.panel(2 * panel + 1));
         for ((result, gates), ups) in results.panel_mut(panel).iter_mut().zip(gates).zip(ups) {
             for ((result, gate), up) in result.iter_mut().zip(gates).zip(ups) {
-                *result = gate / (1. + exp(-gate)) * up;
+                *result = gate * up * sigmoid::<FMA>(*gate);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::layer::{Layer, Shape, Tile, Workspace};
 use super::tiles::{Layout, tiles};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, Level, PANEL, Panels, Profile, Rope, rms_scales};
+use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, PANEL, Panels, Profile, Rope, Squares};
 
 /// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
 const TILE_ROWS: usize = 256;
@@ -96,6 +96,7 @@ impl Decoder {
                 positions: batch.positions[range.clone()].to_vec(),
                 slots: &layout.slots[range.clone()],
                 spans,
+                squares: Squares::default(),
             });
         }
         let work = Work { workspaces: &self.workspaces, rope: &self.rope };
@@ -113,6 +114,8 @@ impl Decoder {
                 embedding.row(token as usize, &mut values[..self.shape.hidden]);
                 values.clone()
             }));
+            tile.squares.clear(tile.hidden.rows());
+            tile.squares.add_all(&tile.hidden, self.arithmetic.level);
             work.with_workspace(|workspace| {
                 workspace.profile.lap(Kind::Embedding, &mut lap);
                 self.layers[0].keys_and_values(tile, &writing, work.rope, workspace);
@@ -139,6 +142,7 @@ impl Decoder {
                 positions: Vec::new(),
                 slots: &[],
                 spans: Vec::new(),
+                squares: Squares::default(),
             };
             for (row, &segment) in ends[range].iter().enumerate() {
                 let token = batch.segments[segment].tokens.end - 1;
@@ -147,11 +151,13 @@ impl Decoder {
                 tile.positions.push(batch.positions[token]);
                 tile.spans.push(layout.last(batch, segment, row));
             }
+            tile.squares.clear(rows);
+            tile.squares.add_all(&tile.hidden, self.arithmetic.level);
             work.with_workspace(|workspace| {
                 let last = &self.layers[self.layers.len() - 1];
                 last.finish(&mut tile, store, work.rope, workspace);
             });
-            normalized(&tile, self.shape, &self.norm, self.arithmetic.level)
+            normalized(&tile, self.shape, &self.norm)
         });
         Ok(results.collect::<Vec<_>>().into_iter().flatten().collect())
     }
@@ -181,9 +187,8 @@ impl Decoder {
     }
 }
 
-fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32], level: Level) -> Vec<Vec<f32>> {
-    let mut scales = Vec::new();
-    rms_scales(level, &tile.hidden, shape.hidden, shape.epsilon, &mut scales);
+fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32]) -> Vec<Vec<f32>> {
+    let scales = tile.squares.scales(shape.hidden, shape.epsilon);
     let row = |row: usize| {
         let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
         weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::Weights;
 use crate::kernels::{
-    Arithmetic, Attend, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels,
-    Profile, Rope, Source, Span, Writing, rms_scales, swiglu,
+    Arithmetic, Attend, Attended, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels,
+    Profile, Rope, Source, Span, Writing, Squares, swiglu,
 };
 
 /// Features inside the MLP that are computed before they are multiplied further.
@@ -31,12 +31,13 @@ pub(super) struct Tile<'a> {
     pub(super) slots: &'a [usize],
     /// Which keys they look at.
     pub(super) spans: Vec<Span<'a>>,
+    /// Of the residual stream.
+    pub(super) squares: Squares,
 }
 
 /// Memory for what a layer computes in between.
 #[derive(Default)]
 pub(super) struct Workspace {
-    scales: Vec<f32>,
     normed: Operand,
     inner: Operand,
     products: Buffer<f32>,
@@ -140,13 +141,13 @@ impl Layer {
         for head in 0..heads.key {
             let panels = head * heads.panels()..(head + 1) * heads.panels();
             self.key.forward(normed, panels.clone(), &mut products);
-            profile.lap(Kind::Product, &mut lap);
+            profile.lap(Kind::Projection, &mut lap);
             turn.apply(&mut products, &tile.positions, self.level);
             profile.lap(Kind::Rotary, &mut lap);
             to.put_keys(head, &products, tile.slots);
             profile.lap(Kind::Store, &mut lap);
             self.value.forward(normed, panels, &mut products);
-            profile.lap(Kind::Product, &mut lap);
+            profile.lap(Kind::Projection, &mut lap);
             to.put_values(head, &products, tile.slots);
             profile.lap(Kind::Store, &mut lap);
         }
@@ -169,27 +170,37 @@ impl Layer {
         let group_panels = heads.group() * heads.panels();
         products.reserve(group_panels * rows * PANEL);
         let mut products = Panels::new(&mut products[..group_panels * rows * PANEL], rows);
-        let features = (heads.query * heads.head_dim).next_multiple_of(PANEL);
-        results.reserve(features * rows);
-        let mut attended = Panels::new(&mut results[..features * rows], rows);
-        // Its last features may belong to no head.
-        attended.panel_mut(features / PANEL - 1).fill([0.; PANEL]);
+        let features = heads.query * heads.head_dim;
+        inner.reshape(self.output.form(), rows);
+        let at_once = inner.packs_single_panels() && heads.head_dim.is_multiple_of(16);
+        let panels = features.div_ceil(PANEL);
+        results.reserve(panels * PANEL * rows);
+        let mut attended = Panels::new(&mut results[..panels * PANEL * rows], rows);
+        if at_once {
+            inner.clear_after(features);
+        } else {
+            // The last features may belong to no head.
+            attended.panel_mut(panels - 1).fill([0.; PANEL]);
+        }
         for key_head in 0..heads.key {
             self.query.forward(normed, key_head * group_panels..(key_head + 1) * group_panels, &mut products);
-            profile.lap(Kind::Product, &mut lap);
+            profile.lap(Kind::Projection, &mut lap);
             for head in 0..heads.group() {
                 let panels = head * heads.panels()..(head + 1) * heads.panels();
                 turn.apply(&mut products.part(panels), &tile.positions, self.level);
             }
             profile.lap(Kind::Rotary, &mut lap);
-            attention.forward(&products, &tile.spans, key_head, stores, &mut attended);
+            let mut to = if at_once { Attended::Operand(inner) } else { Attended::Panels(&mut attended) };
+            attention.forward(&products, &tile.spans, key_head, stores, &mut to);
             profile.lap(Kind::Attention, &mut lap);
         }
-        inner.reshape(self.output.form(), rows);
-        inner.pack(&attended, &[], &[]);
+        if !at_once {
+            inner.pack(&attended, &[], &[]);
+        }
         profile.lap(Kind::Pack, &mut lap);
-        self.output.add(inner, 0, &mut tile.hidden);
-        profile.lap(Kind::Product, &mut lap);
+        tile.squares.clear(rows);
+        self.output.add(inner, 0, &mut tile.hidden, |panel| tile.squares.add(panel, self.level));
+        profile.lap(Kind::Output, &mut lap);
     }
 
     /// `hidden += down(silu(gate(norm(hidden))) · up(norm(hidden)))`
@@ -205,29 +216,44 @@ impl Layer {
         for first in (0..panels).step_by(CHUNK / PANEL) {
             let chunk = first..panels.min(first + CHUNK / PANEL);
             let mut activated = Panels::new(&mut results[..chunk.len() * PANEL * rows], rows);
+            inner.reshape(self.down.form().of(chunk.len() * PANEL), rows);
             for panel in chunk.clone() {
                 self.gate_and_up.forward(normed, 2 * panel..2 * panel + 2, &mut products);
-                profile.lap(Kind::Product, &mut lap);
-                let mut activated = activated.part(panel - first..panel - first + 1);
+                profile.lap(Kind::GateAndUp, &mut lap);
+                // Where each panel is packed at once, all take the same place, which stays in the cache.
+                let place = if inner.packs_single_panels() { 0 } else { panel - first };
+                let mut activated = activated.part(place..place + 1);
                 swiglu(self.level, &products, &mut activated);
                 profile.lap(Kind::Activation, &mut lap);
+                if inner.packs_single_panels() {
+                    inner.pack_single(panel - first, activated.panel(0));
+                    profile.lap(Kind::Pack, &mut lap);
+                }
             }
-            inner.reshape(self.down.form().of(chunk.len() * PANEL), rows);
-            inner.pack(&activated, &[], &[]);
+            if inner.packs_single_panels() {
+                inner.fill(chunk.len());
+            } else {
+                inner.pack(&activated, &[], &[]);
+            }
             profile.lap(Kind::Pack, &mut lap);
-            self.down.add(inner, first * PANEL, &mut tile.hidden);
-            profile.lap(Kind::Product, &mut lap);
+            let last = chunk.end == panels;
+            tile.squares.clear(rows);
+            self.down.add(inner, first * PANEL, &mut tile.hidden, |panel| {
+                if last {
+                    tile.squares.add(panel, self.level);
+                }
+            });
+            profile.lap(Kind::Down, &mut lap);
         }
     }
 
     fn normalize(&self, tile: &Tile<'_>, weight: &[f32], next: &Linear, workspace: &mut Workspace) {
         let Shape { hidden, epsilon, .. } = self.shape;
         let mut lap = Instant::now();
-        rms_scales(self.level, &tile.hidden, hidden, epsilon, &mut workspace.scales);
-        workspace.profile.lap(Kind::Norm, &mut lap);
+        let scales = tile.squares.scales(hidden, epsilon);
         workspace.normed.reshape(next.form(), tile.hidden.rows());
-        workspace.normed.pack(&tile.hidden, &workspace.scales, weight);
-        workspace.profile.lap(Kind::Pack, &mut lap);
+        workspace.normed.pack(&tile.hidden, &scales, weight);
+        workspace.profile.lap(Kind::Norm, &mut lap);
     }
 
     /// Multiplications and additions of the products for each token: those of keys and values, and the rest.
