@@ -20,6 +20,7 @@ use std::ops::Range;
 use super::block::{BLOCK, Format, Kernel, Run, SIDE, WORDS};
 use super::key_values::KeyValues;
 use super::level::for_each_level;
+use super::math::row_by_row;
 use super::memory::Buffer;
 use super::operand::Operand;
 use super::panels::{PANEL, Panels};
@@ -128,10 +129,10 @@ impl Attention {
             let look = Look { span, key_head, stores, merged: &self.merged };
             let columns = span.rows.len() * heads.group();
             for first in (0..columns).step_by(SIDE) {
-                let columns = first..columns.min(first + SIDE);
+                let columns = Columns::new(span, first..columns.min(first + SIDE), heads.group());
                 let scratch = &mut self.scratch;
                 take_queries(form.level, &mut scratch.queries, queries, look, &columns);
-                let visible = visible(self.attend, span, &columns, heads.group());
+                let visible = columns.visible(self.attend, span);
                 let factors = scratch.stream(&self.kernel, look, visible);
                 give_results(form.level, &scratch.sums, &factors, look, &columns, results);
             }
@@ -139,15 +140,34 @@ impl Attention {
     }
 }
 
-/// How many keys each column sees. Columns behind the last see what the first does.
-fn visible(attend: Attend, span: &Span<'_>, columns: &Range<usize>, group: usize) -> [u32; SIDE] {
-    std::array::from_fn(|lane| {
-        let column = if columns.start + lane < columns.end { columns.start + lane } else { columns.start };
-        match attend {
-            Attend::Causal => (span.position + column / group + 1) as u32,
-            Attend::Everything => span.length as u32,
+/// Up to 32 queries: the rows and heads that they come from.
+struct Columns {
+    rows: [usize; SIDE],
+    heads: [usize; SIDE],
+    count: usize,
+}
+
+impl Columns {
+    fn new(span: &Span<'_>, columns: Range<usize>, group: usize) -> Self {
+        let (mut rows, mut heads, count) = ([span.rows.start; SIDE], [0; SIDE], columns.len());
+        let (mut row, mut head) = (columns.start / group, columns.start % group);
+        for lane in 0..count {
+            (rows[lane], heads[lane]) = (span.rows.start + row, head);
+            head += 1;
+            if head == group {
+                (row, head) = (row + 1, 0);
+            }
         }
-    })
+        Self { rows, heads, count }
+    }
+
+    /// How many keys each column sees. Those behind the last see what the span's first query does.
+    fn visible(&self, attend: Attend, span: &Span<'_>) -> [u32; SIDE] {
+        match attend {
+            Attend::Causal => self.rows.map(|row| (span.position + row - span.rows.start + 1) as u32),
+            Attend::Everything => [span.length as u32; SIDE],
+        }
+    }
 }
 
 /// Puts the blocks of a span together whose parts are in several places.
@@ -267,21 +287,21 @@ impl Scratch {
 
 for_each_level! {
     /// Packs the columns' queries as the right operand.
-    fn take_queries(packed: &mut [u32], queries: &Panels<'_>, look: Look<'_>, columns: &Range<usize>) {
+    fn take_queries(packed: &mut [u32], queries: &Panels<'_>, look: Look<'_>, columns: &Columns) {
         let (heads, form) = (look.stores.heads(), look.stores.form());
-        let (panels, group) = (heads.panels(), heads.group());
+        let panels = heads.panels();
         let panel_steps = form.format.steps(PANEL);
         for step in 0..form.steps {
             let panel = step / panel_steps;
             for half in 0..2 {
                 let mut rows: Square = [[0; 16]; 16];
                 for (lane, words) in rows.iter_mut().enumerate() {
-                    let column = columns.start + half * 16 + lane;
-                    if column >= columns.end {
+                    let column = half * 16 + lane;
+                    if column >= columns.count {
                         break;
                     }
-                    let row = look.span.rows.start + column / group;
-                    let values = &queries.panel(column % group * panels + panel)[row];
+                    row_by_row();
+                    let values = &queries.panel(columns.heads[column] * panels + panel)[columns.rows[column]];
                     if form.format == Format::Bf16 {
                         let mut halves = [0u16; PANEL];
                         for (half, value) in halves.iter_mut().zip(values) {
@@ -304,7 +324,7 @@ for_each_level! {
 
 for_each_level! {
     /// The finished sums go to the columns' rows.
-    fn give_results(sums: &[f32], factors: &Lanes, look: Look<'_>, columns: &Range<usize>, results: &mut Attended<'_, '_>) {
+    fn give_results(sums: &[f32], factors: &Lanes, look: Look<'_>, columns: &Columns, results: &mut Attended<'_, '_>) {
         let (heads, level) = (look.stores.heads(), look.stores.form().level);
         let group = heads.group();
         for half_part in 0..heads.head_dim.div_ceil(16) {
@@ -316,16 +336,18 @@ for_each_level! {
                 let mut square: Square = [[0; 16]; 16];
                 let factors = &factors.as_chunks::<16>().0[half];
                 for (words, sums) in square.iter_mut().zip(sums) {
+                    row_by_row();
                     *words = multiplied(&sums.as_chunks::<16>().0[half], factors);
                 }
                 let square = transpose(&square, level);
                 for (lane, words) in square.iter().enumerate() {
-                    let column = columns.start + half * 16 + lane;
-                    if column >= columns.end {
+                    let column = half * 16 + lane;
+                    if column >= columns.count {
                         break;
                     }
-                    let row = look.span.rows.start + column / group;
-                    let start = (look.key_head * group + column % group) * heads.head_dim + feature;
+                    row_by_row();
+                    let row = columns.rows[column];
+                    let start = (look.key_head * group + columns.heads[column]) * heads.head_dim + feature;
                     let values: [f32; 16] = bytemuck::cast(*words);
                     match results {
                         Attended::Operand(operand) => operand.put_sixteen(row, start, &values),
@@ -358,6 +380,7 @@ fn put(results: &mut Panels<'_>, row: usize, start: usize, values: &[f32]) {
 for_each_level! {
 fn scale_sums(sums: &mut [f32], factors: &Lanes) {
     for sums in sums.as_chunks_mut::<SIDE>().0 {
+        row_by_row();
         for (sum, factor) in sums.iter_mut().zip(factors) {
             *sum *= factor;
         }

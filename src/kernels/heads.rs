@@ -4,7 +4,8 @@
 
 use super::Level;
 use super::level::for_each_level;
-use super::math::{multiply_add, sum_of_lanes};
+use super::math::row_by_row;
+use super::norm::Squares;
 use super::panels::{PANEL, Panels};
 
 /// The shape of the heads. Query head `h` uses key head `h / (query / key)`.
@@ -76,38 +77,58 @@ pub struct HeadTurn<'a> {
 impl HeadTurn<'_> {
     /// Normalizes and turns each row of one head's panels; `positions` are those of the first rows, the others are padding.
     pub fn apply(&self, head: &mut Panels<'_>, positions: &[u32], level: Level) {
-        apply(level, *self, head, positions);
+        let mut squares = Squares::default();
+        squares.clear(head.rows());
+        squares.add_all(head, level);
+        let scales = squares.scales(self.weight.len(), self.epsilon, level);
+        if (self.weight.len() / 2).is_multiple_of(PANEL) {
+            turn_panels(level, *self, head, positions, &scales);
+        } else {
+            turn_rows(level, *self, head, positions, &scales);
+        }
     }
 }
 
 for_each_level! {
-    fn apply(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &[u32]) {
-        let features = turn.weight.len();
-        // Known to the compiler, the usual length takes half the time.
-        if features == 128 && head.count() == 4 {
-            let mut values = [0f32; 128];
-            return rows::<FMA>(turn, head, positions, &mut values);
+/// Where features that turn together are in the same place of different panels.
+fn turn_panels(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
+    let half = turn.weight.len() / 2;
+    let (weights, _) = turn.weight.as_chunks::<PANEL>();
+    let (count, rows) = (half / PANEL, head.rows());
+    let (first, second) = head.rows_mut().split_at_mut(count * rows);
+    for panel in 0..count {
+        let (first, second) = (&mut first[panel * rows..][..rows], &mut second[panel * rows..][..rows]);
+        let (first_weight, second_weight) = (&weights[panel], &weights[count + panel]);
+        for (((first, second), &position), scale) in first.iter_mut().zip(second).zip(positions).zip(scales) {
+            row_by_row();
+            let start = position as usize * half + panel * PANEL;
+            let (Some(cosines), Some(sines)) =
+                (turn.rope.cosines[start..].first_chunk::<PANEL>(), turn.rope.sines[start..].first_chunk::<PANEL>())
+            else {
+                continue;
+            };
+            for lane in 0..PANEL {
+                let real = first[lane] * (scale * first_weight[lane]);
+                let imaginary = second[lane] * (scale * second_weight[lane]);
+                first[lane] = real * cosines[lane] - imaginary * sines[lane];
+                second[lane] = imaginary * cosines[lane] + real * sines[lane];
+            }
         }
-        rows::<FMA>(turn, head, positions, &mut vec![0f32; head.count() * PANEL]);
     }
 }
+}
 
-#[inline(always)]
-fn rows<const FMA: bool>(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &[u32], values: &mut [f32]) {
-    let features = if values.len() == 128 { 128 } else { turn.weight.len() };
+for_each_level! {
+/// Heads of any length.
+fn turn_rows(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
+    let features = turn.weight.len();
     let half = features / 2;
-    for (row, &position) in positions.iter().enumerate() {
+    let mut values = vec![0f32; head.count() * PANEL];
+    for ((row, &position), scale) in positions.iter().enumerate().zip(scales) {
         for (panel, values) in values.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
             *values = head.panel(panel)[row];
         }
-        let mut sums = [0f32; 16];
-        for values in values.as_chunks::<16>().0 {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum = multiply_add::<FMA>(*value, *value, *sum);
-            }
-        }
-        let scale = 1. / (sum_of_lanes(&sums) / features as f32 + turn.epsilon).sqrt();
-        for (value, weight) in values[..features].iter_mut().zip(&turn.weight[..features]) {
+        for (value, weight) in values.iter_mut().zip(turn.weight) {
             *value *= scale * weight;
         }
         let start = position as usize * half;
@@ -122,4 +143,5 @@ fn rows<const FMA: bool>(turn: HeadTurn<'_>, head: &mut Panels<'_>, positions: &
             head.panel_mut(panel)[row] = *values;
         }
     }
+}
 }

@@ -15,10 +15,12 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use super::block::{BLOCK, Format, SIDE, WORDS};
 use super::heads::Heads;
+use super::math::row_by_row;
 use super::memory::Buffer;
 use super::operand::Form;
-use super::panels::{PANEL, Panels};
+use super::panels::{Features, PANEL, Panels};
 use super::precision::bf16_bits;
+use super::transpose::{Square, transpose};
 use super::Arithmetic;
 use super::level::for_each_level;
 
@@ -128,6 +130,7 @@ for_each_level! {
     fn put_keys(to: &Writing<'_>, head: usize, keys: &Panels<'_>, slots: &[usize]) {
         let Form { format, rounding, steps, .. } = to.form;
         for (row, slot) in slots.iter().enumerate() {
+            row_by_row();
             let block = (head * to.blocks + slot / SIDE) * steps;
             let target = |step: usize| &to.keys[((block + step) * SIDE + slot % SIDE) * WORDS..][..WORDS];
             for panel in 0..keys.count() {
@@ -160,21 +163,63 @@ for_each_level! {
         let steps = format.steps(SIDE);
         for panel in 0..values.count() {
             let first = (head * to.heads.panels() + panel) * to.blocks;
-            for (values, slot) in values.panel(panel).iter().zip(slots) {
+            let rows = values.panel(panel);
+            if format == Format::Bf16 {
+                put_pairs(to, first, rows, slots);
+                continue;
+            }
+            for (values, slot) in rows.iter().zip(slots) {
                 let (block, key) = (first + slot / SIDE, slot % SIDE);
-                if format == Format::Bf16 {
-                    let targets = &to.value_halves[block * BLOCK * 2..][..BLOCK * 2];
-                    for (target, value) in targets.as_chunks::<{ 2 * WORDS }>().0.iter().zip(values) {
-                        target[key].store(bf16_bits(*value), Ordering::Relaxed);
-                    }
-                } else {
-                    let step = block * steps + key / WORDS;
-                    let targets = &to.values[step * BLOCK..][..BLOCK];
-                    for (target, value) in targets.as_chunks::<WORDS>().0.iter().zip(values) {
-                        target[key % WORDS].store(rounding.round(*value).to_bits(), Ordering::Relaxed);
-                    }
+                let step = block * steps + key / WORDS;
+                let targets = &to.values[step * BLOCK..][..BLOCK];
+                for (target, value) in targets.as_chunks::<WORDS>().0.iter().zip(values) {
+                    target[key % WORDS].store(rounding.round(*value).to_bits(), Ordering::Relaxed);
                 }
             }
         }
+    }
+}
+
+/// Keeps the values of 32 features as bf16. Two keys make a word: where both are here, words are put together and turned, a
+/// block at a time; a key without its neighbour is put alone.
+#[inline(always)]
+fn put_pairs(to: &Writing<'_>, first: usize, rows: &[Features], slots: &[usize]) {
+    let mut start = 0;
+    while start < slots.len() {
+        let (block, key) = (slots[start] / SIDE, slots[start] % SIDE);
+        let follows = |next: &usize| slots.get(start + next) == Some(&(slots[start] + next));
+        let count = 1 + (1..SIDE - key).take_while(follows).count();
+        let rows = &rows[start..start + count];
+        let block = (first + block) * BLOCK;
+        let mut words = [[0u32; PANEL]; WORDS];
+        let (odd, even_end) = (key % 2, count - (key + count) % 2);
+        for (pair, rows) in rows[odd.min(even_end)..even_end].chunks_exact(2).enumerate() {
+            row_by_row();
+            for ((word, lower), upper) in words[pair].iter_mut().zip(&rows[0]).zip(&rows[1]) {
+                *word = u32::from(bf16_bits(*lower)) | u32::from(bf16_bits(*upper)) << 16;
+            }
+        }
+        let (first_word, pairs) = ((key + odd) / 2, even_end.saturating_sub(odd) / 2);
+        for half in 0..2 {
+            let mut square: Square = [[0; 16]; 16];
+            for (row, words) in square.iter_mut().zip(&words) {
+                row_by_row();
+                *row = words.as_chunks::<16>().0[half];
+            }
+            for (feature, words) in transpose(&square, to.form.level).iter().enumerate() {
+                let targets = &to.values[block + (half * 16 + feature) * WORDS + first_word..];
+                for (target, word) in targets.iter().zip(&words[..pairs]) {
+                    target.store(*word, Ordering::Relaxed);
+                }
+            }
+        }
+        let alone = [(odd == 1).then_some(0), (even_end < count && !(odd == 1 && count == 1)).then_some(count - 1)];
+        for index in alone.into_iter().flatten() {
+            let targets = to.value_halves[block * 2..][..BLOCK * 2].as_chunks::<{ 2 * WORDS }>().0;
+            for (target, value) in targets.iter().zip(&rows[index]) {
+                target[key + index].store(bf16_bits(*value), Ordering::Relaxed);
+            }
+        }
+        start += count;
     }
 }

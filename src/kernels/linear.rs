@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use candle_core::DType;
 
 use super::block::{Format, Kernel, SIDE};
+use super::math::row_by_row;
 use super::operand::{Form, Operand};
 use super::panels::{Features, Panels};
 use super::weight::{Matrix, Packed, Source, pack, runs};
@@ -133,6 +134,7 @@ impl Linear {
 for_each_level! {
 fn add_rows(results: &mut [Features], sums: &[Features]) {
     for (result, sum) in results.iter_mut().zip(sums) {
+        row_by_row();
         for (result, sum) in result.iter_mut().zip(sum) {
             *result += sum;
         }
@@ -153,6 +155,7 @@ fn scale(sums: &[u32; SIDE * SIDE], scales: &Scales<'_>, results: &mut [u32], ad
     let results: &mut [Features] = bytemuck::cast_slice_mut::<u32, Features>(results);
     let Some(outputs) = scales.outputs.first_chunk::<SIDE>() else { return };
     for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(scales.rows) {
+        row_by_row();
         for ((sum, result), output) in sums.iter().zip(result.iter_mut()).zip(outputs) {
             let value = (*sum as i32) as f32 * (row * output);
             *result = if add { *result + value } else { value };

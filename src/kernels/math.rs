@@ -5,22 +5,18 @@ use std::f32::consts::LOG2_E;
 /// Added to a number of moderate size, this rounds it to a whole one, which then stands in the lowest bits.
 const LARGE: f32 = 12_582_912.;
 
+/// To be called for each row: keeps the compiler from computing many rows at once, lane by lane, with gathered loads, where
+/// the lanes of one row fill its registers.
+#[inline(always)]
+pub(super) fn row_by_row() {
+    // SAFETY: there is no instruction.
+    unsafe { std::arch::asm!("", options(nomem, nostack, preserves_flags)) };
+}
+
 /// `a · b + c`, in one instruction where there is one.
 #[inline(always)]
 pub(super) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// The sum of 16 lanes, halves added to each other: shorter a chain than one after the other, and always the same.
-#[inline(always)]
-pub(super) fn sum_of_lanes(lanes: &[f32; 16]) -> f32 {
-    let mut lanes = *lanes;
-    for width in [8, 4, 2, 1] {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-    }
-    lanes[0]
 }
 
 /// `2^x` to 2e-7 of its value for x from −126 to 127.5; 0 below −126.5, a NaN for a NaN.

@@ -5,8 +5,9 @@
 
 use super::Level;
 use super::level::for_each_level;
-use super::math::{multiply_add, sum_of_lanes};
+use super::math::{multiply_add, row_by_row};
 use super::panels::{Features, Panels};
+use super::transpose::transpose;
 
 /// Partial sums of a row: independent, so that they run in vector lanes; always as many, so that the order is fixed.
 const LANES: usize = 16;
@@ -35,15 +36,39 @@ impl Squares {
     }
 
     /// The factor of each row, `1 / √(mean(x²) + ε)`, for rows of `features` values.
-    pub fn scales(&self, features: usize, epsilon: f32) -> Vec<f32> {
-        let scale = |lanes: &[f32; LANES]| 1. / (sum_of_lanes(lanes) / features as f32 + epsilon).sqrt();
-        self.sums.iter().map(scale).collect()
+    pub fn scales(&self, features: usize, epsilon: f32, level: Level) -> Vec<f32> {
+        let mut scales = vec![0f32; self.sums.len().next_multiple_of(LANES)];
+        factors(level, &self.sums, (features as f32, epsilon), &mut scales, level);
+        scales.truncate(self.sums.len());
+        scales
     }
+}
+
+for_each_level! {
+/// Sixteen rows at a time: their lanes are turned, so that all sixteen are summed, and divided, side by side.
+fn factors(sums: &[[f32; LANES]], mean: (f32, f32), scales: &mut [f32], level: Level) {
+    let (features, epsilon) = mean;
+    for (sums, scales) in sums.chunks(LANES).zip(scales.as_chunks_mut::<LANES>().0) {
+        let mut square = [[0f32; LANES]; LANES];
+        square[..sums.len()].copy_from_slice(sums);
+        let square: [[f32; LANES]; LANES] = bytemuck::cast(transpose(&bytemuck::cast(square), level));
+        let mut total = square[0];
+        for lanes in &square[1..] {
+            for (total, lane) in total.iter_mut().zip(lanes) {
+                *total += lane;
+            }
+        }
+        for (scale, total) in scales.iter_mut().zip(total) {
+            *scale = 1. / (total / features + epsilon).sqrt();
+        }
+    }
+}
 }
 
 for_each_level! {
 fn add(sums: &mut [[f32; LANES]], panel: &[Features]) {
     for (values, sums) in panel.iter().zip(sums) {
+        row_by_row();
         for half in values.as_chunks::<LANES>().0 {
             for (sum, value) in sums.iter_mut().zip(half) {
                 *sum = multiply_add::<FMA>(*value, *value, *sum);

@@ -3,6 +3,7 @@
 
 use super::block::{BLOCK, Format, SIDE, WORDS};
 use super::level::{Level, for_each_level};
+use super::math::row_by_row;
 use super::memory::Buffer;
 use super::panels::{Features, PANEL, Panels};
 use super::precision::{Rounding, bf16_bits};
@@ -198,6 +199,7 @@ for_each_level! {
 fn pack_bf16(words: Words<'_>, panel: usize, values: &[Features], scales: Scales<'_>) {
     let mut words = words;
     for (row, values) in values.iter().enumerate() {
+        row_by_row();
         let scale = scales.row(row);
         let mut halves = [0u16; PANEL];
         for ((half, value), feature) in halves.iter_mut().zip(values).zip(scales.features) {
@@ -212,6 +214,7 @@ for_each_level! {
 fn pack_f32(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales<'_>, rounding: Rounding) {
     let mut words = words;
     for (row, values) in values.iter().enumerate() {
+        row_by_row();
         let scale = scales.row(row);
         let mut rounded = [0u32; PANEL];
         for ((word, value), feature) in rounded.iter_mut().zip(values).zip(scales.features) {
@@ -228,6 +231,7 @@ for_each_level! {
 fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales<'_>, units: &[f32]) {
     let mut words = words;
     for ((row, values), unit) in values.iter().enumerate().zip(units) {
+        row_by_row();
         let scale = if *unit == 0. { 0. } else { scales.row(row) / unit };
         let mut bytes = [0i8; PANEL];
         for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(scales.features) {
@@ -243,6 +247,7 @@ for_each_level! {
 /// Raises `most` to the largest magnitude of each row; NaN where there is anything that is not finite.
 fn largest(values: &[Features], scales: &Scales<'_>, most: &mut [f32]) {
     for ((row, values), result) in values.iter().enumerate().zip(most) {
+        row_by_row();
         let (mut most, mut poison) = ([0f32; 16], [0f32; 16]);
         for (values, features) in values.as_chunks::<16>().0.iter().zip(scales.features.as_chunks::<16>().0) {
             for lane in 0..16 {

@@ -52,6 +52,11 @@ impl<'a> Panels<'a> {
         &mut self.values.as_chunks_mut().0[panel * self.rows..][..self.rows]
     }
 
+    /// The rows of all panels, one panel after the other.
+    pub(super) fn rows_mut(&mut self) -> &mut [Features] {
+        self.values.as_chunks_mut().0
+    }
+
     /// The 32 × 32 values of 32 rows of a panel, as bits.
     pub(super) fn block_mut(&mut self, panel: usize, block: usize) -> &mut [u32] {
         let start = (panel * self.rows + block * SIDE) * PANEL;

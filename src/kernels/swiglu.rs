@@ -1,7 +1,7 @@
 //! SwiGLU (Shazeer, 2020): `silu(gate) · up`.
 
 use super::level::for_each_level;
-use super::math::sigmoid;
+use super::math::{row_by_row, sigmoid};
 use super::panels::Panels;
 
 for_each_level! {
@@ -10,6 +10,7 @@ pub fn swiglu(gates_and_ups: &Panels<'_>, results: &mut Panels<'_>) {
     for panel in 0..gates_and_ups.count() / 2 {
         let (gates, ups) = (gates_and_ups.panel(2 * panel), gates_and_ups.panel(2 * panel + 1));
         for ((result, gates), ups) in results.panel_mut(panel).iter_mut().zip(gates).zip(ups) {
+            row_by_row();
             for ((result, gate), up) in result.iter_mut().zip(gates).zip(ups) {
                 *result = gate * up * sigmoid::<FMA>(*gate);
             }

@@ -15,7 +15,7 @@ use super::layer::{Layer, Shape, Tile, Workspace};
 use super::tiles::{Layout, tiles};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, PANEL, Panels, Profile, Rope, Squares};
+use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, Level, PANEL, Panels, Profile, Rope, Squares};
 
 /// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
 const TILE_ROWS: usize = 256;
@@ -157,7 +157,7 @@ impl Decoder {
                 let last = &self.layers[self.layers.len() - 1];
                 last.finish(&mut tile, store, work.rope, workspace);
             });
-            normalized(&tile, self.shape, &self.norm)
+            normalized(&tile, self.shape, &self.norm, self.arithmetic.level)
         });
         Ok(results.collect::<Vec<_>>().into_iter().flatten().collect())
     }
@@ -187,8 +187,8 @@ impl Decoder {
     }
 }
 
-fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32]) -> Vec<Vec<f32>> {
-    let scales = tile.squares.scales(shape.hidden, shape.epsilon);
+fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32], level: Level) -> Vec<Vec<f32>> {
+    let scales = tile.squares.scales(shape.hidden, shape.epsilon, level);
     let row = |row: usize| {
         let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
         weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()

@@ -250,7 +250,7 @@ impl Layer {
     fn normalize(&self, tile: &Tile<'_>, weight: &[f32], next: &Linear, workspace: &mut Workspace) {
         let Shape { hidden, epsilon, .. } = self.shape;
         let mut lap = Instant::now();
-        let scales = tile.squares.scales(hidden, epsilon);
+        let scales = tile.squares.scales(hidden, epsilon, self.level);
         workspace.normed.reshape(next.form(), tile.hidden.rows());
         workspace.normed.pack(&tile.hidden, &scales, weight);
         workspace.profile.lap(Kind::Norm, &mut lap);
