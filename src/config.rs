@@ -8,7 +8,10 @@ use same_file::Handle;
 
 use crate::batch::Limits;
 use crate::bench::{Bench, Model};
-use crate::cli::{BatchArguments, BenchArguments, DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice, RankArguments};
+use crate::cli::{
+    BatchArguments, BenchArguments, DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice,
+    RankArguments,
+};
 use crate::device::DeviceChoice;
 use crate::input::InputOptions;
 use crate::kernels::{Arithmetic, Level, Precision};

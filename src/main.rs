@@ -28,7 +28,9 @@ fn main() -> ExitCode {
     });
     let exit = match &cli.command {
         Some(Command::Bench(arguments)) => bench(arguments),
-        Some(Command::Completions { shell }) => print(|text| clap_complete::generate(*shell, &mut Cli::command(), "rerank", text)),
+        Some(Command::Completions { shell }) => {
+            print(|text| clap_complete::generate(*shell, &mut Cli::command(), "rerank", text))
+        }
         // Rendering into memory does not fail.
         Some(Command::Man) => print(|text| drop(clap_mangen::Man::new(Cli::command()).render(text))),
         None => rank(&cli),

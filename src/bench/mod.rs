@@ -10,8 +10,8 @@ use anyhow::Result;
 
 pub use self::report::Report;
 pub use self::shape::Shape;
-pub use self::workload::Workload;
 pub(crate) use self::workload::Random;
+pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, plan};
 use crate::exit::Exit;
 use crate::kernels::{Arithmetic, Profile, peak};
@@ -73,7 +73,8 @@ impl Bench {
             let batches = plan(&groups, self.limits);
             // The first turn touches fresh memory.
             self.turn(scorer.as_mut(), &batches[..1])?;
-            let turns = (0..self.repetitions).map(|_| self.turn(scorer.as_mut(), &batches)).collect::<Result<Vec<_>>>()?;
+            let turns =
+                (0..self.repetitions).map(|_| self.turn(scorer.as_mut(), &batches)).collect::<Result<Vec<_>>>()?;
             let mut report = Report::new(self, workload, &turns);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
@@ -89,7 +90,8 @@ impl Bench {
             Model::Random(shape) => {
                 let config = shape.config();
                 let scorer = random_scorer(&config, self.arithmetic)?;
-                let name = clap::ValueEnum::to_possible_value(shape).map_or_else(String::new, |value| value.get_name().to_owned());
+                let name = clap::ValueEnum::to_possible_value(shape)
+                    .map_or_else(String::new, |value| value.get_name().to_owned());
                 Ok((scorer, format!("{name} (random weights)"), config.decoder.vocabulary))
             }
             Model::Files(source) => {

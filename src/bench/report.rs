@@ -69,7 +69,10 @@ impl Report {
         order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
         let turn = order[order.len() / 2];
         let threads_time = turn.seconds * 1e9 * bench.threads as f64;
-        let shares = KINDS.iter().zip(turn.profile.nanoseconds).map(|(kind, time)| ((*kind).to_owned(), (time as f64 / threads_time).into()));
+        let shares = KINDS
+            .iter()
+            .zip(turn.profile.nanoseconds)
+            .map(|(kind, time)| ((*kind).to_owned(), (time as f64 / threads_time).into()));
         Self {
             workload: workload.name(),
             dtype: bench.arithmetic.precision.name(),

@@ -62,7 +62,10 @@ impl Workload {
             let query: Vec<u32> = (SHARED / 2..SHARED).map(|_| token(&mut random)).collect();
             let prompt = |random: &mut Random| {
                 let document: Vec<u32> = (0..self.document(random)).map(|_| token(random)).collect();
-                Prompt { token_ids: [&system, &query, &document, &suffix].into_iter().flatten().copied().collect(), truncated: false }
+                Prompt {
+                    token_ids: [&system, &query, &document, &suffix].into_iter().flatten().copied().collect(),
+                    truncated: false,
+                }
             };
             groups.push((0..candidates).map(|_| prompt(&mut random)).collect());
         }

@@ -172,10 +172,12 @@ impl Columns {
 
 /// Puts the blocks of a span together whose parts are in several places.
 fn merge(span: &Span<'_>, key_head: usize, stores: &KeyValues, merged: &mut Buffer<u32>) {
-    let parts = || span.keys.iter().filter_map(|block| match block {
-        KeyBlock::Whole(_) => None,
-        KeyBlock::Parts(parts) => Some(parts),
-    });
+    let parts = || {
+        span.keys.iter().filter_map(|block| match block {
+            KeyBlock::Whole(_) => None,
+            KeyBlock::Parts(parts) => Some(parts),
+        })
+    };
     let (key_words, value_words, features) = (stores.key_words(), stores.value_words(), stores.heads().panels());
     let size = key_words + features * value_words;
     merged.reserve(parts().count() * size);
@@ -183,7 +185,8 @@ fn merge(span: &Span<'_>, key_head: usize, stores: &KeyValues, merged: &mut Buff
         merged.fill(0);
         let (keys, values) = merged.split_at_mut(key_words);
         for (block, places) in parts {
-            for (target, source) in keys.chunks_exact_mut(BLOCK).zip(stores.keys(key_head, *block).chunks_exact(BLOCK)) {
+            for (target, source) in keys.chunks_exact_mut(BLOCK).zip(stores.keys(key_head, *block).chunks_exact(BLOCK))
+            {
                 let range = places.start * WORDS..places.end * WORDS;
                 target[range.clone()].copy_from_slice(&source[range]);
             }
@@ -266,9 +269,7 @@ impl Scratch {
                 // Blocks that stand side by side are one run.
                 let (values, blocks) = match sources[first] {
                     Source::Whole(block) => {
-                        let follows = |next: &usize| {
-                            matches!(sources.get(first + next), Some(Source::Whole(other)) if *other == block + next)
-                        };
+                        let follows = |next: &usize| matches!(sources.get(first + next), Some(Source::Whole(other)) if *other == block + next);
                         let blocks = 1 + (1..CHUNK).take_while(follows).count();
                         (look.stores.values(look.key_head, part, block..block + blocks), blocks)
                     }
@@ -370,7 +371,12 @@ fn multiplied(values: &[f32; 16], factors: &[f32; 16]) -> [u32; 16] {
 }
 
 /// Puts a row's features from `start` on, wherever panels begin.
+#[inline(always)]
 fn put(results: &mut Panels<'_>, row: usize, start: usize, values: &[f32]) {
+    if let (Some(sixteen), 0) = (values.first_chunk::<16>(), start % 16) {
+        results.panel_mut(start / PANEL)[row].as_chunks_mut::<16>().0[start % PANEL / 16] = *sixteen;
+        return;
+    }
     for (index, value) in values.iter().enumerate() {
         let feature = start + index;
         results.panel_mut(feature / PANEL)[row][feature % PANEL] = *value;

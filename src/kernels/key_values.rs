@@ -13,16 +13,16 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
+use super::Arithmetic;
 use super::block::{BLOCK, Format, SIDE, WORDS};
 use super::heads::Heads;
+use super::level::for_each_level;
 use super::math::row_by_row;
 use super::memory::Buffer;
 use super::operand::Form;
 use super::panels::{Features, PANEL, Panels};
 use super::precision::bf16_bits;
 use super::transpose::{Square, transpose};
-use super::Arithmetic;
-use super::level::for_each_level;
 
 /// The keys and values of one layer.
 pub struct KeyValues {

@@ -10,12 +10,12 @@ use anyhow::{Result, ensure};
 use candle_core::DType;
 
 use super::block::{Format, Kernel, SIDE};
+use super::level::for_each_level;
 use super::math::row_by_row;
 use super::operand::{Form, Operand};
 use super::panels::{Features, Panels};
 use super::weight::{Matrix, Packed, Source, pack, runs};
 use super::{Arithmetic, Level};
-use super::level::for_each_level;
 
 /// Weights, packed once.
 pub struct Linear {
@@ -88,14 +88,7 @@ impl Linear {
         }
     }
 
-    fn product(
-        &self,
-        input: &Operand,
-        steps: Range<usize>,
-        panels: Range<usize>,
-        results: &mut Panels<'_>,
-        add: bool,
-    ) {
+    fn product(&self, input: &Operand, steps: Range<usize>, panels: Range<usize>, results: &mut Panels<'_>, add: bool) {
         let form = input.form();
         assert!(form.format == self.form.format && form.steps >= steps.len() && input.rows() == results.rows());
         assert!(panels.end <= self.panels() && steps.end <= self.form.steps);

@@ -19,7 +19,7 @@ pub(super) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// `2^x` to 2e-7 of its value for x from −126 to 127.5; 0 below −126.5, a NaN for a NaN.
+/// `2^x` to 3e-7 of its value for x from −126 to 127.5; 0 below −126.5, a NaN for a NaN.
 ///
 /// The whole part of x goes into the exponent, the rest through the Taylor series of 2^x around 0, to the sixth power.
 #[inline(always)]
@@ -55,7 +55,7 @@ mod tests {
         fn powers_of_two(x in -126f32..127.4) {
             let exact = f64::from(x).exp2();
             for value in [exp2::<false>(x), exp2::<true>(x)] {
-                prop_assert!((f64::from(value) / exact - 1.).abs() < 2e-7, "{x}");
+                prop_assert!((f64::from(value) / exact - 1.).abs() < 3e-7, "{x}");
             }
         }
 

@@ -12,9 +12,9 @@
 //!
 //! **A row's result depends on that row alone**, to the bit: not on how many rows stand around it, nor on the threads.
 
-mod attention;
 #[cfg(target_arch = "x86_64")]
 mod amx;
+mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -38,6 +38,9 @@ mod softmax;
 mod swiglu;
 mod transpose;
 mod weight;
+
+#[cfg(test)]
+mod product_tests;
 
 pub use attention::{Attend, Attended, Attention, KeyBlock, Span};
 pub use heads::{HeadTurn, Heads, Rope};

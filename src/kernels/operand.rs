@@ -95,11 +95,13 @@ impl Operand {
             if self.form.format == Format::Int8 && panel.is_multiple_of(RUN_PANELS) {
                 let run = panel / RUN_PANELS;
                 let units = &mut self.scales[run * self.rows..][..self.rows];
-                units.fill(0.);
+                let mut most = vec![0u32; self.rows];
                 for panel in panel..panels.count().min(panel + RUN_PANELS) {
-                    largest(level, panels.panel(panel), &scales(panel), units);
+                    largest(level, panels.panel(panel), scales(panel).features, &mut most);
                 }
-                units.iter_mut().for_each(|most| *most /= 127.);
+                for ((row, unit), most) in units.iter_mut().enumerate().zip(most) {
+                    *unit = f32::from_bits(most) * scales(panel).row(row) / 127.;
+                }
             }
             self.pack_panel(panel, panels.panel(panel), scales(panel));
         }
@@ -117,7 +119,8 @@ impl Operand {
         let end = (self.form.steps * self.form.format.step()).div_ceil(PANEL);
         if panels < end {
             let zeros = vec![[0.; PANEL]; self.rows];
-            (panels..end).for_each(|panel| self.pack_panel(panel, &zeros, Scales { rows: &[], features: &[0.; PANEL] }));
+            (panels..end)
+                .for_each(|panel| self.pack_panel(panel, &zeros, Scales { rows: &[], features: &[0.; PANEL] }));
         }
     }
 
@@ -233,7 +236,7 @@ fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scale
     for ((row, values), unit) in values.iter().enumerate().zip(units) {
         row_by_row();
         let scale = if *unit == 0. { 0. } else { scales.row(row) / unit };
-        let mut bytes = [0i8; PANEL];
+        let mut bytes = [0u8; PANEL];
         for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(scales.features) {
             *byte = to_byte(value * feature * scale);
         }
@@ -244,31 +247,24 @@ fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scale
 }
 
 for_each_level! {
-/// Raises `most` to the largest magnitude of each row; NaN where there is anything that is not finite.
-fn largest(values: &[Features], scales: &Scales<'_>, most: &mut [f32]) {
-    for ((row, values), result) in values.iter().enumerate().zip(most) {
+/// Raises `most` to the bits of the largest magnitude of each row. As whole numbers, bits of magnitudes are in the order of
+/// the magnitudes, and those of a NaN are above all.
+fn largest(values: &[Features], features: &Features, most: &mut [u32]) {
+    for (values, most) in values.iter().zip(most) {
         row_by_row();
-        let (mut most, mut poison) = ([0f32; 16], [0f32; 16]);
-        for (values, features) in values.as_chunks::<16>().0.iter().zip(scales.features.as_chunks::<16>().0) {
-            for lane in 0..16 {
-                let value = (values[lane] * features[lane]).abs();
-                most[lane] = if value > most[lane] { value } else { most[lane] };
-                // Stays zero unless a value is not finite; a comparison alone would lose a NaN.
-                poison[lane] += value * 0.;
-            }
+        let mut bits = [0u32; PANEL];
+        for ((bits, value), feature) in bits.iter_mut().zip(values).zip(features) {
+            *bits = (value * feature).abs().to_bits();
         }
-        let most = most.iter().fold(0f32, |most, &value| if value > most { value } else { most });
-        let most = most * scales.row(row) + poison.iter().sum::<f32>();
-        *result = if result.is_nan() || most <= *result { *result } else { most };
+        *most = bits.iter().fold(*most, |most, &bits| most.max(bits));
     }
 }
 }
 
-/// The nearest whole number from −127 to 127, ties to even.
+/// The nearest whole number, ties to even, of a value from −127 to 127.
 #[inline(always)]
-pub(super) fn to_byte(value: f32) -> i8 {
+pub(super) fn to_byte(value: f32) -> u8 {
     // Added to so large a number, the fraction is rounded away; the lowest bits hold the rest.
     const LARGE: f32 = 12_582_912.;
-    let value = value.clamp(-127., 127.);
-    (value + LARGE).to_bits() as i8
+    (value + LARGE).to_bits() as u8
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
 use super::Arithmetic;
+use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
 
 /// Operations a second of all threads together, for the operands of linear layers on bf16 weights; a multiply-add counts as
 /// two.
@@ -15,7 +15,8 @@ use super::Arithmetic;
 pub fn peak(arithmetic: Arithmetic, time: Duration) -> f64 {
     let format = arithmetic.precision.linear(arithmetic.level, candle_core::DType::BF16);
     let threads = rayon::current_num_threads();
-    let rates: Vec<f64> = (0..threads).into_par_iter().with_max_len(1).map(|_| rate(arithmetic, format, time)).collect();
+    let rates: Vec<f64> =
+        (0..threads).into_par_iter().with_max_len(1).map(|_| rate(arithmetic, format, time)).collect();
     rates.iter().sum()
 }
 

@@ -87,7 +87,8 @@ unsafe fn int8_run(left: *const u32, right: *const u32, results: *mut u32, steps
             }
             for word in 0..steps * WORDS {
                 let (step, word) = (word / WORDS, word % WORDS);
-                let left = (*left.add((step * SIDE + row) * WORDS + word)).to_ne_bytes().map(|byte| i32::from(byte as i8));
+                let left =
+                    (*left.add((step * SIDE + row) * WORDS + word)).to_ne_bytes().map(|byte| i32::from(byte as i8));
                 for (output, sum) in sums.iter_mut().enumerate() {
                     let half = output / WORDS;
                     let right = *right.add(((step * 2 + half) * WORDS + word) * WORDS + output % WORDS);

@@ -31,6 +31,9 @@ pub enum Rounding {
 }
 
 impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::F16, Self::Int8];
+
     /// As users write it.
     pub fn name(self) -> &'static str {
         match self {

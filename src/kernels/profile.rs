@@ -3,8 +3,19 @@
 use std::time::Instant;
 
 /// Kinds of work, as users read them.
-pub const KINDS: [&str; 11] =
-    ["query, key and value products", "output products", "gate and up products", "down products", "attention", "norm", "rounding and packing", "rotary embedding", "keys and values", "activation", "embedding"];
+pub const KINDS: [&str; 11] = [
+    "query, key and value products",
+    "output products",
+    "gate and up products",
+    "down products",
+    "attention",
+    "norm",
+    "rounding and packing",
+    "rotary embedding",
+    "keys and values",
+    "activation",
+    "embedding",
+];
 
 /// An index into [`KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

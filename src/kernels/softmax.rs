@@ -3,7 +3,7 @@
 
 use super::block::{Format, SIDE, WORDS};
 use super::level::{Level, for_each_level};
-use super::math::exp2;
+use super::math::{exp2, multiply_add};
 use super::precision::Rounding;
 
 /// One value for each of 32 queries.
@@ -13,7 +13,9 @@ pub(super) type Lanes = [f32; SIDE];
 pub(super) struct Softmax {
     /// Largest score.
     most: Lanes,
-    /// Sum of `2^(score − most)`, scaled scores.
+    /// `−most · scale`
+    base: Lanes,
+    /// Sum of `2^(score · scale + base)`.
     sum: Lanes,
     /// Scores are multiplied by this, `log₂ e` included.
     scale: f32,
@@ -35,7 +37,7 @@ impl Softmax {
     /// Every query sees at least one key.
     pub(super) fn new(scale: f32, visible: [u32; SIDE]) -> Self {
         let all_see = visible.iter().copied().min().unwrap_or(0) as usize;
-        Self { most: [f32::NEG_INFINITY; SIDE], sum: [0.; SIDE], scale, visible, all_see }
+        Self { most: [f32::NEG_INFINITY; SIDE], base: [f32::INFINITY; SIDE], sum: [0.; SIDE], scale, visible, all_see }
     }
 
     /// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right
@@ -77,8 +79,11 @@ impl Softmax {
         let changed = most != old;
         let mut factors = [1f32; SIDE];
         if changed {
-            for ((factor, &old), &new) in factors.iter_mut().zip(&old).zip(&most) {
-                *factor = if old == new { 1. } else { exp2::<FMA>((old - new) * self.scale) };
+            for ((factor, base), &most) in factors.iter_mut().zip(&mut self.base).zip(&most) {
+                let new = -most * self.scale;
+                // The very difference by which weights from now on are smaller.
+                *factor = if *base == new { 1. } else { exp2::<FMA>(new - *base) };
+                *base = new;
             }
             for (sum, factor) in self.sum.iter_mut().zip(&factors) {
                 *sum *= factor;
@@ -90,12 +95,13 @@ impl Softmax {
 
     #[inline(always)]
     fn weigh<const FMA: bool>(&mut self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) {
-        let (most, scale) = (self.most, self.scale);
+        let scale = self.scale;
+        let base = self.base;
         let mut sum = self.sum;
         let mut weigh = |scores: &Lanes| -> Lanes {
             let mut weights = [0f32; SIDE];
             for lane in 0..SIDE {
-                weights[lane] = exp2::<FMA>((scores[lane] - most[lane]) * scale);
+                weights[lane] = exp2::<FMA>(multiply_add::<FMA>(scores[lane], scale, base[lane]));
                 sum[lane] += weights[lane];
             }
             weights

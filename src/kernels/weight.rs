@@ -100,7 +100,7 @@ fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32
         Format::Int8 => {
             let scale = values.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.;
             let inverse = if scale > 0. { 1. / scale } else { 0. };
-            for (byte, value) in bytemuck::cast_slice_mut::<u32, i8>(words).iter_mut().zip(values) {
+            for (byte, value) in bytemuck::cast_slice_mut::<u32, u8>(words).iter_mut().zip(values) {
                 *byte = to_byte(value * inverse);
             }
             return scale;

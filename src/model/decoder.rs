@@ -103,7 +103,11 @@ impl Decoder {
 
         let embedding = self.weights.matrix(EMBEDDING, [self.vocabulary, self.shape.hidden])?;
         for &token in &batch.token_ids {
-            ensure!((token as usize) < self.vocabulary, "token {token} is outside the vocabulary of {}", self.vocabulary);
+            ensure!(
+                (token as usize) < self.vocabulary,
+                "token {token} is outside the vocabulary of {}",
+                self.vocabulary
+            );
         }
         let [mut store, mut next] = self.stores.each_mut();
         let writing = store.write();

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::Weights;
 use crate::kernels::{
-    Arithmetic, Attend, Attended, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels,
-    Profile, Rope, Source, Span, Writing, Squares, swiglu,
+    Arithmetic, Attend, Attended, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL,
+    Panels, Profile, Rope, Source, Span, Squares, Writing, swiglu,
 };
 
 /// Features inside the MLP that are computed before they are multiplied further.
@@ -105,7 +105,9 @@ impl Layer {
         };
         let by_head = |count: usize| -> Vec<Source> {
             let width = heads.panels() * PANEL;
-            let row = |output: usize| (output % width < heads.head_dim).then(|| output / width * heads.head_dim + output % width);
+            let row = |output: usize| {
+                (output % width < heads.head_dim).then(|| output / width * heads.head_dim + output % width)
+            };
             (0..count * width).map(|output| row(output).map(|row| (0, row))).collect()
         };
         let as_it_is: Vec<Source> = (0..hidden).map(|row| Some((0, row))).collect();

@@ -8,6 +8,9 @@ mod layer;
 mod tiles;
 mod weights;
 
+#[cfg(test)]
+mod attention_tests;
+
 pub use config::{DecoderConfig, Family, HeadKind, ModelConfig};
 pub use decoder::Decoder;
 pub use files::{ModelFiles, ModelSource};

@@ -98,7 +98,8 @@ mod tests {
         let mut batch = Batch::default();
         for &(length, continues) in lengths {
             let start = batch.token_ids.len();
-            let position = continues.map_or(0, |index: usize| batch.positions[batch.segments[index].tokens.end - 1] + 1);
+            let position =
+                continues.map_or(0, |index: usize| batch.positions[batch.segments[index].tokens.end - 1] + 1);
             batch.token_ids.extend(std::iter::repeat_n(7, length));
             batch.positions.extend((position..).take(length));
             batch.segments.push(Segment { tokens: start..start + length, continues, pair: None });

@@ -60,7 +60,8 @@ impl Weights {
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<'_>> {
         if !self.random.is_empty() {
-            let bytes = self.random.get(..shape[0] * shape[1] * 2).context("the shape is larger than the random weights")?;
+            let bytes =
+                self.random.get(..shape[0] * shape[1] * 2).context("the shape is larger than the random weights")?;
             return Ok(Matrix { dtype: DType::BF16, bytes, inputs: shape[1] });
         }
         let (file, entry) = self.find(name, &shape)?;

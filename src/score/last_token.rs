@@ -21,7 +21,12 @@ impl LastTokenScorer {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than the configuration says.
-    pub fn load(config: &ModelConfig, weights: &Arc<Weights>, arithmetic: Arithmetic, answers: [u32; 2]) -> Result<Self> {
+    pub fn load(
+        config: &ModelConfig,
+        weights: &Arc<Weights>,
+        arithmetic: Arithmetic,
+        answers: [u32; 2],
+    ) -> Result<Self> {
         let (vocabulary, hidden) = (config.decoder.vocabulary, config.decoder.hidden);
         let head = match config.head {
             HeadKind::Classification => weights.row("score.weight", [1, hidden], 0)?,

@@ -42,7 +42,7 @@ fn jsonl(groups: &[Value]) -> String {
 fn batch_sizes_threads_precision_and_prefix_sharing_change_no_bit() {
     let files = Files::new();
     let input = files.write("groups.jsonl", jsonl(&groups()));
-    for dtype in ["f32", "bf16"] {
+    for dtype in ["f32", "bf16", "int8"] {
         let run = |arguments: &[&str]| {
             let fixed = ["--model", MODEL, "--input", &input, "--dtype", dtype, "--no-text", "--quiet"];
             rerank(&[&fixed, arguments].concat()).rankings()

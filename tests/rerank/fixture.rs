@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rerank::kernels::Level;
 use serde_json::Value;
 
 /// What a run left behind.
@@ -40,7 +41,7 @@ pub fn rankings(jsonl: &str) -> Vec<Value> {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
     command.args(arguments);
-    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE"] {
+    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "RERANK_INSTRUCTIONS"] {
         command.env_remove(name);
     }
     command
@@ -48,7 +49,17 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// Runs to the end, with `input` on standard input.
 pub fn rerank_on(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
+    run(command(arguments), input)
+}
+
+/// Runs to the end on a level of the processor's instructions.
+pub fn rerank_at(level: Level, arguments: &[&str]) -> Run {
     let mut command = command(arguments);
+    command.env("RERANK_INSTRUCTIONS", level.name());
+    run(command, "")
+}
+
+fn run(mut command: Command, input: impl AsRef<[u8]>) -> Run {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("rerank starts");
     let mut stdin = child.stdin.take().unwrap();

@@ -121,7 +121,11 @@ fn the_forward_agrees_with_candle_transformers() {
     let prompts: Vec<_> =
         ["Mars is red.", "", "Venus"].iter().map(|text| reranker.recipe().prompt(&query, text).unwrap()).collect();
     let batches = plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true });
-    let ours = reranker.load(Arithmetic { level: Level::available(), precision: Precision::F32 }).unwrap().score(&batches[0]).unwrap();
+    let ours = reranker
+        .load(Arithmetic { level: Level::available(), precision: Precision::F32 })
+        .unwrap()
+        .score(&batches[0])
+        .unwrap();
     for (id, logit) in batches[0].pairs().zip(ours) {
         model.clear_kv_cache();
         let tokens =

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
+use rerank::kernels::Level;
 use serde::Deserialize;
 
-use crate::fixture::rerank;
+use crate::fixture::{command, rerank_at};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -23,12 +24,22 @@ struct Logits {
 }
 
 /// Our logit, the reference's in f32, and in bf16, for every pair.
-fn logits(model: &str, arguments: &[&str]) -> Vec<[f64; 3]> {
+fn logits(model: &str, level: Level, dtype: &str) -> Vec<[f64; 3]> {
     let text = std::fs::read_to_string(format!("testdata/{model}.expected.json")).unwrap();
     let expected: Expected = serde_json::from_str(&text).unwrap();
     let (model, max_length) = (format!("testdata/{model}"), expected.max_length.to_string());
-    let fixed = ["--model", &model, "--input", "testdata/parity.jsonl", "--max-length", &max_length, "--quiet"];
-    let rankings = rerank(&[&fixed, arguments].concat()).rankings();
+    let arguments = [
+        "--model",
+        &model,
+        "--input",
+        "testdata/parity.jsonl",
+        "--max-length",
+        &max_length,
+        "--quiet",
+        "--dtype",
+        dtype,
+    ];
+    let rankings = rerank_at(level, &arguments).rankings();
     let mut pairs = Vec::new();
     for ranking in &rankings {
         for result in ranking["results"].as_array().unwrap() {
@@ -50,18 +61,22 @@ fn deviations(pairs: &[[f64; 3]], one: usize, other: usize) -> (f64, f64) {
 
 #[track_caller]
 fn agrees_in_f32(model: &str) {
-    let (most, _) = deviations(&logits(model, &["--dtype", "f32"]), 0, 1);
-    assert!(most < 1e-4, "{model}: up to {most}");
+    for level in Level::all() {
+        let (most, _) = deviations(&logits(model, level, "f32"), 0, 1);
+        assert!(most < 1e-4, "{model} on {level}: up to {most}");
+    }
 }
 
 #[track_caller]
 fn agrees_in_bf16(model: &str) {
-    let pairs = logits(model, &["--dtype", "bf16"]);
-    let (most, mean) = deviations(&pairs, 0, 1);
-    let (_, reference) = deviations(&pairs, 2, 1);
-    assert!(most < 0.05, "{model}: up to {most}");
-    assert!(mean < reference, "{model}: {mean} on average, and the reference {reference}");
-    assert!(mean > 0., "{model}: nothing was rounded");
+    for level in Level::all() {
+        let pairs = logits(model, level, "bf16");
+        let (most, mean) = deviations(&pairs, 0, 1);
+        let (_, reference) = deviations(&pairs, 2, 1);
+        assert!(most < 0.05, "{model} on {level}: up to {most}");
+        assert!(mean < reference, "{model} on {level}: {mean} on average, and the reference {reference}");
+        assert!(mean > 0., "{model} on {level}: nothing was rounded");
+    }
 }
 
 #[test]
@@ -86,6 +101,29 @@ fn the_odd_model_in_bf16_is_closer_to_f32_than_transformers() {
 
 #[test]
 fn half_precision_is_near() {
-    let (most, _) = deviations(&logits("odd-reranker", &["--dtype", "f16"]), 0, 1);
+    let (most, _) = deviations(&logits("odd-reranker", Level::available(), "f16"), 0, 1);
     assert!(most < 0.01 && most > 0., "{most}");
+}
+
+#[test]
+fn bytes_are_not_far_off() {
+    for (model, bound) in [("tiny-reranker", 0.1), ("odd-reranker", 0.2)] {
+        for level in [Level::Plain, Level::available()] {
+            let (most, mean) = deviations(&logits(model, level, "int8"), 0, 1);
+            println!("{model} {level}: int8 up to {most}, {mean} on average");
+            assert!(most < bound && mean > 0., "{model} on {level}: up to {most}, {mean} on average");
+        }
+    }
+}
+
+#[test]
+fn a_forced_level_is_told_and_a_wrong_one_refused() {
+    let arguments = ["--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl", "--verbose"];
+    let run = rerank_at(Level::Plain, &arguments);
+    assert!(run.stderr.contains(&format!("f32 on {}", Level::Plain)), "{}", run.stderr);
+    let mut command = command(&arguments);
+    let output = command.env("RERANK_INSTRUCTIONS", "mmx").output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("RERANK_INSTRUCTIONS") && message.contains("avx512-bf16"), "{message}");
 }
