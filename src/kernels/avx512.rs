@@ -63,8 +63,8 @@ unsafe fn add_f32(sum: __m512i, left: u32, right: __m512i) -> __m512i {
 unsafe fn add_bf16(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     // SAFETY: the caller vouches for AVX-512-BF16; the vectors are of one size.
     unsafe {
-        let (left, right): (__m512bh, __m512bh) =
-            (std::mem::transmute(_mm512_set1_epi32(left as i32)), std::mem::transmute(right));
+        let pairs = |vector: __m512i| std::mem::transmute::<__m512i, __m512bh>(vector);
+        let (left, right) = (pairs(_mm512_set1_epi32(left as i32)), pairs(right));
         _mm512_castps_si512(_mm512_dpbf16_ps(_mm512_castsi512_ps(sum), left, right))
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 pub(super) fn exp2<const FMA: bool>(x: f32) -> f32 {
     let shifted = x + LARGE;
     let rest = x - (shifted - LARGE);
-    let series = [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_410_9e-2, 0.240_226_51, std::f32::consts::LN_2, 1.];
+    let series = [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.];
     let mut sum = series[0];
     for coefficient in &series[1..] {
         sum = multiply_add::<FMA>(sum, rest, *coefficient);

@@ -27,6 +27,7 @@ mod level;
 mod linear;
 mod math;
 mod memory;
+mod merge;
 mod norm;
 mod operand;
 mod panels;

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_stays_so() {
-        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0f32 / 0., f32::INFINITY - f32::INFINITY] {
+        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::INFINITY - f32::INFINITY] {
             assert_eq!(Rounding::Bf16.round(value).is_nan(), value.is_nan());
             assert_eq!(Rounding::Bf16.round(value).is_infinite(), value.is_infinite());
         }

@@ -103,10 +103,9 @@ proptest! {
                 // A byte has 7 bits: an error of 1/254 of the largest value for each of two operands.
                 let tolerance = if precision == Precision::Int8 { 1.5e-2 } else { 3e-6 } * (inputs as f64).sqrt() + 1e-6;
                 for row in [0, rows / 2, rows - 1] {
-                    for output in 0..outputs {
+                    for (output, value) in results[row].iter().enumerate() {
                         let expected = case.expected(row, output, precision) + f64::from(add.unwrap_or(0.));
-                        let value = results[row][output];
-                        prop_assert!((f64::from(value) - expected).abs() < tolerance, "{level} {precision:?}: {value} {expected}");
+                        prop_assert!((f64::from(*value) - expected).abs() < tolerance, "{level} {precision:?}: {value} {expected}");
                     }
                 }
             }

@@ -24,14 +24,16 @@ pub(super) fn transpose(square: &Square, level: Level) -> Square {
 fn avx512(square: &Square) -> Square {
     use std::arch::x86_64::*;
 
-    // SAFETY: rows of 16 words are as large as vectors.
-    let mut rows: [__m512i; 16] = unsafe { std::mem::transmute(*square) };
+    // SAFETY: reads the 16 words of the array.
+    let load = |words: &[u32; 16]| unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+    let mut rows = [_mm512_setzero_si512(); 16];
+    for (row, words) in rows.iter_mut().zip(square) {
+        *row = load(words);
+    }
     macro_rules! round {
         ($size:literal) => {{
             const LANES: [[u32; 16]; 2] = lanes($size);
-            // SAFETY: arrays of 16 words are as large as vectors.
-            let (low, high): (__m512i, __m512i) =
-                unsafe { (std::mem::transmute(LANES[0]), std::mem::transmute(LANES[1])) };
+            let (low, high) = (load(&LANES[0]), load(&LANES[1]));
             let mut row = 0;
             while row < 16 {
                 let (first, second) = (rows[row], rows[row + $size]);
@@ -45,8 +47,12 @@ fn avx512(square: &Square) -> Square {
     round!(4);
     round!(2);
     round!(1);
-    // SAFETY: as above.
-    unsafe { std::mem::transmute(rows) }
+    let mut turned = [[0; 16]; 16];
+    for (words, row) in turned.iter_mut().zip(rows) {
+        // SAFETY: writes the 16 words of the array.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), row) };
+    }
+    turned
 }
 
 /// Which lanes of two rows, `size` apart, make up the new ones; 16 … 31 are those of the second.

@@ -30,7 +30,7 @@ impl Layout {
             let block = |position: usize| base.wrapping_add(position / BLOCK);
             layout.slots.extend((first..end).map(|position| block(position) * BLOCK + position % BLOCK));
             let mut keys = segment.continues.map(|before| layout.keys[before].clone()).unwrap_or_default();
-            if first % BLOCK != 0 {
+            if !first.is_multiple_of(BLOCK) {
                 // What it continues ends in the middle of a block.
                 let places = first % BLOCK..BLOCK.min(first % BLOCK + segment.tokens.len());
                 let parts = match keys.pop() {
