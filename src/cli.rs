@@ -214,7 +214,8 @@ pub struct ModelArguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: crate::device::DeviceChoice,
 
-    /// Precision of the products' operands; sums are always f32 [auto: f32 on the CPU]
+    /// Precision of the products' operands; sums are f32. On processors with AMX, bf16 is about ten times as fast as f32, and
+    /// int8 faster still and half as large [auto: f32 on the CPU]
     #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 }

@@ -52,7 +52,8 @@ impl DeviceChoice {
     }
 }
 
-/// The precision of products where the user does not say: on the CPU, f32, which candle multiplies as fast as bf16.
+/// The precision of products where the user does not say: on the CPU, f32, so that scores are the same on every machine to
+/// many digits; `--dtype bf16` is there for speed.
 pub fn default_precision(device: &Device) -> Precision {
     match device {
         Device::Cpu => Precision::F32,

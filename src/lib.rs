@@ -17,7 +17,7 @@
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what a person and a program are told about the run; [`stop`]: how it is ended early.
-//! - [`bench`]: how fast all this is.
+//! - [`mod@bench`]: how fast all this is.
 
 pub mod batch;
 pub mod bench;

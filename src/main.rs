@@ -46,9 +46,6 @@ fn rank(cli: &Cli) -> Exit {
             return Exit::Usage;
         }
     };
-    // candle asks this variable at every product, and counts the processors in /proc/cpuinfo where it is not set.
-    // SAFETY: no other thread has been started yet.
-    unsafe { std::env::set_var("RAYON_NUM_THREADS", config.threads.to_string()) };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
     // The first interrupt lets the batch at hand finish; the second ends the program. Without a handler, which fails only
     // where the system has none, the first does.

@@ -53,13 +53,13 @@ impl KeyValues {
         Self { heads, form, blocks: 0, keys: Buffer::default(), values: Buffer::default() }
     }
 
-    /// Makes room for `blocks` blocks, all zeros: what is never written must not be NaN, as it is multiplied by zero.
+    /// Makes room for `blocks` blocks. Values are zeros at first: what is never written must not be NaN, as it is multiplied by
+    /// zero. (Scores of keys that were never written are not looked at.)
     pub fn clear(&mut self, blocks: usize) {
         self.blocks = blocks;
         let keys = self.heads.key * blocks * self.key_words();
         let values = self.heads.key * self.heads.panels() * blocks * self.value_words();
         self.keys.reserve(keys);
-        self.keys[..keys].fill(0);
         self.values.reserve(values);
         self.values[..values].fill(0);
     }

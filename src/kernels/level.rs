@@ -35,7 +35,7 @@ impl Level {
         LEVELS.into_iter().filter(|&level| level <= Self::available())
     }
 
-    /// The highest level, or the one that the environment variable [`VARIABLE`] names.
+    /// The highest level, or the one that the environment variable `RERANK_INSTRUCTIONS` names.
     ///
     /// # Errors
     /// A sentence, if that is no level or not available.

@@ -4,10 +4,10 @@
 //! what one operation writes is still in that core's cache when the next one reads it. Here are the operations on one tile:
 //!
 //! - [`Panels`] hold activations (f32), [`Operand`] the same rounded and packed for products.
-//! - [`Linear`] multiplies them with packed weights; [`Squares`], [`swiglu`] and [`HeadTurn`] are what stands between.
+//! - [`Linear`] multiplies them with packed weights; [`Squares`], [`swiglu()`] and [`HeadTurn`] are what stands between.
 //! - [`KeyValues`] keeps the keys and values of all tiles, [`Attention`] streams through them.
 //!
-//! All products have one shape ([`block`]), with a kernel for each instruction set [`Level`]; the row-wise operations are
+//! All products have one shape (`block.rs`), with a kernel for each instruction set [`Level`]; the row-wise operations are
 //! compiled for each level from one source.
 //!
 //! **A row's result depends on that row alone**, to the bit: not on how many rows stand around it, nor on the threads.

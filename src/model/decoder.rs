@@ -5,6 +5,7 @@
 //! values of all tiles before its attention, and nothing else of another tile: so a tile finishes one layer and computes its
 //! keys and values for the next before the threads meet.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::layer::{Layer, Shape, Tile, Workspace};
 use super::tiles::{Layout, tiles};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, Level, PANEL, Panels, Profile, Rope, Squares};
+use crate::kernels::{Arithmetic, Buffer, Heads, KeyValues, Kind, Level, Matrix, PANEL, Profile, Rope, Writing};
 
 /// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
 const TILE_ROWS: usize = 256;
@@ -75,95 +76,125 @@ impl Decoder {
     /// # Errors
     /// If a token id is outside the vocabulary.
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
+        let embedding = self.weights.matrix(EMBEDDING, [self.vocabulary, self.shape.hidden])?;
+        for &token in &batch.token_ids {
+            let inside = (token as usize) < self.vocabulary;
+            ensure!(inside, "token {token} is outside the vocabulary of {}", self.vocabulary);
+        }
         let layout = Layout::new(batch);
-        let threads = rayon::current_num_threads();
-        let tokens = tiles(batch.token_ids.len(), TILE_ROWS, threads);
+        let ranges = tiles(batch.token_ids.len(), TILE_ROWS, rayon::current_num_threads());
         self.rope.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1));
         self.stores.iter_mut().for_each(|store| store.clear(layout.blocks));
         let width = self.shape.hidden.next_multiple_of(PANEL);
-        let padded: usize = tokens.iter().map(|range| range.len().next_multiple_of(PANEL)).sum();
+        let padded: usize = ranges.iter().map(|range| range.len().next_multiple_of(PANEL)).sum();
         self.hidden.reserve(padded * width);
-
         let mut rest: &mut [f32] = &mut self.hidden;
-        let mut all = Vec::with_capacity(tokens.len());
-        for range in &tokens {
-            let rows = range.len().next_multiple_of(PANEL);
-            let (own, others) = rest.split_at_mut(rows * width);
+        let mut tiles = Vec::with_capacity(ranges.len());
+        for range in &ranges {
+            let (own, others) = rest.split_at_mut(range.len().next_multiple_of(PANEL) * width);
             rest = others;
-            let spans = layout.spans(batch, range);
-            all.push(Tile {
-                hidden: Panels::new(own, rows),
-                positions: batch.positions[range.clone()].to_vec(),
-                slots: &layout.slots[range.clone()],
-                spans,
-                squares: Squares::default(),
-            });
+            let mut tile = Tile::new(own, range.len());
+            tile.positions.extend(&batch.positions[range.clone()]);
+            tile.slots = &layout.slots[range.clone()];
+            tile.spans = layout.spans(batch, range);
+            tiles.push(tile);
         }
-        let work = Work { workspaces: &self.workspaces, rope: &self.rope };
 
-        let embedding = self.weights.matrix(EMBEDDING, [self.vocabulary, self.shape.hidden])?;
-        for &token in &batch.token_ids {
-            ensure!(
-                (token as usize) < self.vocabulary,
-                "token {token} is outside the vocabulary of {}",
-                self.vocabulary
-            );
-        }
+        let pass = Pass {
+            shape: self.shape,
+            level: self.arithmetic.level,
+            layers: &self.layers,
+            rope: &self.rope,
+            workspaces: &self.workspaces,
+            batch,
+            ranges,
+        };
         let [mut store, mut next] = self.stores.each_mut();
-        let writing = store.write();
-        all.par_iter_mut().zip(&tokens).with_max_len(1).for_each(|(tile, range)| {
-            let mut lap = Instant::now();
-            let mut values = vec![0f32; width];
-            tile.embed(batch.token_ids[range.clone()].iter().map(|&token| {
-                embedding.row(token as usize, &mut values[..self.shape.hidden]);
-                values.clone()
-            }));
-            tile.squares.clear(tile.hidden.rows());
-            tile.squares.add_all(&tile.hidden, self.arithmetic.level);
-            work.with_workspace(|workspace| {
-                workspace.profile.lap(Kind::Embedding, &mut lap);
-                self.layers[0].keys_and_values(tile, &writing, work.rope, workspace);
-            });
-        });
+        pass.begin(&mut tiles, &embedding, &store.write());
         for pair in self.layers.windows(2) {
-            let writing = next.write();
-            all.par_iter_mut().with_max_len(1).for_each(|tile| {
-                work.with_workspace(|workspace| {
-                    pair[0].finish(tile, store, work.rope, workspace);
-                    pair[1].keys_and_values(tile, &writing, work.rope, workspace);
-                });
-            });
+            pass.step(pair, &mut tiles, store, &next.write());
             std::mem::swap(&mut store, &mut next);
         }
+        Ok(pass.end(&tiles, &layout, store, &self.norm))
+    }
+}
 
-        // Only the pairs' last tokens are scored: in the last layer the others are needed as keys and values alone.
-        let ends: Vec<usize> = batch.pair_segments().collect();
-        let results = tiles(ends.len(), TILE_ROWS, threads).into_par_iter().with_max_len(1).map(|range| {
-            let rows = range.len().next_multiple_of(PANEL);
-            let mut memory = vec![0f32; rows * width];
-            let mut tile = Tile {
-                hidden: Panels::new(&mut memory, rows),
-                positions: Vec::new(),
-                slots: &[],
-                spans: Vec::new(),
-                squares: Squares::default(),
-            };
-            for (row, &segment) in ends[range].iter().enumerate() {
-                let token = batch.segments[segment].tokens.end - 1;
-                let source = tokens.partition_point(|range| range.end <= token);
-                tile.copy_row(row, &all[source], token - tokens[source].start);
-                tile.positions.push(batch.positions[token]);
-                tile.spans.push(layout.last(batch, segment, row));
-            }
-            tile.squares.clear(rows);
-            tile.squares.add_all(&tile.hidden, self.arithmetic.level);
-            work.with_workspace(|workspace| {
-                let last = &self.layers[self.layers.len() - 1];
-                last.finish(&mut tile, store, work.rope, workspace);
+/// One batch on its way through the layers.
+struct Pass<'a> {
+    shape: Shape,
+    level: Level,
+    layers: &'a [Layer],
+    rope: &'a Rope,
+    workspaces: &'a Mutex<Vec<Workspace>>,
+    batch: &'a Batch,
+    /// The tokens of each tile.
+    ranges: Vec<Range<usize>>,
+}
+
+impl Pass<'_> {
+    /// Embeds the tokens and computes the first layer's keys and values.
+    fn begin(&self, tiles: &mut [Tile<'_>], embedding: &Matrix<'_>, to: &Writing<'_>) {
+        tiles.par_iter_mut().zip(&self.ranges).with_max_len(1).for_each(|(tile, range)| {
+            let mut lap = Instant::now();
+            tile.embed(&self.batch.token_ids[range.clone()], embedding);
+            tile.squares.add_all(&tile.hidden, self.level);
+            self.with_workspace(|workspace| {
+                workspace.profile.lap(Kind::Embedding, &mut lap);
+                self.layers[0].keys_and_values(tile, to, self.rope, workspace);
             });
-            normalized(&tile, self.shape, &self.norm, self.arithmetic.level)
         });
-        Ok(results.collect::<Vec<_>>().into_iter().flatten().collect())
+    }
+
+    /// Finishes a layer, and computes the next one's keys and values.
+    fn step(&self, pair: &[Layer], tiles: &mut [Tile<'_>], store: &KeyValues, next: &Writing<'_>) {
+        tiles.par_iter_mut().with_max_len(1).for_each(|tile| {
+            self.with_workspace(|workspace| {
+                pair[0].finish(tile, store, self.rope, workspace);
+                pair[1].keys_and_values(tile, next, self.rope, workspace);
+            });
+        });
+    }
+
+    /// Finishes the last layer. Only the pairs' last tokens are scored: the others are needed as keys and values alone.
+    fn end(&self, all: &[Tile<'_>], layout: &Layout, store: &KeyValues, norm: &[f32]) -> Vec<Vec<f32>> {
+        let ends: Vec<usize> = self.batch.pair_segments().collect();
+        let ranges = tiles(ends.len(), TILE_ROWS, rayon::current_num_threads());
+        let results = ranges.into_par_iter().with_max_len(1).map(|range| {
+            let mut memory =
+                vec![0f32; range.len().next_multiple_of(PANEL) * self.shape.hidden.next_multiple_of(PANEL)];
+            let mut tile = Tile::new(&mut memory, range.len());
+            for (row, &segment) in ends[range].iter().enumerate() {
+                let token = self.batch.segments[segment].tokens.end - 1;
+                let source = self.ranges.partition_point(|range| range.end <= token);
+                tile.copy_row(row, &all[source], token - self.ranges[source].start);
+                tile.positions.push(self.batch.positions[token]);
+                tile.spans.push(layout.last(self.batch, segment, row));
+            }
+            tile.squares.add_all(&tile.hidden, self.level);
+            self.with_workspace(|workspace| {
+                self.layers[self.layers.len() - 1].finish(&mut tile, store, self.rope, workspace);
+            });
+            self.normalized(&tile, norm)
+        });
+        results.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    fn normalized(&self, tile: &Tile<'_>, weight: &[f32]) -> Vec<Vec<f32>> {
+        let scales = tile.squares.scales(self.shape.hidden, self.shape.epsilon, self.level);
+        let row = |row: usize| {
+            let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
+            weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()
+        };
+        (0..tile.positions.len()).map(row).collect()
+    }
+
+    /// Lends memory that no other thread uses meanwhile.
+    fn with_workspace(&self, work: impl FnOnce(&mut Workspace)) {
+        let lock = || self.workspaces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let taken = lock().pop();
+        let mut workspace = taken.unwrap_or_default();
+        work(&mut workspace);
+        lock().push(workspace);
     }
 }
 
@@ -188,30 +219,5 @@ impl Decoder {
         let ends = batch.pair_segments().map(|segment| &batch.positions[batch.segments[segment].tokens.end - 1]);
         let seen = (layers - 1.) * batch.positions.iter().map(sees).sum::<f64>() + ends.map(sees).sum::<f64>();
         [linear, seen * (4 * self.shape.heads.query * self.shape.heads.head_dim) as f64]
-    }
-}
-
-fn normalized(tile: &Tile<'_>, shape: Shape, weight: &[f32], level: Level) -> Vec<Vec<f32>> {
-    let scales = tile.squares.scales(shape.hidden, shape.epsilon, level);
-    let row = |row: usize| {
-        let value = |feature: usize| tile.hidden.panel(feature / PANEL)[row][feature % PANEL];
-        weight.iter().enumerate().map(|(feature, weight)| value(feature) * scales[row] * weight).collect()
-    };
-    (0..tile.positions.len()).map(row).collect()
-}
-
-struct Work<'a> {
-    workspaces: &'a Mutex<Vec<Workspace>>,
-    rope: &'a Rope,
-}
-
-impl Work<'_> {
-    /// Lends memory that no other thread uses meanwhile.
-    fn with_workspace(&self, work: impl FnOnce(&mut Workspace)) {
-        let lock = || self.workspaces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let taken = lock().pop();
-        let mut workspace = taken.unwrap_or_default();
-        work(&mut workspace);
-        lock().push(workspace);
     }
 }

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::Weights;
 use crate::kernels::{
-    Arithmetic, Attend, Attended, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL,
-    Panels, Profile, Rope, Source, Span, Squares, Writing, swiglu,
+    Arithmetic, Attend, Attended, Attention, Buffer, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Matrix, Operand,
+    PANEL, Panels, Profile, Rope, Source, Span, Squares, Writing, swiglu,
 };
 
 /// Features inside the MLP that are computed before they are multiplied further.
@@ -63,13 +63,23 @@ pub(super) struct Layer {
     down: Linear,
 }
 
-impl Tile<'_> {
-    /// Sets the rows; what is beyond them is zeros.
-    pub(super) fn embed(&mut self, rows: impl Iterator<Item = Vec<f32>>) {
+impl<'a> Tile<'a> {
+    /// Rows of the residual stream in `memory`, which has room for whole panels of so many and of padding.
+    pub(super) fn new(memory: &'a mut [f32], rows: usize) -> Self {
+        let hidden = Panels::new(memory, rows.next_multiple_of(PANEL));
+        let mut squares = Squares::default();
+        squares.clear(hidden.rows());
+        Self { hidden, positions: Vec::with_capacity(rows), slots: &[], spans: Vec::new(), squares }
+    }
+
+    /// Sets the rows to those of tokens; what is beyond them is zeros.
+    pub(super) fn embed(&mut self, token_ids: &[u32], embedding: &Matrix<'_>) {
         for panel in 0..self.hidden.count() {
-            self.hidden.panel_mut(panel).iter_mut().skip(self.positions.len()).for_each(|row| row.fill(0.));
+            self.hidden.panel_mut(panel).iter_mut().skip(token_ids.len()).for_each(|row| row.fill(0.));
         }
-        for (row, values) in rows.enumerate() {
+        let mut values = vec![0f32; embedding.inputs.next_multiple_of(PANEL)];
+        for (row, &token) in token_ids.iter().enumerate() {
+            embedding.row(token as usize, &mut values[..embedding.inputs]);
             for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
                 self.hidden.panel_mut(panel)[row] = *values;
             }

@@ -25,8 +25,8 @@ use crate::config::{Config, Progress};
 use crate::device::default_precision;
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::Arithmetic;
-use crate::model::Downloads;
+use crate::kernels::{Arithmetic, Level};
+use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
@@ -44,6 +44,8 @@ const WINDOWS_AHEAD: usize = 1;
 const RANKINGS_AHEAD: usize = 64;
 /// How long a window waits for more of a file.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
+/// A run that took longer than this is told how it could be shorter.
+const HINT_AFTER: Duration = Duration::from_secs(10);
 /// How soon an interrupt is noticed while nothing arrives.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -285,6 +287,10 @@ impl Job<'_> {
         self.stats.derive(load, ranking, &mut self.seconds);
         for line in self.stats.summary() {
             self.reporter.note(&line);
+        }
+        let native = self.config.level >= Level::Avx512Bf16 && self.config.model != ModelSource::Fake;
+        if self.config.precision.is_none() && native && ranking > HINT_AFTER {
+            self.reporter.note("hint: --dtype bf16 is several times as fast on this processor");
         }
         let mut exit = match scored {
             Ok(End::Interrupted) => Exit::Interrupted,

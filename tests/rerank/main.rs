@@ -3,6 +3,7 @@
 mod bad_files;
 mod bad_input;
 mod bad_tables;
+mod bench;
 mod determinism;
 mod fixture;
 mod formats;

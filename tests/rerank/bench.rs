@@ -1,0 +1,54 @@
+//! `rerank bench`: what it tells adds up. How fast it is decides nothing.
+
+use serde_json::Value;
+
+use crate::fixture::rerank;
+
+#[test]
+fn figures_add_up() {
+    let fixed = ["bench", "--model", "testdata/odd-reranker", "--repeat", "2", "--json"];
+    for dtype in ["f32", "bf16", "int8"] {
+        let run = rerank(&[&fixed[..], &["--pairs", "120", "--dtype", dtype, "--threads", "2"]].concat());
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
+        assert_eq!([&report["dtype"], &report["workload"]], [dtype, "passage"]);
+        assert_eq!([number("pairs"), number("threads"), number("repetitions")], [120., 2., 2.]);
+        assert!(number("computed_tokens") < 0.7 * number("prompt_tokens"), "{report}");
+        assert!((number("pairs_per_second") * number("seconds") - 120.).abs() < 1e-6);
+        let share = number("share_of_peak");
+        assert!(share > 0. && share < 1., "{report}");
+        let rate = number("tera_operations") / number("seconds") / number("peak_tera_operations_per_second");
+        assert!((rate - share).abs() < 1e-9, "{report}");
+        let times: f64 = report["time_shares"].as_object().unwrap().values().map(|share| share.as_f64().unwrap()).sum();
+        assert!(times > 0.2 && times < 1.01, "{report}");
+    }
+}
+
+#[test]
+fn every_workload_is_told() {
+    let arguments = [
+        "bench",
+        "--model",
+        "testdata/tiny-reranker",
+        "--workload",
+        "passage,rag,long",
+        "--pairs",
+        "3",
+        "--repeat",
+        "1",
+    ];
+    let run = rerank(&arguments);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    for said in ["passage: testdata/tiny-reranker", "rag: ", "long: ", "pairs/s", "of the", "attention", "peak memory"]
+    {
+        assert!(run.stdout.contains(said), "{said} in {}", run.stdout);
+    }
+}
+
+#[test]
+fn what_can_not_be_measured_is_refused() {
+    rerank(&["bench", "--model", "nowhere/at/all"]).fails(2, &["nowhere/at/all"]);
+    rerank(&["bench", "--model", "testdata/tiny-reranker", "--shape", "qwen3-8b"]).fails(2, &["--shape"]);
+    rerank(&["bench", "--shape", "gpt"]).fails(2, &["qwen3-0.6b"]);
+}
