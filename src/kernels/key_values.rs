@@ -11,7 +11,7 @@
 //! So a prefix that many prompts share has blocks of its own, and what continues it begins in the middle of a block.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::Arithmetic;
 use super::block::{BLOCK, Format, SIDE, WORDS};
@@ -23,6 +23,9 @@ use super::operand::Form;
 use super::panels::{Features, PANEL, Panels};
 use super::precision::bf16_bits;
 use super::transpose::{Square, transpose};
+
+/// Pairs of words in a row of a block.
+const PAIRS: usize = WORDS / 2;
 
 /// The keys and values of one layer.
 pub struct KeyValues {
@@ -38,7 +41,8 @@ pub struct Writing<'a> {
     heads: Heads,
     form: Form,
     blocks: usize,
-    keys: &'a [AtomicU32],
+    /// Pairs of words.
+    keys: &'a [AtomicU64],
     values: &'a [AtomicU32],
     /// The same memory as `values`.
     value_halves: &'a [AtomicU16],
@@ -97,7 +101,8 @@ impl KeyValues {
     /// To write.
     pub fn write(&mut self) -> Writing<'_> {
         let (keys, values): (&mut [u32], &mut [u32]) = (&mut self.keys, &mut self.values);
-        // SAFETY: atomics have the size of the integers; u32's alignment is enough for both; the exclusive borrow lasts as
+        assert!(!keys.is_empty(), "there is no room yet");
+        // SAFETY: atomics have the size of the integers; the buffers are aligned to pages; the exclusive borrow lasts as
         // long as the shared ones that take its place; both views of the values are atomic, and of different bytes only
         // where different tokens are written.
         unsafe {
@@ -105,7 +110,7 @@ impl KeyValues {
                 heads: self.heads,
                 form: self.form,
                 blocks: self.blocks,
-                keys: std::slice::from_raw_parts(keys.as_mut_ptr().cast(), keys.len()),
+                keys: std::slice::from_raw_parts(keys.as_mut_ptr().cast(), keys.len() / 2),
                 values: std::slice::from_raw_parts(values.as_mut_ptr().cast(), values.len()),
                 value_halves: std::slice::from_raw_parts(values.as_mut_ptr().cast(), values.len() * 2),
             }
@@ -132,7 +137,7 @@ for_each_level! {
         for (row, slot) in slots.iter().enumerate() {
             row_by_row();
             let block = (head * to.blocks + slot / SIDE) * steps;
-            let target = |step: usize| &to.keys[((block + step) * SIDE + slot % SIDE) * WORDS..][..WORDS];
+            let target = |step: usize| &to.keys[((block + step) * SIDE + slot % SIDE) * PAIRS..][..PAIRS];
             for panel in 0..keys.count() {
                 let values = &keys.panel(panel)[row];
                 if format == Format::Bf16 {
@@ -140,14 +145,15 @@ for_each_level! {
                     for (half, value) in halves.iter_mut().zip(values) {
                         *half = bf16_bits(*value);
                     }
-                    let words: [u32; WORDS] = bytemuck::cast(halves);
-                    for (target, word) in target(panel).iter().zip(words) {
-                        target.store(word, Ordering::Relaxed);
+                    let pairs: [u64; PAIRS] = bytemuck::cast(halves);
+                    for (target, pair) in target(panel).iter().zip(pairs) {
+                        target.store(pair, Ordering::Relaxed);
                     }
                 } else {
                     for (step, values) in (2 * panel..steps).zip(values.as_chunks::<WORDS>().0) {
-                        for (word, value) in target(step).iter().zip(values) {
-                            word.store(rounding.round(*value).to_bits(), Ordering::Relaxed);
+                        let pairs: [u64; PAIRS] = bytemuck::cast(values.map(|value| rounding.round(value)));
+                        for (target, pair) in target(step).iter().zip(pairs) {
+                            target.store(pair, Ordering::Relaxed);
                         }
                     }
                 }

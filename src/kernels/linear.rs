@@ -12,10 +12,14 @@ use candle_core::DType;
 use super::block::{Format, Kernel, SIDE};
 use super::level::for_each_level;
 use super::math::row_by_row;
-use super::operand::{Form, Operand};
+use super::operand::{Form, Operand, RUN};
 use super::panels::{Features, Panels};
 use super::weight::{Matrix, Packed, Source, pack, runs};
 use super::{Arithmetic, Level};
+
+/// Steps after which [`Linear::add`] goes through the panels anew: with more, the rows of a tile don't stay in an L2 cache of
+/// 2 MiB. A multiple of a run.
+const PART: usize = 2 * RUN;
 
 /// Weights, packed once.
 pub struct Linear {
@@ -58,7 +62,7 @@ impl Linear {
 
     /// Some panels of the outputs, replacing what stood in `results`.
     pub fn forward(&self, input: &Operand, panels: Range<usize>, results: &mut Panels<'_>) {
-        self.product(input, 0..self.form.steps, panels, results, false);
+        self.product((input, 0), 0..self.form.steps, panels, results, false);
     }
 
     /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
@@ -70,27 +74,39 @@ impl Linear {
     pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>, mut done: impl FnMut(&[Features])) {
         let start = first / self.form.format.step();
         assert_eq!(start * self.form.format.step(), first);
-        let steps = start..self.form.steps.min(start + input.form().steps);
-        if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
-            for panel in 0..self.panels() {
-                self.product(input, steps.clone(), panel..panel + 1, &mut results.part(panel..panel + 1), true);
-                done(results.panel(panel));
-            }
-            return;
-        }
+        let end = self.form.steps.min(start + input.form().steps);
         let rows = results.rows();
         let mut sums = vec![0f32; rows * SIDE];
-        for panel in 0..self.panels() {
-            let mut sums = Panels::new(&mut sums, rows);
-            self.product(input, steps.clone(), panel..panel + 1, &mut sums, false);
-            add_rows(self.form.level, results.panel_mut(panel), sums.panel(0));
-            done(results.panel(panel));
+        for part in (start..end).step_by(PART) {
+            let steps = part..end.min(part + PART);
+            let last = steps.end == end;
+            for panel in 0..self.panels() {
+                let panels = panel..panel + 1;
+                if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
+                    self.product((input, start), steps.clone(), panels.clone(), &mut results.part(panels), true);
+                } else {
+                    let mut sums = Panels::new(&mut sums, rows);
+                    self.product((input, start), steps.clone(), panels, &mut sums, false);
+                    add_rows(self.form.level, results.panel_mut(panel), sums.panel(0));
+                }
+                if last {
+                    done(results.panel(panel));
+                }
+            }
         }
     }
 
-    fn product(&self, input: &Operand, steps: Range<usize>, panels: Range<usize>, results: &mut Panels<'_>, add: bool) {
+    /// `base` is the layer's step at which the input begins.
+    fn product(
+        &self,
+        (input, base): (&Operand, usize),
+        steps: Range<usize>,
+        panels: Range<usize>,
+        results: &mut Panels<'_>,
+        add: bool,
+    ) {
         let form = input.form();
-        assert!(form.format == self.form.format && form.steps >= steps.len() && input.rows() == results.rows());
+        assert!(form.format == self.form.format && form.steps >= steps.end - base && input.rows() == results.rows());
         assert!(panels.end <= self.panels() && steps.end <= self.form.steps);
         self.kernel.prepare();
         let (blocks, first_panel, block_bytes) =
@@ -107,12 +123,13 @@ impl Linear {
                 let weights = &self.weight.bytes[right(panel)];
                 let add = add || run.start > 0;
                 for block in 0..blocks {
-                    let (rows, soon) = (input.blocks(block, run.clone()), soon.wrapping_add(block * share));
+                    let of_input = steps.start - base + run.start..steps.start - base + run.end;
+                    let (rows, soon) = (input.blocks(block, of_input.clone()), soon.wrapping_add(block * share));
                     let results = results.block_mut(panel - first_panel, block);
                     if self.form.format == Format::Int8 {
                         let mut sums = [0u32; SIDE * SIDE];
                         self.kernel.multiply(rows, weights, &mut sums, false, soon);
-                        let rows = &input.scales(run.start / super::operand::RUN)[block * SIDE..][..SIDE];
+                        let rows = &input.scales(of_input.start / RUN)[block * SIDE..][..SIDE];
                         let outputs = &self.weight.scales[panel * SIDE..][..SIDE];
                         scale(self.form.level, &sums, &Scales { rows, outputs }, results, add);
                     } else {
