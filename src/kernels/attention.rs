@@ -31,6 +31,8 @@ use super::transpose::{Square, transpose};
 
 /// Blocks of keys that are looked at together.
 const CHUNK: usize = 8;
+/// Times 32 columns that look at a chunk of keys one after the other, while it is in the cache.
+const TOGETHER: usize = 8;
 
 /// Which keys a query sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,21 +123,30 @@ impl Attention {
     ) {
         self.kernel.prepare();
         let (heads, form) = (stores.heads(), stores.form());
-        self.scratch.queries.reserve(form.steps * BLOCK);
+        self.scratch.queries.reserve(TOGETHER * form.steps * BLOCK);
         self.scratch.scores.reserve(CHUNK * SIDE * SIDE);
         self.scratch.weights.reserve(CHUNK * stores.value_words());
-        self.scratch.sums.reserve(heads.panels() * SIDE * SIDE);
+        self.scratch.sums.reserve(TOGETHER * heads.panels() * SIDE * SIDE);
         for span in spans {
             merge(span, key_head, stores, &mut self.merged);
             let look = Look { span, key_head, stores, merged: &self.merged };
             let columns = span.rows.len() * heads.group();
-            for first in (0..columns).step_by(SIDE) {
-                let columns = Columns::new(span, first..columns.min(first + SIDE), heads.group());
+            let (queries_size, sums_size) = (form.steps * BLOCK, heads.panels() * SIDE * SIDE);
+            for first in (0..columns).step_by(SIDE * TOGETHER) {
+                let end = columns.min(first + SIDE * TOGETHER);
+                let blocks: Vec<Columns> = (first..end)
+                    .step_by(SIDE)
+                    .map(|first| Columns::new(span, first..end.min(first + SIDE), heads.group()))
+                    .collect();
                 let scratch = &mut self.scratch;
-                take_queries(form.level, &mut scratch.queries, queries, look, &columns);
-                let visible = columns.visible(self.attend, span);
+                for (packed, columns) in scratch.queries.chunks_exact_mut(queries_size).zip(&blocks) {
+                    take_queries(form.level, packed, queries, look, columns);
+                }
+                let visible = blocks.iter().map(|columns| columns.visible(self.attend, span)).collect();
                 let factors = scratch.stream(&self.kernel, look, visible);
-                give_results(form.level, &scratch.sums, &factors, look, &columns, results);
+                for ((sums, factors), columns) in scratch.sums.chunks_exact(sums_size).zip(&factors).zip(&blocks) {
+                    give_results(form.level, sums, factors, look, columns, results);
+                }
             }
         }
     }
@@ -172,13 +183,18 @@ impl Columns {
 }
 
 impl Scratch {
-    /// Goes through the keys. Returns by what the sums must be multiplied.
-    fn stream(&mut self, kernel: &Kernel, look: Look<'_>, visible: [u32; SIDE]) -> Lanes {
+    /// Goes through the keys. Returns by what the sums of each 32 columns must be multiplied.
+    fn stream(&mut self, kernel: &Kernel, look: Look<'_>, visible: Vec<[u32; SIDE]>) -> Vec<Lanes> {
         let form = look.stores.form();
         let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
         let scale = std::f32::consts::LOG2_E / (look.stores.heads().head_dim as f32).sqrt();
-        let mut softmax = Softmax::new(scale, visible);
-        let blocks = visible.iter().copied().max().map_or(0, |most| (most as usize).div_ceil(SIDE));
+        let sums_size = look.stores.heads().panels() * SIDE * SIDE;
+        let ends: Vec<usize> = visible
+            .iter()
+            .map(|visible| visible.iter().max().map_or(0, |&most| (most as usize).div_ceil(SIDE)))
+            .collect();
+        let blocks = ends.iter().copied().max().unwrap_or(0);
+        let mut states: Vec<Softmax> = visible.into_iter().map(|visible| Softmax::new(scale, visible)).collect();
         let weight_form = WeightForm { level: form.level, format: form.format, rounding: form.rounding };
         // A merged block's words stand where the blocks of parts before it end.
         let mut next_merged = look.merged.chunks_exact(key_words + look.stores.heads().panels() * value_words);
@@ -189,35 +205,44 @@ impl Scratch {
                 Some(KeyBlock::Whole(block)) => Source::Whole(*block),
                 Some(KeyBlock::Parts(_)) => Source::Merged(next_merged.next().unwrap_or_default()),
             });
-            let sources = &sources[..chunk.len()];
-            let queries: &[u8] = bytemuck::cast_slice(&self.queries[..key_words]);
-            let (scores, _) = self.scores.as_chunks_mut::<{ SIDE * SIDE }>();
-            for (source, scores) in sources.iter().zip(scores) {
-                let keys = match source {
-                    Source::Whole(block) => look.stores.keys(look.key_head, *block),
-                    Source::Merged(words) => &words[..key_words],
-                };
-                kernel.multiply(keys, queries, bytemuck::cast_slice_mut(scores), false, queries.as_ptr());
+            for (index, (softmax, &end)) in states.iter_mut().zip(&ends).enumerate() {
+                if end <= first {
+                    continue;
+                }
+                let sources = &sources[..CHUNK.min(end - first)];
+                let queries: &[u8] = bytemuck::cast_slice(&self.queries[index * key_words..][..key_words]);
+                let (scores, _) = self.scores.as_chunks_mut::<{ SIDE * SIDE }>();
+                for (source, scores) in sources.iter().zip(scores) {
+                    let keys = match source {
+                        Source::Whole(block) => look.stores.keys(look.key_head, *block),
+                        Source::Merged(words) => &words[..key_words],
+                    };
+                    kernel.multiply(keys, queries, bytemuck::cast_slice_mut(scores), false, queries.as_ptr());
+                }
+                let (scores, weights) = (&mut self.scores[..sources.len() * SIDE * SIDE], &mut self.weights);
+                let scores = scores.as_chunks_mut::<SIDE>().0;
+                let factors = softmax.step(scores, first * SIDE, weight_form, weights);
+                let sums = index * sums_size..(index + 1) * sums_size;
+                if let Some(factors) = factors {
+                    scale_sums(form.level, &mut self.sums[sums.clone()], &factors);
+                }
+                self.add_values(kernel, look, sources, (sums, first > 0));
             }
-            let (scores, weights) = (&mut self.scores[..chunk.len() * SIDE * SIDE], &mut self.weights);
-            let scores = scores.as_chunks_mut::<SIDE>().0;
-            let factors = softmax.step(scores, first * SIDE, weight_form, weights);
-            if let Some(factors) = factors {
-                scale_sums(form.level, &mut self.sums, &factors);
-            }
-            self.add_values(kernel, look, sources, first > 0);
         }
-        softmax.finish()
+        states.iter().map(Softmax::finish).collect()
     }
 
     /// Adds a chunk's weighted values to the sums.
-    fn add_values(&mut self, kernel: &Kernel, look: Look<'_>, sources: &[Source<'_>], add: bool) {
+    fn add_values(
+        &mut self,
+        kernel: &Kernel,
+        look: Look<'_>,
+        sources: &[Source<'_>],
+        (sums, add): (Range<usize>, bool),
+    ) {
         let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
         let weights: &[u8] = bytemuck::cast_slice(&self.weights);
-        for (part, sums) in self.sums.as_chunks_mut::<{ SIDE * SIDE }>().0.iter_mut().enumerate() {
-            if part == look.stores.heads().panels() {
-                break;
-            }
+        for (part, sums) in self.sums[sums].as_chunks_mut::<{ SIDE * SIDE }>().0.iter_mut().enumerate() {
             let (mut runs, mut count, mut first) = ([Run::NONE; CHUNK], 0, 0);
             while first < sources.len() {
                 // Blocks that stand side by side are one run.
