@@ -2,7 +2,8 @@
 //!
 //! 32 columns at a time (a column is a token's query head; those that share a key head stand together) go through the keys
 //! of their span in chunks of 256 consecutive positions: a product gives the scores, the running softmax turns them into
-//! weights, a second product adds the weighted values to the columns' sums.
+//! weights, a second product adds the weighted values to the columns' sums. Several times 32 columns take their turn at a
+//! chunk while its keys and values are in the cache.
 //!
 //! ```text
 //! keys 256 × head_dim  ·  queries head_dim × 32  =  scores 256 × 32
@@ -26,7 +27,7 @@ use super::merge::merge;
 use super::operand::Operand;
 use super::panels::{PANEL, Panels};
 use super::precision::bf16_bits;
-use super::softmax::{Lanes, Softmax, WeightForm};
+use super::softmax::{self, Lanes, Softmax, WeightForm};
 use super::transpose::{Square, transpose};
 
 /// Blocks of keys that are looked at together.
@@ -195,7 +196,7 @@ impl Scratch {
             .collect();
         let blocks = ends.iter().copied().max().unwrap_or(0);
         let mut states: Vec<Softmax> = visible.into_iter().map(|visible| Softmax::new(scale, visible)).collect();
-        let weight_form = WeightForm { level: form.level, format: form.format, rounding: form.rounding };
+        let weight_form = WeightForm { format: form.format, rounding: form.rounding };
         // A merged block's words stand where the blocks of parts before it end.
         let mut next_merged = look.merged.chunks_exact(key_words + look.stores.heads().panels() * value_words);
         for first in (0..blocks).step_by(CHUNK) {
@@ -221,7 +222,7 @@ impl Scratch {
                 }
                 let (scores, weights) = (&mut self.scores[..sources.len() * SIDE * SIDE], &mut self.weights);
                 let scores = scores.as_chunks_mut::<SIDE>().0;
-                let factors = softmax.step(scores, first * SIDE, weight_form, weights);
+                let factors = softmax::step(form.level, softmax, scores, first * SIDE, weight_form, weights);
                 let sums = index * sums_size..(index + 1) * sums_size;
                 if let Some(factors) = factors {
                     scale_sums(form.level, &mut self.sums[sums.clone()], &factors);

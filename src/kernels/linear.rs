@@ -67,8 +67,8 @@ impl Linear {
 
     /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
     ///
-    /// The sums of a panel are finished before they are added: a residual stream is so much larger than what is added to
-    /// it that f32 would lose digits; and a kernel that took it up word by word would wait for memory at each.
+    /// Products of bf16 on tiles are summed right onto the results. Elsewhere the sums of a panel are finished first: a
+    /// residual stream is so much larger than what is added to it that f32 would lose digits, word by word.
     ///
     /// `done` is called with each panel of results when it is finished.
     pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>, mut done: impl FnMut(&[Features])) {

@@ -2,7 +2,7 @@
 //! another, so that nothing is summed across lanes.
 
 use super::block::{Format, SIDE, WORDS};
-use super::level::{Level, for_each_level};
+use super::level::for_each_level;
 use super::math::{exp2, multiply_add};
 use super::precision::Rounding;
 
@@ -28,7 +28,6 @@ pub(super) struct Softmax {
 /// In which form weights are handed on.
 #[derive(Clone, Copy)]
 pub(super) struct WeightForm {
-    pub(super) level: Level,
     pub(super) format: Format,
     pub(super) rounding: Rounding,
 }
@@ -38,18 +37,6 @@ impl Softmax {
     pub(super) fn new(scale: f32, visible: [u32; SIDE]) -> Self {
         let all_see = visible.iter().copied().min().unwrap_or(0) as usize;
         Self { most: [f32::NEG_INFINITY; SIDE], base: [f32::INFINITY; SIDE], sum: [0.; SIDE], scale, visible, all_see }
-    }
-
-    /// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right
-    /// operand. Returns by how much what was summed before must be multiplied, if it must.
-    pub(super) fn step(
-        &mut self,
-        scores: &mut [Lanes],
-        first: usize,
-        form: WeightForm,
-        weights: &mut [u32],
-    ) -> Option<Lanes> {
-        step(form.level, self, scores, first, form, weights)
     }
 
     #[inline(always)]
@@ -138,7 +125,9 @@ impl Softmax {
 }
 
 for_each_level! {
-fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Option<Lanes> {
+/// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right operand.
+/// Returns by how much what was summed before must be multiplied, if it must.
+pub(super) fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Option<Lanes> {
     softmax.step_body::<FMA>(scores, first, form, weights)
 }
 }
