@@ -11,12 +11,13 @@ use anyhow::Result;
 pub use self::report::Report;
 pub use self::shape::Shape;
 pub(crate) use self::workload::Random;
+use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, plan};
 use crate::exit::Exit;
 use crate::kernels::{Arithmetic, Profile, peak};
 use crate::model::{Downloads, ModelSource};
-use crate::score::{Reranker, RerankerOptions, Scorer, random_scorer};
+use crate::score::{Reranker, RerankerOptions, Scorer};
 
 /// How long the matrix peak is measured, before and after every repetition.
 const PEAK_TIME: Duration = Duration::from_millis(60);
@@ -65,12 +66,13 @@ impl Bench {
         // Fails only where the pool is up already.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
         let loading = Instant::now();
-        let (mut scorer, name, vocabulary) = self.load()?;
+        let (mut scorer, name, template) = self.load()?;
         let load_seconds = loading.elapsed().as_secs_f64();
         for &workload in &self.workloads {
-            let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), vocabulary);
+            let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
-            let batches = plan(&groups, self.limits);
+            let share_prefixes = self.limits.share_prefixes && template.shares;
+            let batches = plan(&groups, Limits { share_prefixes, ..self.limits });
             // The first turn touches fresh memory.
             self.turn(scorer.as_mut(), &batches[..1])?;
             let turns =
@@ -85,14 +87,13 @@ impl Bench {
         Ok(Exit::Done)
     }
 
-    fn load(&self) -> Result<(Box<dyn Scorer>, String, usize)> {
+    fn load(&self) -> Result<(Box<dyn Scorer>, String, Template)> {
         match &self.model {
             Model::Random(shape) => {
-                let config = shape.config();
-                let scorer = random_scorer(&config, self.arithmetic)?;
+                let scorer = shape.scorer(self.arithmetic)?;
                 let name = clap::ValueEnum::to_possible_value(shape)
                     .map_or_else(String::new, |value| value.get_name().to_owned());
-                Ok((scorer, format!("{name} (random weights)"), config.decoder.vocabulary))
+                Ok((scorer, format!("{name} (random weights)"), shape.template()))
             }
             Model::Files(source) => {
                 let options = RerankerOptions {
@@ -103,8 +104,8 @@ impl Bench {
                     downloads: Downloads::Lines,
                 };
                 let reranker = Reranker::find(&options)?;
-                let vocabulary = reranker.vocabulary();
-                Ok((reranker.load(self.arithmetic)?, source.to_string(), vocabulary))
+                let template = Template::decoder(reranker.vocabulary());
+                Ok((reranker.load(self.arithmetic)?, source.to_string(), template))
             }
         }
     }

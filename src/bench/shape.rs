@@ -2,7 +2,13 @@
 
 use clap::ValueEnum;
 
-use crate::model::{DecoderConfig, Family, HeadKind, ModelConfig};
+use super::workload::Template;
+use crate::kernels::Arithmetic;
+use crate::model::{DecoderConfig, EncoderConfig, Family, HeadKind, ModelConfig};
+use crate::score::{Scorer, random_encoder, random_scorer};
+
+/// Tokens that the random models know: few, as no product depends on it.
+const VOCABULARY: usize = 4096;
 
 /// A model's shape without its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,28 +22,87 @@ pub enum Shape {
     /// Qwen3-Reranker-8B.
     #[value(name = "qwen3-8b")]
     Qwen3Large,
+    /// bge-reranker-base: an encoder.
+    #[value(name = "bge-base")]
+    BgeBase,
+    /// ms-marco-MiniLM-L6: a small encoder.
+    #[value(name = "minilm")]
+    MiniLm,
+}
+
+/// What the architecture makes of a shape.
+enum Config {
+    Decoder(ModelConfig),
+    Encoder(EncoderConfig),
 }
 
 impl Shape {
-    /// The configuration. Its vocabulary is small: no product depends on it.
-    pub fn config(self) -> ModelConfig {
-        let (hidden, intermediate, layers, heads) = match self {
-            Self::Qwen3Small => (1024, 3072, 28, 16),
-            Self::Qwen3Medium => (2560, 9728, 36, 32),
-            Self::Qwen3Large => (4096, 12288, 36, 32),
-        };
-        let decoder = DecoderConfig {
-            vocabulary: 4096,
-            hidden,
-            intermediate,
-            layers,
-            heads,
-            key_heads: 8,
-            head_dim: 128,
-            norm_epsilon: 1e-6,
-            rope_theta: 1e6,
-            max_positions: 40960,
-        };
-        ModelConfig { family: Family::Qwen3, head: HeadKind::YesNo { tied: true }, decoder }
+    /// A scorer with random weights.
+    ///
+    /// # Errors
+    /// Never, as the shapes are those of published models.
+    pub fn scorer(self, arithmetic: Arithmetic) -> anyhow::Result<Box<dyn Scorer>> {
+        match self.config() {
+            Config::Decoder(config) => random_scorer(&config, arithmetic),
+            Config::Encoder(config) => random_encoder(&config, arithmetic),
+        }
     }
+
+    /// What its prompts look like.
+    pub(super) fn template(self) -> Template {
+        match self.config() {
+            Config::Decoder(config) => Template::decoder(config.decoder.vocabulary),
+            Config::Encoder(config) => {
+                Template::encoder(config.vocabulary, config.max_positions - config.first_position)
+            }
+        }
+    }
+
+    fn config(self) -> Config {
+        match self {
+            Self::Qwen3Small => Config::Decoder(qwen3(1024, 3072, 28, 16)),
+            Self::Qwen3Medium => Config::Decoder(qwen3(2560, 9728, 36, 32)),
+            Self::Qwen3Large => Config::Decoder(qwen3(4096, 12288, 36, 32)),
+            Self::BgeBase => Config::Encoder(EncoderConfig {
+                prefix: "roberta",
+                vocabulary: VOCABULARY,
+                hidden: 768,
+                intermediate: 3072,
+                layers: 12,
+                heads: 12,
+                norm_epsilon: 1e-5,
+                max_positions: 514,
+                first_position: 2,
+                token_types: 1,
+            }),
+            Self::MiniLm => Config::Encoder(EncoderConfig {
+                prefix: "bert",
+                vocabulary: VOCABULARY,
+                hidden: 384,
+                intermediate: 1536,
+                layers: 6,
+                heads: 12,
+                norm_epsilon: 1e-12,
+                max_positions: 512,
+                first_position: 0,
+                token_types: 2,
+            }),
+        }
+    }
+}
+
+fn qwen3(hidden: usize, intermediate: usize, layers: usize, heads: usize) -> ModelConfig {
+    let decoder = DecoderConfig {
+        vocabulary: VOCABULARY,
+        hidden,
+        intermediate,
+        layers,
+        heads,
+        key_heads: 8,
+        head_dim: 128,
+        norm_epsilon: 1e-6,
+        rope_theta: 1e6,
+        max_positions: 40960,
+    };
+    ModelConfig { family: Family::Qwen3, head: HeadKind::YesNo { tied: true }, decoder }
 }

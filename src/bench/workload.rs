@@ -4,10 +4,34 @@ use clap::ValueEnum;
 
 use crate::prompt::Prompt;
 
-/// Tokens that all prompts of a query share: system text, default instruction and a short question.
-const SHARED: usize = 66;
-/// Tokens behind the document.
-const SUFFIX: usize = 9;
+/// What stands around the document, in tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Template {
+    /// What all prompts begin with.
+    system: usize,
+    /// The query, and what belongs to it.
+    query: usize,
+    /// What stands behind the document.
+    suffix: usize,
+    /// Prompts are cut to so many tokens.
+    max_length: usize,
+    /// Tokens that the model knows.
+    vocabulary: usize,
+    /// Whether shared beginnings can be computed once.
+    pub(super) shares: bool,
+}
+
+impl Template {
+    /// Of Qwen3-Reranker: system text, default instruction, a short question, and the beginning of the answer.
+    pub(super) fn decoder(vocabulary: usize) -> Self {
+        Self { system: 33, query: 33, suffix: 9, max_length: usize::MAX, vocabulary, shares: true }
+    }
+
+    /// Of encoders: a short question and separators.
+    pub(super) fn encoder(vocabulary: usize, max_length: usize) -> Self {
+        Self { system: 1, query: 12, suffix: 1, max_length, vocabulary, shares: false }
+    }
+}
 
 /// What is reranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,23 +72,26 @@ impl Workload {
         least + random.below(most - least + 1)
     }
 
-    /// Prompts of `pairs` pairs, by query, of tokens below `vocabulary`. The same every time.
-    pub fn prompts(self, pairs: usize, vocabulary: usize) -> Vec<Vec<Prompt>> {
+    /// Prompts of `pairs` pairs, by query. The same every time.
+    pub(super) fn prompts(self, pairs: usize, template: Template) -> Vec<Vec<Prompt>> {
+        let Template { system, query, suffix, max_length, vocabulary, .. } = template;
+        let room = max_length.saturating_sub(system + query + suffix);
         let mut random = Random(0x5eed);
-        let token = |random: &mut Random| random.below(vocabulary) as u32;
-        let system: Vec<u32> = (0..SHARED / 2).map(|_| token(&mut random)).collect();
-        let suffix: Vec<u32> = (0..SUFFIX).map(|_| token(&mut random)).collect();
+        let tokens =
+            |random: &mut Random, count| -> Vec<u32> { (0..count).map(|_| random.below(vocabulary) as u32).collect() };
+        let (system, suffix) = (tokens(&mut random, system), tokens(&mut random, suffix));
         let mut groups = Vec::new();
         let mut left = pairs;
         while left > 0 {
             let candidates = left.min(self.candidates());
             left -= candidates;
-            let query: Vec<u32> = (SHARED / 2..SHARED).map(|_| token(&mut random)).collect();
+            let query = tokens(&mut random, query);
             let prompt = |random: &mut Random| {
-                let document: Vec<u32> = (0..self.document(random)).map(|_| token(random)).collect();
+                let length = self.document(random);
+                let document = tokens(random, length.min(room));
                 Prompt {
                     token_ids: [&system, &query, &document, &suffix].into_iter().flatten().copied().collect(),
-                    truncated: false,
+                    truncated: length > room,
                 }
             };
             groups.push((0..candidates).map(|_| prompt(&mut random)).collect());
@@ -95,13 +122,16 @@ mod tests {
         for (workload, pairs, range) in
             [(Workload::Passage, 250, 110..=190), (Workload::Rag, 60, 370..=580), (Workload::Long, 10, 2070..=8080)]
         {
-            let groups = workload.prompts(pairs, 1000);
+            let groups = workload.prompts(pairs, Template::decoder(1000));
             assert_eq!(groups.len(), pairs.div_ceil(workload.candidates()));
             assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), pairs);
             for prompt in groups.iter().flatten() {
                 assert!(range.contains(&prompt.token_ids.len()) && prompt.token_ids.iter().all(|&token| token < 1000));
             }
-            assert_eq!(groups[0][0].token_ids[..SHARED], groups[0][1].token_ids[..SHARED]);
+            let cut = workload.prompts(pairs, Template::encoder(1000, 128));
+            assert!(cut.iter().flatten().all(|prompt| prompt.token_ids.len() <= 128));
+            assert!(cut.iter().flatten().any(|prompt| prompt.truncated) || workload == Workload::Passage);
+            assert_eq!(groups[0][0].token_ids[..66], groups[0][1].token_ids[..66]);
         }
     }
 }

@@ -19,10 +19,12 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bias;
 mod block;
 mod heads;
 mod key_values;
 mod lanes;
+mod layer_norm;
 mod level;
 mod linear;
 mod math;
@@ -44,8 +46,10 @@ mod weight;
 mod product_tests;
 
 pub use attention::{Attend, Attended, Attention, KeyBlock, Span};
+pub use bias::{add_bias, gelu};
 pub use heads::{HeadTurn, Heads, Rope};
 pub use key_values::{KeyValues, Writing};
+pub use layer_norm::LayerNorm;
 pub use level::Level;
 pub use linear::Linear;
 pub use memory::Buffer;

@@ -63,9 +63,9 @@ impl Layout {
             .collect()
     }
 
-    /// What the last token of a segment looks at, as the query of one row.
-    pub(super) fn last(&self, batch: &Batch, segment: usize, row: usize) -> Span<'_> {
-        self.span(batch, segment, batch.segments[segment].tokens.end - 1, row..row + 1)
+    /// What one token of a segment looks at, as the query of one row.
+    pub(super) fn single(&self, batch: &Batch, segment: usize, token: usize, row: usize) -> Span<'_> {
+        self.span(batch, segment, token, row..row + 1)
     }
 
     fn span(&self, batch: &Batch, segment: usize, token: usize, rows: Range<usize>) -> Span<'_> {

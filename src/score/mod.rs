@@ -6,12 +6,14 @@ use crate::batch::Batch;
 use crate::kernels::Profile;
 
 mod fake;
+mod first_token;
 mod last_token;
 mod reranker;
 
 pub use fake::{FakeRecipe, FakeScorer};
+pub use first_token::FirstTokenScorer;
 pub use last_token::LastTokenScorer;
-pub use reranker::{Reranker, RerankerOptions, random_scorer};
+pub use reranker::{Reranker, RerankerOptions, random_encoder, random_scorer};
 
 /// Scores tokenized pairs. One implementation per kind of head, not per model size or device.
 pub trait Scorer {

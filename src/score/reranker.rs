@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{FakeRecipe, FakeScorer, LastTokenScorer, Scorer};
+use super::{FakeRecipe, FakeScorer, FirstTokenScorer, LastTokenScorer, Scorer};
 use crate::kernels::Arithmetic;
-use crate::model::{Downloads, ModelConfig, ModelFiles, ModelSource, Weights};
+use crate::model::{Downloads, EncoderConfig, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
 /// The longest prompt where neither the user nor the model sets a smaller limit: the reference's own.
@@ -140,4 +140,13 @@ pub fn random_scorer(config: &ModelConfig, arithmetic: Arithmetic) -> Result<Box
     let widest = decoder.intermediate.max(decoder.heads * decoder.head_dim).max(decoder.vocabulary);
     let weights = Arc::new(Weights::random(widest * decoder.hidden));
     Ok(Box::new(LastTokenScorer::load(config, &weights, arithmetic, [1, 0])?))
+}
+
+/// As [`random_scorer`], of an encoder.
+///
+/// # Errors
+/// If the shape is impossible.
+pub fn random_encoder(config: &EncoderConfig, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
+    let weights = Arc::new(Weights::random(config.intermediate.max(config.vocabulary) * config.hidden));
+    Ok(Box::new(FirstTokenScorer::load(config, &weights, arithmetic)?))
 }
