@@ -47,6 +47,31 @@ fn every_workload_is_told() {
 }
 
 #[test]
+fn encoders_compute_every_token() {
+    let run = rerank(&[
+        "bench",
+        "--shape",
+        "minilm",
+        "--workload",
+        "passage,long",
+        "--pairs",
+        "4",
+        "--repeat",
+        "1",
+        "--json",
+    ]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    for line in run.stdout.lines() {
+        let report: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(report["computed_tokens"], report["prompt_tokens"]);
+        let longest = if report["workload"] == "long" { 512 } else { 124 };
+        let tokens = report["prompt_tokens"].as_u64().unwrap();
+        assert!((4 * 54..=4 * longest).contains(&tokens), "{report}");
+    }
+    assert_eq!(run.stdout.lines().count(), 2);
+}
+
+#[test]
 fn what_can_not_be_measured_is_refused() {
     rerank(&["bench", "--model", "nowhere/at/all"]).fails(2, &["nowhere/at/all"]);
     rerank(&["bench", "--model", "testdata/tiny-reranker", "--shape", "qwen3-8b"]).fails(2, &["--shape"]);

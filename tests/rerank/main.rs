@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_tables;
 mod bench;
 mod determinism;
+mod encoders;
 mod fixture;
 mod formats;
 mod hub;
