@@ -5,6 +5,9 @@ use std::arch::x86_64::*;
 use super::block::{Run, SIDE, WORDS};
 use super::lanes::{Lanes, multiply};
 
+/// What is added to the left operand's bytes when they are packed: the instruction wants them without sign.
+pub(super) const RAISED: u8 = 128;
+
 struct F32;
 struct F32ByBf16;
 struct Bf16;
@@ -69,11 +72,11 @@ unsafe fn add_bf16(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     }
 }
 
-/// The left bytes are raised by 128, as the instruction wants them without sign; `int8` takes it away again.
+/// The left bytes are raised by [`RAISED`]; `int8` takes it away again.
 #[inline(always)]
 unsafe fn add_int8(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     // SAFETY: the caller vouches for AVX-512-VNNI.
-    unsafe { _mm512_dpbusd_epi32(sum, _mm512_set1_epi32((left ^ 0x8080_8080) as i32), right) }
+    unsafe { _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(left as i32), right) }
 }
 
 sixteen_lanes!(F32, u32, |words: *const u32| _mm512_loadu_si512(words.cast()), add_f32);
@@ -102,9 +105,9 @@ macro_rules! kernel {
 kernel!(f32, F32, "avx512f", "Words of one f32.");
 kernel!(f32_by_bf16, F32ByBf16, "avx512f", "Words of one f32, on the right as bf16.");
 kernel!(bf16, Bf16, "avx512f,avx512bf16", "Words of two bf16.");
-kernel!(raised_int8, Int8, "avx512f,avx512vnni", "Words of four bytes, those of the left raised by 128.");
+kernel!(raised_int8, Int8, "avx512f,avx512vnni", "Words of four bytes, where nothing is taken away.");
 
-/// Words of four signed bytes.
+/// Words of four bytes: those of the left raised by [`RAISED`], those of the right signed.
 ///
 /// # Safety
 /// As [`multiply`].
@@ -116,12 +119,17 @@ pub(super) unsafe fn int8(runs: &[Run], right: *const u8, results: *mut u32, add
         raised_int8(runs, right, results, add, soon);
         let right = right.cast::<u32>();
         for half in 0..2 {
-            let mut raised = _mm512_setzero_si512();
-            for word in 0..steps * WORDS {
-                let words = right.add(((word / WORDS * 2 + half) * WORDS + word % WORDS) * WORDS);
-                let words = _mm512_loadu_si512(words.cast());
-                raised = _mm512_dpbusd_epi32(raised, _mm512_set1_epi32(0x8080_8080_u32 as i32), words);
+            // Several sums, as one would wait for itself.
+            let mut raised = [_mm512_setzero_si512(); 8];
+            for step in 0..steps {
+                let words = right.add((step * 2 + half) * WORDS * WORDS);
+                for word in 0..WORDS {
+                    let words = _mm512_loadu_si512(words.add(word * WORDS).cast());
+                    let sum = &mut raised[word % 8];
+                    *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8(RAISED as i8), words);
+                }
             }
+            let raised = raised.into_iter().fold(_mm512_setzero_si512(), |sum, one| _mm512_add_epi32(sum, one));
             for row in 0..SIDE {
                 let results = results.add(row * SIDE + half * WORDS);
                 let sums = _mm512_sub_epi32(_mm512_loadu_si512(results.cast()), raised);

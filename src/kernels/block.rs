@@ -65,6 +65,16 @@ impl Format {
     }
 }
 
+/// What a level's kernels of int8 want put over the left operand's bytes, by exclusive or.
+pub(super) fn left_sign(level: Level) -> u8 {
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512Bf16 {
+        return avx512::RAISED;
+    }
+    let _ = level;
+    0
+}
+
 /// Multiplies the blocks of one row of blocks with those of one column.
 #[derive(Clone, Copy)]
 pub struct Kernel {
@@ -115,7 +125,8 @@ impl Kernel {
             (Format::Bf16, Level::Avx512Bf16) => avx512::bf16,
             (Format::Int8, Level::Amx) => amx::int8,
             (Format::Int8, Level::Avx512Bf16) => avx512::int8,
-            (Format::Int8, _) => plain::int8,
+            (Format::Int8, Level::Avx2 | Level::Avx512) => avx2::int8,
+            (Format::Int8, Level::Plain) => plain::int8,
             (Format::Bf16, _) => panic!("{level} has no products of bf16"),
         };
         #[cfg(not(target_arch = "x86_64"))]

@@ -1,7 +1,7 @@
 //! The left operand of a product, in blocks (see [`super::block`]): a tile's activations, rounded and packed once for all
 //! the products that read them.
 
-use super::block::{BLOCK, Format, SIDE, WORDS};
+use super::block::{BLOCK, Format, SIDE, WORDS, left_sign};
 use super::level::{Level, for_each_level};
 use super::math::row_by_row;
 use super::memory::Buffer;
@@ -128,7 +128,7 @@ impl Operand {
     pub fn clear_after(&mut self, features: usize) {
         let step = features / self.form.format.step();
         if step < self.form.steps {
-            let mut words = Words { words: &mut self.words, steps: self.form.steps };
+            let mut words = Words { words: &mut self.words, steps: self.form.steps, sign: 0 };
             (0..self.rows).for_each(|row| words.of(row, step).fill(0));
         }
     }
@@ -137,7 +137,7 @@ impl Operand {
     #[inline(always)]
     pub(super) fn put_sixteen(&mut self, row: usize, start: usize, values: &[f32; 16]) {
         let Form { format, rounding, steps, .. } = self.form;
-        let mut words = Words { words: &mut self.words, steps };
+        let mut words = Words { words: &mut self.words, steps, sign: 0 };
         if format == Format::Bf16 {
             let mut halves = [0u16; 16];
             for (half, value) in halves.iter_mut().zip(values) {
@@ -155,7 +155,7 @@ impl Operand {
     fn pack_panel(&mut self, panel: usize, values: &[Features], scales: Scales<'_>) {
         let Form { level, format, rounding, steps } = self.form;
         assert!(values.len() == self.rows && (scales.rows.is_empty() || scales.rows.len() == self.rows));
-        let words = Words { words: &mut self.words, steps };
+        let words = Words { words: &mut self.words, steps, sign: left_sign(level) };
         match format {
             Format::Bf16 => pack_bf16(level, words, panel, values, scales),
             Format::F32 | Format::F32ByBf16 => pack_f32(level, words, panel, values, &scales, rounding),
@@ -188,6 +188,8 @@ impl Scales<'_> {
 struct Words<'a> {
     words: &'a mut [u32],
     steps: usize,
+    /// Put over each byte of int8.
+    sign: u8,
 }
 
 impl Words<'_> {
@@ -238,7 +240,7 @@ fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scale
         let scale = if *unit == 0. { 0. } else { scales.row(row) / unit };
         let mut bytes = [0u8; PANEL];
         for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(scales.features) {
-            *byte = to_byte(value * feature * scale);
+            *byte = to_byte(value * feature * scale) ^ words.sign;
         }
         let bytes: [u32; WORDS / 2] = bytemuck::cast(bytes);
         words.of(row, panel / 2)[panel % 2 * (WORDS / 2)..][..WORDS / 2].copy_from_slice(&bytes);
