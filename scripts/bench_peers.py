@@ -138,12 +138,76 @@ def openvino_scorer(model: Path, bits: int):
     return score
 
 
+def write_gguf(model: Path, target: Path) -> None:
+    """The weights as they are, under llama.cpp's names, with the tokenizer."""
+    import gguf
+    import torch
+    from safetensors import safe_open
+
+    config = json.loads((model / "config.json").read_text())
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    writer = gguf.GGUFWriter(target, "qwen3")
+    layers = config["num_hidden_layers"]
+    writer.add_block_count(layers)
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
+    tokens = [f"<unused{index}>" for index in range(config["vocab_size"])]
+    types = [gguf.TokenType.UNUSED] * len(tokens)
+    for token, index in tokenizer["model"]["vocab"].items():
+        tokens[index], types[index] = token, gguf.TokenType.NORMAL
+    for added in tokenizer["added_tokens"]:
+        tokens[added["id"]], types[added["id"]] = added["content"], gguf.TokenType.CONTROL
+    merges = tokenizer["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, layers)
+    with safe_open(model / "model.safetensors", "pt") as file:
+        for name in file.keys():
+            tensor = file.get_tensor(name)
+            if tensor.ndim == 1:
+                writer.add_tensor(names.get_name(name, (".weight",)), tensor.float().numpy())
+            else:
+                words = tensor.to(torch.bfloat16).view(torch.uint8).numpy()
+                kind = gguf.GGMLQuantizationType.BF16
+                writer.add_tensor(names.get_name(name, (".weight",)), words, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama_scorer(model: Path):
+    """The hidden vector of each text's last token: what its reranking does, without the last row's product."""
+    import llama_cpp
+
+    converted = model.parent / f"{model.name}-bf16.gguf"
+    if not converted.exists():
+        write_gguf(model, converted)
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    network = llama_cpp.Llama(
+        str(converted), embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_LAST, n_ctx=8192, n_batch=2048,
+        n_ubatch=2048, n_threads=threads, n_threads_batch=threads, verbose=False,
+    )
+    return lambda texts: [network.embed(text) for text in texts]
+
+
 PEERS = {
     "transformers": lambda model: transformers_scorer(model, compiled=False),
     "transformers-compiled": lambda model: transformers_scorer(model, compiled=True),
     "sentence-transformers": sentence_transformers_scorer,
     "openvino": lambda model: openvino_scorer(model, 16),
     "openvino-int8": lambda model: openvino_scorer(model, 8),
+    "llama.cpp": llama_scorer,
 }
 
 
