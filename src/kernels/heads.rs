@@ -48,6 +48,11 @@ impl Rope {
         Self { frequencies, cosines: Vec::new(), sines: Vec::new() }
     }
 
+    /// Cosines and sines, `(positions, head_dim / 2)` each, as far as they reach.
+    pub fn tables(&self) -> [&[f32]; 2] {
+        [&self.cosines, &self.sines]
+    }
+
     /// Makes the table reach to the first `positions` positions.
     ///
     /// The angles are computed in f32 as the reference (transformers) does: at position 30,000 the rounding of

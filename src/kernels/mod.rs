@@ -21,6 +21,7 @@ mod avx2;
 mod avx512;
 mod bias;
 mod block;
+pub mod gpu;
 mod heads;
 mod key_values;
 mod lanes;

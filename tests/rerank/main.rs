@@ -5,9 +5,11 @@ mod bad_input;
 mod bad_tables;
 mod bench;
 mod determinism;
+mod emulated;
 mod encoders;
 mod fixture;
 mod formats;
+mod gpu;
 mod hub;
 #[cfg(target_os = "linux")]
 mod large;

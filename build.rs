@@ -1,0 +1,79 @@
+//! Compiles the GPU's kernels where the feature `cuda` is on; without it, there is nothing to do.
+//!
+//! `nvcc` is looked for in `CUDA_HOME`, `CUDA_PATH`, the folder that `scripts/cuda_toolkit.sh` makes, on `PATH` and in
+//! `/usr/local/cuda`. `CUDA_COMPUTE_CAP` (as 90, or several: 80,90) says for which cards code is made; without it for 8.0,
+//! 8.6, 8.9 and 9.0. Newer ones are served by PTX, which the driver compiles.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const KERNELS: [&str; 5] = ["attention", "attention_plain", "heads", "norm", "swiglu"];
+const CAPABILITIES: &str = "80,86,89,90";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return;
+    }
+    for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP", "PATH"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    println!("cargo:rerun-if-changed=src/kernels/gpu");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let nvcc = find_nvcc();
+    let codes = codes();
+    for kernel in KERNELS {
+        let source = format!("src/kernels/gpu/{kernel}.cu");
+        let target = out.join(format!("{kernel}.fatbin"));
+        let output = Command::new(&nvcc)
+            .args(["-O3", "-std=c++17", "-fatbin", "--compress-mode=size"])
+            .args(&codes)
+            .arg("-o")
+            .args([&target, Path::new(&source)])
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => fail(&format!("{source}: {}", String::from_utf8_lossy(&output.stderr))),
+            Err(error) => fail(&format!(
+                "{}: {error}; the feature `cuda` needs CUDA's compiler: install the CUDA toolkit (12.x or 13.x), name its \
+                 folder in CUDA_HOME, or run scripts/cuda_toolkit.sh, which needs no root",
+                nvcc.display()
+            )),
+        }
+    }
+}
+
+fn find_nvcc() -> PathBuf {
+    let homes = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let local = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(".cuda/nvidia/cu13");
+    let folders = homes.chain([local]).map(|home| home.join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = folders.chain(env::split_paths(&path)).chain([PathBuf::from("/usr/local/cuda/bin")]);
+    let found = folders.map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file());
+    found.unwrap_or_else(|| PathBuf::from("nvcc"))
+}
+
+/// Code for each card, and PTX of the newest for those to come.
+fn codes() -> Vec<String> {
+    let capabilities = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| CAPABILITIES.to_owned());
+    let mut numbers: Vec<u32> = capabilities
+        .split([',', ';', ' '])
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.replace('.', "").parse() {
+            Ok(number) if (80..1000).contains(&number) => number,
+            _ => {
+                fail(&format!("CUDA_COMPUTE_CAP={capabilities}: write 80 for 8.0; 8.0 is the oldest that is supported"))
+            }
+        })
+        .collect();
+    numbers.sort_unstable();
+    let code = |number: &u32| format!("-gencode=arch=compute_{number},code=sm_{number}");
+    let newest = numbers.last().map(|number| format!("-gencode=arch=compute_{number},code=compute_{number}"));
+    numbers.iter().map(code).chain(newest).collect()
+}
+
+fn fail(problem: &str) -> ! {
+    eprintln!("{problem}");
+    std::process::exit(1);
+}

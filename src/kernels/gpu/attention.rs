@@ -1,0 +1,126 @@
+//! Attention: what its kernels are given, in the memory layout of `attention.cuh`, and their launch.
+
+use anyhow::{Result, ensure};
+use bytemuck::{Pod, Zeroable};
+
+use super::device::{Address, Launch, Memory, Type};
+use super::operations::{Gpu, ROWS, Rows, arguments, int};
+use crate::kernels::Heads;
+
+/// Rows (queries times heads of a group) of a block.
+const TILE: usize = 64;
+
+/// Consecutive positions of a prompt, at consecutive tokens.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct KeyRange {
+    /// The first position.
+    pub position: i32,
+    /// Its token.
+    pub token: i32,
+    /// How many.
+    pub length: i32,
+}
+
+/// Consecutive queries of one prompt. A prompt's ranges are in the order of positions, from 0 on, without gaps.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct QueryTile {
+    /// Row of the queries and of the results.
+    pub first_row: i32,
+    /// How many.
+    pub rows: i32,
+    /// Position of the first query.
+    pub position: i32,
+    /// The prompt's first range.
+    pub first_range: i32,
+    /// How many.
+    pub ranges: i32,
+    /// Positions that the last query sees; the ranges reach as far.
+    pub visible: i32,
+}
+
+/// Who looks at what.
+pub struct Attending<'a> {
+    /// Rows of all query heads.
+    pub queries: Rows<'a>,
+    /// Rows of all key heads, by token.
+    pub keys: Rows<'a>,
+    /// Rows of all value heads, as far from one another as those of keys.
+    pub values: Rows<'a>,
+    /// Rows of all query heads.
+    pub results: Rows<'a>,
+    /// `QueryTile`s.
+    pub tiles: (&'a Memory, usize),
+    /// `KeyRange`s.
+    pub ranges: &'a Memory,
+    /// Whether queries see only keys up to their own position.
+    pub causal: bool,
+}
+
+/// `Attending` of `attention.cuh`.
+#[repr(C)]
+struct RawAttending {
+    queries: Address,
+    keys: Address,
+    values: Address,
+    results: Address,
+    tiles: Address,
+    ranges: Address,
+    query_width: i32,
+    key_width: i32,
+    result_width: i32,
+    group: i32,
+    causal: i32,
+    scale: f32,
+}
+
+impl Gpu {
+    /// Queries of a prompt that one block of attention takes.
+    pub fn queries_of_tile(heads: Heads) -> usize {
+        (TILE / heads.group()).max(1)
+    }
+
+    /// Whether attention runs on the tensor cores.
+    pub fn is_fast(&self, heads: Heads) -> bool {
+        self.value() != Type::F32 && [64, 128].contains(&heads.head_dim) && heads.group() <= TILE
+    }
+
+    /// `results = softmax(queries · keysᵀ / √head_dim) · values`
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
+        let Heads { query, key, head_dim } = heads;
+        let size = self.value().size();
+        let (tiles, count) = attending.tiles;
+        assert!(tiles.bytes() >= count * size_of::<QueryTile>() && attending.keys.width == attending.values.width);
+        ensure!(head_dim <= 256, "heads of {head_dim} features are not supported on a GPU");
+        let raw = RawAttending {
+            queries: attending.queries.address(size, query * head_dim),
+            keys: attending.keys.address(size, key * head_dim),
+            values: attending.values.address(size, key * head_dim),
+            results: attending.results.address(size, query * head_dim),
+            tiles: tiles.address(),
+            ranges: attending.ranges.address(),
+            query_width: int(attending.queries.width)?,
+            key_width: int(attending.keys.width)?,
+            result_width: int(attending.results.width)?,
+            group: int(heads.group())?,
+            causal: i32::from(attending.causal),
+            scale: std::f32::consts::LOG2_E / (head_dim as f32).sqrt(),
+        };
+        let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
+        if self.is_fast(heads) {
+            // Two tiles of keys and two of values.
+            let shared = (4 * TILE * head_dim * size) as u32;
+            let name = format!("attend_{}_{head_dim}", self.value().name());
+            let launch = Launch { grid, block: [128, 1], shared };
+            // SAFETY: the memory was checked; that tiles and ranges name rows that are there is the layout's care.
+            return unsafe { self.device().launch(&name, launch, arguments!(raw)) };
+        }
+        let head_dim = int(head_dim)?;
+        // SAFETY: as above.
+        unsafe { self.launch("attend_plain", Launch { grid, block: [32, ROWS], shared: 0 }, arguments!(raw, head_dim)) }
+    }
+}

@@ -1,0 +1,54 @@
+// Attention by its definition, a warp for each row and head: for f32, for heads of any length, and to compare with.
+#include "attention.cuh"
+
+// Features that a lane keeps: heads of up to 32 * 8 = 256 features.
+constexpr int FEATURES = 8;
+
+template <typename T>
+__device__ void attend_plain(const Attending<T>& attending, int head_dim) {
+    const QueryTile tile = attending.tiles[blockIdx.x];
+    int key_head = blockIdx.y;
+    const KeyRange* ranges = attending.ranges + tile.first_range;
+    for (int row = threadIdx.y; row < tile.rows * attending.group; row += blockDim.y) {
+        int token = row / attending.group, head = key_head * attending.group + row % attending.group;
+        size_t index = tile.first_row + token;
+        const T* query = attending.queries + index * attending.query_width + head * head_dim;
+        float queries[FEATURES], sums[FEATURES] = {}, most = -INFINITY, total = 0.f;
+        for (int part = 0; part < FEATURES; part++) {
+            int feature = threadIdx.x + 32 * part;
+            queries[part] = feature < head_dim ? widen(query[feature]) : 0.f;
+        }
+        int sees = attending.causal ? tile.position + token + 1 : tile.visible;
+        for (int position = 0; position < sees; position++) {
+            size_t other = token_at(ranges, tile.ranges, position);
+            const T* key = attending.keys + other * attending.key_width + key_head * head_dim;
+            const T* value = attending.values + other * attending.key_width + key_head * head_dim;
+            float score = 0.f;
+            for (int part = 0; part < FEATURES; part++) {
+                int feature = threadIdx.x + 32 * part;
+                if (feature < head_dim) score += queries[part] * widen(key[feature]);
+            }
+            score = sum_of_warp(score) * attending.scale;
+            float largest = fmaxf(most, score);
+            float factor = power_of_two(most - largest), weight = power_of_two(score - largest);
+            most = largest;
+            total = total * factor + weight;
+            for (int part = 0; part < FEATURES; part++) {
+                int feature = threadIdx.x + 32 * part;
+                if (feature < head_dim) sums[part] = sums[part] * factor + weight * widen(value[feature]);
+            }
+        }
+        T* result = attending.results + index * attending.result_width + head * head_dim;
+        for (int part = 0; part < FEATURES; part++) {
+            int feature = threadIdx.x + 32 * part;
+            if (feature < head_dim) result[feature] = narrow<T>(sums[part] / total);
+        }
+    }
+}
+
+#define KERNELS(T, name)                                                                            \
+    extern "C" __global__ void attend_plain_##name(Attending<T> attending, int head_dim) {          \
+        attend_plain(attending, head_dim);                                                          \
+    }
+FOR_EACH_TYPE(KERNELS)
+#undef KERNELS

@@ -1,0 +1,247 @@
+//! NVIDIA GPUs, through CUDA's driver and cuBLAS. Both are opened when the program asks for a GPU, so that it starts on
+//! machines without them.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use cudarc::cublas::{self, CudaBlas, sys as blas};
+use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult};
+use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
+
+use super::device::{Address, Device, Launch, OutOfMemory, Product, Type};
+
+/// The kernels, compiled by `build.rs`.
+const KERNELS: [&[u8]; 5] = [
+    include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/attention_plain.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/heads.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/norm.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/swiglu.fatbin")),
+];
+
+/// The oldest cards with bf16 on their tensor cores.
+const OLDEST: (i32, i32) = (8, 0);
+
+/// Dynamic shared memory that kernels get without asking.
+const SHARED: u32 = 48 << 10;
+
+struct Cuda {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    blas: CudaBlas,
+    functions: HashMap<String, sys::CUfunction>,
+    description: String,
+}
+
+// SAFETY: functions are handles that the driver lets every thread use.
+unsafe impl Send for Cuda {}
+// SAFETY: as above; launches go to one stream, in the order of the calls.
+unsafe impl Sync for Cuda {}
+
+/// Opens a GPU, counted from 0.
+///
+/// # Errors
+/// A sentence with a remedy: no driver, one that is too old, no such GPU, one that is too old, no cuBLAS.
+pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
+    // SAFETY: looks for the library without running anything of ours.
+    let driver = unsafe { sys::is_culib_present() };
+    ensure!(driver, "there is no NVIDIA driver (libcuda) on this machine; use --device cpu, or install it");
+    let count = CudaContext::device_count().or_else(|error| match error.0 {
+        CUresult::CUDA_ERROR_NOT_INITIALIZED => result::init().and_then(|()| CudaContext::device_count()),
+        _ => Err(error),
+    });
+    let count = count.map_err(|error| explain(error, "the NVIDIA driver does not start"))?;
+    ensure!(count > 0, "there is no NVIDIA GPU on this machine; use --device cpu");
+    ensure!((ordinal as i32) < count, "there is no GPU {ordinal}: this machine has {count}, counted from 0");
+    let context = CudaContext::new(ordinal).map_err(|error| explain(error, "the GPU can't be opened"))?;
+    let name = context.name().map_err(|error| explain(error, "the GPU does not tell its name"))?;
+    let capability =
+        context.compute_capability().map_err(|error| explain(error, "the GPU does not tell its capability"))?;
+    ensure!(
+        capability >= OLDEST,
+        "GPU {ordinal} ({name}) has compute capability {}.{}, and rerank needs 8.0 (Ampere) or newer; use --device cpu",
+        capability.0,
+        capability.1,
+    );
+    let stream = context.default_stream();
+    // SAFETY: looks for the library without running anything of ours.
+    let present = unsafe { blas::is_culib_present() };
+    ensure!(
+        present,
+        "cuBLAS (libcublas) was not found; install the CUDA runtime libraries, or add their folder to LD_LIBRARY_PATH"
+    );
+    let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|error| anyhow!("cuBLAS does not start: {error:?}"))?;
+    let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not tell its memory"))?;
+    let processors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).unwrap_or(0);
+    let description = format!(
+        "cuda:{ordinal} ({name}, {:.1} GB, compute capability {}.{}, {processors} multiprocessors)",
+        memory as f64 / 1e9,
+        capability.0,
+        capability.1,
+    );
+    let functions = load_functions()?;
+    Ok(Arc::new(Cuda { context, stream, blas, functions, description }))
+}
+
+/// The kernels by name, for the current context. They stay loaded until the program ends.
+fn load_functions() -> Result<HashMap<String, sys::CUfunction>> {
+    let mut functions = HashMap::new();
+    for image in KERNELS {
+        // SAFETY: the image is a complete fat binary; the context is current on this thread.
+        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
+            .map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
+        for name in names() {
+            let symbol = std::ffi::CString::new(name.clone())?;
+            // SAFETY: the module was just loaded.
+            if let Ok(function) = unsafe { result::module::get_function(module, symbol) } {
+                functions.insert(name, function);
+            }
+        }
+    }
+    Ok(functions)
+}
+
+/// All kernels.
+fn names() -> impl Iterator<Item = String> {
+    let typed = ["embed", "rms_norm", "turn_heads", "swiglu", "attend_plain"];
+    let of_types = |name: &str| ["f32", "bf16", "f16"].map(|value| format!("{name}_{value}"));
+    let fast = ["bf16", "f16"].into_iter().flat_map(|value| [64, 128].map(|dim| format!("attend_{value}_{dim}")));
+    typed.into_iter().flat_map(of_types).chain(fast).chain(["gather_rows", "score_rows"].map(str::to_owned))
+}
+
+/// A driver's error with what can be done.
+fn explain(error: DriverError, what: &str) -> anyhow::Error {
+    let remedy = match error.0 {
+        CUresult::CUDA_ERROR_NO_DEVICE => "there is no NVIDIA GPU on this machine; use --device cpu",
+        CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
+            "the driver's library and its kernel module differ; restart after an update of the driver"
+        }
+        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => {
+            "this build has no code for this GPU or driver; update the driver, or build with CUDA_COMPUTE_CAP for this GPU"
+        }
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => "its memory is full; end other programs on it",
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
+            "this is an error of rerank; please report it, and use --device cpu meanwhile"
+        }
+        _ => "update the driver, or use --device cpu",
+    };
+    let name =
+        error.error_name().ok().map_or_else(|| format!("{:?}", error.0), |name| name.to_string_lossy().into_owned());
+    anyhow!("{what} ({name}): {remedy}")
+}
+
+impl Cuda {
+    fn bind(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(|error| explain(error, "the GPU does not answer"))
+    }
+}
+
+// SAFETY: memory is the driver's, which keeps allocations apart until they are freed.
+unsafe impl Device for Cuda {
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+
+    fn free_memory(&self) -> Result<usize> {
+        self.context
+            .mem_get_info()
+            .map(|(free, _)| free)
+            .map_err(|error| explain(error, "the GPU does not tell its memory"))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Address> {
+        self.bind()?;
+        // SAFETY: the context is current; the memory is given back by `release`.
+        unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => OutOfMemory { bytes }.into(),
+            _ => explain(error, "the GPU gives no memory"),
+        })
+    }
+
+    unsafe fn release(&self, address: Address) {
+        // What fails here has failed before, and was told.
+        if self.bind().is_ok() {
+            // SAFETY: as the caller's. The driver waits for what still uses the memory.
+            let _ = unsafe { result::free_sync(address) };
+        }
+    }
+
+    unsafe fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: as the caller's; the driver has read the bytes when the call returns, as they are not pinned.
+        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
+            .map_err(|error| explain(error, "copying to the GPU failed"))
+    }
+
+    unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: as the caller's; the bytes are there until the stream is done, which is waited for.
+        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
+            .and_then(|()| self.stream.synchronize())
+            .map_err(|error| explain(error, "the GPU failed"))
+    }
+
+    unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+        let Some(&function) = self.functions.get(kernel) else { bail!("there is no kernel {kernel}") };
+        if launch.grid.contains(&0) {
+            return Ok(());
+        }
+        self.bind()?;
+        let Launch { grid, block, shared } = launch;
+        let attribute = FunctionAttribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: as the caller's; the function is loaded as long as the program runs.
+        unsafe {
+            if shared > SHARED {
+                result::function::set_function_attribute(function, attribute, shared as i32)
+                    .map_err(|error| explain(error, "the GPU has too little shared memory"))?;
+            }
+            let (grid, block) = ((grid[0], grid[1], 1), (block[0], block[1], 1));
+            result::launch_kernel(function, grid, block, shared, self.stream.cu_stream(), arguments)
+        }
+        .map_err(|error| explain(error, kernel))
+    }
+
+    unsafe fn multiply(&self, product: &Product) -> Result<()> {
+        if product.rows == 0 {
+            return Ok(());
+        }
+        self.bind()?;
+        let int = |value: usize| i32::try_from(value).context("a matrix is too large for cuBLAS");
+        let (rows, outputs, inputs) = (int(product.rows)?, int(product.outputs)?, int(product.inputs)?);
+        let value = match product.value {
+            Type::F32 => blas::cudaDataType::CUDA_R_32F,
+            Type::Bf16 => blas::cudaDataType::CUDA_R_16BF,
+            Type::F16 => blas::cudaDataType::CUDA_R_16F,
+        };
+        let results = if product.add { blas::cudaDataType::CUDA_R_32F } else { value };
+        let (one, before) = (1f32, if product.add { 1f32 } else { 0. });
+        // cuBLAS counts by columns: what is row by row here is transposed there.
+        // SAFETY: as the caller's; sums are in f32.
+        unsafe {
+            cublas::result::gemm_ex(
+                *self.blas.handle(),
+                blas::cublasOperation_t::CUBLAS_OP_T,
+                blas::cublasOperation_t::CUBLAS_OP_N,
+                outputs,
+                rows,
+                inputs,
+                (&raw const one).cast(),
+                product.right as *const c_void,
+                value,
+                inputs,
+                product.left as *const c_void,
+                value,
+                inputs,
+                (&raw const before).cast(),
+                product.results as *mut c_void,
+                results,
+                outputs,
+                blas::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(|error| anyhow!("a product on the GPU failed: {error:?}"))
+    }
+}

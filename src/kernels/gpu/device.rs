@@ -1,0 +1,210 @@
+//! What the GPU engine asks of a device: memory, copies, kernels by name, and products of matrices. CUDA answers it; in tests,
+//! so does an emulation of a GPU on the processor.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+/// Types of activations and weights on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// 32 bits: exact, and slow.
+    F32,
+    /// 16 bits with f32's range.
+    Bf16,
+    /// 16 bits with more digits and less range.
+    F16,
+}
+
+impl Type {
+    /// Bytes of a value.
+    pub fn size(self) -> usize {
+        if self == Self::F32 { 4 } else { 2 }
+    }
+
+    /// As kernels are named.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+/// How many threads run a kernel, and their shared memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch {
+    /// Blocks.
+    pub grid: [u32; 2],
+    /// Threads of a block.
+    pub block: [u32; 2],
+    /// Bytes of dynamic shared memory.
+    pub shared: u32,
+}
+
+/// `results (rows, outputs) (+)= left (rows, inputs) · right (outputs, inputs)ᵀ`, all row by row; sums in f32.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Rows of the left matrix and of the results.
+    pub rows: usize,
+    /// Columns of the results.
+    pub outputs: usize,
+    /// Columns of both matrices.
+    pub inputs: usize,
+    /// The left matrix, of this type.
+    pub left: Address,
+    /// The right matrix, of this type.
+    pub right: Address,
+    /// The results; f32 where they are added, and else of this type.
+    pub results: Address,
+    /// Of the matrices.
+    pub value: Type,
+    /// Whether to add to what stands in the results.
+    pub add: bool,
+}
+
+/// A place in a device's memory.
+pub type Address = u64;
+
+/// A device. Everything is done in the order in which it was asked for; only downloads wait.
+///
+/// # Safety
+/// `allocate` gives memory that stays valid until it is released, and nothing else of the device overlaps it.
+pub unsafe trait Device: Send + Sync {
+    /// Its name and what it computes on.
+    fn describe(&self) -> String;
+
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    fn free_memory(&self) -> Result<usize>;
+
+    /// Memory of so many bytes, aligned to 256, its content unknown.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] if there is not enough.
+    fn allocate(&self, bytes: usize) -> Result<Address>;
+
+    /// Gives memory back.
+    ///
+    /// # Safety
+    /// The address is one of `allocate`, and is not used any more.
+    unsafe fn release(&self, address: Address);
+
+    /// Copies to the device.
+    ///
+    /// # Safety
+    /// There is memory for the bytes.
+    ///
+    /// # Errors
+    /// If the device fails.
+    unsafe fn upload(&self, to: Address, bytes: &[u8]) -> Result<()>;
+
+    /// Waits for everything that was asked, and copies from the device.
+    ///
+    /// # Safety
+    /// There are as many bytes of memory.
+    ///
+    /// # Errors
+    /// If the device fails, now or in something that was asked before.
+    unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()>;
+
+    /// Runs a kernel on arguments, each of which is pointed to.
+    ///
+    /// # Safety
+    /// The arguments are those that the kernel takes, and the memory they name is there.
+    ///
+    /// # Errors
+    /// If there is no such kernel, or the device fails.
+    unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()>;
+
+    /// Multiplies matrices.
+    ///
+    /// # Safety
+    /// The memory of all three is there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    unsafe fn multiply(&self, product: &Product) -> Result<()>;
+}
+
+/// There is not enough memory on a device.
+#[derive(Debug)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: usize,
+}
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "the GPU has no {:.2} GB of memory left", self.bytes as f64 / 1e9)
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// Memory on a device, given back when it is dropped.
+pub struct Memory {
+    device: Arc<dyn Device>,
+    address: Address,
+    bytes: usize,
+}
+
+impl Memory {
+    /// So many bytes, their content unknown.
+    ///
+    /// # Errors
+    /// As [`Device::allocate`].
+    pub fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Self> {
+        let bytes = bytes.max(1);
+        Ok(Self { device: Arc::clone(device), address: device.allocate(bytes)?, bytes })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// How much it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Copies to its beginning.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn upload(&mut self, bytes: &[u8]) -> Result<()> {
+        self.upload_at(0, bytes)
+    }
+
+    /// Copies to `start` bytes behind its beginning.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn upload_at(&mut self, start: usize, bytes: &[u8]) -> Result<()> {
+        assert!(start + bytes.len() <= self.bytes);
+        // SAFETY: there is room, as was just checked.
+        unsafe { self.device.upload(self.address + start as u64, bytes) }
+    }
+
+    /// Waits, and copies from its beginning.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn download(&self, bytes: &mut [u8]) -> Result<()> {
+        assert!(bytes.len() <= self.bytes);
+        // SAFETY: there are as many, as was just checked.
+        unsafe { self.device.download(self.address, bytes) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the address.
+        unsafe { self.device.release(self.address) }
+    }
+}

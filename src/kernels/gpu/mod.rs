@@ -1,0 +1,27 @@
+//! The GPU engine's operations on a batch's activations: row by row in the device's memory, for all tokens at once.
+//!
+//! Kernels are the `.cu` files beside this one; products are the device's own ([`Device::multiply`]). A score depends on its
+//! pair alone up to the rounding of those products, whose order of summation libraries choose by the size of the batch.
+
+mod attention;
+mod device;
+mod operations;
+
+#[cfg(feature = "cuda")]
+mod cuda;
+
+pub use attention::{Attending, KeyRange, QueryTile};
+pub use device::{Address, Device, Launch, Memory, OutOfMemory, Product, Type};
+pub use operations::{Gpu, Rows, Turn, Weight};
+
+#[cfg(feature = "cuda")]
+pub use cuda::open as open_cuda;
+
+/// Opens an NVIDIA GPU.
+///
+/// # Errors
+/// Always: this build has no support for it.
+#[cfg(not(feature = "cuda"))]
+pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> {
+    anyhow::bail!("this build of rerank has no CUDA support; build it with --features cuda, or use --device cpu")
+}

@@ -1,0 +1,66 @@
+// Row-wise kernels on the residual stream, a warp for each row: embedding, RMSNorm, gathering, the head.
+#include "device.cuh"
+
+// hidden (tokens, features) = rows of the embedding.
+template <typename T>
+__device__ void embed(const uint32_t* token_ids, const T* embedding, float* hidden, int tokens, int features) {
+    int token = blockIdx.x * blockDim.y + threadIdx.y;
+    if (token >= tokens) return;
+    const T* row = embedding + static_cast<size_t>(token_ids[token]) * features;
+    float* target = hidden + static_cast<size_t>(token) * features;
+    for (int feature = threadIdx.x; feature < features; feature += 32) target[feature] = widen(row[feature]);
+}
+
+// 1 / sqrt(mean(x^2) + epsilon) of a row, in all lanes.
+__device__ inline float scale_of(const float* row, int features, float epsilon) {
+    float squares = 0.f;
+    for (int feature = threadIdx.x; feature < features; feature += 32) squares += row[feature] * row[feature];
+    return 1.f / sqrtf(sum_of_warp(squares) / features + epsilon);
+}
+
+// normed (rows, features) = hidden * scale * weight
+template <typename T>
+__device__ void rms_norm(const float* hidden, const float* weight, T* normed, int rows, int features, float epsilon) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    const float* values = hidden + static_cast<size_t>(row) * features;
+    T* target = normed + static_cast<size_t>(row) * features;
+    float scale = scale_of(values, features, epsilon);
+    for (int feature = threadIdx.x; feature < features; feature += 32)
+        target[feature] = narrow<T>(values[feature] * scale * weight[feature]);
+}
+
+// gathered (count, features) = hidden[rows]
+extern "C" __global__ void gather_rows(const float* hidden, const uint32_t* rows, float* gathered, int count, int features) {
+    int index = blockIdx.x * blockDim.y + threadIdx.y;
+    if (index >= count) return;
+    const float* row = hidden + static_cast<size_t>(rows[index]) * features;
+    float* target = gathered + static_cast<size_t>(index) * features;
+    for (int feature = threadIdx.x; feature < features; feature += 32) target[feature] = row[feature];
+}
+
+// logits (rows) = norm(hidden) . head
+extern "C" __global__ void score_rows(const float* hidden, const float* weight, const float* head, float* logits, int rows,
+                                      int features, float epsilon) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    const float* values = hidden + static_cast<size_t>(row) * features;
+    float scale = scale_of(values, features, epsilon);
+    float sum = 0.f;
+    for (int feature = threadIdx.x; feature < features; feature += 32)
+        sum += values[feature] * scale * weight[feature] * head[feature];
+    sum = sum_of_warp(sum);
+    if (threadIdx.x == 0) logits[row] = sum;
+}
+
+#define KERNELS(T, name)                                                                                                     \
+    extern "C" __global__ void embed_##name(const uint32_t* token_ids, const T* embedding, float* hidden, int tokens,        \
+                                            int features) {                                                                  \
+        embed(token_ids, embedding, hidden, tokens, features);                                                               \
+    }                                                                                                                        \
+    extern "C" __global__ void rms_norm_##name(const float* hidden, const float* weight, T* normed, int rows, int features,  \
+                                               float epsilon) {                                                              \
+        rms_norm(hidden, weight, normed, rows, features, epsilon);                                                           \
+    }
+FOR_EACH_TYPE(KERNELS)
+#undef KERNELS

@@ -1,0 +1,277 @@
+//! The decoder of Qwen3 on a GPU: the same packed batches as [`super::Decoder`], all tokens at once. Nothing waits inside a
+//! forward: the host sets its launches out and then waits for the logits.
+
+use anyhow::{Context, Result, ensure};
+
+use super::gpu_layout::GpuLayout;
+use super::gpu_weights::{GpuLayer, GpuWeights};
+use super::{DecoderConfig, Weights};
+use crate::batch::Batch;
+use crate::kernels::gpu::{Attending, Gpu, Memory, OutOfMemory, Rows, Turn, Type};
+use crate::kernels::{Heads, Rope};
+
+/// Layers, embedding, norms and the head's row in a GPU's memory, and room for a batch.
+pub struct GpuDecoder {
+    gpu: Gpu,
+    config: DecoderConfig,
+    weights: GpuWeights,
+    /// Cosines and sines, as far as positions came up.
+    angles: [Memory; 2],
+    rope: Rope,
+    room: Option<Room>,
+    /// More tokens than this did not fit once.
+    most_tokens: usize,
+}
+
+/// Memory for what a forward computes in between.
+struct Room {
+    tokens: usize,
+    pairs: usize,
+    /// f32.
+    hidden: Memory,
+    ends: Memory,
+    logits: Memory,
+    /// Of the device's type.
+    normed: Memory,
+    products: Memory,
+    attended: Memory,
+    inner: Memory,
+    end_queries: Memory,
+    /// Indices.
+    token_ids: Memory,
+    positions: Memory,
+    last_tokens: Memory,
+    end_positions: Memory,
+}
+
+/// Rows of one of the two halves of a layer.
+struct Stage<'a> {
+    hidden: Rows<'a>,
+    count: usize,
+    positions: &'a Memory,
+    tiles: (&'a Memory, usize),
+    ranges: &'a Memory,
+}
+
+impl GpuDecoder {
+    /// Reads the weights, named as in transformers, into the device's memory. `head` is the row that the last token's
+    /// normalized hidden vector is multiplied with.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape than the configuration says, or the device has no memory for them.
+    pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], gpu: Gpu) -> Result<Self> {
+        ensure!(config.layers > 0, "the model has no layers");
+        let weights = GpuWeights::load(config, weights, head, &gpu)
+            .context("the model does not fit; use a GPU with more memory, a smaller model, or --dtype bf16")?;
+        let angles = [gpu.memory(0)?, gpu.memory(0)?];
+        let rope = Rope::new(config.head_dim, config.rope_theta);
+        Ok(Self { gpu, config: config.clone(), weights, angles, rope, room: None, most_tokens: usize::MAX })
+    }
+
+    /// Bytes of memory that a token of a batch takes.
+    pub fn bytes_per_token(config: &DecoderConfig, value: Type) -> usize {
+        let size = value.size();
+        let heads = config.heads * config.head_dim;
+        let products = ((config.heads + 2 * config.key_heads) * config.head_dim).max(2 * config.intermediate);
+        config.hidden * 4 + size * (config.hidden + products + heads + config.intermediate) + 8
+    }
+
+    /// Makes room for a batch of so many tokens and pairs.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] if there is none.
+    pub fn reserve(&mut self, tokens: usize, pairs: usize) -> Result<()> {
+        if self.room.as_ref().is_some_and(|room| room.tokens >= tokens && room.pairs >= pairs) {
+            return Ok(());
+        }
+        if tokens > self.most_tokens {
+            return Err(OutOfMemory { bytes: tokens * Self::bytes_per_token(&self.config, self.gpu.value()) }.into());
+        }
+        // The old one goes first, and grows a little more than it must.
+        let room = self.room.take();
+        let pairs = pairs.next_multiple_of(64).max(room.as_ref().map_or(0, |room| room.pairs));
+        let tokens = tokens.next_multiple_of(64).max(room.as_ref().map_or(0, |room| room.tokens));
+        drop(room);
+        let made = Room::new(&self.gpu, &self.config, tokens, pairs);
+        if made.as_ref().is_err_and(|error| error.is::<OutOfMemory>()) {
+            self.most_tokens = tokens - 1;
+        }
+        self.room = Some(made?);
+        Ok(())
+    }
+
+    /// One logit for each pair, in the batch's order of pairs.
+    ///
+    /// # Errors
+    /// If a token id is outside the vocabulary, or the device fails; [`OutOfMemory`] if the batch is too large.
+    pub fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        for &token in &batch.token_ids {
+            let inside = (token as usize) < self.config.vocabulary;
+            ensure!(inside, "token {token} is outside the vocabulary of {}", self.config.vocabulary);
+        }
+        let heads = Heads { query: self.config.heads, key: self.config.key_heads, head_dim: self.config.head_dim };
+        let layout = GpuLayout::new(batch, Gpu::queries_of_tile(heads));
+        let (tokens, pairs) = (batch.token_ids.len(), layout.last_tokens.len());
+        self.reserve(tokens, pairs)?;
+        self.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1))?;
+        let room = self.room.as_mut().context("there is room, as it was just made")?;
+        room.token_ids.upload(bytemuck::cast_slice(&batch.token_ids))?;
+        room.positions.upload(bytemuck::cast_slice(&batch.positions))?;
+        room.last_tokens.upload(bytemuck::cast_slice(&layout.last_tokens))?;
+        let end_positions: Vec<u32> = layout.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
+        room.end_positions.upload(bytemuck::cast_slice(&end_positions))?;
+        let upload = |bytes: &[u8]| -> Result<Memory> {
+            let mut memory = self.gpu.memory(bytes.len())?;
+            memory.upload(bytes)?;
+            Ok(memory)
+        };
+        let ranges = upload(bytemuck::cast_slice(&layout.ranges))?;
+        let tiles = upload(bytemuck::cast_slice(&layout.tiles))?;
+        let end_tiles = upload(bytemuck::cast_slice(&layout.ends))?;
+
+        let room = &*room;
+        let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads };
+        let all = Stage {
+            hidden: Rows::new(&room.hidden, tokens, self.config.hidden),
+            count: tokens,
+            positions: &room.positions,
+            tiles: (&tiles, layout.tiles.len()),
+            ranges: &ranges,
+        };
+        let ends = Stage {
+            hidden: Rows::new(&room.ends, pairs, self.config.hidden),
+            count: pairs,
+            positions: &room.end_positions,
+            tiles: (&end_tiles, layout.ends.len()),
+            ranges: &ranges,
+        };
+        self.gpu.embed(&room.token_ids, &self.weights.embedding, all.hidden)?;
+        let (last, others) = self.weights.layers.split_last().context("the model has no layers")?;
+        for layer in others {
+            pass.layer(layer, &all)?;
+        }
+        pass.last_layer(last, &all, &ends)?;
+        let epsilon = self.config.norm_epsilon as f32;
+        self.gpu.score(ends.hidden, (&self.weights.norm, epsilon), &self.weights.head, &room.logits)?;
+        let mut logits = vec![0f32; pairs];
+        room.logits.download(bytemuck::cast_slice_mut(&mut logits))?;
+        Ok(logits)
+    }
+
+    /// Makes the angles reach to so many positions.
+    fn reach(&mut self, positions: usize) -> Result<()> {
+        let half = self.config.head_dim / 2;
+        if self.angles[0].bytes() >= positions * half * 4 {
+            return Ok(());
+        }
+        self.rope.reach(positions.next_power_of_two());
+        let [cosines, sines] = self.rope.tables();
+        self.angles = [self.gpu.vector(cosines)?, self.gpu.vector(sines)?];
+        Ok(())
+    }
+}
+
+impl Room {
+    fn new(gpu: &Gpu, config: &DecoderConfig, tokens: usize, pairs: usize) -> Result<Self> {
+        let size = gpu.value().size();
+        let heads = config.heads * config.head_dim;
+        let products = ((config.heads + 2 * config.key_heads) * config.head_dim).max(2 * config.intermediate);
+        // A prompt's last layer has a row for each pair, of which there are at most as many as tokens.
+        let values = |width: usize| gpu.memory(tokens.max(pairs) * width * size);
+        Ok(Self {
+            tokens,
+            pairs,
+            hidden: gpu.memory(tokens * config.hidden * 4)?,
+            ends: gpu.memory(pairs * config.hidden * 4)?,
+            logits: gpu.memory(pairs * 4)?,
+            normed: values(config.hidden)?,
+            products: values(products)?,
+            attended: values(heads)?,
+            inner: values(config.intermediate)?,
+            end_queries: gpu.memory(pairs * heads * size)?,
+            token_ids: gpu.memory(tokens * 4)?,
+            positions: gpu.memory(tokens * 4)?,
+            last_tokens: gpu.memory(pairs * 4)?,
+            end_positions: gpu.memory(pairs * 4)?,
+        })
+    }
+}
+
+/// One batch on its way through the layers.
+struct Pass<'a> {
+    gpu: &'a Gpu,
+    config: &'a DecoderConfig,
+    angles: &'a [Memory; 2],
+    room: &'a Room,
+    heads: Heads,
+}
+
+impl Pass<'_> {
+    fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {
+        let Heads { query, key, head_dim } = self.heads;
+        let width = (query + 2 * key) * head_dim;
+        let products = Rows::new(&self.room.products, all.count, width);
+        self.normalize(all, &layer.attention_norm)?;
+        self.gpu.multiply(self.normed(all), &layer.query_key_value, 0..width, products)?;
+        self.turn(layer, all, products, [query, key])?;
+        let keys = products.from_column(query * head_dim);
+        self.attend(layer, all, [products, keys, keys.from_column(key * head_dim)])?;
+        self.mlp(layer, all)
+    }
+
+    /// Keys and values of all tokens, and the rest for the pairs' last tokens alone.
+    fn last_layer(&self, layer: &GpuLayer, all: &Stage<'_>, ends: &Stage<'_>) -> Result<()> {
+        let Heads { query, key, head_dim } = self.heads;
+        let (queries_end, end) = (query * head_dim, (query + 2 * key) * head_dim);
+        let keys = Rows::new(&self.room.products, all.count, end - queries_end);
+        self.normalize(all, &layer.attention_norm)?;
+        self.gpu.multiply(self.normed(all), &layer.query_key_value, queries_end..end, keys)?;
+        self.turn(layer, all, keys, [0, key])?;
+        self.gpu.gather(all.hidden, &self.room.last_tokens, ends.hidden)?;
+        let queries = Rows::new(&self.room.end_queries, ends.count, queries_end);
+        self.normalize(ends, &layer.attention_norm)?;
+        self.gpu.multiply(self.normed(ends), &layer.query_key_value, 0..queries_end, queries)?;
+        self.turn(layer, ends, queries, [query, 0])?;
+        self.attend(layer, ends, [queries, keys, keys.from_column(key * head_dim)])?;
+        self.mlp(layer, ends)
+    }
+
+    fn normed(&self, stage: &Stage<'_>) -> Rows<'_> {
+        Rows::new(&self.room.normed, stage.count, self.config.hidden)
+    }
+
+    fn normalize(&self, stage: &Stage<'_>, weight: &Memory) -> Result<()> {
+        self.gpu.rms_norm(stage.hidden, weight, self.config.norm_epsilon as f32, self.normed(stage))
+    }
+
+    fn turn(&self, layer: &GpuLayer, stage: &Stage<'_>, products: Rows<'_>, parts: [usize; 2]) -> Result<()> {
+        let turn = Turn {
+            query_weight: &layer.query_norm,
+            key_weight: &layer.key_norm,
+            cosines: &self.angles[0],
+            sines: &self.angles[1],
+            positions: stage.positions,
+            epsilon: self.config.norm_epsilon as f32,
+        };
+        self.gpu.turn(products, self.heads, parts, &turn)
+    }
+
+    /// `hidden += o(attention(queries, keys, values))`
+    fn attend(&self, layer: &GpuLayer, stage: &Stage<'_>, [queries, keys, values]: [Rows<'_>; 3]) -> Result<()> {
+        let results = Rows::new(&self.room.attended, stage.count, self.heads.query * self.heads.head_dim);
+        let Stage { tiles, ranges, .. } = *stage;
+        self.gpu.attend(&Attending { queries, keys, values, results, tiles, ranges, causal: true }, self.heads)?;
+        self.gpu.multiply_add(results, &layer.output, stage.hidden)
+    }
+
+    /// `hidden += down(silu(gate(norm(hidden))) · up(norm(hidden)))`
+    fn mlp(&self, layer: &GpuLayer, stage: &Stage<'_>) -> Result<()> {
+        let width = self.config.intermediate;
+        let products = Rows::new(&self.room.products, stage.count, 2 * width);
+        let inner = Rows::new(&self.room.inner, stage.count, width);
+        self.normalize(stage, &layer.mlp_norm)?;
+        self.gpu.multiply(self.normed(stage), &layer.gate_and_up, 0..2 * width, products)?;
+        self.gpu.swiglu(products, inner)?;
+        self.gpu.multiply_add(inner, &layer.down, stage.hidden)
+    }
+}

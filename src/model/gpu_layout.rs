@@ -1,0 +1,99 @@
+//! How a batch is laid out for a GPU's kernels: which queries a block takes, and where the keys of their positions stand.
+
+use crate::batch::Batch;
+use crate::kernels::gpu::{KeyRange, QueryTile};
+
+/// A batch's tiles and ranges.
+pub(super) struct GpuLayout {
+    /// Tiles of all tokens; rows are tokens.
+    pub(super) tiles: Vec<QueryTile>,
+    /// Tiles of the pairs' last tokens alone; rows are pairs.
+    pub(super) ends: Vec<QueryTile>,
+    /// For each segment, the ranges of its prompt.
+    pub(super) ranges: Vec<KeyRange>,
+    /// The pairs' last tokens.
+    pub(super) last_tokens: Vec<u32>,
+}
+
+impl GpuLayout {
+    /// Blocks take `queries` queries.
+    pub(super) fn new(batch: &Batch, queries: usize) -> Self {
+        let mut layout = Self { tiles: Vec::new(), ends: Vec::new(), ranges: Vec::new(), last_tokens: Vec::new() };
+        for (index, segment) in batch.segments.iter().enumerate() {
+            let first_range = layout.ranges.len() as i32;
+            layout.ranges.extend(batch.history(index).into_iter().map(|tokens| KeyRange {
+                position: batch.positions[tokens.start] as i32,
+                token: tokens.start as i32,
+                length: tokens.len() as i32,
+            }));
+            let ranges = layout.ranges.len() as i32 - first_range;
+            let tile = |tokens: std::ops::Range<usize>, first_row: usize| QueryTile {
+                first_row: first_row as i32,
+                rows: tokens.len() as i32,
+                position: batch.positions[tokens.start] as i32,
+                first_range,
+                ranges,
+                visible: batch.positions[tokens.end - 1] as i32 + 1,
+            };
+            let end = segment.tokens.end;
+            let starts = segment.tokens.clone().step_by(queries);
+            layout.tiles.extend(starts.map(|start| tile(start..end.min(start + queries), start)));
+            if segment.pair.is_some() {
+                layout.ends.push(tile(end - 1..end, layout.last_tokens.len()));
+                layout.last_tokens.push(end as u32 - 1);
+            }
+        }
+        // Blocks start in this order: the longest work first, so that none is left alone at the end.
+        layout.tiles.sort_by_key(|tile| std::cmp::Reverse(tile.visible));
+        layout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Limits, plan};
+    use crate::prompt::Prompt;
+
+    #[test]
+    fn every_query_is_in_one_tile_and_sees_its_prompt() {
+        let prompt = |length: usize, seed: u32| Prompt {
+            token_ids: (0..length as u32).map(|token| if token < 40 { token } else { token + seed * 1000 }).collect(),
+            truncated: false,
+        };
+        let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
+        for share_prefixes in [true, false] {
+            for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes }) {
+                let layout = GpuLayout::new(&batch, 32);
+                let mut seen = vec![0; batch.token_ids.len()];
+                for tile in &layout.tiles {
+                    assert!(tile.rows <= 32);
+                    let ranges = &layout.ranges[tile.first_range as usize..][..tile.ranges as usize];
+                    for row in 0..tile.rows {
+                        let token = (tile.first_row + row) as usize;
+                        seen[token] += 1;
+                        assert_eq!(batch.positions[token] as i32, tile.position + row);
+                    }
+                    let mut next = 0;
+                    for range in ranges {
+                        assert_eq!(range.position, next);
+                        next += range.length;
+                    }
+                    assert!(next >= tile.visible && tile.visible == tile.position + tile.rows);
+                }
+                assert!(seen.iter().all(|&count| count == 1));
+                assert_eq!(layout.ends.len(), batch.pairs().count());
+                for (row, (end, segment)) in layout.ends.iter().zip(batch.pair_segments()).enumerate() {
+                    assert_eq!((end.first_row as usize, end.rows), (row, 1));
+                    assert_eq!(end.visible as usize, batch.prompt(segment).len());
+                    let tokens: Vec<u32> = layout.ranges[end.first_range as usize..][..end.ranges as usize]
+                        .iter()
+                        .flat_map(|range| &batch.token_ids[range.token as usize..][..range.length as usize])
+                        .copied()
+                        .collect();
+                    assert_eq!(tokens, batch.prompt(segment));
+                }
+            }
+        }
+    }
+}

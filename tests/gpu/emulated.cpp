@@ -1,0 +1,41 @@
+// The GPU's kernels as a library for the processor: `emulate` runs one by its name.
+#include "../../src/kernels/gpu/attention.cu"
+#include "../../src/kernels/gpu/attention_plain.cu"
+#include "../../src/kernels/gpu/heads.cu"
+#include "../../src/kernels/gpu/norm.cu"
+#include "../../src/kernels/gpu/swiglu.cu"
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace {
+
+using Call = std::function<void(void**)>;
+
+template <typename... Arguments, size_t... Index>
+Call bound(void (*kernel)(Arguments...), std::index_sequence<Index...>) {
+    return [kernel](void** arguments) { kernel(*static_cast<std::remove_cv_t<Arguments>*>(arguments[Index])...); };
+}
+template <typename... Arguments>
+Call bound(void (*kernel)(Arguments...)) {
+    return bound(kernel, std::index_sequence_for<Arguments...>());
+}
+
+#define KERNEL(name) {#name, bound(name)}
+#define OF_EACH_TYPE(name) KERNEL(name##_f32), KERNEL(name##_bf16), KERNEL(name##_f16)
+const std::map<std::string, Call> KERNELS = {
+    OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(turn_heads),   OF_EACH_TYPE(swiglu),
+    OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
+    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),
+};
+
+}  // namespace
+
+// `launch`: blocks across and down, threads across and down, bytes of shared memory. 1 if there is no such kernel.
+extern "C" int emulate(const char* name, const unsigned* launch, void** arguments) {
+    auto found = KERNELS.find(name);
+    if (found == KERNELS.end()) return 1;
+    emulation::launch({launch[0], launch[1]}, {launch[2], launch[3]}, launch[4], [&] { found->second(arguments); });
+    return 0;
+}

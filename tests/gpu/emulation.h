@@ -1,0 +1,292 @@
+// A GPU's side of CUDA on a CPU, for tests: the threads of a block are fibers that take turns, block after block. Instructions
+// of a warp meet in a barrier; copies arrive only when they are waited for, and shared memory is garbage until then.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __launch_bounds__(threads)
+#define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory()
+
+struct float16 {
+    uint16_t bits;
+};
+struct bfloat16 {
+    uint16_t bits;
+};
+
+inline float __bfloat162float(bfloat16 value) {
+    uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+    float wide;
+    memcpy(&wide, &bits, 4);
+    return wide;
+}
+inline bfloat16 __float2bfloat16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    if (std::isnan(value)) return {0x7fff};
+    return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+inline float __half2float(float16 value) {
+    _Float16 narrow;
+    memcpy(&narrow, &value.bits, 2);
+    return static_cast<float>(narrow);
+}
+inline float16 __float2half(float value) {
+    _Float16 narrow = static_cast<_Float16>(value);
+    float16 result;
+    memcpy(&result.bits, &narrow, 2);
+    return result;
+}
+inline float power_of_two(float x) { return std::exp2(x); }
+
+struct Dimensions {
+    unsigned x = 1, y = 1;
+};
+inline Dimensions threadIdx, blockIdx, blockDim, gridDim;
+
+// Goes on where `to` stopped, and keeps in `from` where this stops: registers that a call keeps are on the stack, and so is
+// the address to return to. (The C library's contexts cost two system calls a switch.)
+extern "C" void emulation_switch(void** from, void* to);
+#if defined(__x86_64__)
+constexpr int KEPT = 6;
+asm(".text\n.globl emulation_switch\n"
+    "emulation_switch:\n"
+    "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
+    "  movq %rsp, (%rdi)\n"
+    "  movq %rsi, %rsp\n"
+    "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n"
+    "  ret\n");
+#elif defined(__aarch64__)
+// x30, where to return to, is the second of the first pair.
+constexpr int KEPT = 20;
+asm(".text\n.globl emulation_switch\n"
+    "emulation_switch:\n"
+    "  sub sp, sp, #160\n"
+    "  stp x29, x30, [sp]\n  stp x19, x20, [sp, #16]\n  stp x21, x22, [sp, #32]\n  stp x23, x24, [sp, #48]\n"
+    "  stp x25, x26, [sp, #64]\n  stp x27, x28, [sp, #80]\n  stp d8, d9, [sp, #96]\n  stp d10, d11, [sp, #112]\n"
+    "  stp d12, d13, [sp, #128]\n  stp d14, d15, [sp, #144]\n"
+    "  mov x2, sp\n  str x2, [x0]\n  mov sp, x1\n"
+    "  ldp x29, x30, [sp]\n  ldp x19, x20, [sp, #16]\n  ldp x21, x22, [sp, #32]\n  ldp x23, x24, [sp, #48]\n"
+    "  ldp x25, x26, [sp, #64]\n  ldp x27, x28, [sp, #80]\n  ldp d8, d9, [sp, #96]\n  ldp d10, d11, [sp, #112]\n"
+    "  ldp d12, d13, [sp, #128]\n  ldp d14, d15, [sp, #144]\n"
+    "  add sp, sp, #160\n  ret\n");
+#else
+#error "fibers are written for x86-64 and AArch64"
+#endif
+
+namespace emulation {
+
+struct Copy {
+    unsigned char* target;
+    unsigned char bytes[16];
+};
+
+struct Fiber {
+    static constexpr size_t STACK = 64 << 10;
+    // Where it stopped.
+    void* stopped = nullptr;
+    std::unique_ptr<unsigned char[]> stack{new unsigned char[STACK]};
+    Dimensions index;
+    bool done = false;
+    // Groups of copies that have not been waited for; the last is not committed yet.
+    std::vector<std::vector<Copy>> copies;
+
+    // Makes it begin with `entry`, which never returns.
+    void begin(void (*entry)(), Dimensions own) {
+        index = own;
+        done = false;
+        copies.assign(1, {});
+        auto top = (reinterpret_cast<uintptr_t>(stack.get()) + STACK) & ~static_cast<uintptr_t>(15);
+        auto* words = reinterpret_cast<void**>(top) - 2 - KEPT;
+        std::fill(words, words + KEPT + 2, nullptr);
+#if defined(__x86_64__)
+        words[KEPT] = reinterpret_cast<void*>(entry);
+#else
+        words[1] = reinterpret_cast<void*>(entry);
+#endif
+        stopped = words;
+    }
+};
+
+// Where fibers wait for one another.
+struct Barrier {
+    int waiting = 0, generation = 0;
+};
+
+struct Block {
+    void* scheduler = nullptr;
+    // Used again by the next block.
+    std::vector<Fiber>& fibers;
+    size_t count;
+    std::vector<Barrier> warps;
+    Barrier all;
+    std::vector<unsigned char> shared;
+    // What each fiber shows to its warp.
+    std::vector<std::vector<unsigned char>> shown;
+    size_t current = 0;
+    // Whether any fiber went on since the scheduler looked last.
+    bool moved = false;
+    std::function<void()> kernel;
+};
+inline Block* block;
+
+inline unsigned char* shared_memory() { return block->shared.data(); }
+inline size_t warp() { return block->current / 32; }
+inline size_t lane() { return block->current % 32; }
+
+inline void yield() { emulation_switch(&block->fibers[block->current].stopped, block->scheduler); }
+
+inline void meet(Barrier& barrier, int count) {
+    block->moved = true;
+    int generation = barrier.generation;
+    if (++barrier.waiting == count) {
+        barrier.waiting = 0;
+        barrier.generation++;
+        return;
+    }
+    while (barrier.generation == generation) yield();
+    block->moved = true;
+}
+inline void meet_warp() {
+    int count = static_cast<int>(std::min<size_t>(32, block->count - warp() * 32));
+    meet(block->warps[warp()], count);
+}
+
+// What lane `other` of this warp shows, after all have shown theirs.
+template <typename T>
+const T& shown_by(size_t other) {
+    return *reinterpret_cast<const T*>(block->shown[warp() * 32 + other].data());
+}
+template <typename T>
+void show(const T& value) {
+    auto& bytes = block->shown[block->current];
+    bytes.resize(sizeof(T));
+    memcpy(bytes.data(), &value, sizeof(T));
+    meet_warp();
+}
+
+inline void run_fiber() {
+    block->kernel();
+    block->moved = true;
+    block->fibers[block->current].done = true;
+    yield();
+}
+
+// Runs a kernel; `shared` is its dynamic shared memory.
+inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std::function<void()>& kernel) {
+    gridDim = grid;
+    blockDim = threads;
+    size_t count = static_cast<size_t>(threads.x) * threads.y;
+    static std::vector<Fiber> fibers;
+    if (fibers.size() < count) fibers.resize(count);
+    for (unsigned number = 0; number < grid.x * grid.y; number++) {
+        Block now = {nullptr, fibers, count, {}, {}, {}, {}, 0, false, kernel};
+        block = &now;
+        now.warps.resize((count + 31) / 32);
+        now.shared.assign(shared + 128, 0xff);
+        now.shown.resize(count);
+        blockIdx = {number % grid.x, number / grid.x};
+        for (size_t index = 0; index < count; index++) {
+            auto flat = static_cast<unsigned>(index);
+            fibers[index].begin(run_fiber, {flat % threads.x, flat / threads.x});
+        }
+        for (size_t left = count; left > 0;) {
+            now.moved = false;
+            for (now.current = 0; now.current < count; now.current++) {
+                Fiber& fiber = fibers[now.current];
+                if (fiber.done) continue;
+                threadIdx = fiber.index;
+                emulation_switch(&now.scheduler, fiber.stopped);
+                if (fiber.done) left--;
+            }
+            if (!now.moved && left > 0) {
+                fprintf(stderr, "the threads of block %u, %u wait for one another forever\n", blockIdx.x, blockIdx.y);
+                abort();
+            }
+        }
+    }
+}
+
+}  // namespace emulation
+
+inline void __syncthreads() { emulation::meet(emulation::block->all, static_cast<int>(emulation::block->count)); }
+
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int distance) {
+    emulation::show(value);
+    T other = emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
+    emulation::meet_warp();
+    return other;
+}
+
+template <bool transposed>
+void load_matrices(uint32_t (&matrices)[4], const void* row) {
+    using namespace emulation;
+    if (reinterpret_cast<uintptr_t>(row) % 16 != 0) abort();
+    show(row);
+    for (size_t matrix = 0; matrix < 4; matrix++) {
+        uint16_t pair[2];
+        for (size_t half = 0; half < 2; half++) {
+            size_t down = lane() / 4, across = lane() % 4 * 2 + half;
+            if (transposed) std::swap(down, across);
+            pair[half] = static_cast<const uint16_t*>(shown_by<const void*>(matrix * 8 + down))[across];
+        }
+        memcpy(&matrices[matrix], pair, 4);
+    }
+    meet_warp();
+}
+
+template <typename T>
+void multiply_add(float (&sums)[4], const uint32_t (&left)[4], uint32_t right0, uint32_t right1, T) {
+    using namespace emulation;
+    struct Operands {
+        T left[4][2], right[2][2];
+    } own;
+    memcpy(own.left, left, sizeof own.left);
+    memcpy(own.right[0], &right0, 4);
+    memcpy(own.right[1], &right1, 4);
+    show(own);
+    auto wide = [](float16 value) { return __half2float(value); };
+    auto wide_b = [](bfloat16 value) { return __bfloat162float(value); };
+    for (size_t sum = 0; sum < 4; sum++) {
+        size_t row = lane() / 4 + sum / 2 * 8, column = lane() % 4 * 2 + sum % 2;
+        for (size_t inner = 0; inner < 16; inner++) {
+            const auto& of_row = shown_by<Operands>(row % 8 * 4 + inner % 8 / 2);
+            const auto& of_column = shown_by<Operands>(column * 4 + inner % 8 / 2);
+            T first = of_row.left[row / 8 + inner / 8 * 2][inner % 2], second = of_column.right[inner / 8][inner % 2];
+            if constexpr (sizeof(T) == 2 && std::is_same_v<T, float16>)
+                sums[sum] += wide(first) * wide(second);
+            else
+                sums[sum] += wide_b(first) * wide_b(second);
+        }
+    }
+    meet_warp();
+}
+
+inline void copy_async(void* shared, const void* global, bool present) {
+    if (reinterpret_cast<uintptr_t>(shared) % 16 != 0 || reinterpret_cast<uintptr_t>(global) % 16 != 0) abort();
+    emulation::Copy copy = {static_cast<unsigned char*>(shared), {}};
+    if (present) memcpy(copy.bytes, global, 16);
+    // On its way: whoever reads it now reads garbage.
+    memset(shared, 0xff, 16);
+    emulation::block->fibers[emulation::block->current].copies.back().push_back(copy);
+}
+inline void commit_copies() { emulation::block->fibers[emulation::block->current].copies.emplace_back(); }
+template <int pending>
+void wait_for_copies() {
+    auto& copies = emulation::block->fibers[emulation::block->current].copies;
+    while (copies.size() > pending + 1) {
+        for (const auto& copy : copies.front()) memcpy(copy.target, copy.bytes, 16);
+        copies.erase(copies.begin());
+    }
+}

@@ -1,0 +1,152 @@
+//! A GPU emulated on the processor: the kernels' own sources, compiled by a C++ compiler, and products by their definition.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::collections::HashMap;
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use anyhow::{Result, ensure};
+use half::{bf16, f16};
+use rerank::kernels::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
+
+type Emulate = unsafe extern "C" fn(*const c_char, *const c_uint, *mut *mut c_void) -> c_int;
+
+/// The compiled kernels, once for all tests.
+fn library() -> &'static Mutex<libloading::Library> {
+    static LIBRARY: OnceLock<Mutex<libloading::Library>> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("emulated-{}.so", std::process::id()));
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        let output = Command::new(&compiler)
+            .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-Itests/gpu", "-Wno-unknown-pragmas", "-o"])
+            .arg(&path)
+            .arg("tests/gpu/emulated.cpp")
+            .output()
+            .unwrap_or_else(|error| panic!("{compiler}: {error}; install a C++ compiler or name it in CXX"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // SAFETY: the library is ours and runs nothing when it is loaded.
+        let library = unsafe { libloading::Library::new(&path) }.unwrap();
+        std::fs::remove_file(path).unwrap();
+        Mutex::new(library)
+    })
+}
+
+/// Memory and kernels of a GPU that does not exist.
+pub struct Emulated {
+    memory: Mutex<HashMap<Address, Layout>>,
+    /// Bytes that may be allocated.
+    room: usize,
+    /// Names of the kernels that were run.
+    pub launched: Mutex<Vec<String>>,
+}
+
+impl Emulated {
+    pub fn new(room: usize) -> Arc<Self> {
+        Arc::new(Self { memory: Mutex::default(), room, launched: Mutex::default() })
+    }
+
+    fn used(&self) -> usize {
+        self.memory.lock().unwrap().values().map(Layout::size).sum()
+    }
+
+    /// The memory that begins at an address inside an allocation.
+    unsafe fn slice<'a>(&self, address: Address, bytes: usize) -> &'a mut [u8] {
+        let memory = self.memory.lock().unwrap();
+        let inside = |(start, layout): (&Address, &Layout)| {
+            *start <= address && address + bytes as u64 <= *start + layout.size() as u64
+        };
+        assert!(memory.iter().any(inside), "{bytes} bytes at {address:#x} are not allocated");
+        // SAFETY: the bytes are allocated, as was just checked; tests use them from one thread.
+        unsafe { std::slice::from_raw_parts_mut(address as *mut u8, bytes) }
+    }
+}
+
+// SAFETY: every allocation is one of its own, and lasts until it is released.
+unsafe impl Device for Emulated {
+    fn describe(&self) -> String {
+        "emulated".to_owned()
+    }
+
+    fn free_memory(&self) -> Result<usize> {
+        Ok(self.room.saturating_sub(self.used()))
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Address> {
+        if self.used() + bytes > self.room {
+            return Err(OutOfMemory { bytes }.into());
+        }
+        let layout = Layout::from_size_align(bytes, 256)?;
+        // SAFETY: not empty, as the callers ask for at least one byte.
+        let memory = unsafe { alloc(layout) };
+        // SAFETY: just allocated. What is not written is not a number.
+        unsafe { memory.write_bytes(0xff, bytes) };
+        self.memory.lock().unwrap().insert(memory as Address, layout);
+        Ok(memory as Address)
+    }
+
+    unsafe fn release(&self, address: Address) {
+        let layout = self.memory.lock().unwrap().remove(&address).expect("memory is released once");
+        // SAFETY: was allocated with this layout.
+        unsafe { dealloc(address as *mut u8, layout) };
+    }
+
+    unsafe fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
+        // SAFETY: checked by `slice`.
+        unsafe { self.slice(to, bytes.len()) }.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: checked by `slice`.
+        bytes.copy_from_slice(unsafe { self.slice(from, bytes.len()) });
+        Ok(())
+    }
+
+    unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
+        self.launched.lock().unwrap().push(kernel.to_owned());
+        let name = CString::new(kernel)?;
+        let shape = [launch.grid[0], launch.grid[1], launch.block[0], launch.block[1], launch.shared];
+        let library = library().lock().unwrap();
+        // SAFETY: the function is of this type; it is run by one thread at a time, under the lock.
+        let status = unsafe {
+            let emulate = library.get::<Emulate>(b"emulate")?;
+            emulate(name.as_ptr(), shape.as_ptr(), arguments.as_mut_ptr())
+        };
+        ensure!(status == 0, "there is no kernel {kernel}");
+        Ok(())
+    }
+
+    unsafe fn multiply(&self, product: &Product) -> Result<()> {
+        let Product { rows, outputs, inputs, value, add, .. } = *product;
+        let read = |address: Address, count: usize| -> Vec<f32> {
+            // SAFETY: checked by `slice`.
+            let bytes = unsafe { self.slice(address, count * value.size()) };
+            bytes.chunks_exact(value.size()).map(|bytes| widened(bytes, value)).collect()
+        };
+        let (left, right) = (read(product.left, rows * inputs), read(product.right, outputs * inputs));
+        let kind = if add { Type::F32 } else { value };
+        // SAFETY: checked by `slice`.
+        let results = unsafe { self.slice(product.results, rows * outputs * kind.size()) };
+        for (index, result) in results.chunks_exact_mut(kind.size()).enumerate() {
+            let (row, output) = (&left[index / outputs * inputs..], &right[index % outputs * inputs..]);
+            let sum: f32 = row[..inputs].iter().zip(&output[..inputs]).map(|(left, right)| left * right).sum();
+            let before = if add { widened(result, kind) } else { 0. };
+            match kind {
+                Type::F32 => result.copy_from_slice(&(before + sum).to_le_bytes()),
+                Type::Bf16 => result.copy_from_slice(&bf16::from_f32(sum).to_le_bytes()),
+                Type::F16 => result.copy_from_slice(&f16::from_f32(sum).to_le_bytes()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn widened(bytes: &[u8], value: Type) -> f32 {
+    match value {
+        Type::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        Type::Bf16 => bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+        Type::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+    }
+}
