@@ -25,7 +25,7 @@ struct Cost {
 pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Reporter) -> Result<()> {
     let mut cost = Cost::default();
     while let Ok(window) = windows.recv() {
-        if let Some(batch) = window.batches.first().filter(|_| cost.pairs == 0) {
+        if let Some(batch) = window.batches.front().filter(|_| cost.pairs == 0) {
             let prompt = batch.pair_segments().next().map(|segment| batch.prompt(segment));
             reporter.detail(&format!("the first prompt's tokens: {:?}", prompt.unwrap_or_default()));
         }

@@ -9,7 +9,9 @@ mod faults;
 mod gate;
 mod prepare;
 mod scoring;
+mod workers;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -21,6 +23,7 @@ use self::faults::Faults;
 use self::gate::Gate;
 use self::prepare::{Preparation, Reading, Window};
 use self::scoring::Scoring;
+use self::workers::{Done, Workers};
 use crate::config::{Config, Progress};
 use crate::device::default_precision;
 use crate::exit::Exit;
@@ -30,7 +33,7 @@ use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
-use crate::score::{Reranker, RerankerOptions, Scorer};
+use crate::score::{Reranker, RerankerOptions};
 use crate::stats::Stats;
 use crate::stop::Stop;
 
@@ -40,6 +43,8 @@ const GROUPS_AHEAD: usize = 16;
 const BYTES_AHEAD: usize = 32 << 20;
 /// Windows that may wait to be scored.
 const WINDOWS_AHEAD: usize = 1;
+/// Windows that may be scored at a time: the next begins when a worker has nothing left to do in the one before.
+const WINDOWS_OPEN: usize = 2;
 /// Rankings that may wait to be written.
 const RANKINGS_AHEAD: usize = 64;
 /// How long a window waits for more of a file.
@@ -111,8 +116,18 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         threads: rayon::current_num_threads(),
         ..Stats::default()
     };
-    let mut job =
-        Job { config, reporter, stop, faults: &faults, reading: &reading, scorer, stats, seconds: Vec::new() };
+    let mut job = Job {
+        config,
+        reporter,
+        stop,
+        faults: &faults,
+        reading: &reading,
+        workers: Workers::new(vec![scorer]),
+        windows: VecDeque::new(),
+        first: 0,
+        stats,
+        seconds: Vec::new(),
+    };
     reporter.start();
     stop.begin_scoring();
     let started = Instant::now();
@@ -215,7 +230,10 @@ struct Job<'a> {
     stop: &'a Stop,
     faults: &'a Faults,
     reading: &'a Reading,
-    scorer: Box<dyn Scorer>,
+    workers: Workers,
+    /// Windows of which rankings are missing, in the input's order, and the number of the first.
+    windows: VecDeque<Scoring>,
+    first: u64,
     stats: Stats,
     /// For each query, how long its ranking took.
     seconds: Vec<f64>,
@@ -223,57 +241,94 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
+        let mut more = true;
         loop {
-            if self.stop.is_requested() {
+            let stopped = self.stop.is_requested();
+            if stopped && self.workers.are_idle() {
                 return Ok(End::Interrupted);
             }
-            match windows.recv_timeout(PATIENCE) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(End::Complete),
-                Ok(window) => {
-                    let end = self.score_window(Scoring::new(window), rankings)?;
-                    if !matches!(end, End::Complete) {
-                        return Ok(end);
-                    }
+            if !stopped && !self.keep_busy(windows, rankings, &mut more) {
+                return Ok(End::BrokenOff);
+            }
+            if self.workers.are_idle() {
+                if !more && self.windows.is_empty() {
+                    return Ok(End::Complete);
                 }
+                continue;
             }
-        }
-    }
-
-    fn score_window(&mut self, mut scoring: Scoring, rankings: &SyncSender<Message>) -> Result<End> {
-        if !self.send_finished(&mut scoring, rankings) {
-            return Ok(End::BrokenOff);
-        }
-        for batch in scoring.take_batches() {
-            if self.stop.is_requested() {
-                return Ok(End::Interrupted);
-            }
-            scoring.score(&batch, self.scorer.as_mut())?;
-            let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
-            self.stats.batches += 1;
-            for prompt in scoring.prompts(&batch) {
-                self.stats.prompt_tokens += prompt.tokens as u64;
-                self.stats.truncated += u64::from(prompt.truncated);
-            }
-            self.stats.pairs += pairs;
-            self.stats.computed_tokens += tokens;
-            self.reporter.advance(pairs, tokens, self.reading.total());
-            if !self.send_finished(&mut scoring, rankings) {
+            let Some(done) = self.workers.wait(PATIENCE)? else { continue };
+            self.take(done)?;
+            if !self.send_finished(rankings) {
                 return Ok(End::BrokenOff);
             }
         }
-        Ok(End::Complete)
+    }
+
+    /// Hands out batches while a worker has none; `more` says whether windows may still come. False if the run can't go on.
+    fn keep_busy(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>, more: &mut bool) -> bool {
+        while self.workers.have_room() {
+            if self.hand_out() {
+                continue;
+            }
+            if !*more || self.windows.len() >= WINDOWS_OPEN {
+                break;
+            }
+            // While all workers wait, there is nothing else to do.
+            let patience = if self.workers.are_idle() { PATIENCE } else { Duration::ZERO };
+            match windows.recv_timeout(patience) {
+                Ok(window) => self.windows.push_back(Scoring::new(window)),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => *more = false,
+            }
+            // There may be nothing to score in a window.
+            if !self.send_finished(rankings) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Hands the next batch out. False if there is none.
+    fn hand_out(&mut self) -> bool {
+        let next =
+            self.windows.iter_mut().enumerate().find_map(|(index, scoring)| Some((index, scoring.next_batch()?)));
+        let Some((index, batch)) = next else { return false };
+        self.workers.hand_out(self.first + index as u64, batch);
+        true
+    }
+
+    /// Takes the logits of a batch, and counts it.
+    fn take(&mut self, Done { window, batch, logits }: Done) -> Result<()> {
+        let scoring = &mut self.windows[(window - self.first) as usize];
+        scoring.take(&batch, logits)?;
+        let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
+        self.stats.batches += 1;
+        for prompt in scoring.prompts(&batch) {
+            self.stats.prompt_tokens += prompt.tokens as u64;
+            self.stats.truncated += u64::from(prompt.truncated);
+        }
+        self.stats.pairs += pairs;
+        self.stats.computed_tokens += tokens;
+        self.reporter.advance(pairs, tokens, self.reading.total());
+        Ok(())
     }
 
     /// Sends the rankings that are complete to the writer. False if the run can't go on.
-    fn send_finished(&mut self, scoring: &mut Scoring, rankings: &SyncSender<Message>) -> bool {
-        while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults) {
-            let Ok(finished) = finished else { return false };
-            if rankings.send(Message::Ranking(finished.ranking)).is_err() {
-                return false;
+    fn send_finished(&mut self, rankings: &SyncSender<Message>) -> bool {
+        while let Some(scoring) = self.windows.front_mut() {
+            while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults) {
+                let Ok(finished) = finished else { return false };
+                if rankings.send(Message::Ranking(finished.ranking)).is_err() {
+                    return false;
+                }
+                self.stats.queries += 1;
+                self.seconds.push(finished.seconds);
             }
-            self.stats.queries += 1;
-            self.seconds.push(finished.seconds);
+            if !scoring.is_complete() {
+                break;
+            }
+            self.windows.pop_front();
+            self.first += 1;
         }
         true
     }

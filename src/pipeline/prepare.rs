@@ -1,5 +1,6 @@
 //! The stages before scoring: groups are read, made into prompts, and planned, a window at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -26,7 +27,7 @@ pub(super) struct Window {
     pub(super) groups: Vec<Group>,
     /// For each group, its candidates' prompts.
     pub(super) prompts: Vec<Vec<PromptFacts>>,
-    pub(super) batches: Vec<Batch>,
+    pub(super) batches: VecDeque<Batch>,
     /// Room for what is read ahead is given back with the window.
     held: Vec<Held>,
 }
@@ -158,7 +159,7 @@ fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Fa
             }
         }
     }
-    let batches = plan(&prompts, limits);
+    let batches = plan(&prompts, limits).into();
     let facts = |prompt: &Prompt| PromptFacts { tokens: prompt.token_ids.len(), truncated: prompt.truncated };
     let prompts = prompts.iter().map(|prompts| prompts.iter().map(facts).collect()).collect();
     (Window { groups, prompts, batches, held: Vec::new() }, stopped)

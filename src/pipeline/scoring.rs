@@ -9,7 +9,7 @@ use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
 use crate::rank::{Cutoff, rank};
 use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
-use crate::score::{Scorer, probability};
+use crate::score::probability;
 
 /// A window while its batches are scored.
 pub(super) struct Scoring {
@@ -40,18 +40,24 @@ impl Scoring {
         }
     }
 
-    /// The batches still to be scored, in order.
-    pub(super) fn take_batches(&mut self) -> Vec<Batch> {
-        std::mem::take(&mut self.window.batches)
-    }
-
-    /// Scores one batch.
-    pub(super) fn score(&mut self, batch: &Batch, scorer: &mut dyn Scorer) -> Result<()> {
+    /// The next batch to be scored.
+    pub(super) fn next_batch(&mut self) -> Option<Batch> {
+        let batch = self.window.batches.pop_front()?;
         let now = Instant::now();
         for pair in batch.pairs() {
             self.started[pair.group].get_or_insert(now);
         }
-        let logits = scorer.score(batch).with_context(|| {
+        Some(batch)
+    }
+
+    /// Whether all rankings have been handed on.
+    pub(super) fn is_complete(&self) -> bool {
+        self.next == self.missing.len()
+    }
+
+    /// Takes a batch's logits.
+    pub(super) fn take(&mut self, batch: &Batch, logits: Result<Vec<f32>>) -> Result<()> {
+        let logits = logits.with_context(|| {
             let query = batch.pairs().next().map_or("", |pair| &self.window.groups[pair.group].query.id);
             format!("scoring failed in the batch that begins with query {query:?}")
         })?;

@@ -16,7 +16,7 @@ pub use last_token::LastTokenScorer;
 pub use reranker::{Reranker, RerankerOptions, random_encoder, random_scorer};
 
 /// Scores tokenized pairs. One implementation per kind of head, not per model size or device.
-pub trait Scorer {
+pub trait Scorer: Send {
     /// One logit per pair, in the batch's order of pairs. A pair's logit depends on its own tokens alone: not on the
     /// batch around it, and on the CPU to the bit.
     ///
