@@ -76,6 +76,33 @@ impl Batch {
         (0..self.segments.len()).filter(|&segment| self.segments[segment].pair.is_some())
     }
 
+    /// The same pairs in two batches, each with the beginnings that it needs; none if there is but one pair.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let ends: Vec<usize> = self.pair_segments().collect();
+        let (first, second) = ends.split_at(ends.len() / 2);
+        (!first.is_empty()).then(|| [self.only(first), self.only(second)])
+    }
+
+    /// The pairs whose prompts end with these segments.
+    fn only(&self, ends: &[usize]) -> Self {
+        let mut needed = vec![false; self.segments.len()];
+        for &end in ends {
+            let mut next = Some(end);
+            while let Some(index) = next.filter(|&index| !needed[index]) {
+                needed[index] = true;
+                next = self.segments[index].continues;
+            }
+        }
+        let mut batch = Self::default();
+        let mut places = vec![0; self.segments.len()];
+        for index in (0..needed.len()).filter(|&index| needed[index]) {
+            let segment = &self.segments[index];
+            let continues = segment.continues.map(|before| places[before]);
+            places[index] = batch.push(&self.token_ids[segment.tokens.clone()], continues, segment.pair);
+        }
+        batch
+    }
+
     fn push(&mut self, token_ids: &[u32], continues: Option<usize>, pair: Option<PairId>) -> usize {
         let start = self.token_ids.len();
         let position = match continues {
@@ -98,6 +125,34 @@ pub struct Limits {
     pub tokens: usize,
     /// Whether the tokens that a query's prompts begin with are computed once.
     pub share_prefixes: bool,
+}
+
+/// What the user says of [`Limits`]; the rest depends on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsChoice {
+    /// Most pairs.
+    pub pairs: Option<usize>,
+    /// Most computed tokens.
+    pub tokens: Option<usize>,
+    /// Whether the tokens that a query's prompts begin with are computed once.
+    pub share_prefixes: bool,
+}
+
+impl LimitsChoice {
+    /// For the processor: a few times what its threads compute at once.
+    pub fn on_cpu(self) -> Limits {
+        self.or(256, 4096)
+    }
+
+    /// For a GPU that has memory for so many tokens.
+    pub fn on_gpu(self, tokens: usize) -> Limits {
+        self.or(2048, tokens)
+    }
+
+    fn or(self, pairs: usize, tokens: usize) -> Limits {
+        let Self { share_prefixes, .. } = self;
+        Limits { pairs: self.pairs.unwrap_or(pairs), tokens: self.tokens.unwrap_or(tokens), share_prefixes }
+    }
 }
 
 /// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come

@@ -86,7 +86,11 @@ pub struct BenchArguments {
     #[arg(short, long, value_name = "SHAPE", value_enum, default_value = "qwen3-0.6b")]
     pub shape: Shape,
 
-    /// Precision of the products' operands
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: crate::device::DeviceChoice,
+
+    /// Precision of the products' operands [auto: bf16 where it is fast]
     #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 
@@ -210,12 +214,12 @@ pub struct ModelArguments {
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_length: Option<u64>,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    /// Where to compute: auto, cpu, cuda, cuda:N, several (cuda:0,1 or cuda:all) or metal
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: crate::device::DeviceChoice,
 
     /// Precision of the products' operands; sums are f32. On processors with AMX, bf16 is about ten times as fast as f32, and
-    /// int8 faster still and half as large [auto: f32 on the CPU]
+    /// int8 faster still and half as large [auto: f32 on the CPU, bf16 on a GPU]
     #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 }
@@ -223,13 +227,14 @@ pub struct ModelArguments {
 /// How pairs are packed into forward passes. No score depends on it.
 #[derive(Debug, Args)]
 pub struct BatchArguments {
-    /// Most pairs in a batch
-    #[arg(short, long, value_name = "PAIRS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
-    pub batch_size: u64,
+    /// Most pairs in a batch [default: 256, on a GPU 2048]
+    #[arg(short, long, value_name = "PAIRS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch_size: Option<u64>,
 
-    /// Most computed tokens in a batch; bounds the memory (a longer pair runs alone)
-    #[arg(long, value_name = "TOKENS", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_batch_tokens: u64,
+    /// Most computed tokens in a batch; bounds the memory (a longer pair runs alone) [default: 4096, on a GPU what fits into
+    /// its memory, up to 32768]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_batch_tokens: Option<u64>,
 
     /// Compute every prompt whole (for measuring what shared prefixes save)
     #[arg(long, hide = true)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use same_file::Handle;
 
-use crate::batch::Limits;
+use crate::batch::LimitsChoice;
 use crate::bench::{Bench, Model};
 use crate::cli::{
     BatchArguments, BenchArguments, DtypeChoice, InputArguments, OnError, OutputArguments, ProgressChoice,
@@ -14,7 +14,7 @@ use crate::cli::{
 };
 use crate::device::DeviceChoice;
 use crate::input::InputOptions;
-use crate::kernels::{Arithmetic, Level, Precision};
+use crate::kernels::{Level, Precision};
 use crate::model::ModelSource;
 use crate::output::{Layout, OutputFormat};
 use crate::rank::Cutoff;
@@ -47,7 +47,7 @@ pub struct Config {
     /// Longest prompt in tokens, if the user says so.
     pub max_length: Option<usize>,
     /// What a batch may hold.
-    pub limits: Limits,
+    pub limits: LimitsChoice,
     /// Threads that compute.
     pub threads: usize,
     /// Whether only the cost is told.
@@ -114,7 +114,7 @@ impl Config {
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
             model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
-            device: model.device,
+            device: model.device.clone(),
             level: Level::chosen().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),
             instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
@@ -134,8 +134,6 @@ impl Config {
 /// If the model or the forced instructions are not there.
 pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
     let level = Level::chosen().map_err(anyhow::Error::msg)?;
-    // What models are published in, where it is fast.
-    let native = if level >= Level::Avx512Bf16 { Precision::Bf16 } else { Precision::F32 };
     let model = match &arguments.model {
         Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
         None => Model::Random(arguments.shape),
@@ -144,7 +142,9 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         workloads: arguments.workload.clone(),
         pairs: arguments.pairs.map(|pairs| pairs as usize),
         model,
-        arithmetic: Arithmetic { level, precision: resolve_precision(arguments.dtype).unwrap_or(native) },
+        device: arguments.device.clone(),
+        level,
+        precision: resolve_precision(arguments.dtype),
         limits: resolve_limits(&arguments.batch),
         threads: arguments.threads.map_or_else(default_threads, |threads| threads as usize),
         repetitions: arguments.repeat as usize,
@@ -161,10 +161,10 @@ fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
     }
 }
 
-fn resolve_limits(arguments: &BatchArguments) -> Limits {
-    Limits {
-        pairs: arguments.batch_size as usize,
-        tokens: arguments.max_batch_tokens as usize,
+fn resolve_limits(arguments: &BatchArguments) -> LimitsChoice {
+    LimitsChoice {
+        pairs: arguments.batch_size.map(|pairs| pairs as usize),
+        tokens: arguments.max_batch_tokens.map(|tokens| tokens as usize),
         share_prefixes: !arguments.no_prefix_sharing,
     }
 }

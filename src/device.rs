@@ -1,17 +1,27 @@
-//! Which device computes: `auto`, `cpu`, `cuda`, `cuda:N`, `metal`.
+//! Which devices compute: `auto`, `cpu`, `cuda`, `cuda:N`, several of a kind, `metal`.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use candle_core::Device;
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::kernels::Precision;
+use crate::kernels::gpu::{Device, Gpu, Type, count_cuda, open_cuda};
+use crate::kernels::{Arithmetic, Level, Precision};
 
 /// `--device` as it was typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The best device that this build and machine have.
     Auto,
+    /// These, each of which takes batches as they come.
+    Named(Vec<DeviceName>),
+    /// All NVIDIA GPUs.
+    AllCuda,
+}
+
+/// One device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
     /// The processor.
     Cpu,
     /// An NVIDIA GPU, counted from 0.
@@ -25,39 +35,120 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            "metal" => Ok(Self::Metal),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| "use auto, cpu, cuda, cuda:N or metal".to_owned()),
+            "auto" => return Ok(Self::Auto),
+            "cuda:all" => return Ok(Self::AllCuda),
+            _ => {}
         }
+        let mut names = Vec::new();
+        for part in text.split(',') {
+            // `cuda:0,1` is short for `cuda:0,cuda:1`.
+            let index = match (part.strip_prefix("cuda:"), names.last()) {
+                (Some(index), _) => Some(index),
+                (None, Some(DeviceName::Cuda(_))) => {
+                    Some(part).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+                }
+                _ => None,
+            };
+            names.push(
+                match (part, index) {
+                    (_, Some(index)) => index.parse().ok().map(DeviceName::Cuda),
+                    ("cpu", None) => Some(DeviceName::Cpu),
+                    ("cuda", None) => Some(DeviceName::Cuda(0)),
+                    ("metal", None) => Some(DeviceName::Metal),
+                    _ => None,
+                }
+                .ok_or("use auto, cpu, cuda, cuda:N, cuda:0,1, cuda:all or metal")?,
+            );
+        }
+        let mixed = names.iter().any(|name| std::mem::discriminant(name) != std::mem::discriminant(&names[0]));
+        if mixed {
+            return Err(
+                "devices of different kinds round differently, so that scores would depend on chance".to_owned()
+            );
+        }
+        Ok(Self::Named(names))
     }
+}
+
+/// A device that is ready.
+#[derive(Clone)]
+pub enum Opened {
+    /// The processor.
+    Cpu,
+    /// A GPU.
+    Gpu(Arc<dyn Device>),
+}
+
+/// Where a model's forward runs, and how.
+#[derive(Clone)]
+pub enum Target {
+    /// On the processor.
+    Cpu(Arithmetic),
+    /// On a GPU.
+    Gpu(Gpu),
 }
 
 impl DeviceChoice {
-    /// Opens the device.
+    /// Opens the devices. `note` is told why a GPU that this build could use is not.
     ///
     /// # Errors
-    /// If this build has no support for it.
-    pub fn open(self) -> Result<Device> {
+    /// If one that was asked for is not there, or this build has no support for it.
+    pub fn open(&self, note: impl FnOnce(&str)) -> Result<Vec<Opened>> {
+        let cuda =
+            |ordinal: usize| open_cuda(ordinal).map(Opened::Gpu).with_context(|| format!("--device cuda:{ordinal}"));
         match self {
-            Self::Auto | Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) => bail!("this build of rerank has no CUDA support; use --device cpu"),
-            Self::Metal => bail!("this build of rerank has no Metal support; use --device cpu"),
+            Self::Auto if !cfg!(feature = "cuda") => Ok(vec![Opened::Cpu]),
+            Self::Auto => Ok(vec![open_cuda(0).map(Opened::Gpu).unwrap_or_else(|error| {
+                note(&format!("computing on the CPU: {error:#}"));
+                Opened::Cpu
+            })]),
+            Self::AllCuda => (0..count_cuda().context("--device cuda:all")?).map(cuda).collect(),
+            Self::Named(names) => names
+                .iter()
+                .map(|name| match name {
+                    DeviceName::Cpu => Ok(Opened::Cpu),
+                    DeviceName::Cuda(ordinal) => cuda(*ordinal),
+                    DeviceName::Metal => {
+                        bail!("--device metal: this build of rerank has no Metal support; use --device cpu")
+                    }
+                })
+                .collect(),
         }
     }
 }
 
-/// The precision of products where the user does not say: on the CPU, f32, so that scores are the same on every machine to
-/// many digits; `--dtype bf16` is there for speed.
-pub fn default_precision(device: &Device) -> Precision {
-    match device {
-        Device::Cpu => Precision::F32,
-        Device::Cuda(_) | Device::Metal(_) => Precision::Bf16,
+impl Opened {
+    /// As it is told.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Cpu => "cpu".to_owned(),
+            Self::Gpu(device) => device.describe(),
+        }
+    }
+
+    /// The precision of products where the user does not say: on the CPU, f32, so that scores are the same on every machine
+    /// to many digits; `--dtype bf16` is there for speed.
+    pub fn default_precision(&self) -> Precision {
+        match self {
+            Self::Cpu => Precision::F32,
+            Self::Gpu(_) => Precision::Bf16,
+        }
+    }
+
+    /// Where and how a forward runs.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn target(&self, precision: Precision, level: Level) -> Result<Target> {
+        let Self::Gpu(device) = self else { return Ok(Target::Cpu(Arithmetic { level, precision })) };
+        let value = match precision {
+            Precision::F32 => Some(Type::F32),
+            Precision::Bf16 => Some(Type::Bf16),
+            Precision::F16 => Some(Type::F16),
+            Precision::Int8 => None,
+        };
+        ensure!(value.is_some(), "--dtype int8 is for the CPU; on a GPU use bf16, f16 or f32");
+        Ok(Target::Gpu(Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16))))
     }
 }
 
@@ -67,10 +158,25 @@ mod tests {
 
     #[test]
     fn devices_are_read_as_typed() {
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
-        for wrong in ["gpu", "cuda:", "cuda:x", "CPU", ""] {
+        use DeviceName::{Cpu, Cuda};
+        for (text, names) in [
+            ("cuda", vec![Cuda(0)]),
+            ("cuda:3", vec![Cuda(3)]),
+            ("cuda:0,1", vec![Cuda(0), Cuda(1)]),
+            ("cuda:2,cuda:0", vec![Cuda(2), Cuda(0)]),
+            ("cpu,cpu", vec![Cpu, Cpu]),
+        ] {
+            assert_eq!(text.parse(), Ok(DeviceChoice::Named(names)), "{text}");
+        }
+        assert_eq!("cuda:all".parse(), Ok(DeviceChoice::AllCuda));
+        for wrong in ["gpu", "cuda:", "cuda:x", "CPU", "", "cpu,1", "cuda:0,", "cuda:0,-1", "cpu,cuda:0", "auto,cpu"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn bytes_are_for_the_processor() {
+        let level = Level::available();
+        assert!(matches!(Opened::Cpu.target(Precision::Int8, level), Ok(Target::Cpu(_))));
     }
 }

@@ -6,16 +6,17 @@ mod workload;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub use self::report::Report;
 pub use self::shape::Shape;
 pub(crate) use self::workload::Random;
 use self::workload::Template;
 pub use self::workload::Workload;
-use crate::batch::{Batch, Limits, plan};
+use crate::batch::{Batch, Limits, LimitsChoice, plan};
+use crate::device::{DeviceChoice, Opened, Target};
 use crate::exit::Exit;
-use crate::kernels::{Arithmetic, Profile, peak};
+use crate::kernels::{Level, Precision, Profile, peak};
 use crate::model::{Downloads, ModelSource};
 use crate::score::{Reranker, RerankerOptions, Scorer};
 
@@ -31,10 +32,14 @@ pub struct Bench {
     pub pairs: Option<usize>,
     /// A model's files, or a shape with random weights.
     pub model: Model,
-    /// How products are computed.
-    pub arithmetic: Arithmetic,
-    /// What a batch may hold.
-    pub limits: Limits,
+    /// Where; one device.
+    pub device: DeviceChoice,
+    /// The processor's instructions that are used.
+    pub level: Level,
+    /// Precision of products, `None` for the device's fastest that loses next to nothing.
+    pub precision: Option<Precision>,
+    /// What a batch may hold, as far as the user says.
+    pub limits: LimitsChoice,
     /// Threads that compute.
     pub threads: usize,
     /// Repetitions, of which the median counts.
@@ -54,6 +59,8 @@ pub enum Model {
 struct Turn {
     seconds: f64,
     profile: Profile,
+    /// Seconds that the profile is a part of, of all threads together.
+    profiled: f64,
     peak: f64,
 }
 
@@ -65,19 +72,30 @@ impl Bench {
     pub fn run(&self, mut tell: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
         // Fails only where the pool is up already.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
+        let devices = self.device.open(|note| eprintln!("{note}"))?;
+        let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
+        let precision = self.precision.unwrap_or_else(|| default_precision(device, self.level));
+        let place = Place {
+            target: device.target(precision, self.level)?,
+            dtype: precision.name(),
+            device: device.describe(),
+            instructions: self.level.name(),
+            threads: self.threads,
+        };
         let loading = Instant::now();
-        let (mut scorer, name, template) = self.load()?;
+        let Loaded { mut scorer, name, template, limits } = self.load(&place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
+        let tokens = scorer.reserve(limits)?;
+        let limits = Limits { tokens, share_prefixes: limits.share_prefixes && template.shares, ..limits };
         for &workload in &self.workloads {
             let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
-            let share_prefixes = self.limits.share_prefixes && template.shares;
-            let batches = plan(&groups, Limits { share_prefixes, ..self.limits });
+            let batches = plan(&groups, limits);
             // The first turn touches fresh memory.
-            self.turn(scorer.as_mut(), &batches[..1])?;
+            turn(scorer.as_mut(), &batches[..1], &place)?;
             let turns =
-                (0..self.repetitions).map(|_| self.turn(scorer.as_mut(), &batches)).collect::<Result<Vec<_>>>()?;
-            let mut report = Report::new(self, workload, &turns);
+                (0..self.repetitions).map(|_| turn(scorer.as_mut(), &batches, &place)).collect::<Result<Vec<_>>>()?;
+            let mut report = Report::new(&place, workload, &turns);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
             report.prompt_tokens = prompt_tokens;
@@ -87,13 +105,15 @@ impl Bench {
         Ok(Exit::Done)
     }
 
-    fn load(&self) -> Result<(Box<dyn Scorer>, String, Template)> {
+    fn load(&self, target: &Target) -> Result<Loaded> {
         match &self.model {
             Model::Random(shape) => {
-                let scorer = shape.scorer(self.arithmetic)?;
+                let limits = shape.limits(self.limits, target)?;
+                let scorer = shape.scorer(target)?;
                 let name = clap::ValueEnum::to_possible_value(shape)
                     .map_or_else(String::new, |value| value.get_name().to_owned());
-                Ok((scorer, format!("{name} (random weights)"), shape.template()))
+                let name = format!("{name} (random weights)");
+                Ok(Loaded { scorer, name, template: shape.template(), limits })
             }
             Model::Files(source) => {
                 let options = RerankerOptions {
@@ -105,20 +125,62 @@ impl Bench {
                 };
                 let reranker = Reranker::find(&options)?;
                 let template = Template::decoder(reranker.vocabulary());
-                Ok((reranker.load(self.arithmetic)?, source.to_string(), template))
+                let limits = reranker.limits(self.limits, target)?;
+                Ok(Loaded { scorer: reranker.load(target)?, name: source.to_string(), template, limits })
             }
         }
     }
+}
 
-    fn turn(&self, scorer: &mut dyn Scorer, batches: &[Batch]) -> Result<Turn> {
-        let before = peak(self.arithmetic, PEAK_TIME);
-        scorer.take_profile();
-        let started = Instant::now();
-        for batch in batches {
-            scorer.score(batch)?;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let profile = scorer.take_profile().unwrap_or_default();
-        Ok(Turn { seconds, profile, peak: (before + peak(self.arithmetic, PEAK_TIME)) / 2. })
+/// A scorer, and what is scored with it.
+struct Loaded {
+    scorer: Box<dyn Scorer>,
+    name: String,
+    template: Template,
+    limits: Limits,
+}
+
+/// Where it is measured.
+struct Place {
+    target: Target,
+    dtype: &'static str,
+    device: String,
+    instructions: &'static str,
+    threads: usize,
+}
+
+/// What models are published in, where it is fast.
+fn default_precision(device: &Opened, level: Level) -> Precision {
+    match device {
+        Opened::Cpu if level < Level::Avx512Bf16 => Precision::F32,
+        _ => Precision::Bf16,
     }
+}
+
+fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Turn> {
+    let peak = || match &place.target {
+        Target::Cpu(arithmetic) => Ok(peak(*arithmetic, PEAK_TIME)),
+        Target::Gpu(gpu) => gpu.peak(),
+    };
+    let score = |scorer: &mut dyn Scorer| -> Result<f64> {
+        let started = Instant::now();
+        batches.iter().try_for_each(|batch| scorer.score(batch).map(drop))?;
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let before = peak()?;
+    let (seconds, profiled) = match place.target {
+        Target::Cpu(_) => {
+            scorer.begin_profile();
+            let seconds = score(scorer)?;
+            (seconds, seconds * place.threads as f64)
+        }
+        Target::Gpu(_) => {
+            // Counted in a turn of its own, as the host waits for every kernel there.
+            let seconds = score(scorer)?;
+            scorer.begin_profile();
+            (seconds, score(scorer)?)
+        }
+    };
+    let profile = scorer.take_profile().unwrap_or_default();
+    Ok(Turn { seconds, profile, profiled, peak: (before + peak()?) / 2. })
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::{Bench, Turn, Workload};
+use super::{Place, Turn, Workload};
 use crate::batch::Batch;
 use crate::kernels::KINDS;
 use crate::score::Scorer;
@@ -20,6 +20,8 @@ pub struct Report {
     pub model: String,
     /// The precision of products.
     pub dtype: &'static str,
+    /// The device.
+    pub device: String,
     /// The processor's instructions.
     pub instructions: &'static str,
     /// Threads that computed.
@@ -63,21 +65,21 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(bench: &Bench, workload: Workload, turns: &[Turn]) -> Self {
+    pub(super) fn new(place: &Place, workload: Workload, turns: &[Turn]) -> Self {
         // All turns do the same work: the share of the peak goes with 1 / (seconds · peak).
         let mut order: Vec<&Turn> = turns.iter().collect();
         order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
         let turn = order[order.len() / 2];
-        let threads_time = turn.seconds * 1e9 * bench.threads as f64;
         let shares = KINDS
             .iter()
             .zip(turn.profile.nanoseconds)
-            .map(|(kind, time)| ((*kind).to_owned(), (time as f64 / threads_time).into()));
+            .map(|(kind, time)| ((*kind).to_owned(), (time as f64 / 1e9 / turn.profiled).into()));
         Self {
             workload: workload.name(),
-            dtype: bench.arithmetic.precision.name(),
-            instructions: bench.arithmetic.level.name(),
-            threads: bench.threads,
+            dtype: place.dtype,
+            device: place.device.clone(),
+            instructions: place.instructions,
+            threads: place.threads,
             repetitions: turns.len(),
             seconds: turn.seconds,
             peak_tera_operations_per_second: turn.peak / 1e12,
@@ -112,10 +114,11 @@ impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{}: {} in {} on {}, {} threads; {} pairs, {} tokens, of which {} are computed",
+            "{}: {} in {} on {} ({}, {} threads); {} pairs, {} tokens, of which {} are computed",
             self.workload,
             self.model,
             self.dtype,
+            self.device,
             self.instructions,
             self.threads,
             HumanCount(self.pairs as u64),

@@ -1,10 +1,12 @@
 //! Shapes of published models, for random weights.
 
+use anyhow::Result;
 use clap::ValueEnum;
 
 use super::workload::Template;
-use crate::kernels::Arithmetic;
-use crate::model::{DecoderConfig, EncoderConfig, Family, HeadKind, ModelConfig};
+use crate::batch::{Limits, LimitsChoice};
+use crate::device::Target;
+use crate::model::{DecoderConfig, EncoderConfig, Family, GpuDecoder, HeadKind, ModelConfig};
 use crate::score::{Scorer, random_encoder, random_scorer};
 
 /// Tokens that the random models know: few, as no product depends on it.
@@ -40,11 +42,19 @@ impl Shape {
     /// A scorer with random weights.
     ///
     /// # Errors
-    /// Never, as the shapes are those of published models.
-    pub fn scorer(self, arithmetic: Arithmetic) -> anyhow::Result<Box<dyn Scorer>> {
+    /// If it does not fit on the device, or can't run there.
+    pub fn scorer(self, target: &Target) -> Result<Box<dyn Scorer>> {
         match self.config() {
-            Config::Decoder(config) => random_scorer(&config, arithmetic),
-            Config::Encoder(config) => random_encoder(&config, arithmetic),
+            Config::Decoder(config) => random_scorer(&config, target),
+            Config::Encoder(config) => random_encoder(&config, target),
+        }
+    }
+
+    /// What a batch may hold on a device, before the weights are loaded.
+    pub(super) fn limits(self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
+        match (self.config(), target) {
+            (Config::Decoder(config), Target::Gpu(gpu)) => Ok(choice.on_gpu(GpuDecoder::budget(&config.decoder, gpu)?)),
+            _ => Ok(choice.on_cpu()),
         }
     }
 

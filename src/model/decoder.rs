@@ -17,7 +17,7 @@ pub struct Decoder {
     shape: Shape,
     arithmetic: Arithmetic,
     weights: Arc<Weights>,
-    vocabulary: usize,
+    config: DecoderConfig,
     layers: Vec<DecoderLayer>,
     norm: Vec<f32>,
     rope: Rope,
@@ -47,7 +47,7 @@ impl Decoder {
             shape,
             arithmetic,
             weights: Arc::clone(weights),
-            vocabulary: config.vocabulary,
+            config: config.clone(),
             layers: (0..config.layers).map(layer).collect::<Result<_>>()?,
             norm,
             rope: Rope::new(config.head_dim, config.rope_theta),
@@ -60,10 +60,10 @@ impl Decoder {
     /// # Errors
     /// If a token id is outside the vocabulary.
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Vec<f32>>> {
-        let embedding = self.weights.matrix(EMBEDDING, [self.vocabulary, self.shape.hidden])?;
+        let embedding = self.weights.matrix(EMBEDDING, [self.config.vocabulary, self.shape.hidden])?;
         for &token in &batch.token_ids {
-            let inside = (token as usize) < self.vocabulary;
-            ensure!(inside, "token {token} is outside the vocabulary of {}", self.vocabulary);
+            let inside = (token as usize) < self.config.vocabulary;
+            ensure!(inside, "token {token} is outside the vocabulary of {}", self.config.vocabulary);
         }
         self.rope.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1));
         let Self { shape, arithmetic, layers, norm, rope, memory, .. } = self;
@@ -81,14 +81,7 @@ impl Decoder {
 
     /// Multiplications and additions that a batch needs, in linear layers and in attention.
     pub fn operations(&self, batch: &Batch) -> [f64; 2] {
-        let layers = self.layers.len() as f64;
-        let [keys_and_values, rest] = DecoderLayer::operations(self.shape);
-        let (tokens, pairs) = (batch.token_ids.len() as f64, batch.pairs().count() as f64);
-        let linear = tokens * (layers * keys_and_values + (layers - 1.) * rest) + pairs * rest;
-        let sees = |position: &u32| f64::from(*position) + 1.;
-        let ends = batch.pair_segments().map(|segment| &batch.positions[batch.segments[segment].tokens.end - 1]);
-        let seen = (layers - 1.) * batch.positions.iter().map(sees).sum::<f64>() + ends.map(sees).sum::<f64>();
-        [linear, seen * (4 * self.shape.heads.query * self.shape.heads.head_dim) as f64]
+        self.config.operations(batch)
     }
 }
 

@@ -123,14 +123,6 @@ impl DecoderLayer {
         normed.pack(&tile.hidden, &scales, weight);
         clock.lap(Kind::Norm);
     }
-
-    /// Multiplications and additions of the products for each token: those of keys and values, and the rest.
-    pub(super) fn operations(shape: Shape) -> [f64; 2] {
-        let Shape { heads, hidden, intermediate, .. } = shape;
-        let keys_and_values = 2 * heads.key * heads.head_dim * hidden;
-        let rest = 2 * heads.query * heads.head_dim * hidden + 3 * hidden * intermediate;
-        [2. * keys_and_values as f64, 2. * rest as f64]
-    }
 }
 
 impl TileLayer for DecoderLayer {

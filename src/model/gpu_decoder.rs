@@ -1,6 +1,9 @@
 //! The decoder of Qwen3 on a GPU: the same packed batches as [`super::Decoder`], all tokens at once. Nothing waits inside a
 //! forward: the host sets its launches out and then waits for the logits.
 
+use std::cell::RefCell;
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 
 use super::gpu_layout::GpuLayout;
@@ -8,7 +11,14 @@ use super::gpu_weights::{GpuLayer, GpuWeights};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
 use crate::kernels::gpu::{Attending, Gpu, Memory, OutOfMemory, Rows, Turn, Type};
-use crate::kernels::{Heads, Rope};
+use crate::kernels::{Heads, Kind, Profile, Rope};
+
+/// Tokens of a batch beyond which a GPU is not faster.
+pub const MOST_TOKENS: usize = 32_768;
+/// Fewer are tried in any case: if they don't fit, that is told.
+const LEAST_TOKENS: usize = 64;
+/// Bytes that are left to cuBLAS and the driver.
+const ASIDE: usize = 512 << 20;
 
 /// Layers, embedding, norms and the head's row in a GPU's memory, and room for a batch.
 pub struct GpuDecoder {
@@ -21,6 +31,8 @@ pub struct GpuDecoder {
     room: Option<Room>,
     /// More tokens than this did not fit once.
     most_tokens: usize,
+    /// Where the time goes, while somebody wants to know.
+    profile: Option<Profile>,
 }
 
 /// Memory for what a forward computes in between.
@@ -65,7 +77,27 @@ impl GpuDecoder {
             .context("the model does not fit; use a GPU with more memory, a smaller model, or --dtype bf16")?;
         let angles = [gpu.memory(0)?, gpu.memory(0)?];
         let rope = Rope::new(config.head_dim, config.rope_theta);
-        Ok(Self { gpu, config: config.clone(), weights, angles, rope, room: None, most_tokens: usize::MAX })
+        Ok(Self {
+            gpu,
+            config: config.clone(),
+            weights,
+            angles,
+            rope,
+            room: None,
+            most_tokens: usize::MAX,
+            profile: None,
+        })
+    }
+
+    /// Tokens of a batch for which the device has memory beside the weights.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    pub fn budget(config: &DecoderConfig, gpu: &Gpu) -> Result<usize> {
+        let size = gpu.value().size();
+        let weights = config.vocabulary * config.hidden + config.layers * config.layer_weights();
+        let free = gpu.device().free_memory()?.saturating_sub(weights * size + ASIDE);
+        Ok((free / 10 * 9 / Self::bytes_per_token(config, gpu.value())).clamp(LEAST_TOKENS, MOST_TOKENS))
     }
 
     /// Bytes of memory that a token of a batch takes.
@@ -130,7 +162,8 @@ impl GpuDecoder {
         let end_tiles = upload(bytemuck::cast_slice(&layout.ends))?;
 
         let room = &*room;
-        let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads };
+        let clock = self.profile.as_mut().map(|profile| RefCell::new((profile, Instant::now())));
+        let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads, clock };
         let all = Stage {
             hidden: Rows::new(&room.hidden, tokens, self.config.hidden),
             count: tokens,
@@ -146,6 +179,7 @@ impl GpuDecoder {
             ranges: &ranges,
         };
         self.gpu.embed(&room.token_ids, &self.weights.embedding, all.hidden)?;
+        pass.lap(Kind::Embedding)?;
         let (last, others) = self.weights.layers.split_last().context("the model has no layers")?;
         for layer in others {
             pass.layer(layer, &all)?;
@@ -156,6 +190,21 @@ impl GpuDecoder {
         let mut logits = vec![0f32; pairs];
         room.logits.download(bytemuck::cast_slice_mut(&mut logits))?;
         Ok(logits)
+    }
+
+    /// Counts the time from now on, kernel by kernel: slower, as the host waits for each.
+    pub fn begin_profile(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    /// Where the time went since it was counted.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        self.profile.take()
+    }
+
+    /// Multiplications and additions that a batch needs, in linear layers and in attention.
+    pub fn operations(&self, batch: &Batch) -> [f64; 2] {
+        self.config.operations(batch)
     }
 
     /// Makes the angles reach to so many positions.
@@ -204,15 +253,27 @@ struct Pass<'a> {
     angles: &'a [Memory; 2],
     room: &'a Room,
     heads: Heads,
+    clock: Option<RefCell<(&'a mut Profile, Instant)>>,
 }
 
 impl Pass<'_> {
+    /// Counts the time since the last lap, if it is counted at all.
+    fn lap(&self, kind: Kind) -> Result<()> {
+        if let Some(clock) = &self.clock {
+            self.gpu.device().finish()?;
+            let (profile, lap) = &mut *clock.borrow_mut();
+            profile.lap(kind, lap);
+        }
+        Ok(())
+    }
+
     fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {
         let Heads { query, key, head_dim } = self.heads;
         let width = (query + 2 * key) * head_dim;
         let products = Rows::new(&self.room.products, all.count, width);
         self.normalize(all, &layer.attention_norm)?;
         self.gpu.multiply(self.normed(all), &layer.query_key_value, 0..width, products)?;
+        self.lap(Kind::Projection)?;
         self.turn(layer, all, products, [query, key])?;
         let keys = products.from_column(query * head_dim);
         self.attend(layer, all, [products, keys, keys.from_column(key * head_dim)])?;
@@ -226,11 +287,13 @@ impl Pass<'_> {
         let keys = Rows::new(&self.room.products, all.count, end - queries_end);
         self.normalize(all, &layer.attention_norm)?;
         self.gpu.multiply(self.normed(all), &layer.query_key_value, queries_end..end, keys)?;
+        self.lap(Kind::Projection)?;
         self.turn(layer, all, keys, [0, key])?;
         self.gpu.gather(all.hidden, &self.room.last_tokens, ends.hidden)?;
         let queries = Rows::new(&self.room.end_queries, ends.count, queries_end);
         self.normalize(ends, &layer.attention_norm)?;
         self.gpu.multiply(self.normed(ends), &layer.query_key_value, 0..queries_end, queries)?;
+        self.lap(Kind::Projection)?;
         self.turn(layer, ends, queries, [query, 0])?;
         self.attend(layer, ends, [queries, keys, keys.from_column(key * head_dim)])?;
         self.mlp(layer, ends)
@@ -241,7 +304,8 @@ impl Pass<'_> {
     }
 
     fn normalize(&self, stage: &Stage<'_>, weight: &Memory) -> Result<()> {
-        self.gpu.rms_norm(stage.hidden, weight, self.config.norm_epsilon as f32, self.normed(stage))
+        self.gpu.rms_norm(stage.hidden, weight, self.config.norm_epsilon as f32, self.normed(stage))?;
+        self.lap(Kind::Norm)
     }
 
     fn turn(&self, layer: &GpuLayer, stage: &Stage<'_>, products: Rows<'_>, parts: [usize; 2]) -> Result<()> {
@@ -253,7 +317,8 @@ impl Pass<'_> {
             positions: stage.positions,
             epsilon: self.config.norm_epsilon as f32,
         };
-        self.gpu.turn(products, self.heads, parts, &turn)
+        self.gpu.turn(products, self.heads, parts, &turn)?;
+        self.lap(Kind::Rotary)
     }
 
     /// `hidden += o(attention(queries, keys, values))`
@@ -261,7 +326,9 @@ impl Pass<'_> {
         let results = Rows::new(&self.room.attended, stage.count, self.heads.query * self.heads.head_dim);
         let Stage { tiles, ranges, .. } = *stage;
         self.gpu.attend(&Attending { queries, keys, values, results, tiles, ranges, causal: true }, self.heads)?;
-        self.gpu.multiply_add(results, &layer.output, stage.hidden)
+        self.lap(Kind::Attention)?;
+        self.gpu.multiply_add(results, &layer.output, stage.hidden)?;
+        self.lap(Kind::Output)
     }
 
     /// `hidden += down(silu(gate(norm(hidden))) · up(norm(hidden)))`
@@ -271,7 +338,10 @@ impl Pass<'_> {
         let inner = Rows::new(&self.room.inner, stage.count, width);
         self.normalize(stage, &layer.mlp_norm)?;
         self.gpu.multiply(self.normed(stage), &layer.gate_and_up, 0..2 * width, products)?;
+        self.lap(Kind::GateAndUp)?;
         self.gpu.swiglu(products, inner)?;
-        self.gpu.multiply_add(inner, &layer.down, stage.hidden)
+        self.lap(Kind::Activation)?;
+        self.gpu.multiply_add(inner, &layer.down, stage.hidden)?;
+        self.lap(Kind::Down)
     }
 }

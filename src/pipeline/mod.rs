@@ -17,23 +17,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use self::faults::Faults;
 use self::gate::Gate;
 use self::prepare::{Preparation, Reading, Window};
 use self::scoring::Scoring;
 use self::workers::{Done, Workers};
+use crate::batch::Limits;
 use crate::config::{Config, Progress};
-use crate::device::default_precision;
+use crate::device::{Opened, Target};
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::{Arithmetic, Level};
+use crate::kernels::Level;
 use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Closed, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
-use crate::score::{Reranker, RerankerOptions};
+use crate::score::{Reranker, RerankerOptions, Scorer};
 use crate::stats::Stats;
 use crate::stop::Stop;
 
@@ -63,9 +64,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let began = Instant::now();
     // Fails only where the pool is up already, as in a program that runs several jobs.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
-    let device = config.device.open()?;
-    let precision = config.precision.unwrap_or_else(|| default_precision(&device));
-    let arithmetic = Arithmetic { level: config.level, precision };
+    let devices = config.device.open(|note| reporter.note(note))?;
+    let precision = config.precision.unwrap_or_else(|| devices[0].default_precision());
+    let targets = devices.iter().map(|device| device.target(precision, config.level)).collect::<Result<Vec<_>>>()?;
+    let device = devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ");
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
     if let Some(path) = &config.stats {
@@ -81,21 +83,22 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let loading = Instant::now();
     let reranker = Reranker::find(&reranker_options(config))?;
     let max_length = reranker.max_length();
+    let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
+    let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
     reporter.detail(&format!("model: {}", reranker.describe()));
     reporter.detail(&format!(
-        "device: {}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
-        format!("{device:?}").to_lowercase(),
+        "device: {device}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
         precision.name(),
         config.level,
         rayon::current_num_threads(),
-        config.limits.pairs,
-        config.limits.tokens,
+        limits.pairs,
+        limits.tokens,
     ));
 
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
     let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
-    let (windows, stages) = spawn_stages(events, config, &reranker, &faults, &reading);
+    let (windows, stages) = spawn_stages(events, (config, limits), &reranker, &faults, &reading);
     let Some(writer) = writer else {
         dry_run::run(&windows, max_length, reporter)?;
         if !faults.failed() {
@@ -104,13 +107,13 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorer = reranker.load(arithmetic)?;
+    let scorers = targets.iter().map(|target| load(&reranker, target, limits, reporter)).collect::<Result<Vec<_>>>()?;
     let load = loading.elapsed();
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
         version: env!("CARGO_PKG_VERSION"),
         model: config.model.to_string(),
-        device: format!("{device:?}").to_lowercase(),
+        device,
         dtype: precision.name().to_owned(),
         instructions: config.level.name(),
         threads: rayon::current_num_threads(),
@@ -122,7 +125,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         stop,
         faults: &faults,
         reading: &reading,
-        workers: Workers::new(vec![scorer]),
+        workers: Workers::new(scorers),
         windows: VecDeque::new(),
         first: 0,
         stats,
@@ -145,6 +148,16 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     job.conclude(scored, written, [began.elapsed(), load, started.elapsed()])
 }
 
+/// Loads a replica of the model.
+fn load(reranker: &Reranker, target: &Target, limits: Limits, reporter: &Reporter) -> Result<Box<dyn Scorer>> {
+    let mut scorer = reranker.load(target)?;
+    let tokens = scorer.reserve(limits)?;
+    if tokens < limits.tokens {
+        reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
+    }
+    Ok(scorer)
+}
+
 fn reranker_options(config: &Config) -> RerankerOptions {
     RerankerOptions {
         source: config.model.clone(),
@@ -163,7 +176,7 @@ fn reranker_options(config: &Config) -> RerankerOptions {
 /// must not keep an interrupted run from ending.
 fn spawn_stages(
     events: impl Iterator<Item = Result<Event>> + Send + 'static,
-    config: &Config,
+    (config, limits): (&Config, Limits),
     reranker: &Reranker,
     faults: &Arc<Faults>,
     reading: &Arc<Reading>,
@@ -173,7 +186,7 @@ fn spawn_stages(
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
     let is_file = config.input.path.as_ref().is_some_and(|path| path.is_file());
     let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
-    let preparation = Preparation { recipe: reranker.recipe(), limits: config.limits, patience };
+    let preparation = Preparation { recipe: reranker.recipe(), limits, patience };
     let format = config.layout.format;
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
     let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, (&gate, &group_sender)));
@@ -344,7 +357,7 @@ impl Job<'_> {
             self.reporter.note(&line);
         }
         let native = self.config.level >= Level::Avx512Bf16 && self.config.model != ModelSource::Fake;
-        if self.config.precision.is_none() && native && ranking > HINT_AFTER {
+        if self.config.precision.is_none() && self.stats.dtype == "f32" && native && ranking > HINT_AFTER {
             self.reporter.note("hint: --dtype bf16 is several times as fast on this processor");
         }
         let mut exit = match scored {

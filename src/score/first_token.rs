@@ -72,6 +72,10 @@ impl Scorer for FirstTokenScorer {
         Ok(if first_tokens.is_empty() { Vec::new() } else { self.head(&first_tokens) })
     }
 
+    fn begin_profile(&mut self) {
+        self.encoder.take_profile();
+    }
+
     fn take_profile(&mut self) -> Option<Profile> {
         Some(self.encoder.take_profile())
     }

@@ -2,31 +2,33 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Scorer;
-use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Profile};
-use crate::model::{Decoder, HeadKind, ModelConfig, Weights};
+use crate::batch::{Batch, Limits};
+use crate::device::Target;
+use crate::kernels::Profile;
+use crate::kernels::gpu::OutOfMemory;
+use crate::model::{Decoder, GpuDecoder, HeadKind, ModelConfig, Weights};
 
 /// A decoder with a head of one row.
 pub struct LastTokenScorer {
-    decoder: Decoder,
-    /// W_yes − W_no, or the classifier's row; f32, `hidden` values.
-    head: Vec<f32>,
+    forward: Forward,
+}
+
+enum Forward {
+    /// The decoder, and W_yes − W_no, or the classifier's row; f32, `hidden` values.
+    Cpu(Box<Decoder>, Vec<f32>),
+    /// The decoder has the row.
+    Gpu(Box<GpuDecoder>),
 }
 
 impl LastTokenScorer {
     /// Reads decoder and head. `answers` are the token ids of `yes` and `no`.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says.
-    pub fn load(
-        config: &ModelConfig,
-        weights: &Arc<Weights>,
-        arithmetic: Arithmetic,
-        answers: [u32; 2],
-    ) -> Result<Self> {
+    /// If a tensor is missing or of another shape than the configuration says, or does not fit on the device.
+    pub fn load(config: &ModelConfig, weights: &Arc<Weights>, target: &Target, answers: [u32; 2]) -> Result<Self> {
         let (vocabulary, hidden) = (config.decoder.vocabulary, config.decoder.hidden);
         let head = match config.head {
             HeadKind::Classification => weights.row("score.weight", [1, hidden], 0)?,
@@ -37,24 +39,76 @@ impl LastTokenScorer {
                 row(answers[0])?.into_iter().zip(row(answers[1])?).map(|(yes, no)| yes - no).collect()
             }
         };
-        Ok(Self { decoder: Decoder::load(&config.decoder, weights, arithmetic)?, head })
-    }
-
-    fn dot(&self, hidden: &[f32]) -> f32 {
-        hidden.iter().zip(&self.head).map(|(value, weight)| value * weight).sum()
+        let forward = match target {
+            Target::Cpu(arithmetic) => {
+                Forward::Cpu(Box::new(Decoder::load(&config.decoder, weights, *arithmetic)?), head)
+            }
+            Target::Gpu(gpu) => Forward::Gpu(Box::new(GpuDecoder::load(&config.decoder, weights, &head, gpu.clone())?)),
+        };
+        Ok(Self { forward })
     }
 }
 
 impl Scorer for LastTokenScorer {
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
-        Ok(self.decoder.forward(batch)?.iter().map(|row| self.dot(row)).collect())
+        match &mut self.forward {
+            Forward::Cpu(decoder, head) => {
+                let dot = |hidden: &Vec<f32>| hidden.iter().zip(&*head).map(|(value, weight)| value * weight).sum();
+                Ok(decoder.forward(batch)?.iter().map(dot).collect())
+            }
+            Forward::Gpu(decoder) => score_in_parts(decoder, batch),
+        }
+    }
+
+    fn reserve(&mut self, limits: Limits) -> Result<usize> {
+        let Forward::Gpu(decoder) = &mut self.forward else { return Ok(limits.tokens) };
+        let mut tokens = limits.tokens;
+        loop {
+            match decoder.reserve(tokens, limits.pairs.min(tokens)) {
+                Err(error) if error.is::<OutOfMemory>() && tokens > 64 => tokens /= 2,
+                reserved => return reserved.map(|()| tokens),
+            }
+        }
+    }
+
+    fn begin_profile(&mut self) {
+        match &mut self.forward {
+            Forward::Cpu(decoder, _) => drop(decoder.take_profile()),
+            Forward::Gpu(decoder) => decoder.begin_profile(),
+        }
     }
 
     fn take_profile(&mut self) -> Option<Profile> {
-        Some(self.decoder.take_profile())
+        match &mut self.forward {
+            Forward::Cpu(decoder, _) => Some(decoder.take_profile()),
+            Forward::Gpu(decoder) => decoder.take_profile(),
+        }
     }
 
     fn operations(&self, batch: &Batch) -> [f64; 2] {
-        self.decoder.operations(batch)
+        match &self.forward {
+            Forward::Cpu(decoder, _) => decoder.operations(batch),
+            Forward::Gpu(decoder) => decoder.operations(batch),
+        }
+    }
+}
+
+/// A batch for which the device has too little memory is scored in two parts.
+fn score_in_parts(decoder: &mut GpuDecoder, batch: &Batch) -> Result<Vec<f32>> {
+    match decoder.score(batch) {
+        Err(error) if error.is::<OutOfMemory>() => {
+            let Some([first, second]) = batch.halves() else {
+                let tokens = batch.token_ids.len();
+                return Err(error).with_context(|| {
+                    format!(
+                        "a prompt of {tokens} tokens does not fit on the GPU; lower --max-length, or free its memory"
+                    )
+                });
+            };
+            let mut logits = score_in_parts(decoder, &first)?;
+            logits.extend(score_in_parts(decoder, &second)?);
+            Ok(logits)
+        }
+        scored => scored,
     }
 }

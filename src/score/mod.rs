@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Limits};
 use crate::kernels::Profile;
 
 mod fake;
@@ -24,7 +24,18 @@ pub trait Scorer: Send {
     /// If the device fails. A logit that is not finite is no error here.
     fn score(&mut self, batch: &Batch) -> Result<Vec<f32>>;
 
-    /// Where the time went since this was last asked, if anybody has kept count.
+    /// Makes room for batches of up to `limits`, or as much as there is memory for. Returns the tokens that fit.
+    ///
+    /// # Errors
+    /// If there is no room at all, or the device fails.
+    fn reserve(&mut self, limits: Limits) -> Result<usize> {
+        Ok(limits.tokens)
+    }
+
+    /// Counts from now on where the time goes; this may make scoring slower.
+    fn begin_profile(&mut self) {}
+
+    /// Where the time went since that was begun, if anybody has kept count.
     fn take_profile(&mut self) -> Option<Profile> {
         None
     }

@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{FakeRecipe, FakeScorer, FirstTokenScorer, LastTokenScorer, Scorer};
-use crate::kernels::Arithmetic;
-use crate::model::{Downloads, EncoderConfig, ModelConfig, ModelFiles, ModelSource, Weights};
+use crate::batch::{Limits, LimitsChoice};
+use crate::device::Target;
+use crate::model::{Downloads, EncoderConfig, GpuDecoder, MOST_TOKENS, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
 /// The longest prompt where neither the user nor the model sets a smaller limit: the reference's own.
@@ -119,14 +120,26 @@ impl Reranker {
         )
     }
 
+    /// What a batch may hold on a device, before the weights are loaded.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    pub fn limits(&self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
+        match (target, &self.model) {
+            (Target::Gpu(gpu), Some(model)) => Ok(choice.on_gpu(GpuDecoder::budget(&model.config.decoder, gpu)?)),
+            (Target::Gpu(_), None) => Ok(choice.on_gpu(MOST_TOKENS)),
+            (Target::Cpu(_), _) => Ok(choice.on_cpu()),
+        }
+    }
+
     /// Loads the weights.
     ///
     /// # Errors
     /// If a file is cut off, or a tensor missing or of another shape than the configuration says.
-    pub fn load(self, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
-        let Some(model) = self.model else { return Ok(Box::new(FakeScorer)) };
+    pub fn load(&self, target: &Target) -> Result<Box<dyn Scorer>> {
+        let Some(model) = &self.model else { return Ok(Box::new(FakeScorer)) };
         let weights = Arc::new(Weights::open(&model.weights)?);
-        let scorer = LastTokenScorer::load(&model.config, &weights, arithmetic, model.answers);
+        let scorer = LastTokenScorer::load(&model.config, &weights, target, model.answers);
         Ok(Box::new(scorer.context("cannot load the model")?))
     }
 }
@@ -135,18 +148,19 @@ impl Reranker {
 ///
 /// # Errors
 /// If the shape is impossible.
-pub fn random_scorer(config: &ModelConfig, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
+pub fn random_scorer(config: &ModelConfig, target: &Target) -> Result<Box<dyn Scorer>> {
     let decoder = &config.decoder;
     let widest = decoder.intermediate.max(decoder.heads * decoder.head_dim).max(decoder.vocabulary);
     let weights = Arc::new(Weights::random(widest * decoder.hidden));
-    Ok(Box::new(LastTokenScorer::load(config, &weights, arithmetic, [1, 0])?))
+    Ok(Box::new(LastTokenScorer::load(config, &weights, target, [1, 0])?))
 }
 
 /// As [`random_scorer`], of an encoder.
 ///
 /// # Errors
-/// If the shape is impossible.
-pub fn random_encoder(config: &EncoderConfig, arithmetic: Arithmetic) -> Result<Box<dyn Scorer>> {
+/// If the shape is impossible, or the target a GPU.
+pub fn random_encoder(config: &EncoderConfig, target: &Target) -> Result<Box<dyn Scorer>> {
+    let Target::Cpu(arithmetic) = *target else { bail!("encoders don't run on a GPU yet; use --device cpu") };
     let weights = Arc::new(Weights::random(config.intermediate.max(config.vocabulary) * config.hidden));
     Ok(Box::new(FirstTokenScorer::load(config, &weights, arithmetic)?))
 }

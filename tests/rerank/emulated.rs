@@ -104,6 +104,10 @@ unsafe impl Device for Emulated {
         Ok(())
     }
 
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.launched.lock().unwrap().push(kernel.to_owned());
         let name = CString::new(kernel)?;

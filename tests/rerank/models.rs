@@ -109,6 +109,7 @@ fn the_forward_agrees_with_candle_transformers() {
     let mut model = ModelForCausalLM::new(&config, weights).unwrap();
 
     use rerank::batch::{Limits, plan};
+    use rerank::device::Target;
     use rerank::kernels::{Arithmetic, Level, Precision};
     use rerank::model::{Downloads, ModelSource};
     use rerank::record::Query;
@@ -122,7 +123,7 @@ fn the_forward_agrees_with_candle_transformers() {
         ["Mars is red.", "", "Venus"].iter().map(|text| reranker.recipe().prompt(&query, text).unwrap()).collect();
     let batches = plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true });
     let ours = reranker
-        .load(Arithmetic { level: Level::available(), precision: Precision::F32 })
+        .load(&Target::Cpu(Arithmetic { level: Level::available(), precision: Precision::F32 }))
         .unwrap()
         .score(&batches[0])
         .unwrap();

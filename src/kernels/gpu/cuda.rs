@@ -40,21 +40,27 @@ unsafe impl Send for Cuda {}
 // SAFETY: as above; launches go to one stream, in the order of the calls.
 unsafe impl Sync for Cuda {}
 
+/// How many GPUs there are.
+///
+/// # Errors
+/// A sentence with a remedy: no driver, or one that is too old.
+pub fn count() -> Result<usize> {
+    // SAFETY: looks for the library without running anything of ours.
+    let driver = unsafe { sys::is_culib_present() };
+    ensure!(driver, "there is no NVIDIA driver (libcuda) on this machine; use --device cpu, or install it");
+    let count = result::init().and_then(|()| CudaContext::device_count());
+    let count = count.map_err(|error| explain(error, "the NVIDIA driver does not start"))?;
+    ensure!(count > 0, "there is no NVIDIA GPU on this machine; use --device cpu");
+    Ok(count as usize)
+}
+
 /// Opens a GPU, counted from 0.
 ///
 /// # Errors
 /// A sentence with a remedy: no driver, one that is too old, no such GPU, one that is too old, no cuBLAS.
 pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
-    // SAFETY: looks for the library without running anything of ours.
-    let driver = unsafe { sys::is_culib_present() };
-    ensure!(driver, "there is no NVIDIA driver (libcuda) on this machine; use --device cpu, or install it");
-    let count = CudaContext::device_count().or_else(|error| match error.0 {
-        CUresult::CUDA_ERROR_NOT_INITIALIZED => result::init().and_then(|()| CudaContext::device_count()),
-        _ => Err(error),
-    });
-    let count = count.map_err(|error| explain(error, "the NVIDIA driver does not start"))?;
-    ensure!(count > 0, "there is no NVIDIA GPU on this machine; use --device cpu");
-    ensure!((ordinal as i32) < count, "there is no GPU {ordinal}: this machine has {count}, counted from 0");
+    let count = count()?;
+    ensure!(ordinal < count, "there is no GPU {ordinal}: this machine has {count}, counted from 0");
     let context = CudaContext::new(ordinal).map_err(|error| explain(error, "the GPU can't be opened"))?;
     let name = context.name().map_err(|error| explain(error, "the GPU does not tell its name"))?;
     let capability =
@@ -181,6 +187,11 @@ unsafe impl Device for Cuda {
         unsafe { result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
             .and_then(|()| self.stream.synchronize())
             .map_err(|error| explain(error, "the GPU failed"))
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.bind()?;
+        self.stream.synchronize().map_err(|error| explain(error, "the GPU failed"))
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {

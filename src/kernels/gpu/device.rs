@@ -112,6 +112,12 @@ pub unsafe trait Device: Send + Sync {
     /// If the device fails, now or in something that was asked before.
     unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()>;
 
+    /// Waits for everything that was asked.
+    ///
+    /// # Errors
+    /// If something of it failed.
+    fn finish(&self) -> Result<()>;
+
     /// Runs a kernel on arguments, each of which is pointed to.
     ///
     /// # Safety

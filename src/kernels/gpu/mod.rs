@@ -6,6 +6,7 @@
 mod attention;
 mod device;
 mod operations;
+mod peak;
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -15,7 +16,7 @@ pub use device::{Address, Device, Launch, Memory, OutOfMemory, Product, Type};
 pub use operations::{Gpu, Rows, Turn, Weight};
 
 #[cfg(feature = "cuda")]
-pub use cuda::open as open_cuda;
+pub use cuda::{count as count_cuda, open as open_cuda};
 
 /// Opens an NVIDIA GPU.
 ///
@@ -23,5 +24,17 @@ pub use cuda::open as open_cuda;
 /// Always: this build has no support for it.
 #[cfg(not(feature = "cuda"))]
 pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> {
-    anyhow::bail!("this build of rerank has no CUDA support; build it with --features cuda, or use --device cpu")
+    anyhow::bail!(NO_CUDA)
 }
+
+/// How many NVIDIA GPUs there are.
+///
+/// # Errors
+/// Always: this build has no support for them.
+#[cfg(not(feature = "cuda"))]
+pub fn count_cuda() -> anyhow::Result<usize> {
+    anyhow::bail!(NO_CUDA)
+}
+
+#[cfg(not(feature = "cuda"))]
+const NO_CUDA: &str = "this build of rerank has no CUDA support; build it with --features cuda, or use --device cpu";
