@@ -8,3 +8,8 @@ cargo clippy --locked --all-targets -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 # Release, as users build it: the products of a debug build would make the tests take minutes.
 cargo test --locked --release
+
+# With CUDA: needs its compiler, and no GPU, as the tests emulate one.
+[ -n "${CUDA_HOME:-}" ] || command -v nvcc > /dev/null || scripts/cuda_toolkit.sh
+cargo clippy --locked --all-targets --features cuda -- --deny warnings
+cargo test --locked --release --features cuda --test rerank -- cuda:: gpu::

@@ -243,6 +243,18 @@ mod tests {
                 prop_assert!(count <= pairs && count > 0);
                 prop_assert!(batch.token_ids.len() <= tokens || count == 1);
                 prop_assert_eq!(batch.segments.iter().map(|segment| segment.tokens.len()).sum::<usize>(), batch.token_ids.len());
+                let prompts = |batch: &Batch| -> Vec<_> {
+                    let ends = batch.pair_segments();
+                    ends.map(|end| (batch.segments[end].pair, batch.prompt(end))).collect()
+                };
+                match batch.halves() {
+                    None => prop_assert_eq!(count, 1),
+                    Some([first, second]) => {
+                        prop_assert!(first.pairs().count().abs_diff(second.pairs().count()) <= 1);
+                        prop_assert_eq!([prompts(&first), prompts(&second)].concat(), prompts(batch));
+                        prop_assert!(first.token_ids.len() <= batch.token_ids.len());
+                    }
+                }
                 for (index, segment) in batch.segments.iter().enumerate() {
                     let Some(id) = segment.pair else { continue };
                     let read: Vec<usize> = batch.history(index).into_iter().flatten().collect();

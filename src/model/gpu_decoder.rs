@@ -119,10 +119,10 @@ impl GpuDecoder {
         if tokens > self.most_tokens {
             return Err(OutOfMemory { bytes: tokens * Self::bytes_per_token(&self.config, self.gpu.value()) }.into());
         }
-        // The old one goes first, and grows a little more than it must.
+        // The old one goes first.
         let room = self.room.take();
-        let pairs = pairs.next_multiple_of(64).max(room.as_ref().map_or(0, |room| room.pairs));
-        let tokens = tokens.next_multiple_of(64).max(room.as_ref().map_or(0, |room| room.tokens));
+        let pairs = pairs.max(room.as_ref().map_or(0, |room| room.pairs));
+        let tokens = tokens.max(room.as_ref().map_or(0, |room| room.tokens));
         drop(room);
         let made = Room::new(&self.gpu, &self.config, tokens, pairs);
         if made.as_ref().is_err_and(|error| error.is::<OutOfMemory>()) {

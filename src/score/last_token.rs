@@ -66,7 +66,11 @@ impl Scorer for LastTokenScorer {
         loop {
             match decoder.reserve(tokens, limits.pairs.min(tokens)) {
                 Err(error) if error.is::<OutOfMemory>() && tokens > 64 => tokens /= 2,
-                reserved => return reserved.map(|()| tokens),
+                reserved => {
+                    return reserved
+                        .map(|()| tokens)
+                        .context("beside the model there is no room for a batch; use a GPU with more memory, or end other programs on it");
+                }
             }
         }
     }

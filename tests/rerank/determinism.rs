@@ -55,6 +55,7 @@ fn batch_sizes_threads_precision_and_prefix_sharing_change_no_bit() {
             &["--batch-size", "64", "--threads", "2", "--max-batch-tokens", "100000"],
             &["--batch-size", "3", "--max-batch-tokens", "700"],
             &["--no-prefix-sharing", "--threads", "1"],
+            &["--device", "cpu,cpu,cpu", "--batch-size", "2"],
             &["--no-prefix-sharing", "--batch-size", "64", "--threads", "2"],
         ] {
             assert_eq!(run(arguments), expected, "{dtype} {arguments:?}");

@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -13,19 +13,23 @@ use rerank::kernels::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
 
 type Emulate = unsafe extern "C" fn(*const c_char, *const c_uint, *mut *mut c_void) -> c_int;
 
+/// Makes a library.
+pub fn compile(source: &str, library: &Path) {
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let output = Command::new(&compiler)
+        .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-Itests/gpu", "-Wno-unknown-pragmas", "-o"])
+        .args([library, Path::new(source)])
+        .output()
+        .unwrap_or_else(|error| panic!("{compiler}: {error}; install a C++ compiler or name it in CXX"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The compiled kernels, once for all tests.
 fn library() -> &'static Mutex<libloading::Library> {
     static LIBRARY: OnceLock<Mutex<libloading::Library>> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("emulated-{}.so", std::process::id()));
-        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-        let output = Command::new(&compiler)
-            .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-Itests/gpu", "-Wno-unknown-pragmas", "-o"])
-            .arg(&path)
-            .arg("tests/gpu/emulated.cpp")
-            .output()
-            .unwrap_or_else(|error| panic!("{compiler}: {error}; install a C++ compiler or name it in CXX"));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        compile("tests/gpu/emulated.cpp", &path);
         // SAFETY: the library is ours and runs nothing when it is loaded.
         let library = unsafe { libloading::Library::new(&path) }.unwrap();
         std::fs::remove_file(path).unwrap();

@@ -59,7 +59,8 @@ pub fn rerank_at(level: Level, arguments: &[&str]) -> Run {
     run(command, "")
 }
 
-fn run(mut command: Command, input: impl AsRef<[u8]>) -> Run {
+/// Runs to the end, with `input` on standard input.
+pub fn run(mut command: Command, input: impl AsRef<[u8]>) -> Run {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("rerank starts");
     let mut stdin = child.stdin.take().unwrap();

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use rerank::batch::{Batch, Limits, plan};
-use rerank::kernels::gpu::{Gpu, OutOfMemory, Type};
+use rerank::device::Target;
+use rerank::kernels::gpu::{Device, Gpu, OutOfMemory, Type};
 use rerank::kernels::{Arithmetic, Level, Precision};
-use rerank::model::{Decoder, DecoderConfig, GpuDecoder, ModelConfig, Weights};
+use rerank::model::{Decoder, DecoderConfig, Family, GpuDecoder, HeadKind, ModelConfig, Weights};
 use rerank::prompt::Prompt;
+use rerank::score::{LastTokenScorer, Scorer};
 
 use crate::emulated::Emulated;
 
@@ -130,4 +132,33 @@ fn what_does_not_fit_is_told_and_less_fits() {
     assert!(decoder.reserve(too_many, 8).unwrap_err().is::<OutOfMemory>());
     let batch = &batches(true)[0];
     assert_eq!(decoder.score(batch).unwrap().len(), batch.pairs().count());
+}
+
+#[test]
+fn batches_that_do_not_fit_are_scored_in_parts() {
+    let decoder = config([6, 2], 16);
+    let model = ModelConfig { family: Family::Qwen3, head: HeadKind::YesNo { tied: true }, decoder };
+    let load = |room: usize| {
+        let device = Emulated::new(room);
+        let gpu = Gpu::new(device.clone(), Type::F32);
+        (LastTokenScorer::load(&model, &weights(), &Target::Gpu(gpu), [7, 8]).unwrap(), device)
+    };
+    let (mut whole, device) = load(1 << 30);
+    let used = (1 << 30) - device.free_memory().unwrap();
+    let per_token = GpuDecoder::bytes_per_token(&model.decoder, Type::F32);
+    // Room for about 150 tokens.
+    let (mut scorer, _) = load(used + 200 * per_token);
+    let limits = Limits { pairs: 9, tokens: 4000, share_prefixes: true };
+    let fits = scorer.reserve(limits).unwrap();
+    assert!((64..200).contains(&fits), "{fits}");
+    for batch in batches(true) {
+        assert!(batch.token_ids.len() > 200);
+        assert_eq!(scorer.score(&batch).unwrap(), whole.score(&batch).unwrap());
+    }
+    let long = Prompt { token_ids: vec![3; 400], truncated: false };
+    let message = format!("{:#}", scorer.score(&plan(&[vec![long]], limits)[0]).unwrap_err());
+    assert!(message.contains("a prompt of 400 tokens") && message.contains("--max-length"), "{message}");
+    // And goes on.
+    let short = Prompt { token_ids: vec![3; 20], truncated: false };
+    assert_eq!(scorer.score(&plan(&[vec![short]], limits)[0]).unwrap().len(), 1);
 }

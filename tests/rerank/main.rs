@@ -4,6 +4,8 @@ mod bad_files;
 mod bad_input;
 mod bad_tables;
 mod bench;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod determinism;
 mod emulated;
 mod encoders;

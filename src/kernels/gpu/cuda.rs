@@ -24,6 +24,9 @@ const KERNELS: [&[u8]; 5] = [
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
 
+/// The oldest CUDA that a driver must know.
+const OLDEST_DRIVER: i32 = 12_000;
+
 /// Dynamic shared memory that kernels get without asking.
 const SHARED: u32 = 48 << 10;
 
@@ -48,6 +51,16 @@ pub fn count() -> Result<usize> {
     // SAFETY: looks for the library without running anything of ours.
     let driver = unsafe { sys::is_culib_present() };
     ensure!(driver, "there is no NVIDIA driver (libcuda) on this machine; use --device cpu, or install it");
+    let mut version = 0;
+    // SAFETY: writes the number.
+    let known = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
+    known.map_err(|error| explain(error, "the NVIDIA driver does not tell its version"))?;
+    ensure!(
+        version >= OLDEST_DRIVER,
+        "the NVIDIA driver knows CUDA {}.{}, and rerank needs 12.0 or newer; update the driver, or use --device cpu",
+        version / 1000,
+        version % 1000 / 10,
+    );
     let count = result::init().and_then(|()| CudaContext::device_count());
     let count = count.map_err(|error| explain(error, "the NVIDIA driver does not start"))?;
     ensure!(count > 0, "there is no NVIDIA GPU on this machine; use --device cpu");
@@ -120,7 +133,7 @@ fn names() -> impl Iterator<Item = String> {
 /// A driver's error with what can be done.
 fn explain(error: DriverError, what: &str) -> anyhow::Error {
     let remedy = match error.0 {
-        CUresult::CUDA_ERROR_NO_DEVICE => "there is no NVIDIA GPU on this machine; use --device cpu",
+        CUresult::CUDA_ERROR_NO_DEVICE => "there is no NVIDIA GPU that this program may use; use --device cpu",
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
             "the driver's library and its kernel module differ; restart after an update of the driver"
         }

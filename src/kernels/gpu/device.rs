@@ -146,7 +146,7 @@ pub struct OutOfMemory {
 
 impl std::fmt::Display for OutOfMemory {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "the GPU has no {:.2} GB of memory left", self.bytes as f64 / 1e9)
+        write!(formatter, "the GPU does not have {} of memory left", indicatif::HumanBytes(self.bytes as u64))
     }
 }
 

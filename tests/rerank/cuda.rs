@@ -1,0 +1,97 @@
+//! The real program on an emulated GPU: built with CUDA, it opens a driver and a cuBLAS that are emulated on the processor.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::emulated::compile;
+use crate::fixture::{self, Files, Run};
+
+/// A folder with both libraries.
+fn libraries() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("driver");
+        std::fs::create_dir_all(&folder).unwrap();
+        compile("tests/gpu/driver.cpp", &folder.join("libcuda.so"));
+        // One library in memory, whatever its name: both have the same allocations.
+        let link = folder.join("libcublas.so");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink("libcuda.so", link).unwrap();
+        folder
+    })
+}
+
+/// Runs the program with an emulated GPU like this.
+fn run(arguments: &[&str], gpu: &[(&str, &str)]) -> Run {
+    let mut command = fixture::command(arguments);
+    command.env("LD_LIBRARY_PATH", libraries()).envs(gpu.iter().copied());
+    fixture::run(command, "")
+}
+
+const TINY: [&str; 6] =
+    ["--model", "testdata/tiny-reranker", "--input", "testdata/candidates.jsonl", "--progress", "none"];
+
+fn logits(rankings: &[Value]) -> Vec<(String, f64)> {
+    let results = rankings.iter().flat_map(|ranking| ranking["results"].as_array().unwrap());
+    results.map(|result| (result["id"].to_string(), result["logit"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn a_gpu_ranks_as_the_processor_does() {
+    let expected = run(&[&TINY[..], &["--device", "cpu"]].concat(), &[]).rankings();
+    for (device, dtype, tolerance) in [("cuda", "f32", 1e-4), ("auto", "bf16", 0.05), ("cuda:1,0", "bf16", 0.05)] {
+        let run = run(&[&TINY[..], &["--device", device, "--dtype", dtype]].concat(), &[("EMULATED_GPUS", "2")]);
+        assert!(!run.stderr.contains("CPU"), "{}", run.stderr);
+        let rankings = run.rankings();
+        let ids =
+            |rankings: &[Value]| -> Vec<Value> { rankings.iter().map(|ranking| ranking["query_id"].clone()).collect() };
+        assert_eq!(ids(&rankings), ids(&expected), "{device}");
+        for ((id, logit), (other, reference)) in logits(&rankings).iter().zip(logits(&expected)) {
+            assert!(
+                id == &other && (logit - reference).abs() < tolerance,
+                "{device} {dtype}: {id} {logit} {reference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn little_memory_is_enough() {
+    // The model takes 4.5 MB, a token of a batch 4 kB: not all of a window's fit at once.
+    let files = Files::new();
+    let stats = files.name("stats.json");
+    let arguments = ["--device", "cuda", "--dtype", "f32", "--max-batch-tokens", "4096", "--stats", &stats];
+    let run = run(&[&TINY[..], &arguments].concat(), &[("EMULATED_MEMORY", "6000000")]);
+    assert!(run.stderr.contains("for which there is memory"), "{}", run.stderr);
+    assert_eq!(run.rankings().len(), 3);
+    let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+    assert!(stats["device"].as_str().unwrap().starts_with("cuda:0 (Emulated GPU"), "{stats}");
+}
+
+#[test]
+fn what_keeps_a_gpu_from_being_used_is_told() {
+    let fails = |device: &str, gpu: &[(&str, &str)], parts: &[&str]| {
+        run(&[&TINY[..], &["--device", device]].concat(), gpu).fails(1, parts);
+    };
+    fails("cuda", &[("EMULATED_INIT", "100")], &["there is no NVIDIA GPU", "--device cpu"]);
+    fails("cuda", &[("EMULATED_INIT", "803")], &["driver's library", "restart"]);
+    fails("cuda", &[("EMULATED_GPUS", "0")], &["no NVIDIA GPU"]);
+    fails("cuda:3", &[("EMULATED_GPUS", "2")], &["no GPU 3", "has 2"]);
+    fails("cuda", &[("EMULATED_CAPABILITY", "75")], &["7.5", "8.0", "--device cpu"]);
+    fails("cuda", &[("EMULATED_DRIVER", "11040")], &["11.4", "update the driver"]);
+    fails("cuda", &[("EMULATED_MEMORY", "100000")], &["does not fit", "does not have 896.00 KiB"]);
+    let run = run(&[&TINY[..], &["--dtype", "f32"]].concat(), &[("EMULATED_GPUS", "0")]);
+    assert!(run.stderr.starts_with("computing on the CPU: there is no NVIDIA GPU"), "{}", run.stderr);
+    assert_eq!(run.rankings().len(), 3);
+}
+
+#[test]
+fn without_a_driver_the_program_starts() {
+    let none = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_rerank")).env("LD_LIBRARY_PATH", none).arg("--version").output().unwrap();
+    assert!(output.status.success());
+}
