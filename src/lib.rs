@@ -16,7 +16,8 @@
 //! - [`score`]: 4 score. Batches become logits; on [`model`] (files, configuration, forward), [`kernels`] and [`device`].
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
-//! - [`progress`], [`stats`]: what a person and a program are told about the run; [`stop`]: how it is ended early.
+//! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
+//!   [`stop`]: how it is ended early.
 //! - [`mod@bench`]: how fast all this is.
 
 pub mod batch;
@@ -37,3 +38,4 @@ pub mod record;
 pub mod score;
 pub mod stats;
 pub mod stop;
+pub mod watch;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::progress::HumanCount;
+use crate::watch::GpuFigures;
 
 /// What a run did and how long it took.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -23,6 +24,9 @@ pub struct Stats {
     pub instructions: &'static str,
     /// Threads that computed.
     pub threads: usize,
+    /// GPUs that computed; their gauges, where the driver's management library tells.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuFigures>,
     /// Rankings written.
     pub queries: u64,
     /// Pairs scored.
@@ -49,6 +53,11 @@ pub struct Stats {
     pub pairs_per_second: f64,
     /// The most memory that the process has had, in bytes, where the system says.
     pub peak_memory: Option<u64>,
+    /// Multiplications and additions that the model needed, per second of ranking, in units of 10¹².
+    pub tera_operations_per_second: f64,
+    /// Of these, in all: not told, as it is only for the rate.
+    #[serde(skip)]
+    pub operations: f64,
     /// Computed tokens per second of ranking.
     pub tokens_per_second: f64,
     /// From the start of a query's first batch to its ranking, in seconds.
@@ -90,6 +99,7 @@ impl Stats {
         self.peak_memory = peak_memory();
         self.pairs_per_second = rate(self.pairs);
         self.tokens_per_second = rate(self.computed_tokens);
+        self.tera_operations_per_second = if seconds > 0. { self.operations / seconds / 1e12 } else { 0. };
         self.query_seconds = Percentiles::of(query_seconds);
         self.saved_share = saved_share(self.prompt_tokens, self.computed_tokens);
     }

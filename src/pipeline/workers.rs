@@ -32,6 +32,8 @@ pub(super) struct Done {
     pub(super) batch: Batch,
     /// Its logits, in its order of pairs.
     pub(super) logits: Result<Vec<f32>>,
+    /// Multiplications and additions that it needed.
+    pub(super) operations: f64,
 }
 
 impl Workers {
@@ -48,7 +50,8 @@ impl Workers {
                     let task = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(Task { window, batch }) = task else { return };
                     let logits = scorer.score(&batch);
-                    if sender.send(Done { window, batch, logits }).is_err() {
+                    let operations = scorer.operations(&batch).iter().sum();
+                    if sender.send(Done { window, batch, logits, operations }).is_err() {
                         return;
                     }
                 }

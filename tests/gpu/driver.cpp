@@ -77,6 +77,10 @@ int cuDeviceGetName(char* name, int length, int) {
     snprintf(name, static_cast<size_t>(length), "Emulated GPU");
     return SUCCESS;
 }
+int cuDeviceGetUuid_v2(unsigned char* bytes, int device) {
+    memset(bytes, device, 16);
+    return SUCCESS;
+}
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
     *bytes = memory();
     return SUCCESS;

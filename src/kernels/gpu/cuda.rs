@@ -10,7 +10,8 @@ use cudarc::cublas::{self, CudaBlas, sys as blas};
 use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult};
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
-use super::device::{Address, Device, Launch, OutOfMemory, Product, Type};
+use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
+use super::monitor::Monitor;
 
 /// The kernels, compiled by `build.rs`.
 const KERNELS: [&[u8]; 5] = [
@@ -36,6 +37,7 @@ struct Cuda {
     blas: CudaBlas,
     functions: HashMap<String, sys::CUfunction>,
     description: String,
+    monitor: Option<Monitor>,
 }
 
 // SAFETY: functions are handles that the driver lets every thread use.
@@ -101,7 +103,8 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.1,
     );
     let functions = load_functions()?;
-    Ok(Arc::new(Cuda { context, stream, blas, functions, description }))
+    let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
+    Ok(Arc::new(Cuda { context, stream, blas, functions, description, monitor }))
 }
 
 /// The kernels by name, for the current context. They stay loaded until the program ends.
@@ -161,6 +164,10 @@ impl Cuda {
 unsafe impl Device for Cuda {
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn load(&self) -> Option<Load> {
+        self.monitor.as_ref()?.load()
     }
 
     fn free_memory(&self) -> Result<usize> {

@@ -65,6 +65,17 @@ pub struct Product {
     pub add: bool,
 }
 
+/// What a device is doing right now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// The share of time in which some kernel ran, 0 to 1.
+    pub utilization: f64,
+    /// The power that it draws.
+    pub watts: f64,
+    /// Bytes of memory in use, by all programs.
+    pub used_memory: u64,
+}
+
 /// A place in a device's memory.
 pub type Address = u64;
 
@@ -75,6 +86,11 @@ pub type Address = u64;
 pub unsafe trait Device: Send + Sync {
     /// Its name and what it computes on.
     fn describe(&self) -> String;
+
+    /// What it is doing, if it tells.
+    fn load(&self) -> Option<Load> {
+        None
+    }
 
     /// Bytes that are free.
     ///

@@ -10,9 +10,11 @@ mod peak;
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod monitor;
 
 pub use attention::{Attending, KeyRange, QueryTile};
-pub use device::{Address, Device, Launch, Memory, OutOfMemory, Product, Type};
+pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type};
 pub use operations::{Gpu, Rows, Turn, Weight};
 
 #[cfg(feature = "cuda")]

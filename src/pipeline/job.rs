@@ -1,0 +1,199 @@
+//! The scoring of a run: batches handed out, logits taken, rankings sent on in the input's order, and the account of it.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Message;
+use super::faults::Faults;
+use super::prepare::{Reading, Window};
+use super::scoring::Scoring;
+use super::workers::{Done, Workers};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::kernels::Level;
+use crate::model::ModelSource;
+use crate::output::Closed;
+use crate::progress::Reporter;
+use crate::stats::Stats;
+use crate::stop::Stop;
+use crate::watch::Watch;
+
+/// Windows that may be scored at a time: the next begins when a worker has nothing left to do in the one before.
+const WINDOWS_OPEN: usize = 2;
+/// A run that took longer than this is told how it could be shorter.
+const HINT_AFTER: Duration = Duration::from_secs(10);
+/// How soon an interrupt is noticed while nothing arrives.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How scoring ended.
+pub(super) enum End {
+    Complete,
+    Interrupted,
+    /// The writer takes no more, or a fault was told.
+    BrokenOff,
+}
+
+pub(super) struct Job<'a> {
+    pub(super) config: &'a Config,
+    pub(super) reporter: &'a Reporter,
+    pub(super) stop: &'a Stop,
+    pub(super) faults: &'a Faults,
+    pub(super) reading: &'a Reading,
+    pub(super) workers: Workers,
+    pub(super) watch: Watch,
+    /// Windows of which rankings are missing, in the input's order, and the number of the first.
+    pub(super) windows: VecDeque<Scoring>,
+    pub(super) first: u64,
+    pub(super) stats: Stats,
+    /// For each query, how long its ranking took.
+    pub(super) seconds: Vec<f64>,
+}
+
+impl Job<'_> {
+    /// Scores what comes, to its end.
+    pub(super) fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
+        let mut more = true;
+        loop {
+            let stopped = self.stop.is_requested();
+            if stopped && self.workers.are_idle() {
+                return Ok(End::Interrupted);
+            }
+            if !stopped && !self.keep_busy(windows, rankings, &mut more) {
+                return Ok(End::BrokenOff);
+            }
+            if self.workers.are_idle() {
+                if !more && self.windows.is_empty() {
+                    return Ok(End::Complete);
+                }
+                continue;
+            }
+            let Some(done) = self.workers.wait(PATIENCE)? else { continue };
+            self.take(done)?;
+            if !self.send_finished(rankings) {
+                return Ok(End::BrokenOff);
+            }
+        }
+    }
+
+    /// Hands out batches while a worker has none; `more` says whether windows may still come. False if the run can't go on.
+    fn keep_busy(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>, more: &mut bool) -> bool {
+        while self.workers.have_room() {
+            if self.hand_out() {
+                continue;
+            }
+            if !*more || self.windows.len() >= WINDOWS_OPEN {
+                break;
+            }
+            // While all workers wait, there is nothing else to do.
+            let patience = if self.workers.are_idle() { PATIENCE } else { Duration::ZERO };
+            match windows.recv_timeout(patience) {
+                Ok(window) => self.windows.push_back(Scoring::new(window)),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => *more = false,
+            }
+            // There may be nothing to score in a window.
+            if !self.send_finished(rankings) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Hands the next batch out. False if there is none.
+    fn hand_out(&mut self) -> bool {
+        let next =
+            self.windows.iter_mut().enumerate().find_map(|(index, scoring)| Some((index, scoring.next_batch()?)));
+        let Some((index, batch)) = next else { return false };
+        self.workers.hand_out(self.first + index as u64, batch);
+        true
+    }
+
+    /// Takes the logits of a batch, and counts it.
+    fn take(&mut self, Done { window, batch, logits, operations }: Done) -> Result<()> {
+        let scoring = &mut self.windows[(window - self.first) as usize];
+        scoring.take(&batch, logits)?;
+        let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
+        self.watch.look();
+        self.stats.batches += 1;
+        self.stats.operations += operations;
+        for prompt in scoring.prompts(&batch) {
+            self.stats.prompt_tokens += prompt.tokens as u64;
+            self.stats.truncated += u64::from(prompt.truncated);
+        }
+        self.stats.pairs += pairs;
+        self.stats.computed_tokens += tokens;
+        self.reporter.advance(pairs, tokens, self.reading.total());
+        Ok(())
+    }
+
+    /// Sends the rankings that are complete to the writer. False if the run can't go on.
+    fn send_finished(&mut self, rankings: &SyncSender<Message>) -> bool {
+        while let Some(scoring) = self.windows.front_mut() {
+            while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults) {
+                let Ok(finished) = finished else { return false };
+                if rankings.send(Message::Ranking(finished.ranking)).is_err() {
+                    return false;
+                }
+                self.stats.queries += 1;
+                self.seconds.push(finished.seconds);
+            }
+            if !scoring.is_complete() {
+                break;
+            }
+            self.windows.pop_front();
+            self.first += 1;
+        }
+        true
+    }
+
+    /// Tells how it went. `times` are the whole run's, the load's and the ranking's.
+    pub(super) fn conclude(
+        mut self,
+        scored: Result<End>,
+        written: Result<Vec<String>>,
+        times: [Duration; 3],
+    ) -> Result<Exit> {
+        let [whole, load, ranking] = times;
+        self.stats.seconds = whole.as_secs_f64();
+        self.stats.skipped = self.faults.skipped();
+        self.stats.gpus = self.watch.figures();
+        self.stats.interrupted = matches!(scored, Ok(End::Interrupted));
+        self.stats.derive(load, ranking, &mut self.seconds);
+        for line in self.stats.summary() {
+            self.reporter.note(&line);
+        }
+        let native = self.config.level >= Level::Avx512Bf16 && self.config.model != ModelSource::Fake;
+        if self.config.precision.is_none() && self.stats.dtype == "f32" && native && ranking > HINT_AFTER {
+            self.reporter.note("hint: --dtype bf16 is several times as fast on this processor");
+        }
+        let mut exit = match scored {
+            Ok(End::Interrupted) => Exit::Interrupted,
+            Ok(_) if self.faults.failed() || self.faults.skipped() > 0 => Exit::Failed,
+            Ok(_) => Exit::Done,
+            Err(error) => {
+                self.reporter.error(&format!("{error:#}; complete rankings are written"));
+                Exit::Failed
+            }
+        };
+        match written {
+            Ok(left_out) if left_out.is_empty() => {}
+            Ok(left_out) => self.reporter.warning(&format!(
+                "fields that came up after the header was written are left out: {}; JSONL keeps all",
+                left_out.join(", ")
+            )),
+            // Whoever closed a pipe has seen enough.
+            Err(error) if error.is::<Closed>() => {}
+            Err(error) => {
+                self.reporter.error(&format!("{error:#}"));
+                exit = Exit::Failed;
+            }
+        }
+        if let Some(path) = &self.config.stats {
+            self.stats.write(path)?;
+        }
+        Ok(exit)
+    }
+}
