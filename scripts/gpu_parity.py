@@ -59,7 +59,9 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
     for dtype, tolerance in TOLERANCE.items():
         rankings = ranked(arguments, model, candidates, "--device", arguments.device, "--dtype", dtype, *options)
         ours = logits(rankings)
-        expected = {pair: kept[pair[0]][pair[1]]["f32"] for pair in ours}
+        groups = [json.loads(line) for line in lines[: arguments.queries]]
+        pairs = [(group["query_id"], one["id"]) for group in groups for one in group["candidates"]]
+        expected = {(query, candidate): kept[query][candidate]["f32"] for query, candidate in pairs}
         good &= compare(f"{name} {dtype}", ours, expected, tolerance)
         if dtype == "f32":
             order = [[result["id"] for result in ranking["results"]] for ranking in rankings]

@@ -76,6 +76,17 @@ impl Batch {
         (0..self.segments.len()).filter(|&segment| self.segments[segment].pair.is_some())
     }
 
+    /// A batch of so many tokens, the same one over and over, in prompts of a usual length: to warm up.
+    pub fn filled(tokens: usize) -> Self {
+        const LENGTH: usize = 256;
+        let mut batch = Self::default();
+        for candidate in 0..tokens.div_ceil(LENGTH) {
+            let length = LENGTH.min(tokens - candidate * LENGTH);
+            batch.push(&[0; LENGTH][..length], None, Some(PairId { group: 0, candidate }));
+        }
+        batch
+    }
+
     /// The same pairs in two batches, each with the beginnings that it needs; none if there is but one pair.
     pub fn halves(&self) -> Option<[Self; 2]> {
         let ends: Vec<usize> = self.pair_segments().collect();

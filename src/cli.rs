@@ -224,7 +224,7 @@ pub struct ModelArguments {
     pub dtype: DtypeChoice,
 }
 
-/// How pairs are packed into forward passes. No score depends on it.
+/// How pairs are packed into forward passes. On the CPU no score depends on it.
 #[derive(Debug, Args)]
 pub struct BatchArguments {
     /// Most pairs in a batch [default: 256, on a GPU 2048]

@@ -62,9 +62,13 @@ impl FromStr for DeviceChoice {
         }
         let mixed = names.iter().any(|name| std::mem::discriminant(name) != std::mem::discriminant(&names[0]));
         if mixed {
-            return Err(
-                "devices of different kinds round differently, so that scores would depend on chance".to_owned()
-            );
+            let problem =
+                "devices of different kinds round differently, so that scores would depend on chance; use one kind";
+            return Err(problem.to_owned());
+        }
+        let is_twice = |(index, name): (usize, &DeviceName)| *name != DeviceName::Cpu && names[..index].contains(name);
+        if names.iter().enumerate().any(is_twice) {
+            return Err("a GPU is there twice; name each once".to_owned());
         }
         Ok(Self::Named(names))
     }
@@ -126,6 +130,14 @@ impl Opened {
         }
     }
 
+    /// On what it computes.
+    pub fn instructions(&self, level: Level) -> &'static str {
+        match self {
+            Self::Cpu => level.name(),
+            Self::Gpu(_) => "cuda",
+        }
+    }
+
     /// The precision of products where the user does not say: on the CPU, f32, so that scores are the same on every machine
     /// to many digits; `--dtype bf16` is there for speed.
     pub fn default_precision(&self) -> Precision {
@@ -147,7 +159,7 @@ impl Opened {
             Precision::F16 => Some(Type::F16),
             Precision::Int8 => None,
         };
-        ensure!(value.is_some(), "--dtype int8 is for the CPU; on a GPU use bf16, f16 or f32");
+        ensure!(value.is_some(), "--dtype int8 is for the CPU: use --device cpu, or on a GPU bf16, f16 or f32");
         Ok(Target::Gpu(Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16))))
     }
 }
@@ -169,7 +181,20 @@ mod tests {
             assert_eq!(text.parse(), Ok(DeviceChoice::Named(names)), "{text}");
         }
         assert_eq!("cuda:all".parse(), Ok(DeviceChoice::AllCuda));
-        for wrong in ["gpu", "cuda:", "cuda:x", "CPU", "", "cpu,1", "cuda:0,", "cuda:0,-1", "cpu,cuda:0", "auto,cpu"] {
+        for wrong in [
+            "gpu",
+            "cuda:",
+            "cuda:x",
+            "CPU",
+            "",
+            "cpu,1",
+            "cuda:0,",
+            "cuda:0,-1",
+            "cpu,cuda:0",
+            "auto,cpu",
+            "cuda:0,0",
+            "cuda,cuda:0",
+        ] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
     }

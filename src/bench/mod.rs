@@ -79,7 +79,7 @@ impl Bench {
             target: device.target(precision, self.level)?,
             dtype: precision.name(),
             device: device.describe(),
-            instructions: self.level.name(),
+            instructions: device.instructions(self.level),
             threads: self.threads,
         };
         let loading = Instant::now();

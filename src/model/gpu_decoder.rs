@@ -6,17 +6,19 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::gpu_layout::GpuLayout;
+use super::gpu_layout::{GpuLayout, Packed};
 use super::gpu_weights::{GpuLayer, GpuWeights};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::gpu::{Attending, Gpu, Memory, OutOfMemory, Rows, Turn, Type};
+use crate::kernels::gpu::{Attending, Gpu, Memory, OutOfMemory, Rows, Turn, Type, View};
 use crate::kernels::{Heads, Kind, Profile, Rope};
 
 /// Tokens of a batch beyond which a GPU is not faster.
 pub const MOST_TOKENS: usize = 32_768;
 /// Fewer are tried in any case: if they don't fit, that is told.
 const LEAST_TOKENS: usize = 64;
+/// Words that a token takes in what kernels must know of a batch, at most: its id, its position, a tile and two ranges.
+const INDICES: usize = 14;
 /// Bytes that are left to cuBLAS and the driver.
 const ASIDE: usize = 512 << 20;
 
@@ -49,20 +51,17 @@ struct Room {
     attended: Memory,
     inner: Memory,
     end_queries: Memory,
-    /// Indices.
-    token_ids: Memory,
-    positions: Memory,
-    last_tokens: Memory,
-    end_positions: Memory,
+    /// What the kernels must know of the batch.
+    indices: Memory,
 }
 
 /// Rows of one of the two halves of a layer.
 struct Stage<'a> {
     hidden: Rows<'a>,
     count: usize,
-    positions: &'a Memory,
-    tiles: (&'a Memory, usize),
-    ranges: &'a Memory,
+    positions: View<'a>,
+    tiles: View<'a>,
+    ranges: View<'a>,
 }
 
 impl GpuDecoder {
@@ -73,8 +72,13 @@ impl GpuDecoder {
     /// If a tensor is missing or of another shape than the configuration says, or the device has no memory for them.
     pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], gpu: Gpu) -> Result<Self> {
         ensure!(config.layers > 0, "the model has no layers");
-        let weights = GpuWeights::load(config, weights, head, &gpu)
-            .context("the model does not fit; use a GPU with more memory, a smaller model, or --dtype bf16")?;
+        let weights =
+            GpuWeights::load(config, weights, head, &gpu).map_err(|error| match error.is::<OutOfMemory>() {
+                true => error.context(
+                    "the model does not fit; end other programs on the GPU, or use --device cpu or a smaller model",
+                ),
+                false => error,
+            })?;
         let angles = [gpu.memory(0)?, gpu.memory(0)?];
         let rope = Rope::new(config.head_dim, config.rope_theta);
         Ok(Self {
@@ -105,7 +109,7 @@ impl GpuDecoder {
         let size = value.size();
         let heads = config.heads * config.head_dim;
         let products = ((config.heads + 2 * config.key_heads) * config.head_dim).max(2 * config.intermediate);
-        config.hidden * 4 + size * (config.hidden + products + heads + config.intermediate) + 8
+        config.hidden * 4 + size * (config.hidden + products + heads + config.intermediate) + 4 * INDICES
     }
 
     /// Makes room for a batch of so many tokens and pairs.
@@ -137,6 +141,16 @@ impl GpuDecoder {
     /// # Errors
     /// If a token id is outside the vocabulary, or the device fails; [`OutOfMemory`] if the batch is too large.
     pub fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let scored = self.try_score(batch);
+        if scored.as_ref().is_err_and(|error| error.is::<OutOfMemory>()) {
+            // Its room must not be what keeps a smaller one from fitting.
+            self.room = None;
+            self.most_tokens = self.most_tokens.min(batch.token_ids.len().saturating_sub(1));
+        }
+        scored
+    }
+
+    fn try_score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         for &token in &batch.token_ids {
             let inside = (token as usize) < self.config.vocabulary;
             ensure!(inside, "token {token} is outside the vocabulary of {}", self.config.vocabulary);
@@ -147,44 +161,30 @@ impl GpuDecoder {
         self.reserve(tokens, pairs)?;
         self.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1))?;
         let room = self.room.as_mut().context("there is room, as it was just made")?;
-        room.token_ids.upload(bytemuck::cast_slice(&batch.token_ids))?;
-        room.positions.upload(bytemuck::cast_slice(&batch.positions))?;
-        room.last_tokens.upload(bytemuck::cast_slice(&layout.last_tokens))?;
-        let end_positions: Vec<u32> = layout.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
-        room.end_positions.upload(bytemuck::cast_slice(&end_positions))?;
-        let upload = |bytes: &[u8]| -> Result<Memory> {
-            let mut memory = self.gpu.memory(bytes.len())?;
-            memory.upload(bytes)?;
-            Ok(memory)
-        };
-        let ranges = upload(bytemuck::cast_slice(&layout.ranges))?;
-        let tiles = upload(bytemuck::cast_slice(&layout.tiles))?;
-        let end_tiles = upload(bytemuck::cast_slice(&layout.ends))?;
+        let Packed { words, parts } = layout.pack(batch);
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        if room.indices.bytes() < bytes.len() {
+            // Some more, so that it does not grow with every batch.
+            room.indices = self.gpu.memory(bytes.len() * 3 / 2)?;
+        }
+        room.indices.upload(bytes)?;
 
         let room = &*room;
+        let [token_ids, positions, last_tokens, end_positions, ranges, tiles, end_tiles] =
+            parts.map(|part| room.indices.view(part));
         let clock = self.profile.as_mut().map(|profile| RefCell::new((profile, Instant::now())));
         let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads, clock };
-        let all = Stage {
-            hidden: Rows::new(&room.hidden, tokens, self.config.hidden),
-            count: tokens,
-            positions: &room.positions,
-            tiles: (&tiles, layout.tiles.len()),
-            ranges: &ranges,
-        };
-        let ends = Stage {
-            hidden: Rows::new(&room.ends, pairs, self.config.hidden),
-            count: pairs,
-            positions: &room.end_positions,
-            tiles: (&end_tiles, layout.ends.len()),
-            ranges: &ranges,
-        };
-        self.gpu.embed(&room.token_ids, &self.weights.embedding, all.hidden)?;
+        let hidden = Rows::new(&room.hidden, tokens, self.config.hidden);
+        let all = Stage { hidden, count: tokens, positions, tiles, ranges };
+        let hidden = Rows::new(&room.ends, pairs, self.config.hidden);
+        let ends = Stage { hidden, count: pairs, positions: end_positions, tiles: end_tiles, ranges };
+        self.gpu.embed(token_ids, &self.weights.embedding, all.hidden)?;
         pass.lap(Kind::Embedding)?;
         let (last, others) = self.weights.layers.split_last().context("the model has no layers")?;
         for layer in others {
             pass.layer(layer, &all)?;
         }
-        pass.last_layer(last, &all, &ends)?;
+        pass.last_layer(last, &all, (&ends, last_tokens))?;
         let epsilon = self.config.norm_epsilon as f32;
         self.gpu.score(ends.hidden, (&self.weights.norm, epsilon), &self.weights.head, &room.logits)?;
         let mut logits = vec![0f32; pairs];
@@ -238,10 +238,7 @@ impl Room {
             attended: values(heads)?,
             inner: values(config.intermediate)?,
             end_queries: gpu.memory(pairs * heads * size)?,
-            token_ids: gpu.memory(tokens * 4)?,
-            positions: gpu.memory(tokens * 4)?,
-            last_tokens: gpu.memory(pairs * 4)?,
-            end_positions: gpu.memory(pairs * 4)?,
+            indices: gpu.memory(0)?,
         })
     }
 }
@@ -281,7 +278,7 @@ impl Pass<'_> {
     }
 
     /// Keys and values of all tokens, and the rest for the pairs' last tokens alone.
-    fn last_layer(&self, layer: &GpuLayer, all: &Stage<'_>, ends: &Stage<'_>) -> Result<()> {
+    fn last_layer(&self, layer: &GpuLayer, all: &Stage<'_>, (ends, tokens): (&Stage<'_>, View<'_>)) -> Result<()> {
         let Heads { query, key, head_dim } = self.heads;
         let (queries_end, end) = (query * head_dim, (query + 2 * key) * head_dim);
         let keys = Rows::new(&self.room.products, all.count, end - queries_end);
@@ -289,7 +286,7 @@ impl Pass<'_> {
         self.gpu.multiply(self.normed(all), &layer.query_key_value, queries_end..end, keys)?;
         self.lap(Kind::Projection)?;
         self.turn(layer, all, keys, [0, key])?;
-        self.gpu.gather(all.hidden, &self.room.last_tokens, ends.hidden)?;
+        self.gpu.gather(all.hidden, tokens, ends.hidden)?;
         let queries = Rows::new(&self.room.end_queries, ends.count, queries_end);
         self.normalize(ends, &layer.attention_norm)?;
         self.gpu.multiply(self.normed(ends), &layer.query_key_value, 0..queries_end, queries)?;

@@ -1,7 +1,17 @@
 //! How a batch is laid out for a GPU's kernels: which queries a block takes, and where the keys of their positions stand.
 
+use std::ops::Range;
+
 use crate::batch::Batch;
 use crate::kernels::gpu::{KeyRange, QueryTile};
+
+/// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
+pub(super) struct Packed {
+    pub(super) words: Vec<u32>,
+    /// Where in it, in bytes, stand token ids, positions, the pairs' last tokens and their positions, ranges, and both kinds
+    /// of tiles.
+    pub(super) parts: [Range<usize>; 7],
+}
 
 /// A batch's tiles and ranges.
 pub(super) struct GpuLayout {
@@ -46,6 +56,27 @@ impl GpuLayout {
         // Blocks start in this order: the longest work first, so that none is left alone at the end.
         layout.tiles.sort_by_key(|tile| std::cmp::Reverse(tile.visible));
         layout
+    }
+
+    /// For the device.
+    pub(super) fn pack(&self, batch: &Batch) -> Packed {
+        let end_positions: Vec<u32> = self.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
+        let parts: [&[u32]; 7] = [
+            &batch.token_ids,
+            &batch.positions,
+            &self.last_tokens,
+            &end_positions,
+            bytemuck::cast_slice(&self.ranges),
+            bytemuck::cast_slice(&self.tiles),
+            bytemuck::cast_slice(&self.ends),
+        ];
+        let mut end = 0;
+        let ranges = parts.map(|part| {
+            let start = end;
+            end += size_of_val(part);
+            start..end
+        });
+        Packed { words: parts.concat(), parts: ranges }
     }
 }
 

@@ -70,13 +70,13 @@ pub(super) struct Pass<'a, L: TileLayer> {
 
 impl<L: TileLayer> Pass<'_, L> {
     /// Sets the tiles' rows by `embed` (a tile, and the tokens that are its rows), and computes all layers. Of the last one
-    /// only the rows of `tokens` are computed, one of each of `segments`: the others are needed as keys and values alone.
+    /// only the rows of `wanted` are computed, each a segment and one of its tokens: the others are needed as keys and values.
     /// These rows, of `hidden` features, are what `take` gets, in tiles.
     pub(super) fn run<R: Send>(
         &self,
         memory: &mut Memory,
         embed: impl Fn(&mut Tile<'_>, Range<usize>) + Sync,
-        ends: &[(usize, usize)],
+        wanted: &[(usize, usize)],
         take: impl Fn(&Tile<'_>) -> Vec<R> + Sync,
     ) -> Vec<R> {
         let layout = Layout::new(self.batch);
@@ -118,22 +118,22 @@ impl<L: TileLayer> Pass<'_, L> {
             });
             std::mem::swap(&mut store, &mut next);
         }
-        self.end(Finished { tiles: &tiles, ranges: &ranges, layout: &layout, store, workspaces }, ends, take)
+        self.end(Finished { tiles: &tiles, ranges: &ranges, layout: &layout, store, workspaces }, wanted, take)
     }
 
     fn end<R: Send>(
         &self,
         finished: Finished<'_, '_>,
-        ends: &[(usize, usize)],
+        wanted: &[(usize, usize)],
         take: impl Fn(&Tile<'_>) -> Vec<R> + Sync,
     ) -> Vec<R> {
         let last = &self.layers[self.layers.len() - 1];
-        let parts = tiles(ends.len(), TILE_ROWS, rayon::current_num_threads());
+        let parts = tiles(wanted.len(), TILE_ROWS, rayon::current_num_threads());
         let results = parts.into_par_iter().with_max_len(1).map(|part| {
             let width = self.hidden.next_multiple_of(PANEL);
             let mut memory = vec![0f32; part.len().next_multiple_of(PANEL) * width];
             let mut tile = Tile::new(&mut memory, part.len());
-            for (row, &(segment, token)) in ends[part].iter().enumerate() {
+            for (row, &(segment, token)) in wanted[part].iter().enumerate() {
                 let source = finished.ranges.partition_point(|range| range.end <= token);
                 tile.copy_row(row, &finished.tiles[source], token - finished.ranges[source].start);
                 tile.positions.push(self.batch.positions[token]);

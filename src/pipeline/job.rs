@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Message;
 use super::faults::Faults;
@@ -21,10 +21,10 @@ use crate::stats::Stats;
 use crate::stop::Stop;
 use crate::watch::Watch;
 
-/// Windows that may be scored at a time: the next begins when a worker has nothing left to do in the one before.
-const WINDOWS_OPEN: usize = 2;
 /// A run that took longer than this is told how it could be shorter.
 const HINT_AFTER: Duration = Duration::from_secs(10);
+/// How soon a batch is noticed that another worker could score.
+const GLANCE: Duration = Duration::from_millis(2);
 /// How soon an interrupt is noticed while nothing arrives.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -55,23 +55,33 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// Scores what comes, to its end.
     pub(super) fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
-        let mut more = true;
+        let (mut more, mut failure) = (true, None);
         loop {
-            let stopped = self.stop.is_requested();
-            if stopped && self.workers.are_idle() {
-                return Ok(End::Interrupted);
+            let stopped = self.stop.is_requested() || failure.is_some();
+            if self.workers.are_idle() {
+                match failure {
+                    Some(error) => return Err(error),
+                    None if stopped => return Ok(End::Interrupted),
+                    None => {}
+                }
             }
             if !stopped && !self.keep_busy(windows, rankings, &mut more) {
                 return Ok(End::BrokenOff);
             }
             if self.workers.are_idle() {
-                if !more && self.windows.is_empty() {
+                if !stopped && !more {
+                    ensure!(self.windows.is_empty(), "candidates are left that nobody scores");
                     return Ok(End::Complete);
                 }
                 continue;
             }
-            let Some(done) = self.workers.wait(PATIENCE)? else { continue };
-            self.take(done)?;
+            // What comes in meanwhile is for the workers that have nothing to do.
+            let patience = if self.workers.have_room() && more { GLANCE } else { PATIENCE };
+            let Some(done) = self.workers.wait(patience)? else { continue };
+            // The batches that others are scoring are waited for: what was scored is not lost.
+            if let Err(error) = self.take(done) {
+                failure.get_or_insert(error);
+            }
             if !self.send_finished(rankings) {
                 return Ok(End::BrokenOff);
             }
@@ -84,7 +94,7 @@ impl Job<'_> {
             if self.hand_out() {
                 continue;
             }
-            if !*more || self.windows.len() >= WINDOWS_OPEN {
+            if !*more || self.windows.len() > self.workers.count() {
                 break;
             }
             // While all workers wait, there is nothing else to do.
@@ -157,6 +167,7 @@ impl Job<'_> {
         times: [Duration; 3],
     ) -> Result<Exit> {
         let [whole, load, ranking] = times;
+        self.workers.finish();
         self.stats.seconds = whole.as_secs_f64();
         self.stats.skipped = self.faults.skipped();
         self.stats.gpus = self.watch.figures();

@@ -1,6 +1,7 @@
 //! The run, told once: read → tokenize → plan → score → rank → write.
 //!
-//! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing.
+//! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing; and one
+//! for each device, which has one batch at a time.
 //! Memory is that of a few windows, whatever the input's size; only a few bytes of every query are kept, to tell an id that
 //! comes back, and for the percentiles.
 
@@ -27,10 +28,11 @@ use self::prepare::{Preparation, Reading, Window};
 use self::workers::Workers;
 use crate::batch::Limits;
 use crate::config::{Config, Progress};
-use crate::device::{Opened, Target};
+use crate::device::{DeviceChoice, Opened, Target};
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::model::Downloads;
+use crate::kernels::Precision;
+use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
@@ -59,7 +61,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let began = Instant::now();
     // Fails only where the pool is up already, as in a program that runs several jobs.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
-    let devices = config.device.open(|note| reporter.note(note))?;
+    let devices = open_devices(config, reporter)?;
     let precision = config.precision.unwrap_or_else(|| devices[0].default_precision());
     let targets = devices.iter().map(|device| device.target(precision, config.level)).collect::<Result<Vec<_>>>()?;
     let device = devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ");
@@ -84,7 +86,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     reporter.detail(&format!(
         "device: {device}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
         precision.name(),
-        config.level,
+        devices[0].instructions(config.level),
         rayon::current_num_threads(),
         limits.pairs,
         limits.tokens,
@@ -102,7 +104,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorers = targets.iter().map(|target| load(&reranker, target, limits, reporter)).collect::<Result<Vec<_>>>()?;
+    let scorers = load_all(&reranker, &targets, limits, reporter)?;
     let load = loading.elapsed();
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
@@ -110,7 +112,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         model: config.model.to_string(),
         device,
         dtype: precision.name().to_owned(),
-        instructions: config.level.name(),
+        instructions: devices[0].instructions(config.level),
         threads: rayon::current_num_threads(),
         ..Stats::default()
     };
@@ -142,6 +144,30 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let written = writing.join().map_err(|_| anyhow!("the writing thread has panicked"))?;
     reporter.finish();
     job.conclude(scored, written, [began.elapsed(), load, started.elapsed()])
+}
+
+/// What needs no GPU does not ask for one.
+fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<Opened>> {
+    let unasked = config.device == DeviceChoice::Auto;
+    let for_cpu = config.model == ModelSource::Fake || config.precision == Some(Precision::Int8);
+    if config.dry_run || unasked && for_cpu {
+        return Ok(vec![Opened::Cpu]);
+    }
+    config.device.open(|note| reporter.note(note))
+}
+
+/// A replica of the model for each target, loaded side by side.
+fn load_all(
+    reranker: &Reranker,
+    targets: &[Target],
+    limits: Limits,
+    reporter: &Reporter,
+) -> Result<Vec<Box<dyn Scorer>>> {
+    thread::scope(|scope| {
+        let loads: Vec<_> =
+            targets.iter().map(|target| scope.spawn(move || load(reranker, target, limits, reporter))).collect();
+        loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?).collect()
+    })
 }
 
 /// Loads a replica of the model.

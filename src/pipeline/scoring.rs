@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::faults::Faults;
 use super::prepare::{PromptFacts, Window};
@@ -61,6 +61,8 @@ impl Scoring {
             let query = batch.pairs().next().map_or("", |pair| &self.window.groups[pair.group].query.id);
             format!("scoring failed in the batch that begins with query {query:?}")
         })?;
+        let pairs = batch.pairs().count();
+        ensure!(logits.len() == pairs, "the model gave {} logits for {pairs} pairs", logits.len());
         for (pair, logit) in batch.pairs().zip(logits) {
             self.logits[pair.group][pair.candidate] = Some(logit);
             self.missing[pair.group] -= 1;

@@ -1,8 +1,9 @@
 //! Threads that score batches, one for each device: batches are handed out as they come, and come back in any order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -14,7 +15,7 @@ use crate::score::Scorer;
 pub(super) struct Workers {
     tasks: Sender<Task>,
     done: Receiver<Done>,
-    count: usize,
+    threads: Vec<JoinHandle<()>>,
     busy: usize,
 }
 
@@ -41,28 +42,29 @@ impl Workers {
     pub(super) fn new(scorers: Vec<Box<dyn Scorer>>) -> Self {
         let (tasks, receiver) = channel::<Task>();
         let (sender, done) = channel();
-        let (receiver, count) = (Arc::new(Mutex::new(receiver)), scorers.len());
-        for mut scorer in scorers {
+        let receiver = Arc::new(Mutex::new(receiver));
+        let start = |scorer: Box<dyn Scorer>| {
             let (receiver, sender) = (Arc::clone(&receiver), sender.clone());
-            // They end when nobody hands out batches any more, or listens.
-            thread::spawn(move || {
-                loop {
-                    let task = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(Task { window, batch }) = task else { return };
-                    let logits = scorer.score(&batch);
-                    let operations = scorer.operations(&batch).iter().sum();
-                    if sender.send(Done { window, batch, logits, operations }).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        Self { tasks, done, count, busy: 0 }
+            thread::spawn(move || work(scorer, &receiver, &sender))
+        };
+        Self { tasks, done, threads: scorers.into_iter().map(start).collect(), busy: 0 }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Lets the scorers go, after the batches at hand: what they hold of a device is given back before the program ends.
+    pub(super) fn finish(self) {
+        drop(self.tasks);
+        // One that has panicked was told.
+        self.threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 
     /// Whether a scorer has nothing to do.
     pub(super) fn have_room(&self) -> bool {
-        self.busy < self.count
+        self.busy < self.count()
     }
 
     /// Whether all scorers have nothing to do.
@@ -90,5 +92,62 @@ impl Workers {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(anyhow!("the threads that score have panicked")),
         }
+    }
+}
+
+/// Scores what is handed out, until nothing is any more, or nobody listens.
+fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) {
+    loop {
+        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Task { window, batch }) = task else { return };
+        // A panic must be told: the other workers would go on, and this batch be waited for.
+        let scored = catch_unwind(AssertUnwindSafe(|| {
+            let logits = scorer.score(&batch)?;
+            Ok((logits, scorer.operations(&batch).iter().sum()))
+        }));
+        let panicked = scored.is_err();
+        let (logits, operations) = match scored {
+            Ok(Ok((logits, operations))) => (Ok(logits), operations),
+            Ok(Err(error)) => (Err(error), 0.),
+            Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0.),
+        };
+        if done.send(Done { window, batch, logits, operations }).is_err() || panicked {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::ensure;
+
+    use super::*;
+
+    /// Gives as many logits as there are tokens; panics at three tokens and fails at four.
+    struct Fragile;
+
+    impl Scorer for Fragile {
+        fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+            assert_ne!(batch.token_ids.len(), 3);
+            ensure!(batch.token_ids.len() != 4, "four");
+            Ok(vec![0.; batch.token_ids.len()])
+        }
+    }
+
+    #[test]
+    fn every_batch_comes_back_even_from_a_panic() {
+        let mut workers = Workers::new(vec![Box::new(Fragile), Box::new(Fragile)]);
+        let mut seen = Vec::new();
+        for (window, tokens) in [(7, 1), (8, 3), (9, 4), (10, 2)] {
+            assert!(workers.have_room());
+            workers.hand_out(window, Batch::filled(tokens));
+            let done = workers.wait(Duration::from_secs(60)).unwrap().unwrap();
+            seen.push((done.window, done.logits.map_err(|error| error.to_string())));
+            assert!(workers.are_idle() && workers.wait(Duration::ZERO).unwrap().is_none());
+        }
+        let panicked = "the thread that scored it has panicked".to_owned();
+        let expected = [(7, Ok(vec![0.])), (8, Err(panicked)), (9, Err("four".to_owned())), (10, Ok(vec![0.; 2]))];
+        assert_eq!(seen, expected);
+        workers.finish();
     }
 }

@@ -64,13 +64,14 @@ impl Scorer for LastTokenScorer {
         let Forward::Gpu(decoder) = &mut self.forward else { return Ok(limits.tokens) };
         let mut tokens = limits.tokens;
         loop {
-            match decoder.reserve(tokens, limits.pairs.min(tokens)) {
+            // A forward makes what libraries make at first, so that no batch meets it, nor is short of memory for it.
+            let tried = decoder.reserve(tokens, limits.pairs.min(tokens));
+            match tried.and_then(|()| decoder.score(&Batch::filled(tokens)).map(drop)) {
                 Err(error) if error.is::<OutOfMemory>() && tokens > 64 => tokens /= 2,
-                reserved => {
-                    return reserved
-                        .map(|()| tokens)
-                        .context("beside the model there is no room for a batch; use a GPU with more memory, or end other programs on it");
+                Err(error) if error.is::<OutOfMemory>() => {
+                    return Err(error.context("beside the model there is no room for a batch; end other programs on the GPU, or use --device cpu"));
                 }
+                reserved => return reserved.map(|()| tokens),
             }
         }
     }

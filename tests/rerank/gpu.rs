@@ -127,7 +127,7 @@ fn what_does_not_fit_is_told_and_less_fits() {
     let device = Emulated::new(1 << 30);
     let gpu = Gpu::new(device.clone(), Type::F32);
     let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
-    let too_many = (1 << 30) / per_token;
+    let too_many = 2 * (1 << 30) / per_token;
     assert!(decoder.reserve(too_many, 8).unwrap_err().is::<OutOfMemory>());
     assert!(decoder.reserve(too_many, 8).unwrap_err().is::<OutOfMemory>());
     let batch = &batches(true)[0];

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use bytemuck::{Pod, Zeroable};
 
-use super::device::{Address, Launch, Memory, Type};
+use super::device::{Address, Launch, Type, View};
 use super::operations::{Gpu, ROWS, Rows, arguments, int};
 use crate::kernels::Heads;
 
@@ -51,9 +51,9 @@ pub struct Attending<'a> {
     /// Rows of all query heads.
     pub results: Rows<'a>,
     /// `QueryTile`s.
-    pub tiles: (&'a Memory, usize),
+    pub tiles: View<'a>,
     /// `KeyRange`s.
-    pub ranges: &'a Memory,
+    pub ranges: View<'a>,
     /// Whether queries see only keys up to their own position.
     pub causal: bool,
 }
@@ -93,15 +93,15 @@ impl Gpu {
     pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
         let Heads { query, key, head_dim } = heads;
         let size = self.value().size();
-        let (tiles, count) = attending.tiles;
-        assert!(tiles.bytes() >= count * size_of::<QueryTile>() && attending.keys.width == attending.values.width);
+        let count = attending.tiles.bytes() / size_of::<QueryTile>();
+        assert!(attending.keys.width == attending.values.width);
         ensure!(head_dim <= 256, "heads of {head_dim} features are not supported on a GPU");
         let raw = RawAttending {
             queries: attending.queries.address(size, query * head_dim),
             keys: attending.keys.address(size, key * head_dim),
             values: attending.values.address(size, key * head_dim),
             results: attending.results.address(size, query * head_dim),
-            tiles: tiles.address(),
+            tiles: attending.tiles.address(),
             ranges: attending.ranges.address(),
             query_width: int(attending.queries.width)?,
             key_width: int(attending.keys.width)?,

@@ -231,7 +231,10 @@ unsafe impl Device for Cuda {
             let (grid, block) = ((grid[0], grid[1], 1), (block[0], block[1], 1));
             result::launch_kernel(function, grid, block, shared, self.stream.cu_stream(), arguments)
         }
-        .map_err(|error| explain(error, kernel))
+        .map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => OutOfMemory { bytes: 0 }.into(),
+            _ => explain(error, kernel),
+        })
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
@@ -273,6 +276,11 @@ unsafe impl Device for Cuda {
                 blas::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
             )
         }
-        .map_err(|error| anyhow!("a product on the GPU failed: {error:?}"))
+        .map_err(|error| match error.0 {
+            blas::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED => OutOfMemory { bytes: 0 }.into(),
+            status => {
+                anyhow!("a product on the GPU failed: {status:?}; update the driver or cuBLAS, or use --device cpu")
+            }
+        })
     }
 }

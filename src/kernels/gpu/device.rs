@@ -156,13 +156,16 @@ pub unsafe trait Device: Send + Sync {
 /// There is not enough memory on a device.
 #[derive(Debug)]
 pub struct OutOfMemory {
-    /// What was asked for.
+    /// What was asked for; 0 if that is not known.
     pub bytes: usize,
 }
 
 impl std::fmt::Display for OutOfMemory {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "the GPU does not have {} of memory left", indicatif::HumanBytes(self.bytes as u64))
+        match self.bytes {
+            0 => write!(formatter, "the GPU's memory is full"),
+            bytes => write!(formatter, "the GPU does not have {} of memory left", indicatif::HumanBytes(bytes as u64)),
+        }
     }
 }
 
@@ -221,6 +224,34 @@ impl Memory {
         assert!(bytes.len() <= self.bytes);
         // SAFETY: there are as many, as was just checked.
         unsafe { self.device.download(self.address, bytes) }
+    }
+}
+
+/// A part of a memory.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    memory: &'a Memory,
+    start: usize,
+    bytes: usize,
+}
+
+impl Memory {
+    /// Some of its bytes.
+    pub fn view(&self, bytes: std::ops::Range<usize>) -> View<'_> {
+        assert!(bytes.start <= bytes.end && bytes.end <= self.bytes);
+        View { memory: self, start: bytes.start, bytes: bytes.len() }
+    }
+}
+
+impl View<'_> {
+    /// Where it is.
+    pub fn address(&self) -> Address {
+        self.memory.address + self.start as u64
+    }
+
+    /// How much it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

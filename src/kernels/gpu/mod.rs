@@ -14,7 +14,7 @@ mod cuda;
 mod monitor;
 
 pub use attention::{Attending, KeyRange, QueryTile};
-pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type};
+pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
 pub use operations::{Gpu, Rows, Turn, Weight};
 
 #[cfg(feature = "cuda")]

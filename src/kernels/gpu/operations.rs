@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::device::{Address, Device, Launch, Memory, Product, Type};
+use super::device::{Address, Device, Launch, Memory, Product, Type, View};
 use crate::kernels::Heads;
 
 /// A device, and the type of its activations.
@@ -64,7 +64,7 @@ pub struct Turn<'a> {
     /// `(positions, head_dim / 2)`, f32.
     pub sines: &'a Memory,
     /// Of each row, u32.
-    pub positions: &'a Memory,
+    pub positions: View<'a>,
     /// RMSNorm's ε.
     pub epsilon: f32,
 }
@@ -149,7 +149,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn embed(&self, token_ids: &Memory, embedding: &Weight, hidden: Rows<'_>) -> Result<()> {
+    pub fn embed(&self, token_ids: View<'_>, embedding: &Weight, hidden: Rows<'_>) -> Result<()> {
         let features = embedding.inputs;
         assert!(token_ids.bytes() >= hidden.count * 4 && hidden.width == features);
         let (tokens, width) = (int(hidden.count)?, int(features)?);
@@ -267,7 +267,7 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn gather(&self, hidden: Rows<'_>, rows: &Memory, gathered: Rows<'_>) -> Result<()> {
+    pub fn gather(&self, hidden: Rows<'_>, rows: View<'_>, gathered: Rows<'_>) -> Result<()> {
         let features = hidden.width;
         assert!(rows.bytes() >= gathered.count * 4 && gathered.width == features);
         let (count, width) = (int(gathered.count)?, int(features)?);
