@@ -2,7 +2,7 @@
 //!
 //! `nvcc` is looked for in `CUDA_HOME`, `CUDA_PATH`, the folder that `scripts/cuda_toolkit.sh` makes, on `PATH` and in
 //! `/usr/local/cuda`. `CUDA_COMPUTE_CAP` (as 90, or several: 80,90) says for which cards code is made; without it for 8.0,
-//! 8.6, 8.9 and 9.0. Newer ones are served by PTX, which the driver compiles.
+//! 8.6, 8.9, 9.0 and, where the compiler knows them, 10.0 and 12.0. Newer ones are served by PTX, which the driver compiles.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,15 @@ fn main() {
     println!("cargo:rerun-if-changed=src/kernels/gpu");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let nvcc = find_nvcc();
-    let codes = codes();
+    let version = version(&nvcc);
+    // What it compiles runs on drivers of the same major version and of later ones.
+    println!("cargo:rustc-env=RERANK_CUDA_MAJOR={}", version.0);
+    let codes = codes(version);
     for kernel in KERNELS {
         let source = format!("src/kernels/gpu/{kernel}.cu");
         let target = out.join(format!("{kernel}.fatbin"));
         let output = Command::new(&nvcc)
-            .args(["-O3", "-std=c++17", "-fatbin", "--compress-mode=size"])
+            .args(["-O3", "-std=c++17", "-fatbin", "--threads=0"])
             .args(&codes)
             .arg("-o")
             .args([&target, Path::new(&source)])
@@ -35,11 +38,7 @@ fn main() {
         match output {
             Ok(output) if output.status.success() => {}
             Ok(output) => fail(&format!("{source}: {}", String::from_utf8_lossy(&output.stderr))),
-            Err(error) => fail(&format!(
-                "{}: {error}; the feature `cuda` needs CUDA's compiler: install the CUDA toolkit (12.x or 13.x), name its \
-                 folder in CUDA_HOME, or run scripts/cuda_toolkit.sh, which needs no root",
-                nvcc.display()
-            )),
+            Err(error) => fail(&format!("{}: {error}", nvcc.display())),
         }
     }
 }
@@ -54,9 +53,29 @@ fn find_nvcc() -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("nvcc"))
 }
 
+/// Of the compiler.
+fn version(nvcc: &Path) -> (u32, u32) {
+    let output = Command::new(nvcc).arg("--version").output().unwrap_or_else(|error| {
+        fail(&format!(
+            "{}: {error}; the feature `cuda` needs CUDA's compiler: install the CUDA toolkit (12.x or 13.x), name its folder \
+             in CUDA_HOME, or run scripts/cuda_toolkit.sh, which needs no root",
+            nvcc.display()
+        ))
+    });
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let release = text.split("release ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or_default();
+    let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (12, 0) {
+        fail(&format!("{} is of CUDA {release}; rerank needs 12.0 or newer", nvcc.display()));
+    }
+    version
+}
+
 /// Code for each card, and PTX of the newest for those to come.
-fn codes() -> Vec<String> {
-    let capabilities = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| CAPABILITIES.to_owned());
+fn codes(version: (u32, u32)) -> Vec<String> {
+    let known = if version < (12, 8) { CAPABILITIES.to_owned() } else { format!("{CAPABILITIES},100,120") };
+    let capabilities = env::var("CUDA_COMPUTE_CAP").unwrap_or(known);
     let mut numbers: Vec<u32> = capabilities
         .split([',', ';', ' '])
         .filter(|part| !part.is_empty())

@@ -11,5 +11,7 @@ cargo test --locked --release
 
 # With CUDA: needs its compiler, and no GPU, as the tests emulate one.
 [ -n "${CUDA_HOME:-}" ] || command -v nvcc > /dev/null || scripts/cuda_toolkit.sh
+# The oldest cards and the newest that are common; a release has code for more.
+export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80,90}
 cargo clippy --locked --all-targets --features cuda -- --deny warnings
 cargo test --locked --release --features cuda --test rerank -- cuda:: gpu::

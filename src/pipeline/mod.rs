@@ -122,7 +122,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         stop,
         faults: &faults,
         reading: &reading,
-        workers: Workers::new(scorers),
+        // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
+        workers: Workers::new(scorers, if matches!(targets[0], Target::Gpu(_)) { 2 } else { 1 }),
         watch: Watch::new(&devices),
         windows: VecDeque::new(),
         first: 0,

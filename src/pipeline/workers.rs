@@ -16,6 +16,8 @@ pub(super) struct Workers {
     tasks: Sender<Task>,
     done: Receiver<Done>,
     threads: Vec<JoinHandle<()>>,
+    /// Batches that are handed out at a time, for each.
+    ahead: usize,
     busy: usize,
 }
 
@@ -38,8 +40,8 @@ pub(super) struct Done {
 }
 
 impl Workers {
-    /// A thread for each scorer.
-    pub(super) fn new(scorers: Vec<Box<dyn Scorer>>) -> Self {
+    /// A thread for each scorer, which may have as many batches `ahead`, the one at hand included.
+    pub(super) fn new(scorers: Vec<Box<dyn Scorer>>, ahead: usize) -> Self {
         let (tasks, receiver) = channel::<Task>();
         let (sender, done) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
@@ -47,7 +49,7 @@ impl Workers {
             let (receiver, sender) = (Arc::clone(&receiver), sender.clone());
             thread::spawn(move || work(scorer, &receiver, &sender))
         };
-        Self { tasks, done, threads: scorers.into_iter().map(start).collect(), busy: 0 }
+        Self { tasks, done, threads: scorers.into_iter().map(start).collect(), ahead, busy: 0 }
     }
 
     /// How many there are.
@@ -62,9 +64,9 @@ impl Workers {
         self.threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 
-    /// Whether a scorer has nothing to do.
+    /// Whether a scorer can take another batch.
     pub(super) fn have_room(&self) -> bool {
-        self.busy < self.count()
+        self.busy < self.count() * self.ahead
     }
 
     /// Whether all scorers have nothing to do.
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_batch_comes_back_even_from_a_panic() {
-        let mut workers = Workers::new(vec![Box::new(Fragile), Box::new(Fragile)]);
+        let mut workers = Workers::new(vec![Box::new(Fragile), Box::new(Fragile)], 1);
         let mut seen = Vec::new();
         for (window, tokens) in [(7, 1), (8, 3), (9, 4), (10, 2)] {
             assert!(workers.have_room());

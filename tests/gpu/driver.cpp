@@ -130,7 +130,7 @@ int cuMemFree_v2(uint64_t address) {
     free(reinterpret_cast<void*>(address));
     return SUCCESS;
 }
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void*) {
+int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
     std::lock_guard<std::mutex> lock(mutex);
     if (!inside(to, bytes)) return INVALID_VALUE;
     memcpy(reinterpret_cast<void*>(to), from, bytes);
@@ -170,6 +170,7 @@ int cublasCreate_v2(void** handle) {
 }
 int cublasDestroy_v2(void*) { return SUCCESS; }
 int cublasSetStream_v2(void*, void*) { return SUCCESS; }
+int cublasSetMathMode(void*, int) { return SUCCESS; }
 // C (m x n) = alpha op(A) op(B) + beta C, all by columns.
 int cublasGemmEx(void*, int transposed_a, int transposed_b, int m, int n, int k, const void* alpha, const void* a, int a_kind,
                  int lda, const void* b, int b_kind, int ldb, const void* beta, void* c, int c_kind, int ldc, int compute,

@@ -14,7 +14,7 @@
 
 #define __global__
 #define __device__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(threads, blocks)
 #define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory()
 
 struct float16 {
@@ -47,7 +47,22 @@ inline float16 __float2half(float value) {
     memcpy(&result.bits, &narrow, 2);
     return result;
 }
+template <typename T>
+uint32_t load_pair(const T* pair) {
+    if (reinterpret_cast<uintptr_t>(pair) % 4 != 0) abort();
+    uint32_t word;
+    memcpy(&word, pair, 4);
+    return word;
+}
+template <typename T>
+void store_pair(T* pair, uint32_t word) {
+    if (reinterpret_cast<uintptr_t>(pair) % 4 != 0) abort();
+    memcpy(pair, &word, 4);
+}
 inline float power_of_two(float x) { return std::exp2(x); }
+inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float a, float b) { return a / b; }
+using std::min;
 
 struct Dimensions {
     unsigned x = 1, y = 1;

@@ -84,7 +84,7 @@ fn what_keeps_a_gpu_from_being_used_is_told() {
     fails("cuda", &[("EMULATED_GPUS", "0")], &["no NVIDIA GPU"]);
     fails("cuda:3", &[("EMULATED_GPUS", "2")], &["no GPU 3", "has 2"]);
     fails("cuda", &[("EMULATED_CAPABILITY", "75")], &["7.5", "8.0", "--device cpu"]);
-    fails("cuda", &[("EMULATED_DRIVER", "11040")], &["11.4", "update the driver"]);
+    fails("cuda", &[("EMULATED_DRIVER", "11040")], &["11.4", "built with CUDA 1", "update the driver"]);
     fails("cuda", &[("EMULATED_MEMORY", "100000")], &["does not fit", "does not have 896.00 KiB"]);
     let run = run(&[&TINY[..], &["--dtype", "f32"]].concat(), &[("EMULATED_GPUS", "0")]);
     assert!(run.stderr.starts_with("computing on the CPU: there is no NVIDIA GPU"), "{}", run.stderr);

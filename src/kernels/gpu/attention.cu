@@ -16,24 +16,55 @@
 constexpr int TILE = 64;
 constexpr int WARPS = 4;
 constexpr int PIECE = 8;
+// Blocks that a multiprocessor has at a time, where its shared memory has room for them; bounds the registers.
+constexpr int BLOCKS = 3;
 
 template <typename T, int D>
 __device__ inline T* place(T* tile, int row, int piece) {
     return tile + row * D + ((piece ^ (row % 8)) * PIECE);
 }
 
-// Sets out a tile of keys or values; what no query sees becomes zeros.
+// Sets out tiles of keys and values, of positions from `first` on; what no query sees becomes zeros. `range` is the one that
+// `first` is in, or one before; tiles come in the order of positions.
 template <typename T, int D>
-__device__ inline void fetch(T* tile, const T* source, const Attending<T>& attending, const QueryTile& queries, int first) {
-    constexpr int pieces = D / PIECE;
-    for (int index = threadIdx.x; index < TILE * pieces; index += WARPS * 32) {
-        int row = index / pieces, piece = index % pieces, position = first + row;
-        bool present = position < queries.visible;
-        int token = token_at(attending.ranges + queries.first_range, queries.ranges, present ? position : 0);
-        const T* values = source + static_cast<size_t>(token) * attending.key_width + piece * PIECE;
-        copy_async(place<T, D>(tile, row, piece), values, present);
+struct Fetch {
+    static constexpr int PIECES = D / PIECE;
+    // Rows from one of a thread's pieces to its next: a multiple of 8, so that all stand at the same place of their rows.
+    static constexpr int STRIDE = WARPS * 32 / PIECES;
+    static_assert(STRIDE % 8 == 0 && TILE % STRIDE == 0);
+
+    const Attending<T>& attending;
+    const QueryTile& tile;
+    const KeyRange* ranges;
+    const T* keys;
+    const T* values;
+    int row = threadIdx.x / PIECES, range = 0;
+
+    __device__ Fetch(const Attending<T>& attending, const QueryTile& tile, int key_head)
+        : attending(attending), tile(tile), ranges(attending.ranges + tile.first_range) {
+        int column = key_head * D + threadIdx.x % PIECES * PIECE;
+        keys = attending.keys + column;
+        values = attending.values + column;
     }
-}
+
+    __device__ void operator()(T* tile_keys, T* tile_values, int first) {
+        while (range + 1 < tile.ranges && first >= ranges[range + 1].position) range++;
+        bool straddles = range + 1 < tile.ranges && first + TILE > ranges[range + 1].position;
+        int to_token = ranges[range].token - ranges[range].position;
+        int start = static_cast<int>(place<T, D>(tile_keys, row, threadIdx.x % PIECES) - tile_keys);
+#pragma unroll
+        for (int pass = 0; pass < TILE / STRIDE; pass++) {
+            int position = first + row + pass * STRIDE;
+            bool present = position < tile.visible;
+            position = min(position, tile.visible - 1);
+            int token = straddles ? token_at(ranges, tile.ranges, position) : position + to_token;
+            size_t offset = static_cast<size_t>(token) * attending.key_width;
+            copy_async(tile_keys + start + pass * STRIDE * D, keys + offset, present);
+            copy_async(tile_values + start + pass * STRIDE * D, values + offset, present);
+        }
+        commit_copies();
+    }
+};
 
 // A lane's share of two rows of the 16 of its warp: rows lane / 4 and lane / 4 + 8.
 template <typename T, int D>
@@ -65,11 +96,8 @@ __device__ void attend(const Attending<T>& attending) {
     T* values = keys + 2 * TILE * D;
     const QueryTile tile = attending.tiles[blockIdx.x];
     int key_head = blockIdx.y, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const T* head_keys = attending.keys + key_head * D;
-    const T* head_values = attending.values + key_head * D;
-    fetch<T, D>(keys, head_keys, attending, tile, 0);
-    fetch<T, D>(values, head_values, attending, tile, 0);
-    commit_copies();
+    Fetch<T, D> fetch(attending, tile, key_head);
+    fetch(keys, values, 0);
 
     const Rows<T, D> rows(attending, tile, key_head, warp, lane);
     uint32_t queries[D / 16][4];
@@ -77,7 +105,7 @@ __device__ void attend(const Attending<T>& attending) {
     for (int step = 0; step < D / 16; step++)
 #pragma unroll
         for (int part = 0; part < 4; part++)
-            memcpy(&queries[step][part], rows.query[part % 2] + step * 16 + part / 2 * 8 + lane % 4 * 2, 4);
+            queries[step][part] = load_pair(rows.query[part % 2] + step * 16 + part / 2 * 8 + lane % 4 * 2);
 
     float sums[D / 8][4] = {};
     float most[2] = {-INFINITY, -INFINITY}, totals[2] = {0.f, 0.f};
@@ -89,9 +117,8 @@ __device__ void attend(const Attending<T>& attending) {
         T* tile_keys = keys + index % 2 * TILE * D;
         T* tile_values = values + index % 2 * TILE * D;
         if (index + 1 < count) {
-            fetch<T, D>(keys + (index + 1) % 2 * TILE * D, head_keys, attending, tile, (index + 1) * TILE);
-            fetch<T, D>(values + (index + 1) % 2 * TILE * D, head_values, attending, tile, (index + 1) * TILE);
-            commit_copies();
+            int other = (index + 1) % 2 * TILE * D;
+            fetch(keys + other, values + other, (index + 1) * TILE);
         }
 
         float scores[TILE / 8][4] = {};
@@ -111,31 +138,35 @@ __device__ void attend(const Attending<T>& attending) {
         float factors[2];
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            float largest = -INFINITY;
+            // Most tiles are seen whole.
+            if ((index + 1) * TILE > rows.sees[half]) {
 #pragma unroll
-            for (int part = 0; part < TILE / 8; part++) {
+                for (int part = 0; part < TILE / 8; part++) {
 #pragma unroll
-                for (int column = 0; column < 2; column++) {
-                    int position = index * TILE + part * 8 + lane % 4 * 2 + column;
-                    float& score = scores[part][half * 2 + column];
-                    score = position < rows.sees[half] ? score * attending.scale : -INFINITY;
-                    largest = fmaxf(largest, score);
+                    for (int column = 0; column < 2; column++) {
+                        int position = index * TILE + part * 8 + lane % 4 * 2 + column;
+                        if (position >= rows.sees[half]) scores[part][half * 2 + column] = -INFINITY;
+                    }
                 }
             }
+            float largest = -INFINITY;
+#pragma unroll
+            for (int part = 0; part < TILE / 8; part++)
+                largest = fmaxf(largest, fmaxf(scores[part][half * 2], scores[part][half * 2 + 1]));
             largest = fmaxf(largest, __shfl_xor_sync(ALL_LANES, largest, 1));
             largest = fmaxf(largest, __shfl_xor_sync(ALL_LANES, largest, 2));
             float before = most[half];
             most[half] = fmaxf(before, largest);
             // Rows that see nothing have no largest score.
-            float base = most[half] == -INFINITY ? 0.f : most[half];
-            factors[half] = power_of_two(before - base);
+            float base = most[half] == -INFINITY ? 0.f : most[half] * attending.scale;
+            factors[half] = power_of_two(fmaf(before, attending.scale, -base));
             float total = 0.f;
 #pragma unroll
             for (int part = 0; part < TILE / 8; part++) {
 #pragma unroll
                 for (int column = 0; column < 2; column++) {
                     float& score = scores[part][half * 2 + column];
-                    score = power_of_two(score - base);
+                    score = power_of_two(fmaf(score, attending.scale, -base));
                     total += score;
                 }
             }
@@ -175,14 +206,14 @@ __device__ void attend(const Attending<T>& attending) {
         float scale = 1.f / total;
 #pragma unroll
         for (int part = 0; part < D / 8; part++) {
-            uint32_t word = narrow_pair<T>(sums[part][half * 2] * scale, sums[part][half * 2 + 1] * scale);
-            memcpy(rows.result[half] + part * 8 + lane % 4 * 2, &word, 4);
+            uint32_t pair = narrow_pair<T>(sums[part][half * 2] * scale, sums[part][half * 2 + 1] * scale);
+            store_pair(rows.result[half] + part * 8 + lane % 4 * 2, pair);
         }
     }
 }
 
 #define KERNEL(T, name, D)                                                                                        \
-    extern "C" __global__ void __launch_bounds__(WARPS * 32) attend_##name##_##D(Attending<T> attending) {       \
+    extern "C" __global__ void __launch_bounds__(WARPS * 32, BLOCKS) attend_##name##_##D(Attending<T> attending) {       \
         attend<T, D>(attending);                                                                                  \
     }
 KERNEL(bfloat16, bf16, 64)

@@ -25,8 +25,8 @@ const KERNELS: [&[u8]; 5] = [
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
 
-/// The oldest CUDA that a driver must know.
-const OLDEST_DRIVER: i32 = 12_000;
+/// The major version of the CUDA that compiled the kernels: drivers must know it.
+const CUDA: &str = env!("RERANK_CUDA_MAJOR");
 
 /// Dynamic shared memory that kernels get without asking.
 const SHARED: u32 = 48 << 10;
@@ -58,8 +58,9 @@ pub fn count() -> Result<usize> {
     let known = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
     known.map_err(|error| explain(error, "the NVIDIA driver does not tell its version"))?;
     ensure!(
-        version >= OLDEST_DRIVER,
-        "the NVIDIA driver knows CUDA {}.{}, and rerank needs 12.0 or newer; update the driver, or use --device cpu",
+        version / 1000 >= CUDA.parse().unwrap_or(12),
+        "the NVIDIA driver knows CUDA {}.{}, and this program was built with CUDA {CUDA}; update the driver, build with an \
+         older toolkit, or use --device cpu",
         version / 1000,
         version % 1000 / 10,
     );
@@ -93,7 +94,13 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         present,
         "cuBLAS (libcublas) was not found; install the CUDA runtime libraries, or add their folder to LD_LIBRARY_PATH"
     );
-    let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|error| anyhow!("cuBLAS does not start: {error:?}"))?;
+    let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|error| {
+        anyhow!("cuBLAS does not start ({error:?}): put a libcublas of the driver's CUDA first on LD_LIBRARY_PATH")
+    })?;
+    // Sums of parts stay in f32: rounded to bf16, they would depend on the size of the batch.
+    let exact = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    // SAFETY: the handle was just made. Where it is not known, digits are lost and nothing else.
+    let _ = unsafe { blas::cublasSetMathMode(*blas.handle(), exact) };
     let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not tell its memory"))?;
     let processors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).unwrap_or(0);
     let description = format!(
@@ -104,7 +111,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     );
     let functions = load_functions()?;
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
-    Ok(Arc::new(Cuda { context, stream, blas, functions, description, monitor }))
+    let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor });
+    // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
+    std::mem::forget(Arc::clone(&cuda));
+    Ok(cuda)
 }
 
 /// The kernels by name, for the current context. They stay loaded until the program ends.
@@ -140,7 +150,13 @@ fn explain(error: DriverError, what: &str) -> anyhow::Error {
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
             "the driver's library and its kernel module differ; restart after an update of the driver"
         }
-        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => {
+        CUresult::CUDA_ERROR_SYSTEM_NOT_READY => "start the system's nvidia-fabricmanager",
+        CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE => "another program has it for itself (exclusive mode)",
+        CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+        | CUresult::CUDA_ERROR_INVALID_IMAGE
+        | CUresult::CUDA_ERROR_INVALID_PTX
+        | CUresult::CUDA_ERROR_JIT_COMPILER_NOT_FOUND
+        | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => {
             "this build has no code for this GPU or driver; update the driver, or build with CUDA_COMPUTE_CAP for this GPU"
         }
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => "its memory is full; end other programs on it",
@@ -196,9 +212,8 @@ unsafe impl Device for Cuda {
 
     unsafe fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
         self.bind()?;
-        // SAFETY: as the caller's; the driver has read the bytes when the call returns, as they are not pinned.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
-            .map_err(|error| explain(error, "copying to the GPU failed"))
+        // SAFETY: as the caller's. The copy is made when the call returns, after what was asked of the same (default) stream.
+        unsafe { result::memcpy_htod_sync(to, bytes) }.map_err(|error| explain(error, "copying to the GPU failed"))
     }
 
     unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {

@@ -20,11 +20,13 @@ __device__ inline void load_matrices(uint32_t (&matrices)[4], const void* row) {
     if constexpr (transposed) {
         asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                      : "=r"(matrices[0]), "=r"(matrices[1]), "=r"(matrices[2]), "=r"(matrices[3])
-                     : "r"(address));
+                     : "r"(address)
+                     : "memory");
     } else {
         asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                      : "=r"(matrices[0]), "=r"(matrices[1]), "=r"(matrices[2]), "=r"(matrices[3])
-                     : "r"(address));
+                     : "r"(address)
+                     : "memory");
     }
 }
 
@@ -54,7 +56,22 @@ __device__ inline void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
-__device__ inline float power_of_two(float x) { return exp2f(x); }
+// Two neighbours that stand at an even place, in one access.
+template <typename T>
+__device__ inline uint32_t load_pair(const T* pair) {
+    return *reinterpret_cast<const uint32_t*>(pair);
+}
+template <typename T>
+__device__ inline void store_pair(T* pair, uint32_t word) {
+    *reinterpret_cast<uint32_t*>(pair) = word;
+}
+
+// To 2 units in the last place, 0 for what is too small.
+__device__ inline float power_of_two(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
 
 #else
 #include "emulation.h"

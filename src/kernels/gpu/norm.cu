@@ -1,6 +1,19 @@
 // Row-wise kernels on the residual stream, a warp for each row: embedding, RMSNorm, gathering, the head.
 #include "device.cuh"
 
+// Four neighbours, read and written at once; rows have a multiple of four.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+    T values[4];
+};
+__device__ inline Four<float> load_four(const float* values) { return *reinterpret_cast<const Four<float>*>(values); }
+
+// Each lane's share of a row.
+template <typename Work>
+__device__ inline void for_each_four(int features, Work work) {
+    for (int feature = threadIdx.x * 4; feature < features; feature += 128) work(feature);
+}
+
 // hidden (tokens, features) = rows of the embedding.
 template <typename T>
 __device__ void embed(const uint32_t* token_ids, const T* embedding, float* hidden, int tokens, int features) {
@@ -14,7 +27,11 @@ __device__ void embed(const uint32_t* token_ids, const T* embedding, float* hidd
 // 1 / sqrt(mean(x^2) + epsilon) of a row, in all lanes.
 __device__ inline float scale_of(const float* row, int features, float epsilon) {
     float squares = 0.f;
-    for (int feature = threadIdx.x; feature < features; feature += 32) squares += row[feature] * row[feature];
+    for_each_four(features, [&](int feature) {
+        Four<float> values = load_four(row + feature);
+#pragma unroll
+        for (int lane = 0; lane < 4; lane++) squares += values.values[lane] * values.values[lane];
+    });
     return 1.f / sqrtf(sum_of_warp(squares) / features + epsilon);
 }
 
@@ -26,8 +43,14 @@ __device__ void rms_norm(const float* hidden, const float* weight, T* normed, in
     const float* values = hidden + static_cast<size_t>(row) * features;
     T* target = normed + static_cast<size_t>(row) * features;
     float scale = scale_of(values, features, epsilon);
-    for (int feature = threadIdx.x; feature < features; feature += 32)
-        target[feature] = narrow<T>(values[feature] * scale * weight[feature]);
+    for_each_four(features, [&](int feature) {
+        Four<float> inputs = load_four(values + feature), weights = load_four(weight + feature);
+        Four<T> results;
+#pragma unroll
+        for (int lane = 0; lane < 4; lane++)
+            results.values[lane] = narrow<T>(inputs.values[lane] * scale * weights.values[lane]);
+        *reinterpret_cast<Four<T>*>(target + feature) = results;
+    });
 }
 
 // gathered (count, features) = hidden[rows]

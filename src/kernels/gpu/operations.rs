@@ -164,6 +164,7 @@ impl Gpu {
     /// If the device fails.
     pub fn rms_norm(&self, hidden: Rows<'_>, weight: &Memory, epsilon: f32, normed: Rows<'_>) -> Result<()> {
         let features = hidden.width;
+        ensure!(features.is_multiple_of(4), "on a GPU, hidden_size must be a multiple of 4");
         assert!(weight.bytes() >= features * 4 && normed.width == features && normed.count >= hidden.count);
         let (rows, width) = (int(hidden.count)?, int(features)?);
         let (from, weights, to) =

@@ -14,7 +14,7 @@ __device__ void swiglu(const T* gates_and_ups, T* activated, int rows, int featu
 #pragma unroll
     for (int lane = 0; lane < Values::count; lane++) {
         float gate = widen(gates.values[lane]);
-        results.values[lane] = narrow<T>(gate / (1.f + expf(-gate)) * widen(ups.values[lane]));
+        results.values[lane] = narrow<T>(__fdividef(gate, 1.f + __expf(-gate)) * widen(ups.values[lane]));
     }
     reinterpret_cast<Values*>(activated)[index] = results;
 }
