@@ -24,6 +24,9 @@ pub struct Stats {
     pub instructions: &'static str,
     /// Threads that computed.
     pub threads: usize,
+    /// Shares of the forwards' time by kind of work, largest first; of all threads, or by the GPUs' own clocks.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub time_shares: serde_json::Map<String, serde_json::Value>,
     /// GPUs that computed; their gauges, where the driver's management library tells.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuFigures>,

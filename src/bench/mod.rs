@@ -162,25 +162,15 @@ fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Tur
         Target::Cpu(arithmetic) => Ok(peak(*arithmetic, PEAK_TIME)),
         Target::Gpu(gpu) => gpu.peak(),
     };
-    let score = |scorer: &mut dyn Scorer| -> Result<f64> {
-        let started = Instant::now();
-        batches.iter().try_for_each(|batch| scorer.score(batch).map(drop))?;
-        Ok(started.elapsed().as_secs_f64())
-    };
     let before = peak()?;
-    let (seconds, profiled) = match place.target {
-        Target::Cpu(_) => {
-            scorer.begin_profile();
-            let seconds = score(scorer)?;
-            (seconds, seconds * place.threads as f64)
-        }
-        Target::Gpu(_) => {
-            // Counted in a turn of its own, as the host waits for every kernel there.
-            let seconds = score(scorer)?;
-            scorer.begin_profile();
-            (seconds, score(scorer)?)
-        }
-    };
+    scorer.begin_profile();
+    let started = Instant::now();
+    batches.iter().try_for_each(|batch| scorer.score(batch).map(drop))?;
+    let seconds = started.elapsed().as_secs_f64();
     let profile = scorer.take_profile().unwrap_or_default();
+    let profiled = match place.target {
+        Target::Cpu(_) => seconds * place.threads as f64,
+        Target::Gpu(_) => seconds,
+    };
     Ok(Turn { seconds, profile, profiled, peak: (before + peak()?) / 2. })
 }

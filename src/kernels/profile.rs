@@ -60,6 +60,16 @@ impl Profile {
         *lap = now;
     }
 
+    /// The share of each kind in all that was counted, largest first.
+    pub fn shares(&self) -> Vec<(&'static str, f64)> {
+        let sum = self.nanoseconds.iter().sum::<u64>().max(1) as f64;
+        let mut shares: Vec<_> =
+            KINDS.iter().zip(self.nanoseconds).map(|(kind, time)| (*kind, time as f64 / sum)).collect();
+        shares.retain(|(_, share)| *share > 0.);
+        shares.sort_by(|one, other| other.1.total_cmp(&one.1));
+        shares
+    }
+
     /// Adds another's times.
     pub fn add(&mut self, other: &Self) {
         for (own, other) in self.nanoseconds.iter_mut().zip(&other.nanoseconds) {

@@ -2,7 +2,6 @@
 //! forward: the host sets its launches out and then waits for the logits.
 
 use std::cell::RefCell;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
@@ -172,12 +171,15 @@ impl GpuDecoder {
         let room = &*room;
         let [token_ids, positions, last_tokens, end_positions, ranges, tiles, end_tiles] =
             parts.map(|part| room.indices.view(part));
-        let clock = self.profile.as_mut().map(|profile| RefCell::new((profile, Instant::now())));
-        let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads, clock };
+        let laps = self.profile.as_ref().map(|_| RefCell::default());
+        let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads, laps };
         let hidden = Rows::new(&room.hidden, tokens, self.config.hidden);
         let all = Stage { hidden, count: tokens, positions, tiles, ranges };
         let hidden = Rows::new(&room.ends, pairs, self.config.hidden);
         let ends = Stage { hidden, count: pairs, positions: end_positions, tiles: end_tiles, ranges };
+        if pass.laps.is_some() {
+            self.gpu.device().mark(0)?;
+        }
         self.gpu.embed(token_ids, &self.weights.embedding, all.hidden)?;
         pass.lap(Kind::Embedding)?;
         let (last, others) = self.weights.layers.split_last().context("the model has no layers")?;
@@ -187,19 +189,26 @@ impl GpuDecoder {
         pass.last_layer(last, &all, (&ends, last_tokens))?;
         let epsilon = self.config.norm_epsilon as f32;
         self.gpu.score(ends.hidden, (&self.weights.norm, epsilon), &self.weights.head, &room.logits)?;
+        pass.lap(Kind::Norm)?;
         let mut logits = vec![0f32; pairs];
         room.logits.download(bytemuck::cast_slice_mut(&mut logits))?;
+        if let (Some(laps), Some(profile)) = (pass.laps, &mut self.profile) {
+            for (index, kind) in laps.into_inner().into_iter().enumerate() {
+                let seconds = self.gpu.device().between(index, index + 1)?;
+                profile.nanoseconds[kind as usize] += (seconds * 1e9) as u64;
+            }
+        }
         Ok(logits)
     }
 
-    /// Counts the time from now on, kernel by kernel: slower, as the host waits for each.
+    /// Counts the time from now on, kernel by kernel, by the device's own clock.
     pub fn begin_profile(&mut self) {
         self.profile = Some(Profile::default());
     }
 
-    /// Where the time went since it was counted.
+    /// Where the time went since this was last asked, if it is counted.
     pub fn take_profile(&mut self) -> Option<Profile> {
-        self.profile.take()
+        self.profile.as_mut().map(std::mem::take)
     }
 
     /// Multiplications and additions that a batch needs, in linear layers and in attention.
@@ -250,18 +259,17 @@ struct Pass<'a> {
     angles: &'a [Memory; 2],
     room: &'a Room,
     heads: Heads,
-    clock: Option<RefCell<(&'a mut Profile, Instant)>>,
+    /// What was done between one mark and the next, if it is counted.
+    laps: Option<RefCell<Vec<Kind>>>,
 }
 
 impl Pass<'_> {
-    /// Counts the time since the last lap, if it is counted at all.
+    /// Marks the end of what was asked for since the last lap.
     fn lap(&self, kind: Kind) -> Result<()> {
-        if let Some(clock) = &self.clock {
-            self.gpu.device().finish()?;
-            let (profile, lap) = &mut *clock.borrow_mut();
-            profile.lap(kind, lap);
-        }
-        Ok(())
+        let Some(laps) = &self.laps else { return Ok(()) };
+        let mut laps = laps.borrow_mut();
+        laps.push(kind);
+        self.gpu.device().mark(laps.len())
     }
 
     fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {

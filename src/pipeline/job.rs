@@ -13,7 +13,7 @@ use super::scoring::Scoring;
 use super::workers::{Done, Workers};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::kernels::Level;
+use crate::kernels::{Level, Profile};
 use crate::model::ModelSource;
 use crate::output::Closed;
 use crate::progress::Reporter;
@@ -44,6 +44,7 @@ pub(super) struct Job<'a> {
     pub(super) reading: &'a Reading,
     pub(super) workers: Workers,
     pub(super) watch: Watch,
+    pub(super) profile: Profile,
     /// Windows of which rankings are missing, in the input's order, and the number of the first.
     pub(super) windows: VecDeque<Scoring>,
     pub(super) first: u64,
@@ -122,13 +123,16 @@ impl Job<'_> {
     }
 
     /// Takes the logits of a batch, and counts it.
-    fn take(&mut self, Done { window, batch, logits, operations }: Done) -> Result<()> {
+    fn take(&mut self, Done { window, batch, logits, operations, profile }: Done) -> Result<()> {
         let scoring = &mut self.windows[(window - self.first) as usize];
         scoring.take(&batch, logits)?;
         let (pairs, tokens) = (batch.pairs().count() as u64, batch.token_ids.len() as u64);
         self.watch.look();
         self.stats.batches += 1;
         self.stats.operations += operations;
+        if let Some(profile) = profile {
+            self.profile.add(&profile);
+        }
         for prompt in scoring.prompts(&batch) {
             self.stats.prompt_tokens += prompt.tokens as u64;
             self.stats.truncated += u64::from(prompt.truncated);
@@ -171,6 +175,12 @@ impl Job<'_> {
         self.stats.seconds = whole.as_secs_f64();
         self.stats.skipped = self.faults.skipped();
         self.stats.gpus = self.watch.figures();
+        let shares = self.profile.shares();
+        if !shares.is_empty() {
+            let told: Vec<_> = shares.iter().map(|(kind, share)| format!("{kind} {:.1}%", share * 100.)).collect();
+            self.reporter.detail(&format!("time: {}", told.join(", ")));
+        }
+        self.stats.time_shares = shares.into_iter().map(|(kind, share)| (kind.to_owned(), share.into())).collect();
         self.stats.interrupted = matches!(scored, Ok(End::Interrupted));
         self.stats.derive(load, ranking, &mut self.seconds);
         for line in self.stats.summary() {

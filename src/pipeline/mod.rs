@@ -27,11 +27,11 @@ use self::job::{End, Job};
 use self::prepare::{Preparation, Reading, Window};
 use self::workers::Workers;
 use crate::batch::Limits;
-use crate::config::{Config, Progress};
+use crate::config::{Config, Progress, Verbosity};
 use crate::device::{DeviceChoice, Opened, Target};
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::Precision;
+use crate::kernels::{Precision, Profile};
 use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Writer};
 use crate::progress::Reporter;
@@ -104,7 +104,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorers = load_all(&reranker, &targets, limits, reporter)?;
+    let scorers = load_all(&reranker, &targets, limits, (config, reporter))?;
     let load = loading.elapsed();
     let (rankings, writing) = spawn_writer(writer);
     let stats = Stats {
@@ -125,6 +125,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
         workers: Workers::new(scorers, if matches!(targets[0], Target::Gpu(_)) { 2 } else { 1 }),
         watch: Watch::new(&devices),
+        profile: Profile::default(),
         windows: VecDeque::new(),
         first: 0,
         stats,
@@ -162,19 +163,31 @@ fn load_all(
     reranker: &Reranker,
     targets: &[Target],
     limits: Limits,
-    reporter: &Reporter,
+    (config, reporter): (&Config, &Reporter),
 ) -> Result<Vec<Box<dyn Scorer>>> {
+    // On a GPU it costs a little.
+    let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
     thread::scope(|scope| {
-        let loads: Vec<_> =
-            targets.iter().map(|target| scope.spawn(move || load(reranker, target, limits, reporter))).collect();
+        let loads: Vec<_> = targets
+            .iter()
+            .map(|target| scope.spawn(move || load(reranker, target, limits, (counted, reporter))))
+            .collect();
         loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?).collect()
     })
 }
 
 /// Loads a replica of the model.
-fn load(reranker: &Reranker, target: &Target, limits: Limits, reporter: &Reporter) -> Result<Box<dyn Scorer>> {
+fn load(
+    reranker: &Reranker,
+    target: &Target,
+    limits: Limits,
+    (counted, reporter): (bool, &Reporter),
+) -> Result<Box<dyn Scorer>> {
     let mut scorer = reranker.load(target)?;
     let tokens = scorer.reserve(limits)?;
+    if counted {
+        scorer.begin_profile();
+    }
     if tokens < limits.tokens {
         reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::batch::Batch;
+use crate::kernels::Profile;
 use crate::score::Scorer;
 
 /// Scorers at work.
@@ -37,6 +38,8 @@ pub(super) struct Done {
     pub(super) logits: Result<Vec<f32>>,
     /// Multiplications and additions that it needed.
     pub(super) operations: f64,
+    /// Where the time went, if that is known.
+    pub(super) profile: Option<Profile>,
 }
 
 impl Workers {
@@ -105,15 +108,15 @@ fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sende
         // A panic must be told: the other workers would go on, and this batch be waited for.
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let logits = scorer.score(&batch)?;
-            Ok((logits, scorer.operations(&batch).iter().sum()))
+            Ok((logits, scorer.operations(&batch).iter().sum(), scorer.take_profile()))
         }));
         let panicked = scored.is_err();
-        let (logits, operations) = match scored {
-            Ok(Ok((logits, operations))) => (Ok(logits), operations),
-            Ok(Err(error)) => (Err(error), 0.),
-            Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0.),
+        let (logits, operations, profile) = match scored {
+            Ok(Ok((logits, operations, profile))) => (Ok(logits), operations, profile),
+            Ok(Err(error)) => (Err(error), 0., None),
+            Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0., None),
         };
-        if done.send(Done { window, batch, logits, operations }).is_err() || panicked {
+        if done.send(Done { window, batch, logits, operations, profile }).is_err() || panicked {
             return;
         }
     }

@@ -8,6 +8,7 @@
 //   EMULATED_INIT        what cuInit gives
 #include "emulated.cpp"
 
+#include <chrono>
 #include <mutex>
 
 namespace {
@@ -143,6 +144,24 @@ int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
     return SUCCESS;
 }
 int cuStreamSynchronize(void*) { return SUCCESS; }
+
+// An event is the time at which it was recorded.
+int cuEventCreate(void** event, unsigned) {
+    *event = new std::chrono::steady_clock::time_point();
+    return SUCCESS;
+}
+int cuEventRecord(void* event, void*) {
+    *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+    return SUCCESS;
+}
+int elapsed(float* milliseconds, void* first, void* second) {
+    using Time = std::chrono::steady_clock::time_point;
+    auto between = *static_cast<Time*>(second) - *static_cast<Time*>(first);
+    *milliseconds = std::chrono::duration<float, std::milli>(between).count();
+    return SUCCESS;
+}
+int cuEventElapsedTime(float* milliseconds, void* first, void* second) { return elapsed(milliseconds, first, second); }
+int cuEventElapsedTime_v2(float* milliseconds, void* first, void* second) { return elapsed(milliseconds, first, second); }
 
 // Whatever image is loaded, the kernels are those that were compiled with this.
 int cuModuleLoadData(void** module, const void*) {

@@ -72,6 +72,12 @@ fn little_memory_is_enough() {
     assert_eq!(run.rankings().len(), 3);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     assert!(stats["device"].as_str().unwrap().starts_with("cuda:0 (Emulated GPU"), "{stats}");
+    assert_eq!(stats["gpus"][0]["name"], stats["device"]);
+    assert_eq!(stats["instructions"], "cuda");
+    let shares = stats["time_shares"].as_object().unwrap();
+    let sum: f64 = shares.values().map(|share| share.as_f64().unwrap()).sum();
+    assert!((sum - 1.).abs() < 1e-9 && shares.contains_key("attention") && shares.contains_key("norm"), "{stats}");
+    assert!(stats["tera_operations_per_second"].as_f64().unwrap() > 0., "{stats}");
 }
 
 #[test]

@@ -92,6 +92,10 @@ fn stats_are_json_with_the_figures_of_the_run() {
         [3., pairs() as f64, 0., 2.]
     );
     assert_eq!([&stats["device"], &stats["dtype"]], ["cpu", "f32"]);
+    let shares = stats["time_shares"].as_object().unwrap();
+    let sum: f64 = shares.values().map(|share| share.as_f64().unwrap()).sum();
+    assert!((sum - 1.).abs() < 1e-9 && shares.contains_key("gate and up products"), "{stats}");
+    assert!(stats["tera_operations_per_second"].as_f64().unwrap() > 0. && stats.get("gpus").is_none(), "{stats}");
     assert_eq!(stats["interrupted"], false);
     assert!(number("truncated") <= number("pairs") && number("batches") >= 1.);
     assert!(number("computed_tokens") < number("prompt_tokens"), "{stats}");

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cudarc::cublas::{self, CudaBlas, sys as blas};
@@ -38,9 +38,11 @@ struct Cuda {
     functions: HashMap<String, sys::CUfunction>,
     description: String,
     monitor: Option<Monitor>,
+    /// Events, by index.
+    marks: Mutex<Vec<sys::CUevent>>,
 }
 
-// SAFETY: functions are handles that the driver lets every thread use.
+// SAFETY: functions and events are handles that the driver lets every thread use.
 unsafe impl Send for Cuda {}
 // SAFETY: as above; launches go to one stream, in the order of the calls.
 unsafe impl Sync for Cuda {}
@@ -111,7 +113,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     );
     let functions = load_functions()?;
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
-    let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor });
+    let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor, marks: Mutex::default() });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
@@ -227,6 +229,26 @@ unsafe impl Device for Cuda {
     fn finish(&self) -> Result<()> {
         self.bind()?;
         self.stream.synchronize().map_err(|error| explain(error, "the GPU failed"))
+    }
+
+    fn mark(&self, index: usize) -> Result<()> {
+        self.bind()?;
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error| explain(error, "the GPU's clock failed");
+        while marks.len() <= index {
+            marks.push(result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed)?);
+        }
+        // SAFETY: the event was made here, and lasts as long as the device.
+        unsafe { result::event::record(marks[index], self.stream.cu_stream()) }.map_err(failed)
+    }
+
+    fn between(&self, first: usize, second: usize) -> Result<f64> {
+        self.bind()?;
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = |index: usize| marks.get(index).copied().context("there is no such mark");
+        // SAFETY: as above.
+        let milliseconds = unsafe { result::event::elapsed(mark(first)?, mark(second)?) };
+        milliseconds.map(|time| f64::from(time) / 1e3).map_err(|error| explain(error, "the GPU's clock failed"))
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {

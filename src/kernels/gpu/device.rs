@@ -134,6 +134,18 @@ pub unsafe trait Device: Send + Sync {
     /// If something of it failed.
     fn finish(&self) -> Result<()>;
 
+    /// Notes, as the `index`th mark, when everything is done that was asked so far.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn mark(&self, index: usize) -> Result<()>;
+
+    /// Seconds between two marks that have passed.
+    ///
+    /// # Errors
+    /// If there are no such marks, or the device fails.
+    fn between(&self, first: usize, second: usize) -> Result<f64>;
+
     /// Runs a kernel on arguments, each of which is pointed to.
     ///
     /// # Safety
