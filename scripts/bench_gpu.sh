@@ -21,10 +21,18 @@ for folder in "$packages"/nvidia/*/lib /usr/local/cuda/lib64; do
 done
 export LD_LIBRARY_PATH
 
+# No step begins after this, and none goes on for longer: what matters most comes first.
+deadline=${DEADLINE:-570}
+
 # step NAME SECONDS COMMAND...: runs it with a time limit; a failure is told, and the next step comes.
 step() {
-    local name=$1 seconds=$2 started=$SECONDS
+    local name=$1 seconds=$2 started=$SECONDS left=$((deadline - SECONDS))
     shift 2
+    if [ "$left" -le 0 ]; then
+        echo "== $name: no time left" | tee -a "$results/summary.txt"
+        return
+    fi
+    [ "$seconds" -le "$left" ] || seconds=$left
     printf '\n== %s\n' "$name"
     timeout "$seconds" "$@" > "$results/$name.txt" 2>&1
     local status=$?
@@ -46,15 +54,15 @@ step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "
     --peers transformers sentence-transformers
 step peers-rag 90 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --workload rag --peers transformers sentence-transformers
-if command -v compute-sanitizer > /dev/null; then
-    for tool in memcheck racecheck initcheck; do
-        step "sanitizer-$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$binary" --device cuda --dtype bf16 \
-            --model testdata/tiny-reranker --input testdata/candidates.jsonl --top-k 1 --quiet
-    done
-fi
 step shape-4b 60 "$binary" bench --device cuda --shape qwen3-4b --workload passage --pairs 1000 --repeat 1
 step shape-8b 60 "$binary" bench --device cuda --shape qwen3-8b --workload passage --pairs 1000 --repeat 1
 step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/random-passage.jsonl" \
     --output "$work/ranked.jsonl" --stats "$results/stats.json"
+if command -v compute-sanitizer > /dev/null; then
+    for tool in memcheck racecheck initcheck; do
+        step "sanitizer-$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$binary" --device cuda --dtype bf16 \
+            --model "$work/random" --input testdata/candidates.jsonl --max-batch-tokens 1024 --top-k 1 --quiet
+    done
+fi
 printf '\n'
 cat "$results/summary.txt"

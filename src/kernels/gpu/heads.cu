@@ -4,8 +4,18 @@
 //   row of a token   [query head 0 | ... | key head 0 | ... | value head 0 | ...]
 #include "device.cuh"
 
-// Pairs of features that a lane keeps: heads of up to 32 * 2 * 4 = 256 features.
-constexpr int PAIRS = 4;
+// Times two neighbours of each half that a lane keeps: heads of up to 2 * 64 * 2 = 256 features, a multiple of 4.
+constexpr int PASSES = 2;
+
+// Two neighbours, read and written at once.
+template <typename T>
+struct alignas(2 * sizeof(T)) Two {
+    T values[2];
+};
+template <typename T>
+__device__ inline Two<T> load_two(const T* values) {
+    return *reinterpret_cast<const Two<T>*>(values);
+}
 
 struct Turn {
     const float* query_weight;
@@ -28,25 +38,37 @@ __device__ void turn_heads(T* products, Turn turn) {
     size_t width = static_cast<size_t>(heads + turn.value_heads) * turn.head_dim;
     T* values = products + token * width + static_cast<size_t>(head) * turn.head_dim;
     const float* weight = head < turn.query_heads ? turn.query_weight : turn.key_weight;
-    float first[PAIRS], second[PAIRS], squares = 0.f;
+    float first[PASSES][2] = {}, second[PASSES][2] = {}, squares = 0.f;
 #pragma unroll
-    for (int pair = 0; pair < PAIRS; pair++) {
-        int feature = threadIdx.x + 32 * pair;
-        first[pair] = feature < half ? widen(values[feature]) : 0.f;
-        second[pair] = feature < half ? widen(values[feature + half]) : 0.f;
-        squares += first[pair] * first[pair] + second[pair] * second[pair];
+    for (int pass = 0; pass < PASSES; pass++) {
+        int feature = 2 * threadIdx.x + 64 * pass;
+        if (feature >= half) continue;
+        Two<T> one = load_two(values + feature), other = load_two(values + feature + half);
+#pragma unroll
+        for (int lane = 0; lane < 2; lane++) {
+            first[pass][lane] = widen(one.values[lane]);
+            second[pass][lane] = widen(other.values[lane]);
+            squares += first[pass][lane] * first[pass][lane] + second[pass][lane] * second[pass][lane];
+        }
     }
     float scale = 1.f / sqrtf(sum_of_warp(squares) / turn.head_dim + turn.epsilon);
     size_t angle = static_cast<size_t>(turn.positions[token]) * half;
 #pragma unroll
-    for (int pair = 0; pair < PAIRS; pair++) {
-        int feature = threadIdx.x + 32 * pair;
+    for (int pass = 0; pass < PASSES; pass++) {
+        int feature = 2 * threadIdx.x + 64 * pass;
         if (feature >= half) continue;
-        float real = first[pair] * scale * weight[feature];
-        float imaginary = second[pair] * scale * weight[feature + half];
-        float cosine = turn.cosines[angle + feature], sine = turn.sines[angle + feature];
-        values[feature] = narrow<T>(real * cosine - imaginary * sine);
-        values[feature + half] = narrow<T>(imaginary * cosine + real * sine);
+        Two<float> first_weight = load_two(weight + feature), second_weight = load_two(weight + feature + half);
+        Two<float> cosine = load_two(turn.cosines + angle + feature), sine = load_two(turn.sines + angle + feature);
+        Two<T> one, other;
+#pragma unroll
+        for (int lane = 0; lane < 2; lane++) {
+            float real = first[pass][lane] * scale * first_weight.values[lane];
+            float imaginary = second[pass][lane] * scale * second_weight.values[lane];
+            one.values[lane] = narrow<T>(real * cosine.values[lane] - imaginary * sine.values[lane]);
+            other.values[lane] = narrow<T>(imaginary * cosine.values[lane] + real * sine.values[lane]);
+        }
+        *reinterpret_cast<Two<T>*>(values + feature) = one;
+        *reinterpret_cast<Two<T>*>(values + feature + half) = other;
     }
 }
 

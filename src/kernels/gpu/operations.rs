@@ -164,7 +164,7 @@ impl Gpu {
     /// If the device fails.
     pub fn rms_norm(&self, hidden: Rows<'_>, weight: &Memory, epsilon: f32, normed: Rows<'_>) -> Result<()> {
         let features = hidden.width;
-        ensure!(features.is_multiple_of(4), "on a GPU, hidden_size must be a multiple of 4");
+        ensure!(features.is_multiple_of(4), "on a GPU, hidden_size must be a multiple of 4; use --device cpu");
         assert!(weight.bytes() >= features * 4 && normed.width == features && normed.count >= hidden.count);
         let (rows, width) = (int(hidden.count)?, int(features)?);
         let (from, weights, to) =
@@ -224,7 +224,8 @@ impl Gpu {
         let [query_heads, key_heads] = parts;
         let rest = products.width / heads.head_dim - query_heads - key_heads;
         let half = heads.head_dim / 2;
-        ensure!(heads.head_dim <= 256, "heads of {} features are not supported on a GPU", heads.head_dim);
+        let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
+        ensure!(fits, "heads of {} features are not supported on a GPU; use --device cpu", heads.head_dim);
         assert!(turn.query_weight.bytes() >= heads.head_dim * 4 && turn.key_weight.bytes() >= heads.head_dim * 4);
         assert!(turn.positions.bytes() >= products.count * 4 && turn.sines.bytes() == turn.cosines.bytes() && half > 0);
         let raw = RawTurn {
@@ -254,7 +255,10 @@ impl Gpu {
         const THREADS: u32 = 256;
         let (size, features) = (self.value.size(), activated.width);
         let vector = 16 / size;
-        ensure!(features.is_multiple_of(vector), "on a GPU, intermediate_size must be a multiple of {vector}");
+        ensure!(
+            features.is_multiple_of(vector),
+            "on a GPU, intermediate_size must be a multiple of {vector}; use --device cpu"
+        );
         assert!(products.width == 2 * features && activated.count >= products.count);
         let (from, to) = (products.address(size, products.width), activated.address(size, features));
         let (rows, width) = (int(products.count)?, int(features)?);

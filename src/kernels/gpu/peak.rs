@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use half::{bf16, f16};
 
 use super::device::Type;
 use super::operations::{Gpu, Rows};
 
 /// Rows and columns: so many that neither launches nor memory weigh in.
 const SIDE: usize = 8192;
-/// Products that are timed.
-const TIMES: usize = 16;
+/// Rows that differ.
+const ROWS: usize = 61;
+/// Products that are timed: enough for the clocks to settle.
+const TIMES: usize = 100;
 
 impl Gpu {
     /// Operations a second of the library's product, in this type of activations; a multiply-add counts as two.
@@ -18,19 +21,24 @@ impl Gpu {
     /// # Errors
     /// If the device fails, or has no memory for three such matrices.
     pub fn peak(&self) -> Result<f64> {
-        // Not zeros: a multiplier is faster and cooler on those.
-        let row: Vec<u8> = (0..SIDE * self.value().size())
-            .map(|index| match (self.value(), index % self.value().size()) {
-                (Type::F32, 3) | (Type::Bf16, 1) => 0x3f,
-                (Type::F16, 1) => 0x3c,
-                _ => (index * 37 % 128) as u8,
+        // Of both signs and many sizes: a multiplier is faster and cooler on zeros and on values that are alike.
+        let mut random = crate::bench::Random(0x5eed);
+        let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
+        let row: Vec<u8> = (0..SIDE + ROWS)
+            .flat_map(|_| match self.value() {
+                Type::F32 => value().to_le_bytes().to_vec(),
+                Type::Bf16 => bf16::from_f32(value()).to_le_bytes().to_vec(),
+                Type::F16 => f16::from_f32(value()).to_le_bytes().to_vec(),
             })
             .collect();
+        let (size, bytes) = (self.value().size(), SIDE * self.value().size());
         let mut weight = self.weight(SIDE, SIDE)?;
-        let [mut left, results] = [self.memory(SIDE * row.len())?, self.memory(SIDE * row.len())?];
+        let [mut left, results] = [self.memory(SIDE * bytes)?, self.memory(SIDE * bytes)?];
         for index in 0..SIDE {
-            weight.fill(index, &row)?;
-            left.upload_at(index * row.len(), &row)?;
+            // Rows differ by where they begin.
+            let row = &row[index % ROWS * size..][..bytes];
+            weight.fill(index, row)?;
+            left.upload_at(index * bytes, row)?;
         }
         let (left, results) = (Rows::new(&left, SIDE, SIDE), Rows::new(&results, SIDE, SIDE));
         let times = |count: usize| -> Result<f64> {
@@ -39,7 +47,7 @@ impl Gpu {
             self.device().finish()?;
             Ok(started.elapsed().as_secs_f64())
         };
-        times(2)?;
+        times(TIMES / 10)?;
         Ok((2 * SIDE * SIDE * SIDE * TIMES) as f64 / times(TIMES)?)
     }
 }
