@@ -12,6 +12,15 @@ use crate::kernels::{
 /// Features inside an MLP that are computed before they are multiplied further.
 const CHUNK: usize = 1024;
 
+/// The shape of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) heads: Heads,
+    pub(super) hidden: usize,
+    pub(super) intermediate: usize,
+    pub(super) epsilon: f32,
+}
+
 /// Time that is being counted.
 pub(super) struct Clock<'a> {
     profile: &'a mut Profile,

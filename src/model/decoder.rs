@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::decoder_layer::{DecoderLayer, Shape};
+use super::blocks::Shape;
+use super::decoder_layer::DecoderLayer;
 use super::pass::{Memory, Pass};
 use super::workspace::Tile;
 use super::{DecoderConfig, Weights};

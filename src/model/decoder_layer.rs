@@ -3,22 +3,12 @@
 use anyhow::Result;
 
 use super::Weights;
-use super::blocks::{AttentionBlock, Clock, MlpBlock, by_head, each_key_head};
+use super::blocks::{AttentionBlock, Clock, MlpBlock, Shape, by_head, each_key_head};
 use super::pass::TileLayer;
 use super::workspace::{Tile, Workspace};
 use crate::kernels::{
-    Arithmetic, Attend, HeadTurn, Heads, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels, Rope, Source, Writing,
-    swiglu,
+    Arithmetic, Attend, HeadTurn, KeyValues, Kind, Level, Linear, Operand, PANEL, Panels, Rope, Source, Writing, swiglu,
 };
-
-/// The shape of a layer.
-#[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) heads: Heads,
-    pub(super) hidden: usize,
-    pub(super) intermediate: usize,
-    pub(super) epsilon: f32,
-}
 
 pub(super) struct DecoderLayer {
     shape: Shape,

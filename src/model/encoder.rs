@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use super::Weights;
-use super::encoder_layer::{EncoderLayer, EncoderShape, load_norm};
+use super::blocks::Shape;
+use super::encoder_layer::{EncoderLayer, load_norm};
 use super::pass::{Memory, Pass};
 use super::workspace::Tile;
 use crate::batch::Batch;
@@ -40,7 +41,7 @@ pub struct EncoderConfig {
 /// The layers and the embeddings below them.
 pub struct Encoder {
     config: EncoderConfig,
-    shape: EncoderShape,
+    shape: Shape,
     arithmetic: Arithmetic,
     weights: Arc<Weights>,
     /// The first token type's, filled up to whole panels.
@@ -60,7 +61,7 @@ impl Encoder {
         ensure!(heads > 0 && hidden.is_multiple_of(heads), "{hidden} features can't be shared evenly by {heads} heads");
         ensure!(config.layers > 0, "the model has no layers");
         let heads = Heads { query: heads, key: heads, head_dim: hidden / heads };
-        let shape = EncoderShape { heads, hidden, intermediate, epsilon: config.norm_epsilon as f32 };
+        let shape = Shape { heads, hidden, intermediate, epsilon: config.norm_epsilon as f32 };
         let [tokens, positions, types] = config.embeddings();
         weights.matrix(&tokens, [config.vocabulary, hidden])?;
         weights.matrix(&positions, [config.max_positions, hidden])?;

@@ -4,22 +4,13 @@
 use anyhow::Result;
 
 use super::Weights;
-use super::blocks::{AttentionBlock, Clock, MlpBlock, by_head, each_key_head};
+use super::blocks::{AttentionBlock, Clock, MlpBlock, Shape, by_head, each_key_head};
 use super::pass::TileLayer;
 use super::workspace::{Tile, Workspace};
 use crate::kernels::{
-    Arithmetic, Attend, Heads, KeyValues, Kind, LayerNorm, Level, Linear, Operand, PANEL, Panels, Source, Writing,
-    add_bias, gelu,
+    Arithmetic, Attend, KeyValues, Kind, LayerNorm, Level, Linear, Operand, PANEL, Panels, Source, Writing, add_bias,
+    gelu,
 };
-
-/// The shape of a layer.
-#[derive(Clone, Copy)]
-pub(super) struct EncoderShape {
-    pub(super) heads: Heads,
-    pub(super) hidden: usize,
-    pub(super) intermediate: usize,
-    pub(super) epsilon: f32,
-}
 
 /// A linear layer and its bias, filled up as the outputs are.
 struct Biased {
@@ -52,7 +43,7 @@ impl Biased {
 
 /// A layer's weights.
 pub(super) struct EncoderLayer {
-    shape: EncoderShape,
+    shape: Shape,
     level: Level,
     /// Each head is filled up to whole panels.
     query: Biased,
@@ -73,8 +64,8 @@ pub(super) fn load_norm(weights: &Weights, name: &str, features: usize, epsilon:
 
 impl EncoderLayer {
     /// Reads the weights, named as in transformers.
-    pub(super) fn load(shape: EncoderShape, weights: &Weights, arithmetic: Arithmetic, name: &str) -> Result<Self> {
-        let EncoderShape { heads, hidden, intermediate, epsilon } = shape;
+    pub(super) fn load(shape: Shape, weights: &Weights, arithmetic: Arithmetic, name: &str) -> Result<Self> {
+        let Shape { heads, hidden, intermediate, epsilon } = shape;
         let as_it_is = |outputs: usize| -> Vec<Source> { (0..outputs).map(|row| Some((0, row))).collect() };
         let linear = |part: &str, shape: [usize; 2], sources: &[Source]| {
             Biased::load(weights, &format!("{name}.{part}"), shape, sources, arithmetic)
@@ -133,8 +124,8 @@ impl EncoderLayer {
     }
 
     /// Multiplications and additions of the products for each token: those of keys and values, and the rest.
-    pub(super) fn operations(shape: EncoderShape) -> [f64; 2] {
-        let EncoderShape { hidden, intermediate, .. } = shape;
+    pub(super) fn operations(shape: Shape) -> [f64; 2] {
+        let Shape { hidden, intermediate, .. } = shape;
         [4. * (hidden * hidden) as f64, 4. * (hidden * (hidden + intermediate)) as f64]
     }
 }

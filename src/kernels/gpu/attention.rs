@@ -82,7 +82,7 @@ impl Gpu {
     }
 
     /// Whether attention runs on the tensor cores.
-    pub fn is_fast(&self, heads: Heads) -> bool {
+    fn is_fast(&self, heads: Heads) -> bool {
         self.value() != Type::F32 && [64, 128].contains(&heads.head_dim) && heads.group() <= TILE
     }
 

@@ -6,7 +6,7 @@ use super::device::Load;
 
 /// One GPU's gauges.
 pub(super) struct Monitor {
-    library: Nvml,
+    nvml: Nvml,
     uuid: String,
 }
 
@@ -15,14 +15,14 @@ impl Monitor {
     pub(super) fn new(uuid: [u8; 16]) -> Option<Self> {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let parts = [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]].map(hex);
-        let monitor = Self { library: Nvml::init().ok()?, uuid: format!("GPU-{}", parts.join("-")) };
-        monitor.library.device_by_uuid(monitor.uuid.as_str()).ok()?;
+        let monitor = Self { nvml: Nvml::init().ok()?, uuid: format!("GPU-{}", parts.join("-")) };
+        monitor.nvml.device_by_uuid(&*monitor.uuid).ok()?;
         Some(monitor)
     }
 
     /// The gauges now.
     pub(super) fn load(&self) -> Option<Load> {
-        let device = self.library.device_by_uuid(self.uuid.as_str()).ok()?;
+        let device = self.nvml.device_by_uuid(&*self.uuid).ok()?;
         Some(Load {
             utilization: f64::from(device.utilization_rates().ok()?.gpu) / 100.,
             watts: f64::from(device.power_usage().ok()?) / 1000.,

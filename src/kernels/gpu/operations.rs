@@ -312,9 +312,4 @@ impl Weight {
         let row_bytes = self.memory.bytes() / self.outputs;
         self.memory.upload_at(row * row_bytes, bytes)
     }
-
-    /// Rows.
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
 }
