@@ -1,5 +1,6 @@
 //! `rerank bench`: how fast this machine reranks, of how much it could, and where the time goes.
 
+mod breakdown;
 mod report;
 mod shape;
 mod workload;
@@ -16,7 +17,7 @@ pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
 use crate::device::{DeviceChoice, Opened, Target};
 use crate::exit::Exit;
-use crate::kernels::{Level, Precision, Profile, peak};
+use crate::kernels::{Level, Precision, Profile, Work, peak};
 use crate::model::{Downloads, ModelSource};
 use crate::score::{Reranker, RerankerOptions, Scorer};
 
@@ -61,7 +62,10 @@ struct Turn {
     profile: Profile,
     /// Seconds that the profile is a part of, of all threads together.
     profiled: f64,
+    /// Operations a second that the device reaches with nothing else to do.
     peak: f64,
+    /// Bytes of memory a second, read and written; 0 where it is not measured.
+    bandwidth: f64,
 }
 
 impl Bench {
@@ -95,11 +99,13 @@ impl Bench {
             turn(scorer.as_mut(), &batches[..1], &place)?;
             let turns =
                 (0..self.repetitions).map(|_| turn(scorer.as_mut(), &batches, &place)).collect::<Result<Vec<_>>>()?;
-            let mut report = Report::new(&place, workload, &turns);
+            let mut work = Work::default();
+            batches.iter().for_each(|batch| work.add(&scorer.work(batch)));
+            let mut report = Report::new(&place, workload, &turns, &work);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
             report.prompt_tokens = prompt_tokens;
-            report.count(scorer.as_ref(), &batches);
+            report.count(&batches);
             tell(&report)?;
         }
         Ok(Exit::Done)
@@ -158,11 +164,13 @@ fn default_precision(device: &Opened, level: Level) -> Precision {
 }
 
 fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Turn> {
-    let peak = || match &place.target {
-        Target::Cpu(arithmetic) => Ok(peak(*arithmetic, PEAK_TIME)),
-        Target::Gpu(gpu) => gpu.peak(),
+    let ceilings = || -> Result<[f64; 2]> {
+        Ok(match &place.target {
+            Target::Cpu(arithmetic) => [peak(*arithmetic, PEAK_TIME), 0.],
+            Target::Gpu(gpu) => gpu.ceilings().map(|ceilings| [ceilings.operations, ceilings.bytes])?,
+        })
     };
-    let before = peak()?;
+    let before = ceilings()?;
     scorer.begin_profile();
     let started = Instant::now();
     batches.iter().try_for_each(|batch| scorer.score(batch).map(drop))?;
@@ -172,5 +180,7 @@ fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Tur
         Target::Cpu(_) => seconds * place.threads as f64,
         Target::Gpu(_) => seconds,
     };
-    Ok(Turn { seconds, profile, profiled, peak: (before + peak()?) / 2. })
+    let after = ceilings()?;
+    let [peak, bandwidth] = [0, 1].map(|index| (before[index] + after[index]) / 2.);
+    Ok(Turn { seconds, profile, profiled, peak, bandwidth })
 }

@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use indicatif::HumanCount;
 use serde::Serialize;
 
+use super::breakdown::Breakdown;
 use super::{Place, Turn, Workload};
 use crate::batch::Batch;
-use crate::kernels::KINDS;
-use crate::score::Scorer;
+use crate::kernels::{Kind, Work};
 use crate::stats::peak_memory;
 
 /// One workload's figures; of times, those of the repetition with the median share of the peak.
@@ -50,30 +50,31 @@ pub struct Report {
     pub attention_tera_operations: f64,
     /// In 10¹² operations a second.
     pub tera_operations_per_second: f64,
-    /// What all threads' matrix units did in the same minute with nothing to load or store.
+    /// What all threads' matrix units did in the same minute with nothing to load or store; on a GPU, its library's product of
+    /// large matrices.
     pub peak_tera_operations_per_second: f64,
-    /// The share of it that was reached.
+    /// What a GPU's memory did in the same minute, in 10⁹ bytes read and written a second; 0 on a processor.
+    pub peak_gigabytes_per_second: f64,
+    /// The share of the rate of operations that was reached.
     pub share_of_peak: f64,
     /// The same of every repetition.
     pub shares_of_peak: Vec<f64>,
     /// Pairs a second of every repetition.
     pub all_pairs_per_second: Vec<f64>,
-    /// Shares of the threads' time by kind of work; what is missing to 1 is waiting.
-    pub time_shares: serde_json::Map<String, serde_json::Value>,
+    /// Where the time went; what is missing to 1 is waiting.
+    pub breakdown: Breakdown,
     /// The most memory that the process has had, in bytes.
     pub peak_memory: Option<u64>,
 }
 
 impl Report {
-    pub(super) fn new(place: &Place, workload: Workload, turns: &[Turn]) -> Self {
+    pub(super) fn new(place: &Place, workload: Workload, turns: &[Turn], work: &Work) -> Self {
         // All turns do the same work: the share of the peak goes with 1 / (seconds · peak).
         let mut order: Vec<&Turn> = turns.iter().collect();
         order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
         let turn = order[order.len() / 2];
-        let shares = KINDS
-            .iter()
-            .zip(turn.profile.nanoseconds)
-            .map(|(kind, time)| ((*kind).to_owned(), (time as f64 / 1e9 / turn.profiled).into()));
+        let operations = work.all_operations();
+        let share = |turn: &Turn| operations / (turn.seconds * turn.peak);
         Self {
             workload: workload.name(),
             dtype: place.dtype,
@@ -82,30 +83,28 @@ impl Report {
             threads: place.threads,
             repetitions: turns.len(),
             seconds: turn.seconds,
+            tera_operations: operations / 1e12,
+            attention_tera_operations: work.operations[Kind::Attention as usize] / 1e12,
+            tera_operations_per_second: operations / turn.seconds / 1e12,
             peak_tera_operations_per_second: turn.peak / 1e12,
+            peak_gigabytes_per_second: turn.bandwidth / 1e9,
+            share_of_peak: share(turn),
+            shares_of_peak: turns.iter().map(share).collect(),
             // Finished by `count`.
-            shares_of_peak: turns.iter().map(|turn| 1e12 / (turn.seconds * turn.peak)).collect(),
             all_pairs_per_second: turns.iter().map(|turn| 1. / turn.seconds).collect(),
-            time_shares: shares.collect(),
+            breakdown: Breakdown::new(turn, work),
             peak_memory: peak_memory(),
             ..Self::default()
         }
     }
 
     /// Adds what depends on the batches alone.
-    pub(super) fn count(&mut self, scorer: &dyn Scorer, batches: &[Batch]) {
+    pub(super) fn count(&mut self, batches: &[Batch]) {
         self.pairs = batches.iter().map(|batch| batch.pairs().count()).sum();
         self.computed_tokens = batches.iter().map(|batch| batch.token_ids.len()).sum();
-        let operations = batches.iter().map(|batch| scorer.operations(batch));
-        let [linear, attention] = operations.fold([0.; 2], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
         self.pairs_per_second = self.pairs as f64 / self.seconds;
         self.computed_tokens_per_second = self.computed_tokens as f64 / self.seconds;
         self.saved_tokens_per_second = (self.prompt_tokens - self.computed_tokens) as f64 / self.seconds;
-        self.tera_operations = (linear + attention) / 1e12;
-        self.attention_tera_operations = attention / 1e12;
-        self.tera_operations_per_second = self.tera_operations / self.seconds;
-        self.share_of_peak = self.tera_operations_per_second / self.peak_tera_operations_per_second;
-        self.shares_of_peak.iter_mut().for_each(|share| *share *= self.tera_operations);
         self.all_pairs_per_second.iter_mut().for_each(|rate| *rate *= self.pairs as f64);
     }
 }
@@ -135,22 +134,22 @@ impl Display for Report {
             self.repetitions,
             self.load_seconds,
         )?;
-        writeln!(
+        write!(
             formatter,
-            "  {:.2} TFLOP/s, {:.0}% of the {:.2} that the matrix units reach alone ({:.0}% of the work is attention)",
+            "  {:.2} TFLOP/s, {:.0}% of the {:.2} that the matrix units reach alone",
             self.tera_operations_per_second,
             self.share_of_peak * 100.,
             self.peak_tera_operations_per_second,
-            self.attention_tera_operations / self.tera_operations * 100.,
         )?;
-        write!(formatter, "  time:")?;
-        let mut waiting = 1.;
-        for (kind, share) in &self.time_shares {
-            let share = share.as_f64().unwrap_or(0.);
-            waiting -= share;
-            write!(formatter, " {kind} {:.1}%,", share * 100.)?;
+        if self.peak_gigabytes_per_second > 0. {
+            write!(formatter, ", beside {:.0} GB/s of memory", self.peak_gigabytes_per_second)?;
         }
-        writeln!(formatter, " waiting and other {:.1}%", waiting * 100.)?;
+        writeln!(
+            formatter,
+            " ({:.0}% of the work is attention)",
+            self.attention_tera_operations / self.tera_operations * 100.
+        )?;
+        write!(formatter, "{}", self.breakdown)?;
         if let Some(bytes) = self.peak_memory {
             writeln!(formatter, "  peak memory: {:.2} GB", bytes as f64 / 1e9)?;
         }

@@ -42,6 +42,7 @@ mod softmax;
 mod swiglu;
 mod transpose;
 mod weight;
+mod work;
 
 #[cfg(test)]
 mod product_tests;
@@ -62,6 +63,7 @@ pub use precision::Precision;
 pub use profile::{KINDS, Kind, Profile};
 pub use swiglu::swiglu;
 pub use weight::{Matrix, Source};
+pub use work::Work;
 
 /// How products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

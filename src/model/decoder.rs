@@ -11,7 +11,7 @@ use super::pass::{Memory, Pass};
 use super::workspace::Tile;
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Heads, KeyValues, Level, Profile, Rope};
+use crate::kernels::{Arithmetic, Heads, KeyValues, Level, Profile, Rope, Work};
 
 /// The layers, and the norms and embedding around them.
 pub struct Decoder {
@@ -80,8 +80,8 @@ impl Decoder {
         self.memory.take_profile()
     }
 
-    /// Multiplications and additions that a batch needs, in linear layers and in attention.
-    pub fn operations(&self, batch: &Batch) -> [f64; 2] {
+    /// The operations that a batch needs.
+    pub fn work(&self, batch: &Batch) -> Work {
         self.config.operations(batch)
     }
 }

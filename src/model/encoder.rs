@@ -11,7 +11,7 @@ use super::encoder_layer::{EncoderLayer, load_norm};
 use super::pass::{Memory, Pass};
 use super::workspace::Tile;
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Heads, KeyValues, LayerNorm, PANEL, Profile};
+use crate::kernels::{Arithmetic, Heads, KeyValues, Kind, LayerNorm, PANEL, Profile, Work};
 
 /// The shape of an encoder in the style of BERT.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,15 +120,21 @@ impl Encoder {
         self.memory.take_profile()
     }
 
-    /// Multiplications and additions that a batch needs, in linear layers and in attention.
-    pub fn operations(&self, batch: &Batch) -> [f64; 2] {
+    /// The operations that a batch needs. In the last layer, all but keys and values are those of the pairs' first tokens.
+    pub fn work(&self, batch: &Batch) -> Work {
         let layers = self.layers.len() as f64;
-        let [keys_and_values, rest] = EncoderLayer::operations(self.shape);
-        let (tokens, pairs) = (batch.token_ids.len() as f64, batch.pairs().count() as f64);
-        let linear = tokens * (layers * keys_and_values + (layers - 1.) * rest) + pairs * rest;
+        let [hidden, inner] = [self.shape.hidden, self.shape.intermediate].map(|width| width as f64);
+        let tokens = layers * batch.token_ids.len() as f64;
+        let whole = tokens - (batch.token_ids.len() as f64 - batch.pairs().count() as f64);
         let lengths = || batch.segments.iter().map(|segment| segment.tokens.len() as f64);
         let seen = (layers - 1.) * lengths().map(|length| length * length).sum::<f64>() + lengths().sum::<f64>();
-        [linear, seen * (4 * self.shape.hidden) as f64]
+        let mut work = Work::default();
+        work.operate(Kind::Projection, 2. * hidden * hidden * (whole + 2. * tokens));
+        work.operate(Kind::Output, 2. * hidden * hidden * whole);
+        work.operate(Kind::GateAndUp, 2. * hidden * inner * whole);
+        work.operate(Kind::Down, 2. * hidden * inner * whole);
+        work.operate(Kind::Attention, 4. * hidden * seen);
+        work
     }
 }
 

@@ -122,12 +122,6 @@ impl EncoderLayer {
         norm.apply(&mut tile.hidden, bias, self.level);
         clock.lap(Kind::Norm);
     }
-
-    /// Multiplications and additions of the products for each token: those of keys and values, and the rest.
-    pub(super) fn operations(shape: Shape) -> [f64; 2] {
-        let Shape { hidden, intermediate, .. } = shape;
-        [4. * (hidden * hidden) as f64, 4. * (hidden * (hidden + intermediate)) as f64]
-    }
 }
 
 /// The tile's rows, for products.

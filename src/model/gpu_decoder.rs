@@ -10,7 +10,7 @@ use super::gpu_weights::{GpuLayer, GpuWeights};
 use super::{DecoderConfig, Weights};
 use crate::batch::Batch;
 use crate::kernels::gpu::{Attending, Gpu, Memory, OutOfMemory, Rows, Turn, Type, View};
-use crate::kernels::{Heads, Kind, Profile, Rope};
+use crate::kernels::{Heads, Kind, Profile, Rope, Work};
 
 /// Tokens of a batch beyond which a GPU is not faster.
 pub const MOST_TOKENS: usize = 32_768;
@@ -211,9 +211,9 @@ impl GpuDecoder {
         self.profile.as_mut().map(std::mem::take)
     }
 
-    /// Multiplications and additions that a batch needs, in linear layers and in attention.
-    pub fn operations(&self, batch: &Batch) -> [f64; 2] {
-        self.config.operations(batch)
+    /// The operations that a batch needs, and the bytes that cross the device's memory.
+    pub fn work(&self, batch: &Batch) -> Work {
+        self.config.operations_and_bytes(batch, self.gpu.value().size())
     }
 
     /// Makes the angles reach to so many positions.

@@ -11,10 +11,10 @@ mod gpu_decoder;
 mod gpu_layout;
 mod gpu_weights;
 mod hub;
-mod operations;
 mod pass;
 mod tiles;
 mod weights;
+mod work;
 mod workspace;
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sende
         // A panic must be told: the other workers would go on, and this batch be waited for.
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let logits = scorer.score(&batch)?;
-            Ok((logits, scorer.operations(&batch).iter().sum(), scorer.take_profile()))
+            Ok((logits, scorer.work(&batch).all_operations(), scorer.take_profile()))
         }));
         let panicked = scored.is_err();
         let (logits, operations, profile) = match scored {

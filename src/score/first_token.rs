@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Scorer;
 use crate::batch::Batch;
-use crate::kernels::{Arithmetic, Linear, Matrix, Operand, PANEL, Panels, Precision, Profile};
+use crate::kernels::{Arithmetic, Linear, Matrix, Operand, PANEL, Panels, Precision, Profile, Work};
 use crate::model::{Encoder, EncoderConfig, Weights};
 
 /// An encoder with a classifier of one label.
@@ -80,7 +80,7 @@ impl Scorer for FirstTokenScorer {
         Some(self.encoder.take_profile())
     }
 
-    fn operations(&self, batch: &Batch) -> [f64; 2] {
-        self.encoder.operations(batch)
+    fn work(&self, batch: &Batch) -> Work {
+        self.encoder.work(batch)
     }
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use super::Scorer;
 use crate::batch::{Batch, Limits};
 use crate::device::Target;
-use crate::kernels::Profile;
 use crate::kernels::gpu::OutOfMemory;
+use crate::kernels::{Profile, Work};
 use crate::model::{Decoder, GpuDecoder, HeadKind, ModelConfig, Weights};
 
 /// A decoder with a head of one row.
@@ -90,10 +90,10 @@ impl Scorer for LastTokenScorer {
         }
     }
 
-    fn operations(&self, batch: &Batch) -> [f64; 2] {
+    fn work(&self, batch: &Batch) -> Work {
         match &self.forward {
-            Forward::Cpu(decoder, _) => decoder.operations(batch),
-            Forward::Gpu(decoder) => decoder.operations(batch),
+            Forward::Cpu(decoder, _) => decoder.work(batch),
+            Forward::Gpu(decoder) => decoder.work(batch),
         }
     }
 }

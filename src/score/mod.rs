@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::batch::{Batch, Limits};
-use crate::kernels::Profile;
+use crate::kernels::{Profile, Work};
 
 mod fake;
 mod first_token;
@@ -40,9 +40,9 @@ pub trait Scorer: Send {
         None
     }
 
-    /// Multiplications and additions that a batch needs, in linear layers and in attention.
-    fn operations(&self, _batch: &Batch) -> [f64; 2] {
-        [0.; 2]
+    /// What a batch asks of the device.
+    fn work(&self, _batch: &Batch) -> Work {
+        Work::default()
     }
 }
 

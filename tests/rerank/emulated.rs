@@ -109,6 +109,12 @@ unsafe impl Device for Emulated {
         Ok(())
     }
 
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
+        // SAFETY: checked by `slice`.
+        unsafe { self.slice(to, bytes).copy_from_slice(self.slice(from, bytes)) };
+        Ok(())
+    }
+
     fn finish(&self) -> Result<()> {
         Ok(())
     }

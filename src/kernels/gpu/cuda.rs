@@ -226,6 +226,13 @@ unsafe impl Device for Cuda {
             .map_err(|error| explain(error, "the GPU failed"))
     }
 
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: as the caller's.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
+            .map_err(|error| explain(error, "copying on the GPU failed"))
+    }
+
     fn finish(&self) -> Result<()> {
         self.bind()?;
         self.stream.synchronize().map_err(|error| explain(error, "the GPU failed"))

@@ -128,6 +128,15 @@ pub unsafe trait Device: Send + Sync {
     /// If the device fails, now or in something that was asked before.
     unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()>;
 
+    /// Copies on the device.
+    ///
+    /// # Safety
+    /// There are as many bytes of memory at both addresses, and none are the same.
+    ///
+    /// # Errors
+    /// If the device fails.
+    unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<()>;
+
     /// Waits for everything that was asked.
     ///
     /// # Errors

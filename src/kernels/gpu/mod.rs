@@ -16,6 +16,7 @@ mod monitor;
 pub use attention::{Attending, KeyRange, QueryTile};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
 pub use operations::{Gpu, Rows, Turn, Weight};
+pub use peak::Ceilings;
 
 #[cfg(feature = "cuda")]
 pub use cuda::{count as count_cuda, open as open_cuda};

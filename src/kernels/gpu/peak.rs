@@ -1,4 +1,4 @@
-//! The rate at which a GPU multiplies large matrices: what the products of a forward are measured by.
+//! The rates at which a GPU multiplies large matrices and copies memory: what the steps of a forward are measured by.
 
 use std::time::Instant;
 
@@ -12,15 +12,24 @@ use super::operations::{Gpu, Rows};
 const SIDE: usize = 8192;
 /// Rows that differ.
 const ROWS: usize = 61;
-/// Products that are timed: enough for the clocks to settle.
+/// Products, and copies, that are timed: enough for the clocks to settle.
 const TIMES: usize = 100;
 
-impl Gpu {
+/// What a GPU reaches where nothing else limits it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
     /// Operations a second of the library's product, in this type of activations; a multiply-add counts as two.
+    pub operations: f64,
+    /// Bytes a second to and from memory, those read and those written together.
+    pub bytes: f64,
+}
+
+impl Gpu {
+    /// Measures both, in less than a second on a large card.
     ///
     /// # Errors
-    /// If the device fails, or has no memory for three such matrices.
-    pub fn peak(&self) -> Result<f64> {
+    /// If the device fails, or has no memory for three large matrices.
+    pub fn ceilings(&self) -> Result<Ceilings> {
         // Of both signs and many sizes: a multiplier is faster and cooler on zeros and on values that are alike.
         let mut random = crate::bench::Random(0x5eed);
         let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
@@ -40,14 +49,23 @@ impl Gpu {
             weight.fill(index, row)?;
             left.upload_at(index * bytes, row)?;
         }
-        let (left, results) = (Rows::new(&left, SIDE, SIDE), Rows::new(&results, SIDE, SIDE));
+        let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, SIDE, SIDE));
+        let seconds = self.seconds(|| self.multiply(left_rows, &weight, 0..SIDE, result_rows))?;
+        let operations = (2 * SIDE * SIDE * SIDE) as f64 / seconds;
+        // SAFETY: both memories have as many bytes.
+        let copy = || unsafe { self.device().copy(left.address(), results.address(), SIDE * bytes) };
+        Ok(Ceilings { operations, bytes: (2 * SIDE * bytes) as f64 / self.seconds(copy)? })
+    }
+
+    /// What one of many in a row takes.
+    fn seconds(&self, work: impl Fn() -> Result<()>) -> Result<f64> {
         let times = |count: usize| -> Result<f64> {
             let started = Instant::now();
-            (0..count).try_for_each(|_| self.multiply(left, &weight, 0..SIDE, results))?;
+            (0..count).try_for_each(|_| work())?;
             self.device().finish()?;
             Ok(started.elapsed().as_secs_f64())
         };
         times(TIMES / 10)?;
-        Ok((2 * SIDE * SIDE * SIDE * TIMES) as f64 / times(TIMES)?)
+        Ok(times(TIMES)? / TIMES as f64)
     }
 }

@@ -1,0 +1,105 @@
+//! Where the time of a repetition goes, kind of work by kind of work, against what the device could do.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use super::Turn;
+use crate::kernels::{KINDS, Work};
+
+/// One kind of work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// Its name.
+    pub kind: &'static str,
+    /// Of the threads' time, or the GPU's.
+    pub time_share: f64,
+    /// In 10¹² operations a second; 0 where operations are not counted.
+    pub tera_operations_per_second: f64,
+    /// In 10⁹ bytes a second to and from memory: inputs read once, results written once; 0 where they are not counted.
+    pub gigabytes_per_second: f64,
+    /// The time that it would take at the device's own rates of operations or bytes, whichever is longer, by the time it took.
+    pub share_of_ceiling: f64,
+}
+
+/// All kinds that took time, the longest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Breakdown(pub Vec<Part>);
+
+impl Breakdown {
+    pub(super) fn new(turn: &Turn, work: &Work) -> Self {
+        // The profile's seconds are of all threads together, and so is what is left of them for each kind.
+        let threads = turn.profiled / turn.seconds;
+        let part = |(kind, name): (usize, &&'static str)| {
+            let seconds = turn.profile.nanoseconds[kind] as f64 / 1e9 / threads;
+            let (operations, bytes) = (work.operations[kind], work.bytes[kind]);
+            let transfer = if turn.bandwidth > 0. { bytes / turn.bandwidth } else { 0. };
+            Part {
+                kind: name,
+                time_share: seconds / turn.seconds,
+                tera_operations_per_second: operations / seconds / 1e12,
+                gigabytes_per_second: bytes / seconds / 1e9,
+                share_of_ceiling: (operations / turn.peak).max(transfer) / seconds,
+            }
+        };
+        let mut parts: Vec<_> = KINDS.iter().enumerate().map(part).filter(|part| part.time_share > 0.).collect();
+        parts.sort_by(|one, other| other.time_share.total_cmp(&one.time_share));
+        Self(parts)
+    }
+}
+
+impl Display for Breakdown {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "  {:<30} {:>6} {:>10} {:>8} {:>12}", "time", "share", "TFLOP/s", "GB/s", "of its limit")?;
+        let counted = |value: f64, digits: usize| match value {
+            0. => "-".to_owned(),
+            value => format!("{value:.digits$}"),
+        };
+        for part in &self.0 {
+            writeln!(
+                formatter,
+                "  {:<30} {:>5.1}% {:>10} {:>8} {:>12}",
+                part.kind,
+                part.time_share * 100.,
+                counted(part.tera_operations_per_second, 2),
+                counted(part.gigabytes_per_second, 0),
+                match part.share_of_ceiling {
+                    0. => "-".to_owned(),
+                    share => format!("{:.0}%", share * 100.),
+                },
+            )?;
+        }
+        let busy: f64 = self.0.iter().map(|part| part.time_share).sum();
+        writeln!(formatter, "  {:<30} {:>5.1}%", "waiting and other", (1. - busy) * 100.)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{Kind, Profile};
+
+    #[test]
+    fn a_kind_is_held_against_the_rate_that_limits_it() {
+        let mut profile = Profile::default();
+        // Two threads, of which both were busy for 3 of 4 seconds.
+        profile.nanoseconds[Kind::Down as usize] = 4_000_000_000;
+        profile.nanoseconds[Kind::Norm as usize] = 2_000_000_000;
+        let turn = Turn { seconds: 4., profile, profiled: 8., peak: 10e12, bandwidth: 100e9 };
+        let mut work = Work::default();
+        work.operate(Kind::Down, 10e12);
+        work.transfer(Kind::Down, 20e9);
+        work.transfer(Kind::Norm, 90e9);
+        let Breakdown(parts) = Breakdown::new(&turn, &work);
+        let [down, norm] = &parts[..] else { panic!("{parts:?}") };
+        assert_eq!([down.kind, norm.kind], ["down products", "norm"]);
+        assert_eq!([down.time_share, norm.time_share], [0.5, 0.25]);
+        assert_eq!([down.tera_operations_per_second, down.gigabytes_per_second], [5., 10.]);
+        // Half of the rate of operations, a tenth of that of bytes.
+        assert_eq!([down.share_of_ceiling, norm.share_of_ceiling], [0.5, 0.9]);
+        let told = Breakdown(parts).to_string();
+        assert!(told.contains("norm                            25.0%          -       90          90%"), "{told}");
+        assert!(told.contains("waiting and other               25.0%"), "{told}");
+    }
+}
