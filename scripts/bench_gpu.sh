@@ -4,6 +4,8 @@
 # transformers and sentence-transformers for the comparisons; no network. What is found is printed, and kept as it comes.
 #
 #   scripts/bench_gpu.sh [BINARY] [DIRECTORY FOR RESULTS]     default: target/release/rerank, and gpu-results
+#
+# ONLY='parity|long' runs the steps whose names match; DEADLINE is the time for all of them, in seconds.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +22,7 @@ for folder in "$packages"/nvidia/*/lib /usr/local/cuda/lib64; do
     [ -d "$folder" ] && LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
 done
 export LD_LIBRARY_PATH
+export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error
 
 # No step begins after this, and none goes on for longer: what matters most comes first.
 deadline=${DEADLINE:-570}
@@ -28,6 +31,7 @@ deadline=${DEADLINE:-570}
 step() {
     local name=$1 seconds=$2 started=$SECONDS left=$((deadline - SECONDS))
     shift 2
+    [[ $name =~ ${ONLY:-.} ]] || return
     if [ "$left" -le 0 ]; then
         echo "== $name: no time left" | tee -a "$results/summary.txt"
         return
@@ -40,29 +44,58 @@ step() {
     echo "== $name: status $status after $((SECONDS - started)) s" | tee -a "$results/summary.txt"
 }
 
+# Models and candidates: the shape of the 0.6B model; small ones for every kernel; 200 queries that begin differently.
+prepare() {
+    "$python" scripts/random_model.py --shape 0.6b --output "$work/random" --tokenizer testdata/tiny-reranker/tokenizer.json
+    "$python" scripts/gpu_parity.py --small "$work/small" --only-make
+    "$python" - "$work" << 'PYTHON'
+import json
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, "scripts")
+from bench_peers import write_candidates
+from transformers import AutoTokenizer
+
+work = Path(sys.argv[1])
+write_candidates(work / "many.jsonl", "passage", AutoTokenizer.from_pretrained(work / "random"), 2000)
+group, draw = json.loads((work / "many.jsonl").read_text()), random.Random(1)
+with open(work / "whole.jsonl", "w") as lines:
+    for index in range(200):
+        query = {"query_id": str(index), "query": f"which words are these, {index}"}
+        lines.write(json.dumps(query | {"candidates": draw.sample(group["candidates"], 100)}) + "\n")
+PYTHON
+}
+prepare > "$results/prepare.txt" 2>&1 &
 step card 20 nvidia-smi
 step device 60 "$binary" --model testdata/tiny-reranker --input testdata/candidates.jsonl --device cuda --verbose --output -
-"$python" scripts/random_model.py --shape 0.6b --output "$work/random" --tokenizer testdata/tiny-reranker/tokenizer.json \
-    > "$results/random-model.txt" 2>&1 &
-step parity 90 "$python" scripts/gpu_parity.py --rerank "$binary"
-step passage 60 "$binary" bench --device cuda --workload passage --pairs 2000
-step rag 60 "$binary" bench --device cuda --workload rag --pairs 500
-step long 60 "$binary" bench --device cuda --workload long --pairs 20
 wait
-step parity-random 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0
-step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 2 \
+step parity 120 "$python" scripts/gpu_parity.py --rerank "$binary" --small "$work/small"
+step passage 60 "$binary" bench --device cuda --workload passage --pairs 4000
+step rag 60 "$binary" bench --device cuda --workload rag --pairs 1000
+step long 60 "$binary" bench --device cuda --workload long --pairs 40
+step parity-random 120 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --memory
+step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --peers transformers sentence-transformers
-step peers-rag 90 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
-    --workload rag --peers transformers sentence-transformers
-step shape-4b 60 "$binary" bench --device cuda --shape qwen3-4b --workload passage --pairs 1000 --repeat 1
-step shape-8b 60 "$binary" bench --device cuda --shape qwen3-8b --workload passage --pairs 1000 --repeat 1
-step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/random-passage.jsonl" \
-    --output "$work/ranked.jsonl" --stats "$results/stats.json"
+step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" \
+    --output "$work/ranked.jsonl" --stats "$results/stats.json" --verbose
+step shape-4b 60 "$binary" bench --device cuda --shape qwen3-4b --workload passage,rag --pairs 1000 --repeat 1
+step shape-8b 60 "$binary" bench --device cuda --shape qwen3-8b --workload passage,rag --pairs 1000 --repeat 1
+# Every own kernel: on tensor cores with 64 and 128 features, and the plain one.
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck initcheck; do
-        step "sanitizer-$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$binary" --device cuda --dtype bf16 \
-            --model "$work/random" --input testdata/candidates.jsonl --max-batch-tokens 1024 --top-k 1 --quiet
+        for run in "8-2-64 bf16" "4-4-128 bf16" "16-4-128 f16" "6-1-80 f32"; do
+            read -r model dtype <<< "$run"
+            step "sanitizer-$tool-$model-$dtype" 40 compute-sanitizer --tool "$tool" --error-exitcode 9 "$binary" \
+                --device cuda --dtype "$dtype" --model "$work/small/$model" --input testdata/candidates.jsonl \
+                --max-batch-tokens 512 --output /dev/null --quiet
+        done
     done
 fi
+for workload in rag long; do
+    step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
+        --rounds 1 --workload "$workload" --peers transformers sentence-transformers
+done
 printf '\n'
 cat "$results/summary.txt"

@@ -5,7 +5,8 @@
 
 Machines are noisy: every round runs each program once, one after the other, and the medians over the
 rounds are compared. Times are those of scoring, tokenization included and loading excluded, after a
-warm-up on a few pairs. All use the same threads and bf16 (int8 where it says so).
+warm-up on a few pairs. All use the same threads and bf16 (int8 where it says so). On a GPU, peers are
+given batches of several sizes, of which the fastest counts.
 """
 
 import argparse
@@ -18,7 +19,11 @@ import sys
 import time
 from pathlib import Path
 
-WORKLOADS = {"passage": (100, 40, 110), "rag": (50, 300, 500), "long": (4, 2000, 5600)}
+WORKLOADS = {"passage": (100, 40, 110), "rag": (50, 300, 500), "long": (4, 2000, 5600), "longest": (1, 32000, 32000)}
+# A card is through with so few before its clocks are up.
+TIMES_ON_A_CARD = 20
+# What peers are given there, of which the best counts; on a CPU padding costs more than large batches gain.
+BATCH_SIZES = {"cpu": [16], "cuda": [32, 64, 128, 256]}
 PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
@@ -27,11 +32,10 @@ SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 
-def write_candidates(path: Path, workload: str, tokenizer) -> None:
+def write_candidates(path: Path, workload: str, tokenizer, count: int | None = None) -> None:
     """One query with documents of random words, of the workload's lengths in tokens."""
-    count, least, most = WORKLOADS[workload]
-    # A card is through with so few before its clocks are up.
-    count *= 1 if device() == "cpu" else 10
+    usual, least, most = WORKLOADS[workload]
+    count = count or usual
     words = (Path(__file__).parent / "reference" / "words.txt").read_text().split()
     draw = random.Random(7)
     candidates = []
@@ -58,22 +62,18 @@ def device() -> str:
     return os.environ.get("BENCH_DEVICE", "cpu")
 
 
-def batch_size() -> int:
-    """Large enough for a GPU; on a CPU padding costs more than batches gain."""
-    return 16 if device() == "cpu" else 64
-
-
 def transformers_scorer(model: Path, compiled: bool):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval().to(device())
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16, attn_implementation="sdpa").eval()
+    network = network.to(device())
     forward = torch.compile(network, dynamic=True) if compiled else network
 
     @torch.inference_mode()
-    def score(texts):
-        for batch in batches(texts, batch_size()):
+    def score(texts, size):
+        for batch in batches(texts, size):
             inputs = tokenizer(batch, padding=True, return_tensors="pt").to(device())
             forward(**inputs, logits_to_keep=1).logits[:, -1, :2].float().tolist()
 
@@ -97,7 +97,7 @@ def sentence_transformers_scorer(model: Path):
     encoder = CrossEncoder(str(classifier), device=device(), model_kwargs={"dtype": torch.bfloat16}, max_length=8192)
     if encoder.tokenizer.pad_token is None:
         encoder.tokenizer.pad_token = "<|endoftext|>"
-    return lambda texts: encoder.predict([(text, "") for text in texts], batch_size=batch_size())
+    return lambda texts, size: encoder.predict([(text, "") for text in texts], batch_size=size)
 
 
 def openvino_scorer(model: Path, bits: int):
@@ -141,7 +141,7 @@ def openvino_scorer(model: Path, bits: int):
         hints["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "32"
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
 
-    def score(texts):
+    def score(texts, _size):
         for batch in batches(texts, 4):
             inputs = tokenizer(batch, padding=True, return_tensors="np")
             compiled({name: inputs[name].astype(numpy.int64) for name in ("input_ids", "attention_mask")})
@@ -209,7 +209,7 @@ def llama_scorer(model: Path):
         str(converted), embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_LAST, n_ctx=8192, n_batch=2048,
         n_ubatch=2048, n_threads=threads, n_threads_batch=threads, verbose=False,
     )
-    return lambda texts: [network.embed(text) for text in texts]
+    return lambda texts, _size: [network.embed(text) for text in texts]
 
 
 PEERS = {
@@ -223,18 +223,24 @@ PEERS = {
 
 
 def measure_peer(name: str, model: Path, candidates: Path) -> None:
-    """In a process of its own: prints pairs a second."""
+    """In a process of its own: prints pairs a second, and the size of the batches."""
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     score, texts = PEERS[name](model), prompts(candidates)
-    score(texts[:4])
-    # torch.compile compiles again for other shapes.
-    for _ in range(2 if name == "transformers-compiled" else 1):
-        started = time.perf_counter()
-        score(texts)
-        seconds = time.perf_counter() - started
-    print(len(texts) / seconds)
+    best = (0.0, 0)
+    for size in BATCH_SIZES[device().split(":")[0]]:
+        try:
+            score(texts[:4], size)
+            # torch.compile compiles again for other shapes.
+            for _ in range(2 if name == "transformers-compiled" else 1):
+                started = time.perf_counter()
+                score(texts, size)
+                seconds = time.perf_counter() - started
+        except torch.OutOfMemoryError:
+            break
+        best = max(best, (len(texts) / seconds, size))
+    print(*best)
 
 
 def measure_rerank(program: Path, dtype: str, model: Path, candidates: Path, threads: int) -> float:
@@ -262,9 +268,11 @@ def main() -> None:
         return measure_peer(arguments.one, arguments.model, candidates)
     from transformers import AutoTokenizer
 
-    write_candidates(candidates, arguments.workload, AutoTokenizer.from_pretrained(arguments.model))
+    count = WORKLOADS[arguments.workload][0] * (TIMES_ON_A_CARD if arguments.device == "cuda" else 1)
+    write_candidates(candidates, arguments.workload, AutoTokenizer.from_pretrained(arguments.model), count)
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "HF_HUB_OFFLINE": "1"}
     rates: dict[str, list[float]] = {}
+    sizes: dict[str, str] = {}
     for _ in range(arguments.rounds):
         for dtype in ("bf16", "int8") if arguments.device == "cpu" else ("bf16",):
             rate = measure_rerank(arguments.rerank, dtype, arguments.model, candidates, arguments.threads)
@@ -275,12 +283,15 @@ def main() -> None:
             if run.returncode:
                 print(f"{peer} failed: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
-            rates.setdefault(peer, []).append(float(run.stdout.split()[-1]))
+            rate, size = run.stdout.split()[-2:]
+            rates.setdefault(peer, []).append(float(rate))
+            sizes[peer] = size
     best = statistics.median(rates["rerank bf16"])
     print(f"{arguments.workload}, {arguments.threads} threads, medians of {arguments.rounds}:")
     for name, values in rates.items():
         rate = statistics.median(values)
-        print(f"  {name:24} {rate:8.2f} pairs/s   rerank bf16 is {best / rate:.2f} times as fast   {[round(v, 2) for v in values]}")
+        size = f", batches of {sizes[name]}" if name in sizes else ""
+        print(f"  {name:24} {rate:8.2f} pairs/s   rerank bf16 is {best / rate:.2f} times as fast   {[round(v, 2) for v in values]}{size}")
 
 
 if __name__ == "__main__":

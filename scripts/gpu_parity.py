@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Checks a GPU's logits: against those that testdata/ keeps from transformers, against the CPU's ranking, and, on a model
-that scripts/random_model.py has made, against transformers in f32 on the spot. Ends with status 1 if something deviates.
+"""Checks a GPU's logits. Ends with status 1 if something deviates.
 
-    scripts/gpu_parity.py --rerank target/release/rerank [--random DIRECTORY]
+Against those that testdata/ keeps from transformers; against the CPU's ranking; on small random models whose heads bring
+every kernel into play, against transformers in f32 on the spot, batches against pairs alone; the same on a model that
+scripts/random_model.py has made, with a document of 32,000 tokens, with an absurd budget of tokens, and with little memory.
+
+    scripts/gpu_parity.py --rerank target/release/rerank [--small DIRECTORY] [--random DIRECTORY]
 """
 
 import argparse
@@ -15,8 +18,12 @@ from pathlib import Path
 from bench_peers import prompts, write_candidates
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLERANCE = {"f32": 1e-3, "bf16": 0.05}
-# Random weights of many layers round worse than trained ones: there bf16 may deviate twice as far as transformers' own.
+TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05}
+# Query heads, key heads, features of a head: tensor cores with 64 and 128 features, and the plain kernel.
+SHAPES = [(8, 2, 64), (4, 4, 128), (16, 4, 128), (6, 1, 80)]
+# Beside the weights: room for a batch, but not for a large one.
+LITTLE_MEMORY = 700 << 20
+# Random weights of many layers round worse than trained ones: there 16 bits may deviate twice as far as transformers' bf16.
 TIMES_REFERENCE = 2
 
 
@@ -73,37 +80,122 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
     return good
 
 
-def check_random(arguments, folder: Path) -> bool:
-    """A model with heads as published ones have, on passages and on longer documents."""
+def reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str, str], float]:
+    """What transformers gives, one prompt at a time."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(arguments.random)
-    network = AutoModelForCausalLM.from_pretrained(arguments.random, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa").eval()
     network = network.to(arguments.reference_device)
-    narrow = AutoModelForCausalLM.from_pretrained(arguments.random, dtype=torch.bfloat16).eval()
-    narrow = narrow.to(arguments.reference_device)
     answers = [tokenizer.convert_tokens_to_ids(answer) for answer in ("yes", "no")]
+    group = json.loads(candidates.read_text())
+    found = {}
+    with torch.inference_mode():
+        for candidate, text in zip(group["candidates"], prompts(candidates), strict=True):
+            inputs = tokenizer(text, return_tensors="pt").to(arguments.reference_device)
+            row = network(**inputs, logits_to_keep=1).logits[0, -1, answers].float().tolist()
+            found[(group["query_id"], candidate["id"])] = row[0] - row[1]
+    return found
+
+
+def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
+    """All dtypes against transformers, and batches against pairs alone."""
+    import torch
+
+    expected = reference(arguments, model, candidates, torch.float32)
+    rounded = reference(arguments, model, candidates, torch.bfloat16)
+    theirs = max(abs(rounded[pair] - expected[pair]) for pair in expected)
+    lowest, highest = min(expected.values()), max(expected.values())
+    print(f"{name}: logits from {lowest:.2f} to {highest:.2f}; transformers in bf16 is off by {theirs:.2g}", flush=True)
+    good = True
+    for dtype, tolerance in TOLERANCE.items():
+        if dtype != "f32":
+            tolerance = max(tolerance, TIMES_REFERENCE * theirs)
+        options = ["--device", arguments.device, "--dtype", dtype, "--max-length", "32768"]
+        ours = logits(ranked(arguments, model, candidates, *options))
+        good &= compare(f"{name}, {dtype}", ours, expected, tolerance)
+        alone = logits(ranked(arguments, model, candidates, *options, "--batch-size", "1"))
+        if alone == ours:
+            print(f"{name}, {dtype}: batches and pairs alone give the same logits to the bit", flush=True)
+        else:
+            good &= compare(f"{name}, {dtype}, pairs alone against batches", alone, ours, tolerance)
+    return good
+
+
+def make_small(folder: Path, heads: int, key_heads: int, head_dim: int) -> Path:
+    """A random model of two layers with the tiny tokenizer."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    model = folder / f"{heads}-{key_heads}-{head_dim}"
+    if model.exists():
+        return model
+    torch.manual_seed(heads * head_dim)
+    tiny = ROOT / "testdata/tiny-reranker"
+    config = Qwen3Config(
+        vocab_size=json.loads((tiny / "config.json").read_text())["vocab_size"],
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
+        head_dim=head_dim,
+        max_position_embeddings=40960,
+        initializer_range=0.08,
+        tie_word_embeddings=True,
+    )
+    Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(model)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_bytes((tiny / name).read_bytes())
+    return model
+
+
+def check_small(arguments, folder: Path) -> bool:
+    from transformers import AutoTokenizer
+
+    good = True
+    for shape in SHAPES:
+        model = make_small(folder, *shape)
+        candidates = folder / f"{model.name}.jsonl"
+        write_candidates(candidates, "passage", AutoTokenizer.from_pretrained(model), 12)
+        good &= check_model(arguments, "{} heads on {} of {} features".format(*shape), model, candidates)
+    return good
+
+
+def check_random(arguments, folder: Path) -> bool:
+    """A model with the shape of a published one, on passages and on longer documents."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(arguments.random)
     good = True
     for workload in arguments.workloads:
         candidates = folder / f"{workload}.jsonl"
         write_candidates(candidates, workload, tokenizer)
-        query = json.loads(candidates.read_text())["query_id"]
-        expected, rounded = {}, {}
-        with torch.inference_mode():
-            for index, text in enumerate(prompts(candidates)):
-                inputs = tokenizer(text, return_tensors="pt").to(arguments.reference_device)
-                for logits_of, one in ((expected, network), (rounded, narrow)):
-                    row = one(**inputs, logits_to_keep=1).logits[0, -1, answers].float().tolist()
-                    logits_of[(query, str(index))] = row[0] - row[1]
-        reference = max(abs(rounded[pair] - expected[pair]) for pair in expected)
-        print(f"random, {workload}: transformers in bf16 deviates by at most {reference:.2g}", flush=True)
-        for dtype, tolerance in TOLERANCE.items():
-            if dtype == "bf16":
-                tolerance = max(tolerance, TIMES_REFERENCE * reference)
-            options = ["--device", arguments.device, "--dtype", dtype]
-            ours = logits(ranked(arguments, arguments.random, candidates, *options))
-            good &= compare(f"random, {workload}, {dtype}", ours, expected, tolerance)
+        good &= check_model(arguments, f"random, {workload}", arguments.random, candidates)
+    return good
+
+
+def check_memory(arguments, folder: Path) -> bool:
+    """Batches that can't fit, and a card that others have filled."""
+    import torch
+    from transformers import AutoTokenizer
+
+    candidates = folder / "memory.jsonl"
+    write_candidates(candidates, "passage", AutoTokenizer.from_pretrained(arguments.random), 2000)
+    options = ["--device", arguments.device, "--dtype", "bf16"]
+    expected = logits(ranked(arguments, arguments.random, candidates, *options))
+    absurd = ["--batch-size", "1000000", "--max-batch-tokens", "1000000000"]
+    ours = logits(ranked(arguments, arguments.random, candidates, *options, *absurd))
+    good = compare("an absurd budget", ours, expected, TOLERANCE["bf16"])
+    weights = sum(file.stat().st_size for file in arguments.random.glob("*.safetensors"))
+    free, _ = torch.cuda.mem_get_info()
+    taken = torch.empty(max(free - weights - LITTLE_MEMORY, 0), dtype=torch.uint8, device="cuda")
+    left = torch.cuda.mem_get_info()[0]
+    for name, budget in (("", []), (", an absurd budget", absurd)):
+        ours = logits(ranked(arguments, arguments.random, candidates, *options, *budget))
+        good &= compare(f"{left / 1e9:.2f} GB free{name}", ours, expected, TOLERANCE["bf16"])
+    del taken
     return good
 
 
@@ -112,16 +204,29 @@ def main() -> int:
     parser.add_argument("--rerank", type=Path, default=ROOT / "target/release/rerank")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--random", type=Path, help="a directory that random_model.py has made")
-    parser.add_argument("--workloads", nargs="*", default=["passage", "rag", "long"])
+    parser.add_argument("--small", type=Path, help="a directory for small random models, which are made if they are missing")
+    parser.add_argument("--only-make", action="store_true", help="make the small models and check nothing")
+    parser.add_argument("--memory", action="store_true", help="also with too large batches and too little memory")
+    parser.add_argument("--workloads", nargs="*", default=["passage", "rag", "long", "longest"])
     parser.add_argument("--reference-device", default="cuda", help="where transformers computes")
     parser.add_argument("--limit", type=int, default=32768, help="longest prompt in tokens")
     parser.add_argument("--queries", type=int, default=1000, help="most queries of testdata/parity.jsonl")
     arguments = parser.parse_args()
+    if arguments.small:
+        arguments.small.mkdir(parents=True, exist_ok=True)
+    if arguments.only_make:
+        for shape in SHAPES:
+            make_small(arguments.small, *shape)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         names = ("tiny-reranker", "odd-reranker") if arguments.queries else ()
         checks = [check_kept(arguments, name, Path(folder)) for name in names]
+        if arguments.small:
+            checks.append(check_small(arguments, arguments.small))
         if arguments.random:
             checks.append(check_random(arguments, Path(folder)))
+            if arguments.memory:
+                checks.append(check_memory(arguments, Path(folder)))
     return 0 if all(checks) else 1
 
 

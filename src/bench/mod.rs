@@ -104,6 +104,7 @@ impl Bench {
             let mut report = Report::new(&place, workload, &turns, &work);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
+            report.batch_tokens = limits.tokens;
             report.prompt_tokens = prompt_tokens;
             report.count(&batches);
             tell(&report)?;

@@ -28,6 +28,8 @@ pub struct Report {
     pub threads: usize,
     /// How often it was done.
     pub repetitions: usize,
+    /// Tokens that a batch may have; there was memory for so many.
+    pub batch_tokens: usize,
     /// To load the model, in seconds.
     pub load_seconds: f64,
     /// Pairs.
@@ -126,10 +128,11 @@ impl Display for Report {
         )?;
         writeln!(
             formatter,
-            "  {:.1} pairs/s, {} tokens/s computed and {} spared ({:.2} s, median of {}; loaded in {:.2} s)",
+            "  {:.1} pairs/s, {} tokens/s computed and {} spared, in batches of up to {} tokens ({:.2} s, median of {}; loaded in {:.2} s)",
             self.pairs_per_second,
             HumanCount(self.computed_tokens_per_second as u64),
             HumanCount(self.saved_tokens_per_second as u64),
+            HumanCount(self.batch_tokens as u64),
             self.seconds,
             self.repetitions,
             self.load_seconds,
