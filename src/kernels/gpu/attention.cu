@@ -11,7 +11,7 @@
 // lie in different banks:
 //
 //   [keys 64 x D][keys 64 x D][values 64 x D][values 64 x D]
-#include "attention.cuh"
+#include "softmax.cuh"
 
 constexpr int TILE = 64;
 constexpr int WARPS = 4;
@@ -24,8 +24,7 @@ __device__ inline T* place(T* tile, int row, int piece) {
     return tile + row * D + ((piece ^ (row % 8)) * PIECE);
 }
 
-// Sets out tiles of keys and values, of positions from `first` on; what no query sees becomes zeros. `range` is the one that
-// `first` is in, or one before; tiles come in the order of positions.
+// Sets out tiles of keys and values, of positions from `first` on; what no query sees becomes zeros.
 template <typename T, int D>
 struct Fetch {
     static constexpr int PIECES = D / PIECE;
@@ -33,59 +32,31 @@ struct Fetch {
     static constexpr int STRIDE = WARPS * 32 / PIECES;
     static_assert(STRIDE % 8 == 0 && TILE % STRIDE == 0);
 
-    const Attending<T>& attending;
-    const QueryTile& tile;
-    const KeyRange* ranges;
     const T* keys;
     const T* values;
-    int row = threadIdx.x / PIECES, range = 0;
+    int width;
+    Tokens tokens;
+    int row = threadIdx.x / PIECES;
 
     __device__ Fetch(const Attending<T>& attending, const QueryTile& tile, int key_head)
-        : attending(attending), tile(tile), ranges(attending.ranges + tile.first_range) {
+        : width(attending.key_width), tokens(attending.ranges, tile) {
         int column = key_head * D + threadIdx.x % PIECES * PIECE;
         keys = attending.keys + column;
         values = attending.values + column;
     }
 
     __device__ void operator()(T* tile_keys, T* tile_values, int first) {
-        while (range + 1 < tile.ranges && first >= ranges[range + 1].position) range++;
-        bool straddles = range + 1 < tile.ranges && first + TILE > ranges[range + 1].position;
-        int to_token = ranges[range].token - ranges[range].position;
+        tokens.move(first, TILE);
         int start = static_cast<int>(place<T, D>(tile_keys, row, threadIdx.x % PIECES) - tile_keys);
 #pragma unroll
         for (int pass = 0; pass < TILE / STRIDE; pass++) {
             int position = first + row + pass * STRIDE;
-            bool present = position < tile.visible;
-            position = min(position, tile.visible - 1);
-            int token = straddles ? token_at(ranges, tile.ranges, position) : position + to_token;
-            size_t offset = static_cast<size_t>(token) * attending.key_width;
+            bool present = position < tokens.visible;
+            size_t offset = static_cast<size_t>(tokens.at(min(position, tokens.visible - 1))) * width;
             copy_async(tile_keys + start + pass * STRIDE * D, keys + offset, present);
             copy_async(tile_values + start + pass * STRIDE * D, values + offset, present);
         }
         commit_copies();
-    }
-};
-
-// A lane's share of two rows of the 16 of its warp: rows lane / 4 and lane / 4 + 8.
-template <typename T, int D>
-struct Rows {
-    const T* query[2];
-    T* result[2];
-    // Keys that each row sees; 0 for rows that are none.
-    int sees[2];
-
-    __device__ Rows(const Attending<T>& attending, const QueryTile& tile, int key_head, int warp, int lane) {
-        for (int half = 0; half < 2; half++) {
-            int row = warp * 16 + lane / 4 + 8 * half;
-            bool present = row < tile.rows * attending.group;
-            int token = present ? row / attending.group : 0;
-            int head = key_head * attending.group + (present ? row % attending.group : 0);
-            size_t index = tile.first_row + token;
-            query[half] = attending.queries + index * attending.query_width + head * D;
-            result[half] = attending.results + index * attending.result_width + head * D;
-            int causal = tile.position + token + 1;
-            sees[half] = !present ? 0 : attending.causal ? causal : tile.visible;
-        }
     }
 };
 
@@ -108,7 +79,7 @@ __device__ void attend(const Attending<T>& attending) {
             queries[step][part] = load_pair(rows.query[part % 2] + step * 16 + part / 2 * 8 + lane % 4 * 2);
 
     float sums[D / 8][4] = {};
-    float most[2] = {-INFINITY, -INFINITY}, totals[2] = {0.f, 0.f};
+    Softmax softmax;
     int count = (tile.visible + TILE - 1) / TILE;
     for (int index = 0; index < count; index++) {
         wait_for_copies<0>();
@@ -136,42 +107,7 @@ __device__ void attend(const Attending<T>& attending) {
         }
 
         float factors[2];
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            // Most tiles are seen whole.
-            if ((index + 1) * TILE > rows.sees[half]) {
-#pragma unroll
-                for (int part = 0; part < TILE / 8; part++) {
-#pragma unroll
-                    for (int column = 0; column < 2; column++) {
-                        int position = index * TILE + part * 8 + lane % 4 * 2 + column;
-                        if (position >= rows.sees[half]) scores[part][half * 2 + column] = -INFINITY;
-                    }
-                }
-            }
-            float largest = -INFINITY;
-#pragma unroll
-            for (int part = 0; part < TILE / 8; part++)
-                largest = fmaxf(largest, fmaxf(scores[part][half * 2], scores[part][half * 2 + 1]));
-            largest = fmaxf(largest, __shfl_xor_sync(ALL_LANES, largest, 1));
-            largest = fmaxf(largest, __shfl_xor_sync(ALL_LANES, largest, 2));
-            float before = most[half];
-            most[half] = fmaxf(before, largest);
-            // Rows that see nothing have no largest score.
-            float base = most[half] == -INFINITY ? 0.f : most[half] * attending.scale;
-            factors[half] = power_of_two(fmaf(before, attending.scale, -base));
-            float total = 0.f;
-#pragma unroll
-            for (int part = 0; part < TILE / 8; part++) {
-#pragma unroll
-                for (int column = 0; column < 2; column++) {
-                    float& score = scores[part][half * 2 + column];
-                    score = power_of_two(fmaf(score, attending.scale, -base));
-                    total += score;
-                }
-            }
-            totals[half] = totals[half] * factors[half] + total;
-        }
+        softmax.weigh(scores, factors, index * TILE, rows.sees, attending.scale);
 #pragma unroll
         for (int part = 0; part < D / 8; part++)
 #pragma unroll
@@ -180,11 +116,7 @@ __device__ void attend(const Attending<T>& attending) {
 #pragma unroll
         for (int step = 0; step < TILE / 16; step++) {
             uint32_t weights[4];
-#pragma unroll
-            for (int part = 0; part < 4; part++) {
-                const float* pair = &scores[2 * step + part / 2][part % 2 * 2];
-                weights[part] = narrow_pair<T>(pair[0], pair[1]);
-            }
+            narrow_weights<T>(weights, scores[2 * step], scores[2 * step + 1]);
 #pragma unroll
             for (int pair = 0; pair < D / 16; pair++) {
                 // Matrices, transposed: keys 0-7 and features 0-7, keys 8-15 and 0-7, keys 0-7 and 8-15, keys 8-15 and 8-15.
@@ -197,19 +129,7 @@ __device__ void attend(const Attending<T>& attending) {
         }
     }
 
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        float total = totals[half];
-        total += __shfl_xor_sync(ALL_LANES, total, 1);
-        total += __shfl_xor_sync(ALL_LANES, total, 2);
-        if (rows.sees[half] == 0) continue;
-        float scale = 1.f / total;
-#pragma unroll
-        for (int part = 0; part < D / 8; part++) {
-            uint32_t pair = narrow_pair<T>(sums[part][half * 2] * scale, sums[part][half * 2 + 1] * scale);
-            store_pair(rows.result[half] + part * 8 + lane % 4 * 2, pair);
-        }
-    }
+    finish(softmax, sums, rows);
 }
 
 #define KERNEL(T, name, D)                                                                                        \

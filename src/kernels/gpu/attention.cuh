@@ -46,3 +46,49 @@ __device__ inline int token_at(const KeyRange* ranges, int count, int position) 
     while (index + 1 < count && position >= ranges[index + 1].position) index++;
     return ranges[index].token + position - ranges[index].position;
 }
+
+// The tokens of tiles of positions, which come in the order of positions. Most tiles lie in one range.
+struct Tokens {
+    const KeyRange* ranges;
+    int count, visible;
+    int range = 0, to_token = 0;
+    bool straddles = false;
+
+    __device__ Tokens(const KeyRange* all, const QueryTile& tile)
+        : ranges(all + tile.first_range), count(tile.ranges), visible(tile.visible) {}
+
+    // The next tile: `size` positions from `first` on.
+    __device__ void move(int first, int size) {
+        while (range + 1 < count && first >= ranges[range + 1].position) range++;
+        straddles = range + 1 < count && first + size > ranges[range + 1].position;
+        to_token = ranges[range].token - ranges[range].position;
+    }
+
+    // Of a position of this tile that some query sees.
+    __device__ int at(int position) const {
+        return straddles ? token_at(ranges, count, position) : position + to_token;
+    }
+};
+
+// A lane's share of two of the 16 rows of its warp: rows lane / 4 and lane / 4 + 8.
+template <typename T, int D>
+struct Rows {
+    const T* query[2];
+    T* result[2];
+    // Keys that each row sees; 0 for rows that are none.
+    int sees[2];
+
+    __device__ Rows(const Attending<T>& attending, const QueryTile& tile, int key_head, int warp, int lane) {
+        for (int half = 0; half < 2; half++) {
+            int row = warp * 16 + lane / 4 + 8 * half;
+            bool present = row < tile.rows * attending.group;
+            int token = present ? row / attending.group : 0;
+            int head = key_head * attending.group + (present ? row % attending.group : 0);
+            size_t index = tile.first_row + token;
+            query[half] = attending.queries + index * attending.query_width + head * D;
+            result[half] = attending.results + index * attending.result_width + head * D;
+            int causal = tile.position + token + 1;
+            sees[half] = !present ? 0 : attending.causal ? causal : tile.visible;
+        }
+    }
+};
