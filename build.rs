@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const KERNELS: [&str; 5] = ["attention", "attention_plain", "heads", "norm", "swiglu"];
+/// For compute capability 9.0 alone, with instructions that no other has.
+const HOPPER_KERNEL: &str = "attention_hopper";
+const HOPPER: u32 = 90;
 const CAPABILITIES: &str = "80,86,89,90";
 
 fn main() {
@@ -25,21 +28,37 @@ fn main() {
     let version = version(&nvcc);
     // What it compiles runs on drivers of the same major version and of later ones.
     println!("cargo:rustc-env=RERANK_CUDA_MAJOR={}", version.0);
-    let codes = codes(version);
+    let capabilities = capabilities(version);
+    let codes = codes(&capabilities);
     for kernel in KERNELS {
-        let source = format!("src/kernels/gpu/{kernel}.cu");
-        let target = out.join(format!("{kernel}.fatbin"));
-        let output = Command::new(&nvcc)
-            .args(["-O3", "-std=c++17", "-fatbin", "--threads=0"])
-            .args(&codes)
-            .arg("-o")
-            .args([&target, Path::new(&source)])
-            .output();
-        match output {
-            Ok(output) if output.status.success() => {}
-            Ok(output) => fail(&format!("{source}: {}", String::from_utf8_lossy(&output.stderr))),
-            Err(error) => fail(&format!("{}: {error}", nvcc.display())),
+        compile(&nvcc, kernel, &codes, &out);
+    }
+    if capabilities.contains(&HOPPER) {
+        compile(&nvcc, HOPPER_KERNEL, &["-gencode=arch=compute_90a,code=sm_90a".to_owned()], &out);
+    } else if let Err(error) = std::fs::write(out.join(format!("{HOPPER_KERNEL}.fatbin")), []) {
+        fail(&format!("{}: {error}", out.display()));
+    }
+}
+
+fn compile(nvcc: &Path, kernel: &str, codes: &[String], out: &Path) {
+    let source = format!("src/kernels/gpu/{kernel}.cu");
+    let target = out.join(format!("{kernel}.fatbin"));
+    let output = Command::new(nvcc)
+        .args(["-O3", "-std=c++17", "-fatbin", "--threads=0"])
+        .args(codes)
+        .arg("-o")
+        .args([&target, Path::new(&source)])
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            // Products that wait for one another are right, and far too slow: a change has crossed the compiler's rules.
+            let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            if told.contains("wgmma.mma_async instructions are serialized") {
+                println!("cargo:warning={source}: {}", told.lines().next().unwrap_or_default());
+            }
         }
+        Ok(output) => fail(&format!("{source}: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => fail(&format!("{}: {error}", nvcc.display())),
     }
 }
 
@@ -72,8 +91,8 @@ fn version(nvcc: &Path) -> (u32, u32) {
     version
 }
 
-/// Code for each card, and PTX of the newest for those to come.
-fn codes(version: (u32, u32)) -> Vec<String> {
+/// Of the cards for which code is made, in order.
+fn capabilities(version: (u32, u32)) -> Vec<u32> {
     let known = if version < (12, 8) { CAPABILITIES.to_owned() } else { format!("{CAPABILITIES},100,120") };
     let capabilities = env::var("CUDA_COMPUTE_CAP").unwrap_or(known);
     let mut numbers: Vec<u32> = capabilities
@@ -87,9 +106,14 @@ fn codes(version: (u32, u32)) -> Vec<String> {
         })
         .collect();
     numbers.sort_unstable();
+    numbers
+}
+
+/// Code for each card, and PTX of the newest for those to come.
+fn codes(capabilities: &[u32]) -> Vec<String> {
     let code = |number: &u32| format!("-gencode=arch=compute_{number},code=sm_{number}");
-    let newest = numbers.last().map(|number| format!("-gencode=arch=compute_{number},code=compute_{number}"));
-    numbers.iter().map(code).chain(newest).collect()
+    let newest = capabilities.last().map(|number| format!("-gencode=arch=compute_{number},code=compute_{number}"));
+    capabilities.iter().map(code).chain(newest).collect()
 }
 
 fn fail(problem: &str) -> ! {

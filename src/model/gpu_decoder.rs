@@ -60,6 +60,7 @@ struct Stage<'a> {
     count: usize,
     positions: View<'a>,
     tiles: View<'a>,
+    late_tiles: View<'a>,
     ranges: View<'a>,
 }
 
@@ -155,7 +156,7 @@ impl GpuDecoder {
             ensure!(inside, "token {token} is outside the vocabulary of {}", self.config.vocabulary);
         }
         let heads = Heads { query: self.config.heads, key: self.config.key_heads, head_dim: self.config.head_dim };
-        let layout = GpuLayout::new(batch, Gpu::queries_of_tile(heads));
+        let layout = GpuLayout::new(batch, self.gpu.tiling(heads));
         let (tokens, pairs) = (batch.token_ids.len(), layout.last_tokens.len());
         self.reserve(tokens, pairs)?;
         self.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1))?;
@@ -169,14 +170,16 @@ impl GpuDecoder {
         room.indices.upload(bytes)?;
 
         let room = &*room;
-        let [token_ids, positions, last_tokens, end_positions, ranges, tiles, end_tiles] =
+        let [token_ids, positions, last_tokens, end_positions, ranges, tiles, late_tiles, end_tiles] =
             parts.map(|part| room.indices.view(part));
         let laps = self.profile.as_ref().map(|_| RefCell::default());
         let pass = Pass { gpu: &self.gpu, config: &self.config, angles: &self.angles, room, heads, laps };
         let hidden = Rows::new(&room.hidden, tokens, self.config.hidden);
-        let all = Stage { hidden, count: tokens, positions, tiles, ranges };
+        let all = Stage { hidden, count: tokens, positions, tiles, late_tiles, ranges };
         let hidden = Rows::new(&room.ends, pairs, self.config.hidden);
-        let ends = Stage { hidden, count: pairs, positions: end_positions, tiles: end_tiles, ranges };
+        // Few rows of each prompt: none of them fills a large tile.
+        let late_tiles = room.indices.view(0..0);
+        let ends = Stage { hidden, count: pairs, positions: end_positions, tiles: end_tiles, late_tiles, ranges };
         if pass.laps.is_some() {
             self.gpu.device().mark(0)?;
         }
@@ -329,8 +332,9 @@ impl Pass<'_> {
     /// `hidden += o(attention(queries, keys, values))`
     fn attend(&self, layer: &GpuLayer, stage: &Stage<'_>, [queries, keys, values]: [Rows<'_>; 3]) -> Result<()> {
         let results = Rows::new(&self.room.attended, stage.count, self.heads.query * self.heads.head_dim);
-        let Stage { tiles, ranges, .. } = *stage;
-        self.gpu.attend(&Attending { queries, keys, values, results, tiles, ranges, causal: true }, self.heads)?;
+        let Stage { tiles, late_tiles, ranges, .. } = *stage;
+        let attending = Attending { queries, keys, values, results, tiles, late_tiles, ranges, causal: true };
+        self.gpu.attend(&attending, self.heads)?;
         self.lap(Kind::Attention)?;
         self.gpu.multiply_add(results, &layer.output, stage.hidden)?;
         self.lap(Kind::Output)

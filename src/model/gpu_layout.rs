@@ -3,20 +3,23 @@
 use std::ops::Range;
 
 use crate::batch::Batch;
-use crate::kernels::gpu::{KeyRange, QueryTile};
+use crate::kernels::gpu::{KeyRange, QueryTile, Tiling};
 
 /// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
 pub(super) struct Packed {
     pub(super) words: Vec<u32>,
-    /// Where in it, in bytes, stand token ids, positions, the pairs' last tokens and their positions, ranges, and both kinds
+    /// Where in it, in bytes, stand token ids, positions, the pairs' last tokens and their positions, ranges, and all kinds
     /// of tiles.
-    pub(super) parts: [Range<usize>; 7],
+    pub(super) parts: [Range<usize>; 8],
 }
 
 /// A batch's tiles and ranges.
+#[derive(Default)]
 pub(super) struct GpuLayout {
     /// Tiles of all tokens; rows are tokens.
     pub(super) tiles: Vec<QueryTile>,
+    /// But for those that are late in their prompts.
+    pub(super) late_tiles: Vec<QueryTile>,
     /// Tiles of the pairs' last tokens alone; rows are pairs.
     pub(super) ends: Vec<QueryTile>,
     /// For each segment, the ranges of its prompt.
@@ -26,9 +29,8 @@ pub(super) struct GpuLayout {
 }
 
 impl GpuLayout {
-    /// Blocks take `queries` queries.
-    pub(super) fn new(batch: &Batch, queries: usize) -> Self {
-        let mut layout = Self { tiles: Vec::new(), ends: Vec::new(), ranges: Vec::new(), last_tokens: Vec::new() };
+    pub(super) fn new(batch: &Batch, tiling: Tiling) -> Self {
+        let mut layout = Self::default();
         for (index, segment) in batch.segments.iter().enumerate() {
             let first_range = layout.ranges.len() as i32;
             layout.ranges.extend(batch.history(index).into_iter().map(|tokens| KeyRange {
@@ -45,29 +47,38 @@ impl GpuLayout {
                 ranges,
                 visible: batch.positions[tokens.end - 1] as i32 + 1,
             };
-            let end = segment.tokens.end;
-            let starts = segment.tokens.clone().step_by(queries);
-            layout.tiles.extend(starts.map(|start| tile(start..end.min(start + queries), start)));
+            let Range { start, end } = segment.tokens;
+            let position = batch.positions[start] as usize;
+            let late = end.min(start.saturating_add(tiling.position.saturating_sub(position)));
+            for (tiles, tokens, queries) in
+                [(&mut layout.tiles, start..late, tiling.early), (&mut layout.late_tiles, late..end, tiling.late)]
+            {
+                let starts = tokens.clone().step_by(queries);
+                tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
+            }
             if segment.pair.is_some() {
                 layout.ends.push(tile(end - 1..end, layout.last_tokens.len()));
                 layout.last_tokens.push(end as u32 - 1);
             }
         }
         // Blocks start in this order: the longest work first, so that none is left alone at the end.
-        layout.tiles.sort_by_key(|tile| std::cmp::Reverse(tile.visible));
+        for tiles in [&mut layout.tiles, &mut layout.late_tiles] {
+            tiles.sort_by_key(|tile| std::cmp::Reverse(tile.visible));
+        }
         layout
     }
 
     /// For the device.
     pub(super) fn pack(&self, batch: &Batch) -> Packed {
         let end_positions: Vec<u32> = self.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
-        let parts: [&[u32]; 7] = [
+        let parts: [&[u32]; 8] = [
             &batch.token_ids,
             &batch.positions,
             &self.last_tokens,
             &end_positions,
             bytemuck::cast_slice(&self.ranges),
             bytemuck::cast_slice(&self.tiles),
+            bytemuck::cast_slice(&self.late_tiles),
             bytemuck::cast_slice(&self.ends),
         ];
         let mut end = 0;
@@ -95,10 +106,14 @@ mod tests {
         let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
         for share_prefixes in [true, false] {
             for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes }) {
-                let layout = GpuLayout::new(&batch, 32);
+                let layout = GpuLayout::new(&batch, Tiling { early: 32, position: 100, late: 64 });
                 let mut seen = vec![0; batch.token_ids.len()];
-                for tile in &layout.tiles {
-                    assert!(tile.rows <= 32);
+                let early = layout.tiles.iter().map(|tile| (tile, 0..100, 32));
+                for (tile, positions, queries) in
+                    early.chain(layout.late_tiles.iter().map(|tile| (tile, 100..1000, 64)))
+                {
+                    assert!(tile.rows <= queries);
+                    assert!(positions.contains(&tile.position) && positions.contains(&(tile.visible - 1)));
                     let ranges = &layout.ranges[tile.first_range as usize..][..tile.ranges as usize];
                     for row in 0..tile.rows {
                         let token = (tile.first_row + row) as usize;

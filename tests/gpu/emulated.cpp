@@ -1,5 +1,6 @@
 // The GPU's kernels as a library for the processor: `emulate` runs one by its name.
 #include "../../src/kernels/gpu/attention.cu"
+#include "../../src/kernels/gpu/attention_hopper.cu"
 #include "../../src/kernels/gpu/attention_plain.cu"
 #include "../../src/kernels/gpu/heads.cu"
 #include "../../src/kernels/gpu/norm.cu"
@@ -27,7 +28,8 @@ Call bound(void (*kernel)(Arguments...)) {
 const std::map<std::string, Call> KERNELS = {
     OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(turn_heads),   OF_EACH_TYPE(swiglu),
     OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
-    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),
+    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(attend_hopper_bf16_64),
+    KERNEL(attend_hopper_bf16_128), KERNEL(attend_hopper_f16_64), KERNEL(attend_hopper_f16_128),
 };
 
 }  // namespace

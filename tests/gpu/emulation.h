@@ -115,12 +115,15 @@ struct Fiber {
     bool done = false;
     // Groups of copies that have not been waited for; the last is not committed yet.
     std::vector<std::vector<Copy>> copies;
+    // Pieces of shared memory that copies have written, and that a warpgroup's products must not read yet.
+    std::vector<size_t> unshown;
 
     // Makes it begin with `entry`, which never returns.
     void begin(void (*entry)(), Dimensions own) {
         index = own;
         done = false;
         copies.assign(1, {});
+        unshown.clear();
         auto top = (reinterpret_cast<uintptr_t>(stack.get()) + STACK) & ~static_cast<uintptr_t>(15);
         auto* words = reinterpret_cast<void**>(top) - 2 - KEPT;
         std::fill(words, words + KEPT + 2, nullptr);
@@ -146,6 +149,8 @@ struct Block {
     std::vector<Barrier> warps;
     Barrier all;
     std::vector<unsigned char> shared;
+    // Of each 16 bytes of it, whether somebody has written them and not shown them to products.
+    std::vector<bool> unshown;
     // What each fiber shows to its warp.
     std::vector<std::vector<unsigned char>> shown;
     size_t current = 0;
@@ -205,10 +210,11 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
     static std::vector<Fiber> fibers;
     if (fibers.size() < count) fibers.resize(count);
     for (unsigned number = 0; number < grid.x * grid.y; number++) {
-        Block now = {nullptr, fibers, count, {}, {}, {}, {}, 0, false, kernel};
+        Block now = {nullptr, fibers, count, {}, {}, {}, {}, {}, 0, false, kernel};
         block = &now;
         now.warps.resize((count + 31) / 32);
-        now.shared.assign(shared + 128, 0xff);
+        now.shared.assign(shared, 0xff);
+        now.unshown.resize(shared / 16 + 1);
         now.shown.resize(count);
         blockIdx = {number % grid.x, number / grid.x};
         for (size_t index = 0; index < count; index++) {
@@ -240,6 +246,14 @@ template <typename T>
 T __shfl_xor_sync(unsigned, T value, int distance) {
     emulation::show(value);
     T other = emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
+    emulation::meet_warp();
+    return other;
+}
+
+template <typename T>
+T __shfl_sync(unsigned, T value, int lane) {
+    emulation::show(value);
+    T other = emulation::shown_by<T>(static_cast<size_t>(lane));
     emulation::meet_warp();
     return other;
 }
@@ -299,9 +313,15 @@ inline void copy_async(void* shared, const void* global, bool present) {
 inline void commit_copies() { emulation::block->fibers[emulation::block->current].copies.emplace_back(); }
 template <int pending>
 void wait_for_copies() {
-    auto& copies = emulation::block->fibers[emulation::block->current].copies;
+    emulation::Fiber& fiber = emulation::block->fibers[emulation::block->current];
+    auto& copies = fiber.copies;
     while (copies.size() > pending + 1) {
-        for (const auto& copy : copies.front()) memcpy(copy.target, copy.bytes, 16);
+        for (const auto& copy : copies.front()) {
+            memcpy(copy.target, copy.bytes, 16);
+            size_t piece = static_cast<size_t>(copy.target - emulation::shared_memory()) / 16;
+            emulation::block->unshown[piece] = true;
+            fiber.unshown.push_back(piece);
+        }
         copies.erase(copies.begin());
     }
 }

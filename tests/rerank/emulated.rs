@@ -45,11 +45,22 @@ pub struct Emulated {
     /// Names of the kernels that were run.
     pub launched: Mutex<Vec<String>>,
     marks: Mutex<Vec<std::time::Instant>>,
+    /// Whether it has Hopper's instructions.
+    hopper: bool,
 }
 
 impl Emulated {
     pub fn new(room: usize) -> Arc<Self> {
-        Arc::new(Self { memory: Mutex::default(), room, launched: Mutex::default(), marks: Mutex::default() })
+        Self::of_kind(room, false)
+    }
+
+    /// One with Hopper's instructions too.
+    pub fn hopper(room: usize) -> Arc<Self> {
+        Self::of_kind(room, true)
+    }
+
+    fn of_kind(room: usize, hopper: bool) -> Arc<Self> {
+        Arc::new(Self { memory: Mutex::default(), room, launched: Mutex::default(), marks: Mutex::default(), hopper })
     }
 
     fn used(&self) -> usize {
@@ -129,6 +140,10 @@ unsafe impl Device for Emulated {
     fn between(&self, first: usize, second: usize) -> Result<f64> {
         let marks = self.marks.lock().unwrap();
         Ok((marks[second] - marks[first]).as_secs_f64())
+    }
+
+    fn has(&self, kernel: &str) -> bool {
+        self.hopper || !kernel.contains("hopper")
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {

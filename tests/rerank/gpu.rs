@@ -95,6 +95,38 @@ fn tensor_core_attention_agrees_with_the_processor() {
     check([4, 2], 128, Type::F16, 0.01);
 }
 
+/// Prompts that share a beginning which ends inside a tile of late queries, and one that is all its own.
+fn long_batches() -> Vec<Batch> {
+    let prompt = |shared: u32, own: u32, seed: u32| Prompt {
+        token_ids: (0..shared)
+            .map(|token| token * 7 % 500)
+            .chain((0..own).map(|token| (token * seed + seed) % 500))
+            .collect(),
+        truncated: false,
+    };
+    let groups = [vec![prompt(301, 90, 11), prompt(301, 5, 13)], vec![prompt(0, 387, 3)]];
+    plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes: true })
+}
+
+#[test]
+fn late_queries_have_a_kernel_of_their_own_on_hopper() {
+    for (heads, head_dim, value, tolerance) in [
+        ([4, 2], 128, Type::Bf16, 0.05),
+        ([2, 1], 128, Type::F16, 0.01),
+        ([3, 3], 64, Type::F16, 0.01),
+        ([5, 1], 64, Type::Bf16, 0.05),
+    ] {
+        let (config, weights) = (config(heads, head_dim), weights());
+        let device = Emulated::hopper(1 << 30);
+        let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), value)).unwrap();
+        for batch in long_batches() {
+            agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
+        }
+        let name = format!("attend_hopper_{}_{head_dim}", value.name());
+        assert!(device.launched.lock().unwrap().contains(&name), "{name}");
+    }
+}
+
 #[test]
 fn a_checkpoint_is_read_and_beginnings_need_not_be_shared() {
     let odd = std::path::Path::new("testdata/odd-reranker");

@@ -32,12 +32,22 @@ struct Attending {
     const KeyRange* ranges;
     // Values from one row to the next.
     int query_width, key_width, result_width;
-    // Query heads of a key head.
-    int group;
+    // Query heads of a key head, and what divides by it.
+    int group, group_reciprocal;
     // Whether a query sees only keys up to its own position.
     int causal;
     // Scores are multiplied by this, log2(e) included.
     float scale;
+};
+
+// Which query of its tile, and which head of its group, a row is. A tile has at most 128 rows: for them, 16 bits of the
+// reciprocal, rounded up, are exact.
+struct Place {
+    int token, head;
+
+    template <typename T>
+    __device__ Place(const Attending<T>& attending, int row)
+        : token(row * attending.group_reciprocal >> 16), head(row - token * attending.group) {}
 };
 
 // The token at a position.
@@ -82,12 +92,12 @@ struct Rows {
         for (int half = 0; half < 2; half++) {
             int row = warp * 16 + lane / 4 + 8 * half;
             bool present = row < tile.rows * attending.group;
-            int token = present ? row / attending.group : 0;
-            int head = key_head * attending.group + (present ? row % attending.group : 0);
-            size_t index = tile.first_row + token;
+            Place place(attending, present ? row : 0);
+            int head = key_head * attending.group + place.head;
+            size_t index = tile.first_row + place.token;
             query[half] = attending.queries + index * attending.query_width + head * D;
             result[half] = attending.results + index * attending.result_width + head * D;
-            int causal = tile.position + token + 1;
+            int causal = tile.position + place.token + 1;
             sees[half] = !present ? 0 : attending.causal ? causal : tile.visible;
         }
     }

@@ -13,7 +13,7 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
 use super::monitor::Monitor;
 
-/// The kernels, compiled by `build.rs`.
+/// The kernels, compiled by `build.rs` for all cards.
 const KERNELS: [&[u8]; 5] = [
     include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
     include_bytes!(concat!(env!("OUT_DIR"), "/attention_plain.fatbin")),
@@ -21,6 +21,10 @@ const KERNELS: [&[u8]; 5] = [
     include_bytes!(concat!(env!("OUT_DIR"), "/norm.fatbin")),
     include_bytes!(concat!(env!("OUT_DIR"), "/swiglu.fatbin")),
 ];
+
+/// Kernels for Hopper alone; empty if the build is not for it.
+const HOPPER_KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/attention_hopper.fatbin"));
+const HOPPER: (i32, i32) = (9, 0);
 
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
@@ -111,7 +115,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.0,
         capability.1,
     );
-    let functions = load_functions()?;
+    let functions = load_functions(capability)?;
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
     let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor, marks: Mutex::default() });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
@@ -120,9 +124,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
 }
 
 /// The kernels by name, for the current context. They stay loaded until the program ends.
-fn load_functions() -> Result<HashMap<String, sys::CUfunction>> {
+fn load_functions(capability: (i32, i32)) -> Result<HashMap<String, sys::CUfunction>> {
     let mut functions = HashMap::new();
-    for image in KERNELS {
+    let hopper = (capability == HOPPER && !HOPPER_KERNELS.is_empty()).then_some(HOPPER_KERNELS);
+    for image in KERNELS.into_iter().chain(hopper) {
         // SAFETY: the image is a complete fat binary; the context is current on this thread.
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
             .map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
@@ -141,7 +146,9 @@ fn load_functions() -> Result<HashMap<String, sys::CUfunction>> {
 fn names() -> impl Iterator<Item = String> {
     let typed = ["embed", "rms_norm", "turn_heads", "swiglu", "attend_plain"];
     let of_types = |name: &str| ["f32", "bf16", "f16"].map(|value| format!("{name}_{value}"));
-    let fast = ["bf16", "f16"].into_iter().flat_map(|value| [64, 128].map(|dim| format!("attend_{value}_{dim}")));
+    let fast = ["attend", "attend_hopper"].into_iter().flat_map(|name| {
+        ["bf16", "f16"].into_iter().flat_map(move |value| [64, 128].map(|dim| format!("{name}_{value}_{dim}")))
+    });
     typed.into_iter().flat_map(of_types).chain(fast).chain(["gather_rows", "score_rows"].map(str::to_owned))
 }
 
@@ -256,6 +263,10 @@ unsafe impl Device for Cuda {
         // SAFETY: as above.
         let milliseconds = unsafe { result::event::elapsed(mark(first)?, mark(second)?) };
         milliseconds.map(|time| f64::from(time) / 1e3).map_err(|error| explain(error, "the GPU's clock failed"))
+    }
+
+    fn has(&self, kernel: &str) -> bool {
+        self.functions.contains_key(kernel)
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {

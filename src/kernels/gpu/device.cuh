@@ -56,6 +56,11 @@ __device__ inline void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
+// Where something stands in the block's shared memory.
+__device__ inline uint32_t shared_address(const void* shared) {
+    return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+}
+
 // Two neighbours that stand at an even place, in one access.
 template <typename T>
 __device__ inline uint32_t load_pair(const T* pair) {

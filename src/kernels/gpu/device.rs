@@ -155,6 +155,9 @@ pub unsafe trait Device: Send + Sync {
     /// If there are no such marks, or the device fails.
     fn between(&self, first: usize, second: usize) -> Result<f64>;
 
+    /// Whether there is a kernel of this name.
+    fn has(&self, kernel: &str) -> bool;
+
     /// Runs a kernel on arguments, each of which is pointed to.
     ///
     /// # Safety

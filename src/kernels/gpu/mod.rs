@@ -13,7 +13,7 @@ mod cuda;
 #[cfg(feature = "cuda")]
 mod monitor;
 
-pub use attention::{Attending, KeyRange, QueryTile};
+pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
 pub use operations::{Gpu, Rows, Turn, Weight};
 pub use peak::Ceilings;
