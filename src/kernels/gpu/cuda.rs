@@ -1,4 +1,4 @@
-//! NVIDIA GPUs, through CUDA's driver and cuBLAS. Both are opened when the program asks for a GPU, so that it starts on
+//! NVIDIA GPUs, through CUDA's driver and cuBLAS. They are opened when the program asks for a GPU, so that it starts on
 //! machines without them.
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
 use super::monitor::Monitor;
+use super::products::Products;
 
 /// The kernels, compiled by `build.rs`.
 const KERNELS: [&[u8]; 5] = [
@@ -35,6 +36,8 @@ struct Cuda {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     blas: CudaBlas,
+    /// None where there is no cuBLASLt.
+    products: Option<Products>,
     functions: HashMap<String, sys::CUfunction>,
     description: String,
     monitor: Option<Monitor>,
@@ -112,8 +115,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.1,
     );
     let functions = load_functions()?;
+    let products = Products::open(&stream);
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
-    let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor, marks: Mutex::default() });
+    let marks = Mutex::default();
+    let cuda = Arc::new(Cuda { context, stream, blas, products, functions, description, monitor, marks });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
@@ -279,6 +284,11 @@ unsafe impl Device for Cuda {
             return Ok(());
         }
         self.bind()?;
+        // SAFETY: as the caller's; the context was just made current.
+        if self.products.as_ref().is_some_and(|products| unsafe { products.multiply(product) }) {
+            return Ok(());
+        }
+        // Whatever cuBLASLt lacks, cuBLAS does, by an algorithm of its own choice.
         let int = |value: usize| i32::try_from(value).context("a matrix is too large for cuBLAS");
         let (rows, outputs, inputs) = (int(product.rows)?, int(product.outputs)?, int(product.inputs)?);
         let value = match product.value {

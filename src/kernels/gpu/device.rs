@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 /// Types of activations and weights on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     /// 32 bits: exact, and slow.
     F32,
