@@ -14,4 +14,4 @@ cargo test --locked --release
 # The oldest cards and the newest that are common; a release has code for more.
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80,90}
 cargo clippy --locked --all-targets --features cuda -- --deny warnings
-cargo test --locked --release --features cuda --test rerank -- cuda:: gpu::
+cargo test --locked --release --features cuda --test rerank -- cuda:: gpu:: products::

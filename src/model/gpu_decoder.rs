@@ -34,6 +34,8 @@ pub struct GpuDecoder {
     most_tokens: usize,
     /// Where the time goes, while somebody wants to know.
     profile: Option<Profile>,
+    /// What was found out about the device's kernels.
+    remarks: Vec<String>,
 }
 
 /// Memory for what a forward computes in between.
@@ -70,8 +72,9 @@ impl GpuDecoder {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than the configuration says, or the device has no memory for them.
-    pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], gpu: Gpu) -> Result<Self> {
+    pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], mut gpu: Gpu) -> Result<Self> {
         ensure!(config.layers > 0, "the model has no layers");
+        let remarks = gpu.prove_attention(config.attention())?;
         let weights =
             GpuWeights::load(config, weights, head, &gpu).map_err(|error| match error.is::<OutOfMemory>() {
                 true => error.context(
@@ -90,6 +93,7 @@ impl GpuDecoder {
             room: None,
             most_tokens: usize::MAX,
             profile: None,
+            remarks,
         })
     }
 
@@ -155,7 +159,7 @@ impl GpuDecoder {
             let inside = (token as usize) < self.config.vocabulary;
             ensure!(inside, "token {token} is outside the vocabulary of {}", self.config.vocabulary);
         }
-        let heads = Heads { query: self.config.heads, key: self.config.key_heads, head_dim: self.config.head_dim };
+        let heads = self.config.attention();
         let layout = GpuLayout::new(batch, self.gpu.tiling(heads));
         let (tokens, pairs) = (batch.token_ids.len(), layout.last_tokens.len());
         self.reserve(tokens, pairs)?;
@@ -212,6 +216,11 @@ impl GpuDecoder {
     /// Where the time went since this was last asked, if it is counted.
     pub fn take_profile(&mut self) -> Option<Profile> {
         self.profile.as_mut().map(std::mem::take)
+    }
+
+    /// What users should know about how the device computes, as far as that is known.
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.iter().cloned().chain(self.gpu.device().remarks()).collect()
     }
 
     /// The operations that a batch needs, and the bytes that cross the device's memory.

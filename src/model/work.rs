@@ -2,7 +2,7 @@
 
 use super::DecoderConfig;
 use crate::batch::Batch;
-use crate::kernels::{Kind, Work};
+use crate::kernels::{Heads, Kind, Work};
 
 /// Rows of a batch, summed over a decoder's layers.
 struct Rows {
@@ -21,6 +21,11 @@ impl DecoderConfig {
     pub(super) fn layer_weights(&self) -> usize {
         let Self { hidden, intermediate, .. } = *self;
         hidden * (2 * self.query_width() + 2 * self.key_width() + 3 * intermediate)
+    }
+
+    /// Heads, as attention counts them.
+    pub(super) fn attention(&self) -> Heads {
+        Heads { query: self.heads, key: self.key_heads, head_dim: self.head_dim }
     }
 
     /// Features of all query heads.

@@ -188,6 +188,7 @@ fn load(
     if counted {
         scorer.begin_profile();
     }
+    scorer.remarks().iter().for_each(|remark| reporter.note(remark));
     if tokens < limits.tokens {
         reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
     }

@@ -76,6 +76,13 @@ impl Scorer for LastTokenScorer {
         }
     }
 
+    fn remarks(&self) -> Vec<String> {
+        match &self.forward {
+            Forward::Cpu(..) => Vec::new(),
+            Forward::Gpu(decoder) => decoder.remarks(),
+        }
+    }
+
     fn begin_profile(&mut self) {
         match &mut self.forward {
             Forward::Cpu(decoder, _) => drop(decoder.take_profile()),

@@ -32,6 +32,11 @@ pub trait Scorer: Send {
         Ok(limits.tokens)
     }
 
+    /// What users should know about how the device computes.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Counts from now on where the time goes; this may make scoring slower.
     fn begin_profile(&mut self) {}
 

@@ -1,11 +1,14 @@
-// CUDA's driver and cuBLAS as far as rerank calls them, on an emulated GPU: built as libcuda.so and libcublas.so, it lets the
-// real program run `--device cuda` on machines without a card. What the emulated GPU is like is said by the environment:
+// CUDA's driver as far as rerank calls it, on an emulated GPU, and with it cuBLAS and cuBLASLt (blas.cpp): built as libcuda.so,
+// libcublas.so and libcublasLt.so, it lets the real program run `--device cuda` on machines without a card. What the emulated
+// GPU is like is said by the environment:
 //
 //   EMULATED_MEMORY      bytes of memory (1 GB)
 //   EMULATED_CAPABILITY  compute capability, as 90
 //   EMULATED_GPUS        how many
 //   EMULATED_DRIVER      version, as 13000
 //   EMULATED_INIT        what cuInit gives
+//   EMULATED_LT          what cuBLASLt lacks: all of it (missing), algorithms (none), or what they promise (refuses)
+//   EMULATED_LOG         a file for a line of each product by cuBLASLt: algorithm, rows, outputs and inputs
 #include "emulated.cpp"
 
 #include <chrono>
@@ -26,6 +29,8 @@ std::mutex mutex;
 std::map<uint64_t, size_t> allocations;
 size_t used = 0;
 thread_local void* current = nullptr;
+// Time that a thread did not spend, but that events show.
+thread_local std::chrono::nanoseconds pretended{0};
 
 // Whether some bytes are inside an allocation.
 bool inside(uint64_t address, size_t bytes) {
@@ -34,20 +39,6 @@ bool inside(uint64_t address, size_t bytes) {
     auto found = std::prev(after);
     return address + bytes <= found->first + found->second;
 }
-
-enum Data { F32 = 0, F16 = 2, BF16 = 14 };
-
-float widened(const void* values, int kind, size_t index) {
-    if (kind == F32) return static_cast<const float*>(values)[index];
-    if (kind == F16) return __half2float(static_cast<const float16*>(values)[index]);
-    return __bfloat162float(static_cast<const bfloat16*>(values)[index]);
-}
-void narrowed(void* values, int kind, size_t index, float value) {
-    if (kind == F32) static_cast<float*>(values)[index] = value;
-    else if (kind == F16) static_cast<float16*>(values)[index] = __float2half(value);
-    else static_cast<bfloat16*>(values)[index] = __float2bfloat16(value);
-}
-size_t size_of(int kind) { return kind == F32 ? 4 : 2; }
 
 }  // namespace
 
@@ -143,6 +134,12 @@ int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
     memcpy(to, reinterpret_cast<const void*>(from), bytes);
     return SUCCESS;
 }
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!inside(from, bytes) || !inside(to, bytes)) return INVALID_VALUE;
+    memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+    return SUCCESS;
+}
 int cuStreamSynchronize(void*) { return SUCCESS; }
 
 // An event is the time at which it was recorded.
@@ -151,7 +148,7 @@ int cuEventCreate(void** event, unsigned) {
     return SUCCESS;
 }
 int cuEventRecord(void* event, void*) {
-    *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now();
+    *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now() + pretended;
     return SUCCESS;
 }
 int elapsed(float* milliseconds, void* first, void* second) {
@@ -183,42 +180,6 @@ int cuLaunchKernel(void* function, unsigned across, unsigned down, unsigned deep
     return emulate(static_cast<const char*>(function), launch, arguments) == 0 ? SUCCESS : NOT_FOUND;
 }
 
-int cublasCreate_v2(void** handle) {
-    *handle = &used;
-    return SUCCESS;
-}
-int cublasDestroy_v2(void*) { return SUCCESS; }
-int cublasSetStream_v2(void*, void*) { return SUCCESS; }
-int cublasSetMathMode(void*, int) { return SUCCESS; }
-// C (m x n) = alpha op(A) op(B) + beta C, all by columns.
-int cublasGemmEx(void*, int transposed_a, int transposed_b, int m, int n, int k, const void* alpha, const void* a, int a_kind,
-                 int lda, const void* b, int b_kind, int ldb, const void* beta, void* c, int c_kind, int ldc, int compute,
-                 int) {
-    constexpr int COMPUTE_32F = 68;
-    std::lock_guard<std::mutex> lock(mutex);
-    auto extent = [](int leading, int columns, int kind) {
-        return static_cast<size_t>(leading) * static_cast<size_t>(columns) * size_of(kind);
-    };
-    bool there = inside(reinterpret_cast<uint64_t>(a), extent(lda, transposed_a ? m : k, a_kind)) &&
-                 inside(reinterpret_cast<uint64_t>(b), extent(ldb, transposed_b ? k : n, b_kind)) &&
-                 inside(reinterpret_cast<uint64_t>(c), extent(ldc, n, c_kind));
-    if (!there || compute != COMPUTE_32F || a_kind != b_kind || (c_kind != a_kind && c_kind != F32)) return INVALID_VALUE;
-    float factor = *static_cast<const float*>(alpha), before = *static_cast<const float*>(beta);
-    for (int column = 0; column < n; column++) {
-        for (int row = 0; row < m; row++) {
-            float sum = 0;
-            for (int inner = 0; inner < k; inner++) {
-                size_t left = transposed_a ? static_cast<size_t>(row) * lda + inner : static_cast<size_t>(inner) * lda + row;
-                size_t right =
-                    transposed_b ? static_cast<size_t>(inner) * ldb + column : static_cast<size_t>(column) * ldb + inner;
-                sum += widened(a, a_kind, left) * widened(b, b_kind, right);
-            }
-            size_t place = static_cast<size_t>(column) * ldc + row;
-            float old = before == 0 ? 0 : before * widened(c, c_kind, place);
-            narrowed(c, c_kind, place, factor * sum + old);
-        }
-    }
-    return SUCCESS;
-}
-
 }  // extern "C"
+
+#include "blas.cpp"

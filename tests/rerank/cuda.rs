@@ -1,4 +1,5 @@
-//! The real program on an emulated GPU: built with CUDA, it opens a driver and a cuBLAS that are emulated on the processor.
+//! The real program on an emulated GPU: built with CUDA, it opens a driver, a cuBLAS and a cuBLASLt that are emulated on the
+//! processor.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,23 +10,25 @@ use serde_json::Value;
 use crate::emulated::compile;
 use crate::fixture::{self, Files, Run};
 
-/// A folder with both libraries.
+/// A folder with the libraries.
 fn libraries() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("driver");
         std::fs::create_dir_all(&folder).unwrap();
         compile("tests/gpu/driver.cpp", &folder.join("libcuda.so"));
-        // One library in memory, whatever its name: both have the same allocations.
-        let link = folder.join("libcublas.so");
-        let _ = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink("libcuda.so", link).unwrap();
+        // One library in memory, whatever its name: all have the same allocations.
+        for name in ["libcublas.so", "libcublasLt.so"] {
+            let link = folder.join(name);
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink("libcuda.so", link).unwrap();
+        }
         folder
     })
 }
 
 /// Runs the program with an emulated GPU like this.
-fn run(arguments: &[&str], gpu: &[(&str, &str)]) -> Run {
+pub fn run(arguments: &[&str], gpu: &[(&str, &str)]) -> Run {
     let mut command = fixture::command(arguments);
     command.env("LD_LIBRARY_PATH", libraries()).envs(gpu.iter().copied());
     fixture::run(command, "")
@@ -34,7 +37,8 @@ fn run(arguments: &[&str], gpu: &[(&str, &str)]) -> Run {
 const TINY: [&str; 6] =
     ["--model", "testdata/tiny-reranker", "--input", "testdata/candidates.jsonl", "--progress", "none"];
 
-fn logits(rankings: &[Value]) -> Vec<(String, f64)> {
+/// By candidate, in the order of the rankings.
+pub fn logits(rankings: &[Value]) -> Vec<(String, f64)> {
     let results = rankings.iter().flat_map(|ranking| ranking["results"].as_array().unwrap());
     results.map(|result| (result["id"].to_string(), result["logit"].as_f64().unwrap())).collect()
 }

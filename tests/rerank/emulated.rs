@@ -47,20 +47,28 @@ pub struct Emulated {
     marks: Mutex<Vec<std::time::Instant>>,
     /// Whether it has Hopper's instructions.
     hopper: bool,
+    /// A kernel that does nothing.
+    broken: Option<&'static str>,
 }
 
 impl Emulated {
     pub fn new(room: usize) -> Arc<Self> {
-        Self::of_kind(room, false)
+        Self::of_kind(room, false, None)
     }
 
     /// One with Hopper's instructions too.
     pub fn hopper(room: usize) -> Arc<Self> {
-        Self::of_kind(room, true)
+        Self::of_kind(room, true, None)
     }
 
-    fn of_kind(room: usize, hopper: bool) -> Arc<Self> {
-        Arc::new(Self { memory: Mutex::default(), room, launched: Mutex::default(), marks: Mutex::default(), hopper })
+    /// One of which a kernel does nothing.
+    pub fn broken(kernel: &'static str) -> Arc<Self> {
+        Self::of_kind(1 << 30, true, Some(kernel))
+    }
+
+    fn of_kind(room: usize, hopper: bool, broken: Option<&'static str>) -> Arc<Self> {
+        let (memory, launched, marks) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { memory, room, launched, marks, hopper, broken })
     }
 
     fn used(&self) -> usize {
@@ -148,6 +156,9 @@ unsafe impl Device for Emulated {
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.launched.lock().unwrap().push(kernel.to_owned());
+        if self.broken == Some(kernel) {
+            return Ok(());
+        }
         let name = CString::new(kernel)?;
         let shape = [launch.grid[0], launch.grid[1], launch.block[0], launch.block[1], launch.shared];
         let library = library().lock().unwrap();

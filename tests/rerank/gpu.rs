@@ -65,6 +65,8 @@ fn check(heads: [usize; 2], head_dim: usize, value: Type, tolerance: f32) {
     let device = Emulated::new(1 << 30);
     let gpu = Gpu::new(device.clone(), value);
     let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
+    // Those of the trial.
+    device.launched.lock().unwrap().clear();
     for batch in batches(true) {
         agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
     }
@@ -119,11 +121,33 @@ fn late_queries_have_a_kernel_of_their_own_on_hopper() {
         let (config, weights) = (config(heads, head_dim), weights());
         let device = Emulated::hopper(1 << 30);
         let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), value)).unwrap();
+        assert_eq!(decoder.remarks(), Vec::<String>::new());
+        device.launched.lock().unwrap().clear();
         for batch in long_batches() {
             agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
         }
         let name = format!("attend_hopper_{}_{head_dim}", value.name());
         assert!(device.launched.lock().unwrap().contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn kernels_that_are_wrong_on_a_card_are_not_used() {
+    let (config, weights) = (config([4, 2], 128), weights());
+    for (broken, instead) in
+        [("attend_hopper_bf16_128", "attend_bf16_128"), ("attend_bf16_128", "attend_plain_bf16"), ("-", "-")]
+    {
+        let device = Emulated::broken(broken);
+        let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), Type::Bf16)).unwrap();
+        let remarks = decoder.remarks();
+        assert_eq!(remarks.len(), usize::from(broken != "-"), "{remarks:?}");
+        assert!(remarks.iter().all(|remark| remark.contains("is not used")), "{remarks:?}");
+        device.launched.lock().unwrap().clear();
+        let batch = &long_batches()[0];
+        agrees(&mut decoder, &expected(&config, &weights, &head(), batch), batch, 0.05);
+        let launched = device.launched.lock().unwrap();
+        assert!(!launched.iter().any(|kernel| kernel == broken));
+        assert!(broken == "-" || launched.iter().any(|kernel| kernel == instead));
     }
 }
 

@@ -20,4 +20,6 @@ mod outputs;
 mod parity;
 mod people;
 mod pipes;
+#[cfg(feature = "cuda")]
+mod products;
 mod tiny;

@@ -94,21 +94,42 @@ struct RawAttending {
     scale: f32,
 }
 
+/// The kernels that there are for attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttentionKernel {
+    /// `attention_plain.cu`: all types and heads.
+    Plain,
+    /// `attention.cu`: 16 bits, heads of 64 or 128 features.
+    Tensor,
+    /// `attention_hopper.cu`: the same, on the cards of one generation.
+    Hopper,
+}
+
 impl Gpu {
     /// How queries are handed out.
     pub fn tiling(&self, heads: Heads) -> Tiling {
-        let queries = |rows: usize| (rows / heads.group()).max(1);
-        let late = self.is_fast(heads) && self.device().has(&self.kernel("attend_hopper", heads));
-        Tiling { early: queries(TILE), position: if late { LATE } else { usize::MAX }, late: queries(LATE_TILE) }
+        let late = self.has(AttentionKernel::Hopper, heads);
+        Tiling {
+            early: queries(AttentionKernel::Tensor, heads),
+            position: if late { LATE } else { usize::MAX },
+            late: queries(AttentionKernel::Hopper, heads),
+        }
     }
 
-    /// Whether attention runs on the tensor cores.
-    fn is_fast(&self, heads: Heads) -> bool {
-        self.value() != Type::F32 && [64, 128].contains(&heads.head_dim) && heads.group() <= TILE
+    /// Whether attention for such heads can run, and may, on a kernel.
+    pub(super) fn has(&self, kernel: AttentionKernel, heads: Heads) -> bool {
+        let fits = self.value() != Type::F32 && [64, 128].contains(&heads.head_dim) && heads.group() <= TILE;
+        kernel == AttentionKernel::Plain
+            || fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
     }
 
-    fn kernel(&self, name: &str, heads: Heads) -> String {
-        format!("{name}_{}_{}", self.value().name(), heads.head_dim)
+    fn kernel(&self, kernel: AttentionKernel, heads: Heads) -> String {
+        let value = self.value().name();
+        match kernel {
+            AttentionKernel::Plain => format!("attend_plain_{value}"),
+            AttentionKernel::Tensor => format!("attend_{value}_{}", heads.head_dim),
+            AttentionKernel::Hopper => format!("attend_hopper_{value}_{}", heads.head_dim),
+        }
     }
 
     /// `results = softmax(queries · keysᵀ / √head_dim) · values`
@@ -116,6 +137,23 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
+        // The longer work first.
+        if attending.late_tiles.bytes() > 0 {
+            self.attend_by(AttentionKernel::Hopper, attending, attending.late_tiles, heads)?;
+        }
+        let fast = self.has(AttentionKernel::Tensor, heads);
+        let kernel = if fast { AttentionKernel::Tensor } else { AttentionKernel::Plain };
+        self.attend_by(kernel, attending, attending.tiles, heads)
+    }
+
+    /// The same for these tiles, whatever kernel would be chosen.
+    pub(super) fn attend_by(
+        &self,
+        kernel: AttentionKernel,
+        attending: &Attending<'_>,
+        tiles: View<'_>,
+        heads: Heads,
+    ) -> Result<()> {
         let Heads { query, key, head_dim } = heads;
         let size = self.value().size();
         assert!(attending.keys.width == attending.values.width);
@@ -125,7 +163,7 @@ impl Gpu {
             keys: attending.keys.address(size, key * head_dim),
             values: attending.values.address(size, key * head_dim),
             results: attending.results.address(size, query * head_dim),
-            tiles: attending.tiles.address(),
+            tiles: tiles.address(),
             ranges: attending.ranges.address(),
             query_width: int(attending.queries.width)?,
             key_width: int(attending.keys.width)?,
@@ -135,37 +173,35 @@ impl Gpu {
             causal: i32::from(attending.causal),
             scale: std::f32::consts::LOG2_E / (head_dim as f32).sqrt(),
         };
-        // The longer work first.
-        self.attend_late(attending, heads, RawAttending { tiles: attending.late_tiles.address(), ..raw })?;
-        let grid = grid(attending.tiles, key)?;
-        if self.is_fast(heads) {
-            // Two tiles of keys and two of values.
-            let shared = (4 * TILE * head_dim * size) as u32;
-            let launch = Launch { grid, block: [128, 1], shared };
-            // SAFETY: the memory was checked; that tiles and ranges name rows that are there is the layout's care.
-            return unsafe { self.device().launch(&self.kernel("attend", heads), launch, arguments!(raw)) };
+        let count = tiles.bytes() / size_of::<QueryTile>();
+        let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
+        let features = int(head_dim)?;
+        // SAFETY: the memory was checked; that tiles and ranges name rows that are there is the layout's care. Kernels for
+        // one number of features don't look at a second argument.
+        unsafe {
+            self.device().launch(&self.kernel(kernel, heads), launch(kernel, grid, head_dim), arguments!(raw, features))
         }
-        let head_dim = int(head_dim)?;
-        // SAFETY: as above.
-        unsafe { self.launch("attend_plain", Launch { grid, block: [32, ROWS], shared: 0 }, arguments!(raw, head_dim)) }
-    }
-
-    fn attend_late(&self, attending: &Attending<'_>, heads: Heads, raw: RawAttending) -> Result<()> {
-        const THREADS: u32 = 256;
-        if attending.late_tiles.bytes() == 0 {
-            return Ok(());
-        }
-        let tile = LATE_TILE * heads.head_dim * self.value().size();
-        // What aligns them, one of queries, two of keys and two of values, and a float of each thread.
-        let shared = 1024 + 5 * tile as u32 + 4 * THREADS;
-        let launch = Launch { grid: grid(attending.late_tiles, heads.key)?, block: [THREADS, 1], shared };
-        // SAFETY: as in `attend`.
-        unsafe { self.device().launch(&self.kernel("attend_hopper", heads), launch, arguments!(raw)) }
     }
 }
 
-/// A block for each tile and key head.
-fn grid(tiles: View<'_>, key_heads: usize) -> Result<[u32; 2]> {
-    let count = tiles.bytes() / size_of::<QueryTile>();
-    Ok([int(count)?.cast_unsigned(), int(key_heads)?.cast_unsigned()])
+/// Queries that a block takes.
+pub(super) fn queries(kernel: AttentionKernel, heads: Heads) -> usize {
+    let rows = if kernel == AttentionKernel::Hopper { LATE_TILE } else { TILE };
+    (rows / heads.group()).max(1)
+}
+
+fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
+    /// Bytes of an activation; other types have the plain kernel.
+    const SIZE: usize = 2;
+    const HOPPER_THREADS: u32 = 256;
+    match kernel {
+        AttentionKernel::Plain => Launch { grid, block: [32, ROWS], shared: 0 },
+        // Two tiles of keys and two of values.
+        AttentionKernel::Tensor => Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 },
+        AttentionKernel::Hopper => {
+            // What aligns them, one of queries, two of keys and two of values, and a float of each thread.
+            let tiles = (5 * LATE_TILE * head_dim * SIZE) as u32;
+            Launch { grid, block: [HOPPER_THREADS, 1], shared: 1024 + tiles + 4 * HOPPER_THREADS }
+        }
+    }
 }

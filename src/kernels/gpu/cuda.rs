@@ -1,4 +1,4 @@
-//! NVIDIA GPUs, through CUDA's driver and cuBLAS. Both are opened when the program asks for a GPU, so that it starts on
+//! NVIDIA GPUs, through CUDA's driver and cuBLAS. They are opened when the program asks for a GPU, so that it starts on
 //! machines without them.
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
 use super::monitor::Monitor;
+use super::products::Products;
 
 /// The kernels, compiled by `build.rs` for all cards.
 const KERNELS: [&[u8]; 5] = [
@@ -39,6 +40,8 @@ struct Cuda {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     blas: CudaBlas,
+    /// None where there is no cuBLASLt.
+    products: Option<Products>,
     functions: HashMap<String, sys::CUfunction>,
     description: String,
     monitor: Option<Monitor>,
@@ -116,8 +119,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.1,
     );
     let functions = load_functions(capability)?;
+    let products = Products::open(&stream);
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
-    let cuda = Arc::new(Cuda { context, stream, blas, functions, description, monitor, marks: Mutex::default() });
+    let marks = Mutex::default();
+    let cuda = Arc::new(Cuda { context, stream, blas, products, functions, description, monitor, marks });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
@@ -292,10 +297,28 @@ unsafe impl Device for Cuda {
         })
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let lacking = match &self.products {
+            Some(products) => products.lacking(),
+            None => Some("does not start".to_owned()),
+        };
+        let remark = |what| {
+            format!("cuBLASLt {what}: cuBLAS takes over, and scores depend on their batch by the rounding of sums")
+        };
+        lacking.into_iter().map(remark).collect()
+    }
+
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
-        if product.rows == 0 {
+        self.bind()?;
+        // SAFETY: as the caller's; the context was just made current.
+        if product.rows == 0 || self.products.as_ref().is_some_and(|products| unsafe { products.multiply(product) }) {
             return Ok(());
         }
+        // SAFETY: as the caller's.
+        unsafe { self.multiply_freely(product) }
+    }
+
+    unsafe fn multiply_freely(&self, product: &Product) -> Result<()> {
         self.bind()?;
         let int = |value: usize| i32::try_from(value).context("a matrix is too large for cuBLAS");
         let (rows, outputs, inputs) = (int(product.rows)?, int(product.outputs)?, int(product.inputs)?);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 /// Types of activations and weights on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
     /// 32 bits: exact, and slow.
     F32,
@@ -92,6 +92,11 @@ pub unsafe trait Device: Send + Sync {
         None
     }
 
+    /// What its users should know about how it computes.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Bytes that are free.
     ///
     /// # Errors
@@ -167,7 +172,7 @@ pub unsafe trait Device: Send + Sync {
     /// If there is no such kernel, or the device fails.
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()>;
 
-    /// Multiplies matrices.
+    /// Multiplies matrices, each sum in an order that does not depend on the number of rows.
     ///
     /// # Safety
     /// The memory of all three is there.
@@ -175,6 +180,18 @@ pub unsafe trait Device: Send + Sync {
     /// # Errors
     /// If the device fails.
     unsafe fn multiply(&self, product: &Product) -> Result<()>;
+
+    /// Multiplies matrices in whatever way is the fastest for so many rows.
+    ///
+    /// # Safety
+    /// The memory of all three is there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    unsafe fn multiply_freely(&self, product: &Product) -> Result<()> {
+        // SAFETY: as the caller's.
+        unsafe { self.multiply(product) }
+    }
 }
 
 /// There is not enough memory on a device.

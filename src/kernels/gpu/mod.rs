@@ -1,17 +1,25 @@
 //! The GPU engine's operations on a batch's activations: row by row in the device's memory, for all tokens at once.
 //!
 //! Kernels are the `.cu` files beside this one; products are the device's own ([`Device::multiply`]). A score depends on its
-//! pair alone up to the rounding of those products, whose order of summation libraries choose by the size of the batch.
+//! pair alone: on NVIDIA GPUs all products of a kind are summed in one order, by one algorithm of cuBLASLt (`products.rs`).
+//! Which one is timed when it is first needed, so that another run of the program, or another card of the same run, may
+//! choose another and differ by rounding. Where there is none, cuBLAS chooses by the number of rows, and scores depend on
+//! their batch by rounding. That real algorithms keep to this has yet to be seen on a card.
 
 mod attention;
 mod device;
 mod operations;
 mod peak;
+mod trial;
 
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod matmul;
+#[cfg(feature = "cuda")]
 mod monitor;
+#[cfg(feature = "cuda")]
+mod products;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
+use super::attention::AttentionKernel;
 use super::device::{Address, Device, Launch, Memory, Product, Type, View};
 use crate::kernels::Heads;
 
-/// A device, and the type of its activations.
+/// A device, the type of its activations, and which of its kernels may be used.
 #[derive(Clone)]
 pub struct Gpu {
     device: Arc<dyn Device>,
     value: Type,
+    /// Kernels that a trial has found wrong on this device.
+    pub(super) wrong: Vec<AttentionKernel>,
 }
 
 /// A matrix of weights `(outputs, inputs)`.
@@ -106,7 +109,7 @@ fn by_row(rows: usize) -> Result<Launch> {
 impl Gpu {
     /// Activations on `device` are of type `value`.
     pub fn new(device: Arc<dyn Device>, value: Type) -> Self {
-        Self { device, value }
+        Self { device, value, wrong: Vec::new() }
     }
 
     /// The device.
@@ -179,7 +182,8 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn multiply(&self, input: Rows<'_>, weight: &Weight, outputs: Range<usize>, results: Rows<'_>) -> Result<()> {
-        self.product(input, weight, outputs, results, false)
+        // SAFETY: the memory was checked.
+        unsafe { self.device.multiply(&self.product(input, (weight, outputs), results, false)) }
     }
 
     /// `hidden += input · weightᵀ`; `hidden` is f32.
@@ -187,21 +191,22 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn multiply_add(&self, input: Rows<'_>, weight: &Weight, hidden: Rows<'_>) -> Result<()> {
-        self.product(input, weight, 0..weight.outputs, hidden, true)
+        // SAFETY: the memory was checked.
+        unsafe { self.device.multiply(&self.product(input, (weight, 0..weight.outputs), hidden, true)) }
     }
 
-    fn product(
+    /// As the device takes it, of memory that is there.
+    pub(super) fn product(
         &self,
         input: Rows<'_>,
-        weight: &Weight,
-        outputs: Range<usize>,
+        (weight, outputs): (&Weight, Range<usize>),
         results: Rows<'_>,
         add: bool,
-    ) -> Result<()> {
+    ) -> Product {
         assert!(input.width == weight.inputs && results.width == outputs.len() && results.count >= input.count);
         assert!(outputs.end <= weight.outputs);
         let size = self.value.size();
-        let product = Product {
+        Product {
             rows: input.count,
             outputs: outputs.len(),
             inputs: weight.inputs,
@@ -210,9 +215,7 @@ impl Gpu {
             results: results.address(if add { 4 } else { size }, outputs.len()),
             value: self.value,
             add,
-        };
-        // SAFETY: the memory was checked.
-        unsafe { self.device.multiply(&product) }
+        }
     }
 
     /// Normalizes and turns the query and key heads of merged products (queries, keys, values) in place; `queries` tells how

@@ -50,8 +50,11 @@ impl Gpu {
             left.upload_at(index * bytes, row)?;
         }
         let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, SIDE, SIDE));
-        let seconds = self.seconds(|| self.multiply(left_rows, &weight, 0..SIDE, result_rows))?;
-        let operations = (2 * SIDE * SIDE * SIDE) as f64 / seconds;
+        let ours = self.seconds(|| self.multiply(left_rows, &weight, 0..SIDE, result_rows))?;
+        let product = self.product(left_rows, (&weight, 0..SIDE), result_rows, false);
+        // SAFETY: the memory was checked.
+        let free = self.seconds(|| unsafe { self.device().multiply_freely(&product) })?;
+        let operations = (2 * SIDE * SIDE * SIDE) as f64 / ours.min(free);
         // SAFETY: both memories have as many bytes.
         let copy = || unsafe { self.device().copy(left.address(), results.address(), SIDE * bytes) };
         Ok(Ceilings { operations, bytes: (2 * SIDE * bytes) as f64 / self.seconds(copy)? })

@@ -1,0 +1,236 @@
+//! cuBLASLt: products by an algorithm that is named, and which algorithms there are.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use cudarc::cublas::sys::cublasOperation_t as Operation;
+use cudarc::cublaslt::{
+    result::{self, CublasError},
+    sys,
+};
+
+use super::device::{Address, Product, Type};
+
+/// How a product is divided into tiles, and how their sums are made.
+pub(super) type Algorithm = sys::cublasLtMatmulAlgo_t;
+
+/// Algorithms that are asked for: those behind them are not expected to be fast.
+const CANDIDATES: usize = 8;
+
+/// Rows for which an algorithm must work too: one, some, and about as many as a batch has at most.
+const OTHER_ROWS: [usize; 3] = [1, 100, 32_767];
+
+/// The library, opened.
+pub(super) struct Library {
+    handle: sys::cublasLtHandle_t,
+    /// `(inputs, outputs)ᵀ · (inputs, rows)` with sums in f32: the library counts by columns.
+    operation: sys::cublasLtMatmulDesc_t,
+}
+
+// SAFETY: the handles are the library's, which lets every thread use them; they are never changed.
+unsafe impl Send for Library {}
+// SAFETY: as above.
+unsafe impl Sync for Library {}
+
+/// What a matrix looks like, for the library.
+struct Layout(sys::cublasLtMatrixLayout_t);
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has it. What fails here leaves some bytes behind.
+        let _ = unsafe { result::destroy_matrix_layout(self.0) };
+    }
+}
+
+/// The matrices of a product.
+struct Layouts {
+    left: Layout,
+    right: Layout,
+    results: Layout,
+}
+
+impl Layouts {
+    fn new(product: &Product, rows: usize) -> Result<Self, CublasError> {
+        let results = if product.add { Type::F32 } else { product.value };
+        // What is row by row here is transposed there.
+        let layout = |value, width: usize, count: usize| {
+            result::create_matrix_layout(data(value), width as u64, count as u64, width as i64).map(Layout)
+        };
+        Ok(Self {
+            left: layout(product.value, product.inputs, rows)?,
+            right: layout(product.value, product.inputs, product.outputs)?,
+            results: layout(results, product.outputs, rows)?,
+        })
+    }
+}
+
+fn data(value: Type) -> sys::cudaDataType {
+    match value {
+        Type::F32 => sys::cudaDataType::CUDA_R_32F,
+        Type::Bf16 => sys::cudaDataType::CUDA_R_16BF,
+        Type::F16 => sys::cudaDataType::CUDA_R_16F,
+    }
+}
+
+/// Bytes that an address is a multiple of; 256 are all that is ever asked for.
+pub(super) fn alignment(address: Address) -> u32 {
+    1 << address.trailing_zeros().min(8)
+}
+
+/// What is asked of algorithms.
+struct Preference(sys::cublasLtMatmulPreference_t);
+
+impl Preference {
+    fn set(&self, attribute: sys::cublasLtMatmulPreferenceAttributes_t, value: u32) -> Result<(), CublasError> {
+        // SAFETY: the attributes that are set here are u32.
+        unsafe { result::set_matmul_pref_attribute(self.0, attribute, (&raw const value).cast(), size_of::<u32>()) }
+    }
+}
+
+impl Drop for Preference {
+    fn drop(&mut self) {
+        // SAFETY: as for layouts.
+        let _ = unsafe { result::destroy_matmul_pref(self.0) };
+    }
+}
+
+impl Library {
+    /// None where the library is missing or does not start.
+    pub(super) fn open() -> Option<Self> {
+        // SAFETY: looks for the library without running anything of ours.
+        if !unsafe { sys::is_culib_present() } {
+            return None;
+        }
+        let handle = result::create_handle().ok()?;
+        // Values of f32 are multiplied as they are: nothing allows for TF32.
+        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        let operation = result::create_matmul_desc(compute, sys::cudaDataType::CUDA_R_32F).ok()?;
+        let transposed = Operation::CUBLAS_OP_T as i32;
+        let attribute = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA;
+        // SAFETY: the attribute is an i32; the other matrix is not transposed unless that is said.
+        let set = unsafe {
+            result::set_matmul_desc_attribute(operation, attribute, (&raw const transposed).cast(), size_of::<i32>())
+        };
+        set.ok().map(|()| Self { handle, operation })
+    }
+
+    /// Algorithms for products like this one of any number of rows, those first that are expected to be the fastest. Each
+    /// makes a sum in one piece.
+    ///
+    /// # Errors
+    /// If the library knows none.
+    pub(super) fn candidates(&self, product: &Product) -> Result<Vec<Algorithm>, CublasError> {
+        use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
+        let layouts = Layouts::new(product, product.rows)?;
+        // No memory to work in, which is what is preferred unless something else is said: what blocks exchange through it are
+        // parts of sums, and how those are divided depends on the number of rows.
+        let preference = Preference(result::create_matmul_pref()?);
+        let whole = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, whole)?;
+        let [left, right, results] = [product.left, product.right, product.results].map(alignment);
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, right)?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, left)?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, results)?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, results)?;
+        let mut found = [const { MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed() }; CANDIDATES];
+        let mut count = 0;
+        // SAFETY: there is room for as many as are asked for.
+        unsafe {
+            sys::cublasLtMatmulAlgoGetHeuristic(
+                self.handle,
+                self.operation,
+                layouts.right.0,
+                layouts.left.0,
+                layouts.results.0,
+                layouts.results.0,
+                preference.0,
+                CANDIDATES as i32,
+                found.as_mut_ptr().cast(),
+                &raw mut count,
+            )
+        }
+        .result()?;
+        let found = found.iter().take(count.max(0) as usize);
+        // SAFETY: zeros are a valid result, and the library wrote others over them.
+        let found = found.map(|found| unsafe { found.assume_init() });
+        let usable = found.filter(|found| found.state.result().is_ok() && found.workspaceSize == 0);
+        let whole = usable.map(|found| found.algo).filter(sums_in_one_piece);
+        Ok(whole.filter(|algorithm| OTHER_ROWS.iter().all(|&rows| self.works(product, rows, algorithm))).collect())
+    }
+
+    /// Whether an algorithm does products like this one of so many rows.
+    fn works(&self, product: &Product, rows: usize, algorithm: &Algorithm) -> bool {
+        let Ok(layouts) = Layouts::new(product, rows) else { return false };
+        let mut needs = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
+        // SAFETY: all are there; one result is written.
+        let status = unsafe {
+            sys::cublasLtMatmulAlgoCheck(
+                self.handle,
+                self.operation,
+                layouts.right.0,
+                layouts.left.0,
+                layouts.results.0,
+                layouts.results.0,
+                algorithm,
+                needs.as_mut_ptr(),
+            )
+        };
+        // SAFETY: zeros are a valid result, and the library wrote over them.
+        status.result().is_ok() && unsafe { needs.assume_init() }.workspaceSize == 0
+    }
+
+    /// Multiplies by an algorithm.
+    ///
+    /// # Safety
+    /// The memory of all three matrices is there, and the context is current.
+    ///
+    /// # Errors
+    /// If the algorithm does not do this product, or the launch fails; nothing has been computed then.
+    pub(super) unsafe fn multiply(
+        &self,
+        product: &Product,
+        algorithm: &Algorithm,
+        stream: *mut c_void,
+    ) -> Result<(), CublasError> {
+        let layouts = Layouts::new(product, product.rows)?;
+        let (one, before) = (1f32, if product.add { 1f32 } else { 0. });
+        // SAFETY: as the caller's; nothing is asked to work in.
+        unsafe {
+            result::matmul(
+                self.handle,
+                self.operation,
+                (&raw const one).cast(),
+                (&raw const before).cast(),
+                product.right as *const c_void,
+                layouts.right.0,
+                product.left as *const c_void,
+                layouts.left.0,
+                product.results as *const c_void,
+                layouts.results.0,
+                product.results as *mut c_void,
+                layouts.results.0,
+                algorithm,
+                std::ptr::null_mut(),
+                0,
+                stream.cast(),
+            )
+        }
+    }
+}
+
+/// Whether an algorithm neither divides sums nor adds parts of them.
+fn sums_in_one_piece(algorithm: &Algorithm) -> bool {
+    use sys::cublasLtMatmulAlgoConfigAttributes_t as Attribute;
+    let number = |attribute| -> Option<u32> {
+        let (mut value, mut written) = (0u32, 0);
+        // SAFETY: the attributes that are read here are of 32 bits.
+        let status = unsafe {
+            let place = (&raw mut value).cast();
+            sys::cublasLtMatmulAlgoConfigGetAttribute(algorithm, attribute, place, size_of::<u32>(), &raw mut written)
+        };
+        status.result().ok().map(|()| value)
+    };
+    let parts = number(Attribute::CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+    let scheme = number(Attribute::CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME);
+    parts.is_some_and(|parts| parts <= 1) && scheme == Some(0)
+}

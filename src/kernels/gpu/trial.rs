@@ -1,0 +1,137 @@
+//! Whether a card's fast kernels for attention compute what the plain one does. They use instructions that only some cards
+//! have, and that compilers and drivers have got wrong before; a wrong score is worse than a slow one.
+
+use anyhow::Result;
+use half::{bf16, f16};
+
+use super::attention::{Attending, AttentionKernel, KeyRange, QueryTile, queries};
+use super::device::{Memory, Type};
+use super::operations::{Gpu, Rows};
+use crate::kernels::Heads;
+
+/// The two ranges of the trial's prompt, as first position, first token and length: one ends inside a tile of keys, and the
+/// other is longer than one.
+const RANGES: [KeyRange; 2] =
+    [KeyRange { position: 0, token: 0, length: 90 }, KeyRange { position: 90, token: 100, length: 110 }];
+/// Rows of the memory, of which some belong to no prompt.
+const ROWS: usize = 210;
+/// What values between -1 and 1 may differ by, weighed in 16 bits.
+const TOLERANCE: f32 = 0.02;
+
+/// A prompt with one key head, in 16 bits: for others there are no fast kernels.
+struct Trial {
+    heads: Heads,
+    /// Queries, keys and values of a token in a row.
+    products: Memory,
+    ranges: Memory,
+}
+
+impl Gpu {
+    /// Tries what is there for such heads, and uses no kernel any more that is wrong. What it says is for users to know.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn prove_attention(&mut self, heads: Heads) -> Result<Vec<String>> {
+        let heads = Heads { query: heads.group(), key: 1, ..heads };
+        let mut remarks = Vec::new();
+        let fast = [AttentionKernel::Tensor, AttentionKernel::Hopper];
+        if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
+            return Ok(remarks);
+        }
+        let trial = Trial::new(self, heads)?;
+        let expected = trial.run(self, AttentionKernel::Plain)?;
+        for kernel in fast {
+            if !self.has(kernel, heads) {
+                continue;
+            }
+            let results = trial.run(self, kernel)?;
+            let deviations = results.iter().zip(&expected).map(|(one, other)| (one - other).abs());
+            // What is not a number is the largest in this order.
+            let deviation = deviations.max_by(f32::total_cmp).unwrap_or(f32::NAN);
+            if deviation.is_nan() || deviation > TOLERANCE {
+                self.wrong.push(kernel);
+                remarks.push(format!(
+                    "attention's kernel {kernel:?} is off by {deviation} on this GPU and is not used, which is slower; please \
+                     report this"
+                ));
+            }
+        }
+        Ok(remarks)
+    }
+}
+
+impl Trial {
+    fn new(gpu: &Gpu, heads: Heads) -> Result<Self> {
+        let mut random = crate::bench::Random(0x5eed);
+        let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
+        let values = (0..ROWS * (heads.query + 2) * heads.head_dim).map(|index| {
+            let column = index % ((heads.query + 2) * heads.head_dim);
+            // Few keys count for a query: a key too many or too few is seen.
+            if column < heads.query * heads.head_dim { 8. * value() } else { value() }
+        });
+        let narrow = |value| match gpu.value() {
+            Type::Bf16 => bf16::from_f32(value).to_bits(),
+            _ => f16::from_f32(value).to_bits(),
+        };
+        let values: Vec<u16> = values.map(narrow).collect();
+        let mut products = gpu.memory(size_of_val(&values[..]))?;
+        products.upload(bytemuck::cast_slice(&values))?;
+        let mut ranges = gpu.memory(size_of_val(&RANGES))?;
+        ranges.upload(bytemuck::cast_slice(&RANGES))?;
+        Ok(Self { heads, products, ranges })
+    }
+
+    /// Results of all rows of the prompt.
+    fn run(&self, gpu: &Gpu, kernel: AttentionKernel) -> Result<Vec<f32>> {
+        let Heads { query, head_dim, .. } = self.heads;
+        let width = query * head_dim;
+        let tiles = tiles(queries(kernel, self.heads));
+        let mut tile_memory = gpu.memory(size_of_val(&tiles[..]))?;
+        tile_memory.upload(bytemuck::cast_slice(&tiles))?;
+        // Not numbers, so that what is not written is seen.
+        let mut results = vec![u16::MAX; ROWS * width];
+        let mut memory = gpu.memory(size_of_val(&results[..]))?;
+        memory.upload(bytemuck::cast_slice(&results))?;
+        let queries = Rows::new(&self.products, ROWS, width + 2 * head_dim);
+        let keys = queries.from_column(width);
+        let tiles = tile_memory.view(0..tile_memory.bytes());
+        let attending = Attending {
+            queries,
+            keys,
+            values: keys.from_column(head_dim),
+            results: Rows::new(&memory, ROWS, width),
+            tiles,
+            late_tiles: tiles,
+            ranges: self.ranges.view(0..self.ranges.bytes()),
+            causal: true,
+        };
+        gpu.attend_by(kernel, &attending, tiles, self.heads)?;
+        memory.download(bytemuck::cast_slice_mut(&mut results))?;
+        let widen = |bits: &u16| match gpu.value() {
+            Type::Bf16 => bf16::from_bits(*bits).to_f32(),
+            _ => f16::from_bits(*bits).to_f32(),
+        };
+        let of_range = |range: &KeyRange| &results[range.token as usize * width..][..range.length as usize * width];
+        Ok(RANGES.iter().flat_map(of_range).map(widen).collect())
+    }
+}
+
+/// All queries of the prompt, so many to a tile.
+fn tiles(queries: usize) -> Vec<QueryTile> {
+    let tiles = |(index, range): (usize, &KeyRange)| -> Vec<QueryTile> {
+        let starts = (0..range.length).step_by(queries);
+        let tile = |start: i32| {
+            let rows = (range.length - start).min(queries as i32);
+            QueryTile {
+                first_row: range.token + start,
+                rows,
+                position: range.position + start,
+                first_range: 0,
+                ranges: index as i32 + 1,
+                visible: range.position + start + rows,
+            }
+        };
+        starts.map(tile).collect()
+    };
+    RANGES.iter().enumerate().flat_map(tiles).collect()
+}

@@ -1,0 +1,247 @@
+// cuBLAS and cuBLASLt on the emulated GPU of driver.cpp, as far as rerank calls them. As on a card, every algorithm sums in an
+// order of its own, and cuBLAS, left to choose, sums in an order that depends on the number of rows.
+#include <algorithm>
+#include <fstream>
+#include <vector>
+
+namespace {
+
+constexpr int NOT_INITIALIZED = 1, BLAS_INVALID_VALUE = 7, NOT_SUPPORTED = 15;
+constexpr int COMPUTE_32F = 68;
+// So many rows are only there to be timed.
+constexpr size_t TIMED_ROWS = 8192;
+
+enum Data { F32 = 0, F16 = 2, BF16 = 14 };
+
+size_t size_of(int kind) { return kind == F32 ? 4 : 2; }
+
+float widened(const void* values, int kind, size_t index) {
+    if (kind == F32) return static_cast<const float*>(values)[index];
+    if (kind == F16) return __half2float(static_cast<const float16*>(values)[index]);
+    return __bfloat162float(static_cast<const bfloat16*>(values)[index]);
+}
+void narrowed(void* values, int kind, size_t index, float value) {
+    if (kind == F32) static_cast<float*>(values)[index] = value;
+    else if (kind == F16) static_cast<float16*>(values)[index] = __float2half(value);
+    else static_cast<bfloat16*>(values)[index] = __float2bfloat16(value);
+}
+
+// By columns, one at once behind the other.
+struct Matrix {
+    const void* values;
+    int kind;
+    size_t rows, columns;
+
+    bool there() const { return inside(reinterpret_cast<uint64_t>(values), rows * columns * size_of(kind)); }
+    std::vector<float> wide() const {
+        std::vector<float> wide(rows * columns);
+        for (size_t index = 0; index < wide.size(); index++) wide[index] = widened(values, kind, index);
+        return wide;
+    }
+};
+
+// results = rightᵀ · left + before · results; sums begin with the `first`th product.
+bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, float before, size_t first) {
+    bool fits = right.rows == left.rows && results.rows == right.columns && results.columns == left.columns;
+    bool kinds = right.kind == left.kind && (results.kind == left.kind || results.kind == F32);
+    if (!fits || !kinds || !right.there() || !left.there() || !results.there()) return false;
+    void* place = const_cast<void*>(results.values);
+    if (left.columns >= TIMED_ROWS) {
+        // No numbers, which nobody may read.
+        memset(place, 0xff, results.rows * results.columns * size_of(results.kind));
+        return true;
+    }
+    std::vector<float> weights = right.wide(), values = left.wide();
+    size_t inner = right.rows;
+    for (size_t column = 0; column < results.columns; column++) {
+        for (size_t row = 0; row < results.rows; row++) {
+            const float *weight = &weights[row * inner], *value = &values[column * inner];
+            float sum = 0;
+            for (size_t index = first % inner; index < inner; index++) sum += weight[index] * value[index];
+            for (size_t index = 0; index < first % inner; index++) sum += weight[index] * value[index];
+            size_t index = column * results.rows + row;
+            float old = before == 0 ? 0 : before * widened(place, results.kind, index);
+            narrowed(place, results.kind, index, sum + old);
+        }
+    }
+    return true;
+}
+
+bool lacks(const char* what) {
+    const char* text = getenv("EMULATED_LT");
+    return text && !strcmp(text, what);
+}
+
+struct Operation {
+    int compute, scale, transposed[2] = {0, 0};
+};
+
+struct Layout {
+    int kind;
+    size_t rows, columns;
+    Matrix at(const void* values) const { return {values, kind, rows, columns}; }
+};
+
+struct Preference {
+    unsigned schemes = 7, alignments[4] = {256, 256, 256, 256};
+};
+
+struct Algorithm {
+    uint64_t data[8];
+};
+
+struct Found {
+    Algorithm algorithm;
+    size_t workspace;
+    int state;
+    float waves;
+    int reserved[4];
+};
+
+// What the algorithms are like, in the order in which they are offered.
+struct Kind {
+    uint64_t id;
+    unsigned parts, alignment;
+    size_t workspace, least_rows;
+    // For many rows: so long that whatever the processor does meanwhile doesn't count.
+    int seconds;
+};
+constexpr Kind KINDS[] = {
+    // It divides sums by the number of rows.
+    {11, 4, 1, 0, 1, 100},
+    {12, 1, 1, 0, 1, 2000},
+    // The one to take.
+    {13, 1, 16, 0, 1, 1000},
+    // Not much faster than that.
+    {14, 1, 16, 0, 1, 990},
+    // Faster, but not for few rows; faster, but with memory to work in.
+    {15, 1, 16, 0, 64, 500},
+    {16, 1, 16, 4096, 1, 500},
+};
+const Kind* kind_of(const Algorithm* algorithm) {
+    for (const Kind& kind : KINDS) {
+        if (kind.id == algorithm->data[0]) return &kind;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+int cublasCreate_v2(void** handle) {
+    *handle = &used;
+    return SUCCESS;
+}
+int cublasDestroy_v2(void*) { return SUCCESS; }
+int cublasSetStream_v2(void*, void*) { return SUCCESS; }
+int cublasSetMathMode(void*, int) { return SUCCESS; }
+// C (m x n) = alpha op(A) op(B) + beta C, all by columns.
+int cublasGemmEx(void*, int transposed_a, int transposed_b, int m, int n, int k, const void* alpha, const void* a, int a_kind,
+                 int lda, const void* b, int b_kind, int ldb, const void* beta, void* c, int c_kind, int ldc, int compute,
+                 int) {
+    std::lock_guard<std::mutex> lock(mutex);
+    bool usual = transposed_a == 1 && transposed_b == 0 && lda == k && ldb == k && ldc == m && compute == COMPUTE_32F;
+    if (!usual || *static_cast<const float*>(alpha) != 1) return BLAS_INVALID_VALUE;
+    size_t rows = static_cast<size_t>(n), outputs = static_cast<size_t>(m), inputs = static_cast<size_t>(k);
+    bool done = multiply({a, a_kind, inputs, outputs}, {b, b_kind, inputs, rows}, {c, c_kind, outputs, rows},
+                         *static_cast<const float*>(beta), rows);
+    return done ? SUCCESS : BLAS_INVALID_VALUE;
+}
+
+int cublasLtCreate(void** handle) {
+    *handle = &used;
+    return lacks("missing") ? NOT_INITIALIZED : SUCCESS;
+}
+int cublasLtDestroy(void*) { return SUCCESS; }
+int cublasLtMatmulDescCreate(Operation** operation, int compute, int scale) {
+    *operation = new Operation{compute, scale};
+    return SUCCESS;
+}
+int cublasLtMatmulDescDestroy(Operation* operation) {
+    delete operation;
+    return SUCCESS;
+}
+int cublasLtMatmulDescSetAttribute(Operation* operation, int attribute, const void* value, size_t bytes) {
+    constexpr int TRANSPOSED = 3;
+    if (attribute < TRANSPOSED || attribute > TRANSPOSED + 1 || bytes != sizeof(int)) return BLAS_INVALID_VALUE;
+    operation->transposed[attribute - TRANSPOSED] = *static_cast<const int*>(value);
+    return SUCCESS;
+}
+int cublasLtMatrixLayoutCreate(Layout** layout, int kind, uint64_t rows, uint64_t columns, int64_t leading) {
+    if (leading != static_cast<int64_t>(rows) || rows == 0 || columns == 0) return BLAS_INVALID_VALUE;
+    *layout = new Layout{kind, rows, columns};
+    return SUCCESS;
+}
+int cublasLtMatrixLayoutDestroy(Layout* layout) {
+    delete layout;
+    return SUCCESS;
+}
+int cublasLtMatmulPreferenceCreate(Preference** preference) {
+    *preference = new Preference;
+    return SUCCESS;
+}
+int cublasLtMatmulPreferenceDestroy(Preference* preference) {
+    delete preference;
+    return SUCCESS;
+}
+int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t bytes) {
+    constexpr int SCHEMES = 3, ALIGNMENT = 5;
+    if (bytes != sizeof(unsigned)) return BLAS_INVALID_VALUE;
+    unsigned number = *static_cast<const unsigned*>(value);
+    if (attribute == SCHEMES) preference->schemes = number;
+    else if (attribute >= ALIGNMENT && attribute < ALIGNMENT + 4) preference->alignments[attribute - ALIGNMENT] = number;
+    else return BLAS_INVALID_VALUE;
+    return SUCCESS;
+}
+int cublasLtMatmulAlgoConfigGetAttribute(const Algorithm* algorithm, int attribute, void* value, size_t bytes, size_t* written) {
+    constexpr int PARTS = 2, SCHEME = 3;
+    const Kind* kind = kind_of(algorithm);
+    if (!kind || bytes != sizeof(unsigned)) return BLAS_INVALID_VALUE;
+    *written = bytes;
+    if (attribute == PARTS) *static_cast<unsigned*>(value) = kind->parts;
+    else if (attribute == SCHEME) *static_cast<unsigned*>(value) = 0;
+    else return BLAS_INVALID_VALUE;
+    return SUCCESS;
+}
+int cublasLtMatmulAlgoCheck(void*, const Operation*, const Layout*, const Layout* left, const Layout*, const Layout*,
+                            const Algorithm* algorithm, Found* needs) {
+    const Kind* kind = kind_of(algorithm);
+    if (!kind || left->columns < kind->least_rows) return NOT_SUPPORTED;
+    *needs = {*algorithm, kind->workspace, SUCCESS, 1, {}};
+    return SUCCESS;
+}
+int cublasLtMatmulAlgoGetHeuristic(void*, const Operation*, const Layout*, const Layout*, const Layout*, const Layout*,
+                                   const Preference* preference, int asked, Found* found, int* count) {
+    if (lacks("none") || preference->schemes != 0) return NOT_SUPPORTED;
+    *count = 0;
+    unsigned aligned = *std::min_element(preference->alignments, preference->alignments + 4);
+    for (const Kind& kind : KINDS) {
+        if (kind.alignment > aligned || *count == asked) continue;
+        found[(*count)++] = {{{kind.id}}, kind.workspace, SUCCESS, 1, {}};
+    }
+    return SUCCESS;
+}
+int cublasLtMatmul(void*, const Operation* operation, const void* alpha, const void* a, const Layout* right, const void* b,
+                   const Layout* left, const void* beta, const void* c, const Layout* before, void* d, const Layout* results,
+                   const Algorithm* algorithm, void*, size_t workspace, void*) {
+    std::lock_guard<std::mutex> lock(mutex);
+    const Kind* kind = kind_of(algorithm);
+    if (lacks("refuses") || !kind || left->columns < kind->least_rows) return NOT_SUPPORTED;
+    bool usual = operation->compute == COMPUTE_32F && operation->scale == F32 && operation->transposed[0] == 1 &&
+                 operation->transposed[1] == 0 && *static_cast<const float*>(alpha) == 1 && c == d &&
+                 before->kind == results->kind && workspace >= kind->workspace;
+    for (const void* matrix : {a, b, static_cast<const void*>(d)}) {
+        usual = usual && reinterpret_cast<uint64_t>(matrix) % kind->alignment == 0;
+    }
+    size_t first = kind->id + (kind->parts > 1 ? left->columns : 0);
+    float kept = *static_cast<const float*>(beta);
+    if (!usual || !multiply(right->at(a), left->at(b), results->at(d), kept, first)) return BLAS_INVALID_VALUE;
+    if (left->columns >= TIMED_ROWS) pretended += std::chrono::seconds(kind->seconds);
+    if (const char* log = getenv("EMULATED_LOG")) {
+        std::ofstream(log, std::ios::app) << kind->id << ' ' << left->columns << ' ' << results->rows << ' ' << right->rows << '\n';
+    }
+    return SUCCESS;
+}
+
+}  // extern "C"

@@ -1,0 +1,97 @@
+//! Products by cuBLASLt on an emulated GPU: one algorithm for all of a kind, and what happens where there is none.
+
+use std::collections::BTreeSet;
+
+use crate::cuda::{logits, run};
+use crate::fixture::Files;
+
+/// The one that is to be chosen of those that the emulated library offers, see `tests/gpu/blas.cpp`.
+const CHOSEN: u64 = 13;
+/// The one that is expected to be the fastest of those that qualify.
+const FIRST: u64 = 12;
+/// Rows of products that are only timed.
+const TIMED_ROWS: u64 = 8192;
+
+/// A line of the library's log.
+struct Done {
+    algorithm: u64,
+    rows: u64,
+    /// Outputs and inputs.
+    shape: (u64, u64),
+}
+
+fn done(log: &str) -> Vec<Done> {
+    let numbers = |line: &str| -> Vec<u64> { line.split(' ').map(|number| number.parse().unwrap()).collect() };
+    let lines = log.lines().map(numbers);
+    lines.map(|line| Done { algorithm: line[0], rows: line[1], shape: (line[2], line[3]) }).collect()
+}
+
+/// Bits of the logits of a query's pairs in batches of `size`, with an emulated GPU like this.
+fn bits(dtype: &str, size: &str, gpu: &[(&str, &str)]) -> Vec<(String, u64)> {
+    bits_and_remarks(dtype, size, gpu).0
+}
+
+fn bits_and_remarks(dtype: &str, size: &str, gpu: &[(&str, &str)]) -> (Vec<(String, u64)>, String) {
+    let files = Files::new();
+    let queries = std::fs::read_to_string("testdata/candidates.jsonl").unwrap();
+    let input = files.write("query.jsonl", queries.lines().next().unwrap());
+    let fixed = ["--model", "testdata/tiny-reranker", "--input", &input, "--progress", "none", "--device", "cuda"];
+    // The warm-up fills a batch: on an emulated GPU a large one takes long.
+    let arguments = ["--dtype", dtype, "--max-batch-tokens", "200", "--batch-size", size];
+    let run = run(&[&fixed[..], &arguments].concat(), gpu);
+    let mut logits = logits(&run.rankings());
+    logits.sort_by(|(one, _), (other, _)| one.cmp(other));
+    (logits.into_iter().map(|(id, logit)| (id, logit.to_bits())).collect(), run.stderr)
+}
+
+#[test]
+fn a_score_on_a_gpu_does_not_depend_on_its_batch() {
+    for dtype in ["f32", "bf16"] {
+        assert_eq!(bits(dtype, "1", &[]), bits(dtype, "64", &[]), "{dtype}");
+    }
+    // Otherwise it would, as every number of rows is summed in another order.
+    let lacking = [("EMULATED_LT", "missing")];
+    assert_ne!(bits("f32", "1", &lacking), bits("f32", "64", &lacking));
+}
+
+#[test]
+fn the_fastest_algorithm_that_sums_in_one_piece_does_all_products() {
+    let files = Files::new();
+    let log = files.name("log");
+    bits("bf16", "3", &[("EMULATED_LOG", &log)]);
+    let (timed, real): (Vec<_>, Vec<_>) =
+        done(&files.read("log")).into_iter().partition(|done| done.rows == TIMED_ROWS);
+    let algorithms = |done: &[Done]| -> BTreeSet<u64> { done.iter().map(|done| done.algorithm).collect() };
+    assert_eq!(algorithms(&timed), BTreeSet::from([FIRST, CHOSEN, CHOSEN + 1]));
+    assert_eq!(algorithms(&real), BTreeSet::from([CHOSEN]));
+    let rows: BTreeSet<u64> = real.iter().map(|done| done.rows).collect();
+    assert!(rows.len() > 3, "{rows:?}");
+    let shapes = |done: &[Done]| -> BTreeSet<(u64, u64)> { done.iter().map(|done| done.shape).collect() };
+    assert_eq!(shapes(&timed), shapes(&real));
+}
+
+#[test]
+fn without_memory_to_time_in_the_first_algorithm_does_all_products() {
+    let files = Files::new();
+    let log = files.name("log");
+    bits("f32", "3", &[("EMULATED_LOG", &log), ("EMULATED_MEMORY", "7000000")]);
+    let done = done(&files.read("log"));
+    assert!(!done.is_empty() && done.iter().all(|done| done.algorithm == FIRST && done.rows < TIMED_ROWS));
+}
+
+#[test]
+fn what_one_library_does_not_do_the_other_does() {
+    let expected = bits("f32", "3", &[]);
+    for lacking in ["missing", "none", "refuses"] {
+        let files = Files::new();
+        let log = files.name("log");
+        let (bits, remarks) = bits_and_remarks("f32", "3", &[("EMULATED_LT", lacking), ("EMULATED_LOG", &log)]);
+        assert_eq!(remarks.matches("cuBLAS takes over").count(), 1, "{lacking}: {remarks}");
+        assert!(!files.path("log").exists(), "{lacking}");
+        assert_eq!(bits.len(), expected.len());
+        for ((id, logit), (other, reference)) in bits.iter().zip(&expected) {
+            let difference = (f64::from_bits(*logit) - f64::from_bits(*reference)).abs();
+            assert!(id == other && difference < 1e-4, "{lacking}: {id} {difference}");
+        }
+    }
+}
