@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 binary=$(realpath "${1:-target/release/rerank}")
 results=${2:-gpu-results}
 mkdir -p "$results"
+rm -f "$results/table.md" "$results/summary.txt"
 python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -72,16 +73,18 @@ step card 20 nvidia-smi
 step device 60 "$binary" --model testdata/tiny-reranker --input testdata/candidates.jsonl --device cuda --verbose --output -
 wait
 step parity 120 "$python" scripts/gpu_parity.py --rerank "$binary" --small "$work/small"
-step passage 60 "$binary" bench --device cuda --workload passage --pairs 4000
-step rag 60 "$binary" bench --device cuda --workload rag --pairs 1000
-step long 60 "$binary" bench --device cuda --workload long --pairs 40
+# name, seconds, shape, then options and workloads
+bench() {
+    step "$1" "$2" "$python" scripts/bench_table.py --rerank "$binary" --device cuda --table "$results/table.md" --shape "${@:3}"
+}
+bench bench-0.6b 150 qwen3-0.6b passage:4000 rag:1000 long:40
 step parity-random 120 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --memory
 step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --peers transformers sentence-transformers
 step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" \
     --output "$work/ranked.jsonl" --stats "$results/stats.json" --verbose
-step shape-4b 60 "$binary" bench --device cuda --shape qwen3-4b --workload passage,rag --pairs 1000 --repeat 1
-step shape-8b 60 "$binary" bench --device cuda --shape qwen3-8b --workload passage,rag --pairs 1000 --repeat 1
+bench bench-4b 60 qwen3-4b --repeat 1 passage:1000 rag:500
+bench bench-8b 60 qwen3-8b --repeat 1 passage:1000 rag:500
 # Every own kernel: on tensor cores with 64 and 128 features, and the plain one.
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck initcheck; do
@@ -98,4 +101,4 @@ for workload in rag long; do
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
 done
 printf '\n'
-cat "$results/summary.txt"
+cat "$results/table.md" "$results/summary.txt"

@@ -86,6 +86,7 @@ impl Bench {
             instructions: device.instructions(self.level),
             threads: self.threads,
         };
+        let free_before = free_memory(&place.target);
         let loading = Instant::now();
         let Loaded { mut scorer, name, template, limits } = self.load(&place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
@@ -107,6 +108,8 @@ impl Bench {
             report.load_seconds = load_seconds;
             report.batch_tokens = limits.tokens;
             report.prompt_tokens = prompt_tokens;
+            report.gpu_memory =
+                free_before.zip(free_memory(&place.target)).map(|(before, now)| before.saturating_sub(now));
             report.count(&batches);
             tell(&report)?;
         }
@@ -155,6 +158,14 @@ struct Place {
     device: String,
     instructions: &'static str,
     threads: usize,
+}
+
+/// Bytes that are free on a GPU.
+fn free_memory(target: &Target) -> Option<usize> {
+    match target {
+        Target::Cpu(_) => None,
+        Target::Gpu(gpu) => gpu.device().free_memory().ok(),
+    }
 }
 
 /// What models are published in, where it is fast.

@@ -67,6 +67,8 @@ pub struct Report {
     pub breakdown: Breakdown,
     /// The most memory that the process has had, in bytes.
     pub peak_memory: Option<u64>,
+    /// What the model and room for a batch take on a GPU, in bytes.
+    pub gpu_memory: Option<usize>,
 }
 
 impl Report {
@@ -154,7 +156,11 @@ impl Display for Report {
         )?;
         write!(formatter, "{}", self.breakdown)?;
         if let Some(bytes) = self.peak_memory {
-            writeln!(formatter, "  peak memory: {:.2} GB", bytes as f64 / 1e9)?;
+            write!(formatter, "  peak memory: {:.2} GB", bytes as f64 / 1e9)?;
+            if let Some(bytes) = self.gpu_memory {
+                write!(formatter, ", and {:.2} GB on the GPU", bytes as f64 / 1e9)?;
+            }
+            writeln!(formatter)?;
         }
         Ok(())
     }
