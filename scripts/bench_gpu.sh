@@ -78,7 +78,7 @@ bench() {
     step "$1" "$2" "$python" scripts/bench_table.py --rerank "$binary" --device cuda --table "$results/table.md" --shape "${@:3}"
 }
 bench bench-0.6b 150 qwen3-0.6b passage:4000 rag:1000 long:40
-step parity-random 120 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --memory
+step parity-random 150 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --memory
 step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --peers transformers sentence-transformers
 step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" \
@@ -96,6 +96,10 @@ if command -v compute-sanitizer > /dev/null; then
         done
     done
 fi
+# Whether 8-bit floats would pay; the share of products is to be compared with that of the table before.
+for shape in 0.6b 8b; do
+    step "fp8-$shape" 40 "$python" scripts/gpu_fp8.py --shape "$shape" --share 0.75
+done
 for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers

@@ -115,6 +115,8 @@ def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
         options = ["--device", arguments.device, "--dtype", dtype, "--max-length", "32768"]
         ours = logits(ranked(arguments, model, candidates, *options))
         good &= compare(f"{name}, {dtype}", ours, expected, tolerance)
+        if len(expected) == 1:
+            continue
         alone = logits(ranked(arguments, model, candidates, *options, "--batch-size", "1"))
         if alone == ours:
             print(f"{name}, {dtype}: batches and pairs alone give the same logits to the bit", flush=True)
