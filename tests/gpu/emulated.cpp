@@ -28,7 +28,8 @@ Call bound(void (*kernel)(Arguments...)) {
 const std::map<std::string, Call> KERNELS = {
     OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(turn_heads),   OF_EACH_TYPE(swiglu),
     OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
-    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(attend_hopper_bf16_64),
+    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(turn_heads_bf16_64),
+    KERNEL(turn_heads_bf16_128), KERNEL(turn_heads_f16_64), KERNEL(turn_heads_f16_128), KERNEL(attend_hopper_bf16_64),
     KERNEL(attend_hopper_bf16_128), KERNEL(attend_hopper_f16_64), KERNEL(attend_hopper_f16_128),
 };
 

@@ -94,7 +94,8 @@ fn plain_kernels_agree_with_the_processor() {
 fn tensor_core_attention_agrees_with_the_processor() {
     check([2, 2], 64, Type::Bf16, 0.05);
     check([5, 1], 64, Type::Bf16, 0.05);
-    check([4, 2], 128, Type::F16, 0.01);
+    // More heads than a block turns at a time.
+    check([8, 2], 128, Type::F16, 0.01);
 }
 
 /// Prompts that share a beginning which ends inside a tile of late queries, and one that is all its own.

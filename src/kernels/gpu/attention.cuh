@@ -57,12 +57,15 @@ __device__ inline int token_at(const KeyRange* ranges, int count, int position) 
     return ranges[index].token + position - ranges[index].position;
 }
 
-// The tokens of tiles of positions, which come in the order of positions. Most tiles lie in one range.
+// The tokens of tiles of positions, which come in the order of positions. Most tiles lie in one range, and nearly all others
+// in two.
 struct Tokens {
     const KeyRange* ranges;
     int count, visible;
     int range = 0, to_token = 0;
-    bool straddles = false;
+    // Where the next range begins, if that is in the tile.
+    int boundary = 0, next_to_token = 0;
+    bool straddles = false, straddles_more = false;
 
     __device__ Tokens(const KeyRange* all, const QueryTile& tile)
         : ranges(all + tile.first_range), count(tile.ranges), visible(tile.visible) {}
@@ -70,13 +73,19 @@ struct Tokens {
     // The next tile: `size` positions from `first` on.
     __device__ void move(int first, int size) {
         while (range + 1 < count && first >= ranges[range + 1].position) range++;
-        straddles = range + 1 < count && first + size > ranges[range + 1].position;
         to_token = ranges[range].token - ranges[range].position;
+        straddles = range + 1 < count && first + size > ranges[range + 1].position;
+        if (!straddles) return;
+        boundary = ranges[range + 1].position;
+        next_to_token = ranges[range + 1].token - boundary;
+        straddles_more = range + 2 < count && first + size > ranges[range + 2].position;
     }
 
     // Of a position of this tile that some query sees.
     __device__ int at(int position) const {
-        return straddles ? token_at(ranges, count, position) : position + to_token;
+        if (!straddles) return position + to_token;
+        if (straddles_more) return token_at(ranges, count, position);
+        return position + (position < boundary ? to_token : next_to_token);
     }
 };
 

@@ -3,7 +3,7 @@
 // of the tile before with their values.
 //
 // A block of two warpgroups has 128 rows: the query heads of one key head, of as many consecutive tokens as fit. It goes
-// through the keys 128 at a time; each step has a barrier, behind which the next tiles are set out:
+// through the keys 128 at a time; each step has a barrier, behind which its products are begun and the next tiles set out:
 //
 //   scores (64 x 128)  = queries (64 x D) * keys^T           a warpgroup has 64 of the rows
 //   sums   (64 x D)   += weights (64 x 128) * values         of the tile before, at the same time
@@ -168,10 +168,6 @@ __device__ void attend(const Attending<T>& attending) {
     for (int index = 1; index < count; index++) {
         uint32_t half = index % 2, other = 1 - half;
         meet();
-        if (index + 1 < count) fetch_keys(keys + other * TILE * D, (index + 1) * TILE);
-        fetch_values(values + half * TILE * D, index * TILE);
-        commit_copies();
-
         pin(scores);
         pin(sums);
         begin_products();
@@ -179,6 +175,10 @@ __device__ void attend(const Attending<T>& attending) {
         commit_products();
         multiply_weights<T, D>(sums, weights, values_address + other * TILE_BYTES);
         commit_products();
+        // The tensor cores have begun; what is fetched replaces what the step before has read.
+        if (index + 1 < count) fetch_keys(keys + other * TILE * D, (index + 1) * TILE);
+        fetch_values(values + half * TILE * D, index * TILE);
+        commit_copies();
         wait_for_products<1>();
         pin(scores);
         softmax.weigh(scores, factors, index * TILE, rows.sees, attending.scale);

@@ -111,6 +111,16 @@ struct alignas(16) Vector {
     T values[count];
 };
 
+// Four neighbours, read and written at once.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four {
+    T values[4];
+};
+template <typename T>
+__device__ inline Four<T> load_four(const T* values) {
+    return *reinterpret_cast<const Four<T>*>(values);
+}
+
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
 __device__ inline float sum_of_warp(float value) {

@@ -72,7 +72,53 @@ __device__ void turn_heads(T* products, Turn turn) {
     }
 }
 
+// The same for heads of D features in 16 bits: a block for each token, D / 8 lanes for each of its heads in turn.
+template <typename T, int D>
+__device__ void turn_token(T* products, const Turn& turn) {
+    constexpr int HALF = D / 2, LANES = HALF / 4;
+    int heads = turn.query_heads + turn.key_heads, feature = threadIdx.x % LANES * 4;
+    T* row = products + static_cast<size_t>(blockIdx.x) * (heads + turn.value_heads) * D;
+    size_t angle = static_cast<size_t>(turn.positions[blockIdx.x]) * HALF + feature;
+    Four<float> cosine = load_four(turn.cosines + angle), sine = load_four(turn.sines + angle);
+    // All lanes of a warp go round as often.
+    for (int first = 0; first < heads; first += blockDim.x / LANES) {
+        int head = first + threadIdx.x / LANES;
+        bool present = head < heads;
+        T* values = row + (present ? head : 0) * D + feature;
+        const float* weight = (head < turn.query_heads ? turn.query_weight : turn.key_weight) + feature;
+        Four<T> one = load_four(values), other = load_four(values + HALF);
+        Four<float> one_weight = load_four(weight), other_weight = load_four(weight + HALF);
+        float squares = 0.f;
+#pragma unroll
+        for (int lane = 0; lane < 4; lane++) {
+            float real = widen(one.values[lane]), imaginary = widen(other.values[lane]);
+            squares += real * real + imaginary * imaginary;
+        }
+#pragma unroll
+        for (int distance = LANES / 2; distance > 0; distance /= 2)
+            squares += __shfl_xor_sync(ALL_LANES, squares, distance);
+        float scale = rsqrtf(squares / D + turn.epsilon);
+#pragma unroll
+        for (int lane = 0; lane < 4; lane++) {
+            float real = widen(one.values[lane]) * scale * one_weight.values[lane];
+            float imaginary = widen(other.values[lane]) * scale * other_weight.values[lane];
+            one.values[lane] = narrow<T>(real * cosine.values[lane] - imaginary * sine.values[lane]);
+            other.values[lane] = narrow<T>(imaginary * cosine.values[lane] + real * sine.values[lane]);
+        }
+        if (!present) continue;
+        *reinterpret_cast<Four<T>*>(values) = one;
+        *reinterpret_cast<Four<T>*>(values + HALF) = other;
+    }
+}
+
 #define KERNELS(T, name) \
     extern "C" __global__ void turn_heads_##name(T* products, Turn turn) { turn_heads(products, turn); }
 FOR_EACH_TYPE(KERNELS)
+#undef KERNELS
+
+#define KERNELS(T, name)                                                                                        \
+    extern "C" __global__ void turn_heads_##name##_64(T* products, Turn turn) { turn_token<T, 64>(products, turn); } \
+    extern "C" __global__ void turn_heads_##name##_128(T* products, Turn turn) { turn_token<T, 128>(products, turn); }
+KERNELS(bfloat16, bf16)
+KERNELS(float16, f16)
 #undef KERNELS

@@ -1,13 +1,6 @@
 // Row-wise kernels on the residual stream, a warp for each row: embedding, RMSNorm, gathering, the head.
 #include "device.cuh"
 
-// Four neighbours, read and written at once; rows have a multiple of four.
-template <typename T>
-struct alignas(4 * sizeof(T)) Four {
-    T values[4];
-};
-__device__ inline Four<float> load_four(const float* values) { return *reinterpret_cast<const Four<float>*>(values); }
-
 // Each lane's share of a row.
 template <typename Work>
 __device__ inline void for_each_four(int features, Work work) {

@@ -245,9 +245,14 @@ impl Gpu {
             epsilon: turn.epsilon,
         };
         let rows = products.address(self.value.size(), products.width);
-        let launch = by_row(products.count * (query_heads + key_heads))?;
+        let (kernel, launch) = if self.value != Type::F32 && [64, 128].contains(&heads.head_dim) {
+            let kernel = format!("turn_heads_{}_{}", self.value.name(), heads.head_dim);
+            (kernel, Launch { grid: [raw.tokens.cast_unsigned(), 1], block: [128, 1], shared: 0 })
+        } else {
+            (format!("turn_heads_{}", self.value.name()), by_row(products.count * (query_heads + key_heads))?)
+        };
         // SAFETY: the memory was checked; that the tables reach to all positions is the decoder's care.
-        unsafe { self.launch("turn_heads", launch, arguments!(rows, raw)) }
+        unsafe { self.device.launch(&kernel, launch, arguments!(rows, raw)) }
     }
 
     /// `activated = silu(gate) · up` of merged products: gates, then ups.
