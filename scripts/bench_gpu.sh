@@ -17,12 +17,16 @@ python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# cuBLAS as PyTorch's packages bring it, where the system has none.
+# cuBLAS as PyTorch's packages bring it, or else the toolkit's: never one library of each.
+mkdir "$work/libraries"
 packages=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2> /dev/null)
-for folder in "$packages"/nvidia/*/lib /usr/local/cuda/lib64; do
-    [ -d "$folder" ] && LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+for name in libcublasLt libcublas; do
+    for found in "$packages"/nvidia/*/lib/$name.so.1?; do
+        [ -e "$found" ] && ln -sf "$found" "$work/libraries/$name.so" && ln -sf "$found" "$work/libraries/"
+    done
 done
-export LD_LIBRARY_PATH
+[ -e "$work/libraries/libcublas.so" ] || export LD_LIBRARY_PATH="/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}"
+export LD_LIBRARY_PATH="$work/libraries:${LD_LIBRARY_PATH:-}"
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error
 
 # No step begins after this, and none goes on for longer: what matters most comes first.
@@ -39,7 +43,7 @@ step() {
     fi
     [ "$seconds" -le "$left" ] || seconds=$left
     printf '\n== %s\n' "$name"
-    timeout "$seconds" "$@" > "$results/$name.txt" 2>&1
+    timeout -k 5 "$seconds" "$@" > "$results/$name.txt" 2>&1
     local status=$?
     tail -n 40 "$results/$name.txt"
     echo "== $name: status $status after $((SECONDS - started)) s" | tee -a "$results/summary.txt"
@@ -72,30 +76,21 @@ prepare > "$results/prepare.txt" 2>&1 &
 step card 20 nvidia-smi
 step device 60 "$binary" --model testdata/tiny-reranker --input testdata/candidates.jsonl --device cuda --verbose --output -
 wait
-step parity 120 "$python" scripts/gpu_parity.py --rerank "$binary" --small "$work/small"
+step parity 180 "$python" scripts/gpu_parity.py --rerank "$binary" --small "$work/small"
 # name, seconds, shape, then options and workloads
 bench() {
     step "$1" "$2" "$python" scripts/bench_table.py --rerank "$binary" --device cuda --table "$results/table.md" --shape "${@:3}"
 }
 bench bench-0.6b 150 qwen3-0.6b passage:4000 rag:1000 long:40
-step parity-random 150 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --memory
+step parity-random 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 \
+    --workloads passage rag long --dtypes f32 bf16
+step parity-memory 60 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --workloads --memory
 step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --peers transformers sentence-transformers
 step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" \
     --output "$work/ranked.jsonl" --stats "$results/stats.json" --verbose
 bench bench-4b 60 qwen3-4b --repeat 1 passage:1000 rag:500
 bench bench-8b 60 qwen3-8b --repeat 1 passage:1000 rag:500
-# Every own kernel: on tensor cores with 64 and 128 features, and the plain one.
-if command -v compute-sanitizer > /dev/null; then
-    for tool in memcheck racecheck initcheck; do
-        for run in "8-2-64 bf16" "4-4-128 bf16" "16-4-128 f16" "6-1-80 f32"; do
-            read -r model dtype <<< "$run"
-            step "sanitizer-$tool-$model-$dtype" 40 compute-sanitizer --tool "$tool" --error-exitcode 9 "$binary" \
-                --device cuda --dtype "$dtype" --model "$work/small/$model" --input testdata/candidates.jsonl \
-                --max-batch-tokens 512 --output /dev/null --quiet
-        done
-    done
-fi
 # Whether 8-bit floats would pay; the share of products is to be compared with that of the table before.
 for shape in 0.6b 8b; do
     step "fp8-$shape" 40 "$python" scripts/gpu_fp8.py --shape "$shape" --share 0.75
@@ -104,5 +99,18 @@ for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
 done
+step parity-longest 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 \
+    --workloads longest --dtypes bf16
+# Every own kernel: on tensor cores with 64 and 128 features, and the plain one.
+if command -v compute-sanitizer > /dev/null; then
+    for tool in memcheck racecheck initcheck; do
+        for run in "8-2-64 bf16" "4-4-128 bf16" "16-4-128 f16" "6-1-80 f32"; do
+            read -r model dtype <<< "$run"
+            step "sanitizer-$tool-$model-$dtype" 40 compute-sanitizer --tool "$tool" --error-exitcode 9 \
+                "$binary" --device cuda --dtype "$dtype" --model "$work/small/$model" --input "$work/small/rag.jsonl" \
+                --max-batch-tokens 1024 --output /dev/null --quiet
+        done
+    done
+fi
 printf '\n'
 cat "$results/table.md" "$results/summary.txt"

@@ -30,6 +30,9 @@ pub struct Stats {
     /// GPUs that computed; their gauges, where the driver's management library tells.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuFigures>,
+    /// What keeps devices from computing as they should.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Rankings written.
     pub queries: u64,
     /// Pairs scored.

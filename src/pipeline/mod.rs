@@ -114,6 +114,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         dtype: precision.name().to_owned(),
         instructions: devices[0].instructions(config.level),
         threads: rayon::current_num_threads(),
+        remarks: scorers.iter().flat_map(|scorer| scorer.remarks()).collect(),
         ..Stats::default()
     };
     let mut job = Job {

@@ -77,6 +77,10 @@ fn little_memory_is_enough() {
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     assert!(stats["device"].as_str().unwrap().starts_with("cuda:0 (Emulated GPU"), "{stats}");
     assert_eq!(stats["gpus"][0]["name"], stats["device"]);
+    assert!(
+        stats["device"].as_str().unwrap().ends_with("cuBLASLt 13.0.2)") && stats.get("remarks").is_none(),
+        "{stats}"
+    );
     assert_eq!(stats["instructions"], "cuda");
     let shares = stats["time_shares"].as_object().unwrap();
     let sum: f64 = shares.values().map(|share| share.as_f64().unwrap()).sum();
@@ -99,6 +103,19 @@ fn what_keeps_a_gpu_from_being_used_is_told() {
     let run = run(&[&TINY[..], &["--dtype", "f32"]].concat(), &[("EMULATED_GPUS", "0")]);
     assert!(run.stderr.starts_with("computing on the CPU: there is no NVIDIA GPU"), "{}", run.stderr);
     assert_eq!(run.rankings().len(), 3);
+}
+
+#[test]
+fn what_is_switched_off_is_told() {
+    let files = Files::new();
+    let stats = files.name("stats.json");
+    let arguments = ["--device", "cuda", "--max-batch-tokens", "100", "--stats", &stats, "--quiet", "--top-k", "1"];
+    let off = |names: &str| run(&[&TINY[..], &arguments].concat(), &[("RERANK_GPU_WITHOUT", names)]);
+    assert_eq!(off("cublaslt,hopper").rankings().len(), 3);
+    let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+    let remarks = stats["remarks"].as_array().unwrap();
+    assert!(remarks.len() == 1 && remarks[0].as_str().unwrap().contains("cuBLASLt does not start, or is switched off"));
+    off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor or cublaslt"]);
 }
 
 #[test]

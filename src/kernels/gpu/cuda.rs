@@ -11,21 +11,10 @@ use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUfunction_attribute 
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
+use super::images;
 use super::monitor::Monitor;
-use super::products::Products;
-
-/// The kernels, compiled by `build.rs` for all cards.
-const KERNELS: [&[u8]; 5] = [
-    include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/attention_plain.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/heads.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/norm.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/swiglu.fatbin")),
-];
-
-/// Kernels for Hopper alone; empty if the build is not for it.
-const HOPPER_KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/attention_hopper.fatbin"));
-const HOPPER: (i32, i32) = (9, 0);
+use super::products::{self, Products};
+use super::switches::{VARIABLE, Without};
 
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
@@ -96,7 +85,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.0,
         capability.1,
     );
+    let without = Without::parse(&std::env::var(VARIABLE).unwrap_or_default())?;
     let stream = context.default_stream();
+    // Before cuBLAS, which has the same library open and must not find another.
+    let products = if without.cublaslt { None } else { Products::open(&stream) };
     // SAFETY: looks for the library without running anything of ours.
     let present = unsafe { blas::is_culib_present() };
     ensure!(
@@ -113,48 +105,21 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not tell its memory"))?;
     let processors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).unwrap_or(0);
     let description = format!(
-        "cuda:{ordinal} ({name}, {:.1} GB, compute capability {}.{}, {processors} multiprocessors)",
+        "cuda:{ordinal} ({name}, {:.1} GB, compute capability {}.{}, {processors} multiprocessors, {})",
         memory as f64 / 1e9,
         capability.0,
         capability.1,
+        if products.is_some() { products::version() } else { "no cuBLASLt".to_owned() },
     );
-    let functions = load_functions(capability)?;
-    let products = Products::open(&stream);
+    let mut functions =
+        images::load(capability).map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
+    functions.retain(|name, _| !without.excludes(name));
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
     let marks = Mutex::default();
     let cuda = Arc::new(Cuda { context, stream, blas, products, functions, description, monitor, marks });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
-}
-
-/// The kernels by name, for the current context. They stay loaded until the program ends.
-fn load_functions(capability: (i32, i32)) -> Result<HashMap<String, sys::CUfunction>> {
-    let mut functions = HashMap::new();
-    let hopper = (capability == HOPPER && !HOPPER_KERNELS.is_empty()).then_some(HOPPER_KERNELS);
-    for image in KERNELS.into_iter().chain(hopper) {
-        // SAFETY: the image is a complete fat binary; the context is current on this thread.
-        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
-            .map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
-        for name in names() {
-            let symbol = std::ffi::CString::new(name.clone())?;
-            // SAFETY: the module was just loaded.
-            if let Ok(function) = unsafe { result::module::get_function(module, symbol) } {
-                functions.insert(name, function);
-            }
-        }
-    }
-    Ok(functions)
-}
-
-/// All kernels.
-fn names() -> impl Iterator<Item = String> {
-    let typed = ["embed", "rms_norm", "turn_heads", "swiglu", "attend_plain"];
-    let of_types = |name: &str| ["f32", "bf16", "f16"].map(|value| format!("{name}_{value}"));
-    let fast = ["attend", "attend_hopper"].into_iter().flat_map(|name| {
-        ["bf16", "f16"].into_iter().flat_map(move |value| [64, 128].map(|dim| format!("{name}_{value}_{dim}")))
-    });
-    typed.into_iter().flat_map(of_types).chain(fast).chain(["gather_rows", "score_rows"].map(str::to_owned))
 }
 
 /// A driver's error with what can be done.
@@ -300,7 +265,7 @@ unsafe impl Device for Cuda {
     fn remarks(&self) -> Vec<String> {
         let lacking = match &self.products {
             Some(products) => products.lacking(),
-            None => Some("does not start".to_owned()),
+            None => Some("does not start, or is switched off".to_owned()),
         };
         let remark = |what| {
             format!("cuBLASLt {what}: cuBLAS takes over, and scores depend on their batch by the rounding of sums")

@@ -72,6 +72,12 @@ fn data(value: Type) -> sys::cudaDataType {
     }
 }
 
+/// Of the library that is open.
+pub(super) fn version() -> usize {
+    // SAFETY: asks for a number.
+    unsafe { sys::cublasLtGetVersion() }
+}
+
 /// Bytes that an address is a multiple of; 256 are all that is ever asked for.
 pub(super) fn alignment(address: Address) -> u32 {
     1 << address.trailing_zeros().min(8)

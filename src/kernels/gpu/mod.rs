@@ -15,11 +15,15 @@ mod trial;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod images;
+#[cfg(feature = "cuda")]
 mod matmul;
 #[cfg(feature = "cuda")]
 mod monitor;
 #[cfg(feature = "cuda")]
 mod products;
+#[cfg(any(feature = "cuda", test))]
+mod switches;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};

@@ -47,6 +47,12 @@ unsafe impl Send for Products {}
 // SAFETY: as above.
 unsafe impl Sync for Products {}
 
+/// The library's, as `cuBLASLt 13.0.2`.
+pub(super) fn version() -> String {
+    let number = super::matmul::version();
+    format!("cuBLASLt {}.{}.{}", number / 10_000, number / 100 % 100, number % 100)
+}
+
 impl Products {
     /// On the current context; None where there is no cuBLASLt.
     pub(super) fn open(stream: &Arc<CudaStream>) -> Option<Self> {
@@ -103,7 +109,10 @@ impl Products {
         let left = Scratch::new(ROWS * product.inputs * product.value.size())?;
         let size = if product.add { Type::F32 } else { product.value }.size();
         let results = Scratch::new(ROWS * product.outputs * size)?;
-        self.fill(&left, product.right, product.outputs * product.inputs * product.value.size())?;
+        // Results too, as some products add to them.
+        for scratch in [&left, &results] {
+            self.fill(scratch, product.right, product.outputs * product.inputs * product.value.size())?;
+        }
         let product = Product { left: left.address, results: results.address, ..*product };
         // Until the clocks have settled.
         for _ in 0..TIMES {
