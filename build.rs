@@ -53,7 +53,7 @@ fn compile(nvcc: &Path, kernel: &str, codes: &[String], out: &Path) {
         Ok(output) if output.status.success() => {
             // Products that wait for one another are right, and far too slow: a change has crossed the compiler's rules.
             let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-            if told.contains("wgmma.mma_async instructions are serialized") {
+            if told.contains("(C75") {
                 println!("cargo:warning={source}: {}", told.lines().next().unwrap_or_default());
             }
         }

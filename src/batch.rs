@@ -166,8 +166,12 @@ impl LimitsChoice {
     }
 }
 
+/// Tokens of room in a batch that are worth filling with a part of a group: what it begins with is computed once more.
+const WORTH_FILLING: usize = 4096;
+
 /// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come
-/// first, so that the threads which share a batch end together. A group that would fit into one batch is never split.
+/// first, so that the threads which share a batch end together. A group that would fit into one batch is not split, unless
+/// the batch before has much room left: a GPU is slower on batches that are not full.
 pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut batch = Batch::default();
@@ -181,7 +185,9 @@ pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
         let whole = shared + order.iter().map(|&candidate| own(candidate)).sum::<usize>();
         let fits_here = batch.token_ids.len() + whole <= limits.tokens && pairs + order.len() <= limits.pairs;
         let fits_alone = whole <= limits.tokens && order.len() <= limits.pairs;
-        if !fits_here && fits_alone && !batch.segments.is_empty() {
+        let room = limits.tokens.saturating_sub(batch.token_ids.len());
+        let fills = room >= WORTH_FILLING && shared <= room / 16 && pairs + order.len() <= limits.pairs;
+        if !fits_here && fits_alone && !fills && !batch.segments.is_empty() {
             batches.push(std::mem::take(&mut batch));
             pairs = 0;
         }
@@ -310,5 +316,23 @@ mod tests {
         assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [2, 2, 2]);
         let batches = plan(&[group(), group(), group()], Limits { pairs: 9, tokens: 7, share_prefixes: true });
         assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [4, 2]);
+    }
+
+    #[test]
+    fn much_room_is_filled_with_a_part_of_a_group() {
+        let group = |shared: usize| -> Vec<Prompt> {
+            let own = |last: u32| Prompt { token_ids: [vec![7; shared], vec![last; 1000]].concat(), truncated: false };
+            (0..8).map(own).collect()
+        };
+        let counts = |shared: usize, pairs: usize| -> Vec<usize> {
+            let limits = Limits { pairs, tokens: 13_000, share_prefixes: true };
+            let batches = plan(&[group(shared), group(shared)], limits);
+            assert!(batches.iter().all(|batch| batch.token_ids.len() <= 13_000));
+            batches.iter().map(|batch| batch.pairs().count()).collect()
+        };
+        assert_eq!(counts(100, 100), [12, 4]);
+        // A long beginning is not computed twice, and few pairs are not worth it.
+        assert_eq!(counts(400, 100), [8, 8]);
+        assert_eq!(counts(100, 10), [8, 8]);
     }
 }

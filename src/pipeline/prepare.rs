@@ -17,10 +17,11 @@ use crate::output::OutputFormat;
 use crate::prompt::{Prompt, Recipe};
 use crate::record::{BadRecord, Group};
 
-/// A window takes what has been read so far, up to so many bytes of text for each token of a batch: a few batches.
-const BYTES_PER_BATCH_TOKEN: usize = 16;
+/// A window takes what has been read so far, up to so many bytes of text for each token of a batch: so many batches that the
+/// last one, which may be small, does not weigh in.
+const BYTES_PER_BATCH_TOKEN: usize = 64;
 /// The same for pairs, for each pair of a batch.
-const BATCHES: usize = 4;
+const BATCHES: usize = 16;
 
 /// Groups that are planned together.
 pub(super) struct Window {
