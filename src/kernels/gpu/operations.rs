@@ -260,7 +260,7 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn swiglu(&self, products: Rows<'_>, activated: Rows<'_>) -> Result<()> {
-        const THREADS: u32 = 256;
+        const THREADS: u32 = 128;
         let (size, features) = (self.value.size(), activated.width);
         let vector = 16 / size;
         ensure!(
@@ -269,11 +269,11 @@ impl Gpu {
         );
         assert!(products.width == 2 * features && activated.count >= products.count);
         let (from, to) = (products.address(size, products.width), activated.address(size, features));
-        let (rows, width) = (int(products.count)?, int(features)?);
-        let vectors = int(products.count * features / vector)?.cast_unsigned();
-        let launch = Launch { grid: [vectors.div_ceil(THREADS), 1], block: [THREADS, 1], shared: 0 };
+        let (rows, width) = (int(products.count)?.cast_unsigned(), int(features)?);
+        let parts = int(features / vector)?.cast_unsigned().div_ceil(THREADS);
+        let launch = Launch { grid: [rows, parts], block: [THREADS, 1], shared: 0 };
         // SAFETY: the memory was checked.
-        unsafe { self.launch("swiglu", launch, arguments!(from, to, rows, width)) }
+        unsafe { self.launch("swiglu", launch, arguments!(from, to, width)) }
     }
 
     /// `gathered = hidden[rows]`; both are f32, and `rows` u32.
