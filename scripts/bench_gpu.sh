@@ -99,6 +99,9 @@ for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
 done
+# What each of the two things is worth that can be switched off.
+RERANK_GPU_WITHOUT=hopper bench without-hopper 60 qwen3-0.6b --note ", without Hopper's attention" --repeat 1 rag:1000 long:40
+RERANK_GPU_WITHOUT=cublaslt bench without-cublaslt 60 qwen3-0.6b --note ", without cuBLASLt" --repeat 1 passage:4000
 step parity-longest 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 \
     --workloads longest --dtypes bf16
 # Every own kernel: on tensor cores with 64 and 128 features, and the plain one.

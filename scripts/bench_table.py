@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype")
     parser.add_argument("--shape", default="qwen3-0.6b")
+    parser.add_argument("--note", default="", help="added to the shape's name")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--table", type=Path, required=True, help="rows are added to this file")
     parser.add_argument("workloads", nargs="+", metavar="WORKLOAD:PAIRS")
@@ -49,7 +50,7 @@ def main() -> None:
         arguments.table.write_text(HEAD)
     for workload in arguments.workloads:
         report = measured(arguments, *workload.split(":"))
-        line = row(arguments.shape, report)
+        line = row(arguments.shape + arguments.note, report)
         with arguments.table.open("a") as table:
             table.write(line)
         print(f"{report['device']}; {report['batch_tokens']} tokens a batch; loaded in {report['load_seconds']:.2f} s")
