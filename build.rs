@@ -53,8 +53,8 @@ fn compile(nvcc: &Path, kernel: &str, codes: &[String], out: &Path) {
         Ok(output) if output.status.success() => {
             // Products that wait for one another are right, and far too slow: a change has crossed the compiler's rules.
             let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-            if told.contains("(C75") {
-                println!("cargo:warning={source}: {}", told.lines().next().unwrap_or_default());
+            if let Some(line) = told.lines().find(|line| line.contains("(C75")) {
+                println!("cargo:warning={source}: {line}");
             }
         }
         Ok(output) => fail(&format!("{source}: {}", String::from_utf8_lossy(&output.stderr))),

@@ -32,6 +32,7 @@ export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=er
 # No step begins after this, and none goes on for longer: what matters most comes first.
 deadline=${DEADLINE:-570}
 
+failed=
 # step NAME SECONDS COMMAND...: runs it with a time limit; a failure is told, and the next step comes.
 step() {
     local name=$1 seconds=$2 started=$SECONDS left=$((deadline - SECONDS))
@@ -47,6 +48,7 @@ step() {
     local status=$?
     tail -n 40 "$results/$name.txt"
     echo "== $name: status $status after $((SECONDS - started)) s" | tee -a "$results/summary.txt"
+    [ "$status" = 0 ] || failed="$failed $name"
 }
 
 # Models and candidates: the shape of the 0.6B model; small ones for every kernel; 200 queries that begin differently.
@@ -116,4 +118,5 @@ if command -v compute-sanitizer > /dev/null; then
     done
 fi
 printf '\n'
-cat "$results/table.md" "$results/summary.txt"
+cat "$results"/table.md "$results"/summary.txt 2> /dev/null
+[ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

@@ -22,8 +22,10 @@ from pathlib import Path
 WORKLOADS = {"passage": (100, 40, 110), "rag": (50, 300, 500), "long": (4, 2000, 5600), "longest": (1, 32000, 32000)}
 # A card is through with so few before its clocks are up.
 TIMES_ON_A_CARD = 20
-# What peers are given there, of which the best counts; on a CPU padding costs more than large batches gain.
+# What peers are given there, of which the best counts; on a CPU padding costs more than large batches gain, and some peers have
+# a size of their own.
 BATCH_SIZES = {"cpu": [16], "cuda": [32, 64, 128, 256]}
+OWN_BATCH_SIZES = {"openvino": 4, "openvino-int8": 4, "llama.cpp": 1}
 PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
@@ -141,8 +143,8 @@ def openvino_scorer(model: Path, bits: int):
         hints["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "32"
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
 
-    def score(texts, _size):
-        for batch in batches(texts, 4):
+    def score(texts, size):
+        for batch in batches(texts, size):
             inputs = tokenizer(batch, padding=True, return_tensors="np")
             compiled({name: inputs[name].astype(numpy.int64) for name in ("input_ids", "attention_mask")})
 
@@ -229,7 +231,8 @@ def measure_peer(name: str, model: Path, candidates: Path) -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     score, texts = PEERS[name](model), prompts(candidates)
     best = (0.0, 0)
-    for size in BATCH_SIZES[device().split(":")[0]]:
+    own = OWN_BATCH_SIZES.get(name)
+    for size in [own] if own else BATCH_SIZES[device().split(":")[0]]:
         try:
             score(texts[:4], size)
             # torch.compile compiles again for other shapes.
@@ -240,6 +243,8 @@ def measure_peer(name: str, model: Path, candidates: Path) -> None:
         except torch.OutOfMemoryError:
             break
         best = max(best, (len(texts) / seconds, size))
+    if not best[1]:
+        sys.exit("no batch fits into the memory")
     print(*best)
 
 
@@ -268,11 +273,11 @@ def main() -> None:
         return measure_peer(arguments.one, arguments.model, candidates)
     from transformers import AutoTokenizer
 
-    count = WORKLOADS[arguments.workload][0] * (TIMES_ON_A_CARD if arguments.device == "cuda" else 1)
+    count = WORKLOADS[arguments.workload][0] * (1 if arguments.device == "cpu" else TIMES_ON_A_CARD)
     write_candidates(candidates, arguments.workload, AutoTokenizer.from_pretrained(arguments.model), count)
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "HF_HUB_OFFLINE": "1"}
     rates: dict[str, list[float]] = {}
-    sizes: dict[str, str] = {}
+    sizes: dict[str, set[str]] = {}
     for _ in range(arguments.rounds):
         for dtype in ("bf16", "int8") if arguments.device == "cpu" else ("bf16",):
             rate = measure_rerank(arguments.rerank, dtype, arguments.model, candidates, arguments.threads)
@@ -285,12 +290,12 @@ def main() -> None:
                 continue
             rate, size = run.stdout.split()[-2:]
             rates.setdefault(peer, []).append(float(rate))
-            sizes[peer] = size
+            sizes.setdefault(peer, set()).add(size)
     best = statistics.median(rates["rerank bf16"])
     print(f"{arguments.workload}, {arguments.threads} threads, medians of {arguments.rounds}:")
     for name, values in rates.items():
         rate = statistics.median(values)
-        size = f", batches of {sizes[name]}" if name in sizes else ""
+        size = f", batches of {' or '.join(sorted(sizes[name]))}" if name in sizes else ""
         print(f"  {name:24} {rate:8.2f} pairs/s   rerank bf16 is {best / rate:.2f} times as fast   {[round(v, 2) for v in values]}{size}")
 
 

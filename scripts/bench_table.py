@@ -49,7 +49,10 @@ def main() -> None:
     if not arguments.table.exists():
         arguments.table.write_text(HEAD)
     for workload in arguments.workloads:
-        report = measured(arguments, *workload.split(":"))
+        name, _, pairs = workload.partition(":")
+        if not pairs.isdigit():
+            parser.error(f"{workload}: write the number of pairs behind the workload, as passage:1000")
+        report = measured(arguments, name, pairs)
         line = row(arguments.shape + arguments.note, report)
         with arguments.table.open("a") as table:
             table.write(line)

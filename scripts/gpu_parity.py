@@ -132,10 +132,10 @@ def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
         if len(expected) == 1:
             continue
         alone = logits(ranked(arguments, model, candidates, *options, "--batch-size", "1"))
-        if alone == ours:
-            print(f"{name}, {dtype}: batches and pairs alone give the same logits to the bit", flush=True)
-        else:
-            good &= compare(f"{name}, {dtype}, pairs alone against batches", alone, ours, tolerance)
+        largest = max(abs(alone[pair] - ours[pair]) for pair in ours)
+        verdict = "good" if largest == 0 else "WRONG: a score depends on its batch"
+        print(f"{name}, {dtype}: pairs alone differ from batches by {largest:.2g}: {verdict}", flush=True)
+        good &= largest == 0
     return good
 
 
@@ -228,8 +228,8 @@ def check_memory(arguments, folder: Path) -> bool:
 def passes(check) -> bool:
     try:
         return check()
-    except Failed as failed:
-        print(f"FAILED: {failed}", flush=True)
+    except Exception as failure:
+        print(f"FAILED: {type(failure).__name__}: {failure}", flush=True)
         return False
 
 

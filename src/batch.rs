@@ -9,8 +9,9 @@
 //! continues                  0      0     0             4    4
 //! ```
 //!
-//! Nothing is padded, so pairs of different queries are not mixed for their length's sake: a query's pairs stay together,
-//! its shared tokens are computed once wherever it fits into one batch, and its ranking is complete as early as can be.
+//! Nothing is padded, so pairs of different queries are not mixed for their length's sake: a query's pairs follow one another,
+//! and stay in one batch where they fit, so that its shared tokens are computed once and its ranking is complete as early as can
+//! be. Only on a GPU, which is slower on batches that are not full, much room is filled with a part of the next query.
 
 use std::ops::Range;
 
@@ -136,6 +137,8 @@ pub struct Limits {
     pub tokens: usize,
     /// Whether the tokens that a query's prompts begin with are computed once.
     pub share_prefixes: bool,
+    /// Whether a query may be split to fill a batch: what its prompts begin with is computed once more for that.
+    pub fill: bool,
 }
 
 /// What the user says of [`Limits`]; the rest depends on the device.
@@ -152,26 +155,28 @@ pub struct LimitsChoice {
 impl LimitsChoice {
     /// For the processor: a few times what its threads compute at once.
     pub fn on_cpu(self) -> Limits {
-        self.or(256, 4096)
+        self.or(256, 4096, false)
     }
 
     /// For a GPU that has memory for so many tokens.
     pub fn on_gpu(self, tokens: usize) -> Limits {
-        self.or(2048, tokens)
+        self.or(2048, tokens, true)
     }
 
-    fn or(self, pairs: usize, tokens: usize) -> Limits {
+    fn or(self, pairs: usize, tokens: usize, fill: bool) -> Limits {
         let Self { share_prefixes, .. } = self;
-        Limits { pairs: self.pairs.unwrap_or(pairs), tokens: self.tokens.unwrap_or(tokens), share_prefixes }
+        Limits { pairs: self.pairs.unwrap_or(pairs), tokens: self.tokens.unwrap_or(tokens), share_prefixes, fill }
     }
 }
 
-/// Tokens of room in a batch that are worth filling with a part of a group: what it begins with is computed once more.
-const WORTH_FILLING: usize = 4096;
+/// A batch is worth filling if it could hold this many times less than it may.
+const WORTH_FILLING: usize = 8;
+/// And if there is room for this many times what the group's prompts begin with.
+const WORTH_REPEATING: usize = 16;
 
 /// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come
-/// first, so that the threads which share a batch end together. A group that would fit into one batch is not split, unless
-/// the batch before has much room left: a GPU is slower on batches that are not full.
+/// first, so that the threads which share a batch end together. A group that would fit into one batch is not split, but for
+/// [`Limits::fill`].
 pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut batch = Batch::default();
@@ -186,7 +191,8 @@ pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
         let fits_here = batch.token_ids.len() + whole <= limits.tokens && pairs + order.len() <= limits.pairs;
         let fits_alone = whole <= limits.tokens && order.len() <= limits.pairs;
         let room = limits.tokens.saturating_sub(batch.token_ids.len());
-        let fills = room >= WORTH_FILLING && shared <= room / 16 && pairs + order.len() <= limits.pairs;
+        let has_room = room * WORTH_FILLING >= limits.tokens && (limits.pairs - pairs) * WORTH_FILLING >= limits.pairs;
+        let fills = limits.fill && has_room && shared * WORTH_REPEATING <= room;
         if !fits_here && fits_alone && !fills && !batch.segments.is_empty() {
             batches.push(std::mem::take(&mut batch));
             pairs = 0;
@@ -251,9 +257,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_prompt_is_scored_once_and_whole(
-            groups in prompts(), pairs in 1usize..9, tokens in 1usize..60, share_prefixes: bool,
+            groups in prompts(), pairs in 1usize..9, tokens in 1usize..60, share_prefixes: bool, fill: bool,
         ) {
-            let batches = plan(&groups, Limits { pairs, tokens, share_prefixes });
+            let batches = plan(&groups, Limits { pairs, tokens, share_prefixes, fill });
             let mut seen = Vec::new();
             for batch in &batches {
                 let count = batch.pairs().count();
@@ -299,7 +305,7 @@ mod tests {
     #[test]
     fn what_all_prompts_begin_with_stands_once() {
         let groups = [vec![prompt(&[1, 2, 3, 9]), prompt(&[1, 2, 4, 5, 9]), prompt(&[1, 2, 3])]];
-        let batches = plan(&groups, Limits { pairs: 10, tokens: 100, share_prefixes: true });
+        let batches = plan(&groups, Limits { pairs: 10, tokens: 100, share_prefixes: true, fill: false });
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].token_ids, [1, 2, 4, 5, 9, 3, 9, 3]);
         assert_eq!(batches[0].positions, [0, 1, 2, 3, 4, 2, 3, 2]);
@@ -312,9 +318,11 @@ mod tests {
     #[test]
     fn a_group_that_fits_one_batch_is_not_split() {
         let group = || vec![prompt(&[1, 2]), prompt(&[1, 3])];
-        let batches = plan(&[group(), group(), group()], Limits { pairs: 3, tokens: 100, share_prefixes: true });
+        let batches =
+            plan(&[group(), group(), group()], Limits { pairs: 3, tokens: 100, share_prefixes: true, fill: false });
         assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [2, 2, 2]);
-        let batches = plan(&[group(), group(), group()], Limits { pairs: 9, tokens: 7, share_prefixes: true });
+        let batches =
+            plan(&[group(), group(), group()], Limits { pairs: 9, tokens: 7, share_prefixes: true, fill: false });
         assert_eq!(batches.iter().map(|batch| batch.pairs().count()).collect::<Vec<_>>(), [4, 2]);
     }
 
@@ -324,15 +332,17 @@ mod tests {
             let own = |last: u32| Prompt { token_ids: [vec![7; shared], vec![last; 1000]].concat(), truncated: false };
             (0..8).map(own).collect()
         };
-        let counts = |shared: usize, pairs: usize| -> Vec<usize> {
-            let limits = Limits { pairs, tokens: 13_000, share_prefixes: true };
+        let counts = |shared: usize, pairs: usize, fill: bool| -> Vec<usize> {
+            let limits = Limits { pairs, tokens: 13_000, share_prefixes: true, fill };
             let batches = plan(&[group(shared), group(shared)], limits);
             assert!(batches.iter().all(|batch| batch.token_ids.len() <= 13_000));
             batches.iter().map(|batch| batch.pairs().count()).collect()
         };
-        assert_eq!(counts(100, 100), [12, 4]);
-        // A long beginning is not computed twice, and few pairs are not worth it.
-        assert_eq!(counts(400, 100), [8, 8]);
-        assert_eq!(counts(100, 10), [8, 8]);
+        assert_eq!(counts(100, 100, true), [12, 4]);
+        assert_eq!(counts(100, 100, false), [8, 8]);
+        // A long beginning is not computed twice, nor for the sake of a pair.
+        assert_eq!(counts(400, 100, true), [8, 8]);
+        assert_eq!(counts(100, 9, true), [8, 8]);
+        assert_eq!(counts(100, 10, true), [10, 6]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::kernels::gpu::{Device, Gpu, Type, count_cuda, open_cuda};
+use crate::kernels::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
 use crate::kernels::{Arithmetic, Level, Precision};
 
 /// `--device` as it was typed.
@@ -98,6 +98,7 @@ impl DeviceChoice {
     /// # Errors
     /// If one that was asked for is not there, or this build has no support for it.
     pub fn open(&self, note: impl FnOnce(&str)) -> Result<Vec<Opened>> {
+        check_environment()?;
         let cuda =
             |ordinal: usize| open_cuda(ordinal).map(Opened::Gpu).with_context(|| format!("--device cuda:{ordinal}"));
         match self {

@@ -51,27 +51,36 @@ impl Breakdown {
 
 impl Display for Breakdown {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "  {:<30} {:>6} {:>10} {:>8} {:>12}", "time", "share", "TFLOP/s", "GB/s", "of its limit")?;
-        let counted = |value: f64, digits: usize| match value {
+        // A processor's caches spare it most of the bytes, which are not counted there.
+        let bytes = self.0.iter().any(|part| part.gigabytes_per_second > 0.);
+        let cell = |text: String| if bytes { format!("  {text:>6}") } else { String::new() };
+        let head = ["share", "TFLOP/s", "of its limit"];
+        writeln!(
+            formatter,
+            "  {:<30}  {:>6}  {:>8}{}  {:>12}",
+            "time",
+            head[0],
+            head[1],
+            cell("GB/s".into()),
+            head[2]
+        )?;
+        let counted = |value: f64, digits: usize, unit: &str| match value {
             0. => "-".to_owned(),
-            value => format!("{value:.digits$}"),
+            value => format!("{value:.digits$}{unit}"),
         };
         for part in &self.0 {
             writeln!(
                 formatter,
-                "  {:<30} {:>5.1}% {:>10} {:>8} {:>12}",
+                "  {:<30}  {:>6}  {:>8}{}  {:>12}",
                 part.kind,
-                part.time_share * 100.,
-                counted(part.tera_operations_per_second, 2),
-                counted(part.gigabytes_per_second, 0),
-                match part.share_of_ceiling {
-                    0. => "-".to_owned(),
-                    share => format!("{:.0}%", share * 100.),
-                },
+                format!("{:.1}%", part.time_share * 100.),
+                counted(part.tera_operations_per_second, 2, ""),
+                cell(counted(part.gigabytes_per_second, 0, "")),
+                counted(part.share_of_ceiling * 100., 0, "%"),
             )?;
         }
         let busy: f64 = self.0.iter().map(|part| part.time_share).sum();
-        writeln!(formatter, "  {:<30} {:>5.1}%", "waiting and other", (1. - busy) * 100.)
+        writeln!(formatter, "  {:<30}  {:>6}", "waiting and other", format!("{:.1}%", (1. - busy) * 100.))
     }
 }
 
@@ -99,7 +108,9 @@ mod tests {
         // Half of the rate of operations, a tenth of that of bytes.
         assert_eq!([down.share_of_ceiling, norm.share_of_ceiling], [0.5, 0.9]);
         let told = Breakdown(parts).to_string();
-        assert!(told.contains("norm                            25.0%          -       90          90%"), "{told}");
-        assert!(told.contains("waiting and other               25.0%"), "{told}");
+        assert!(told.contains("norm                             25.0%         -      90           90%"), "{told}");
+        assert!(told.contains("waiting and other                25.0%"), "{told}");
+        let on_a_processor = Part { gigabytes_per_second: 0., ..Breakdown::new(&turn, &work).0[0].clone() };
+        assert!(!Breakdown(vec![on_a_processor]).to_string().contains("GB/s"));
     }
 }

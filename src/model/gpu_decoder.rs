@@ -74,26 +74,22 @@ impl GpuDecoder {
     /// If a tensor is missing or of another shape than the configuration says, or the device has no memory for them.
     pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], mut gpu: Gpu) -> Result<Self> {
         ensure!(config.layers > 0, "the model has no layers");
-        let remarks = gpu.prove_attention(config.attention())?;
-        let weights =
-            GpuWeights::load(config, weights, head, &gpu).map_err(|error| match error.is::<OutOfMemory>() {
-                true => error.context(
-                    "the model does not fit; end other programs on the GPU, or use --device cpu or a smaller model",
-                ),
-                false => error,
-            })?;
-        let angles = [gpu.memory(0)?, gpu.memory(0)?];
-        let rope = Rope::new(config.head_dim, config.rope_theta);
-        Ok(Self {
-            gpu,
-            config: config.clone(),
-            weights,
-            angles,
-            rope,
-            room: None,
-            most_tokens: usize::MAX,
-            profile: None,
-            remarks,
+        let load = || -> Result<Self> {
+            let remarks = gpu.prove_attention(config.attention())?;
+            let weights = GpuWeights::load(config, weights, head, &gpu)?;
+            let angles = [gpu.memory(0)?, gpu.memory(0)?];
+            let rope = Rope::new(config.head_dim, config.rope_theta);
+            let (config, room, most_tokens, profile) = (config.clone(), None, usize::MAX, None);
+            let mut decoder = Self { gpu, config, weights, angles, rope, room, most_tokens, profile, remarks };
+            // While there is memory for what libraries try out with each weight.
+            decoder.try_score(&Batch::filled(LEAST_TOKENS))?;
+            Ok(decoder)
+        };
+        load().map_err(|error| match error.is::<OutOfMemory>() {
+            true => error.context(
+                "the model does not fit; end other programs on the GPU, or use --device cpu or a smaller model",
+            ),
+            false => error,
         })
     }
 
@@ -220,7 +216,9 @@ impl GpuDecoder {
 
     /// What users should know about how the device computes, as far as that is known.
     pub fn remarks(&self) -> Vec<String> {
-        self.remarks.iter().cloned().chain(self.gpu.device().remarks()).collect()
+        let device = self.gpu.device();
+        let remarks = self.remarks.iter().cloned().chain(device.remarks());
+        remarks.map(|remark| format!("{}: {remark}", device.name())).collect()
     }
 
     /// The operations that a batch needs, and the bytes that cross the device's memory.

@@ -105,7 +105,7 @@ mod tests {
         };
         let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
         for share_prefixes in [true, false] {
-            for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes }) {
+            for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false }) {
                 let layout = GpuLayout::new(&batch, Tiling { early: 32, position: 100, late: 64 });
                 let mut seen = vec![0; batch.token_ids.len()];
                 let early = layout.tiles.iter().map(|tile| (tile, 0..100, 32));

@@ -110,7 +110,7 @@ mod tests {
             max_positions: 64,
         };
         let prompt = |last: u32| Prompt { token_ids: vec![1, 2, 3, last], truncated: false };
-        let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true };
+        let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true, fill: false };
         let batch = &plan(&[vec![prompt(4), prompt(5)]], limits)[0];
         // Three tokens that both share, and one of each.
         assert_eq!(batch.token_ids.len(), 5);
@@ -123,6 +123,12 @@ mod tests {
         assert_eq!(operations(Kind::Down) + operations(Kind::Output), 2. * 8. * (24. + 16.) * 12.);
         // Tokens see 1, 2, 3, 4 and 4 keys: for each key and query feature a product of scores and one of values.
         assert_eq!(operations(Kind::Attention), 4. * 16. * (2. * 14. + 8.));
+        assert_eq!(bytes(Kind::Projection), 2. * ((15. + 2.) * 8. + 12. * 16. + 15. * 16. + 3. * 8. * 32.));
+        assert_eq!(bytes(Kind::Rotary), 2. * 2. * (12. * 16. + 15. * 8.));
+        assert_eq!(bytes(Kind::Attention), 2. * (12. * 32. + 15. * 16.));
+        assert_eq!(bytes(Kind::Output), 12. * 8. * 8. + 2. * 16. * (12. + 3. * 8.));
+        assert_eq!(bytes(Kind::GateAndUp), 2. * (12. * (8. + 48.) + 3. * 8. * 48.));
+        assert_eq!(bytes(Kind::Norm), 6. * 8. * (15. + 2. + 12.) + 12. * 8. * 2.);
         assert_eq!(bytes(Kind::Activation), 2. * 12. * 72.);
         assert_eq!(bytes(Kind::Embedding), 5. * 8. * (2. + 4.));
         assert_eq!(bytes(Kind::Down), 12. * 8. * 8. + 2. * 24. * (12. + 3. * 8.));

@@ -171,7 +171,13 @@ impl Job<'_> {
         times: [Duration; 3],
     ) -> Result<Exit> {
         let [whole, load, ranking] = times;
-        self.workers.finish();
+        for remark in self.workers.finish() {
+            // Most were told when the model was loaded.
+            if !self.stats.remarks.contains(&remark) {
+                self.reporter.note(&remark);
+                self.stats.remarks.push(remark);
+            }
+        }
         self.stats.seconds = whole.as_secs_f64();
         self.stats.skipped = self.faults.skipped();
         self.stats.gpus = self.watch.figures();

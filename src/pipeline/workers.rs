@@ -16,7 +16,7 @@ use crate::score::Scorer;
 pub(super) struct Workers {
     tasks: Sender<Task>,
     done: Receiver<Done>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Vec<String>>>,
     /// Batches that are handed out at a time, for each.
     ahead: usize,
     busy: usize,
@@ -61,10 +61,11 @@ impl Workers {
     }
 
     /// Lets the scorers go, after the batches at hand: what they hold of a device is given back before the program ends.
-    pub(super) fn finish(self) {
+    /// Their last remarks are returned.
+    pub(super) fn finish(self) -> Vec<String> {
         drop(self.tasks);
         // One that has panicked was told.
-        self.threads.into_iter().for_each(|thread| drop(thread.join()));
+        self.threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     }
 
     /// Whether a scorer can take another batch.
@@ -100,11 +101,11 @@ impl Workers {
     }
 }
 
-/// Scores what is handed out, until nothing is any more, or nobody listens.
-fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) {
+/// Scores what is handed out, until nothing is any more, or nobody listens; then the scorer may have remarks.
+fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) -> Vec<String> {
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Task { window, batch }) = task else { return };
+        let Ok(Task { window, batch }) = task else { return scorer.remarks() };
         // A panic must be told: the other workers would go on, and this batch be waited for.
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let logits = scorer.score(&batch)?;
@@ -117,7 +118,7 @@ fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sende
             Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0., None),
         };
         if done.send(Done { window, batch, logits, operations, profile }).is_err() || panicked {
-            return;
+            return scorer.remarks();
         }
     }
 }

@@ -83,7 +83,8 @@ mod tests {
             .collect::<Result<_>>()?;
         assert_eq!(prompts.iter().map(|prompt| prompt.truncated).collect::<Vec<_>>(), [false, false, false, true]);
         for share_prefixes in [false, true] {
-            let batches = plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 99, share_prefixes });
+            let batches =
+                plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 99, share_prefixes, fill: false });
             let mut logits = [0f32; 4];
             for (id, logit) in batches[0].pairs().zip(FakeScorer.score(&batches[0])?) {
                 logits[id.candidate] = logit;

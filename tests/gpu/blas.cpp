@@ -228,7 +228,9 @@ int cublasLtMatmul(void*, const Operation* operation, const void* alpha, const v
                    const Algorithm* algorithm, void*, size_t workspace, void*) {
     std::lock_guard<std::mutex> lock(mutex);
     const Kind* kind = kind_of(algorithm);
-    if (lacks("refuses") || !kind || left->columns < kind->least_rows) return NOT_SUPPORTED;
+    // Rows that no warm-up has.
+    bool late = left->columns > 64 && left->columns < 200;
+    if (lacks("refuses") || (lacks("later") && late) || !kind || left->columns < kind->least_rows) return NOT_SUPPORTED;
     bool usual = operation->compute == COMPUTE_32F && operation->scale == F32 && operation->transposed[0] == 1 &&
                  operation->transposed[1] == 0 && *static_cast<const float*>(alpha) == 1 && c == d &&
                  before->kind == results->kind && workspace >= kind->workspace;

@@ -7,11 +7,13 @@
 //   EMULATED_GPUS        how many
 //   EMULATED_DRIVER      version, as 13000
 //   EMULATED_INIT        what cuInit gives
+//   EMULATED_KERNELS     a file to which the names of launched kernels are added
 //   EMULATED_LT          what cuBLASLt lacks: all of it (missing), algorithms (none), or what they promise (refuses)
 //   EMULATED_LOG         a file for a line of each product by cuBLASLt: algorithm, rows, outputs and inputs
 #include "emulated.cpp"
 
 #include <chrono>
+#include <fstream>
 #include <mutex>
 
 namespace {
@@ -176,6 +178,8 @@ int cuLaunchKernel(void* function, unsigned across, unsigned down, unsigned deep
                    unsigned layers, unsigned shared, void*, void** arguments, void**) {
     if (deep != 1 || layers != 1 || threads * rows > 1024 || shared > 227 * 1024) return INVALID_VALUE;
     std::lock_guard<std::mutex> lock(mutex);
+    if (const char* log = getenv("EMULATED_KERNELS"))
+        std::ofstream(log, std::ios::app) << static_cast<const char*>(function) << '\n';
     unsigned launch[] = {across, down, threads, rows, shared};
     return emulate(static_cast<const char*>(function), launch, arguments) == 0 ? SUCCESS : NOT_FOUND;
 }

@@ -6,7 +6,7 @@ use crate::fixture::rerank;
 
 #[test]
 fn figures_add_up() {
-    let fixed = ["bench", "--model", "testdata/odd-reranker", "--repeat", "2", "--json"];
+    let fixed = ["bench", "--model", "testdata/odd-reranker", "--device", "cpu", "--repeat", "2", "--json"];
     for dtype in ["f32", "bf16", "int8"] {
         let run = rerank(&[&fixed[..], &["--pairs", "120", "--dtype", dtype, "--threads", "2"]].concat());
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
@@ -56,6 +56,8 @@ fn every_workload_is_told() {
 fn encoders_compute_every_token() {
     let run = rerank(&[
         "bench",
+        "--device",
+        "cpu",
         "--shape",
         "minilm",
         "--workload",

@@ -1,14 +1,17 @@
 //! The real program on an emulated GPU: built with CUDA, it opens a driver, a cuBLAS and a cuBLASLt that are emulated on the
 //! processor.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
 
 use crate::emulated::compile;
 use crate::fixture::{self, Files, Run};
+use crate::models::changed;
 
 /// A folder with the libraries.
 fn libraries() -> &'static PathBuf {
@@ -114,8 +117,59 @@ fn what_is_switched_off_is_told() {
     assert_eq!(off("cublaslt,hopper").rankings().len(), 3);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     let remarks = stats["remarks"].as_array().unwrap();
-    assert!(remarks.len() == 1 && remarks[0].as_str().unwrap().contains("cuBLASLt does not start, or is switched off"));
+    assert!(remarks.len() == 1 && remarks[0].as_str().unwrap().starts_with("cuda:0: cuBLASLt is switched off"));
     off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor or cublaslt"]);
+    // Not a reason to compute on the CPU.
+    run(&TINY, &[("RERANK_GPU_WITHOUT", "hoper")]).fails(1, &["RERANK_GPU_WITHOUT=hoper"]);
+}
+
+#[test]
+fn heads_for_tensor_cores_have_kernels_of_their_own() {
+    let files = Files::new();
+    let values = |rows: usize, columns: usize| {
+        let values = (0..rows * columns).map(|index| ((index * 7919 % 2003) as f32 / 1001. - 1.) / 6.);
+        Tensor::from_vec(values.collect(), (rows, columns), &Device::Cpu).unwrap()
+    };
+    let config = json!({"head_dim": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2});
+    let model = changed(&files, &config, |tensors| {
+        for (name, tensor) in tensors {
+            let part = name.rsplit('.').nth(1).unwrap_or_default();
+            *tensor = match part {
+                "q_proj" => values(4 * 64, 48),
+                "k_proj" | "v_proj" => values(2 * 64, 48),
+                "o_proj" => values(48, 4 * 64),
+                "q_norm" | "k_norm" => Tensor::ones(64, DType::F32, &Device::Cpu).unwrap(),
+                _ => continue,
+            };
+        }
+    });
+    let query = std::fs::read_to_string("testdata/candidates.jsonl").unwrap();
+    let input = files.write("query.jsonl", query.lines().next().unwrap());
+    let fixed = ["--model", &model, "--input", &input, "--progress", "none", "--max-batch-tokens", "300"];
+    let expected = logits(&run(&[&fixed[..], &["--device", "cpu"]].concat(), &[]).rankings());
+    for (number, (without, capability, kernels)) in [
+        ("", "90", ["attend_bf16_64", "attend_hopper_bf16_64", "turn_heads_bf16_64"]),
+        ("", "80", ["attend_bf16_64", "attend_plain_bf16", "turn_heads_bf16_64"]),
+        ("tensor", "90", ["attend_plain_bf16", "turn_heads_bf16_64", "swiglu_bf16"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let log = files.name(&format!("kernels-{number}"));
+        let gpu = [("RERANK_GPU_WITHOUT", without), ("EMULATED_CAPABILITY", capability), ("EMULATED_KERNELS", &log)];
+        let run = run(&[&fixed[..], &["--device", "cuda"]].concat(), &gpu);
+        assert!(!run.stderr.contains("cuda:0:"), "{}", run.stderr);
+        let mut deviations = logits(&run.rankings()).into_iter().map(|(id, logit)| {
+            let (_, reference) = expected.iter().find(|(other, _)| *other == id).unwrap();
+            (logit - reference).abs()
+        });
+        assert!(deviations.all(|deviation| deviation < 0.05));
+        let launched = files.read(&format!("kernels-{number}"));
+        let launched: BTreeSet<&str> = launched.lines().collect();
+        assert!(kernels.iter().all(|kernel| launched.contains(kernel)), "{launched:?}");
+        let hopper = launched.iter().any(|kernel| kernel.contains("hopper"));
+        assert_eq!(hopper, kernels[1].contains("hopper"), "{launched:?}");
+    }
 }
 
 #[test]

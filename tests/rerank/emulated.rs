@@ -13,6 +13,10 @@ use rerank::kernels::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
 
 type Emulate = unsafe extern "C" fn(*const c_char, *const c_uint, *mut *mut c_void) -> c_int;
 
+/// Bytes of `Attending` of `attention.cuh`, and those before its scale.
+const ATTENDING: usize = 80;
+const SCALE: usize = 72;
+
 /// Makes a library.
 pub fn compile(source: &str, library: &Path) {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
@@ -47,8 +51,8 @@ pub struct Emulated {
     marks: Mutex<Vec<std::time::Instant>>,
     /// Whether it has Hopper's instructions.
     hopper: bool,
-    /// A kernel that does nothing.
-    broken: Option<&'static str>,
+    /// A kernel of attention that takes scores for larger than they are.
+    wrong: Option<&'static str>,
 }
 
 impl Emulated {
@@ -61,14 +65,14 @@ impl Emulated {
         Self::of_kind(room, true, None)
     }
 
-    /// One of which a kernel does nothing.
-    pub fn broken(kernel: &'static str) -> Arc<Self> {
+    /// One of which a kernel of attention is wrong.
+    pub fn wrong(kernel: &'static str) -> Arc<Self> {
         Self::of_kind(1 << 30, true, Some(kernel))
     }
 
-    fn of_kind(room: usize, hopper: bool, broken: Option<&'static str>) -> Arc<Self> {
+    fn of_kind(room: usize, hopper: bool, wrong: Option<&'static str>) -> Arc<Self> {
         let (memory, launched, marks) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { memory, room, launched, marks, hopper, broken })
+        Arc::new(Self { memory, room, launched, marks, hopper, wrong })
     }
 
     fn used(&self) -> usize {
@@ -156,8 +160,14 @@ unsafe impl Device for Emulated {
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.launched.lock().unwrap().push(kernel.to_owned());
-        if self.broken == Some(kernel) {
-            return Ok(());
+        let mut changed = [0u8; ATTENDING];
+        if self.wrong == Some(kernel) {
+            // SAFETY: the first argument of attention's kernels is of this size, and ends with the scale of scores.
+            changed.copy_from_slice(unsafe { std::slice::from_raw_parts(arguments[0].cast(), ATTENDING) });
+            let scale = &mut changed[SCALE..SCALE + 4];
+            let larger = 1.02 * f32::from_ne_bytes([scale[0], scale[1], scale[2], scale[3]]);
+            scale.copy_from_slice(&larger.to_ne_bytes());
+            arguments[0] = changed.as_mut_ptr().cast();
         }
         let name = CString::new(kernel)?;
         let shape = [launch.grid[0], launch.grid[1], launch.block[0], launch.block[1], launch.shared];

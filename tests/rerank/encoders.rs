@@ -59,7 +59,7 @@ fn set(variables: &VarMap) {
 /// Logits by candidate, in batches of so many tokens.
 fn logits(scorer: &mut FirstTokenScorer, prompts: &[Prompt], tokens: usize) -> Vec<f32> {
     let mut logits = vec![f32::NAN; prompts.len()];
-    let limits = Limits { pairs: 9, tokens, share_prefixes: false };
+    let limits = Limits { pairs: 9, tokens, share_prefixes: false, fill: false };
     for batch in plan(&[prompts.to_vec()], limits) {
         for (id, logit) in batch.pairs().zip(scorer.score(&batch).unwrap()) {
             logits[id.candidate] = logit;
@@ -155,7 +155,7 @@ fn what_an_encoder_can_not_do_is_told() {
     let mut scorer = FirstTokenScorer::load(&config("bert", 0), &weights, arithmetic).unwrap();
     let mut fails = |token_ids: Vec<Vec<u32>>, share_prefixes: bool, said: &str| {
         let prompts: Vec<_> = token_ids.into_iter().map(|token_ids| Prompt { token_ids, truncated: false }).collect();
-        let batches: Vec<Batch> = plan(&[prompts], Limits { pairs: 9, tokens: 999, share_prefixes });
+        let batches: Vec<Batch> = plan(&[prompts], Limits { pairs: 9, tokens: 999, share_prefixes, fill: false });
         let message = scorer.score(&batches[0]).unwrap_err().to_string();
         assert!(message.contains(said), "{message}");
     };

@@ -50,7 +50,7 @@ fn batches(share_prefixes: bool) -> Vec<Batch> {
         vec![prompt(0, 1, 5)],
         vec![prompt(0, 130, 3)],
     ];
-    plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes })
+    plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false })
 }
 
 fn expected(config: &DecoderConfig, weights: &Arc<Weights>, head: &[f32], batch: &Batch) -> Vec<f32> {
@@ -108,7 +108,7 @@ fn long_batches() -> Vec<Batch> {
         truncated: false,
     };
     let groups = [vec![prompt(301, 90, 11), prompt(301, 5, 13)], vec![prompt(0, 387, 3)]];
-    plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes: true })
+    plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes: true, fill: false })
 }
 
 #[test]
@@ -135,20 +135,20 @@ fn late_queries_have_a_kernel_of_their_own_on_hopper() {
 #[test]
 fn kernels_that_are_wrong_on_a_card_are_not_used() {
     let (config, weights) = (config([4, 2], 128), weights());
-    for (broken, instead) in
+    for (wrong, instead) in
         [("attend_hopper_bf16_128", "attend_bf16_128"), ("attend_bf16_128", "attend_plain_bf16"), ("-", "-")]
     {
-        let device = Emulated::broken(broken);
+        let device = Emulated::wrong(wrong);
         let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), Type::Bf16)).unwrap();
         let remarks = decoder.remarks();
-        assert_eq!(remarks.len(), usize::from(broken != "-"), "{remarks:?}");
+        assert_eq!(remarks.len(), usize::from(wrong != "-"), "{remarks:?}");
         assert!(remarks.iter().all(|remark| remark.contains("is not used")), "{remarks:?}");
         device.launched.lock().unwrap().clear();
         let batch = &long_batches()[0];
         agrees(&mut decoder, &expected(&config, &weights, &head(), batch), batch, 0.05);
         let launched = device.launched.lock().unwrap();
-        assert!(!launched.iter().any(|kernel| kernel == broken));
-        assert!(broken == "-" || launched.iter().any(|kernel| kernel == instead));
+        assert!(!launched.iter().any(|kernel| kernel == wrong));
+        assert!(wrong == "-" || launched.iter().any(|kernel| kernel == instead));
     }
 }
 
@@ -168,7 +168,7 @@ fn a_checkpoint_is_read_and_beginnings_need_not_be_shared() {
             .map(|tokens| Prompt { token_ids: tokens.repeat(4), truncated: false })
             .collect();
         for share_prefixes in [true, false] {
-            let limits = Limits { pairs: 9, tokens: 1000, share_prefixes };
+            let limits = Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false };
             for batch in plan(std::slice::from_ref(&prompts), limits) {
                 agrees(&mut decoder, &expected(&config, &weights, &head, &batch), &batch, tolerance);
             }
@@ -205,7 +205,7 @@ fn batches_that_do_not_fit_are_scored_in_parts() {
     let per_token = GpuDecoder::bytes_per_token(&model.decoder, Type::F32);
     // Room for about 150 tokens.
     let (mut scorer, _) = load(used + 200 * per_token);
-    let limits = Limits { pairs: 9, tokens: 4000, share_prefixes: true };
+    let limits = Limits { pairs: 9, tokens: 4000, share_prefixes: true, fill: false };
     let fits = scorer.reserve(limits).unwrap();
     assert!((64..200).contains(&fits), "{fits}");
     for batch in batches(true) {

@@ -19,7 +19,7 @@ fn tensors() -> HashMap<String, Tensor> {
 }
 
 /// A copy of the odd model in one file, with changed configuration and tensors.
-fn changed(files: &Files, config: &Value, change: impl FnOnce(&mut HashMap<String, Tensor>)) -> String {
+pub fn changed(files: &Files, config: &Value, change: impl FnOnce(&mut HashMap<String, Tensor>)) -> String {
     let model = files.copy_model(ODD, "model");
     for entry in std::fs::read_dir(&model).unwrap() {
         let path = entry.unwrap().path();
@@ -121,7 +121,8 @@ fn the_forward_agrees_with_candle_transformers() {
     let query = Query { text: "red planet".into(), ..Query::default() };
     let prompts: Vec<_> =
         ["Mars is red.", "", "Venus"].iter().map(|text| reranker.recipe().prompt(&query, text).unwrap()).collect();
-    let batches = plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true });
+    let batches =
+        plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true, fill: false });
     let ours = reranker
         .load(&Target::Cpu(Arithmetic { level: Level::available(), precision: Precision::F32 }))
         .unwrap()

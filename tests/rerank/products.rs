@@ -82,11 +82,16 @@ fn without_memory_to_time_in_the_first_algorithm_does_all_products() {
 #[test]
 fn what_one_library_does_not_do_the_other_does() {
     let expected = bits("f32", "3", &[]);
-    for lacking in ["missing", "none", "refuses"] {
+    let told = [
+        ("missing", "cuda:0: cuBLASLt does not start"),
+        ("none", "cuda:0: cuBLASLt has no algorithm"),
+        ("refuses", "cuda:0: cuBLASLt has no algorithm"),
+    ];
+    for (lacking, told) in told {
         let files = Files::new();
         let log = files.name("log");
         let (bits, remarks) = bits_and_remarks("f32", "3", &[("EMULATED_LT", lacking), ("EMULATED_LOG", &log)]);
-        assert_eq!(remarks.matches("cuBLAS takes over").count(), 1, "{lacking}: {remarks}");
+        assert_eq!(remarks.matches(told).count(), 1, "{lacking}: {remarks}");
         assert!(!files.path("log").exists(), "{lacking}");
         assert_eq!(bits.len(), expected.len());
         for ((id, logit), (other, reference)) in bits.iter().zip(&expected) {
@@ -94,4 +99,11 @@ fn what_one_library_does_not_do_the_other_does() {
             assert!(id == other && difference < 1e-4, "{lacking}: {id} {difference}");
         }
     }
+}
+
+#[test]
+fn what_fails_in_the_middle_of_a_run_is_told_at_its_end() {
+    let (bits, remarks) = bits_and_remarks("f32", "3", &[("EMULATED_LT", "later")]);
+    assert_eq!(remarks.matches("cuda:0: cuBLASLt has no algorithm for all batches").count(), 1, "{remarks}");
+    assert_eq!(bits.len(), bits_and_remarks("f32", "3", &[]).0.len());
 }

@@ -14,7 +14,7 @@ use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
 use super::images;
 use super::monitor::Monitor;
 use super::products::{self, Products};
-use super::switches::{VARIABLE, Without};
+use super::switches::Without;
 
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
@@ -32,7 +32,9 @@ struct Cuda {
     /// None where there is no cuBLASLt.
     products: Option<Products>,
     functions: HashMap<String, sys::CUfunction>,
+    ordinal: usize,
     description: String,
+    without: Without,
     monitor: Option<Monitor>,
     /// Events, by index.
     marks: Mutex<Vec<sys::CUevent>>,
@@ -85,10 +87,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.0,
         capability.1,
     );
-    let without = Without::parse(&std::env::var(VARIABLE).unwrap_or_default())?;
+    let without = Without::read()?;
     let stream = context.default_stream();
     // Before cuBLAS, which has the same library open and must not find another.
-    let products = if without.cublaslt { None } else { Products::open(&stream) };
+    let products = if without.cublaslt { None } else { Products::open(&stream, &name) };
     // SAFETY: looks for the library without running anything of ours.
     let present = unsafe { blas::is_culib_present() };
     ensure!(
@@ -111,12 +113,12 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.1,
         if products.is_some() { products::version() } else { "no cuBLASLt".to_owned() },
     );
-    let mut functions =
-        images::load(capability).map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
-    functions.retain(|name, _| !without.excludes(name));
+    let functions =
+        images::load(capability, without).map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
     let marks = Mutex::default();
-    let cuda = Arc::new(Cuda { context, stream, blas, products, functions, description, monitor, marks });
+    let cuda =
+        Arc::new(Cuda { context, stream, blas, products, functions, ordinal, description, without, monitor, marks });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
@@ -139,8 +141,10 @@ fn explain(error: DriverError, what: &str) -> anyhow::Error {
             "this build has no code for this GPU or driver; update the driver, or build with CUDA_COMPUTE_CAP for this GPU"
         }
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => "its memory is full; end other programs on it",
-        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
-            "this is an error of rerank; please report it, and use --device cpu meanwhile"
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+        | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+        | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
+            "this is an error of rerank; please report it, and try RERANK_GPU_WITHOUT=hopper or tensor, or --device cpu"
         }
         _ => "update the driver, or use --device cpu",
     };
@@ -159,6 +163,10 @@ impl Cuda {
 unsafe impl Device for Cuda {
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn name(&self) -> String {
+        format!("cuda:{}", self.ordinal)
     }
 
     fn load(&self) -> Option<Load> {
@@ -265,10 +273,11 @@ unsafe impl Device for Cuda {
     fn remarks(&self) -> Vec<String> {
         let lacking = match &self.products {
             Some(products) => products.lacking(),
-            None => Some("does not start, or is switched off".to_owned()),
+            None if self.without.cublaslt => Some("cuBLASLt is switched off".to_owned()),
+            None => Some("cuBLASLt does not start; put the CUDA runtime's libraries on LD_LIBRARY_PATH".to_owned()),
         };
         let remark = |what| {
-            format!("cuBLASLt {what}: cuBLAS takes over, and scores depend on their batch by the rounding of sums")
+            format!("{what}: cuBLAS does the products, and scores depend on their batch by the rounding of sums")
         };
         lacking.into_iter().map(remark).collect()
     }

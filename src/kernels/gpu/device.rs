@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 /// Types of activations and weights on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Type {
     /// 32 bits: exact, and slow.
     F32,
@@ -86,6 +86,11 @@ pub type Address = u64;
 pub unsafe trait Device: Send + Sync {
     /// Its name and what it computes on.
     fn describe(&self) -> String;
+
+    /// As users name it.
+    fn name(&self) -> String {
+        self.describe()
+    }
 
     /// What it is doing, if it tells.
     fn load(&self) -> Option<Load> {
@@ -172,7 +177,8 @@ pub unsafe trait Device: Send + Sync {
     /// If there is no such kernel, or the device fails.
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()>;
 
-    /// Multiplies matrices, each sum in an order that does not depend on the number of rows.
+    /// Multiplies matrices, each sum in an order that does not depend on the number of rows, unless [`Device::remarks`] say
+    /// otherwise.
     ///
     /// # Safety
     /// The memory of all three is there.

@@ -6,6 +6,8 @@ use std::ffi::CString;
 use anyhow::Result;
 use cudarc::driver::{DriverError, result, sys};
 
+use super::switches::Without;
+
 /// An image, where the driver can read it word by word.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
@@ -46,13 +48,16 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
     images
 }
 
-/// The kernels by name, for the current context. They stay loaded until the program ends.
+/// The kernels by name, for the current context, but for those that are switched off. They stay loaded until the program ends.
 ///
 /// # Errors
 /// If the driver takes an image for none of its own, or a function is missing.
-pub(super) fn load(capability: (i32, i32)) -> Result<HashMap<String, sys::CUfunction>, DriverError> {
+pub(super) fn load(capability: (i32, i32), without: Without) -> Result<HashMap<String, sys::CUfunction>, DriverError> {
     let mut functions = HashMap::new();
     for (image, names) in images(capability) {
+        if names.iter().all(|(name, _)| without.excludes(name)) {
+            continue;
+        }
         // SAFETY: the image is a complete fat binary; the context is current on this thread.
         let module = unsafe { result::module::load_data(image.as_ptr().cast()) }?;
         for (name, suffixes) in names {

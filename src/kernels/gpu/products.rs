@@ -1,7 +1,7 @@
 //! One algorithm for all products of a kind: whatever the number of rows, each is summed in the same order, so that no score
 //! depends on the batch that its pair was in. Of those that qualify it is the fastest, timed on the card itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
@@ -22,7 +22,7 @@ const TIMES: usize = 3;
 const CLEARLY: f32 = 0.97;
 
 /// What an algorithm is chosen by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     outputs: usize,
     inputs: usize,
@@ -32,12 +32,16 @@ struct Kind {
     alignments: [u32; 3],
 }
 
+/// Algorithms by card and kind; none if there is none for it. Cards of one name share them, so that no score depends on which of
+/// them was free.
+static ALGORITHMS: Mutex<BTreeMap<(String, Kind), Option<Algorithm>>> = Mutex::new(BTreeMap::new());
+
 /// The products of a device.
 pub(super) struct Products {
     library: Library,
     stream: Arc<CudaStream>,
-    /// None if there is none for a kind.
-    algorithms: Mutex<HashMap<Kind, Option<Algorithm>>>,
+    /// Of the card.
+    name: String,
     /// Around what is timed.
     events: [sys::CUevent; 2],
 }
@@ -55,11 +59,11 @@ pub(super) fn version() -> String {
 
 impl Products {
     /// On the current context; None where there is no cuBLASLt.
-    pub(super) fn open(stream: &Arc<CudaStream>) -> Option<Self> {
+    pub(super) fn open(stream: &Arc<CudaStream>, name: &str) -> Option<Self> {
         let library = Library::open()?;
         let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).ok();
         let events = [event()?, event()?];
-        Some(Self { library, stream: Arc::clone(stream), algorithms: Mutex::default(), events })
+        Some(Self { library, stream: Arc::clone(stream), name: name.to_owned(), events })
     }
 
     /// Multiplies, if there is an algorithm for that; false if nothing was done. The first product of a kind takes some
@@ -71,8 +75,10 @@ impl Products {
         let Product { outputs, inputs, value, add, .. } = *product;
         let alignments = [product.left, product.right, product.results].map(alignment);
         let kind = Kind { outputs, inputs, value, add, alignments };
-        let mut algorithms = self.algorithms.lock().unwrap_or_else(PoisonError::into_inner);
-        let chosen = algorithms.entry(kind).or_insert_with(|| self.choose(&Product { rows: ROWS, ..*product }));
+        let mut algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = algorithms
+            .entry((self.name.clone(), kind))
+            .or_insert_with(|| self.choose(&Product { rows: ROWS, ..*product }));
         let Some(algorithm) = chosen else { return false };
         // SAFETY: as the caller's.
         let multiplied = unsafe { self.library.multiply(product, algorithm, self.stream.cu_stream().cast()) }.is_ok();
@@ -85,11 +91,11 @@ impl Products {
 
     /// For which kinds of products there is no algorithm, if there are any.
     pub(super) fn lacking(&self) -> Option<String> {
-        let algorithms = self.algorithms.lock().unwrap_or_else(PoisonError::into_inner);
-        let lacking = algorithms.iter().filter(|(_, algorithm)| algorithm.is_none());
-        let mut lacking: Vec<_> = lacking.map(|(kind, _)| format!("{} × {}", kind.outputs, kind.inputs)).collect();
-        lacking.sort();
-        (!lacking.is_empty()).then(|| format!("multiplies with no matrix of {}", lacking.join(", ")))
+        let algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacking = algorithms.iter().filter(|((name, _), algorithm)| *name == self.name && algorithm.is_none());
+        let lacking: Vec<_> = lacking.map(|((_, kind), _)| format!("{} × {}", kind.outputs, kind.inputs)).collect();
+        (!lacking.is_empty())
+            .then(|| format!("cuBLASLt has no algorithm for all batches and weights of {}", lacking.join(", ")))
     }
 
     /// For a product of which only the right matrix is there.

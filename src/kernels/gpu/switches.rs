@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 /// The environment variable, a list of names with commas.
-pub(super) const VARIABLE: &str = "RERANK_GPU_WITHOUT";
+const VARIABLE: &str = "RERANK_GPU_WITHOUT";
 
 /// What is not to be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,13 +17,22 @@ pub(super) struct Without {
 }
 
 impl Without {
+    /// What the environment says.
+    ///
+    /// # Errors
+    /// If it names what there is not.
+    #[cfg(feature = "cuda")]
+    pub(super) fn read() -> Result<Self> {
+        Self::parse(&std::env::var(VARIABLE).unwrap_or_default())
+    }
+
     /// What the variable says.
     ///
     /// # Errors
     /// If it names what there is not.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str) -> Result<Self> {
         let mut without = Self::default();
-        for name in text.split(',').filter(|name| !name.is_empty()) {
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match name {
                 "hopper" => without.hopper = true,
                 "tensor" => (without.hopper, without.tensor) = (true, true),
@@ -34,12 +43,12 @@ impl Without {
         Ok(without)
     }
 
-    /// Whether a kernel is switched off.
-    pub(super) fn excludes(self, kernel: &str) -> bool {
-        match kernel.strip_prefix("attend_") {
-            Some(rest) if rest.starts_with("hopper") => self.hopper,
-            Some(rest) => self.tensor && !rest.starts_with("plain"),
-            None => false,
+    /// Whether kernels of this name, without types and features, are switched off.
+    pub(super) fn excludes(self, kernels: &str) -> bool {
+        match kernels {
+            "attend_hopper" => self.hopper,
+            "attend" => self.tensor,
+            _ => false,
         }
     }
 }
@@ -52,12 +61,12 @@ mod tests {
     fn names_switch_off_what_they_say() {
         let excluded = |text: &str| -> Vec<&str> {
             let without = Without::parse(text).unwrap();
-            let kernels = ["attend_bf16_128", "attend_hopper_f16_64", "attend_plain_f32", "turn_heads_f16_64"];
+            let kernels = ["attend", "attend_hopper", "attend_plain", "turn_heads"];
             kernels.into_iter().filter(|kernel| without.excludes(kernel)).collect()
         };
         assert_eq!(excluded(""), Vec::<&str>::new());
-        assert_eq!(excluded("hopper"), ["attend_hopper_f16_64"]);
-        assert_eq!(excluded("cublaslt,tensor"), ["attend_bf16_128", "attend_hopper_f16_64"]);
+        assert_eq!(excluded("hopper"), ["attend_hopper"]);
+        assert_eq!(excluded("cublaslt, tensor"), ["attend", "attend_hopper"]);
         assert!(Without::parse("cublaslt").unwrap().cublaslt && !Without::parse("tensor").unwrap().cublaslt);
         assert!(Without::parse("hoper").unwrap_err().to_string().contains("use hopper, tensor or cublaslt"));
     }

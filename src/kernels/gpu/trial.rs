@@ -62,7 +62,7 @@ impl Gpu {
                 self.wrong.push(kernel);
                 remarks.push(format!(
                     "attention's kernel {kernel:?} is off by {deviation} on this GPU and is not used, which is slower; please \
-                     report this"
+                     report it"
                 ));
             }
         }
