@@ -173,6 +173,25 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
 }
 
 #[test]
+fn a_bench_holds_every_kernel_against_the_gpu() {
+    let arguments = ["bench", "--model", "testdata/tiny-reranker", "--device", "cuda", "--json", "--repeat", "1"];
+    let few = ["--pairs", "1", "--max-batch-tokens", "100"];
+    let run = run(&[&arguments[..], &few].concat(), &[("EMULATED_MEMORY", "2000000000")]);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!([report["batch_tokens"].as_u64(), report["pairs"].as_u64()], [Some(100), Some(1)]);
+    // The model takes 2.3 MB.
+    assert!((2_300_000..4_600_000).contains(&report["gpu_memory"].as_u64().unwrap()), "{report}");
+    assert!(report["peak_gigabytes_per_second"].as_f64().unwrap() > 0., "{report}");
+    let breakdown = report["breakdown"].as_array().unwrap();
+    assert_eq!(breakdown.len(), 9, "{report}");
+    for part in breakdown {
+        for name in ["time_share", "gigabytes_per_second", "share_of_ceiling"] {
+            assert!(part[name].as_f64().unwrap() > 0., "{name} of {part}");
+        }
+    }
+}
+
+#[test]
 fn without_a_driver_the_program_starts() {
     let none = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let output =
