@@ -107,9 +107,8 @@ impl GpuDecoder {
     /// Bytes of memory that a token of a batch takes.
     pub fn bytes_per_token(config: &DecoderConfig, value: Type) -> usize {
         let size = value.size();
-        let heads = config.heads * config.head_dim;
-        let products = ((config.heads + 2 * config.key_heads) * config.head_dim).max(2 * config.intermediate);
-        config.hidden * 4 + size * (config.hidden + products + heads + config.intermediate) + 4 * INDICES
+        let values = config.hidden + config.products_width() + config.query_width() + config.intermediate;
+        config.hidden * 4 + size * values + 4 * INDICES
     }
 
     /// Makes room for a batch of so many tokens and pairs.
@@ -242,8 +241,7 @@ impl GpuDecoder {
 impl Room {
     fn new(gpu: &Gpu, config: &DecoderConfig, tokens: usize, pairs: usize) -> Result<Self> {
         let size = gpu.value().size();
-        let heads = config.heads * config.head_dim;
-        let products = ((config.heads + 2 * config.key_heads) * config.head_dim).max(2 * config.intermediate);
+        let heads = config.query_width();
         // A prompt's last layer has a row for each pair, of which there are at most as many as tokens.
         let values = |width: usize| gpu.memory(tokens.max(pairs) * width * size);
         Ok(Self {
@@ -253,7 +251,7 @@ impl Room {
             ends: gpu.memory(pairs * config.hidden * 4)?,
             logits: gpu.memory(pairs * 4)?,
             normed: values(config.hidden)?,
-            products: values(products)?,
+            products: values(config.products_width())?,
             attended: values(heads)?,
             inner: values(config.intermediate)?,
             end_queries: gpu.memory(pairs * heads * size)?,

@@ -45,7 +45,7 @@ impl GpuWeights {
 impl GpuLayer {
     fn load(config: &DecoderConfig, load: &Load<'_>, layer: usize) -> Result<Self> {
         let DecoderConfig { hidden, intermediate, head_dim, .. } = *config;
-        let (queries, keys) = (config.heads * head_dim, config.key_heads * head_dim);
+        let (queries, keys) = (config.query_width(), config.key_width());
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         let matrix = |parts: &[(&str, usize)], inputs: usize| {
             let parts: Vec<_> = parts.iter().map(|(part, outputs)| (name(part), *outputs)).collect();

@@ -38,6 +38,11 @@ impl DecoderConfig {
         self.key_heads * self.head_dim
     }
 
+    /// Features of the widest merged product: queries, keys and values, or gates and ups.
+    pub(super) fn products_width(&self) -> usize {
+        (self.query_width() + 2 * self.key_width()).max(2 * self.intermediate)
+    }
+
     fn rows(&self, batch: &Batch) -> Rows {
         let (layers, pairs) = (self.layers as f64, batch.pairs().count() as f64);
         let tokens = batch.token_ids.len() as f64;

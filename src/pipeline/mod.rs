@@ -1,7 +1,7 @@
 //! The run, told once: read → tokenize → plan → score → rank → write.
 //!
 //! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing; and one
-//! for each device, which has one batch at a time.
+//! for each device, which has one batch at a time, and on a GPU the next one waiting.
 //! Memory is that of a few windows, whatever the input's size; only a few bytes of every query are kept, to tell an id that
 //! comes back, and for the percentiles.
 

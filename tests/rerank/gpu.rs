@@ -36,15 +36,15 @@ fn head() -> Vec<f32> {
     (0..96).map(|feature| ((feature * 37 % 96) as f32 - 47.5) / 400.).collect()
 }
 
+/// Some tokens that are the same for all prompts, and some that are not.
+fn prompt(shared: u32, own: u32, seed: u32) -> Prompt {
+    let shared = (0..shared).map(|token| token * 7 % 500);
+    let own = (0..own).map(|token| (token * seed + seed) % 500);
+    Prompt { token_ids: shared.chain(own).collect(), truncated: false }
+}
+
 /// Prompts that share a beginning of 70 tokens, one alone, and a long one.
 fn batches(share_prefixes: bool) -> Vec<Batch> {
-    let prompt = |shared: u32, own: u32, seed: u32| Prompt {
-        token_ids: (0..shared)
-            .map(|token| token * 7 % 500)
-            .chain((0..own).map(|token| (token * seed + seed) % 500))
-            .collect(),
-        truncated: false,
-    };
     let groups = [
         vec![prompt(70, 3, 11), prompt(70, 1, 13), prompt(70, 61, 17)],
         vec![prompt(0, 1, 5)],
@@ -100,13 +100,6 @@ fn tensor_core_attention_agrees_with_the_processor() {
 
 /// Prompts that share a beginning which ends inside a tile of late queries, and one that is all its own.
 fn long_batches() -> Vec<Batch> {
-    let prompt = |shared: u32, own: u32, seed: u32| Prompt {
-        token_ids: (0..shared)
-            .map(|token| token * 7 % 500)
-            .chain((0..own).map(|token| (token * seed + seed) % 500))
-            .collect(),
-        truncated: false,
-    };
     let groups = [vec![prompt(301, 90, 11), prompt(301, 5, 13)], vec![prompt(0, 387, 3)]];
     plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes: true, fill: false })
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use bytemuck::{Pod, Zeroable};
 
-use super::device::{Address, Launch, Type, View};
+use super::device::{Address, Launch, View};
 use super::operations::{Gpu, ROWS, Rows, arguments, int};
 use crate::kernels::Heads;
 
@@ -118,7 +118,7 @@ impl Gpu {
 
     /// Whether attention for such heads can run, and may, on a kernel.
     pub(super) fn has(&self, kernel: AttentionKernel, heads: Heads) -> bool {
-        let fits = self.value() != Type::F32 && [64, 128].contains(&heads.head_dim) && heads.group() <= TILE;
+        let fits = self.has_fixed(heads.head_dim) && heads.group() <= TILE;
         kernel == AttentionKernel::Plain
             || fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
     }

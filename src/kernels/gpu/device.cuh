@@ -104,21 +104,18 @@ __device__ inline uint32_t narrow_pair(float first, float second) {
     return word;
 }
 
-// 16 bytes of values, read and written at once.
-template <typename T>
-struct alignas(16) Vector {
-    static constexpr int count = 16 / sizeof(T);
-    T values[count];
+// Neighbours that stand where their number divides the index of the first, read and written at once.
+template <typename T, int COUNT>
+struct alignas(COUNT * sizeof(T)) Neighbours {
+    T values[COUNT];
 };
-
-// Four neighbours, read and written at once.
-template <typename T>
-struct alignas(4 * sizeof(T)) Four {
-    T values[4];
-};
-template <typename T>
-__device__ inline Four<T> load_four(const T* values) {
-    return *reinterpret_cast<const Four<T>*>(values);
+template <int COUNT, typename T>
+__device__ inline Neighbours<T, COUNT> load(const T* first) {
+    return *reinterpret_cast<const Neighbours<T, COUNT>*>(first);
+}
+template <int COUNT, typename T>
+__device__ inline void store(T* first, const Neighbours<T, COUNT>& neighbours) {
+    *reinterpret_cast<Neighbours<T, COUNT>*>(first) = neighbours;
 }
 
 constexpr unsigned ALL_LANES = 0xffffffffu;

@@ -7,16 +7,6 @@
 // Times two neighbours of each half that a lane keeps: heads of up to 2 * 64 * 2 = 256 features, a multiple of 4.
 constexpr int PASSES = 2;
 
-// Two neighbours, read and written at once.
-template <typename T>
-struct alignas(2 * sizeof(T)) Two {
-    T values[2];
-};
-template <typename T>
-__device__ inline Two<T> load_two(const T* values) {
-    return *reinterpret_cast<const Two<T>*>(values);
-}
-
 struct Turn {
     const float* query_weight;
     const float* key_weight;
@@ -43,7 +33,7 @@ __device__ void turn_heads(T* products, Turn turn) {
     for (int pass = 0; pass < PASSES; pass++) {
         int feature = 2 * threadIdx.x + 64 * pass;
         if (feature >= half) continue;
-        Two<T> one = load_two(values + feature), other = load_two(values + feature + half);
+        Neighbours<T, 2> one = load<2>(values + feature), other = load<2>(values + feature + half);
 #pragma unroll
         for (int lane = 0; lane < 2; lane++) {
             first[pass][lane] = widen(one.values[lane]);
@@ -57,9 +47,9 @@ __device__ void turn_heads(T* products, Turn turn) {
     for (int pass = 0; pass < PASSES; pass++) {
         int feature = 2 * threadIdx.x + 64 * pass;
         if (feature >= half) continue;
-        Two<float> first_weight = load_two(weight + feature), second_weight = load_two(weight + feature + half);
-        Two<float> cosine = load_two(turn.cosines + angle + feature), sine = load_two(turn.sines + angle + feature);
-        Two<T> one, other;
+        Neighbours<float, 2> first_weight = load<2>(weight + feature), second_weight = load<2>(weight + feature + half);
+        Neighbours<float, 2> cosine = load<2>(turn.cosines + angle + feature), sine = load<2>(turn.sines + angle + feature);
+        Neighbours<T, 2> one, other;
 #pragma unroll
         for (int lane = 0; lane < 2; lane++) {
             float real = first[pass][lane] * scale * first_weight.values[lane];
@@ -67,8 +57,8 @@ __device__ void turn_heads(T* products, Turn turn) {
             one.values[lane] = narrow<T>(real * cosine.values[lane] - imaginary * sine.values[lane]);
             other.values[lane] = narrow<T>(imaginary * cosine.values[lane] + real * sine.values[lane]);
         }
-        *reinterpret_cast<Two<T>*>(values + feature) = one;
-        *reinterpret_cast<Two<T>*>(values + feature + half) = other;
+        store(values + feature, one);
+        store(values + feature + half, other);
     }
 }
 
@@ -79,15 +69,15 @@ __device__ void turn_token(T* products, const Turn& turn) {
     int heads = turn.query_heads + turn.key_heads, feature = threadIdx.x % LANES * 4;
     T* row = products + static_cast<size_t>(blockIdx.x) * (heads + turn.value_heads) * D;
     size_t angle = static_cast<size_t>(turn.positions[blockIdx.x]) * HALF + feature;
-    Four<float> cosine = load_four(turn.cosines + angle), sine = load_four(turn.sines + angle);
+    Neighbours<float, 4> cosine = load<4>(turn.cosines + angle), sine = load<4>(turn.sines + angle);
     // All lanes of a warp go round as often.
     for (int first = 0; first < heads; first += blockDim.x / LANES) {
         int head = first + threadIdx.x / LANES;
         bool present = head < heads;
         T* values = row + (present ? head : 0) * D + feature;
         const float* weight = (head < turn.query_heads ? turn.query_weight : turn.key_weight) + feature;
-        Four<T> one = load_four(values), other = load_four(values + HALF);
-        Four<float> one_weight = load_four(weight), other_weight = load_four(weight + HALF);
+        Neighbours<T, 4> one = load<4>(values), other = load<4>(values + HALF);
+        Neighbours<float, 4> one_weight = load<4>(weight), other_weight = load<4>(weight + HALF);
         float squares = 0.f;
 #pragma unroll
         for (int lane = 0; lane < 4; lane++) {
@@ -106,8 +96,8 @@ __device__ void turn_token(T* products, const Turn& turn) {
             other.values[lane] = narrow<T>(imaginary * cosine.values[lane] + real * sine.values[lane]);
         }
         if (!present) continue;
-        *reinterpret_cast<Four<T>*>(values) = one;
-        *reinterpret_cast<Four<T>*>(values + HALF) = other;
+        store(values, one);
+        store(values + HALF, other);
     }
 }
 

@@ -21,16 +21,16 @@ const CANDIDATES: usize = 8;
 const OTHER_ROWS: [usize; 3] = [1, 100, 32_767];
 
 /// The library, opened.
-pub(super) struct Library {
+pub(super) struct Matmul {
     handle: sys::cublasLtHandle_t,
     /// `(inputs, outputs)ᵀ · (inputs, rows)` with sums in f32: the library counts by columns.
     operation: sys::cublasLtMatmulDesc_t,
 }
 
 // SAFETY: the handles are the library's, which lets every thread use them; they are never changed.
-unsafe impl Send for Library {}
+unsafe impl Send for Matmul {}
 // SAFETY: as above.
-unsafe impl Sync for Library {}
+unsafe impl Sync for Matmul {}
 
 /// What a matrix looks like, for the library.
 struct Layout(sys::cublasLtMatrixLayout_t);
@@ -100,7 +100,7 @@ impl Drop for Preference {
     }
 }
 
-impl Library {
+impl Matmul {
     /// None where the library is missing or does not start.
     pub(super) fn open() -> Option<Self> {
         // SAFETY: looks for the library without running anything of ours.

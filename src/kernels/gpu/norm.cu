@@ -21,7 +21,7 @@ __device__ void embed(const uint32_t* token_ids, const T* embedding, float* hidd
 __device__ inline float scale_of(const float* row, int features, float epsilon) {
     float squares = 0.f;
     for_each_four(features, [&](int feature) {
-        Four<float> values = load_four(row + feature);
+        Neighbours<float, 4> values = load<4>(row + feature);
 #pragma unroll
         for (int lane = 0; lane < 4; lane++) squares += values.values[lane] * values.values[lane];
     });
@@ -37,12 +37,12 @@ __device__ void rms_norm(const float* hidden, const float* weight, T* normed, in
     T* target = normed + static_cast<size_t>(row) * features;
     float scale = scale_of(values, features, epsilon);
     for_each_four(features, [&](int feature) {
-        Four<float> inputs = load_four(values + feature), weights = load_four(weight + feature);
-        Four<T> results;
+        Neighbours<float, 4> inputs = load<4>(values + feature), weights = load<4>(weight + feature);
+        Neighbours<T, 4> results;
 #pragma unroll
         for (int lane = 0; lane < 4; lane++)
             results.values[lane] = narrow<T>(inputs.values[lane] * scale * weights.values[lane]);
-        *reinterpret_cast<Four<T>*>(target + feature) = results;
+        store(target + feature, results);
     });
 }
 

@@ -245,7 +245,7 @@ impl Gpu {
             epsilon: turn.epsilon,
         };
         let rows = products.address(self.value.size(), products.width);
-        let (kernel, launch) = if self.value != Type::F32 && [64, 128].contains(&heads.head_dim) {
+        let (kernel, launch) = if self.has_fixed(heads.head_dim) {
             let kernel = format!("turn_heads_{}_{}", self.value.name(), heads.head_dim);
             (kernel, Launch { grid: [raw.tokens.cast_unsigned(), 1], block: [128, 1], shared: 0 })
         } else {
@@ -302,6 +302,11 @@ impl Gpu {
         let arguments = arguments!(from, weight, row, to, rows, width, epsilon);
         // SAFETY: the memory was checked.
         unsafe { self.device.launch("score_rows", by_row(hidden.count)?, arguments) }
+    }
+
+    /// Whether there are kernels for heads of just so many features: those of published models, in 16 bits.
+    pub(super) fn has_fixed(&self, head_dim: usize) -> bool {
+        self.value != Type::F32 && [64, 128].contains(&head_dim)
     }
 
     /// A kernel for this type of activations.

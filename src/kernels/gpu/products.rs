@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use cudarc::driver::{CudaStream, result, sys};
 
 use super::device::{Address, Product, Type};
-use super::matmul::{Algorithm, Library, alignment};
+use super::matmul::{Algorithm, Matmul, alignment};
 
 /// Rows of the products by which algorithms are chosen: those of a large batch. The number at hand is not asked, as the
 /// choice must not depend on the batch that comes first.
@@ -34,14 +34,15 @@ struct Kind {
 
 /// Algorithms by card and kind; none if there is none for it. Cards of one name share them, so that no score depends on which of
 /// them was free.
-static ALGORITHMS: Mutex<BTreeMap<(String, Kind), Option<Algorithm>>> = Mutex::new(BTreeMap::new());
+static ALGORITHMS: Mutex<Algorithms> = Mutex::new(BTreeMap::new());
+type Algorithms = BTreeMap<(Arc<str>, Kind), Option<Algorithm>>;
 
 /// The products of a device.
 pub(super) struct Products {
-    library: Library,
+    matmul: Matmul,
     stream: Arc<CudaStream>,
     /// Of the card.
-    name: String,
+    name: Arc<str>,
     /// Around what is timed.
     events: [sys::CUevent; 2],
 }
@@ -60,10 +61,10 @@ pub(super) fn version() -> String {
 impl Products {
     /// On the current context; None where there is no cuBLASLt.
     pub(super) fn open(stream: &Arc<CudaStream>, name: &str) -> Option<Self> {
-        let library = Library::open()?;
+        let matmul = Matmul::open()?;
         let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).ok();
         let events = [event()?, event()?];
-        Some(Self { library, stream: Arc::clone(stream), name: name.to_owned(), events })
+        Some(Self { matmul, stream: Arc::clone(stream), name: name.into(), events })
     }
 
     /// Multiplies, if there is an algorithm for that; false if nothing was done. The first product of a kind takes some
@@ -77,11 +78,11 @@ impl Products {
         let kind = Kind { outputs, inputs, value, add, alignments };
         let mut algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = algorithms
-            .entry((self.name.clone(), kind))
+            .entry((Arc::clone(&self.name), kind))
             .or_insert_with(|| self.choose(&Product { rows: ROWS, ..*product }));
         let Some(algorithm) = chosen else { return false };
         // SAFETY: as the caller's.
-        let multiplied = unsafe { self.library.multiply(product, algorithm, self.stream.cu_stream().cast()) }.is_ok();
+        let multiplied = unsafe { self.matmul.multiply(product, algorithm, self.stream.cu_stream().cast()) }.is_ok();
         if !multiplied {
             // Not for some rows this way and for others that.
             *chosen = None;
@@ -100,7 +101,7 @@ impl Products {
 
     /// For a product of which only the right matrix is there.
     fn choose(&self, product: &Product) -> Option<Algorithm> {
-        let candidates = self.library.candidates(product).ok()?;
+        let candidates = self.matmul.candidates(product).ok()?;
         let first = candidates.first().copied();
         if candidates.len() < 2 {
             return first;
@@ -123,7 +124,7 @@ impl Products {
         // Until the clocks have settled.
         for _ in 0..TIMES {
             // SAFETY: the memory of all three is there; what fails is found below.
-            let _ = unsafe { self.library.multiply(&product, &candidates[0], self.stream.cu_stream().cast()) };
+            let _ = unsafe { self.matmul.multiply(&product, &candidates[0], self.stream.cu_stream().cast()) };
         }
         let mut best = None;
         for algorithm in candidates {
@@ -158,10 +159,10 @@ impl Products {
         // SAFETY: as the caller's; the events were made here, and last as long as this.
         unsafe {
             // Its code is loaded, and the card is busy while the others are launched.
-            self.library.multiply(product, algorithm, stream.cast())?;
+            self.matmul.multiply(product, algorithm, stream.cast())?;
             result::event::record(start, stream)?;
             for _ in 0..TIMES {
-                self.library.multiply(product, algorithm, stream.cast())?;
+                self.matmul.multiply(product, algorithm, stream.cast())?;
             }
             result::event::record(end, stream)?;
         }

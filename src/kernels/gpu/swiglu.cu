@@ -4,18 +4,17 @@
 // `features` is a multiple of what 16 bytes hold; a row is blockIdx.x, and a thread has 16 bytes of it.
 template <typename T>
 __device__ void swiglu(const T* gates_and_ups, T* activated, int features) {
-    using Values = Vector<T>;
-    int vectors = features / Values::count, vector = blockIdx.y * blockDim.x + threadIdx.x;
-    if (vector >= vectors) return;
-    size_t row = blockIdx.x;
-    const Values* inputs = reinterpret_cast<const Values*>(gates_and_ups) + row * 2 * vectors + vector;
-    Values gates = inputs[0], ups = inputs[vectors], results;
+    constexpr int COUNT = 16 / sizeof(T);
+    int feature = (blockIdx.y * blockDim.x + threadIdx.x) * COUNT;
+    if (feature >= features) return;
+    const T* row = gates_and_ups + static_cast<size_t>(blockIdx.x) * 2 * features + feature;
+    Neighbours<T, COUNT> gates = load<COUNT>(row), ups = load<COUNT>(row + features), results;
 #pragma unroll
-    for (int lane = 0; lane < Values::count; lane++) {
+    for (int lane = 0; lane < COUNT; lane++) {
         float gate = widen(gates.values[lane]);
         results.values[lane] = narrow<T>(__fdividef(gate, 1.f + __expf(-gate)) * widen(ups.values[lane]));
     }
-    reinterpret_cast<Values*>(activated)[row * vectors + vector] = results;
+    store(activated + static_cast<size_t>(blockIdx.x) * features + feature, results);
 }
 
 #define KERNELS(T, name)                                                                                              \
