@@ -1,0 +1,51 @@
+//! What is typed for `rerank bench`.
+
+use clap::Args;
+
+use super::{BatchArguments, DtypeChoice};
+use crate::bench::{Shape, Workload};
+use crate::device::DeviceChoice;
+
+/// The options of `rerank bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// Synthetic queries: 100 passages of about 75 tokens, 50 chunks of 400, 10 documents of 2,000 to 8,000
+    #[arg(short, long, value_name = "WORKLOAD,…", value_enum, value_delimiter = ',', default_value = "passage")]
+    pub workload: Vec<Workload>,
+
+    /// Pairs of each workload [default: one query's candidates]
+    #[arg(short, long, value_name = "PAIRS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pairs: Option<u64>,
+
+    /// A directory, or the id of a model on the Hugging Face hub, instead of random weights
+    #[arg(short, long, value_name = "MODEL", conflicts_with = "shape")]
+    pub model: Option<String>,
+
+    /// The shape of a model, with random weights made in memory
+    #[arg(short, long, value_name = "SHAPE", value_enum, default_value = "qwen3-0.6b")]
+    pub shape: Shape,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Precision of the products' operands [auto: bf16 where it is fast]
+    #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    pub dtype: DtypeChoice,
+
+    /// How pairs are packed
+    #[command(flatten)]
+    pub batch: BatchArguments,
+
+    /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+
+    /// Repetitions, of which the median is told
+    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub repeat: u64,
+
+    /// Print a JSON object for each workload
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,30 @@
+//! The text behind the options: formats, examples, exit statuses.
+
+pub(super) const AFTER_HELP: &str = "\
+Input, in JSONL, a query with its candidates or a pair on each line (lists and objects over several lines are read too):
+  {\"query_id\":\"q1\",\"query\":\"…\",\"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
+  {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
+CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages,
+contents, hits and more. Only query and text are required. Rows of one query stand together. A title is scored in front of
+the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+
+Output, in JSONL, a query on each line, best first by logit, then by original rank; score is P(yes):
+  {\"query_id\":\"q1\",\"query\":\"…\",\"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,\"original_rank\":3,…}]}
+
+Examples:
+  Rank a file with the default model, downloaded once:
+    rerank --input candidates.jsonl --output ranked.jsonl
+
+  In a pipeline, the ten best per query, without the texts:
+    bm25 queries.txt | rerank --top-k 10 --no-text | jq -c '.results[].id'
+
+  A TREC run with its collection, to a run for trec_eval:
+    rerank --input bm25.trec --queries queries.tsv --collection corpus.jsonl --output reranked.trec
+
+  A CSV file whose columns have other names:
+    rerank --input pairs.csv --columns query=question,text=passage --output ranked.csv
+
+  What would it cost? Counts and token lengths, no weights needed:
+    rerank --input candidates.jsonl --dry-run
+
+Exit status: 0 done; 1 failed, or records were skipped; 2 wrong usage; 130 interrupted (what is complete is written).";

@@ -1,0 +1,70 @@
+//! What was typed: the options as clap reads them. Their help is the manual; [`crate::config`] says what they mean.
+
+mod bench;
+mod help;
+mod input;
+mod model;
+mod output;
+mod running;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::bench::BenchArguments;
+pub use self::input::{InputArguments, OnError};
+pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
+pub use self::output::OutputArguments;
+pub use self::running::{ProgressChoice, RunningArguments};
+
+/// Rank candidates for queries with a reranking model.
+///
+/// Reads queries with their candidates, scores every pair, and writes each query's candidates best first, one line a
+/// query, in the order of the input. Only data goes to standard output; messages and progress go to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "rerank", version, after_help = help::AFTER_HELP, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Another job than ranking.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The main job's options.
+    #[command(flatten)]
+    pub rank: RankArguments,
+}
+
+/// Jobs other than ranking.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page (roff)
+    Man,
+    /// Measure how fast this machine reranks, of how much it could, and where the time goes
+    Bench(BenchArguments),
+}
+
+/// The options of the main job.
+#[derive(Debug, Args)]
+pub struct RankArguments {
+    /// Input
+    #[command(flatten, next_help_heading = "Input")]
+    pub input: InputArguments,
+
+    /// Output
+    #[command(flatten, next_help_heading = "Output")]
+    pub output: OutputArguments,
+
+    /// Model
+    #[command(flatten, next_help_heading = "Model")]
+    pub model: ModelArguments,
+
+    /// Batches
+    #[command(flatten, next_help_heading = "Batches")]
+    pub batch: BatchArguments,
+
+    /// Running
+    #[command(flatten, next_help_heading = "Running")]
+    pub running: RunningArguments,
+}

@@ -1,0 +1,70 @@
+//! What is typed about the model, its device and its batches.
+
+use clap::{Args, ValueEnum};
+
+use crate::device::DeviceChoice;
+
+/// Which model scores, and how it is asked.
+#[derive(Debug, Args)]
+pub struct ModelArguments {
+    /// A directory, or the id of a model on the Hugging Face hub; `fake` scores by shared words, without a model
+    #[arg(short, long, value_name = "MODEL", default_value = "Qwen/Qwen3-Reranker-0.6B")]
+    pub model: String,
+
+    /// Branch, tag or commit of a model on the hub
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: String,
+
+    /// Use downloaded files only
+    #[arg(long)]
+    pub offline: bool,
+
+    /// What the model is told to judge by: a text, or `@FILE` [default: the model's own]
+    #[arg(long, value_name = "TEXT")]
+    pub instruction: Option<String>,
+
+    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_length: Option<u64>,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N, several (cuda:0,1 or cuda:all) or metal
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Precision of the products' operands; sums are f32. On processors with AMX, bf16 is about ten times as fast as f32, and
+    /// int8 faster still and half as large [auto: f32 on the CPU, bf16 on a GPU]
+    #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    pub dtype: DtypeChoice,
+}
+
+/// How pairs are packed into forward passes. On the CPU no score depends on it.
+#[derive(Debug, Args)]
+pub struct BatchArguments {
+    /// Most pairs in a batch [default: 256, on a GPU 2048]
+    #[arg(short, long, value_name = "PAIRS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch_size: Option<u64>,
+
+    /// Most computed tokens in a batch; bounds the memory (a longer pair runs alone) [default: 4096, on a GPU what fits into
+    /// its memory, up to 32768]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_batch_tokens: Option<u64>,
+
+    /// Compute every prompt whole (for measuring what shared prefixes save)
+    #[arg(long, hide = true)]
+    pub no_prefix_sharing: bool,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DtypeChoice {
+    /// What suits the device.
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// Brain floats: 8 bits of precision, the range of f32.
+    Bf16,
+    /// Half floats: 11 bits of precision, up to 65,504.
+    F16,
+    /// Signed bytes in linear layers: weights scaled by output, activations by token.
+    Int8,
+}

@@ -1,0 +1,40 @@
+//! What is typed about how the run goes.
+
+use clap::{Args, ValueEnum};
+
+/// How the run goes.
+#[derive(Debug, Args)]
+pub struct RunningArguments {
+    /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+
+    /// Read, tokenize and plan everything, and print what it would cost; needs no weights
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Progress on standard error; auto shows a bar on a terminal and log lines elsewhere
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressChoice::Auto)]
+    pub progress: ProgressChoice,
+
+    /// Print errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print what is chosen: files, device, precision, limits
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressChoice {
+    /// A bar on a terminal, log lines elsewhere.
+    Auto,
+    /// A bar; log lines where standard error is no terminal.
+    Bar,
+    /// A line every ten seconds.
+    Log,
+    /// Nothing.
+    None,
+}

@@ -1,0 +1,32 @@
+//! What the options of `rerank bench` mean.
+
+use anyhow::Result;
+
+use super::model::{default_threads, resolve_limits, resolve_precision};
+use crate::bench::{Bench, Model};
+use crate::cli::BenchArguments;
+use crate::kernels::Level;
+use crate::model::ModelSource;
+
+/// Understands the options of `rerank bench`.
+///
+/// # Errors
+/// If the model or the forced instructions are not there.
+pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
+    let level = Level::chosen().map_err(anyhow::Error::msg)?;
+    let model = match &arguments.model {
+        Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
+        None => Model::Random(arguments.shape),
+    };
+    Ok(Bench {
+        workloads: arguments.workload.clone(),
+        pairs: arguments.pairs.map(|pairs| pairs as usize),
+        model,
+        device: arguments.device.clone(),
+        level,
+        precision: resolve_precision(arguments.dtype),
+        limits: resolve_limits(&arguments.batch),
+        threads: arguments.threads.map_or_else(default_threads, |threads| threads as usize),
+        repetitions: arguments.repeat as usize,
+    })
+}

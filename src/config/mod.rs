@@ -1,0 +1,148 @@
+//! What the options mean: defaults resolved, conflicts refused with a remedy. After this, nobody reads options again.
+
+mod bench;
+mod input;
+mod model;
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+pub use self::bench::resolve_bench;
+use self::input::resolve_input;
+use self::model::{default_threads, resolve_instruction, resolve_limits, resolve_precision};
+use self::output::{check_distinct, resolve_layout};
+use crate::batch::LimitsChoice;
+use crate::cli::{OnError, ProgressChoice, RankArguments};
+use crate::device::DeviceChoice;
+use crate::input::InputOptions;
+use crate::kernels::{Level, Precision};
+use crate::model::ModelSource;
+use crate::output::Layout;
+use crate::rank::Cutoff;
+
+/// One ranking run, understood.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the candidates come from.
+    pub input: InputOptions,
+    /// Whether a record that can't be used is skipped; else the run stops there.
+    pub skip_bad_records: bool,
+    /// Where the rankings go; `None` is standard output.
+    pub output: Option<PathBuf>,
+    /// What the lines look like.
+    pub layout: Layout,
+    /// Which candidates are kept.
+    pub cutoff: Cutoff,
+    /// Where the run's figures go.
+    pub stats: Option<PathBuf>,
+    /// Which model.
+    pub model: ModelSource,
+    /// Which device.
+    pub device: DeviceChoice,
+    /// The processor's instructions that are used.
+    pub level: Level,
+    /// Precision of products, `None` for the device's own choice.
+    pub precision: Option<Precision>,
+    /// What the model is told to judge by, if the user says so.
+    pub instruction: Option<String>,
+    /// Longest prompt in tokens, if the user says so.
+    pub max_length: Option<usize>,
+    /// What a batch may hold.
+    pub limits: LimitsChoice,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Whether only the cost is told.
+    pub dry_run: bool,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// How much is said.
+    pub verbosity: Verbosity,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A bar on the terminal.
+    Bar,
+    /// Log lines.
+    Log,
+    /// Not at all.
+    None,
+}
+
+/// How much is said on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Warnings and the summary too.
+    Normal,
+    /// Everything that was chosen too.
+    Verbose,
+}
+
+impl Config {
+    /// Understands the options.
+    ///
+    /// # Errors
+    /// A sentence with the remedy for options that contradict each other or name something that isn't there.
+    pub fn resolve(arguments: &RankArguments) -> Result<Self> {
+        let RankArguments { input, output, model, batch, running } = arguments;
+        let input_options = resolve_input(input)?;
+        let output_path =
+            output.output.clone().filter(|path| !["-", "/dev/stdout"].contains(&&*path.to_string_lossy()));
+        let layout = resolve_layout(output, output_path.as_deref())?;
+        let stats = output.stats.clone();
+        ensure!(
+            stats.as_deref().is_none_or(|path| path.as_os_str() != "-"),
+            "--stats needs a file: standard output is for rankings, and standard error for people"
+        );
+        check_distinct(&input_options, output_path.as_deref(), stats.as_deref())?;
+        if let Some(score) = output.min_score {
+            ensure!((0. ..=1.).contains(&score), "--min-score {score}: a score is a probability from 0 to 1");
+        }
+        let verbosity = match (running.quiet, running.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        let progress = resolve_progress(running.progress, verbosity, output_path.is_none());
+        Ok(Self {
+            input: input_options,
+            skip_bad_records: input.on_error == OnError::Skip,
+            output: output_path,
+            layout,
+            cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
+            stats,
+            model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
+            device: model.device.clone(),
+            level: Level::chosen().map_err(anyhow::Error::msg)?,
+            precision: resolve_precision(model.dtype),
+            instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
+            max_length: model.max_length.map(|length| length as usize),
+            limits: resolve_limits(batch),
+            threads: running.threads.map_or_else(default_threads, |threads| threads as usize),
+            dry_run: running.dry_run,
+            progress,
+            verbosity,
+        })
+    }
+}
+
+fn resolve_progress(choice: ProgressChoice, verbosity: Verbosity, to_stdout: bool) -> Progress {
+    let terminal = std::io::stderr().is_terminal();
+    // Rankings on the same terminal would push the bar up and leave it there.
+    let crowded = to_stdout && std::io::stdout().is_terminal();
+    match choice {
+        ProgressChoice::None => Progress::None,
+        ProgressChoice::Auto if verbosity == Verbosity::Quiet => Progress::None,
+        ProgressChoice::Auto if terminal && !crowded => Progress::Bar,
+        ProgressChoice::Bar if terminal => Progress::Bar,
+        ProgressChoice::Auto | ProgressChoice::Bar | ProgressChoice::Log => Progress::Log,
+    }
+}

@@ -1,0 +1,44 @@
+//! What the options of model, batches and threads mean.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::batch::LimitsChoice;
+use crate::cli::{BatchArguments, DtypeChoice};
+use crate::kernels::Precision;
+
+pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
+    match choice {
+        DtypeChoice::Auto => None,
+        DtypeChoice::F32 => Some(Precision::F32),
+        DtypeChoice::Bf16 => Some(Precision::Bf16),
+        DtypeChoice::F16 => Some(Precision::F16),
+        DtypeChoice::Int8 => Some(Precision::Int8),
+    }
+}
+
+pub(super) fn resolve_limits(arguments: &BatchArguments) -> LimitsChoice {
+    LimitsChoice {
+        pairs: arguments.batch_size.map(|pairs| pairs as usize),
+        tokens: arguments.max_batch_tokens.map(|tokens| tokens as usize),
+        share_prefixes: !arguments.no_prefix_sharing,
+    }
+}
+
+pub(super) fn resolve_instruction(text: &str) -> Result<String> {
+    let instruction = match text.strip_prefix('@') {
+        None => text.to_owned(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("--instruction: cannot read {path}"))?;
+            text.trim_start_matches('\u{feff}').trim_end().to_owned()
+        }
+    };
+    ensure!(!instruction.trim().is_empty(), "--instruction is empty; leave it out for the model's own");
+    Ok(instruction)
+}
+
+/// All cores, or what rayon's own variable says.
+pub(super) fn default_threads() -> usize {
+    let variable = std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    variable.filter(|threads| *threads > 0).unwrap_or_else(cores)
+}
