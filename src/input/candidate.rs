@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn every_known_field_is_found_and_the_rest_carried_in_order() {
         let read = read(
-            r#"{"z":1,"docid":7,"contents":"t","title":"T","bm25_score":2.5,"rank":4,"qid":"q","url":"u","docno":"n"}"#,
+            r#"{"z":1,"docno":7,"contents":"t","title":"T","bm25_score":2.5,"rank":4,"qid":"q","url":"u","docid":"n"}"#,
         );
         let draft = read.drafted.unwrap();
         assert_eq!(read.query_id.unwrap(), "q");
         assert_eq!((draft.id.as_deref(), draft.text.as_str(), draft.title.as_deref()), (Some("7"), "t", Some("T")));
         assert_eq!((draft.score, draft.rank), (Some(2.5), Some(4)));
-        assert_eq!(carried(&draft), "z=1;url=\"u\";docno=\"n\";");
+        assert_eq!(carried(&draft), "z=1;url=\"u\";docid=\"n\";");
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub enum Entry {
         /// What is wrong, as a sentence without a full stop.
         problem: String,
     },
+    /// How something in the file was understood, for the user to know; a sentence that names the place.
+    Note(String),
 }
 
 /// The text unless it is blank.

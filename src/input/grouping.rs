@@ -54,8 +54,11 @@ impl Grouping {
     }
 
     fn accept(&mut self, entry: Entry) {
-        self.state = State::Reading;
+        if !matches!(entry, Entry::Note(_)) {
+            self.state = State::Reading;
+        }
         match entry {
+            Entry::Note(note) => self.ready.push_back(Event::Note(note)),
             Entry::Group { line, query, candidates } => self.accept_group(line, query, candidates),
             Entry::Row { line, query, candidate } => self.accept_row(line, query, candidate),
             Entry::Bad { line, query_id, problem } => {

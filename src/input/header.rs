@@ -13,6 +13,7 @@ pub struct Header {
     columns: Vec<String>,
     known: [Option<usize>; Field::ALL.len()],
     carried: Vec<(usize, String)>,
+    rivals: Vec<(Field, usize)>,
 }
 
 impl Header {
@@ -58,7 +59,16 @@ impl Header {
         let carried =
             columns.iter().enumerate().filter(|(index, name)| !known.contains(&Some(*index)) && !name.is_empty());
         let carried = carried.map(|(index, name)| (index, name.clone())).collect();
-        Ok(Self { columns, known, carried })
+        let mut rivals = Vec::new();
+        for field in [Field::QueryId, Field::Id] {
+            for index in names.of(field).iter().filter_map(find) {
+                // One column may have two of the names, which differ in their case.
+                if known[field as usize] != Some(index) && !rivals.contains(&(field, index)) {
+                    rivals.push((field, index));
+                }
+            }
+        }
+        Ok(Self { columns, known, carried, rivals })
     }
 
     /// The number of columns.
@@ -74,6 +84,11 @@ impl Header {
     /// A column's name.
     pub fn name(&self, index: usize) -> &str {
         &self.columns[index]
+    }
+
+    /// Columns whose names would be an identifier's too, if the preferred one were not there.
+    pub fn rivals(&self) -> &[(Field, usize)] {
+        &self.rivals
     }
 
     /// The columns that are not known, with their names.

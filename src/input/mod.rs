@@ -75,6 +75,8 @@ pub enum Event {
     Group(Group),
     /// A candidate, a query or a record that can be left out.
     Bad(BadRecord),
+    /// How something in the file was understood, for the user to know; a sentence that names the place.
+    Note(String),
 }
 
 /// The events of an input, in its order. An error ends them: nothing behind it can be read.

@@ -40,7 +40,8 @@ impl Field {
     ];
 
     /// The field's names, the preferred one first: where a record has two of them, the first is used and the other is
-    /// carried as an unknown field. A passage's identifier stands before that of its document (MS MARCO v2 has both).
+    /// carried as an unknown field. A passage's identifier stands before that of its document (MS MARCO v2 has both), and
+    /// `docno`, which qrels use, before `docid`, which is a position in the index where a `PyTerrier` frame has both.
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::QueryId => &["query_id", "qid", "queryId", "query-id"],
@@ -48,7 +49,7 @@ impl Field {
             Self::Instruction => &["instruction", "instruct"],
             Self::Candidates => &["candidates", "documents", "passages", "hits", "docs", "results", "ctxs"],
             Self::Id => {
-                &["id", "pid", "passage_id", "docid", "doc_id", "docno", "_id", "corpus_id", "corpus-id", "docId"]
+                &["id", "pid", "passage_id", "docno", "docid", "doc_id", "_id", "corpus_id", "corpus-id", "docId"]
             }
             Self::Text => &["text", "content", "contents", "passage", "document", "body", "segment", "doc"],
             Self::Title => &["title"],

@@ -27,6 +27,10 @@ pub struct Rows {
     record: ByteRecord,
     limit: usize,
     any: bool,
+    /// Columns that are compared with the identifier, until they are seen to differ from it.
+    rivals: Vec<(Field, usize)>,
+    /// The row behind a note about it.
+    waiting: Option<Entry>,
 }
 
 impl Rows {
@@ -48,7 +52,8 @@ impl Rows {
         }
         reader.get_mut().end_record();
         let header = Header::new(&record, columns).with_context(|| format!("{name}: the header can't be used"))?;
-        Ok(Self { reader, name, header, record, limit, any: false })
+        let rivals = header.rivals().to_vec();
+        Ok(Self { reader, name, header, record, limit, any: false, rivals, waiting: None })
     }
 
     fn read(&mut self) -> Result<Option<Entry>> {
@@ -65,7 +70,36 @@ impl Rows {
             bail!("{}:{before}: {UNCLOSED_QUOTE}", self.name);
         }
         let entry = self.row(line).unwrap_or_else(|problem| Entry::Bad { line, query_id: self.query_id(), problem });
+        if let Some(note) = self.disagreement(line) {
+            self.waiting = Some(entry);
+            return Ok(Some(Entry::Note(note)));
+        }
         Ok(Some(entry))
+    }
+
+    /// Names the column that an identifier is taken from, once for each pair of columns, where two of them disagree.
+    fn disagreement(&mut self, line: u64) -> Option<String> {
+        let position = self.rivals.iter().position(|&(field, rival)| {
+            let used = self.header.index(field).and_then(|index| self.record.get(index));
+            let cells = used.zip(self.record.get(rival)).map(|(used, other)| (used.trim_ascii(), other.trim_ascii()));
+            cells.is_some_and(|(used, other)| !used.is_empty() && !other.is_empty() && used != other)
+        })?;
+        let (field, rival) = self.rivals.remove(position);
+        let index = self.header.index(field)?;
+        let cell = |index: usize| String::from_utf8_lossy(&self.record[index]).into_owned();
+        let (used, other, owner) = (
+            self.header.name(index),
+            self.header.name(rival),
+            if field == Field::Id { "candidates" } else { "queries" },
+        );
+        Some(format!(
+            "{}:{line}: the ids of {owner} are taken from `{used}` ({:?}), not from `{other}` ({:?}): --columns {}={other} \
+             takes the other one",
+            self.name,
+            cell(index),
+            cell(rival),
+            field.name(),
+        ))
     }
 
     /// The line on which the next record starts, as far as that can be told before it is read.
@@ -142,7 +176,7 @@ impl Iterator for Rows {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.read().transpose()
+        self.waiting.take().map(Ok).or_else(|| self.read().transpose())
     }
 }
 

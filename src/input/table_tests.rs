@@ -74,3 +74,15 @@ fn a_quoted_line_break_at_the_end_of_the_file_is_no_error() {
         assert_eq!(events("x.csv", format!("query,text\nq,\"t\n\"{end}").as_bytes()), ["1: 1"]);
     }
 }
+
+#[test]
+fn docno_stands_before_docid_and_the_choice_is_reported_once() {
+    let text = "qid,docid,docno,rank,score,query,text\n1,17,D17,0,12.5,q,t\n1,18,D18,1,11.5,q,u\n";
+    let read = events("x.csv", text.as_bytes());
+    assert!(
+        read[0].starts_with("note x.csv:2: the ids of candidates are taken from `docno` (\"D17\"), not from `docid`")
+    );
+    assert_eq!(read[1..], ["1: D17 D18"]);
+    assert_eq!(events_with("x.csv", text.as_bytes(), "id=docid", 1000), ["1: 17 18"]);
+    assert_eq!(events("x.csv", b"id,docid,query,text\n1,1,q,t\n"), ["1: 1"]);
+}

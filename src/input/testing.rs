@@ -23,6 +23,7 @@ pub fn events_with(name: &str, text: &[u8], columns: &str, limit: usize) -> Vec<
 pub fn told(event: &Event) -> String {
     match event {
         Event::Bad(bad) => bad.to_string(),
+        Event::Note(note) => format!("note {note}"),
         Event::Group(group) => {
             let ids: Vec<_> = group.candidates.iter().map(|candidate| candidate.id.as_str()).collect();
             format!("{}: {}", group.query.id, ids.join(" "))

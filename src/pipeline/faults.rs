@@ -30,6 +30,11 @@ impl Faults {
         self.skip
     }
 
+    /// Reports how something in the input was understood.
+    pub(super) fn note(&self, note: &str) {
+        self.reporter.note(&format!("note: {note}"));
+    }
+
     /// Tells why the run can't go on. What was read before is still ranked. A stage that runs ahead may have told of a
     /// later record already; both are true.
     pub(super) fn fail(&self, problem: &str) {

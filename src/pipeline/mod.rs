@@ -72,7 +72,14 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     }
     let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), config.layout)).transpose()?;
     let mut events = input::open(&config.input)?;
-    let first = match events.next() {
+    let next = events.by_ref().find(|event| match event {
+        Ok(Event::Note(note)) => {
+            reporter.note(&format!("note: {note}"));
+            false
+        }
+        _ => true,
+    });
+    let first = match next {
         Some(Ok(Event::Bad(bad))) if !config.skip_bad_records => return Err(bad.into()),
         Some(Err(error)) => return Err(error),
         first => first,
