@@ -40,6 +40,7 @@ impl Collection {
             name: Arc::clone(&name),
             reader: Box::new(BufReader::with_capacity(1 << 16, file)),
             position: None,
+            lines_skipped: 0,
         };
         let (format, index) = index(Lines::new(source, limit), limit)?;
         Ok(Self { name, reader, format, index, line: Vec::new() })
@@ -94,12 +95,8 @@ fn index(mut lines: Lines, limit: usize) -> Result<(LineFormat, Index)> {
     let mut index = Index::new();
     let mut format = None;
     loop {
-        let offset = lines.offset();
-        let Some(Piece { line, bytes }) = lines.next()? else { break };
+        let Some(Piece { line, offset, bytes, .. }) = lines.next()? else { break };
         let bytes = bytes.ok_or_else(|| anyhow!("{name}:{line}: {}", too_long(limit, "line")))?;
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
         let format = *format.get_or_insert_with(|| LineFormat::of(bytes));
         let id = format.id(bytes).map_err(|problem| anyhow!("{name}:{line}: {problem}"))?;
         index.push((hash(&id), offset));

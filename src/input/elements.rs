@@ -7,7 +7,7 @@ use std::io::BufRead;
 
 use anyhow::{Result, bail};
 
-use super::lines::Piece;
+use super::lines::{Piece, blanks, newlines};
 use super::source::{Source, read_error};
 
 /// Cuts a stream into JSON values of bounded size.
@@ -16,6 +16,7 @@ pub struct Elements {
     limit: usize,
     buffer: Vec<u8>,
     line: u64,
+    offset: u64,
     expected: Expected,
 }
 
@@ -39,7 +40,7 @@ enum Expected {
 impl Elements {
     /// Values of at most `limit` bytes.
     pub fn new(source: Source, limit: usize) -> Self {
-        Self { source, limit, buffer: Vec::new(), line: 1, expected: Expected::Start }
+        Self { line: 1 + source.lines_skipped, source, limit, buffer: Vec::new(), offset: 0, expected: Expected::Start }
     }
 
     /// The next value; `None` at the end.
@@ -80,6 +81,7 @@ impl Elements {
 
     fn skip(&mut self, next: Expected) -> Expected {
         self.source.reader.consume(1);
+        self.offset += 1;
         next
     }
 
@@ -90,9 +92,10 @@ impl Elements {
             if available.is_empty() {
                 return Ok(None);
             }
-            let blank = available.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(available.len());
+            let blank = blanks(available);
             let found = available.get(blank).copied();
             self.line += newlines(&available[..blank]);
+            self.offset += blank as u64;
             self.source.reader.consume(blank);
             if found.is_some() {
                 return Ok(found);
@@ -102,7 +105,7 @@ impl Elements {
 
     /// Reads the value that starts here.
     fn cut(&mut self) -> Result<Piece<'_>> {
-        let start = self.line;
+        let (line, offset) = (self.line, self.offset);
         let mut nesting = Nesting::default();
         let mut fits = true;
         self.buffer.clear();
@@ -119,16 +122,14 @@ impl Elements {
                 self.buffer.extend_from_slice(&available[..taken]);
             }
             self.line += newlines(&available[..taken]);
+            self.offset += taken as u64;
             self.source.reader.consume(taken);
             if last {
-                return Ok(Piece { line: start, bytes: fits.then_some(&self.buffer[..]) });
+                let is_cut = end.is_none() && nesting.is_open();
+                return Ok(Piece { line, offset, is_cut, bytes: fits.then_some(&self.buffer[..]) });
             }
         }
     }
-}
-
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum()
 }
 
 /// Finds where a JSON value ends, over any number of chunks.
@@ -170,6 +171,11 @@ impl Nesting {
             }
         }
         None
+    }
+
+    /// Whether an object, a list or a string is open.
+    pub fn is_open(&self) -> bool {
+        self.depth > 0 || self.in_string
     }
 
     /// Whether an object or list is open and the next byte is not inside a string.

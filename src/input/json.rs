@@ -6,7 +6,8 @@ use super::candidate::{self, Listed};
 use super::elements::Elements;
 use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
-use super::names::{Field, Names};
+use super::names::{Columns, Field, Names};
+use super::notes::Notes;
 use super::values::{Kind, Object, kind, list, string, wrong_type};
 use crate::record::{Fields, add_fields};
 
@@ -20,39 +21,56 @@ pub enum Values {
 
 /// The records of a JSON or JSONL input.
 pub struct Records {
-    /// The raw values.
-    pub values: Values,
-    /// The names of the fields.
-    pub names: Names,
+    values: Values,
+    names: Names,
     /// The longest record, in bytes.
-    pub limit: usize,
+    limit: usize,
+    notes: Notes,
+    /// The record that was read, while its notes are reported.
+    waiting: Option<Entry>,
+}
+
+impl Records {
+    /// Records of at most `limit` bytes.
+    pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
+        Self { values, names: Names::new(columns), limit, notes: Notes::default(), waiting: None }
+    }
+
+    fn read(&mut self) -> Result<Option<Entry>> {
+        let (piece, what) = match &mut self.values {
+            Values::Lines(lines) => (lines.next(), "line"),
+            Values::Elements(elements) => (elements.next(), "JSON value"),
+        };
+        let Some(Piece { line, bytes, .. }) = piece? else { return Ok(None) };
+        let Some(bytes) = bytes else {
+            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
+        };
+        let entry = utf_8(bytes).and_then(|text| record(line, text, &self.names));
+        Ok(Some(entry.unwrap_or_else(|problem| Entry::Bad {
+            line,
+            query_id: query_id(bytes, &self.names),
+            problem: if what == "line" { hint_at_whole_values(problem) } else { problem },
+        })))
+    }
 }
 
 impl Iterator for Records {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        loop {
-            let (piece, what) = match &mut self.values {
-                Values::Lines(lines) => (lines.next(), "line"),
-                Values::Elements(elements) => (elements.next(), "JSON value"),
-            };
-            match piece {
-                Err(error) => return Some(Err(error)),
-                Ok(None) => return None,
-                Ok(Some(Piece { bytes: Some(bytes), .. })) if bytes.trim_ascii().is_empty() => {}
-                Ok(Some(Piece { line, bytes: None })) => {
-                    return Some(Ok(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
-                }
-                Ok(Some(Piece { line, bytes: Some(bytes) })) => {
-                    let entry = utf_8(bytes).and_then(|text| record(line, text, &self.names));
-                    return Some(Ok(entry.unwrap_or_else(|problem| Entry::Bad {
-                        line,
-                        query_id: query_id(bytes, &self.names),
-                        problem: if what == "line" { hint_at_whole_values(problem) } else { problem },
-                    })));
-                }
+        if let Some(note) = self.notes.next() {
+            return Some(Ok(Entry::Note(note)));
+        }
+        if let Some(entry) = self.waiting.take() {
+            return Some(Ok(entry));
+        }
+        match self.read() {
+            Ok(entry) => {
+                self.waiting = entry;
+                let note = self.notes.next().map(Entry::Note);
+                note.or_else(|| self.waiting.take()).map(Ok)
             }
+            Err(error) => Some(Err(error)),
         }
     }
 }

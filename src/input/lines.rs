@@ -1,6 +1,6 @@
 //! Lines of bounded length.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead};
 
 use anyhow::Result;
 
@@ -11,6 +11,10 @@ use super::source::{Source, read_error};
 pub struct Piece<'a> {
     /// The line on which it starts, counted from 1.
     pub line: u64,
+    /// The byte at which it starts, counted from 0 where reading began.
+    pub offset: u64,
+    /// Whether the input ends before it does: a line without a line end, a JSON value that is not closed.
+    pub is_cut: bool,
     /// Its bytes, without the line end; `None` where it is longer than the limit and was skipped.
     pub bytes: Option<&'a [u8]>,
 }
@@ -27,7 +31,7 @@ pub struct Lines {
 impl Lines {
     /// Lines of at most `limit` bytes.
     pub fn new(source: Source, limit: usize) -> Self {
-        Self { source, limit, buffer: Vec::new(), line: 0, offset: 0 }
+        Self { line: source.lines_skipped, source, limit, buffer: Vec::new(), offset: 0 }
     }
 
     /// The source's name in messages.
@@ -35,30 +39,43 @@ impl Lines {
         &self.source.name
     }
 
-    /// The bytes read so far: before a call of [`Lines::next`], where the next line starts.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The next line, blank ones included; `None` at the end.
+    /// The next line that is not blank; `None` at the end.
     ///
     /// # Errors
     /// The source can't be read.
     pub fn next(&mut self) -> Result<Option<Piece<'_>>> {
-        self.buffer.clear();
-        self.line += 1;
-        match self.read() {
-            Err(error) => Err(read_error(&self.source.name, error)),
-            Ok(None) => Ok(None),
-            Ok(Some(fits)) => Ok(Some(Piece { line: self.line, bytes: fits.then(|| content(&self.buffer)) })),
+        loop {
+            let read = self.skip_blank_lines().and_then(|()| self.read());
+            let Some(Read { offset, fits }) = read.map_err(|error| read_error(&self.source.name, error))? else {
+                return Ok(None);
+            };
+            if !(fits && self.buffer.trim_ascii().is_empty()) {
+                let is_cut = fits && !self.buffer.ends_with(b"\n");
+                let bytes = fits.then(|| content(&self.buffer));
+                return Ok(Some(Piece { line: self.line, offset, is_cut, bytes }));
+            }
         }
     }
 
-    /// Fills the buffer with one line and tells whether it fits.
-    fn read(&mut self) -> std::io::Result<Option<bool>> {
+    /// Passes by lines that are blank as a whole, many at once: a file may begin with a gigabyte of them.
+    fn skip_blank_lines(&mut self) -> io::Result<()> {
+        loop {
+            let available = self.source.reader.fill_buf()?;
+            let run = &available[..blanks(available)];
+            let Some(last) = run.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
+            self.line += newlines(run);
+            self.offset += last as u64 + 1;
+            self.source.reader.consume(last + 1);
+        }
+    }
+
+    /// Fills the buffer with one line; `None` at the end.
+    fn read(&mut self) -> io::Result<Option<Read>> {
+        self.buffer.clear();
+        self.line += 1;
         // Two more bytes than the limit: the line end is not counted.
         let reader = &mut self.source.reader;
-        let mut read = Read::take(&mut *reader, self.limit as u64 + 2).read_until(b'\n', &mut self.buffer)?;
+        let mut read = io::Read::take(&mut *reader, self.limit as u64 + 2).read_until(b'\n', &mut self.buffer)?;
         let fits = content(&self.buffer).len() <= self.limit;
         if !fits {
             if !self.buffer.ends_with(b"\n") {
@@ -66,9 +83,27 @@ impl Lines {
             }
             self.buffer = Vec::new();
         }
+        let offset = self.offset;
         self.offset += read as u64;
-        Ok((read > 0).then_some(fits))
+        Ok((read > 0).then_some(Read { offset, fits }))
     }
+}
+
+/// A line that was read.
+struct Read {
+    offset: u64,
+    /// Whether the buffer holds it.
+    fits: bool,
+}
+
+/// How many blank bytes stand in front.
+pub fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len())
+}
+
+/// How many lines end in these bytes.
+pub fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum()
 }
 
 /// A line without its line end.
@@ -81,20 +116,30 @@ pub fn content(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn read(text: &'static str, limit: usize) -> Vec<(u64, u64, Option<String>, bool)> {
+        let mut lines = Lines::new(Source::from_reader("x".into(), Box::new(text.as_bytes())).unwrap(), limit);
+        let mut read = Vec::new();
+        while let Some(Piece { line, offset, bytes, is_cut }) = lines.next().unwrap() {
+            read.push((line, offset, bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()), is_cut));
+        }
+        read
+    }
+
     #[test]
     fn a_long_line_is_skipped_and_reading_goes_on_behind_it() {
-        let text = b"12345\r\n\n123456\n1234567890123456789\r\nlast";
-        let mut lines = Lines::new(Source::from_reader("x".into(), Box::new(&text[..])).unwrap(), 5);
-        let mut read = Vec::new();
-        let mut offsets = Vec::new();
-        loop {
-            offsets.push(lines.offset());
-            let Some(piece) = lines.next().unwrap() else { break };
-            read.push((piece.line, piece.bytes.map(<[u8]>::to_vec)));
-        }
-        let expected =
-            [(1, Some(b"12345".to_vec())), (2, Some(vec![])), (3, None), (4, None), (5, Some(b"last".to_vec()))];
+        let read = read("12345\r\n\n123456\n1234567890123456789\r\nlast", 5);
+        let expected = [
+            (1, 0, Some("12345".to_owned()), false),
+            (3, 8, None, false),
+            (4, 15, None, false),
+            (5, 36, Some("last".to_owned()), true),
+        ];
         assert_eq!(read, expected);
-        assert_eq!(offsets, [0, 7, 8, 15, 36, 40]);
+    }
+
+    #[test]
+    fn blank_lines_are_passed_by_and_counted() {
+        let read = read("\n \r\n\n\ta\n\r\n   \n\n\nb \n \t \n ", 5);
+        assert_eq!(read, [(4, 5, Some("\ta".to_owned()), false), (9, 16, Some("b ".to_owned()), false)]);
     }
 }

@@ -22,6 +22,7 @@ mod header;
 mod json;
 mod lines;
 mod names;
+mod notes;
 mod position;
 mod queries;
 mod seen;
@@ -45,7 +46,6 @@ use self::entry::Entry;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
 use self::lines::Lines;
-use self::names::Names;
 use self::queries::Queries;
 use self::source::Source;
 use crate::record::{BadRecord, Group};
@@ -126,13 +126,9 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
     }
     let position = source.position.clone();
     let entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
-        InputFormat::Jsonl => {
-            let values = Values::Lines(Lines::new(source, limit));
-            Box::new(Records { values, names: Names::new(&options.columns), limit })
-        }
+        InputFormat::Jsonl => Box::new(Records::new(Values::Lines(Lines::new(source, limit)), &options.columns, limit)),
         InputFormat::Json => {
-            let values = Values::Elements(Elements::new(source, limit));
-            Box::new(Records { values, names: Names::new(&options.columns), limit })
+            Box::new(Records::new(Values::Elements(Elements::new(source, limit)), &options.columns, limit))
         }
         InputFormat::Csv => Box::new(table::Rows::open(source, b',', &options.columns, limit)?),
         InputFormat::Tsv => Box::new(table::Rows::open(source, b'\t', &options.columns, limit)?),

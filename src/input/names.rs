@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 /// What `rerank` knows of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The query's identifier.
     QueryId,

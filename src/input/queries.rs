@@ -31,11 +31,8 @@ impl Queries {
         let mut lines = Lines::new(source, limit);
         let mut texts: HashMap<String, (String, u64)> = HashMap::new();
         let mut format = None;
-        while let Some(Piece { line, bytes }) = lines.next()? {
+        while let Some(Piece { line, bytes, .. }) = lines.next()? {
             let bytes = bytes.ok_or_else(|| anyhow!("{file}:{line}: {}", too_long(limit, "line")))?;
-            if bytes.trim_ascii().is_empty() {
-                continue;
-            }
             let format = *format.get_or_insert_with(|| LineFormat::of(bytes));
             let (id, text) = format.query(bytes).map_err(|problem| anyhow!("{file}:{line}: {problem}"))?;
             let (known, first) = texts.entry(id.clone()).or_insert_with(|| (text.clone(), line));

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::lines::{blanks, newlines};
 use super::position::{Counted, Position};
 
 /// Bytes per read from disk or from a decoder.
@@ -24,6 +25,8 @@ pub struct Source {
     pub reader: Box<dyn BufRead + Send>,
     /// How far a file has been read; a pipe's end is not known.
     pub position: Option<Position>,
+    /// Blank lines that stood in front of what the reader still holds.
+    pub lines_skipped: u64,
 }
 
 /// How a stream is compressed, told by its first bytes, so that it works on a pipe too.
@@ -90,26 +93,44 @@ impl Source {
             bail!("{name} is UTF-16, UTF-8 is expected: convert it with `iconv -f UTF-16 -t UTF-8`");
         }
         let head = if head == BYTE_ORDER_MARK { Vec::new() } else { head };
-        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None })
+        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None, lines_skipped: 0 })
     }
 
-    /// The first line that is not blank, with what stands before it, without consuming it; of a longer line
+    /// Passes by the blank lines in front and gives the first line behind them, without consuming it; of a longer line
     /// its first `limit` bytes.
     ///
     /// # Errors
     /// The source can't be read.
     pub fn peek_line(&mut self, limit: usize) -> Result<Vec<u8>> {
-        let mut peeked = Vec::new();
-        while peeked.trim_ascii().is_empty() && peeked.len() < limit {
-            let left = (limit - peeked.len()) as u64;
-            let read = Read::take(&mut self.reader, left).read_until(b'\n', &mut peeked);
-            if read.map_err(|error| read_error(&self.name, error))? == 0 {
-                break;
-            }
-        }
+        let peeked = self.read_first_line(limit).map_err(|error| read_error(&self.name, error))?;
         let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
         self.reader = Box::new(Cursor::new(peeked.clone()).chain(rest));
         Ok(peeked)
+    }
+
+    fn read_first_line(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        loop {
+            let available = self.reader.fill_buf()?;
+            let run = &available[..blanks(available)];
+            let (found, ended, count) = (run.len() < available.len(), available.is_empty(), run.len());
+            let own = match run.iter().rposition(|&byte| byte == b'\n') {
+                Some(last) => {
+                    self.lines_skipped += newlines(run);
+                    line.clear();
+                    &run[last + 1..]
+                }
+                None => run,
+            };
+            line.extend_from_slice(&own[..own.len().min(limit - line.len())]);
+            self.reader.consume(count);
+            if found || ended {
+                break;
+            }
+        }
+        let left = (limit - line.len()) as u64;
+        Read::take(&mut self.reader, left).read_until(b'\n', &mut line)?;
+        Ok(line)
     }
 }
 
@@ -176,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn peeking_consumes_nothing() {
-        let mut source = Source::from_reader("x".into(), Box::new(&b"\n \nfirst\nsecond"[..])).unwrap();
-        assert_eq!(source.peek_line(100).unwrap(), b"\n \nfirst\n");
-        assert_eq!(source.peek_line(5).unwrap(), b"\n \nfi");
+    fn peeking_consumes_blank_lines_only() {
+        let mut source = Source::from_reader("x".into(), Box::new(&b"\n \n first\nsecond"[..])).unwrap();
+        assert_eq!(source.peek_line(100).unwrap(), b" first\n");
+        assert_eq!(source.peek_line(3).unwrap(), b" fi");
         let mut content = String::new();
         source.reader.read_to_string(&mut content).unwrap();
-        assert_eq!(content, "\n \nfirst\nsecond");
+        assert_eq!((content.as_str(), source.lines_skipped), (" first\nsecond", 2));
     }
 }

@@ -26,6 +26,8 @@ pub struct Rows {
     header: Header,
     record: ByteRecord,
     limit: usize,
+    /// Blank lines in front of what the parser sees.
+    lines_skipped: u64,
     any: bool,
     /// Columns that are compared with the identifier, until they are seen to differ from it.
     rivals: Vec<(Field, usize)>,
@@ -46,14 +48,14 @@ impl Rows {
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(Tally::new(source.reader, limit));
         let mut record = ByteRecord::new();
-        let name = source.name;
-        if !reader.read_byte_record(&mut record).map_err(|error| table_error(&name, 1, limit, error))? {
+        let (name, lines_skipped) = (source.name, source.lines_skipped);
+        if !reader.read_byte_record(&mut record).map_err(|error| table_error(&name, lines_skipped + 1, limit, error))? {
             bail!("{name} is empty: it holds no queries");
         }
         reader.get_mut().end_record();
         let header = Header::new(&record, columns).with_context(|| format!("{name}: the header can't be used"))?;
         let rivals = header.rivals().to_vec();
-        Ok(Self { reader, name, header, record, limit, any: false, rivals, waiting: None })
+        Ok(Self { reader, name, header, record, limit, lines_skipped, any: false, rivals, waiting: None })
     }
 
     fn read(&mut self) -> Result<Option<Entry>> {
@@ -106,7 +108,7 @@ impl Rows {
     fn next_line(&self) -> u64 {
         let position = self.reader.position();
         let inside_line_end = self.reader.get_ref().byte_before(position.byte()) == Some(b'\r');
-        position.line() + u64::from(inside_line_end)
+        self.lines_skipped + position.line() + u64::from(inside_line_end)
     }
 
     /// The line on which the record starts. The parser's own answer is the line where the one before ended: one too
@@ -115,7 +117,7 @@ impl Rows {
         let end = self.reader.position();
         let inside: usize = self.record.iter().map(|field| field.iter().filter(|&&byte| byte == b'\n').count()).sum();
         let terminator = u64::from(self.reader.get_ref().byte_before(end.byte()) == Some(b'\n'));
-        end.line().saturating_sub(inside as u64 + terminator)
+        self.lines_skipped + end.line().saturating_sub(inside as u64 + terminator)
     }
 
     /// The query's identifier as far as a row that can't be used still tells it.

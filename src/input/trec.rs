@@ -22,23 +22,20 @@ pub struct Run {
 
 impl Run {
     fn read(&mut self) -> Result<Option<Entry>> {
-        loop {
-            let Some(Piece { line, bytes }) = self.lines.next()? else { return Ok(None) };
-            let row = match bytes {
-                Some(bytes) if bytes.trim_ascii().is_empty() => continue,
-                Some(bytes) => utf_8(bytes).and_then(Row::parse),
-                None => Err(too_long(self.limit, "line")),
-            };
-            return match row {
-                Err(problem) => Ok(Some(Entry::Bad { line, query_id: None, problem })),
-                Ok(row) => {
-                    let text = self.queries.text(&row.query_id).and_then(query_text);
-                    // A query that can't be used is refused with all its rows: their documents need not be read.
-                    let candidate = if text.is_ok() { self.candidate(row.document)? } else { row.document };
-                    let query = Asked { id: Some(row.query_id), text, instruction: None, fields: Fields::new() };
-                    Ok(Some(Entry::Row { line, query, candidate }))
-                }
-            };
+        let Some(Piece { line, bytes, .. }) = self.lines.next()? else { return Ok(None) };
+        let row = match bytes {
+            Some(bytes) => utf_8(bytes).and_then(Row::parse),
+            None => Err(too_long(self.limit, "line")),
+        };
+        match row {
+            Err(problem) => Ok(Some(Entry::Bad { line, query_id: None, problem })),
+            Ok(row) => {
+                let text = self.queries.text(&row.query_id).and_then(query_text);
+                // A query that can't be used is refused with all its rows: their documents need not be read.
+                let candidate = if text.is_ok() { self.candidate(row.document)? } else { row.document };
+                let query = Asked { id: Some(row.query_id), text, instruction: None, fields: Fields::new() };
+                Ok(Some(Entry::Row { line, query, candidate }))
+            }
         }
     }
 

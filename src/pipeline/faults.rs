@@ -1,7 +1,7 @@
 //! What becomes of records that can't be used: the run stops before them, or goes on without them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::progress::Reporter;
 use crate::record::BadRecord;
@@ -12,11 +12,12 @@ pub(super) struct Faults {
     reporter: Arc<Reporter>,
     skipped: AtomicU64,
     failed: AtomicBool,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Faults {
     pub(super) fn new(skip: bool, reporter: Arc<Reporter>) -> Self {
-        Self { skip, reporter, skipped: AtomicU64::new(0), failed: AtomicBool::new(false) }
+        Self { skip, reporter, skipped: AtomicU64::new(0), failed: AtomicBool::new(false), notes: Mutex::default() }
     }
 
     /// Tells of a record, at once. Says whether the run goes on without it.
@@ -30,16 +31,22 @@ impl Faults {
         self.skip
     }
 
-    /// Reports how something in the input was understood.
-    pub(super) fn note(&self, note: &str) {
-        self.reporter.note(&format!("note: {note}"));
-    }
-
     /// Tells why the run can't go on. What was read before is still ranked. A stage that runs ahead may have told of a
     /// later record already; both are true.
     pub(super) fn fail(&self, problem: &str) {
         self.failed.store(true, Ordering::Relaxed);
         self.reporter.error(problem);
+    }
+
+    /// Reports how the input is read where that could surprise, and keeps it for the run's figures.
+    pub(super) fn note(&self, note: String) {
+        self.reporter.note(&format!("note: {note}"));
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    /// Takes the notes so far.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn skipped(&self) -> u64 {

@@ -178,6 +178,7 @@ impl Job<'_> {
                 self.stats.remarks.push(remark);
             }
         }
+        self.stats.remarks.extend(self.faults.take_notes());
         self.stats.seconds = whole.as_secs_f64();
         self.stats.skipped = self.faults.skipped();
         self.stats.gpus = self.watch.figures();

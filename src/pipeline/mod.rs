@@ -72,13 +72,12 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     }
     let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), config.layout)).transpose()?;
     let mut events = input::open(&config.input)?;
-    let next = events.by_ref().find(|event| match event {
-        Ok(Event::Note(note)) => {
-            reporter.note(&format!("note: {note}"));
-            false
-        }
-        _ => true,
-    });
+    let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
+    let mut next = events.next();
+    while let Some(Ok(Event::Note(note))) = next {
+        faults.note(note);
+        next = events.next();
+    }
     let first = match next {
         Some(Ok(Event::Bad(bad))) if !config.skip_bad_records => return Err(bad.into()),
         Some(Err(error)) => return Err(error),
@@ -99,7 +98,6 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         limits.tokens,
     ));
 
-    let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
     let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
     let (windows, stages) = spawn_stages(events, (config, limits), &reranker, &faults, &reading);

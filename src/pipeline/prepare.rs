@@ -75,7 +75,7 @@ pub(super) fn read(
     for event in events {
         match event {
             Err(error) => return faults.fail(&format!("{error:#}")),
-            Ok(Event::Note(note)) => faults.note(&note),
+            Ok(Event::Note(note)) => faults.note(note),
             Ok(Event::Bad(bad)) => {
                 if !faults.skips(&bad) {
                     return;
