@@ -18,6 +18,7 @@
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
 //!   [`stop`]: how it is ended early.
+//! - [`out_of_memory`]: how it ends where the system has none left.
 //! - [`mod@bench`]: how fast all this is.
 
 pub mod batch;
@@ -29,6 +30,7 @@ pub mod exit;
 pub mod input;
 pub mod kernels;
 pub mod model;
+pub mod out_of_memory;
 pub mod output;
 pub mod pipeline;
 pub mod progress;

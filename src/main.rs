@@ -10,11 +10,15 @@ use rerank::bench::Report;
 use rerank::cli::{BenchArguments, Cli, Command};
 use rerank::config::{Config, Progress, Verbosity, resolve_bench};
 use rerank::exit::Exit;
+use rerank::out_of_memory;
 use rerank::pipeline;
 use rerank::progress::Reporter;
 use rerank::stop::Stop;
 
 static STOP: Stop = Stop::new();
+
+#[global_allocator]
+static ALLOCATOR: out_of_memory::Allocator = out_of_memory::Allocator;
 
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {

@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
+use crate::out_of_memory;
+
 const HUGE_PAGE: usize = 2 << 20;
 /// From this size on, a buffer gets huge pages of its own.
 const LARGE: usize = 128 << 10;
@@ -21,21 +23,21 @@ pub struct Buffer<T> {
 impl<T: Pod> Buffer<T> {
     /// `length` zeros.
     ///
-    /// # Panics
-    /// If the system has no memory left, as every allocation in Rust.
+    /// Ends the program where the system has no memory left.
     pub fn new(length: usize) -> Self {
-        let bytes = length * size_of::<T>();
+        let bytes = length.saturating_mul(size_of::<T>());
         if bytes == 0 {
             return Self { memory: None, offset: 0, length: 0, element: PhantomData };
         }
-        let room = if bytes < LARGE { bytes } else { bytes.next_multiple_of(HUGE_PAGE) + HUGE_PAGE };
-        let memory = MmapMut::map_anon(room).unwrap_or_else(|error| panic!("cannot allocate {bytes} bytes: {error}"));
+        let whole_pages = || bytes.checked_next_multiple_of(HUGE_PAGE)?.checked_add(HUGE_PAGE);
+        let room = if bytes < LARGE { Some(bytes) } else { whole_pages() };
+        let memory = room.and_then(|room| MmapMut::map_anon(room).ok()).unwrap_or_else(|| out_of_memory::exit(bytes));
         let mut offset = 0;
         if bytes >= LARGE {
             offset = memory.as_ptr().align_offset(HUGE_PAGE);
             // Only speed depends on it.
             #[cfg(target_os = "linux")]
-            let _ = memory.advise_range(memmap2::Advice::HugePage, offset, room - HUGE_PAGE);
+            let _ = memory.advise_range(memmap2::Advice::HugePage, offset, bytes.next_multiple_of(HUGE_PAGE));
         }
         Self { memory: Some(memory), offset, length, element: PhantomData }
     }

@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::file_kind::read_text;
+use super::files::not_json;
 
 /// The families of rerankers that this version knows, as an error message lists them.
 const SUPPORTED: &str = "Qwen3ForCausalLM (Qwen3-Reranker 0.6B, 4B, 8B) and Qwen3ForSequenceClassification (one label)";
@@ -63,51 +67,8 @@ pub struct DecoderConfig {
     pub max_positions: usize,
 }
 
-/// The fields of `config.json` that matter, under the names that transformers 4 and 5 write.
-#[derive(Deserialize)]
-struct Raw {
-    #[serde(default)]
-    architectures: Vec<String>,
-    model_type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RawQwen3 {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    #[serde(default = "default_head_dim")]
-    head_dim: usize,
-    rms_norm_eps: f64,
-    max_position_embeddings: usize,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RawRope>,
-    rope_parameters: Option<RawRope>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    hidden_act: Option<String>,
-    #[serde(default)]
-    use_sliding_window: bool,
-    quantization_config: Option<serde_json::Value>,
-    num_labels: Option<usize>,
-    id2label: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-#[derive(Deserialize)]
-struct RawRope {
-    rope_theta: Option<f64>,
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-}
-
-fn default_head_dim() -> usize {
-    128
-}
+/// Larger than any configuration.
+const MOST_CONFIG: u64 = 16 << 20;
 
 impl ModelConfig {
     /// Reads and checks a `config.json`.
@@ -115,96 +76,92 @@ impl ModelConfig {
     /// # Errors
     /// If it can't be read, is of a family that is not supported, or has a feature that is not.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path, MOST_CONFIG)?;
         Self::parse(&text).with_context(|| format!("{} does not describe a model that rerank can run", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let raw: Raw = serde_json::from_str(text).context("it is not a model's config.json")?;
-        let architecture = raw.architectures.first().map(String::as_str);
-        let classification = match (raw.model_type.as_deref(), architecture) {
-            (Some("qwen3"), Some("Qwen3ForCausalLM") | None) => false,
-            (Some("qwen3"), Some("Qwen3ForSequenceClassification")) => true,
-            (model_type, architecture) => bail!(
-                "its family is not supported (model_type {}, architecture {}); supported are {SUPPORTED}",
-                model_type.unwrap_or("not given"),
-                architecture.unwrap_or("not given"),
-            ),
+        let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+        let fields = Fields::of(&value)?;
+        let head = match family(fields)? {
+            HeadKind::Classification => {
+                let labels = fields.size("num_labels")?.or(fields.count("id2label"));
+                ensure!(
+                    labels.is_none_or(|labels| labels == 1),
+                    "it has {} labels, and a reranker has one",
+                    labels.unwrap_or(0)
+                );
+                HeadKind::Classification
+            }
+            HeadKind::YesNo { .. } => HeadKind::YesNo { tied: fields.flag("tie_word_embeddings")? },
         };
-        let raw: RawQwen3 = serde_json::from_str(text).context("a field is missing or of another type")?;
-        raw.check()?;
-        let head = if classification {
-            let labels = raw.num_labels.or(raw.id2label.as_ref().map(serde_json::Map::len));
-            ensure!(
-                labels.is_none_or(|labels| labels == 1),
-                "it has {} labels, and a reranker has one",
-                labels.unwrap_or(0)
-            );
-            HeadKind::Classification
-        } else {
-            HeadKind::YesNo { tied: raw.tie_word_embeddings }
-        };
-        Ok(Self { family: Family::Qwen3, head, decoder: raw.decoder()? })
+        check_features(fields)?;
+        Ok(Self { family: Family::Qwen3, head, decoder: decoder(fields)? })
     }
 }
 
-impl RawQwen3 {
-    fn check(&self) -> Result<()> {
-        ensure!(
-            self.quantization_config.is_none(),
-            "it is quantized (quantization_config), which is not supported yet"
-        );
-        ensure!(!self.attention_bias, "attention_bias is not supported");
-        ensure!(!self.use_sliding_window, "use_sliding_window is not supported");
-        let activation = self.hidden_act.as_deref().unwrap_or("silu");
-        ensure!(activation == "silu", "hidden_act `{activation}` is not supported, only silu");
-        for rope in [&self.rope_scaling, &self.rope_parameters].into_iter().flatten() {
-            let kind = rope.rope_type.as_deref().unwrap_or("default");
-            ensure!(kind == "default", "rope scaling `{kind}` is not supported");
-        }
-        Ok(())
-    }
-
-    fn decoder(&self) -> Result<DecoderConfig> {
-        let key_heads = self.num_key_value_heads.unwrap_or(self.num_attention_heads);
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", key_heads),
-            ("head_dim", self.head_dim),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ];
-        for (name, size) in sizes {
-            ensure!((1..1 << 31).contains(&size), "{name} is {size}");
-        }
-        ensure!(
-            self.num_attention_heads.is_multiple_of(key_heads),
-            "{} attention heads can't share {key_heads} key heads evenly",
-            self.num_attention_heads
-        );
-        ensure!(self.head_dim.is_multiple_of(2), "head_dim {} is odd", self.head_dim);
-        let parameters = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
-        Ok(DecoderConfig {
-            vocabulary: self.vocab_size,
-            hidden: self.hidden_size,
-            intermediate: self.intermediate_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            key_heads,
-            head_dim: self.head_dim,
-            norm_epsilon: self.rms_norm_eps,
-            rope_theta: parameters.or(self.rope_theta).context("rope_theta is missing")?,
-            max_positions: self.max_position_embeddings,
-        })
+/// The head that the family's name stands for.
+fn family(fields: Fields<'_>) -> Result<HeadKind> {
+    let model_type = fields.text("model_type")?;
+    let architectures = fields.texts("architectures")?;
+    match (model_type, architectures.first().copied()) {
+        (Some("qwen3"), Some("Qwen3ForCausalLM") | None) => Ok(HeadKind::YesNo { tied: false }),
+        (Some("qwen3"), Some("Qwen3ForSequenceClassification")) => Ok(HeadKind::Classification),
+        (None, None) => bail!(
+            "it has neither `model_type` nor `architectures`; is it a model's config.json? Supported are {SUPPORTED}"
+        ),
+        (model_type, architecture) => bail!(
+            "its family is not supported (model_type {}, architecture {}); supported are {SUPPORTED}",
+            model_type.unwrap_or("not given"),
+            architecture.unwrap_or("not given"),
+        ),
     }
 }
+
+fn check_features(fields: Fields<'_>) -> Result<()> {
+    ensure!(
+        fields.get("quantization_config").is_none(),
+        "it is quantized (quantization_config), which is not supported yet"
+    );
+    ensure!(!fields.flag("attention_bias")?, "attention_bias is not supported");
+    ensure!(!fields.flag("use_sliding_window")?, "use_sliding_window is not supported");
+    let activation = fields.text("hidden_act")?.unwrap_or("silu");
+    ensure!(activation == "silu", "hidden_act `{activation}` is not supported, only silu");
+    for name in ["rope_scaling", "rope_parameters"] {
+        let Some(rope) = fields.object(name)? else { continue };
+        let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or("default");
+        ensure!(kind == "default", "rope scaling `{kind}` is not supported");
+    }
+    Ok(())
+}
+
+/// The sizes, each of which can be any number still: the weights are checked against them before memory is asked for.
+fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
+    let heads = fields.required_size("num_attention_heads")?;
+    let key_heads = fields.size("num_key_value_heads")?.unwrap_or(heads);
+    ensure!(heads.is_multiple_of(key_heads), "{heads} attention heads can't share {key_heads} key heads evenly");
+    let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
+    ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
+    let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
+    Ok(DecoderConfig {
+        vocabulary: fields.required_size("vocab_size")?,
+        hidden: fields.required_size("hidden_size")?,
+        intermediate: fields.required_size("intermediate_size")?,
+        layers: fields.required_size("num_hidden_layers")?,
+        heads,
+        key_heads,
+        head_dim,
+        norm_epsilon: fields.number("rms_norm_eps")?.context("it does not say rms_norm_eps")?,
+        rope_theta: parameters.or(fields.number("rope_theta")?).context("it does not say rope_theta")?,
+        max_positions: fields.required_size("max_position_embeddings")?,
+    })
+}
+
+const DEFAULT_HEAD_DIM: usize = 128;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -248,7 +205,11 @@ mod tests {
             (json!({"rope_scaling": {"type": "yarn", "factor": 4.0}}), "yarn"),
             (json!({"quantization_config": {"bits": 4}}), "quantiz"),
             (json!({"num_key_value_heads": 5}), "evenly"),
-            (json!({"hidden_size": "big"}), "another type"),
+            (json!({"hidden_size": "big"}), "hidden_size is \"big\", and should be a whole number"),
+            (json!({"hidden_size": null}), "does not say hidden_size"),
+            (json!({"max_position_embeddings": 1_000_000_000_000u64}), "max_position_embeddings is 1000000000000"),
+            (json!({"rms_norm_eps": "small"}), "should be a number"),
+            (json!({"architectures": "Qwen3ForCausalLM"}), "a list of texts"),
             (json!({"hidden_act": "gelu"}), "gelu"),
             (json!({"head_dim": 0}), "head_dim"),
         ] {

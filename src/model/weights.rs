@@ -1,13 +1,16 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
-use memmap2::{Mmap, UncheckedAdvice};
-use safetensors::{Dtype, SafeTensors};
+use memmap2::UncheckedAdvice;
+use safetensors::Dtype;
+
+use super::ModelConfig;
+use super::safetensors_file::{Entry, Mapped};
+use super::tensor_names::{Harmless, harmless};
 
 use crate::bench::Random;
 use crate::kernels::Matrix;
@@ -18,19 +21,6 @@ pub struct Weights {
     names: String,
     /// bf16, little-endian, of which every tensor is a part where there are no files.
     random: Vec<u8>,
-}
-
-struct Mapped {
-    memory: Mmap,
-    tensors: HashMap<String, Entry>,
-}
-
-struct Entry {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Where its bytes are in the file.
-    start: usize,
-    length: usize,
 }
 
 impl Weights {
@@ -54,14 +44,61 @@ impl Weights {
         Self { files: Vec::new(), names: "random weights".to_owned(), random }
     }
 
+    /// Checks all tensors that a model reads, before memory is asked for by the sizes that its configuration gives, and that
+    /// there are no others. Returns what is there and not used.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of another shape or type, there twice, or there and not read though it may matter.
+    pub fn check(&self, config: &ModelConfig) -> Result<Vec<String>> {
+        let mut read = HashSet::new();
+        for (name, shape) in config.tensors() {
+            let (_, entry) = self.find(&name, &shape)?;
+            self.dtype(&name, entry)?;
+            read.insert(name);
+        }
+        let mut seen = HashSet::new();
+        for name in self.files.iter().flat_map(|file| file.tensors.keys()) {
+            ensure!(seen.insert(name), "{}: tensor {name} is in two of these files", self.names);
+        }
+        let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(*name)).collect();
+        unread.sort_unstable();
+        // More of the head that is in use, such as its bias, would change the scores.
+        let of_head = |name: &str| name.starts_with(config.head_prefix()) && !name.ends_with("head.weight");
+        let (heads, others): (Vec<_>, Vec<_>) = unread
+            .into_iter()
+            .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
+            .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
+        ensure!(
+            others.is_empty(),
+            "{}: {} tensors are not part of the model that config.json describes ({} layers): {}; is it this checkpoint's \
+             config.json?",
+            self.names,
+            others.len(),
+            config.decoder.layers,
+            some(&others)
+        );
+        let heads = heads.into_iter().filter(|name| !(name.as_str() == "lm_head.weight" && config.ties(self)));
+        let heads: Vec<_> = heads.collect();
+        if heads.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![format!("the checkpoint has heads that config.json does not use: {}", some(&heads))])
+    }
+
+    /// Whether two tensors have the same bytes.
+    pub(super) fn equal(&self, one: &str, other: &str) -> bool {
+        let bytes = |name: &str| self.files.iter().find_map(|file| Some(file.bytes(file.tensors.get(name)?)));
+        bytes(one).is_some_and(|bytes_of_one| bytes(other) == Some(bytes_of_one))
+    }
+
     /// A matrix in the type that the file has.
     ///
     /// # Errors
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
     pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<'_>> {
         if !self.random.is_empty() {
-            let bytes =
-                self.random.get(..shape[0] * shape[1] * 2).context("the shape is larger than the random weights")?;
+            let bytes = shape[0].checked_mul(shape[1]).and_then(|values| self.random.get(..values.checked_mul(2)?));
+            let bytes = bytes.context("the shape is larger than the random weights")?;
             return Ok(Matrix { dtype: DType::BF16, bytes, inputs: shape[1] });
         }
         let (file, entry) = self.find(name, &shape)?;
@@ -127,28 +164,9 @@ impl Weights {
     }
 }
 
-impl Mapped {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        // SAFETY: as for every mapped file, another program that cuts it meanwhile ends this one. Downloaded models are
-        // files that nobody changes.
-        let memory = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {}", path.display()))?;
-        let tensors = entries(&memory)
-            .with_context(|| format!("{} is not a complete safetensors file; download it again", path.display()))?;
-        Ok(Self { memory, tensors })
-    }
-
-    fn bytes(&self, entry: &Entry) -> &[u8] {
-        &self.memory[entry.start..entry.start + entry.length]
-    }
-}
-
-fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>> {
-    let base = bytes.as_ptr() as usize;
-    let tensors = SafeTensors::deserialize(bytes)?;
-    let entry = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let start = view.data().as_ptr() as usize - base;
-        (name, Entry { dtype: view.dtype(), shape: view.shape().to_vec(), start, length: view.data().len() })
-    };
-    Ok(tensors.tensors().into_iter().map(entry).collect())
+/// The first of many names.
+fn some(names: &[&String]) -> String {
+    let shown: Vec<&str> = names.iter().take(3).map(|name| name.as_str()).collect();
+    let more = names.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

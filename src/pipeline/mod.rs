@@ -89,6 +89,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
     let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
     reporter.detail(&format!("model: {}", reranker.describe()));
+    reranker.warnings().iter().for_each(|warning| reporter.warning(warning));
     reporter.detail(&format!(
         "device: {device}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
         precision.name(),

@@ -6,6 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use tokenizers::Tokenizer;
 
+use crate::model::{not_json, read_text};
+
+/// The largest tokenizers have some dozens of MiB.
+const MOST_TOKENIZER: u64 = 512 << 20;
+
 /// A document is tokenized from its first bytes only, so many for each token that may be kept, where that suffices.
 const BYTES_PER_TOKEN: usize = 16;
 /// Where that does not suffice, more is read, up to so many bytes for each token: several times the longest token of any
@@ -26,9 +31,14 @@ impl TextTokenizer {
     /// # Errors
     /// If the file is missing, or is no tokenizer.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let whole = Tokenizer::from_bytes(bytes)
-            .map_err(|error| anyhow!("{} is not a tokenizer that rerank can read: {error}", path.display()))?;
+        let text = read_text(path, MOST_TOKENIZER)?;
+        let whole = Tokenizer::from_bytes(&text).map_err(|error| {
+            anyhow!(
+                "{} is not a tokenizer that rerank can read: {}",
+                path.display(),
+                problem(&text, &error.to_string())
+            )
+        })?;
         // The same model without the added tokens, the post-processor, truncation and padding: in a text,
         // `<|im_end|>` is ten characters and not the end of a message.
         let mut text = Tokenizer::new(whole.get_model().clone());
@@ -53,10 +63,10 @@ impl TextTokenizer {
         })
     }
 
-    /// Tokens in all, control tokens included.
+    /// Rows that a model's embedding needs for all tokens, control tokens included.
     pub fn size(&self) -> usize {
-        let largest = self.control_tokens.values().max().map_or(0, |id| *id as usize + 1);
-        self.text.get_vocab_size(false).max(largest)
+        let ids = self.control_tokens.values().copied().chain(self.text.get_vocab(false).into_values());
+        ids.max().map_or(0, |id| id as usize + 1)
     }
 
     /// The id of a word that is a single token.
@@ -113,6 +123,27 @@ impl TextTokenizer {
         };
         Ok(settled.then(|| encoding.get_ids()[..limit].to_vec()))
     }
+}
+
+/// What is wrong with a `tokenizer.json`, in words. `error` is the library's: where it speaks of its own types, it is left out.
+fn problem(text: &str, error: &str) -> String {
+    let value: serde_json::Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => return not_json(&error).to_string(),
+    };
+    let Some(kind) = value["model"].as_object().map(|model| model.get("type").and_then(|kind| kind.as_str())) else {
+        return "it has no `model`, the part that says how words become tokens; is it another of the model's files?"
+            .to_owned();
+    };
+    const TYPES: [&str; 7] =
+        ["missing field", "unknown field", "expected ", "variant", "untagged", "invalid type", "invalid value"];
+    if TYPES.iter().any(|words| error.contains(words)) {
+        let kind = kind.unwrap_or("not given");
+        return format!(
+            "one of its parts is damaged or newer than this version of rerank knows (its model's type is {kind})"
+        );
+    }
+    error.to_owned()
 }
 
 #[cfg(test)]

@@ -39,15 +39,20 @@ pub struct Reranker {
 
 struct Model {
     config: ModelConfig,
-    weights: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    weights: Arc<Weights>,
+    /// What the checkpoint has and the model does not use.
+    unused: Vec<String>,
     answers: [u32; 2],
 }
 
 impl Reranker {
-    /// Finds the files, downloading what is missing, and prepares the prompt.
+    /// Finds the files, downloading what is missing, prepares the prompt, and checks that the weights are those that the
+    /// configuration describes; they are not read yet.
     ///
     /// # Errors
-    /// If a file is missing or not supported, or the maximum length is beyond the model's.
+    /// If a file is missing, cut off or not supported, tensors are missing, of other shapes or too many, or the maximum length
+    /// is beyond the model's.
     pub fn find(options: &RerankerOptions) -> Result<Self> {
         let files = match &options.source {
             ModelSource::Fake => {
@@ -81,7 +86,13 @@ impl Reranker {
         ensure!(max_length <= limit, "--max-length {max_length}: the model was made for {limit} tokens");
         let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref())?;
         let model = match config.filter(|_| options.weights) {
-            Some(config) => Some(Model { config, weights: files.weights()?, answers: recipe.answers()? }),
+            Some(config) => {
+                let answers = recipe.answers()?;
+                let files = files.weights()?;
+                let weights = Arc::new(Weights::open(&files)?);
+                let unused = weights.check(&config)?;
+                Some(Model { config, files, weights, unused, answers })
+            }
             None => None,
         };
         Ok(Self { recipe: Arc::new(recipe), max_length, model })
@@ -106,7 +117,7 @@ impl Reranker {
     pub fn describe(&self) -> String {
         let Some(model) = &self.model else { return "no weights are needed".to_owned() };
         let shape = &model.config.decoder;
-        let files: Vec<String> = model.weights.iter().map(|path| path.display().to_string()).collect();
+        let files: Vec<String> = model.files.iter().map(|path| path.display().to_string()).collect();
         format!(
             "{:?}: {} layers, {} features, {}/{} heads of {}, {} tokens; {}",
             model.config.family,
@@ -118,6 +129,11 @@ impl Reranker {
             shape.vocabulary,
             files.join(", ")
         )
+    }
+
+    /// What users should know about the checkpoint.
+    pub fn warnings(&self) -> &[String] {
+        self.model.as_ref().map_or(&[], |model| &model.unused)
     }
 
     /// What a batch may hold on a device, before the weights are loaded.
@@ -135,11 +151,10 @@ impl Reranker {
     /// Loads the weights.
     ///
     /// # Errors
-    /// If a file is cut off, or a tensor missing or of another shape than the configuration says.
+    /// If the device fails, or has no room for them.
     pub fn load(&self, target: &Target) -> Result<Box<dyn Scorer>> {
         let Some(model) = &self.model else { return Ok(Box::new(FakeScorer)) };
-        let weights = Arc::new(Weights::open(&model.weights)?);
-        let scorer = LastTokenScorer::load(&model.config, &weights, target, model.answers);
+        let scorer = LastTokenScorer::load(&model.config, &model.weights, target, model.answers);
         Ok(Box::new(scorer.context("cannot load the model")?))
     }
 }

@@ -1,0 +1,143 @@
+//! What a directory or a repository holds that is not a model which rerank can read.
+
+/// The files that a model has.
+const NEEDED: &str = "a model's directory holds config.json, tokenizer.json and model.safetensors (or its shards with \
+     model.safetensors.index.json)";
+
+/// Weights in forms that are not read: how their names end, what they are, and what to do.
+const OTHER_WEIGHTS: [(&[&str], &str); 7] = [
+    (
+        &[".bin", ".pt", ".pth", ".ckpt", ".pkl"],
+        "PyTorch checkpoints in Python's pickle format, which can run any program while they are read; convert them to \
+         safetensors: AutoModelForCausalLM.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers (or \
+         AutoModelForSequenceClassification, as config.json says)",
+    ),
+    (&[".gguf", ".ggml"], "GGUF files, which are for llama.cpp; take the model that they were made from"),
+    (&[".onnx", ".onnx_data"], "ONNX files, which are for ONNX Runtime; take the model that they were made from"),
+    (
+        &[".h5", ".msgpack", ".keras", "saved_model.pb"],
+        "files of TensorFlow or Flax; convert them to safetensors with transformers",
+    ),
+    (&["openvino_model.xml", "openvino_model.bin"], "OpenVINO files; take the model that they were made from"),
+    (
+        &[".tflite", ".mlmodel", ".mlpackage", ".engine", ".plan"],
+        "files of another runtime; take the model that they were made from",
+    ),
+    (&[".ot", ".npz", ".llamafile"], "in a format that rerank does not read; take the model as safetensors"),
+];
+
+const DATA: [&str; 8] =
+    [".parquet", ".arrow", "dataset_info.json", "dataset_infos.json", ".jsonl", ".csv", ".tsv", ".trec"];
+
+/// Why `missing` can't be had among files of these names, and what to do: the end of a sentence that begins with the
+/// directory's name.
+pub(super) fn without(missing: &str, names: &[String]) -> String {
+    let has = |name: &str| names.iter().any(|other| other == name);
+    if names.is_empty() {
+        return format!("has no {missing}: it is empty; {NEEDED}");
+    }
+    if let Some(snapshot) = names.iter().find(|name| name.starts_with("snapshots/") && name.ends_with("/config.json")) {
+        let folder = snapshot.trim_end_matches("/config.json");
+        return format!("has no {missing}: it is the hub's cache of a model; name its directory {folder}");
+    }
+    if missing.ends_with(".safetensors") {
+        if let Some(reason) = without_weights(missing, names) {
+            return reason;
+        }
+    }
+    if has("adapter_config.json") && !has("config.json") {
+        return format!("has no {missing}: {ADAPTER}");
+    }
+    if missing == "tokenizer.json" && has("config.json") {
+        let other = ["vocab.json", "vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model"];
+        return match other.iter().find(|name| has(name)) {
+            Some(other) => format!(
+                "has no tokenizer.json, only {other}, the older form; AutoTokenizer.from_pretrained(DIRECTORY).\
+                 save_pretrained(DIRECTORY) in transformers makes one of it"
+            ),
+            None => format!("has no tokenizer.json: copy it from the model that this one was made from; {NEEDED}"),
+        };
+    }
+    if missing == "config.json" {
+        if let Some(folder) = names.iter().find_map(|name| name.strip_suffix("/config.json")) {
+            return format!("has no config.json, but its directory {folder} has one; name that");
+        }
+        if let Some(reason) = in_another_form(missing, names) {
+            return reason;
+        }
+        let data = names.iter().find(|name| DATA.iter().any(|ending| name.ends_with(ending)));
+        if let Some(data) = data.filter(|_| !names.iter().any(|name| name.ends_with(".safetensors"))) {
+            return format!("has no config.json: it holds data ({data}) and no model; data is named with --input");
+        }
+    }
+    format!("has no {missing}; {NEEDED}")
+}
+
+const ADAPTER: &str = "it holds an adapter (LoRA), which is only the difference to a base model; merge both with \
+     merge_and_unload() of peft, save the result with save_pretrained(), and name its directory";
+
+fn without_weights(missing: &str, names: &[String]) -> Option<String> {
+    if names.iter().any(|name| name == "adapter_config.json") {
+        return Some(format!("has no {missing}: {ADAPTER}"));
+    }
+    let top: Vec<&String> = names.iter().filter(|name| !name.contains('/')).collect();
+    let tensors: Vec<&str> =
+        top.iter().map(|name| name.as_str()).filter(|name| name.ends_with(".safetensors")).collect();
+    if let Some(other) = tensors.first() {
+        let shards = tensors.iter().any(|name| name.contains("-of-"));
+        return Some(if shards {
+            format!(
+                "has shards ({other}) and no model.safetensors.index.json, which says what is in them; download that too"
+            )
+        } else {
+            format!(
+                "has no {missing}, but {}; give the weights the usual name if they are the model's",
+                tensors.join(", ")
+            )
+        });
+    }
+    in_another_form(missing, names)
+}
+
+fn in_another_form(missing: &str, names: &[String]) -> Option<String> {
+    // Trainers and tokenizers leave files behind whose names end like those of weights.
+    let aside = ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt"];
+    let weights = || names.iter().filter(|name| !aside.iter().any(|other| name.ends_with(other)));
+    // What OpenVINO calls .bin is named before what PyTorch calls so.
+    let mut kinds: Vec<_> = OTHER_WEIGHTS.iter().collect();
+    kinds.sort_by_key(|(endings, _)| !endings[0].starts_with("openvino"));
+    kinds.into_iter().find_map(|(endings, what)| {
+        let found = weights().find(|name| endings.iter().any(|ending| name.ends_with(ending)))?;
+        Some(format!("has no {missing}; its weights ({found}) are {what}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_instead_is_named() {
+        for (missing, names, named) in [
+            ("model.safetensors", vec!["config.json", "tokenizer.json", "pytorch_model.bin"], "pickle"),
+            ("model.safetensors", vec!["config.json", "training_args.bin"], "a model's directory holds"),
+            ("model.safetensors", vec!["config.json", "onnx/model_int8.onnx"], "ONNX"),
+            ("model.safetensors", vec!["config.json", "openvino/openvino_model.bin"], "OpenVINO"),
+            ("model.safetensors", vec!["config.json", "tf_model.h5"], "TensorFlow"),
+            ("model.safetensors", vec!["config.json", "model-00001-of-00002.safetensors"], "index.json"),
+            ("model.safetensors", vec!["config.json", "consolidated.safetensors"], "consolidated"),
+            ("model.safetensors", vec!["config.json", "adapter_config.json"], "merge_and_unload"),
+            ("config.json", vec!["adapter_config.json", "adapter_model.safetensors"], "merge_and_unload"),
+            ("config.json", vec!["model-Q8_0.gguf"], "llama.cpp"),
+            ("config.json", vec!["data/train.parquet", "README.md"], "--input"),
+            ("config.json", vec!["checkpoint-500/config.json"], "checkpoint-500"),
+            ("config.json", vec!["snapshots/abc/config.json", "refs/main"], "snapshots/abc"),
+            ("tokenizer.json", vec!["config.json", "vocab.json", "merges.txt"], "AutoTokenizer"),
+            ("config.json", vec![], "empty"),
+        ] {
+            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            let reason = without(missing, &names);
+            assert!(reason.contains(named), "{missing} among {names:?}: {reason}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A model's place in the cache, laid out as the Python client does, so that both find each other's downloads.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+
+/// One revision of one model.
+pub(super) struct Place {
+    repo: CacheRepo,
+    /// `models--owner--name`
+    folder: PathBuf,
+    locks: PathBuf,
+    revision: String,
+}
+
+impl Place {
+    pub(super) fn new(cache: &Cache, id: &str, revision: &str) -> Self {
+        let repo = Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
+        let name = repo.folder_name();
+        Self {
+            folder: cache.path().join(&name),
+            locks: cache.path().join(".locks").join(&name),
+            revision: revision.to_owned(),
+            repo: cache.repo(repo),
+        }
+    }
+
+    /// A file's path. A commit is found under its own name too, as when its branch was downloaded.
+    pub(super) fn find(&self, file: &str) -> Option<PathBuf> {
+        let of_commit = || Some(self.repo.pointer_path(&self.revision).join(file)).filter(|path| path.is_file());
+        self.repo.get(file).filter(|path| path.is_file()).or_else(of_commit)
+    }
+
+    /// The commit that the revision stood for when a file of it was last downloaded.
+    pub(super) fn commit(&self) -> Option<String> {
+        fs::read_to_string(self.reference()).ok().filter(|commit| is_plain(commit))
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.folder.join("refs").join(&self.revision)
+    }
+
+    /// Where a file's content stands.
+    pub(super) fn content(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(etag)
+    }
+
+    /// Makes the folders, and takes the lock on a file's content. It is the system's: it ends with the process.
+    ///
+    /// # Errors
+    /// If the cache can't be written.
+    pub(super) fn lock(&self, etag: &str, on_wait: impl FnOnce()) -> Result<File> {
+        for folder in [&self.folder.join("blobs"), &self.locks] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot write to the cache of models, {}", folder.display()))?;
+        }
+        let path = self.locks.join(format!("{etag}.lock"));
+        let failed = || format!("cannot lock {}", path.display());
+        let file = File::options().write(true).create(true).truncate(false).open(&path).with_context(failed)?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            on_wait();
+            file.lock().with_context(failed)?;
+        }
+        // Where the file system has no locks, downloads at the same time are the user's risk, as with the Python client.
+        Ok(file)
+    }
+
+    /// Makes a file, whose content is there, findable under its name.
+    ///
+    /// # Errors
+    /// If the cache can't be written.
+    pub(super) fn publish(&self, file: &str, commit: &str, etag: &str) -> Result<PathBuf> {
+        let path = self.repo.pointer_path(commit).join(file);
+        let failed = || format!("cannot write {}", path.display());
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).with_context(failed)?;
+        if !path.is_file() {
+            let up = "../".repeat(2 + file.split('/').count() - 1);
+            let target = format!("{up}blobs/{etag}");
+            replace(&path, |new| link(Path::new(&target), &self.content(etag), new)).with_context(failed)?;
+        }
+        let reference = self.reference();
+        if self.commit().as_deref() != Some(commit) && self.revision != commit {
+            let failed = || format!("cannot write {}", reference.display());
+            fs::create_dir_all(reference.parent().unwrap_or(&self.folder)).with_context(failed)?;
+            replace(&reference, |new| fs::write(new, commit)).with_context(failed)?;
+        }
+        Ok(path)
+    }
+}
+
+/// Makes a file beside its place and moves it there, so that nobody ever reads half of it.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}.new", std::process::id()));
+    let new = PathBuf::from(new);
+    let _ = fs::remove_file(&new);
+    make(&new)?;
+    fs::rename(&new, path)
+}
+
+#[cfg(unix)]
+fn link(target: &Path, _content: &Path, new: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, new)
+}
+
+/// Links need a privilege there.
+#[cfg(not(unix))]
+fn link(_target: &Path, content: &Path, new: &Path) -> std::io::Result<()> {
+    fs::copy(content, new).map(drop)
+}
+
+/// Whether a name that a server gives can be that of a file, in the folder that it is meant for.
+pub(super) fn is_plain(name: &str) -> bool {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=200).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(usual)
+}

@@ -1,0 +1,138 @@
+//! The Hugging Face hub: cache first, then the network. Obeys `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
+//! `HF_HUB_OFFLINE`, `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`, as the Python client does.
+//!
+//! hf-hub has the cache's layout. Its own client has no limits on silence and does not wait for a lock, so requests are made
+//! here, with ureq.
+
+mod cache;
+mod client;
+mod download;
+mod failure;
+mod patience;
+mod progress;
+
+use std::cell::OnceCell;
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use hf_hub::Cache;
+use serde_json::Value;
+
+use self::cache::Place;
+use self::client::{Client, checked_token};
+use self::failure::Asked;
+pub use self::progress::Downloads;
+
+const ENDPOINT: &str = "https://huggingface.co";
+/// A list of a model's files is far smaller.
+const MOST_LISTING: u64 = 64 << 20;
+
+/// One revision of one repository.
+pub struct Hub {
+    id: String,
+    name: String,
+    revision: String,
+    place: Place,
+    /// None while offline.
+    client: Option<Client>,
+    listing: OnceCell<Vec<String>>,
+    downloads: Downloads,
+}
+
+impl Hub {
+    /// Sets up the client; asks nothing yet.
+    pub(super) fn open(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
+        let cache = match variable("HF_HUB_CACHE") {
+            Some(path) => Cache::new(PathBuf::from(path)),
+            None => Cache::from_env(),
+        };
+        let offline = offline
+            || variable("HF_HUB_OFFLINE")
+                .is_some_and(|value| !["0", "false", "no", "off"].contains(&&*value.to_lowercase()));
+        let client = if offline {
+            None
+        } else {
+            let token = checked_token(variable("HF_TOKEN").or_else(|| Cache::from_env().token()))?;
+            Some(Client::new(&variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()), token)?)
+        };
+        let name = if revision == "main" { id.to_owned() } else { format!("{id} at {revision}") };
+        Ok(Self {
+            id: id.to_owned(),
+            name,
+            revision: revision.to_owned(),
+            place: Place::new(&cache, id, revision),
+            client,
+            listing: OnceCell::new(),
+            downloads,
+        })
+    }
+
+    /// `owner/name`, and the revision where it is not the usual one.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A file's path in the cache.
+    pub(super) fn cached(&self, file: &str) -> Option<PathBuf> {
+        self.place.find(file)
+    }
+
+    /// The names of the repository's files; none while offline.
+    pub(super) fn names(&self) -> Result<&[String]> {
+        let Some(client) = &self.client else { return Ok(&[]) };
+        if self.listing.get().is_none() {
+            let _ = self.listing.set(self.list(client)?);
+        }
+        Ok(self.listing.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// A file's path in the cache, downloaded if need be.
+    pub(super) fn get(&self, file: &str) -> Result<PathBuf> {
+        if let Some(path) = self.cached(file) {
+            return Ok(path);
+        }
+        match &self.client {
+            Some(client) => download::download(self, client, file).with_context(|| self.no_directory()),
+            None => bail!(
+                "{file} of {} has not been downloaded yet, and the run is offline; run once without --offline, or name \
+                 a local directory with --model",
+                self.name
+            ),
+        }
+    }
+
+    fn list(&self, client: &Client) -> Result<Vec<String>> {
+        let revision = self.revision.replace('/', "%2F");
+        let address = format!("{}/api/models/{}/revision/{revision}", client.endpoint, self.id);
+        let asked = Asked {
+            id: &self.id,
+            revision: &self.revision,
+            file: None,
+            endpoint: &client.endpoint,
+            with_token: client.has_token(),
+        };
+        let what = format!("the list of files of model {}", self.name);
+        let text = client
+            .persist(
+                &what,
+                |message| self.report(message),
+                || client.get(&address, None, &asked).and_then(|answer| client.text(answer, MOST_LISTING)),
+            )
+            .with_context(|| self.no_directory())?;
+        let listing: Option<Value> = serde_json::from_str(&text).ok();
+        let siblings = listing.as_ref().and_then(|listing| listing["siblings"].as_array()).with_context(|| {
+            format!("cannot get {what} from {}: the answer is no such list; is it a model hub?", client.endpoint)
+        })?;
+        Ok(siblings.iter().filter_map(|sibling| sibling["rfilename"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// A mistyped path looks like an id.
+    fn no_directory(&self) -> String {
+        format!("--model {}: there is no directory of this name, so it is looked for on the hub", self.id)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
