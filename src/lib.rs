@@ -18,7 +18,7 @@
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
 //!   [`stop`]: how it is ended early.
-//! - [`out_of_memory`]: how it ends where the system has none left.
+//! - [`threads`]: the pool that computes; [`out_of_memory`]: how it ends where the system has none left.
 //! - [`mod@bench`]: how fast all this is.
 
 pub mod batch;
@@ -40,4 +40,5 @@ pub mod record;
 pub mod score;
 pub mod stats;
 pub mod stop;
+pub mod threads;
 pub mod watch;

@@ -74,8 +74,7 @@ impl Bench {
     /// # Errors
     /// If the model can't be loaded or run, or a report not be told.
     pub fn run(&self, mut tell: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
-        // Fails only where the pool is up already.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global();
+        crate::threads::start(self.threads)?;
         let devices = self.device.open(|note| eprintln!("{note}"))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
         let precision = self.precision.unwrap_or_else(|| default_precision(device, self.level));

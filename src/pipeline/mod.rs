@@ -59,8 +59,7 @@ const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// through the reporter, after which the exit status says so.
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
-    // Fails only where the pool is up already, as in a program that runs several jobs.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build_global();
+    crate::threads::start(config.threads)?;
     let devices = open_devices(config, reporter)?;
     let precision = config.precision.unwrap_or_else(|| devices[0].default_precision());
     let targets = devices.iter().map(|device| device.target(precision, config.level)).collect::<Result<Vec<_>>>()?;

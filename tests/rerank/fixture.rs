@@ -41,7 +41,16 @@ pub fn rankings(jsonl: &str) -> Vec<Value> {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
     command.args(arguments);
-    for name in ["HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "RERANK_INSTRUCTIONS"] {
+    for name in [
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+        "HF_HUB_OFFLINE",
+        "HF_HUB_ETAG_TIMEOUT",
+        "HF_HUB_DOWNLOAD_TIMEOUT",
+        "RERANK_INSTRUCTIONS",
+    ] {
         command.env_remove(name);
     }
     command

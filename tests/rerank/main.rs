@@ -9,12 +9,15 @@ mod cuda;
 mod determinism;
 mod emulated;
 mod encoders;
+mod fake_hub;
 mod fixture;
 mod formats;
 mod gpu;
 mod hub;
+mod hub_faults;
 #[cfg(target_os = "linux")]
 mod large;
+mod model_files;
 mod models;
 mod outputs;
 mod parity;
