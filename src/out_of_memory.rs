@@ -10,7 +10,7 @@ pub fn exit(bytes: usize) -> ! {
     // Neither the message nor the end may need memory.
     let _ = writeln!(
         std::io::stderr(),
-        "error: out of memory: {bytes} more bytes were needed; lower --max-batch-tokens, --max-length or --threads, take \\
+        "error: out of memory: {bytes} more bytes were needed; lower --max-batch-tokens, --max-length or --threads, take \
          --dtype bf16 or int8, or a smaller model"
     );
     std::process::exit(Exit::Failed as i32)

@@ -40,10 +40,8 @@ pub(super) fn without(missing: &str, names: &[String]) -> String {
         let folder = snapshot.trim_end_matches("/config.json");
         return format!("has no {missing}: it is the hub's cache of a model; name its directory {folder}");
     }
-    if missing.ends_with(".safetensors") {
-        if let Some(reason) = without_weights(missing, names) {
-            return reason;
-        }
+    if let Some(reason) = without_weights(missing, names).filter(|_| missing.ends_with(".safetensors")) {
+        return reason;
     }
     if has("adapter_config.json") && !has("config.json") {
         return format!("has no {missing}: {ADAPTER}");
@@ -87,7 +85,7 @@ fn without_weights(missing: &str, names: &[String]) -> Option<String> {
         let shards = tensors.iter().any(|name| name.contains("-of-"));
         return Some(if shards {
             format!(
-                "has shards ({other}) and no model.safetensors.index.json, which says what is in them; download that too"
+                "has no {missing}; its shards ({other}) need model.safetensors.index.json, which says what is in them: download that too"
             )
         } else {
             format!(

@@ -1,7 +1,7 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
@@ -30,7 +30,13 @@ impl Weights {
     /// If a file can't be read, is cut off or not safetensors.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let files = paths.iter().map(|path| Mapped::open(path)).collect::<Result<_>>()?;
-        let names = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let names = match paths {
+            [path] => path.display().to_string(),
+            _ => {
+                let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("."));
+                format!("{} ({} shards)", folder.display(), paths.len())
+            }
+        };
         Ok(Self { files, names, random: Vec::new() })
     }
 
@@ -58,7 +64,7 @@ impl Weights {
         }
         let mut seen = HashSet::new();
         for name in self.files.iter().flat_map(|file| file.tensors.keys()) {
-            ensure!(seen.insert(name), "{}: tensor {name} is in two of these files", self.names);
+            ensure!(seen.insert(name), "{}: tensor {name} is there twice, in two files", self.names);
         }
         let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(*name)).collect();
         unread.sort_unstable();
@@ -70,10 +76,9 @@ impl Weights {
             .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
         ensure!(
             others.is_empty(),
-            "{}: {} tensors are not part of the model that config.json describes ({} layers): {}; is it this checkpoint's \
-             config.json?",
+            "{}: there are tensors that are not part of the model that config.json describes ({} layers): {}; is it this \
+             checkpoint's config.json?",
             self.names,
-            others.len(),
             config.decoder.layers,
             some(&others)
         );

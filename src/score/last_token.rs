@@ -11,6 +11,9 @@ use crate::kernels::gpu::OutOfMemory;
 use crate::kernels::{Profile, Work};
 use crate::model::{Decoder, GpuDecoder, HeadKind, ModelConfig, Weights};
 
+/// Tokens of a batch that a GPU is asked to make room for.
+const MOST_RESERVED: usize = 1 << 31;
+
 /// A decoder with a head of one row.
 pub struct LastTokenScorer {
     forward: Forward,
@@ -62,7 +65,8 @@ impl Scorer for LastTokenScorer {
 
     fn reserve(&mut self, limits: Limits) -> Result<usize> {
         let Forward::Gpu(decoder) = &mut self.forward else { return Ok(limits.tokens) };
-        let mut tokens = limits.tokens;
+        // Beyond that no GPU has memory, and sizes in bytes would not fit their type.
+        let mut tokens = limits.tokens.min(MOST_RESERVED);
         loop {
             // A forward makes what libraries make at first, so that no batch meets it, nor is short of memory for it.
             let tried = decoder.reserve(tokens, limits.pairs.min(tokens));

@@ -34,7 +34,7 @@ pub fn changed(files: &Files, config: &Value, change: impl FnOnce(&mut HashMap<S
     model
 }
 
-fn change_config(files: &Files, changes: &Value) {
+pub fn change_config(files: &Files, changes: &Value) {
     let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
     for (name, value) in changes.as_object().unwrap() {
         config[name] = value.clone();
@@ -42,7 +42,7 @@ fn change_config(files: &Files, changes: &Value) {
     files.write("model/config.json", config.to_string());
 }
 
-fn logits(model: &str, arguments: &[&str]) -> Vec<f64> {
+pub fn logits(model: &str, arguments: &[&str]) -> Vec<f64> {
     let rankings = rerank(&[&["--model", model], &INPUT[..], arguments].concat()).rankings();
     let results = rankings.iter().flat_map(|ranking| ranking["results"].as_array().unwrap());
     results.map(|result| result["logit"].as_f64().unwrap()).collect()

@@ -1,5 +1,6 @@
 //! Why a request failed, in words, and whether another attempt may help.
 
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderMap, StatusCode};
@@ -45,22 +46,21 @@ impl Failure {
             Error::Timeout(Timeout::Connect) => format!("no connection came about within {limit:?}"),
             Error::Timeout(_) => format!("it accepted the connection and did not answer within {limit:?}"),
             Error::HostNotFound => "its name can't be resolved".to_owned(),
-            Error::Io(error) if is_timeout(error) => format!("it did not answer within {limit:?}"),
-            Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                "the connection was refused".to_owned()
-            }
             Error::ConnectionFailed => "no connection could be made".to_owned(),
-            Error::Io(error) => format!("the connection broke off ({error})"),
+            Error::Io(error) if is_timeout(error) => format!("it did not answer within {limit:?}"),
+            Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => "the connection was refused".to_owned(),
+            Error::Io(error) if was_connected(error) => format!("the connection broke off ({error})"),
+            Error::Io(error) => format!("no connection could be made ({error})"),
             Error::Rustls(error) => format!("no secure connection could be made ({error})"),
             other => format!("the connection failed ({other})"),
         };
-        let nobody = match error {
-            Error::HostNotFound | Error::ConnectionFailed => !answered,
-            Error::Io(error) => !answered && error.kind() == std::io::ErrorKind::ConnectionRefused,
-            Error::Timeout(_) | Error::Protocol(_) => false,
-            _ => true,
+        let passes = match error {
+            Error::Timeout(_) | Error::Protocol(_) => true,
+            Error::HostNotFound | Error::ConnectionFailed => answered,
+            Error::Io(error) => answered || was_connected(error) || is_timeout(error),
+            _ => false,
         };
-        if nobody { Self::Final { problem, remedy: None } } else { Self::passing(problem) }
+        if passes { Self::passing(problem) } else { Self::Final { problem, remedy: None } }
     }
 
     /// An answer with a status that is not success.
@@ -139,11 +139,16 @@ fn pause_asked_for(header: &str) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
+/// Whether there was a connection before it failed.
+fn was_connected(error: &std::io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted | UnexpectedEof)
+}
+
 /// Whether a read ended because nothing came, rather than because the connection broke off.
 pub(super) fn is_timeout(error: &std::io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    matches!(error.kind(), std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock)
-        || matches!(inner, Some(Error::Timeout(_)))
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) || matches!(inner, Some(Error::Timeout(_)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use hf_hub::Cache;
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ impl Hub {
             return Ok(path);
         }
         match &self.client {
-            Some(client) => download::download(self, client, file).with_context(|| self.no_directory()),
+            Some(client) => download::download(self, client, file).map_err(|error| self.no_directory(&error)),
             None => bail!(
                 "{file} of {} has not been downloaded yet, and the run is offline; run once without --offline, or name \
                  a local directory with --model",
@@ -119,7 +119,7 @@ impl Hub {
                 |message| self.report(message),
                 || client.get(&address, None, &asked).and_then(|answer| client.text(answer, MOST_LISTING)),
             )
-            .with_context(|| self.no_directory())?;
+            .map_err(|error| self.no_directory(&error))?;
         let listing: Option<Value> = serde_json::from_str(&text).ok();
         let siblings = listing.as_ref().and_then(|listing| listing["siblings"].as_array()).with_context(|| {
             format!("cannot get {what} from {}: the answer is no such list; is it a model hub?", client.endpoint)
@@ -128,8 +128,8 @@ impl Hub {
     }
 
     /// A mistyped path looks like an id.
-    fn no_directory(&self) -> String {
-        format!("--model {}: there is no directory of this name, so it is looked for on the hub", self.id)
+    fn no_directory(&self, error: &Error) -> Error {
+        anyhow!("{error:#} (there is no local directory {})", self.id)
     }
 }
 
