@@ -2,6 +2,7 @@
 
 mod csv;
 mod jsonl;
+mod msmarco;
 mod trec;
 mod writer;
 
@@ -21,9 +22,11 @@ pub enum OutputFormat {
     Jsonl,
     /// `query Q0 document rank score rerank`, for trec_eval.
     Trec,
+    /// `query document rank` between tabs, as MS MARCO's evaluation reads it.
+    Msmarco,
     /// A header, then a row for each candidate.
     Csv,
-    /// As CSV, with tabs.
+    /// As CSV, with tabs: a cell with a tab, a quote or a line break stands in quotes; the header says so to rerank.
     Tsv,
 }
 
@@ -42,12 +45,14 @@ impl OutputFormat {
     /// Why a group can't be written in this format, if so; asked before it is scored.
     pub fn objection(self, group: &Group) -> Option<String> {
         let broken = |id: &str| id.is_empty() || id.contains(char::is_whitespace);
-        if self != Self::Trec {
-            return None;
-        }
+        let kind = match self {
+            Self::Trec => "a TREC run",
+            Self::Msmarco => "a run of MS MARCO",
+            _ => return None,
+        };
         let mut ids = std::iter::once(&group.query.id).chain(group.candidates.iter().map(|candidate| &candidate.id));
         let id = ids.find(|id| broken(id))?;
-        Some(format!("the id {id:?} can't stand in a TREC run, whose columns end at white space; write JSONL"))
+        Some(format!("the id {id:?} can't stand in {kind}, whose columns end at white space; write JSONL"))
     }
 }
 
@@ -64,6 +69,7 @@ pub struct Layout {
 enum Formatter {
     Jsonl { text: bool },
     Trec,
+    Msmarco,
     Csv(csv::CsvFormatter),
 }
 
@@ -72,6 +78,7 @@ impl Formatter {
         match layout.format {
             OutputFormat::Jsonl => Self::Jsonl { text: layout.text },
             OutputFormat::Trec => Self::Trec,
+            OutputFormat::Msmarco => Self::Msmarco,
             OutputFormat::Csv => Self::Csv(csv::CsvFormatter::new(b',', layout.text)),
             OutputFormat::Tsv => Self::Csv(csv::CsvFormatter::new(b'\t', layout.text)),
         }
@@ -83,6 +90,10 @@ impl Formatter {
             Self::Jsonl { text } => jsonl::format(ranking, *text, buffer),
             Self::Trec => {
                 trec::format(ranking, buffer);
+                Ok(())
+            }
+            Self::Msmarco => {
+                msmarco::format(ranking, buffer);
                 Ok(())
             }
             Self::Csv(formatter) => formatter.format(ranking, buffer),
