@@ -5,8 +5,11 @@ Input, in JSONL, a query with its candidates or a pair on each line (lists and o
   {\"query_id\":\"q1\",\"query\":\"…\",\"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
   {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
 CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages,
-contents, hits and more. Only query and text are required. Rows of one query stand together. A title is scored in front of
-the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+contents, hits and more. Only query and text are required. Rows of one query stand together, or say --group. A title is
+scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header
+has some. A run of TREC (query Q0 document rank score tag) or MS MARCO (query, document, rank) needs --queries and
+--collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval.
 
 Output, in JSONL, a query on each line, best first by logit, then by original rank; score is P(yes):
   {\"query_id\":\"q1\",\"query\":\"…\",\"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,\"original_rank\":3,…}]}
@@ -23,6 +26,9 @@ Examples:
 
   A CSV file whose columns have other names:
     rerank --input pairs.csv --columns query=question,text=passage --output ranked.csv
+
+  A table without a header, as MS MARCO's top1000:
+    rerank --input top1000.tsv --no-header --columns query_id,id,query,text --output-format msmarco
 
   What would it cost? Counts and token lengths, no weights needed:
     rerank --input candidates.jsonl --dry-run

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::input::{Columns, InputFormat};
+use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 
 /// Where the candidates come from.
 #[derive(Debug, Args)]
@@ -21,11 +21,32 @@ pub struct InputArguments {
     #[arg(long, value_name = "FIELD=NAME,…")]
     pub columns: Option<Columns>,
 
-    /// Texts of a TREC run's queries: TSV (id, text) or JSONL
+    /// The table has no header: --columns names its columns in their order, as in `query_id,id,query,text`; a column
+    /// without a name between two commas is left out
+    #[arg(long, requires = "columns")]
+    pub no_header: bool,
+
+    /// What stands between the cells of tables, in --input, --queries and --collection: one character, or `tab` [default: as
+    /// the format says, or a first line `sep=;`]
+    #[arg(long, value_name = "CHAR")]
+    pub delimiter: Option<Delimiter>,
+
+    /// What double quotes mean in tables, in --input, --queries and --collection [default: csv in CSV, and in TSV if the
+    /// header stands in quotes or is rerank's own; none in other TSV]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub quotes: Option<Quotes>,
+
+    /// Gather the rows of each query wherever they stand: reads the whole input into memory first (runs are gathered in any
+    /// case, up to 256 MiB of them)
+    #[arg(long)]
+    pub group: bool,
+
+    /// Texts of a run's queries: a table (id, text; a header is obeyed) or JSONL
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
 
-    /// Texts of a TREC run's documents: BEIR JSONL or TSV (id, text); indexed, not loaded
+    /// Texts of a run's documents: BEIR JSONL or a table (id, text; id, text, title; MS MARCO's id, URL, title, text; a
+    /// header is obeyed); indexed, not loaded
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use anyhow::{Result, ensure};
 
 use crate::cli::InputArguments;
-use crate::input::InputOptions;
+use crate::input::{InputOptions, TableOptions};
 
 pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> {
     let path = arguments.input.clone().filter(|path| path.as_os_str() != "-");
@@ -16,10 +16,24 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
     for path in [&path, &arguments.queries, &arguments.collection].into_iter().flatten() {
         ensure!(path.exists(), "there is no file {}", path.display());
     }
+    let columns = arguments.columns.clone().unwrap_or_default();
+    let (no_header, in_order) = (arguments.no_header, columns.in_order());
+    ensure!(
+        !no_header || !in_order.is_empty(),
+        "--no-header needs the names of all columns in their order, as in --columns query_id,id,query,text"
+    );
+    ensure!(
+        no_header || in_order.is_empty(),
+        "--columns {}: a name is of the form FIELD=NAME, as in text=passage; names in the order of the columns are for a \
+         table without a header, with --no-header",
+        in_order.join(",")
+    );
     Ok(InputOptions {
         path,
         format: arguments.input_format,
-        columns: arguments.columns.clone().unwrap_or_default(),
+        columns,
+        tables: TableOptions { delimiter: arguments.delimiter, quotes: arguments.quotes },
+        group: arguments.group,
         queries: arguments.queries.clone(),
         collection: arguments.collection.clone(),
     })

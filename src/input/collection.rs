@@ -8,19 +8,32 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::document::{Document, LineFormat};
+use super::detect::InputFormat;
+use super::dialect::{Dialect, TableOptions};
+use super::document::{self, Document};
 use super::entry::too_long;
-use super::lines::{Lines, Piece, content};
-use super::source::{Compression, Source, read_error};
+use super::lines::{Lines, Piece, blanks, content, newlines};
+use super::row::{Row, Step};
+use super::source::{BYTE_ORDER_MARK, Compression, Source, read_error};
+use super::text_table::{Layout, Role, TextTable, looks_like_csv};
 
-/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`) or `id<TAB>text[<TAB>title]` without a header. Where an
-/// identifier stands twice, its first document counts.
+/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), or a table. Where an identifier stands twice, its first
+/// document counts.
 pub struct Collection {
     name: Arc<str>,
     reader: BufReader<File>,
-    format: LineFormat,
+    format: Format,
     index: Index,
     line: Vec<u8>,
+    limit: usize,
+    notes: Vec<String>,
+}
+
+/// How the documents are written.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Jsonl,
+    Table(Dialect, Layout),
 }
 
 /// The hash of each identifier with the offset of its line, sorted: 16 bytes per document.
@@ -32,18 +45,66 @@ impl Collection {
     ///
     /// # Errors
     /// It can't be read or copied, is empty, or a line is malformed.
-    pub fn open(path: &Path, limit: usize) -> Result<Self> {
+    pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
         let file = seekable(path, &name)?;
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
-        let source = Source {
-            name: Arc::clone(&name),
-            reader: Box::new(BufReader::with_capacity(1 << 16, file)),
-            position: None,
-            lines_skipped: 0,
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        let (start, lines_skipped) = skip_head(&mut file).with_context(|| format!("cannot read {name}"))?;
+        let mut source = Source { name: Arc::clone(&name), reader: Box::new(file), position: None, lines_skipped };
+        let first_line = source.peek_line(limit)?;
+        if first_line.is_empty() {
+            bail!("{name} is empty: it holds no documents");
+        }
+        let mut collection = Self {
+            name,
+            reader,
+            format: Format::Jsonl,
+            index: Index::new(),
+            line: Vec::new(),
+            limit,
+            notes: Vec::new(),
         };
-        let (format, index) = index(Lines::new(source, limit), limit)?;
-        Ok(Self { name, reader, format, index, line: Vec::new() })
+        if document::is_json(&first_line) {
+            collection.index_lines(Lines::new(source, limit))?;
+        } else {
+            let is_csv = InputFormat::of_name(path) == Some(InputFormat::Csv) || looks_like_csv(&first_line);
+            collection.index_rows(TextTable::open(source, tables, (Role::Documents, is_csv), limit)?)?;
+        }
+        collection.index.iter_mut().for_each(|(_, offset)| *offset += start);
+        collection.index.sort_unstable();
+        Ok(collection)
+    }
+
+    /// Whether the documents stand in a table.
+    pub fn is_table(&self) -> bool {
+        matches!(self.format, Format::Table(..))
+    }
+
+    /// Takes the notes about how the file is understood.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn index_lines(&mut self, mut lines: Lines) -> Result<()> {
+        let (name, limit) = (&self.name, self.limit);
+        while let Some(Piece { line, offset, bytes, .. }) = lines.next()? {
+            let bytes = bytes.ok_or_else(|| anyhow!("{name}:{line}: {}", too_long(limit, "line")))?;
+            let id = document::id(bytes).map_err(|problem| anyhow!("{name}:{line}: {problem}"))?;
+            self.index.push((hash(&id), offset));
+        }
+        Ok(())
+    }
+
+    fn index_rows(&mut self, mut table: TextTable) -> Result<()> {
+        self.format = Format::Table(table.dialect(), table.layout());
+        while table.read()? {
+            let row = table.row();
+            let id = table.layout().id(row).map_err(|problem| anyhow!("{}:{}: {problem}", self.name, row.line()))?;
+            self.index.push((hash(id), row.offset()));
+            self.notes.extend(table.take_note());
+        }
+        Ok(())
     }
 
     /// Reads a document; the inner error is a problem of this document alone.
@@ -53,19 +114,56 @@ impl Collection {
     pub fn find(&mut self, id: &str) -> Result<Result<Document, String>> {
         let hash = hash(id);
         let start = self.index.partition_point(|&(other, _)| other < hash);
-        for &(_, offset) in self.index[start..].iter().take_while(|&&(other, _)| other == hash) {
-            self.line.clear();
-            self.reader
-                .seek(SeekFrom::Start(offset))
-                .and_then(|_| self.reader.read_until(b'\n', &mut self.line))
-                .with_context(|| format!("cannot read {}", self.name))?;
-            let line = content(&self.line);
-            if self.format.id(line).as_deref() == Ok(id) {
-                let document = self.format.document(line);
-                return Ok(document.map_err(|problem| format!("in {}: {problem}", self.name)));
+        let same = self.index[start..].iter().take_while(|&&(other, _)| other == hash);
+        for offset in same.map(|&(_, offset)| offset).collect::<Vec<_>>() {
+            self.reader.seek(SeekFrom::Start(offset)).with_context(|| format!("cannot read {}", self.name))?;
+            let document = self.read().with_context(|| format!("cannot read {}", self.name))?;
+            match document {
+                Ok((found, _)) if found != id => {}
+                Ok((_, document)) => return Ok(document.map_err(|problem| format!("in {}: {problem}", self.name))),
+                Err(problem) => return Ok(Err(format!("in {}: {problem}", self.name))),
             }
         }
         Ok(Err(format!("the collection {} has no such document", self.name)))
+    }
+
+    /// Reads the document that stands where the reader does.
+    fn read(&mut self) -> io::Result<Result<Found, String>> {
+        match self.format {
+            Format::Jsonl => {
+                self.line.clear();
+                self.reader.read_until(b'\n', &mut self.line)?;
+                let line = content(&self.line);
+                Ok(document::id(line).map(|id| (id, document::document(line))))
+            }
+            Format::Table(dialect, layout) => {
+                let mut row = Row::default();
+                match row.read(&mut self.reader, dialect, self.limit)? {
+                    Step::Row => Ok(layout.id(&row).map(|id| (id.to_owned(), layout.document(&row)))),
+                    _ => Err(io::Error::other("the file was changed while it was read")),
+                }
+            }
+        }
+    }
+}
+
+/// An identifier, and the document or what is wrong with it.
+type Found = (String, Result<Document, String>);
+
+/// Passes over a byte order mark and blank lines. Returns how many bytes and how many lines they are.
+fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
+    let (mut start, mut lines) = (0, 0);
+    if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        file.consume(BYTE_ORDER_MARK.len());
+        start += BYTE_ORDER_MARK.len();
+    }
+    loop {
+        let available = file.fill_buf()?;
+        let run = &available[..blanks(available)];
+        let Some(last) = run.iter().rposition(|&byte| byte == b'\n') else { return Ok((start as u64, lines)) };
+        lines += newlines(run);
+        start += last + 1;
+        file.consume(last + 1);
     }
 }
 
@@ -90,22 +188,6 @@ fn seekable(path: &Path, name: &Arc<str>) -> Result<File> {
     Ok(copy)
 }
 
-fn index(mut lines: Lines, limit: usize) -> Result<(LineFormat, Index)> {
-    let name = lines.name().to_owned();
-    let mut index = Index::new();
-    let mut format = None;
-    loop {
-        let Some(Piece { line, offset, bytes, .. }) = lines.next()? else { break };
-        let bytes = bytes.ok_or_else(|| anyhow!("{name}:{line}: {}", too_long(limit, "line")))?;
-        let format = *format.get_or_insert_with(|| LineFormat::of(bytes));
-        let id = format.id(bytes).map_err(|problem| anyhow!("{name}:{line}: {problem}"))?;
-        index.push((hash(&id), offset));
-    }
-    index.sort_unstable();
-    let Some(format) = format else { bail!("{name} is empty: it holds no documents") };
-    Ok((format, index))
-}
-
 fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
@@ -124,7 +206,7 @@ mod tests {
     fn open(bytes: &[u8]) -> Result<Collection> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        Collection::open(file.path(), 100)
+        Collection::open(file.path(), TableOptions::default(), 100)
     }
 
     fn check(mut collection: Collection) {
@@ -146,7 +228,7 @@ mod tests {
 
     #[test]
     fn tab_separated_documents_are_found() {
-        let mut collection = open(b"a\tone\nb\ttwo\tB").unwrap();
+        let mut collection = open(b"a\tone\t\nb\ttwo\tB").unwrap();
         let document = collection.find("b").unwrap().unwrap();
         assert_eq!((document.text.as_str(), document.title.as_deref()), ("two", Some("B")));
     }
@@ -156,7 +238,7 @@ mod tests {
         for (text, message) in [
             ("{\"_id\":\"a\"}\n{\"text\":\"t\"}", ":2: there is no document id"),
             ("{\"_id\":\"a\"}\n{\"_id\":", ":2: is not JSON"),
-            (&"x".repeat(101), ":1: the line is longer than 100 bytes"),
+            (&"x".repeat(101), ":1: the row is longer than 100 bytes"),
             ("\n", "is empty"),
         ] {
             let error = open(text.as_bytes()).err().unwrap().to_string();

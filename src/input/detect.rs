@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::dialect::Delimiter;
 use super::elements::Nesting;
+use super::run_line::RunFormat;
 
 /// A format of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -13,10 +15,12 @@ pub enum InputFormat {
     Json,
     /// Comma-separated values with a header, one pair per row
     Csv,
-    /// Tab-separated values with a header, one pair per row
+    /// Tab-separated values with a header, one pair per row; quotes are text unless --quotes or the header says otherwise
     Tsv,
     /// A TREC run, with --queries and --collection
     Trec,
+    /// A run as MS MARCO has it: query-id, document-id and rank; with --queries and --collection
+    Msmarco,
 }
 
 impl InputFormat {
@@ -34,16 +38,34 @@ impl InputFormat {
         }
     }
 
+    /// Whether it is a table.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Csv | Self::Tsv)
+    }
+
+    /// Whether it is a run, which holds no text.
+    pub fn is_run(self) -> bool {
+        matches!(self, Self::Trec | Self::Msmarco)
+    }
+
+    /// The format of a run that has such a line.
+    pub fn of_run(line: &[u8]) -> Option<Self> {
+        Some(match RunFormat::of(std::str::from_utf8(line).ok()?)? {
+            RunFormat::Trec => Self::Trec,
+            RunFormat::Msmarco => Self::Msmarco,
+        })
+    }
+
     /// The format that the first line tells.
     pub fn of_content(line: &[u8]) -> Option<Self> {
         let line = line.trim_ascii();
-        let fields: Vec<_> = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).take(7).collect();
         match line.first()? {
             b'[' => Some(Self::Json),
             b'{' if goes_on_in_the_next_line(line) => Some(Self::Json),
             b'{' => Some(Self::Jsonl),
-            _ if fields.len() == 6 && fields[1].eq_ignore_ascii_case(b"Q0") => Some(Self::Trec),
             _ if std::str::from_utf8(line).is_err() => None,
+            _ if Delimiter::of_separator_line(line).is_some() => Some(Self::Csv),
+            _ if Self::of_run(line).is_some() => Self::of_run(line),
             _ if line.contains(&b'\t') => Some(Self::Tsv),
             _ if line.contains(&b',') => Some(Self::Csv),
             _ => None,
@@ -59,7 +81,7 @@ fn goes_on_in_the_next_line(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::InputFormat::{self, Csv, Json, Jsonl, Trec, Tsv};
+    use super::InputFormat::{self, Csv, Json, Jsonl, Msmarco, Trec, Tsv};
 
     #[test]
     fn the_extension_under_the_compression_tells_the_format() {
@@ -89,7 +111,9 @@ mod tests {
             ("{\"a\": NaN}", Some(Jsonl)),
             ("{\"a\": \"cut", Some(Jsonl)),
             ("q1\tq0 d1  1 2.5 run\n", Some(Trec)),
-            ("q1 Q0 d1 1 2.5 run x\n", None),
+            ("q1 Q0 d1 1 2.5 run x\n", Some(Trec)),
+            ("sep=;\n", Some(Csv)),
+            ("q1\td1\t1\n", Some(Msmarco)),
             ("query\ttext, or not", Some(Tsv)),
             ("query,text", Some(Csv)),
             ("text", None),

@@ -96,8 +96,19 @@ pub fn score(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(score) if score.is_finite() => Ok(score),
         Ok(_) => Err(format!("the score {text} is not a finite number: correct it or leave it out")),
+        Err(_) if is_grouped(text) => Err(format!(
+            "the score {text:?} is not a number: write it without marks between thousands and with a decimal point, \
+             as in 1234.5"
+        )),
         Err(_) => Err(format!("the score {text:?} is not a number: correct it or leave it out")),
     }
+}
+
+/// Whether a number is written with commas or other marks that only people understand.
+fn is_grouped(text: &str) -> bool {
+    let number: String =
+        text.trim().chars().filter(|mark| ![',', '\'', '_', ' ', '\u{a0}', '\u{202f}'].contains(mark)).collect();
+    number.parse::<f64>().is_ok() || text.trim().replacen(',', ".", 1).parse::<f64>().is_ok()
 }
 
 /// A rank written as decimal text.
@@ -106,7 +117,9 @@ pub fn score(text: &str) -> Result<f64, String> {
 /// Not an integer.
 pub fn rank(text: &str) -> Result<i64, String> {
     // Tables that went through a data frame say `1.0`.
-    let digits = text.trim().strip_suffix(".0").unwrap_or(text.trim());
+    let text = text.trim();
+    let whole = |(digits, rest): (&'_ str, &'_ str)| !digits.is_empty() && rest.bytes().all(|byte| byte == b'0');
+    let digits = text.split_once('.').filter(|&parts| whole(parts)).map_or(text, |(digits, _)| digits);
     digits.parse().map_err(|_| format!("the rank {text:?} is not an integer: correct it or leave it out"))
 }
 

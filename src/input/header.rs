@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use csv::ByteRecord;
 
 use super::names::{Columns, Field, Names};
 
@@ -21,9 +20,9 @@ impl Header {
     ///
     /// # Errors
     /// A column is missing that is needed or that `--columns` names, or two columns have one name.
-    pub fn new(record: &ByteRecord, renamed: &Columns) -> Result<Self> {
-        let columns: Vec<String> = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let listed = columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    pub fn new(columns: Vec<String>, renamed: &Columns) -> Result<Self> {
+        let columns: Vec<String> = columns.iter().map(|name| name.trim().to_owned()).collect();
+        let listed = listed(&columns);
         let mut seen = HashSet::new();
         for name in columns.iter().filter(|name| !name.is_empty()) {
             if !seen.insert(name) {
@@ -71,6 +70,19 @@ impl Header {
         Ok(Self { columns, known, carried, rivals })
     }
 
+    /// Whether a line looks like a header: whether it has the names of a query and of a text, or of an identifier and
+    /// another field.
+    pub fn is_likely(cells: &[String]) -> bool {
+        let known = |cell: &String| {
+            let name = cell.trim().to_lowercase();
+            Field::ALL
+                .into_iter()
+                .filter(|field| *field != Field::Candidates)
+                .find(|field| field.aliases().contains(&&*name))
+        };
+        cells.len() > 1 && cells.iter().filter_map(known).count() > 1
+    }
+
     /// The number of columns.
     pub fn width(&self) -> usize {
         self.columns.len()
@@ -97,12 +109,23 @@ impl Header {
     }
 }
 
+/// The names of columns for a message. Where a row was taken for a header, they are texts of any length.
+pub fn listed(columns: &[String]) -> String {
+    const CHARACTERS: usize = 40;
+    let visible = |mark: char| if mark.is_control() { mark.escape_default().to_string() } else { mark.to_string() };
+    let short = |name: &String| {
+        let more = if name.chars().nth(CHARACTERS).is_some() { "…" } else { "" };
+        format!("`{}{more}`", name.chars().take(CHARACTERS).map(visible).collect::<String>())
+    };
+    columns.iter().map(short).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn header(names: &[&str], columns: &str) -> Result<Header> {
-        Header::new(&ByteRecord::from(names.to_vec()), &columns.parse().unwrap())
+        Header::new(names.iter().map(|name| (*name).to_owned()).collect(), &columns.parse().unwrap())
     }
 
     #[test]

@@ -14,9 +14,11 @@ mod assembly;
 mod candidate;
 mod collection;
 mod detect;
+mod dialect;
 mod document;
 mod elements;
 mod entry;
+mod gather;
 mod grouping;
 mod header;
 mod json;
@@ -25,10 +27,13 @@ mod names;
 mod notes;
 mod position;
 mod queries;
+mod row;
+mod run_line;
 mod seen;
 mod source;
 mod table;
-mod tally;
+mod table_reader;
+mod text_table;
 mod trec;
 mod values;
 
@@ -37,16 +42,21 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 
 pub use self::detect::InputFormat;
+pub use self::dialect::{Delimiter, Quotes, TableOptions};
 pub use self::names::{Columns, Field};
 pub use self::position::Position;
+pub use self::table_reader::WRITTEN_COLUMNS;
 
 use self::collection::Collection;
+use self::dialect::Dialect;
 use self::elements::Elements;
 use self::entry::Entry;
+use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
 use self::lines::Lines;
 use self::queries::Queries;
+use self::run_line::RunFormat;
 use self::source::Source;
 use crate::record::{BadRecord, Group};
 
@@ -62,9 +72,13 @@ pub struct InputOptions {
     pub format: Option<InputFormat>,
     /// The input's own names for the fields.
     pub columns: Columns,
-    /// The queries of a TREC run: JSONL or `id<TAB>text`.
+    /// How the cells of tables are written, where the options say so.
+    pub tables: TableOptions,
+    /// Whether rows of one query are gathered wherever they stand, in memory.
+    pub group: bool,
+    /// The queries of a run: JSONL or a table.
     pub queries: Option<PathBuf>,
-    /// The documents of a TREC run: JSONL or `id<TAB>text[<TAB>title]`.
+    /// The documents of a run: JSONL or a table.
     pub collection: Option<PathBuf>,
 }
 
@@ -116,44 +130,92 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
     if first_line.trim_ascii().is_empty() {
         bail!("{name} is empty: it holds no queries");
     }
-    let format = format(options, &first_line).ok_or_else(|| {
-        anyhow!("the format of {name} can't be told: say --input-format jsonl, json, csv, tsv or trec")
-    })?;
-    if format != InputFormat::Trec && (options.queries.is_some() || options.collection.is_some()) {
-        bail!(
-            "--queries and --collection belong to a TREC run, {name} is none: leave them out or say --input-format trec"
-        );
-    }
-    let position = source.position.clone();
-    let entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
-        InputFormat::Jsonl => Box::new(Records::new(Values::Lines(Lines::new(source, limit)), &options.columns, limit)),
-        InputFormat::Json => {
-            Box::new(Records::new(Values::Elements(Elements::new(source, limit)), &options.columns, limit))
+    let format = format(options, &first_line).ok_or_else(|| unknown_format(&name, &first_line, options))?;
+    check(format, options, &name)?;
+    let mut position = source.position.clone();
+    let columns = &options.columns;
+    let mut entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
+        InputFormat::Jsonl => Box::new(Records::new(Values::Lines(Lines::new(source, limit)), columns, limit)),
+        InputFormat::Json => Box::new(Records::new(Values::Elements(Elements::new(source, limit)), columns, limit)),
+        InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options.tables, columns, limit)?),
+        InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options.tables, columns, limit)?),
+        InputFormat::Trec | InputFormat::Msmarco => {
+            let (notes, run) = run(source, format, options, limit)?;
+            position = run.position().or(position);
+            Box::new(notes.into_iter().map(|note| Ok(Entry::Note(note))).chain(run))
         }
-        InputFormat::Csv => Box::new(table::Rows::open(source, b',', &options.columns, limit)?),
-        InputFormat::Tsv => Box::new(table::Rows::open(source, b'\t', &options.columns, limit)?),
-        InputFormat::Trec => Box::new(run(source, options, limit)?),
     };
+    if options.group && !format.is_run() {
+        // How far the file has been read says nothing of how far its queries are: it is read as a whole first.
+        position = None;
+        entries = Box::new(Regrouped::new(name.to_string(), entries));
+    }
     Ok(Events { position, grouping: Grouping::new(name, entries) })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {
-    let by_name = || options.path.as_deref().and_then(InputFormat::of_name);
-    let format = options.format.or_else(by_name).or_else(|| InputFormat::of_content(first_line))?;
-    // rank_llm publishes lists under names that end in .jsonl.
-    let is_list = format == InputFormat::Jsonl && first_line.trim_ascii_start().starts_with(b"[");
-    Some(if is_list { InputFormat::Json } else { format })
+    let by_name = options.path.as_deref().and_then(InputFormat::of_name);
+    let by_delimiter = options.tables.delimiter.map(|delimiter| match delimiter {
+        Delimiter(b'\t') => InputFormat::Tsv,
+        _ => InputFormat::Csv,
+    });
+    let by_content = || InputFormat::of_content(first_line);
+    let format = options.format.or(by_name).or(by_delimiter.filter(|_| by_content().is_none_or(InputFormat::is_table)));
+    let format = format.or_else(by_content)?;
+    let told = options.format.is_some() || !options.columns.in_order().is_empty();
+    match format {
+        // rank_llm publishes lists under names that end in .jsonl.
+        InputFormat::Jsonl if first_line.trim_ascii_start().starts_with(b"[") => Some(InputFormat::Json),
+        // Runs are often called .tsv: their lines are no header of a table.
+        InputFormat::Tsv if !told => InputFormat::of_run(first_line).or(Some(format)),
+        format => Some(format),
+    }
 }
 
-fn run(source: Source, options: &InputOptions, limit: usize) -> Result<trec::Run> {
-    let needed =
-        || format!("{} is a TREC run, which holds no text: --queries and --collection are needed", source.name);
-    if !options.columns.is_empty() {
-        bail!("--columns does not apply to {}: a TREC run has no column names", source.name);
+fn unknown_format(name: &str, first_line: &[u8], options: &InputOptions) -> anyhow::Error {
+    if let Some(delimiter) = table::suggested_delimiter(first_line, &options.columns) {
+        return anyhow!("{name} is a table whose columns stand between {0}: say --delimiter {0}", delimiter.typed());
     }
-    let queries = Queries::open(options.queries.as_deref().with_context(needed)?, limit)?;
-    let collection = Collection::open(options.collection.as_deref().with_context(needed)?, limit)?;
-    Ok(trec::Run { lines: Lines::new(source, limit), limit, queries, collection })
+    anyhow!("the format of {name} can't be told: say --input-format jsonl, json, csv, tsv, trec or msmarco")
+}
+
+/// Refuses options that say nothing about an input of this format.
+fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> {
+    let TableOptions { delimiter, quotes } = options.tables;
+    if !format.is_run() && (options.queries.is_some() || options.collection.is_some()) {
+        bail!(
+            "--queries and --collection belong to a TREC run, {name} is none: leave them out or say --input-format trec"
+        );
+    }
+    if !format.is_table() && !options.columns.in_order().is_empty() {
+        bail!("--no-header belongs to CSV and TSV, {name} is neither: leave it out or say --input-format tsv");
+    }
+    if !format.is_table() && !format.is_run() && (delimiter.is_some() || quotes.is_some()) {
+        bail!("--delimiter and --quotes belong to tables, {name} is none: leave them out or say --input-format csv");
+    }
+    Ok(())
+}
+
+/// Opens a run and the files of its texts; gives the notes about these too.
+fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<(Vec<String>, trec::Run)> {
+    let (kind, format) = match format {
+        InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
+        _ => ("TREC run", RunFormat::Trec),
+    };
+    let needed = || format!("{} is a {kind}, which holds no text: --queries and --collection are needed", source.name);
+    if !options.columns.is_empty() {
+        bail!("--columns does not apply to {}: a {kind} has no column names", source.name);
+    }
+    let tables = options.tables;
+    let mut queries = Queries::open(options.queries.as_deref().with_context(needed)?, tables, limit)?;
+    let mut collection = Collection::open(options.collection.as_deref().with_context(needed)?, tables, limit)?;
+    if tables != TableOptions::default() && !queries.is_table() && !collection.is_table() {
+        bail!("--delimiter and --quotes belong to tables, and no file that is read here is one: leave them out");
+    }
+    let notes = [queries.take_notes(), collection.take_notes()].concat();
+    let most_bytes = if options.group { usize::MAX } else { trec::MAX_GATHERED_BYTES };
+    let texts = trec::Texts { queries, collection };
+    Ok((notes, trec::Run::open(Lines::new(source, limit), format, limit, texts, most_bytes)?))
 }
 
 #[cfg(test)]

@@ -67,19 +67,28 @@ impl Field {
 /// In a record with a list of candidates an identifier without a further word is the query's.
 const PLAIN_IDS: [&str; 2] = ["id", "_id"];
 
-/// `--columns query=question,text=passage`: the input's own names for our fields.
+/// `--columns query=question,text=passage`: the input's own names for our fields. Or, for a table without a header,
+/// `--columns query_id,id,query,text`: the names of its columns in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Columns(Vec<(Field, String)>);
+pub struct Columns {
+    renamed: Vec<(Field, String)>,
+    in_order: Vec<String>,
+}
 
 impl Columns {
     /// Whether nothing is renamed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.renamed.is_empty()
     }
 
     /// The renamed fields with their names in the input.
     pub fn iter(&self) -> impl Iterator<Item = (Field, &str)> {
-        self.0.iter().map(|(field, name)| (*field, name.as_str()))
+        self.renamed.iter().map(|(field, name)| (*field, name.as_str()))
+    }
+
+    /// The names of the columns of a table without a header, in their order.
+    pub fn in_order(&self) -> &[String] {
+        &self.in_order
     }
 }
 
@@ -87,8 +96,12 @@ impl FromStr for Columns {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut columns: Vec<(Field, String)> = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        if parts.len() > 1 && !text.contains('=') {
+            return Ok(Self { renamed: Vec::new(), in_order: parts.into_iter().map(str::to_owned).collect() });
+        }
+        let mut renamed: Vec<(Field, String)> = Vec::new();
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let (ours, theirs) = part
                 .split_once('=')
                 .map(|(ours, theirs)| (ours.trim(), theirs.trim()))
@@ -98,12 +111,12 @@ impl FromStr for Columns {
                 let known: Vec<_> = Field::ALL.into_iter().map(Field::name).collect();
                 format!("`{ours}` is not a field; the fields are {}", known.join(", "))
             })?;
-            if let Some((other, _)) = columns.iter().find(|(other, name)| *other == field || name == theirs) {
+            if let Some((other, _)) = renamed.iter().find(|(other, name)| *other == field || name == theirs) {
                 return Err(format!("`{part}` contradicts the name given for `{}`", other.name()));
             }
-            columns.push((field, theirs.to_owned()));
+            renamed.push((field, theirs.to_owned()));
         }
-        Ok(Self(columns))
+        Ok(Self { renamed, in_order: Vec::new() })
     }
 }
 
@@ -174,5 +187,6 @@ mod tests {
             assert!(text.parse::<Columns>().is_err(), "{text}");
         }
         assert!("".parse::<Columns>().unwrap().is_empty());
+        assert_eq!("qid, ,text".parse::<Columns>().unwrap().in_order(), ["qid", "", "text"]);
     }
 }

@@ -15,7 +15,6 @@ pub struct Notes {
 pub type Named<'a> = (&'a str, &'a str);
 
 impl Notes {
-    #[allow(dead_code)]
     /// A record has two names of one field, and they disagree: says once for each two names which of them is used.
     pub fn disagreement(&mut self, place: &str, field: Field, used: Named<'_>, other: Named<'_>) {
         let ((used, value), (other, other_value)) = (used, other);

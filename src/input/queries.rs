@@ -5,16 +5,21 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::document::LineFormat;
+use super::detect::InputFormat;
+use super::dialect::TableOptions;
+use super::document;
 use super::entry::too_long;
 use super::lines::{Lines, Piece};
 use super::source::Source;
+use super::text_table::{Role, TextTable, looks_like_csv};
 
-/// A file of queries: JSONL (`{"_id", "text"}`) or `id<TAB>text` without a header. It is held in memory.
+/// A file of queries: JSONL (`{"_id", "text"}`) or a table. It is held in memory.
 #[derive(Debug)]
 pub struct Queries {
     file: String,
     texts: HashMap<String, (String, u64)>,
+    is_table: bool,
+    notes: Vec<String>,
 }
 
 impl Queries {
@@ -22,25 +27,64 @@ impl Queries {
     ///
     /// # Errors
     /// It can't be read, a line is malformed, or one identifier has two texts.
-    pub fn open(path: &Path, limit: usize) -> Result<Self> {
-        Self::read(Source::open(Some(path))?, limit)
+    pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
+        let is_csv = InputFormat::of_name(path) == Some(InputFormat::Csv);
+        Self::read(Source::open(Some(path))?, tables, is_csv, limit)
     }
 
-    fn read(source: Source, limit: usize) -> Result<Self> {
+    fn read(mut source: Source, tables: TableOptions, is_csv: bool, limit: usize) -> Result<Self> {
+        let first_line = source.peek_line(limit)?;
         let file = source.name.to_string();
-        let mut lines = Lines::new(source, limit);
-        let mut texts: HashMap<String, (String, u64)> = HashMap::new();
-        let mut format = None;
-        while let Some(Piece { line, bytes, .. }) = lines.next()? {
-            let bytes = bytes.ok_or_else(|| anyhow!("{file}:{line}: {}", too_long(limit, "line")))?;
-            let format = *format.get_or_insert_with(|| LineFormat::of(bytes));
-            let (id, text) = format.query(bytes).map_err(|problem| anyhow!("{file}:{line}: {problem}"))?;
-            let (known, first) = texts.entry(id.clone()).or_insert_with(|| (text.clone(), line));
-            if *known != text {
-                bail!("{file}:{line}: the query id {id:?} has another text than on line {first}: remove one of them");
-            }
+        if first_line.trim_ascii().is_empty() {
+            bail!("{file} is empty: it holds no queries");
         }
-        Ok(Self { file, texts })
+        let is_table = !document::is_json(&first_line);
+        let mut queries = Self { file, texts: HashMap::new(), is_table, notes: Vec::new() };
+        if is_table {
+            let is_csv = is_csv || looks_like_csv(&first_line);
+            queries.read_rows(TextTable::open(source, tables, (Role::Queries, is_csv), limit)?)?;
+        } else {
+            queries.read_lines(Lines::new(source, limit), limit)?;
+        }
+        Ok(queries)
+    }
+
+    fn read_lines(&mut self, mut lines: Lines, limit: usize) -> Result<()> {
+        while let Some(Piece { line, bytes, .. }) = lines.next()? {
+            let query = bytes.ok_or_else(|| too_long(limit, "line")).and_then(document::query);
+            self.add(line, query)?;
+        }
+        Ok(())
+    }
+
+    fn read_rows(&mut self, mut table: TextTable) -> Result<()> {
+        while table.read()? {
+            let (row, layout) = (table.row(), table.layout());
+            let query = layout.id(row).and_then(|id| Ok((id.to_owned(), layout.text(row)?.to_owned())));
+            self.add(row.line(), query)?;
+            self.notes.extend(table.take_note());
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, line: u64, query: Result<(String, String), String>) -> Result<()> {
+        let file = &self.file;
+        let (id, text) = query.map_err(|problem| anyhow!("{file}:{line}: {problem}"))?;
+        let (known, first) = self.texts.entry(id.clone()).or_insert_with(|| (text.clone(), line));
+        if *known != text {
+            bail!("{file}:{line}: the query id {id:?} has another text than on line {first}: remove one of them");
+        }
+        Ok(())
+    }
+
+    /// Whether the queries stand in a table.
+    pub fn is_table(&self) -> bool {
+        self.is_table
+    }
+
+    /// Takes the notes about how the file is understood.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The text of a query, or that it is missing.
@@ -55,7 +99,12 @@ mod tests {
     use super::*;
 
     fn read(text: &'static str) -> Result<Queries> {
-        Queries::read(Source::from_reader("q.tsv".into(), Box::new(text.as_bytes()))?, 30)
+        Queries::read(
+            Source::from_reader("q.tsv".into(), Box::new(text.as_bytes()))?,
+            TableOptions::default(),
+            false,
+            30,
+        )
     }
 
     #[test]
@@ -73,7 +122,7 @@ mod tests {
             ("1\tone\n1\tother", "q.tsv:2: the query id \"1\" has another text than on line 1"),
             ("1\tone\ntwo", "q.tsv:2: "),
             ("{}", "q.tsv:1: there is no query id"),
-            ("1\ta text that is too long for this limit", "q.tsv:1: the line is longer than 30 bytes"),
+            ("1\ta text that is too long for this limit", "q.tsv:1: the row is longer than 30 bytes"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

@@ -1,139 +1,124 @@
-//! CSV and TSV with a header: a query with one candidate per row.
+//! CSV and TSV: a query with one candidate per row, below a header or under the names of `--columns`.
 
-use std::io::BufRead;
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use anyhow::{Context, Result, anyhow, bail};
-use csv::ByteRecord;
 
+use super::dialect::{Delimiter, Dialect, Quotes, TableOptions};
 use super::entry::{Asked, Draft, Drafted, Entry, Spoiled, query_text, rank, score, too_long, unless_blank};
 use super::header::Header;
 use super::names::{Columns, Field};
-use super::source::{Source, read_error};
-use super::tally::{RecordTooLong, Tally};
+use super::notes::Notes;
+use super::row::{Row, Step};
+use super::source::Source;
+use super::table_reader::TableReader;
 use crate::record::Fields;
 
-/// Bytes that the CSV parser reads at once.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// What is between the cells of tables that have a suffix of CSV or TSV and another delimiter.
+const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
-const UNCLOSED_QUOTE: &str = "the row that starts here is not complete at the end of the file: a double quote is never \
-                              closed; double a quote that belongs to the text";
+/// How a table without a header is read.
+const NO_HEADER: &str = "if the file has no header, name its columns in their order, as in \
+                         --no-header --columns query_id,id,query,text";
 
 /// The rows of a table.
 pub struct Rows {
-    reader: csv::Reader<Tally<Box<dyn BufRead + Send>>>,
-    name: Arc<str>,
+    table: TableReader,
     header: Header,
-    record: ByteRecord,
     limit: usize,
-    /// Blank lines in front of what the parser sees.
-    lines_skipped: u64,
+    /// Whether the row at hand is still to be made an entry: the first one of a table without a header.
+    unread: bool,
     any: bool,
     /// Columns that are compared with the identifier, until they are seen to differ from it.
     rivals: Vec<(Field, usize)>,
-    /// The row behind a note about it.
-    waiting: Option<Entry>,
+    notes: Notes,
+    ready: VecDeque<Entry>,
 }
 
 impl Rows {
-    /// Reads the header.
+    /// Reads the header; `columns` with names in order say that there is none.
     ///
     /// # Errors
     /// The source can't be read, or the header lacks a column that is needed.
-    pub fn open(source: Source, delimiter: u8, columns: &Columns, limit: usize) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .has_headers(false)
-            .buffer_capacity(BUFFER_BYTES)
-            .from_reader(Tally::new(source.reader, limit));
-        let mut record = ByteRecord::new();
-        let (name, lines_skipped) = (source.name, source.lines_skipped);
-        if !reader.read_byte_record(&mut record).map_err(|error| table_error(&name, lines_skipped + 1, limit, error))? {
-            bail!("{name} is empty: it holds no queries");
-        }
-        reader.get_mut().end_record();
-        let header = Header::new(&record, columns).with_context(|| format!("{name}: the header can't be used"))?;
+    pub fn open(
+        source: Source,
+        usual: Dialect,
+        options: TableOptions,
+        columns: &Columns,
+        limit: usize,
+    ) -> Result<Self> {
+        let mut table = TableReader::open(source, usual, options, limit)?;
+        let name = table.name().clone();
+        let first = names(table.row());
+        let unread = !columns.in_order().is_empty();
+        let header = if unread {
+            if Header::is_likely(&first) {
+                bail!("{name}:{}: this line looks like a header: leave --no-header out", table.row().line());
+            }
+            Header::new(columns.in_order().to_vec(), columns).context("--columns")?
+        } else {
+            table.trim_as_header();
+            Header::new(first, columns).map_err(|error| {
+                anyhow!("{name}: the header can't be used: {error}{}", remedy(table.row(), table.dialect(), columns))
+            })?
+        };
         let rivals = header.rivals().to_vec();
-        Ok(Self { reader, name, header, record, limit, lines_skipped, any: false, rivals, waiting: None })
+        Ok(Self { table, header, limit, unread, any: false, rivals, notes: Notes::default(), ready: VecDeque::new() })
     }
 
     fn read(&mut self) -> Result<Option<Entry>> {
-        let before = self.next_line();
-        let read = self.reader.read_byte_record(&mut self.record);
-        if !read.map_err(|error| table_error(&self.name, before, self.limit, error))? {
-            return if self.any { Ok(None) } else { Err(anyhow!("{} holds no rows below its header", self.name)) };
+        let read = if std::mem::take(&mut self.unread) { Some(true) } else { self.table.read()? };
+        while let Some(note) = self.table.take_note() {
+            self.ready.push_back(Entry::Note(note));
         }
+        let Some(fits) = read else {
+            return if self.any {
+                Ok(None)
+            } else {
+                Err(anyhow!("{} holds no rows below its header", self.table.name()))
+            };
+        };
         self.any = true;
-        self.reader.get_mut().end_record();
-        let line = self.first_line();
-        let last = self.record.iter().next_back().unwrap_or_default();
-        if last.contains(&b'\n') && self.reader.get_ref().ends_with_quote() == Some(false) {
-            bail!("{}:{before}: {UNCLOSED_QUOTE}", self.name);
+        let line = self.table.row().line();
+        if !fits {
+            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, "row") }));
         }
-        let entry = self.row(line).unwrap_or_else(|problem| Entry::Bad { line, query_id: self.query_id(), problem });
-        if let Some(note) = self.disagreement(line) {
-            self.waiting = Some(entry);
-            return Ok(Some(Entry::Note(note)));
+        if self.table.row().len() != self.header.width() {
+            let problem = self.table.ragged(self.header.width())?;
+            return Ok(Some(Entry::Bad { line, query_id: self.query_id(), problem }));
         }
-        Ok(Some(entry))
+        if !self.rivals.is_empty()
+            && let Some(note) = self.disagreement()
+        {
+            self.ready.push_back(Entry::Note(note));
+        }
+        Ok(Some(self.row(line).unwrap_or_else(|problem| Entry::Bad { line, query_id: self.query_id(), problem })))
     }
 
     /// Names the column that an identifier is taken from, once for each pair of columns, where two of them disagree.
-    fn disagreement(&mut self, line: u64) -> Option<String> {
+    fn disagreement(&mut self) -> Option<String> {
+        let row = self.table.row();
         let position = self.rivals.iter().position(|&(field, rival)| {
-            let used = self.header.index(field).and_then(|index| self.record.get(index));
-            let cells = used.zip(self.record.get(rival)).map(|(used, other)| (used.trim_ascii(), other.trim_ascii()));
+            let used = self.header.index(field).and_then(|index| row.cell(index));
+            let cells = used.zip(row.cell(rival)).map(|(used, other)| (used.trim_ascii(), other.trim_ascii()));
             cells.is_some_and(|(used, other)| !used.is_empty() && !other.is_empty() && used != other)
         })?;
         let (field, rival) = self.rivals.remove(position);
         let index = self.header.index(field)?;
-        let cell = |index: usize| String::from_utf8_lossy(&self.record[index]).into_owned();
-        let (used, other, owner) = (
-            self.header.name(index),
-            self.header.name(rival),
-            if field == Field::Id { "candidates" } else { "queries" },
-        );
-        Some(format!(
-            "{}:{line}: the ids of {owner} are taken from `{used}` ({:?}), not from `{other}` ({:?}): --columns {}={other} \
-             takes the other one",
-            self.name,
-            cell(index),
-            cell(rival),
-            field.name(),
-        ))
-    }
-
-    /// The line on which the next record starts, as far as that can be told before it is read.
-    fn next_line(&self) -> u64 {
-        let position = self.reader.position();
-        let inside_line_end = self.reader.get_ref().byte_before(position.byte()) == Some(b'\r');
-        self.lines_skipped + position.line() + u64::from(inside_line_end)
-    }
-
-    /// The line on which the record starts. The parser's own answer is the line where the one before ended: one too
-    /// few behind CR LF, and too few behind blank lines.
-    fn first_line(&self) -> u64 {
-        let end = self.reader.position();
-        let inside: usize = self.record.iter().map(|field| field.iter().filter(|&&byte| byte == b'\n').count()).sum();
-        let terminator = u64::from(self.reader.get_ref().byte_before(end.byte()) == Some(b'\n'));
-        self.lines_skipped + end.line().saturating_sub(inside as u64 + terminator)
+        let cell = |index: usize| String::from_utf8_lossy(row.cell(index).unwrap_or_default()).into_owned();
+        let (used, other) = (self.header.name(index), self.header.name(rival));
+        let place = format!("{}:{}", self.table.name(), row.line());
+        self.notes.disagreement(&place, field, (used, &cell(index)), (other, &cell(rival)));
+        self.notes.next()
     }
 
     /// The query's identifier as far as a row that can't be used still tells it.
     fn query_id(&self) -> Option<String> {
-        let cell = self.record.get(self.header.index(Field::QueryId)?)?;
+        let cell = self.table.row().cell(self.header.index(Field::QueryId)?)?;
         unless_blank(std::str::from_utf8(cell).ok()?.to_owned())
     }
 
     fn row(&self, line: u64) -> Result<Entry, String> {
-        let (found, expected) = (self.record.len(), self.header.width());
-        if found != expected {
-            return Err(format!(
-                "the row has {found} fields, the header has {expected}: a field that holds the delimiter, a quote or a \
-                 line break must stand in double quotes"
-            ));
-        }
         let id = self.cell(Field::QueryId)?.and_then(unless_blank);
         let text = self.cell(Field::Query)?.unwrap_or_default();
         let instruction = self.cell(Field::Instruction)?.and_then(unless_blank);
@@ -167,7 +152,7 @@ impl Rows {
     }
 
     fn text(&self, index: usize) -> Result<&str, String> {
-        std::str::from_utf8(&self.record[index]).map_err(|_| {
+        std::str::from_utf8(self.table.row().cell(index).unwrap_or_default()).map_err(|_| {
             let name = self.header.name(index);
             format!("the column `{name}` is not UTF-8: convert the file, for example with `iconv -t UTF-8`")
         })
@@ -178,20 +163,48 @@ impl Iterator for Rows {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.waiting.take().map(Ok).or_else(|| self.read().transpose())
+        if let Some(entry) = self.ready.pop_front() {
+            return Some(Ok(entry));
+        }
+        let entry = self.read().transpose()?;
+        match (entry, self.ready.pop_front()) {
+            (Ok(entry), Some(note)) => {
+                self.ready.push_back(entry);
+                Some(Ok(note))
+            }
+            (entry, _) => Some(entry),
+        }
     }
 }
 
-fn table_error(name: &str, line: u64, limit: usize, error: csv::Error) -> anyhow::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<RecordTooLong>()) => anyhow!(
-            "{name}:{line}: {}; or is a double quote never closed in the row that starts here? A quote that belongs to \
-             the text is doubled",
-            too_long(limit, "row")
-        ),
-        csv::ErrorKind::Io(error) => read_error(name, error),
-        other => anyhow!("cannot read {name} near line {line}: {other:?}"),
+/// The delimiter that would make a header of a line that is none with the usual ones.
+pub fn suggested_delimiter(line: &[u8], columns: &Columns) -> Option<Delimiter> {
+    DELIMITERS.into_iter().map(Delimiter).find(|&Delimiter(delimiter)| {
+        let mut row = Row::default();
+        let read = row.read(&mut &*line, Dialect { delimiter, ..Dialect::CSV }, line.len());
+        matches!(read, Ok(Step::Row)) && Header::new(names(&row), columns).is_ok()
+    })
+}
+
+/// What may help where a header can't be used.
+fn remedy(row: &Row, dialect: Dialect, columns: &Columns) -> String {
+    if row.raw().contains(&b'\r') {
+        return "; the lines end as on old Macs: convert the file with `tr '\\r' '\\n'`".to_owned();
     }
+    if dialect.quotes == Quotes::None && row.cells().any(|name| name.starts_with(b"\"")) {
+        return "; names stand in double quotes: say --quotes csv if cells do so in this file".to_owned();
+    }
+    match suggested_delimiter(row.raw(), columns).filter(|delimiter| delimiter.0 != dialect.delimiter) {
+        Some(delimiter) => {
+            format!("; its columns stand between other characters: say --delimiter {}", delimiter.typed())
+        }
+        None if !Header::is_likely(&names(row)) && columns.is_empty() => format!("; {NO_HEADER}"),
+        None => String::new(),
+    }
+}
+
+fn names(row: &Row) -> Vec<String> {
+    row.cells().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -70,7 +70,10 @@ impl Sample {
     }
 
     fn table(&self, delimiter: u8) -> Vec<u8> {
-        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+        let mut writer = csv::WriterBuilder::new();
+        // A header in quotes says that quotes count in TSV too.
+        let style = if delimiter == b'\t' { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
+        let mut writer = writer.delimiter(delimiter).quote_style(style).from_writer(Vec::new());
         let header = [(0, Field::QueryId), (1, Field::Query), (2, Field::Id), (3, Field::Text), (4, Field::Score)];
         writer.write_record(header.map(|(index, field)| self.name(index, field).to_uppercase())).unwrap();
         for (id, (query, candidates)) in self.queries.iter().enumerate() {
@@ -131,7 +134,7 @@ proptest! {
 fn a_format_that_can_not_be_told_is_an_error_with_a_remedy() {
     assert_eq!(
         events("x.txt", b"what is this\n"),
-        ["fatal the format of x.txt can't be told: say --input-format jsonl, json, csv, tsv or trec"]
+        ["fatal the format of x.txt can't be told: say --input-format jsonl, json, csv, tsv, trec or msmarco"]
     );
 }
 

@@ -1,50 +1,181 @@
-//! A TREC run: `query-id Q0 document-id rank score tag`, its texts looked up in two other files.
+//! A run, its texts looked up in two other files. It holds no text and is small: it is read as a whole, so that the lines
+//! of one query need not stand together.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
 use super::collection::Collection;
-use super::entry::{Asked, Draft, Drafted, Entry, Spoiled, query_text, rank, score, too_long, utf_8};
+use super::entry::{Asked, Draft, Entry, Spoiled, query_text, too_long, utf_8};
+use super::gather::{Gathered, QueryRows, gathered_note};
 use super::lines::{Lines, Piece};
+use super::position::Position;
 use super::queries::Queries;
+use super::run_line::{Document, Fault, Listed, RunFormat, settle_ranks};
 use crate::record::Fields;
 
-/// The rows of a run.
-pub struct Run {
-    /// The run's lines.
-    pub lines: Lines,
-    /// The longest line, in bytes.
-    pub limit: usize,
+/// Bytes of a run that are held, in its lines' structures; of a longer one the lines behind these must stand together.
+pub const MAX_GATHERED_BYTES: usize = 256 << 20;
+
+/// The texts of a run.
+pub struct Texts {
     /// The queries' texts.
     pub queries: Queries,
     /// The documents' texts.
     pub collection: Collection,
 }
 
+/// A line of a run with what it says.
+type Row = (u64, Document);
+
+/// The rows of a run, query by query.
+pub struct Run {
+    lines: Lines,
+    format: RunFormat,
+    limit: usize,
+    texts: Texts,
+    /// Queries that were read, and one of which more rows may follow.
+    gathered: VecDeque<QueryRows<Row>>,
+    last: Option<QueryRows<Row>>,
+    ready: VecDeque<Entry>,
+    /// The rows of the query at hand, with its identifier and its text.
+    rows: Option<(String, Result<String, String>, std::vec::IntoIter<Row>)>,
+    position: Position,
+    settled: bool,
+}
+
 impl Run {
-    fn read(&mut self) -> Result<Option<Entry>> {
-        let Some(Piece { line, bytes, .. }) = self.lines.next()? else { return Ok(None) };
-        let row = match bytes {
-            Some(bytes) => utf_8(bytes).and_then(Row::parse),
-            None => Err(too_long(self.limit, "line")),
-        };
-        match row {
-            Err(problem) => Ok(Some(Entry::Bad { line, query_id: None, problem })),
-            Ok(row) => {
-                let text = self.queries.text(&row.query_id).and_then(query_text);
-                // A query that can't be used is refused with all its rows: their documents need not be read.
-                let candidate = if text.is_ok() { self.candidate(row.document)? } else { row.document };
-                let query = Asked { id: Some(row.query_id), text, instruction: None, fields: Fields::new() };
-                Ok(Some(Entry::Row { line, query, candidate }))
+    /// Reads a run, up to `most_bytes` of it.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn open(lines: Lines, format: RunFormat, limit: usize, texts: Texts, most_bytes: usize) -> Result<Self> {
+        let position = Position { read: Arc::new(AtomicU64::new(0)), size: 0 };
+        let ready = VecDeque::new();
+        let (gathered, last) = (VecDeque::new(), None);
+        let mut run = Self { lines, format, limit, texts, gathered, last, ready, rows: None, position, settled: false };
+        run.gather(most_bytes)?;
+        Ok(run)
+    }
+
+    /// How many of the lines have been given on; `None` where not all were read at the beginning.
+    pub fn position(&self) -> Option<Position> {
+        (self.position.size > 0).then(|| self.position.clone())
+    }
+
+    fn gather(&mut self, most_bytes: usize) -> Result<()> {
+        let (mut gathered, mut bytes, mut count) = (Gathered::default(), 0, 0);
+        let complete = loop {
+            let Some((query, row)) = self.line()? else { break true };
+            bytes += size_of::<Row>() + row.1.as_ref().map_or(0, |listed| listed.id.len());
+            count += 1;
+            gathered.add(query.as_deref(), row);
+            if bytes > most_bytes {
+                break false;
             }
+        };
+        let name = self.lines.name();
+        if gathered.interleaved() > 0 {
+            self.ready.push_back(Entry::Note(gathered_note(name, gathered.interleaved())));
+        }
+        if complete {
+            self.position.size = count;
+        } else {
+            let note = format!(
+                "{name}: the run is long: of its lines behind the first {count}, those of one query must stand together \
+                 (--group holds all of them in memory)"
+            );
+            self.ready.push_back(Entry::Note(note));
+        }
+        (self.gathered, self.last) = gathered.finish();
+        Ok(())
+    }
+
+    /// The next line with its query's identifier.
+    fn line(&mut self) -> Result<Option<(Option<String>, Row)>> {
+        let Some(Piece { line, bytes, .. }) = self.lines.next()? else { return Ok(None) };
+        let text = bytes.ok_or_else(|| too_long(self.limit, "line")).and_then(utf_8);
+        let (query, document) = match text {
+            Ok(text) => self.format.parse(text),
+            Err(problem) => (None, Err(Fault { id: None, problem: problem.into() })),
+        };
+        Ok(Some((query.map(str::to_owned), (line, document))))
+    }
+
+    /// The next query with its rows.
+    fn query(&mut self) -> Result<Option<QueryRows<Row>>> {
+        if let Some(query) = self.gathered.pop_front() {
+            return Ok(Some(query));
+        }
+        while let Some((query, row)) = self.line()? {
+            match &mut self.last {
+                Some((last, rows)) if query.as_ref().is_none_or(|query| query == last) => rows.push(row),
+                last => {
+                    if let Some(complete) = last.replace((query.unwrap_or_default(), vec![row])) {
+                        return Ok(Some(complete));
+                    }
+                }
+            }
+        }
+        Ok(self.last.take())
+    }
+
+    fn read(&mut self) -> Result<Option<Entry>> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                return Ok(Some(entry));
+            }
+            let row = self.rows.as_mut().and_then(|(id, text, rows)| Some((id.clone(), text.clone(), rows.next()?)));
+            if let Some((id, text, row)) = row {
+                self.position.read.fetch_add(1, Ordering::Relaxed);
+                return self.entry(id, text, row).map(Some);
+            }
+            let Some((id, mut rows)) = self.query()? else { return Ok(None) };
+            self.settle(&id, &mut rows);
+            let text = self.texts.queries.text(&id).and_then(query_text);
+            self.rows = Some((id, text, rows.into_iter()));
         }
     }
 
-    fn candidate(&mut self, drafted: Drafted) -> Result<Drafted> {
-        let draft = match drafted {
-            Ok(draft) => draft,
-            Err(spoiled) => return Ok(Err(spoiled)),
+    /// Corrects the ranks of a query, and says so the first time.
+    fn settle(&mut self, id: &str, rows: &mut [Row]) {
+        let first = rows.first().map_or(0, |(line, _)| *line);
+        let mut listed: Vec<&mut Listed> = rows.iter_mut().filter_map(|(_, row)| row.as_mut().ok()).collect();
+        let Some(reason) = settle_ranks(&mut listed) else { return };
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let rule = match self.format {
+            RunFormat::Trec => "the score, descending, and ties the id, descending, as in trec_eval",
+            RunFormat::Msmarco => "the order of the lines",
         };
-        Ok(match self.collection.find(draft.id.as_deref().unwrap_or_default())? {
+        self.ready.push_back(Entry::Note(format!(
+            "{}:{first}: the ranks of query {id:?} do not order its documents ({reason}): wherever that is so, \
+             `original_rank` follows {rule}",
+            self.lines.name()
+        )));
+    }
+
+    fn entry(&mut self, id: String, text: Result<String, String>, (line, document): Row) -> Result<Entry> {
+        let candidate = match document {
+            Err(Fault { id: None, problem }) => {
+                return Ok(Entry::Bad { line, query_id: None, problem: problem.into_string() });
+            }
+            Err(Fault { id, problem }) => Err(Spoiled { id: id.map(str::into_string), problem: problem.into_string() }),
+            Ok(Listed { id, rank, score }) => {
+                let draft = Draft { id: Some(id.into_string()), rank: Some(rank), score, ..Draft::default() };
+                // A query that can't be used is refused with all its rows: their documents need not be read.
+                if text.is_err() { Ok(draft) } else { self.with_text(draft)? }
+            }
+        };
+        let query = Asked { id: Some(id), text, instruction: None, fields: Fields::new() };
+        Ok(Entry::Row { line, query, candidate })
+    }
+
+    fn with_text(&mut self, draft: Draft) -> Result<Result<Draft, Spoiled>> {
+        Ok(match self.texts.collection.find(draft.id.as_deref().unwrap_or_default())? {
             Ok(document) => Ok(Draft { text: document.text, title: document.title, ..draft }),
             Err(problem) => Err(Spoiled { id: draft.id, problem }),
         })
@@ -56,32 +187,6 @@ impl Iterator for Run {
 
     fn next(&mut self) -> Option<Result<Entry>> {
         self.read().transpose()
-    }
-}
-
-/// One line of a run.
-struct Row {
-    query_id: String,
-    /// The candidate, its text still missing.
-    document: Drafted,
-}
-
-impl Row {
-    fn parse(line: &str) -> Result<Self, String> {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [query_id, _, id, place, value, _] = fields[..] else {
-            return Err(format!(
-                "the line has {} fields, a run has six: query-id Q0 document-id rank score tag",
-                fields.len()
-            ));
-        };
-        let document = match (rank(place), score(value)) {
-            (Ok(rank), Ok(score)) => {
-                Ok(Draft { id: Some(id.into()), rank: Some(rank), score: Some(score), ..Draft::default() })
-            }
-            (Err(problem), _) | (_, Err(problem)) => Err(Spoiled { id: Some(id.into()), problem }),
-        };
-        Ok(Self { query_id: query_id.into(), document })
     }
 }
 

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use csv::{Terminator, WriterBuilder};
+use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde_json::value::RawValue;
 
+use crate::input::WRITTEN_COLUMNS;
 use crate::record::{Candidate, Query, Ranked, Ranking};
 
-/// Columns that every file has; `text` follows unless it is left out, and then what the first ranking carries.
-const COLUMNS: [&str; 9] =
-    ["query_id", "query", "rank", "id", "score", "logit", "original_rank", "original_score", "truncated"];
+/// Columns that every file has, and by which [`crate::input`] knows that a TSV file quotes what needs it; `text` follows unless it is left out, and then what the first ranking carries.
+const COLUMNS: [&str; 9] = WRITTEN_COLUMNS;
 const TEXT: &str = "text";
 
 /// The columns of one file, once they are settled.
@@ -45,7 +45,7 @@ impl CsvFormatter {
                 let extra = extras.iter().find(|(extra, _)| extra == name);
                 extra.map(|(_, value)| value.clone()).unwrap_or_default()
             }));
-            append(self.delimiter, &row, buffer)?;
+            append(self.delimiter, &row, QuoteStyle::Necessary, buffer)?;
             let unknown = extras.into_iter().filter(|(name, _)| !carried.iter().any(|carried| carried == name));
             self.left_out.extend(unknown.map(|(name, _)| name.to_owned()));
         }
@@ -77,7 +77,10 @@ impl CsvFormatter {
         let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
         let names: Vec<String> = ours.map(str::to_owned).chain(carried.iter().cloned()).collect();
         self.carried = Some(carried);
-        append(self.delimiter, &names, buffer)
+        // White space around a name that is not in quotes would say that the cells below are padded.
+        let padded = names.iter().any(|name| name.trim().len() < name.len());
+        let quotes = if padded { QuoteStyle::Always } else { QuoteStyle::Necessary };
+        append(self.delimiter, &names, quotes, buffer)
     }
 }
 
@@ -116,8 +119,10 @@ fn cell(value: &RawValue) -> String {
     serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }
 
-fn append(delimiter: u8, row: &[String], buffer: &mut Vec<u8>) -> Result<()> {
-    let mut writer = WriterBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).from_writer(buffer);
+fn append(delimiter: u8, row: &[String], quotes: QuoteStyle, buffer: &mut Vec<u8>) -> Result<()> {
+    let mut writer = WriterBuilder::new();
+    let writer = writer.delimiter(delimiter).terminator(Terminator::Any(b'\n')).quote_style(quotes);
+    let mut writer = writer.from_writer(buffer);
     writer.write_record(row)?;
     writer.flush()?;
     Ok(())

@@ -25,4 +25,7 @@ mod people;
 mod pipes;
 #[cfg(feature = "cuda")]
 mod products;
+mod round_trips;
+mod runs;
+mod tables;
 mod tiny;

@@ -1,0 +1,161 @@
+//! One line of a run: TREC's `query-id Q0 document-id rank score tag`, or MS MARCO's `query-id document-id rank`.
+
+use super::entry::{rank, score};
+
+/// How the lines of a run are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunFormat {
+    /// Six columns, and perhaps more words behind the tag.
+    Trec,
+    /// Three columns, without a score.
+    Msmarco,
+}
+
+/// A document of a run.
+#[derive(Debug, PartialEq)]
+pub struct Listed {
+    /// The document's identifier.
+    pub id: Box<str>,
+    /// Its rank.
+    pub rank: i64,
+    /// Its score; a run in MS MARCO's format has none.
+    pub score: Option<f64>,
+}
+
+/// What a line says of its query's document, or what is wrong with it.
+pub type Document = Result<Listed, Fault>;
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq)]
+pub struct Fault {
+    /// The document's identifier; `None` where the line can't be told apart into columns.
+    pub id: Option<Box<str>>,
+    /// What is wrong, as a sentence without a full stop.
+    pub problem: Box<str>,
+}
+
+impl RunFormat {
+    /// The format of a run that has this line, if it can be one of a run.
+    pub fn of(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split_ascii_whitespace().take(6).collect();
+        match fields[..] {
+            [_, q0, _, place, value, _] => {
+                let is_row = ["Q0", "q0", "0"].contains(&q0) && rank(place).is_ok() && score(value).is_ok();
+                is_row.then_some(Self::Trec)
+            }
+            [_, _, place] if !line.contains(',') => place.parse::<u32>().is_ok().then_some(Self::Msmarco),
+            _ => None,
+        }
+    }
+
+    /// The query's identifier, where the line has its columns, and its document.
+    pub fn parse(self, line: &str) -> (Option<&str>, Document) {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let found = fields.len();
+        match (self, &fields[..]) {
+            (Self::Trec, &[query, _, id, place, value, _, ..]) => (Some(query), document(id, place, Some(value))),
+            (Self::Msmarco, &[query, id, place]) => (Some(query), document(id, place, None)),
+            (Self::Trec, _) => (None, malformed(found, "a run has six: query-id Q0 document-id rank score tag")),
+            (Self::Msmarco, _) => (None, malformed(found, "a run of MS MARCO has three: query-id document-id rank")),
+        }
+    }
+}
+
+fn malformed(found: usize, expected: &str) -> Document {
+    Err(Fault { id: None, problem: format!("the line has {found} fields, {expected}").into() })
+}
+
+fn document(id: &str, place: &str, value: Option<&str>) -> Document {
+    let fault = |problem: String| Fault { id: Some(id.into()), problem: problem.into() };
+    let rank = rank(place).map_err(fault)?;
+    let score = value.map(score).transpose().map_err(fault)?;
+    Ok(Listed { id: id.into(), rank, score })
+}
+
+/// Gives the documents of a query ranks from their scores where the ranks of the run say nothing or contradict the scores:
+/// descending, ties by descending identifier, as `trec_eval`, which never looks at the ranks, orders them. Documents
+/// without scores keep the order of their lines then. Returns why, if so.
+pub fn settle_ranks(documents: &mut [&mut Listed]) -> Option<String> {
+    let mut by_rank: Vec<&Listed> = documents.iter().map(|document| &**document).collect();
+    by_rank.sort_by_key(|document| document.rank);
+    let reason = by_rank.windows(2).find_map(|pair| {
+        let (first, second) = (pair[0], pair[1]);
+        if first.rank == second.rank {
+            return Some(format!("both {:?} and {:?} have rank {}", first.id, second.id, first.rank));
+        }
+        (first.score < second.score).then(|| {
+            format!(
+                "{:?} with rank {} has a lower score than {:?} with rank {}",
+                first.id, first.rank, second.id, second.rank
+            )
+        })
+    })?;
+    documents.sort_by(|one, other| {
+        let by_score = other.score.partial_cmp(&one.score).unwrap_or(std::cmp::Ordering::Equal);
+        let by_id = || if one.score.is_some() { other.id.cmp(&one.id) } else { std::cmp::Ordering::Equal };
+        by_score.then_with(by_id)
+    });
+    for (document, rank) in documents.iter_mut().zip(1..) {
+        document.rank = rank;
+    }
+    Some(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_format_of_a_run_is_recognised() {
+        for (line, format) in [
+            ("q1 Q0 d1 1 2.5 run", Some(RunFormat::Trec)),
+            ("q1\t0\td1\t1\t2.5\tmy run", Some(RunFormat::Trec)),
+            ("q1\td1\t1", Some(RunFormat::Msmarco)),
+            ("q1 d1 1", Some(RunFormat::Msmarco)),
+            ("q1, d1, 1", None),
+            ("q1\td1\tBlue planet", None),
+            ("q1 Q0 d1 first 2.5 run", None),
+        ] {
+            assert_eq!(RunFormat::of(line), format, "{line}");
+        }
+    }
+
+    fn settled(documents: &[(&str, i64, Option<f64>)]) -> (Vec<(String, i64)>, Option<String>) {
+        let listed = |&(id, rank, score): &(&str, i64, Option<f64>)| Listed { id: id.into(), rank, score };
+        let mut documents: Vec<Listed> = documents.iter().map(listed).collect();
+        let reason = settle_ranks(&mut documents.iter_mut().collect::<Vec<_>>());
+        (documents.into_iter().map(|document| (document.id.into_string(), document.rank)).collect(), reason)
+    }
+
+    #[test]
+    fn ranks_that_say_nothing_come_from_the_scores() {
+        let (ranks, reason) = settled(&[("b", 0, Some(1.)), ("c", 0, Some(1.)), ("a", 0, Some(2.))]);
+        assert_eq!(ranks, [("b".into(), 3), ("c".into(), 2), ("a".into(), 1)]);
+        assert!(reason.unwrap().contains("have rank 0"));
+        let (ranks, reason) = settled(&[("a", 1, Some(1.)), ("b", 2, Some(3.))]);
+        assert_eq!(ranks, [("a".into(), 2), ("b".into(), 1)]);
+        assert!(reason.unwrap().contains("lower score"));
+        let (ranks, _) = settled(&[("b", 0, None), ("a", 0, None)]);
+        assert_eq!(ranks, [("b".into(), 1), ("a".into(), 2)]);
+    }
+
+    #[test]
+    fn ranks_that_order_are_kept() {
+        let (ranks, reason) = settled(&[("a", 7, Some(1.)), ("b", 0, Some(3.)), ("c", 5, Some(1.))]);
+        assert_eq!((ranks, reason), (vec![("a".into(), 7), ("b".into(), 0), ("c".into(), 5)], None));
+    }
+
+    proptest! {
+        #[test]
+        fn settled_ranks_order_by_score(documents in prop::collection::vec((0i64..4, 0u8..4), 0..8)) {
+            let ids: Vec<String> = (0..documents.len()).map(|index| index.to_string()).collect();
+            let mut listed: Vec<Listed> = documents.iter().zip(&ids)
+                .map(|(&(rank, score), id)| Listed { id: id.as_str().into(), rank, score: Some(score.into()) }).collect();
+            settle_ranks(&mut listed.iter_mut().collect::<Vec<_>>());
+            listed.sort_by_key(|document| document.rank);
+            prop_assert!(listed.windows(2).all(|pair| pair[0].rank < pair[1].rank && pair[0].score >= pair[1].score));
+        }
+    }
+}
