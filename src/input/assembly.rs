@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{Asked, Drafted, Spoiled};
-use super::seen::Seen;
+use super::seen::{Seen, Sight};
 use crate::record::{BadRecord, Candidate, Group, Place, Query};
 
 /// A group that still takes candidates.
@@ -27,16 +27,10 @@ impl Assembly {
     pub fn add(&mut self, line: u64, drafted: Drafted) -> Result<(), BadRecord> {
         self.position += 1;
         let draft = drafted.map_err(|Spoiled { id, problem }| self.bad(line, id, problem))?;
+        let sight = Sight { line, is_generated: draft.id.is_none() };
         let id = draft.id.unwrap_or_else(|| self.position.to_string());
-        if let Some(first) = self.seen.earlier(&id, line) {
-            let problem = if first == line {
-                "this candidate id stands twice in the list: an id names one candidate of its query".to_owned()
-            } else {
-                format!(
-                    "this candidate id stands on line {first} already: an id names one candidate of its query, remove \
-                     one of the two (here: line {line})"
-                )
-            };
+        if let Some(first) = self.seen.earlier(&id, sight) {
+            let problem = duplicate(&id, first, sight);
             return Err(self.bad(line, Some(id), problem));
         }
         self.group.candidates.push(Candidate {
@@ -89,5 +83,29 @@ impl Assembly {
             record: Some(format!("query {:?}, candidate {id:?}", self.group.query.id)),
             problem,
         }
+    }
+}
+
+/// The message for a candidate's identifier that stands in its group already. A generated one is the position in the
+/// list.
+fn duplicate(id: &str, first: Sight, second: Sight) -> String {
+    let Sight { line, .. } = second;
+    let at = if first.line == line { String::new() } else { format!(" on line {}", first.line) };
+    match (first.is_generated, second.is_generated) {
+        (true, _) => format!(
+            "this candidate id was generated for the candidate{at} at position {id} of the query's candidates, which has \
+             none: give every candidate an id, or none of them"
+        ),
+        (_, true) => format!(
+            "this candidate has no id, and the one generated from its position {id} among the query's candidates stands{at} \
+             already: give every candidate an id, or none of them"
+        ),
+        _ if first.line == line => {
+            "this candidate id stands twice in the list: an id names one candidate of its query".to_owned()
+        }
+        _ => format!(
+            "this candidate id stands{at} already: an id names one candidate of its query, remove one of the two (here: \
+             line {line})"
+        ),
     }
 }

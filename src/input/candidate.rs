@@ -2,9 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use super::entry::{Draft, Drafted, Spoiled, unless_blank};
+use super::content::{Content, Naming};
+use super::entry::{Draft, Drafted, Spoiled};
 use super::names::{Field, Names};
-use super::values::{Kind, Object, kind, string, wrong_type};
+use super::notes::Notes;
+use super::values::{Kind, Object, kind, rank, score, string, text};
 use crate::record::add_fields;
 
 /// A candidate out of a list, with the query's identifier that it repeats.
@@ -17,7 +19,7 @@ pub struct Listed {
 
 /// Reads an element of a list of candidates: an object, or a string that is the text. With `wants_query_id` the
 /// query's identifier is taken from the candidate (as `rank_llm` writes it) instead of being carried.
-pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool) -> Listed {
+pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool, notes: &mut Notes) -> Listed {
     let spoiled = |problem| Listed { drafted: Err(Spoiled { id: None, problem }), query_id: None };
     match kind(value) {
         Kind::String => match string("the candidate", value) {
@@ -28,7 +30,7 @@ pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool) -> Listed {
             Ok(mut object) => {
                 let names_of_query = if wants_query_id { names.of(Field::QueryId) } else { &[] };
                 match object.take_id(names_of_query) {
-                    Ok(query_id) => Listed { drafted: draft(object, names), query_id },
+                    Ok(query_id) => Listed { drafted: draft(object, names, notes), query_id },
                     Err(problem) => spoiled(problem),
                 }
             }
@@ -39,61 +41,36 @@ pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool) -> Listed {
 }
 
 /// Makes a candidate of an object; what is not known is carried.
-pub fn draft(object: Object<'_>, names: &Names) -> Drafted {
-    let mut draft = Draft::default();
-    match fill(&mut draft, object, names) {
-        Ok(()) => Ok(draft),
-        Err(problem) => Err(Spoiled { id: draft.id, problem }),
-    }
-}
-
-fn fill(draft: &mut Draft, mut object: Object<'_>, names: &Names) -> Result<(), String> {
-    draft.id = object.take_id(names.of(Field::Id))?;
-    let body = object.take(names.of(Field::Text));
-    // The text's own object may hold the identifier, so that it is read before anything else can go wrong.
-    let nested = match body {
-        Some((name, value)) if kind(value) == Kind::Object => Some((name, nest(draft, value)?)),
-        Some((name, value)) => {
-            draft.text = text(&name, value)?;
-            None
-        }
-        None => return Err(format!("there is no text: none of {} has a value", names.listed(Field::Text))),
+pub fn draft(mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Drafted {
+    let mut content = Content::default();
+    let read = content.take(&mut object, Naming::new(names), notes).and_then(|()| {
+        let score = number(&mut object, (names, Field::Score), notes, score)?;
+        let rank = number(&mut object, (names, Field::Rank), notes, rank)?;
+        Ok((score, rank))
+    });
+    let (score, rank) = match read {
+        Ok(read) => read,
+        Err(problem) => return Err(Spoiled { id: content.id, problem }),
     };
-    draft.score = object.take_score(names.of(Field::Score))?;
-    draft.rank = object.take_rank(names.of(Field::Rank))?;
-    let title = object.take_string(names.of(Field::Title))?.and_then(unless_blank);
-    draft.title = title.or(draft.title.take());
-    draft.fields =
-        object.rest(|name| Field::ALL.iter().any(|&field| names.of(field).iter().any(|known| known == name)));
-    add_fields(&mut draft.fields, nested.and_then(|(name, rest)| Some(vec![(name, rest?)])).unwrap_or_default());
-    Ok(())
+    let mut fields = object.rest(|name| names.is_known(name));
+    add_fields(&mut fields, content.container);
+    Ok(Draft { id: content.id, text: content.text, title: content.title, score, rank, fields })
 }
 
-/// Reads `"doc": {"contents": …, "title": …}` and gives back what is left of that object.
-fn nest(draft: &mut Draft, value: &RawValue) -> Result<Option<Box<RawValue>>, String> {
-    let mut object = Object::parse(value.get())?;
-    if draft.id.is_none() {
-        draft.id = object.take_id(Field::Id.aliases())?;
+/// Takes a number, and says where another name of it has another value.
+fn number<T>(
+    object: &mut Object<'_>,
+    (names, field): (&Names, Field),
+    notes: &mut Notes,
+    read: impl Fn(&str, &RawValue) -> Result<Option<T>, String>,
+) -> Result<Option<T>, String> {
+    let Some((name, value)) = object.take(names.of(field)) else { return Ok(None) };
+    let number = read(&name, value)?;
+    if number.is_some() {
+        let written = text(&name, value)?;
+        notes.rivals(object, field, (&name, &written), |other| names.is_of(field, other));
     }
-    let Some((name, value)) = object.take(Field::Text.aliases()) else {
-        return Err(format!("there is no text in {}", value.get().chars().take(80).collect::<String>()));
-    };
-    draft.text = text(&name, value)?;
-    draft.title = object.take_string(Field::Title.aliases())?.and_then(unless_blank);
-    let fields = object.rest(|name| Field::ALL.iter().any(|field| field.aliases().contains(&name)));
-    if fields.is_empty() {
-        return Ok(None);
-    }
-    let members = fields.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str())));
-    let rest = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-    RawValue::from_string(rest).map(Some).map_err(|error| error.to_string())
-}
-
-fn text(name: &str, value: &RawValue) -> Result<String, String> {
-    match kind(value) {
-        Kind::String => string(name, value),
-        found => Err(wrong_type(name, found, "a string")),
-    }
+    Ok(number)
 }
 
 #[cfg(test)]
@@ -102,7 +79,8 @@ mod tests {
     use crate::input::names::Columns;
 
     fn read(text: &str) -> Listed {
-        listed(&RawValue::from_string(text.into()).unwrap(), &Names::new(&Columns::default()), true)
+        let (names, mut notes) = (Names::new(&Columns::default()), Notes::default());
+        listed(&RawValue::from_string(text.into()).unwrap(), &names, true, &mut notes)
     }
 
     fn carried(draft: &Draft) -> String {
@@ -144,13 +122,13 @@ mod tests {
             ("7", None, "the candidate is a number, an object or a string is expected"),
             (r#"{"id":"d"}"#, Some("d"), "no text"),
             (r#"{"id":"d","text":null}"#, Some("d"), "no text"),
-            (r#"{"id":"d","text":["a"]}"#, Some("d"), "`text` has the wrong type: it is a list"),
-            (r#"{"id":"d","text":1}"#, Some("d"), "it is a number, a string is expected"),
+            (r#"{"id":"d","text":["a","b"]}"#, Some("d"), "`text` has the wrong type: it is a list"),
+            (r#"{"id":"d","text":true}"#, Some("d"), "it is true or false, a string is expected"),
             (r#"{"id":{},"text":"t"}"#, None, "`id` has the wrong type: it is an object"),
-            (r#"{"id":"d","text":"t","score":"1"}"#, Some("d"), "`score` has the wrong type"),
+            (r#"{"id":"d","text":"t","score":"one"}"#, Some("d"), "the score \"one\" is not a number"),
             (r#"{"id":"d","text":"t","score":-1e999}"#, Some("d"), "not a finite number"),
-            (r#"{"id":"d","text":"t","title":1}"#, Some("d"), "`title` has the wrong type"),
-            (r#"{"doc":{"id":"d","url":"u"}}"#, Some("d"), "there is no text in"),
+            (r#"{"id":"d","text":"t","title":{}}"#, Some("d"), "`title` has the wrong type"),
+            (r#"{"doc":{"id":"d","url":"u"}}"#, Some("d"), "in `doc`: there is no text"),
             (r#"{"qid":[],"text":"t"}"#, None, "`qid` has the wrong type"),
         ] {
             let spoiled = read(text).drafted.unwrap_err();

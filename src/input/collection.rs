@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::compression::Compression;
 use super::detect::InputFormat;
 use super::dialect::{Dialect, TableOptions};
 use super::document::{self, Document};
 use super::entry::too_long;
+use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{Lines, Piece, blanks, content, newlines};
 use super::row::{Row, Step};
-use super::source::{BYTE_ORDER_MARK, Compression, Source, read_error};
+use super::source::{BYTE_ORDER_MARK, Source, read_error};
 use super::text_table::{Layout, Role, TextTable, looks_like_csv};
 
 /// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), or a table. Where an identifier stands twice, its first
@@ -173,9 +175,12 @@ fn seekable(path: &Path, name: &Arc<str>) -> Result<File> {
     let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     if file.metadata().with_context(cannot_read)?.is_file() {
         let mut head = Vec::new();
-        Read::take(&mut file, 4).read_to_end(&mut head).with_context(cannot_read)?;
+        Read::take(&mut file, HEAD_BYTES as u64).read_to_end(&mut head).with_context(cannot_read)?;
         file.rewind().with_context(cannot_read)?;
-        if Compression::of(&head) == Compression::Plain {
+        if Compression::of(&head).is_none() {
+            if let Some(what) = recognise(&head) {
+                bail!("{name} {what}");
+            }
             return Ok(file);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::compression::EXTENSIONS;
 use super::dialect::Delimiter;
 use super::elements::Nesting;
 use super::run_line::RunFormat;
@@ -24,10 +25,10 @@ pub enum InputFormat {
 }
 
 impl InputFormat {
-    /// The format that a file's name tells; `.gz` and `.zst` at its end are looked through.
+    /// The format that a file's name tells; the extension of a compressed file is looked through.
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+        let name = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(&name);
         match name.rsplit_once('.')?.1 {
             "jsonl" | "ndjson" => Some(Self::Jsonl),
             "json" => Some(Self::Json),
@@ -89,6 +90,8 @@ mod tests {
             ("a/b.jsonl", Some(Jsonl)),
             ("b.NDJSON.gz", Some(Jsonl)),
             ("b.json.zst", Some(Json)),
+            ("b.tsv.xz", Some(Tsv)),
+            ("b.csv.BZ2", Some(Csv)),
             ("b.c.csv", Some(Csv)),
             ("b.tsv", Some(Tsv)),
             ("b.trec", Some(Trec)),

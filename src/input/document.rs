@@ -1,9 +1,16 @@
 //! One line of a file of documents or queries in JSONL, as BEIR has them.
 
-use super::entry::{unless_blank, utf_8};
-use super::names::Field;
+use std::sync::LazyLock;
+
+use super::content::{Content, Naming};
+use super::entry::utf_8;
+use super::names::{Columns, Field, Names};
+use super::notes::Notes;
 use super::source::BYTE_ORDER_MARK;
 use super::values::Object;
+
+/// `--columns` is about the input; a collection has the field's names.
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(&Columns::default()));
 
 /// A document of a collection.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,17 +30,18 @@ pub fn is_json(line: &[u8]) -> bool {
 
 /// The document's identifier, without a look at the rest.
 pub fn id(line: &[u8]) -> Result<String, String> {
-    id_of(&mut Object::parse(plain(line)?)?)
+    let mut object = Object::parse(plain(line)?)?;
+    match object.take_id(NAMES.of(Field::Id))? {
+        Some(id) => Ok(id),
+        None => content(&mut object).0.id.ok_or_else(no_id),
+    }
 }
 
 /// The document.
 pub fn document(line: &[u8]) -> Result<Document, String> {
-    let mut object = Object::parse(plain(line)?)?;
-    let id = id_of(&mut object)?;
-    let text = object.take_string(Field::Text.aliases())?;
-    let text = text.ok_or("the document has no text: `text` or one of its other names is expected")?;
-    let title = object.take_string(Field::Title.aliases())?.and_then(unless_blank);
-    Ok(Document { id, text, title })
+    let (Content { id, text, title, .. }, read) = content(&mut Object::parse(plain(line)?)?);
+    read?;
+    Ok(Document { id: id.ok_or_else(no_id)?, text, title })
 }
 
 /// A query's identifier and text.
@@ -41,7 +49,7 @@ pub fn query(line: &[u8]) -> Result<(String, String), String> {
     let mut object = Object::parse(plain(line)?)?;
     let id = object.take_id(Field::QueryId.aliases())?;
     let id = if id.is_some() { id } else { object.take_id(&["_id", "id"])? };
-    let text = object.take_string(&["text", "query", "question", "query_text"])?;
+    let text = object.take_text(&["text", "query", "question", "query_text"])?;
     let id = id.ok_or("there is no query id: `_id`, `id`, `qid` or `query_id` is expected")?;
     Ok((id, text.ok_or("there is no query: `text` or `query` is expected")?))
 }
@@ -50,9 +58,15 @@ fn plain(line: &[u8]) -> Result<&str, String> {
     utf_8(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
 }
 
-fn id_of(object: &mut Object<'_>) -> Result<String, String> {
-    let id = object.take_id(Field::Id.aliases())?;
-    id.ok_or_else(|| "there is no document id: `_id`, `id` or `docid` is expected".to_owned())
+/// The content of a document, as far as it can be read, and what is wrong with it.
+fn content(object: &mut Object<'_>) -> (Content, Result<(), String>) {
+    let mut content = Content::default();
+    let read = content.take(object, Naming::new(&NAMES), &mut Notes::default());
+    (content, read)
+}
+
+fn no_id() -> String {
+    "there is no document id: `_id`, `id` or `docid` is expected".to_owned()
 }
 
 #[cfg(test)]

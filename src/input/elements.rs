@@ -43,6 +43,11 @@ impl Elements {
         Self { line: 1 + source.lines_skipped, source, limit, buffer: Vec::new(), offset: 0, expected: Expected::Start }
     }
 
+    /// The source's name in messages.
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
     /// The next value; `None` at the end.
     ///
     /// # Errors

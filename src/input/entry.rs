@@ -129,9 +129,28 @@ pub fn rank(text: &str) -> Result<i64, String> {
 /// It is not UTF-8.
 pub fn utf_8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let byte = error.valid_up_to() + 1;
-        format!("is not UTF-8 at byte {byte} of the record: convert the file, for example with `iconv -t UTF-8`")
+        let position = error.valid_up_to();
+        format!("is not UTF-8 at byte {} of the record: {}", position + 1, conversion(&bytes[position..], bytes))
     })
+}
+
+/// What to do about bytes that are not UTF-8.
+fn conversion(from_the_first: &[u8], all: &[u8]) -> &'static str {
+    let adjacent = all.windows(2).any(|pair| !pair[0].is_ascii() && !pair[1].is_ascii());
+    match from_the_first {
+        [0xed, 0xa0..=0xbf, ..] => {
+            "half of a surrogate pair stands there as bytes of its own, most likely of an emoji that was cut in two; remove \
+             it"
+        }
+        // In a text of western Europe letters with accents stand alone; in other encodings a character has several bytes.
+        _ if !adjacent => {
+            "it is most likely Latin-1 or Windows-1252: convert the file with `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW`"
+        }
+        _ => {
+            "convert the file with `iconv -f ENCODING -t UTF-8 FILE > NEW`, where ENCODING is the one that it was written \
+             in, such as WINDOWS-1252, SHIFT_JIS or GB18030"
+        }
+    }
 }
 
 /// That a record is longer than the limit, in bytes.

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use super::Event;
 use super::assembly::Assembly;
 use super::entry::{Asked, Drafted, Entry};
-use super::seen::Seen;
+use super::seen::{Seen, Sight};
 use crate::record::{BadRecord, Place, Query};
 
 /// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
@@ -106,7 +106,7 @@ impl Grouping {
     fn start(&mut self, line: u64, key: Key, query: Asked) -> Run {
         const REMEDY: &str = "the rows of one query must stand together: sort the input by query";
         if let Key::Text(text) = &key
-            && let Some(first) = self.seen.earlier(&key, line)
+            && let Some(Sight { line: first, .. }) = self.seen.earlier(&key, Sight { line, is_generated: false })
         {
             let record = Some(format!("query {text:?}"));
             self.refuse(line, record, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
@@ -120,10 +120,23 @@ impl Grouping {
 
     /// The query with its identifier, or `None` where it can't be used and was reported.
     fn begin(&mut self, line: u64, query: Asked, remedy: &str) -> Option<Query> {
+        let sight = Sight { line, is_generated: query.id.is_none() };
         let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
         let record = Some(format!("query {id:?}"));
-        if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), line) {
-            self.refuse(line, record, format!("this query id comes back on line {line} after line {first}; {remedy}"));
+        if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), sight) {
+            let first_line = first.line;
+            let problem = match (first.is_generated, sight.is_generated) {
+                (true, _) => format!(
+                    "this query id was generated for the query on line {first_line}, which has none and is number {id} in \
+                     the input: give every query an id, or none of them"
+                ),
+                (_, true) => format!(
+                    "this query has no id, and the one generated from its number in the input, {id}, stands on line \
+                     {first_line} already: give every query an id, or none of them"
+                ),
+                _ => format!("this query id comes back on line {line} after line {first_line}; {remedy}"),
+            };
+            self.refuse(line, record, problem);
             return None;
         }
         match query.text {

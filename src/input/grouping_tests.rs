@@ -50,7 +50,12 @@ fn a_group_s_id_may_not_be_used_twice_even_on_one_line() {
     );
     // A query without an id takes its ordinal, which is an id like any other.
     let told = self::told(&[r#"{"qid":"2","query":"q","candidates":[]}"#, r#"{"query":"r","candidates":[]}"#]);
-    assert!(told[1].starts_with("x.jsonl:2: query \"2\": this query id comes back"), "{told:?}");
+    let problem =
+        "this query has no id, and the one generated from its number in the input, 2, stands on line 1 already";
+    assert!(told[1].starts_with(&format!("x.jsonl:2: query \"2\": {problem}")), "{told:?}");
+    let told = self::told(&[r#"{"query":"r","candidates":[]}"#, r#"{"qid":"1","query":"q","candidates":[]}"#]);
+    let problem = "this query id was generated for the query on line 1, which has none and is number 1 in the input";
+    assert!(told[1].starts_with(&format!("x.jsonl:2: query \"1\": {problem}")), "{told:?}");
 }
 
 #[test]

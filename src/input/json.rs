@@ -3,12 +3,14 @@
 use anyhow::Result;
 
 use super::candidate::{self, Listed};
+use super::candidates;
 use super::elements::Elements;
 use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
 use super::names::{Columns, Field, Names};
 use super::notes::Notes;
-use super::values::{Kind, Object, kind, list, string, wrong_type};
+use super::syntax::is_incomplete;
+use super::values::{Kind, Object, id, kind, text, wrong_type};
 use crate::record::{Fields, add_fields};
 
 /// Where the values come from.
@@ -17,6 +19,15 @@ pub enum Values {
     Lines(Lines),
     /// Cut out of the stream.
     Elements(Elements),
+}
+
+impl Values {
+    fn name(&self) -> &str {
+        match self {
+            Self::Lines(lines) => lines.name(),
+            Self::Elements(elements) => elements.name(),
+        }
+    }
 }
 
 /// The records of a JSON or JSONL input.
@@ -33,7 +44,8 @@ pub struct Records {
 impl Records {
     /// Records of at most `limit` bytes.
     pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
-        Self { values, names: Names::new(columns), limit, notes: Notes::default(), waiting: None }
+        let notes = Notes::new(values.name().into());
+        Self { values, names: Names::new(columns), limit, notes, waiting: None }
     }
 
     fn read(&mut self) -> Result<Option<Entry>> {
@@ -41,15 +53,24 @@ impl Records {
             Values::Lines(lines) => (lines.next(), "line"),
             Values::Elements(elements) => (elements.next(), "JSON value"),
         };
-        let Some(Piece { line, bytes, .. }) = piece? else { return Ok(None) };
+        let Some(Piece { line, bytes, is_cut, .. }) = piece? else { return Ok(None) };
         let Some(bytes) = bytes else {
             return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
         };
-        let entry = utf_8(bytes).and_then(|text| record(line, text, &self.names));
+        self.notes.begin(line);
+        let text = utf_8(bytes);
+        let entry = text.clone().and_then(|text| record(line, text, &self.names, &mut self.notes));
         Ok(Some(entry.unwrap_or_else(|problem| Entry::Bad {
             line,
             query_id: query_id(bytes, &self.names),
-            problem: if what == "line" { hint_at_whole_values(problem) } else { problem },
+            problem: match text.is_ok_and(is_incomplete) {
+                true if is_cut => format!("{problem}; the input ends in the middle of this record: it is truncated"),
+                // That is what pretty-printed JSON looks like to a reader of lines.
+                true if what == "line" => format!(
+                    "{problem}; a JSONL line holds a whole value: pretty-printed JSON needs --input-format json"
+                ),
+                _ => problem,
+            },
         })))
     }
 }
@@ -75,32 +96,24 @@ impl Iterator for Records {
     }
 }
 
-/// A JSON value that ends with its line is what pretty-printed JSON looks like to a reader of lines.
-fn hint_at_whole_values(problem: String) -> String {
-    if problem.contains("EOF") {
-        return format!("{problem}; a JSONL line holds a whole value: pretty-printed JSON needs --input-format json");
-    }
-    problem
-}
-
 /// The query's identifier as far as a record that can't be used still tells it.
 fn query_id(record: &[u8], names: &Names) -> Option<String> {
     let mut object = Object::parse(std::str::from_utf8(record).ok()?).ok()?;
     object.take_id(names.of(Field::QueryId)).ok()?
 }
 
-fn record(line: u64, text: &str, names: &Names) -> Result<Entry, String> {
+fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
     let object = Object::parse(text)?;
-    let has = |field| object.find(names.of(field)).is_some();
-    match object.find(names.of(Field::Candidates)) {
-        Some((_, value)) if kind(value) == Kind::List => group(line, object, names),
-        Some((name, value)) if !has(Field::Text) => Err(wrong_type(name, kind(value), "a list")),
-        _ if has(Field::Text) || has_pair_ids(&object, names) => pair(line, object, names),
-        _ => Err(format!(
+    if candidates::are_in(&object, names)? {
+        group(line, object, names, notes)
+    } else if object.find(names.of(Field::Text)).is_some() || has_pair_ids(&object, names) {
+        pair(line, object, names, notes)
+    } else {
+        Err(format!(
             "there is neither a list of candidates ({}) nor a text ({})",
             names.listed(Field::Candidates),
             names.listed(Field::Text)
-        )),
+        ))
     }
 }
 
@@ -113,35 +126,31 @@ fn has_pair_ids(object: &Object<'_>, names: &Names) -> bool {
     }
 }
 
-fn group(line: u64, mut object: Object<'_>, names: &Names) -> Result<Entry, String> {
-    let mut query = query(&mut object, names, names.group_query_id())?;
+fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
+    let mut query = query(&mut object, names, names.group_query_id(), notes)?;
     let wants_query_id = query.id.is_none();
+    let (listed, around) = candidates::take(&mut object, names, wants_query_id, notes)?;
     let mut candidates = Vec::new();
-    if let Some((name, value)) = object.take(names.of(Field::Candidates)) {
-        for value in list(&name, value)? {
-            let Listed { drafted, query_id } = candidate::listed(value, names, wants_query_id);
-            match (&query.id, query_id) {
-                (Some(first), Some(other)) if *first != other => {
-                    query.text = Err(format!("its candidates repeat another query id, {other:?}: they must agree"));
-                }
-                (None, Some(id)) => query.id = Some(id),
-                _ => {}
+    for Listed { drafted, query_id } in listed {
+        match (&query.id, query_id) {
+            (Some(first), Some(other)) if *first != other => {
+                query.text = Err(format!("its candidates repeat another query id, {other:?}: they must agree"));
             }
-            candidates.push(drafted);
+            (None, Some(id)) => query.id = Some(id),
+            _ => {}
         }
+        candidates.push(drafted);
     }
-    let known = |name: &str| {
-        let fields = [Field::QueryId, Field::Query, Field::Instruction, Field::Candidates];
-        fields.iter().any(|&field| names.of(field).iter().any(|known| known == name))
-    };
-    add_fields(&mut query.fields, object.rest(known));
+    let fields = [Field::QueryId, Field::Query, Field::Instruction, Field::Candidates];
+    add_fields(&mut query.fields, object.rest(|name| fields.iter().any(|&field| names.is_of(field, name))));
+    add_fields(&mut query.fields, around);
     Ok(Entry::Group { line, query, candidates })
 }
 
-fn pair(line: u64, mut object: Object<'_>, names: &Names) -> Result<Entry, String> {
-    let mut query = query(&mut object, names, names.of(Field::QueryId))?;
+fn pair(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
+    let mut query = query(&mut object, names, names.of(Field::QueryId), notes)?;
     let of_query = std::mem::take(&mut query.fields);
-    let mut candidate = candidate::draft(object, names);
+    let mut candidate = candidate::draft(object, names, notes);
     if let Ok(draft) = &mut candidate {
         add_fields(&mut draft.fields, of_query);
     }
@@ -150,18 +159,24 @@ fn pair(line: u64, mut object: Object<'_>, names: &Names) -> Result<Entry, Strin
 
 /// Takes the query out of a record. A problem of its text or its instruction is kept in the query, so that the
 /// message can name its identifier.
-fn query(object: &mut Object<'_>, names: &Names, id_names: &[String]) -> Result<Asked, String> {
-    let id = object.take_id(id_names)?;
-    let mut asked = Asked { id, text: Ok(String::new()), instruction: None, fields: Fields::new() };
+fn query(object: &mut Object<'_>, names: &Names, id_names: &[String], notes: &mut Notes) -> Result<Asked, String> {
+    let mut asked = Asked { id: None, text: Ok(String::new()), instruction: None, fields: Fields::new() };
+    if let Some((name, value)) = object.take(id_names) {
+        asked.id = id(&name, value)?;
+        let used = (name.as_str(), asked.id.as_deref().unwrap_or_default());
+        notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| known == name));
+    }
     asked.text = match object.take(names.of(Field::Query)) {
         None => Err(format!("there is no query: none of {} has a value", names.listed(Field::Query))),
         Some((name, value)) => match kind(value) {
-            Kind::String => string(&name, value).and_then(query_text),
             Kind::Object => nested_query(&mut asked, Object::parse(value.get())?),
-            found => Err(wrong_type(&name, found, "a string or an object with a text")),
+            Kind::Boolean => Err(wrong_type(&name, Kind::Boolean, "a string or an object with a text")),
+            _ => text(&name, value).and_then(query_text).inspect(|text| {
+                notes.rivals(object, Field::Query, (&name, text), |other| names.is_of(Field::Query, other));
+            }),
         },
     };
-    match object.take_string(names.of(Field::Instruction)) {
+    match object.take_text(names.of(Field::Instruction)) {
         Ok(instruction) => asked.instruction = instruction.and_then(unless_blank).or(asked.instruction),
         Err(problem) => asked.text = asked.text.and(Err(problem)),
     }
@@ -174,8 +189,8 @@ fn nested_query(asked: &mut Asked, mut object: Object<'_>) -> Result<String, Str
     if asked.id.is_none() {
         asked.id = object.take_id(&ids)?;
     }
-    let text = object.take_string(&["text", "query", "question"])?;
-    asked.instruction = object.take_string(Field::Instruction.aliases())?.and_then(unless_blank);
+    let text = object.take_text(&["text", "query", "question", "query_text"])?;
+    asked.instruction = object.take_text(Field::Instruction.aliases())?.and_then(unless_blank);
     asked.fields = object.rest(|_| true);
     text.ok_or_else(|| "there is no query: the object under it has no `text`".to_owned()).and_then(query_text)
 }

@@ -50,7 +50,7 @@ fn pairs_carry_what_is_not_known_with_the_candidate() {
 #[test]
 fn a_record_that_is_no_query_is_bad_and_the_next_one_is_read() {
     for (record, problem) in [
-        ("{\"query\": NaN}", "x.jsonl:1: is not JSON: expected value (column 11); NaN and Infinity"),
+        ("{\"query\": NaN}", "x.jsonl:1: is not JSON: a value is expected (column 11); NaN and Infinity"),
         ("{\"query\": \"q\"", "pretty-printed JSON needs --input-format json"),
         ("\"text\"", "x.jsonl:1: the record is a string: an object is expected"),
         (
@@ -63,7 +63,7 @@ fn a_record_that_is_no_query_is_bad_and_the_next_one_is_read() {
         ("{\"qid\":\"a\",\"query\":\" \\n\",\"candidates\":[]}", "query \"a\": the query is empty"),
         ("{\"query\":[],\"candidates\":[]}", "query \"1\": `query` has the wrong type: it is a list"),
         ("{\"query\":{\"qid\":\"a\"},\"candidates\":[]}", "query \"a\": there is no query"),
-        ("{\"query\":\"q\",\"instruction\":1,\"candidates\":[]}", "query \"1\": `instruction` has the wrong type"),
+        ("{\"query\":\"q\",\"instruction\":{},\"candidates\":[]}", "query \"1\": `instruction` has the wrong type"),
         ("{\"id\":\"d\",\"text\":\"t\"}", "x.jsonl:1: candidate \"d\": there is no query"),
     ] {
         let told = events("x.jsonl", format!("{record}\n{{\"query\":\"q\",\"candidates\":[]}}").as_bytes());

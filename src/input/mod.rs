@@ -12,12 +12,16 @@
 
 mod assembly;
 mod candidate;
+mod candidates;
 mod collection;
+mod compression;
+mod content;
 mod detect;
 mod dialect;
 mod document;
 mod elements;
 mod entry;
+mod foreign;
 mod gather;
 mod grouping;
 mod header;
@@ -31,6 +35,7 @@ mod row;
 mod run_line;
 mod seen;
 mod source;
+mod syntax;
 mod table;
 mod table_reader;
 mod text_table;

@@ -47,13 +47,41 @@ impl Field {
             Self::QueryId => &["query_id", "qid", "queryId", "query-id"],
             Self::Query => &["query", "question", "query_text"],
             Self::Instruction => &["instruction", "instruct"],
-            Self::Candidates => &["candidates", "documents", "passages", "hits", "docs", "results", "ctxs"],
-            Self::Id => {
-                &["id", "pid", "passage_id", "docno", "docid", "doc_id", "_id", "corpus_id", "corpus-id", "docId"]
+            Self::Candidates => &[
+                "candidates",
+                "documents",
+                "passages",
+                "hits",
+                "docs",
+                "results",
+                "ctxs",
+                "contexts",
+                "texts",
+                "nodes",
+                "source_nodes",
+                "records",
+                "matches",
+            ],
+            Self::Id => &[
+                "id",
+                "pid",
+                "passage_id",
+                "docno",
+                "docid",
+                "doc_id",
+                "_id",
+                "corpus_id",
+                "corpus-id",
+                "docId",
+                "id_",
+                "node_id",
+                "objectID",
+            ],
+            Self::Text => {
+                &["text", "content", "contents", "passage", "document", "body", "segment", "doc", "page_content"]
             }
-            Self::Text => &["text", "content", "contents", "passage", "document", "body", "segment", "doc"],
             Self::Title => &["title"],
-            Self::Score => &["score", "original_score", "bm25_score"],
+            Self::Score => &["score", "original_score", "bm25_score", "_score", "relevance_score"],
             Self::Rank => &["rank", "original_rank"],
         }
     }
@@ -150,6 +178,16 @@ impl Names {
     /// The names of the query's identifier in a record that holds a list of candidates.
     pub fn group_query_id(&self) -> &[String] {
         &self.group_query_id
+    }
+
+    /// Whether this is one of a field's names.
+    pub fn is_of(&self, field: Field, name: &str) -> bool {
+        self.of(field).iter().any(|known| known == name)
+    }
+
+    /// Whether this is a name of any field.
+    pub fn is_known(&self, name: &str) -> bool {
+        Field::ALL.into_iter().any(|field| self.is_of(field, name))
     }
 
     /// Whether a name says by itself whose identifier it is.

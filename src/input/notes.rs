@@ -1,38 +1,80 @@
 //! What a user should know of how a file is read: each thing once, however many records it is true of.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::names::Field;
+use super::values::{Kind, Object, kind, text};
 
 /// Notes that wait to be reported, and what was said before.
 #[derive(Debug, Default)]
 pub struct Notes {
-    said: HashSet<(Field, String, String)>,
+    file: Arc<str>,
+    line: u64,
+    said: HashSet<(String, String)>,
     waiting: VecDeque<String>,
 }
 
-/// A field's name in a record with the value that it has there.
-pub type Named<'a> = (&'a str, &'a str);
-
 impl Notes {
-    /// A record has two names of one field, and they disagree: says once for each two names which of them is used.
-    pub fn disagreement(&mut self, place: &str, field: Field, used: Named<'_>, other: Named<'_>) {
-        let ((used, value), (other, other_value)) = (used, other);
-        if used.is_empty() || value == other_value || !self.said.insert((field, used.to_owned(), other.to_owned())) {
-            return;
-        }
-        let what = field.name();
-        self.waiting.push_back(format!(
-            "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is only carried; --columns {what}={other} \
-             takes that one",
-            short(value),
-            short(other_value)
-        ));
+    /// Notes on a file.
+    pub fn new(file: Arc<str>) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    /// What comes next is about the record that starts on this line.
+    pub fn begin(&mut self, line: u64) {
+        self.line = line;
     }
 
     /// The next note to report.
     pub fn next(&mut self) -> Option<String> {
         self.waiting.pop_front()
+    }
+
+    /// Looks for further values of a field that was taken from the name and the value in `used`. Where one differs, says
+    /// once for each two names which of them is used.
+    pub fn rivals(
+        &mut self,
+        object: &Object<'_>,
+        field: Field,
+        used: (&str, &str),
+        is_name_of_field: impl Fn(&str) -> bool,
+    ) {
+        for (other, value) in object.left().filter(|(name, _)| is_name_of_field(name)) {
+            let value = match kind(value) {
+                Kind::Object | Kind::List => value.get().to_owned(),
+                _ => text(other, value).unwrap_or_default(),
+            };
+            if value != used.1 {
+                let place = format!("{}:{}", self.file, self.line);
+                self.disagreement(&place, field, used, (other, &value));
+            }
+        }
+    }
+
+    /// A record has two names of one field, and they disagree: says once for each two names which of them is used.
+    pub fn disagreement(&mut self, place: &str, field: Field, used: (&str, &str), other: (&str, &str)) {
+        let ((used, value), (other, other_value)) = (used, other);
+        if self.said.insert((used.to_owned(), other.to_owned())) {
+            let what = field.name();
+            self.waiting.push_back(format!(
+                "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is only carried; --columns {what}={other} \
+                 takes that one",
+                short(value),
+                short(other_value)
+            ));
+        }
+    }
+
+    /// A field that has a meaning elsewhere is carried and not obeyed; says so once.
+    pub fn carried(&mut self, name: &str, field: Field) {
+        if self.said.insert((name.to_owned(), String::new())) {
+            let what = field.name();
+            self.waiting.push_back(format!(
+                "{}:{}: `{name}` is carried to the output and not used: --columns {what}={name} takes it as the {what}",
+                self.file, self.line
+            ));
+        }
     }
 }
 
@@ -40,23 +82,4 @@ fn short(value: &str) -> String {
     const CHARACTERS: usize = 30;
     let more = if value.chars().nth(CHARACTERS).is_some() { "…" } else { "" };
     format!("{}{more}", value.chars().take(CHARACTERS).collect::<String>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_names_that_disagree_are_reported_once() {
-        let mut notes = Notes::default();
-        notes.disagreement("a:1", Field::Id, ("docno", "D1"), ("docid", "D1"));
-        assert_eq!(notes.next(), None);
-        notes.disagreement("a:2", Field::Id, ("docno", "D2"), ("docid", "2"));
-        notes.disagreement("a:3", Field::Id, ("docno", "D3"), ("docid", "3"));
-        let note =
-            "a:2: `docno` (D2) is used as the id and `docid` (2) is only carried; --columns id=docid takes that one";
-        assert_eq!((notes.next().as_deref(), notes.next()), (Some(note), None));
-        notes.disagreement("a:4", Field::Id, ("docno", "D4"), ("doc_id", &"é".repeat(40)));
-        assert!(notes.next().unwrap().contains(&format!("({}…)", "é".repeat(30))));
-    }
 }

@@ -1,18 +1,23 @@
 //! Bytes from a file or standard input: decompressed, without a byte order mark.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use super::compression::{Compression, Damage};
+use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{blanks, newlines};
 use super::position::{Counted, Position};
 
-/// Bytes per read from disk or from a decoder.
+/// Bytes per read from disk.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The fewest bytes by which a compression or an encoding is recognised.
+const SIGNATURE_BYTES: usize = 8;
 
 /// UTF-8's byte order mark, which some editors and spreadsheets write.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -29,34 +34,11 @@ pub struct Source {
     pub lines_skipped: u64,
 }
 
-/// How a stream is compressed, told by its first bytes, so that it works on a pipe too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not compressed.
-    Plain,
-    /// gzip, with any number of members.
-    Gzip,
-    /// Zstandard, with any number of frames.
-    Zstandard,
-}
-
-impl Compression {
-    /// Tells the compression from the first four bytes of a stream.
-    pub fn of(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            // The second one is a skippable frame, with which pzstd starts its files.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstandard,
-            _ => Self::Plain,
-        }
-    }
-}
-
 impl Source {
     /// Opens a file, or standard input where there is no path.
     ///
     /// # Errors
-    /// A missing or unreadable file, truncated compressed data, UTF-16.
+    /// A missing or unreadable file, damaged compressed data, content that is no text in UTF-8.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         match path {
             None => Self::from_reader("standard input".into(), Box::new(io::stdin())),
@@ -76,23 +58,22 @@ impl Source {
     /// # Errors
     /// As [`Source::open`].
     pub fn from_reader(name: Arc<str>, reader: Box<dyn Read + Send>) -> Result<Self> {
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, reader);
-        let head = head(&mut raw, 4).map_err(|error| read_error(&name, error))?;
-        let compression = Compression::of(&head);
-        let raw = Cursor::new(head).chain(raw);
-        let mut reader: Box<dyn BufRead + Send> = match compression {
-            Compression::Plain => Box::new(raw),
-            Compression::Gzip => Box::new(buffered(flate2::bufread::MultiGzDecoder::new(raw))),
-            Compression::Zstandard => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(raw);
-                Box::new(buffered(decoder.map_err(|error| read_error(&name, error))?))
+        let error = |error| read_error(&name, error);
+        let mut reader: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
+        let mut head = head(&mut reader).map_err(error)?;
+        if let Some(compression) = Compression::of(&head) {
+            let packed = Cursor::new(std::mem::take(&mut head)).chain(reader);
+            reader = Box::new(compression.unpack(packed).map_err(error)?);
+            head = self::head(&mut reader).map_err(error)?;
+            if Compression::of(&head).is_some() {
+                bail!("{name} is compressed twice: unpack it once");
             }
-        };
-        let head = self::head(&mut reader, 3).map_err(|error| read_error(&name, error))?;
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            bail!("{name} is UTF-16, UTF-8 is expected: convert it with `iconv -f UTF-16 -t UTF-8`");
         }
-        let head = if head == BYTE_ORDER_MARK { Vec::new() } else { head };
+        if let Some(what) = recognise(&head) {
+            bail!("{name} {what}");
+        }
+        let marked = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let head = head.split_off(marked);
         Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None, lines_skipped: 0 })
     }
 
@@ -134,24 +115,28 @@ impl Source {
     }
 }
 
-/// A reading error as a sentence. A decoder that meets the end too early says so as `UnexpectedEof`.
+/// A reading error as a sentence.
 pub fn read_error(name: &str, error: io::Error) -> anyhow::Error {
-    if error.kind() == ErrorKind::UnexpectedEof {
-        return anyhow!(
-            "{name} ends in the middle of its compressed data: it is truncated, fetch or compress it again"
-        );
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>()) {
+        Some(damage) => anyhow!("{name} {damage}"),
+        None => anyhow::Error::new(error).context(format!("cannot read {name}")),
     }
-    anyhow::Error::new(error).context(format!("cannot read {name}"))
 }
 
-fn buffered(decoder: impl Read) -> impl BufRead {
-    BufReader::with_capacity(BUFFER_BYTES, decoder)
-}
-
-fn head(reader: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// Takes what is there at the start: as much as a signature needs, and no more than one further read, as the writer of a
+/// pipe may wait for an answer.
+fn head(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while head.len() < SIGNATURE_BYTES {
+        let available = reader.fill_buf()?;
+        let taken = available.len().min(HEAD_BYTES - head.len());
+        if taken == 0 {
+            break;
+        }
+        head.extend_from_slice(&available[..taken]);
+        reader.consume(taken);
+    }
+    Ok(head)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::entry;
+use super::syntax::{lone_surrogate, not_json};
 use crate::record::Fields;
 
 /// A JSON object in the order of its keys; of a key that stands twice the last value counts.
@@ -46,37 +47,19 @@ impl<'a> Object<'a> {
             .find_map(|name| entries.iter().position(|(key, value)| key == name.as_ref() && kind(value) != Kind::Null))
     }
 
-    /// Takes out a string; an empty one is one.
-    pub fn take_string<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Option<String>, String> {
-        self.take(names).map(|(name, value)| string(&name, value)).transpose()
+    /// Takes out a text, as [`text`] reads it.
+    pub fn take_text<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Option<String>, String> {
+        self.take(names).map(|(name, value)| text(&name, value)).transpose()
     }
 
-    /// Takes out an identifier: a string or an integer, kept as its decimal text. An empty one counts as none.
+    /// Takes out an identifier, as [`id`] reads it.
     pub fn take_id<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Option<String>, String> {
-        let Some((name, value)) = self.take(names) else { return Ok(None) };
-        match kind(value) {
-            Kind::String => string(&name, value).map(entry::unless_blank),
-            Kind::Number if is_integer(value) => Ok(Some(value.get().to_owned())),
-            found => Err(wrong_type(&name, found, "a string or an integer")),
-        }
+        self.take(names).map_or(Ok(None), |(name, value)| id(&name, value))
     }
 
-    /// Takes out a finite number.
-    pub fn take_score<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Option<f64>, String> {
-        let Some((name, value)) = self.take(names) else { return Ok(None) };
-        match kind(value) {
-            Kind::Number => entry::score(value.get()).map(Some),
-            found => Err(wrong_type(&name, found, "a number")),
-        }
-    }
-
-    /// Takes out an integer.
-    pub fn take_rank<S: AsRef<str>>(&mut self, names: &[S]) -> Result<Option<i64>, String> {
-        let Some((name, value)) = self.take(names) else { return Ok(None) };
-        match kind(value) {
-            Kind::Number => entry::rank(value.get()).map(Some),
-            found => Err(wrong_type(&name, found, "an integer")),
-        }
+    /// What was not taken and has a value, with its name.
+    pub fn left(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))
     }
 
     /// What was not taken, to be carried to the output. A null under one of the known names says nothing and is left out.
@@ -84,6 +67,17 @@ impl<'a> Object<'a> {
         let said = |(name, value): &(String, &RawValue)| kind(value) != Kind::Null || !is_known(name);
         self.0.into_iter().filter(said).map(|(name, value)| (name, on_one_line(value))).collect()
     }
+}
+
+/// Fields as one field, an object; none where there are none.
+pub fn as_object(name: String, fields: &Fields) -> Fields {
+    if fields.is_empty() {
+        return Fields::new();
+    }
+    let members = fields.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str())));
+    let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    // Members that are JSON make an object that is JSON.
+    RawValue::from_string(text).map(|object| vec![(name, object)]).unwrap_or_default()
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
@@ -172,7 +166,13 @@ pub fn wrong_type(name: &str, found: Kind, expected: &str) -> String {
 /// A value as a string.
 pub fn string(name: &str, value: &RawValue) -> Result<String, String> {
     match kind(value) {
-        Kind::String => serde_json::from_str(value.get()).map_err(|error| format!("`{name}` is not a string: {error}")),
+        Kind::String => serde_json::from_str(value.get()).map_err(|error| match lone_surrogate(value.get()) {
+            Some((place, escape)) => format!(
+                "`{name}` holds a lone surrogate, `{escape}`, as its character {place}: that is half of a character, most \
+                 likely of an emoji that was cut in two; remove it or write \\ufffd for it"
+            ),
+            None => not_json(value.get(), &error),
+        }),
         found => Err(wrong_type(name, found, "a string")),
     }
 }
@@ -180,6 +180,53 @@ pub fn string(name: &str, value: &RawValue) -> Result<String, String> {
 /// A value as a list of raw values.
 pub fn list<'a>(name: &str, value: &'a RawValue) -> Result<Vec<&'a RawValue>, String> {
     serde_json::from_str(value.get()).map_err(|_| wrong_type(name, kind(value), "a list"))
+}
+
+/// A value as a text: a string, a number as it is written, or a list of one of them, as Solr writes fields that may have
+/// several values.
+pub fn text(name: &str, value: &RawValue) -> Result<String, String> {
+    match kind(value) {
+        Kind::Number => Ok(value.get().to_owned()),
+        Kind::List => match list(name, value)?[..] {
+            [only] if matches!(kind(only), Kind::String | Kind::Number) => text(name, only),
+            ref several => Err(format!(
+                "{}: it has {} parts, join them in one",
+                wrong_type(name, Kind::List, "a string"),
+                several.len()
+            )),
+        },
+        _ => string(name, value),
+    }
+}
+
+/// A value as an identifier: a string or an integer, kept as its decimal text. A blank one counts as none.
+pub fn id(name: &str, value: &RawValue) -> Result<Option<String>, String> {
+    match kind(value) {
+        Kind::Null => Ok(None),
+        Kind::String => string(name, value).map(entry::unless_blank),
+        Kind::Number if is_integer(value) => Ok(Some(value.get().to_owned())),
+        found => Err(wrong_type(name, found, "a string or an integer")),
+    }
+}
+
+/// A value as a score: a finite number or its decimal text. A blank one counts as none.
+pub fn score(name: &str, value: &RawValue) -> Result<Option<f64>, String> {
+    match kind(value) {
+        Kind::Null => Ok(None),
+        Kind::Number => entry::score(value.get()).map(Some),
+        Kind::String => entry::unless_blank(string(name, value)?).map(|score| entry::score(&score)).transpose(),
+        found => Err(wrong_type(name, found, "a number")),
+    }
+}
+
+/// A value as a rank: an integer or its decimal text. A blank one counts as none.
+pub fn rank(name: &str, value: &RawValue) -> Result<Option<i64>, String> {
+    match kind(value) {
+        Kind::Null => Ok(None),
+        Kind::Number => entry::rank(value.get()).map(Some),
+        Kind::String => entry::unless_blank(string(name, value)?).map(|rank| entry::rank(&rank)).transpose(),
+        found => Err(wrong_type(name, found, "an integer")),
+    }
 }
 
 fn is_integer(value: &RawValue) -> bool {
@@ -202,23 +249,6 @@ fn on_one_line(value: &RawValue) -> Box<RawValue> {
         keep
     });
     RawValue::from_string(compact.collect()).unwrap_or_else(|_| value.to_owned())
-}
-
-fn not_json(text: &str, error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    let (line, column) = (error.line(), error.column());
-    let place =
-        if line > 1 { format!("line {line} of the record, column {column}") } else { format!("column {column}") };
-    let near = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().as_bytes();
-    let near = near.get(column.saturating_sub(3)..).unwrap_or_default();
-    let near = String::from_utf8_lossy(&near[..near.len().min(12)]);
-    let hint = if ["NaN", "Infinity"].iter().any(|token| near.contains(token)) {
-        "; NaN and Infinity, which Python writes, are not JSON: write null or leave the field out"
-    } else {
-        ""
-    };
-    format!("is not JSON: {message} ({place}){hint}")
 }
 
 #[cfg(test)]

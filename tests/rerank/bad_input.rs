@@ -93,7 +93,20 @@ fn what_is_not_utf_8_is_told() {
 
 #[test]
 fn half_a_surrogate_pair_is_told() {
-    bad_candidate(r#"{"id":"x","text":"\ud83d"}"#, &["candidate \"x\"", "`text`"]);
+    for (text, place) in
+        [("\\ud83d", "character 1"), ("a \\ud83d b", "character 3"), ("\\ud83d\\ude00\\udc00", "character 2")]
+    {
+        bad_candidate(
+            &format!(r#"{{"id":"x","text":"{text}"}}"#),
+            &["candidate \"x\"", "`text` holds a lone surrogate", place, "\\ufffd"],
+        );
+    }
+    bad_query(r#""query_id":"bad","query":"\udc00""#, &["query \"bad\"", "`query` holds a lone surrogate, `\\udc00`"]);
+    bad(
+        "{\"query_id\":\"bad\",\"query\":\"half \\ud83d\",\"candidates\":[]}",
+        &["query \"bad\"", "lone surrogate", "character 6"],
+        &[],
+    );
 }
 
 #[test]
@@ -112,8 +125,8 @@ fn an_empty_query_is_told() {
 
 #[test]
 fn a_query_of_a_wrong_type_is_told() {
-    bad_query(r#""query_id":"bad","query":7"#, &["query \"bad\"", "`query`", "a number", "a string"]);
-    bad_query(r#""query_id":"bad","query":["red"]"#, &["query \"bad\"", "`query`", "a list"]);
+    bad_query(r#""query_id":"bad","query":{}"#, &["query \"bad\"", "there is no query"]);
+    bad_query(r#""query_id":"bad","query":["red","blue"]"#, &["query \"bad\"", "`query`", "a list"]);
     bad_query(r#""query_id":"bad","query":true"#, &["query \"bad\"", "`query`", "true or false"]);
 }
 
@@ -153,16 +166,18 @@ fn a_missing_text_is_told_with_its_candidate() {
 
 #[test]
 fn a_text_of_a_wrong_type_is_told() {
-    for (text, found) in [("7", "a number"), ("[\"red\"]", "a list"), ("false", "true or false")] {
-        bad_candidate(&format!(r#"{{"id":"x","text":{text}}}"#), &["candidate \"x\"", "`text`", found, "a string"]);
+    for (text, found) in
+        [("{}", "there is no text"), ("[\"red\",\"blue\"]", "a list, a string is expected"), ("false", "true or false")]
+    {
+        bad_candidate(&format!(r#"{{"id":"x","text":{text}}}"#), &["candidate \"x\"", "`text`", found]);
     }
 }
 
 #[test]
 fn scores_and_ranks_of_a_wrong_type_are_told() {
-    bad_candidate(r#"{"id":"x","text":"red","score":"7"}"#, &["candidate \"x\"", "`score`", "a string", "a number"]);
+    bad_candidate(r#"{"id":"x","text":"red","score":"seven"}"#, &["candidate \"x\"", "\"seven\"", "not a number"]);
     bad_candidate(r#"{"id":"x","text":"red","score":[7]}"#, &["candidate \"x\"", "`score`", "a list"]);
-    bad_candidate(r#"{"id":"x","text":"red","rank":"first"}"#, &["candidate \"x\"", "`rank`", "an integer"]);
+    bad_candidate(r#"{"id":"x","text":"red","rank":"first"}"#, &["candidate \"x\"", "\"first\"", "not an integer"]);
     bad_candidate(r#"{"id":"x","text":"red","rank":1.5}"#, &["candidate \"x\"", "rank", "not an integer"]);
 }
 
@@ -201,6 +216,30 @@ fn rows_of_one_query_must_agree_on_its_text() {
 }
 
 #[test]
+fn an_id_that_meets_a_generated_one_says_so() {
+    bad_candidate(
+        r#"{"text":"other"},{"id":"2","text":"blue"}"#,
+        &["candidate \"2\"", "generated", "at position 2", "none of them"],
+    );
+    bad_candidate(
+        r#"{"id":"3","text":"other"},"blue""#,
+        &["candidate \"3\"", "has no id", "generated from its position 3"],
+    );
+    let rows = r#"{"query_id":"bad","query":"red","text":"red"}
+{"query_id":"bad","query":"red","id":"1","text":"other"}"#;
+    bad(rows, &[":3: ", "candidate \"1\"", "generated for the candidate on line 2 at position 1"], &["bad"]);
+    let queries = format!("{FIRST}\n{}\n{}", FIRST.replace("first", "3"), r#"{"query":"red","candidates":[]}"#);
+    let run = rerank_on(queries, &["--model", "fake", "--on-error", "skip"]);
+    run.fails(1, &["input:3: ", "query \"3\"", "has no id", "generated from its number in the input, 3", "line 2"]);
+    let table = "query_id,query,id,text\nq,red,,a\nq,red,1,b\n";
+    let run = rerank_on(table, &["--model", "fake", "--input-format", "csv"]);
+    run.fails(1, &["standard input:3: ", "candidate \"1\"", "generated for the candidate on line 2 at position 1"]);
+    let table = "query_id,query,id,text\n2,red,x,a\n,blue,x,b\n";
+    let run = rerank_on(table, &["--model", "fake", "--input-format", "csv"]);
+    run.fails(1, &["standard input:3: ", "query \"2\"", "generated from its number in the input, 2", "line 2"]);
+}
+
+#[test]
 fn no_candidates_are_an_empty_ranking() {
     let line = r#"{"query_id":"none","query":"red","candidates":[]}"#;
     let run = rerank_on(format!("{FIRST}\n{line}\n{LAST}\n"), &["--model", "fake"]);
@@ -218,7 +257,7 @@ fn every_skipped_record_is_told_and_the_rest_is_ranked() {
         FIRST,
         "not JSON",
         r#"{"query_id":"q","query":"","candidates":[]}"#,
-        r#"{"query_id":"half","query":"red","candidates":[{"id":"a","text":1},{"id":"b","text":"red"},{"id":"c"}]}"#,
+        r#"{"query_id":"half","query":"red","candidates":[{"id":"a","text":true},{"id":"b","text":"red"},{"id":"c"}]}"#,
         FIRST,
         LAST,
     ];

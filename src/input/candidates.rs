@@ -1,0 +1,211 @@
+//! Where a record keeps its candidates: in a list, in the answer of a search engine, or in lists of good and bad ones.
+
+use serde_json::value::RawValue;
+
+use super::candidate::{self, Listed};
+use super::entry::Draft;
+use super::names::{Field, Names};
+use super::notes::Notes;
+use super::values::{Kind, Object, as_object, id, kind, list, score, wrong_type};
+use crate::record::{Fields, add_fields};
+
+/// Objects in which search engines and vector databases put the list: Elasticsearch and `OpenSearch`, Solr, Vespa, Qdrant.
+const LIST_CONTAINERS: [&str; 4] = ["hits", "response", "root", "result"];
+
+/// The names of the list in such an object, beside those of candidates.
+const LISTS_WITHIN: [&str; 2] = ["children", "points"];
+
+/// Lists that say of their candidates whether they answer the query: training data of BGE, Sentence Transformers and MTEB,
+/// Tevatron, DPR.
+const LABELLED_LISTS: [&str; 12] = [
+    "pos",
+    "neg",
+    "positive",
+    "negative",
+    "positives",
+    "negatives",
+    "positive_passages",
+    "negative_passages",
+    "positive_ctxs",
+    "negative_ctxs",
+    "hard_negative_ctxs",
+    "hard_negatives",
+];
+
+/// The field in which a candidate carries the name of its labelled list.
+const LIST: &str = "list";
+
+/// A list of candidates in a record.
+struct List<'a> {
+    name: String,
+    values: Vec<&'a RawValue>,
+    /// The identifiers and scores of candidates that are plain strings, where they have lists of their own.
+    ids: Option<Vec<&'a RawValue>>,
+    scores: Option<Vec<&'a RawValue>>,
+}
+
+/// Whether a record has candidates of its own.
+pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
+    let lists: Vec<_> = names
+        .of(Field::Candidates)
+        .iter()
+        .filter_map(|name| object.find(&[name]))
+        .filter(|(_, value)| kind(value) == Kind::List && value.get()[1..].trim_start() != "]")
+        .map(|(name, _)| name)
+        .collect();
+    if let [first, second, ..] = lists[..] {
+        return Err(format!(
+            "`{first}` and `{second}` are both lists of candidates: say which one is meant, as in --columns \
+             candidates={first}"
+        ));
+    }
+    match object.find(names.of(Field::Candidates)) {
+        Some((_, value)) if kind(value) == Kind::List => Ok(true),
+        Some((name, value)) if object.find(names.of(Field::Text)).is_none() => match container(object, names) {
+            Some(_) => Ok(true),
+            None => Err(wrong_type(name, kind(value), "a list")),
+        },
+        _ if object.find(names.of(Field::Text)).is_some() => Ok(false),
+        _ => Ok(container(object, names).is_some() || object.find(&LABELLED_LISTS).is_some()),
+    }
+}
+
+/// Takes the candidates out of a record. With `wants_query_id` each of them is asked for the query's identifier. What is
+/// left of an object around the list goes to the fields.
+pub fn take(
+    object: &mut Object<'_>,
+    names: &Names,
+    wants_query_id: bool,
+    notes: &mut Notes,
+) -> Result<(Vec<Listed>, Fields), String> {
+    let mut fields = Fields::new();
+    let lists = match object.find(names.of(Field::Candidates)).map(|(_, value)| kind(value)) {
+        Some(Kind::List) => vec![plain_list(object, names)?],
+        _ => match container(object, names).and_then(|name| object.take(&[name])) {
+            Some((name, value)) => {
+                let mut inner = Object::parse(value.get())?;
+                let list = list_within(&mut inner, names).map(|(name, value)| List::new(name, value)).transpose()?;
+                add_fields(&mut fields, as_object(name, &inner.rest(|_| true)));
+                list.into_iter().collect()
+            }
+            None => {
+                if object.find(&["prompt"]).is_some() {
+                    notes.carried("prompt", Field::Instruction);
+                }
+                labelled_lists(object)?
+            }
+        },
+    };
+    let mut candidates = Vec::new();
+    for list in lists {
+        list.read(names, wants_query_id, notes, &mut candidates)?;
+    }
+    Ok((candidates, fields))
+}
+
+fn plain_list<'a>(object: &mut Object<'a>, names: &Names) -> Result<List<'a>, String> {
+    let Some((name, value)) = object.take(names.of(Field::Candidates)) else {
+        return Err("there is no list".to_owned());
+    };
+    let mut list = List::new(name, value)?;
+    list.take_beside(object, &["ids", "doc_ids", "docids", "pids"], &["scores"])?;
+    Ok(list)
+}
+
+fn labelled_lists<'a>(object: &mut Object<'a>) -> Result<Vec<List<'a>>, String> {
+    let mut lists = Vec::new();
+    for name in LABELLED_LISTS {
+        if let Some((name, value)) = object.take(&[name]) {
+            let mut list = match kind(value) {
+                Kind::String => List { name, values: vec![value], ids: None, scores: None },
+                _ => List::new(name, value)?,
+            };
+            let (id, ids, scores) =
+                (format!("{}_id", list.name), format!("{}_ids", list.name), format!("{}_scores", list.name));
+            list.take_beside(object, &[&id, &ids], &[&scores])?;
+            lists.push(list);
+        }
+    }
+    Ok(lists)
+}
+
+/// The name of an object that holds a list of candidates.
+fn container(object: &Object<'_>, names: &Names) -> Option<&'static str> {
+    LIST_CONTAINERS.into_iter().find(|name| {
+        let inner = object.find(&[name]).filter(|(_, value)| kind(value) == Kind::Object);
+        let inner = inner.and_then(|(_, value)| Object::parse(value.get()).ok());
+        inner.is_some_and(|mut inner| list_within(&mut inner, names).is_some())
+    })
+}
+
+fn list_within<'a>(inner: &mut Object<'a>, names: &Names) -> Option<(String, &'a RawValue)> {
+    let own = names.of(Field::Candidates).iter().map(String::as_str).chain(LISTS_WITHIN);
+    let is_list = |name: &&str| inner.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
+    let name = own.into_iter().find(is_list)?.to_owned();
+    inner.take(&[name])
+}
+
+impl<'a> List<'a> {
+    fn new(name: String, value: &'a RawValue) -> Result<Self, String> {
+        let values = list(&name, value)?;
+        Ok(Self { name, values, ids: None, scores: None })
+    }
+
+    /// Takes the lists of the identifiers and scores of candidates that are plain strings.
+    fn take_beside(&mut self, object: &mut Object<'a>, ids: &[&str], scores: &[&str]) -> Result<(), String> {
+        if self.values.is_empty() || self.values.iter().any(|value| kind(value) != Kind::String) {
+            return Ok(());
+        }
+        let mut beside = |names: &[&str]| -> Result<Option<Vec<&'a RawValue>>, String> {
+            if object.find(names).is_none_or(|(_, value)| kind(value) != Kind::List) {
+                return Ok(None);
+            }
+            let Some((name, value)) = object.take(names) else { return Ok(None) };
+            let values = list(&name, value)?;
+            if values.len() != self.values.len() {
+                return Err(format!(
+                    "`{name}` has {} values and `{}` has {}: each candidate needs one",
+                    values.len(),
+                    self.name,
+                    self.values.len()
+                ));
+            }
+            Ok(Some(values))
+        };
+        self.ids = beside(ids)?;
+        self.scores = beside(scores)?;
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        names: &Names,
+        wants_query_id: bool,
+        notes: &mut Notes,
+        candidates: &mut Vec<Listed>,
+    ) -> Result<(), String> {
+        for (index, value) in self.values.iter().enumerate() {
+            let mut listed = candidate::listed(value, names, wants_query_id, notes);
+            if let Ok(draft) = &mut listed.drafted {
+                self.complete(draft, index)?;
+            }
+            candidates.push(listed);
+        }
+        Ok(())
+    }
+
+    fn complete(&self, draft: &mut Draft, index: usize) -> Result<(), String> {
+        if let Some(ids) = &self.ids {
+            draft.id = id("its identifier", ids[index])?;
+        }
+        if let Some(scores) = &self.scores {
+            draft.score = score("its score", scores[index])?;
+        }
+        if LABELLED_LISTS.contains(&&*self.name) {
+            let name =
+                serde_json::value::to_raw_value(&self.name).map_err(|_| "the name can't be carried".to_owned())?;
+            add_fields(&mut draft.fields, vec![(LIST.to_owned(), name)]);
+        }
+        Ok(())
+    }
+}

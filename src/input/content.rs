@@ -1,0 +1,124 @@
+//! The identifier, the title and the text of a candidate or a document, wherever its object keeps them.
+
+use serde_json::value::RawValue;
+
+use super::entry::unless_blank;
+use super::names::{Field, Names};
+use super::notes::Notes;
+use super::values::{Kind, Object, as_object, id, kind, text};
+use crate::record::Fields;
+
+/// Names of objects in which people's tools keep a candidate's text: Elasticsearch and `OpenSearch`, `LlamaIndex` (two
+/// names), a serialized `LangChain` document, Qdrant, Vespa, Milvus, Weaviate, Pinecone, Haystack. `doc` and `document`
+/// are names of the text itself, which may be an object as well.
+const CONTAINERS: [&str; 10] =
+    ["_source", "node", "text_resource", "kwargs", "payload", "fields", "entity", "properties", "metadata", "meta"];
+
+/// What is scored of a candidate, and what identifies it.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// Its identifier, never blank.
+    pub id: Option<String>,
+    /// Its title, never blank.
+    pub title: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// What is left of the object that held the text, under its name.
+    pub container: Fields,
+    /// The name under which the identifier stood.
+    id_name: String,
+}
+
+/// Under which names an object is read.
+#[derive(Clone, Copy)]
+pub struct Naming<'n> {
+    names: &'n Names,
+    /// Whether the field's own names count, since `--columns` names the object that holds the text and not the text.
+    standard: bool,
+}
+
+impl<'n> Naming<'n> {
+    /// The names of the fields.
+    pub fn new(names: &'n Names) -> Self {
+        Self { names, standard: false }
+    }
+
+    fn take<'a>(self, object: &mut Object<'a>, field: Field) -> Option<(String, &'a RawValue)> {
+        if self.standard { object.take(field.aliases()) } else { object.take(self.names.of(field)) }
+    }
+
+    fn is_own(self, field: Field, name: &str) -> bool {
+        if self.standard { field.aliases().contains(&name) } else { self.names.of(field).iter().any(|own| own == name) }
+    }
+}
+
+impl Content {
+    /// Takes the content out of an object.
+    ///
+    /// # Errors
+    /// Its text is missing or something has the wrong type; the identifier is kept where it could be read.
+    pub fn take(&mut self, object: &mut Object<'_>, naming: Naming<'_>, notes: &mut Notes) -> Result<(), String> {
+        // A serialized LangChain object has the path of its class under `id`.
+        if object.find(&["lc"]).is_some() && object.find(&["kwargs"]).is_some() {
+            object.take(&["id"]);
+        }
+        if self.id.is_none()
+            && let Some((name, value)) = naming.take(object, Field::Id)
+        {
+            self.id = id(&name, value)?;
+            self.id_name = name;
+        }
+        if let Some(id) = &self.id {
+            notes.rivals(object, Field::Id, (&self.id_name, id), |name| naming.is_own(Field::Id, name));
+        }
+        match naming.take(object, Field::Text) {
+            Some((name, value)) if kind(value) == Kind::Object => {
+                let standard = naming.standard || !Field::Text.aliases().contains(&&*name);
+                self.take_nested((name, value), Naming { standard, ..naming }, notes)?;
+            }
+            Some((name, value)) => {
+                self.text = text(&name, value)?;
+                notes.rivals(object, Field::Text, (&name, &self.text), |name| naming.is_own(Field::Text, name));
+            }
+            None => match container(object, naming) {
+                Some(found) => self.take_nested(found, naming, notes)?,
+                None => {
+                    let names = naming.names.listed(Field::Text);
+                    return Err(format!("there is no text: none of {names} has a value"));
+                }
+            },
+        }
+        if let Some((name, value)) = naming.take(object, Field::Title) {
+            self.title = text(&name, value).map(unless_blank)?.or(self.title.take());
+        }
+        Ok(())
+    }
+
+    /// Reads `"doc": {"contents": …, "title": …}`, and keeps what is left of that object.
+    fn take_nested(
+        &mut self,
+        (name, value): (String, &RawValue),
+        naming: Naming<'_>,
+        notes: &mut Notes,
+    ) -> Result<(), String> {
+        let mut object = Object::parse(value.get())?;
+        self.take(&mut object, naming, notes).map_err(|problem| format!("in `{name}`: {problem}"))?;
+        let mut fields = object.rest(|name| Field::ALL.iter().any(|&field| naming.is_own(field, name)));
+        fields.append(&mut self.container);
+        self.container = as_object(name, &fields);
+        Ok(())
+    }
+}
+
+/// An object beside which there is no text and in which there is one.
+fn container<'a>(object: &mut Object<'a>, naming: Naming<'_>) -> Option<(String, &'a RawValue)> {
+    let holds_text = |name: &&str| {
+        let inner = object.find(&[name]).filter(|(_, value)| kind(value) == Kind::Object);
+        let inner = inner.and_then(|(_, value)| Object::parse(value.get()).ok());
+        inner.is_some_and(|mut inner| {
+            naming.take(&mut inner, Field::Text).is_some() || container(&mut inner, naming).is_some()
+        })
+    };
+    let name = CONTAINERS.iter().find(|name| holds_text(name))?;
+    object.take(&[name])
+}
