@@ -9,7 +9,7 @@ use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 /// Where the candidates come from.
 #[derive(Debug, Args)]
 pub struct InputArguments {
-    /// Queries with candidates; `-` or nothing reads standard input (.gz and .zst are unpacked)
+    /// Queries with candidates; `-` or nothing reads standard input (.gz, .zst, .xz and .bz2 are unpacked)
     #[arg(short, long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 

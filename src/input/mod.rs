@@ -71,7 +71,7 @@ pub const MAX_RECORD_BYTES: usize = 64 << 20;
 /// What to read.
 #[derive(Clone, Debug, Default)]
 pub struct InputOptions {
-    /// The file; `None` is standard input. `.gz` and `.zst` are told by their content.
+    /// The file; `None` is standard input. Compressed ones are recognised by their content.
     pub path: Option<PathBuf>,
     /// The format; `None` is told by the name, else by the first line.
     pub format: Option<InputFormat>,
