@@ -92,6 +92,16 @@ pub enum Target {
     Gpu(Gpu),
 }
 
+impl Target {
+    /// The class of kernels that run there, on which the bits of scores depend beside the precision; of GPUs only the kind.
+    pub fn kernel_class(&self) -> String {
+        match self {
+            Self::Cpu(arithmetic) => arithmetic.kernel_class(),
+            Self::Gpu(_) => "cuda".to_owned(),
+        }
+    }
+}
+
 impl DeviceChoice {
     /// Opens the devices. `note` is told why a GPU that this build could use is not.
     ///
@@ -139,22 +149,13 @@ impl Opened {
         }
     }
 
-    /// The precision of products where the user does not say: on the CPU, f32, so that scores are the same on every machine
-    /// to many digits; `--dtype bf16` is there for speed.
-    pub fn default_precision(&self) -> Precision {
-        match self {
-            Self::Cpu => Precision::F32,
-            Self::Gpu(_) => Precision::Bf16,
-        }
-    }
-
     /// Where and how a forward runs.
     ///
     /// # Errors
     /// If the device has no such precision.
-    pub fn target(&self, precision: Precision, level: Level) -> Result<Target> {
-        let Self::Gpu(device) = self else { return Ok(Target::Cpu(Arithmetic { level, precision })) };
-        let value = match precision {
+    pub fn target(&self, arithmetic: Arithmetic) -> Result<Target> {
+        let Self::Gpu(device) = self else { return Ok(Target::Cpu(arithmetic)) };
+        let value = match arithmetic.precision {
             Precision::F32 => Some(Type::F32),
             Precision::Bf16 => Some(Type::Bf16),
             Precision::F16 => Some(Type::F16),
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn bytes_are_for_the_processor() {
-        let level = Level::available();
-        assert!(matches!(Opened::Cpu.target(Precision::Int8, level), Ok(Target::Cpu(_))));
+        let arithmetic = Arithmetic::new(Level::available(), Precision::Int8);
+        assert!(matches!(Opened::Cpu.target(arithmetic), Ok(Target::Cpu(_))));
     }
 }

@@ -13,7 +13,8 @@
 //! - [`input`]: 1 read. Files and pipes become groups.
 //! - [`prompt`]: 2 prompt. A pair becomes tokens, by the recipe of the model's family.
 //! - [`batch`]: 3 plan. Prompts become batches, shared beginnings once.
-//! - [`score`]: 4 score. Batches become logits; on [`model`] (files, configuration, forward), [`kernels`] and [`device`].
+//! - [`score`]: 4 score. Batches become logits; on [`model`] (files, configuration, forward), [`kernels`] and [`device`];
+//!   [`compute`]: in which precision and with which kernels.
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
@@ -24,6 +25,7 @@
 pub mod batch;
 pub mod bench;
 pub mod cli;
+pub mod compute;
 pub mod config;
 pub mod device;
 pub mod exit;

@@ -22,6 +22,8 @@ pub struct Stats {
     pub dtype: String,
     /// The processor's instructions that were used.
     pub instructions: &'static str,
+    /// The class of kernels that ran: with the precision, what the bits of scores depend on.
+    pub kernels: String,
     /// Threads that computed.
     pub threads: usize,
     /// Shares of the forwards' time by kind of work, largest first; of all threads, or by the GPUs' own clocks.

@@ -15,9 +15,10 @@ pub(crate) use self::workload::Random;
 use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
-use crate::device::{DeviceChoice, Opened, Target};
+use crate::compute::Compute;
+use crate::device::{DeviceChoice, Target};
 use crate::exit::Exit;
-use crate::kernels::{Level, Precision, Profile, Work, peak};
+use crate::kernels::{Instructions, Precision, Profile, Work, peak};
 use crate::model::{Downloads, ModelSource};
 use crate::score::{Reranker, RerankerOptions, Scorer};
 
@@ -36,8 +37,8 @@ pub struct Bench {
     /// Where; one device.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
-    pub level: Level,
-    /// Precision of products, `None` for the device's fastest that loses next to nothing.
+    pub instructions: Instructions,
+    /// Precision of products, `None` for the device's own choice, as in a run.
     pub precision: Option<Precision>,
     /// What a batch may hold, as far as the user says.
     pub limits: LimitsChoice,
@@ -77,17 +78,19 @@ impl Bench {
         crate::threads::start(self.threads)?;
         let devices = self.device.open(|note| eprintln!("{note}"))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
-        let precision = self.precision.unwrap_or_else(|| default_precision(device, self.level));
+        let found = self.find()?;
+        let compute = Compute::choose(device, self.instructions, self.precision, found.stored())?;
+        compute.reason().iter().for_each(|reason| eprintln!("{reason}"));
         let place = Place {
-            target: device.target(precision, self.level)?,
-            dtype: precision.name(),
+            target: compute.target(device)?,
+            dtype: compute.precision.name(),
             device: device.describe(),
-            instructions: device.instructions(self.level),
+            instructions: device.instructions(self.instructions.level),
             threads: self.threads,
         };
         let free_before = free_memory(&place.target);
         let loading = Instant::now();
-        let Loaded { mut scorer, name, template, limits } = self.load(&place.target)?;
+        let Loaded { mut scorer, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
         let tokens = scorer.reserve(limits)?;
         scorer.remarks().iter().for_each(|remark| eprintln!("{remark}"));
@@ -115,28 +118,50 @@ impl Bench {
         Ok(Exit::Done)
     }
 
-    fn load(&self, target: &Target) -> Result<Loaded> {
-        match &self.model {
-            Model::Random(shape) => {
-                let limits = shape.limits(self.limits, target)?;
+    /// Finds the model's files.
+    fn find(&self) -> Result<Found> {
+        let source = match &self.model {
+            Model::Random(shape) => return Ok(Found::Random(*shape)),
+            Model::Files(source) => source.clone(),
+        };
+        let name = source.to_string();
+        let options =
+            RerankerOptions { source, max_length: None, instruction: None, weights: true, downloads: Downloads::Lines };
+        Ok(Found::Files(Box::new(Reranker::find(&options)?), name))
+    }
+}
+
+/// A model that can be loaded.
+enum Found {
+    /// Random weights.
+    Random(Shape),
+    /// Files, and the model's name.
+    Files(Box<Reranker>, String),
+}
+
+impl Found {
+    /// The precision in which the weights are stored.
+    fn stored(&self) -> Option<Precision> {
+        match self {
+            Self::Random(_) => Some(Precision::Bf16),
+            Self::Files(reranker, _) => reranker.stored(),
+        }
+    }
+
+    fn load(self, limits: LimitsChoice, target: &Target) -> Result<Loaded> {
+        match self {
+            Self::Random(shape) => {
+                let limits = shape.limits(limits, target)?;
                 let scorer = shape.scorer(target)?;
-                let name = clap::ValueEnum::to_possible_value(shape)
+                let name = clap::ValueEnum::to_possible_value(&shape)
                     .map_or_else(String::new, |value| value.get_name().to_owned());
                 let name = format!("{name} (random weights)");
                 Ok(Loaded { scorer, name, template: shape.template(), limits })
             }
-            Model::Files(source) => {
-                let options = RerankerOptions {
-                    source: source.clone(),
-                    max_length: None,
-                    instruction: None,
-                    weights: true,
-                    downloads: Downloads::Lines,
-                };
-                let reranker = Reranker::find(&options)?;
+            Self::Files(reranker, name) => {
                 let template = Template::decoder(reranker.vocabulary());
-                let limits = reranker.limits(self.limits, target)?;
-                Ok(Loaded { scorer: reranker.load(target)?, name: source.to_string(), template, limits })
+                let limits = reranker.limits(limits, target)?;
+                Ok(Loaded { scorer: reranker.load(target)?, name, template, limits })
             }
         }
     }
@@ -164,14 +189,6 @@ fn free_memory(target: &Target) -> Option<usize> {
     match target {
         Target::Cpu(_) => None,
         Target::Gpu(gpu) => gpu.device().free_memory().ok(),
-    }
-}
-
-/// What models are published in, where it is fast.
-fn default_precision(device: &Opened, level: Level) -> Precision {
-    match device {
-        Opened::Cpu if level < Level::Avx512Bf16 => Precision::F32,
-        _ => Precision::Bf16,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Report {
     pub device: String,
     /// The processor's instructions.
     pub instructions: &'static str,
+    /// The class of kernels that ran.
+    pub kernels: String,
     /// Threads that computed.
     pub threads: usize,
     /// How often it was done.
@@ -84,6 +86,7 @@ impl Report {
             dtype: place.dtype,
             device: place.device.clone(),
             instructions: place.instructions,
+            kernels: place.target.kernel_class(),
             threads: place.threads,
             repetitions: turns.len(),
             seconds: turn.seconds,
@@ -122,7 +125,7 @@ impl Display for Report {
             self.model,
             self.dtype,
             self.device,
-            self.instructions,
+            self.kernels,
             self.threads,
             HumanCount(self.pairs as u64),
             HumanCount(self.prompt_tokens as u64),

@@ -29,7 +29,7 @@ pub struct BenchArguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
 
-    /// Precision of the products' operands [auto: bf16 where it is fast]
+    /// Precision of the products' operands [auto: as in a run; random weights count as stored in bf16]
     #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 

@@ -34,4 +34,10 @@ Examples:
   What would it cost? Counts and token lengths, no weights needed:
     rerank --input candidates.jsonl --dry-run
 
+Environment:
+  RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels of the CPU: LEVEL is
+  plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and
+  says what multiplies the operands of linear layers in bf16, and of attention in bf16 and int8: what is measured to be faster by
+  default. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.
+
 Exit status: 0 done; 1 failed, or records were skipped; 2 wrong usage; 130 interrupted (what is complete is written).";

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::model::{default_threads, resolve_limits, resolve_precision};
 use crate::bench::{Bench, Model};
 use crate::cli::BenchArguments;
-use crate::kernels::Level;
+use crate::kernels::Instructions;
 use crate::model::ModelSource;
 
 /// Understands the options of `rerank bench`.
@@ -13,7 +13,7 @@ use crate::model::ModelSource;
 /// # Errors
 /// If the model or the forced instructions are not there.
 pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
-    let level = Level::chosen().map_err(anyhow::Error::msg)?;
+    let instructions = Instructions::from_environment().map_err(anyhow::Error::msg)?;
     let model = match &arguments.model {
         Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
         None => Model::Random(arguments.shape),
@@ -23,7 +23,7 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         pairs: arguments.pairs.map(|pairs| pairs as usize),
         model,
         device: arguments.device.clone(),
-        level,
+        instructions,
         precision: resolve_precision(arguments.dtype),
         limits: resolve_limits(&arguments.batch),
         threads: arguments.threads.map_or_else(default_threads, |threads| threads as usize),

@@ -20,7 +20,7 @@ use crate::batch::LimitsChoice;
 use crate::cli::{OnError, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
 use crate::input::InputOptions;
-use crate::kernels::{Level, Precision};
+use crate::kernels::{Instructions, Precision};
 use crate::model::ModelSource;
 use crate::output::Layout;
 use crate::rank::Cutoff;
@@ -45,7 +45,7 @@ pub struct Config {
     /// Which device.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
-    pub level: Level,
+    pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice.
     pub precision: Option<Precision>,
     /// What the model is told to judge by, if the user says so.
@@ -121,7 +121,7 @@ impl Config {
             stats,
             model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
             device: model.device.clone(),
-            level: Level::chosen().map_err(anyhow::Error::msg)?,
+            instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),
             instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
             max_length: model.max_length.map(|length| length as usize),

@@ -51,8 +51,8 @@ pub struct Writing<'a> {
 impl KeyValues {
     /// No blocks yet.
     pub fn new(heads: Heads, arithmetic: Arithmetic) -> Self {
-        let Arithmetic { level, precision } = arithmetic;
-        let format = precision.attention(level);
+        let Arithmetic { level, precision, .. } = arithmetic;
+        let format = arithmetic.attention();
         let form = Form { level, format, rounding: precision.rounding(), steps: format.steps(heads.head_dim) };
         Self { heads, form, blocks: 0, keys: Buffer::default(), values: Buffer::default() }
     }

@@ -3,9 +3,6 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// Forces a lower level than the processor has, by the names of [`Level::name`].
-pub const VARIABLE: &str = "RERANK_INSTRUCTIONS";
-
 /// What the processor can do; a level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -35,19 +32,9 @@ impl Level {
         LEVELS.into_iter().filter(|&level| level <= Self::available())
     }
 
-    /// The highest level, or the one that the environment variable `RERANK_INSTRUCTIONS` names.
-    ///
-    /// # Errors
-    /// A sentence, if that is no level or not available.
-    pub fn chosen() -> Result<Self, String> {
-        let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else {
-            return Ok(Self::available());
-        };
-        let level: Self = name.to_string_lossy().parse().map_err(|problem| format!("{VARIABLE}: {problem}"))?;
-        if level > Self::available() {
-            return Err(format!("{VARIABLE}: this machine has no {level}; its best is {}", Self::available()));
-        }
-        Ok(level)
+    /// Whether it has instructions that multiply bf16 pairs.
+    pub fn has_bf16_units(self) -> bool {
+        self >= Self::Avx512Bf16
     }
 
     /// As users write it.

@@ -42,8 +42,8 @@ impl Linear {
         );
         // Narrow only if all are.
         let narrow = matrices.iter().all(|matrix| matrix.dtype == DType::BF16);
-        let Arithmetic { level, precision } = arithmetic;
-        let format = precision.linear(level, if narrow { DType::BF16 } else { DType::F32 });
+        let Arithmetic { level, precision, .. } = arithmetic;
+        let format = arithmetic.linear(if narrow { DType::BF16 } else { DType::F32 });
         let steps = format.steps(first.inputs);
         let form = Form { level, format: format.left(), rounding: precision.rounding(), steps };
         let weight = pack(matrices, sources, form, format);

@@ -14,6 +14,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
+mod arithmetic;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -23,12 +24,14 @@ mod bias;
 mod block;
 pub mod gpu;
 mod heads;
+mod instructions;
 mod key_values;
 mod lanes;
 mod layer_norm;
 mod level;
 mod linear;
 mod math;
+mod measure;
 mod memory;
 mod merge;
 mod norm;
@@ -47,13 +50,16 @@ mod work;
 #[cfg(test)]
 mod product_tests;
 
+pub use arithmetic::{Arithmetic, Unit, Units};
 pub use attention::{Attend, Attended, Attention, KeyBlock, Span};
 pub use bias::{add_bias, gelu};
 pub use heads::{HeadTurn, Heads, Rope};
+pub use instructions::{Instructions, VARIABLE};
 pub use key_values::{KeyValues, Writing};
 pub use layer_norm::LayerNorm;
 pub use level::Level;
 pub use linear::Linear;
+pub use measure::{Measured, Times, measure};
 pub use memory::Buffer;
 pub use norm::Squares;
 pub use operand::{Form, Operand};
@@ -64,12 +70,3 @@ pub use profile::{KINDS, Kind, Profile};
 pub use swiglu::swiglu;
 pub use weight::{Matrix, Source};
 pub use work::Work;
-
-/// How products are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arithmetic {
-    /// On which instructions.
-    pub level: Level,
-    /// To what operands are rounded.
-    pub precision: Precision,
-}

@@ -13,7 +13,7 @@ use super::block::{BLOCK, Format, Kernel, SIDE, WORDS};
 /// On AMX it is the rate of the product instruction alone; elsewhere that of the kernel on operands that stay in the L1
 /// cache.
 pub fn peak(arithmetic: Arithmetic, time: Duration) -> f64 {
-    let format = arithmetic.precision.linear(arithmetic.level, candle_core::DType::BF16);
+    let format = arithmetic.linear(candle_core::DType::BF16);
     let threads = rayon::current_num_threads();
     let rates: Vec<f64> =
         (0..threads).into_par_iter().with_max_len(1).map(|_| rate(arithmetic, format, time)).collect();

@@ -1,9 +1,4 @@
-//! To what the operands of products are rounded, and in which form they are multiplied.
-
-use candle_core::DType;
-
-use super::block::Format;
-use super::level::Level;
+//! To what the operands of products are rounded.
 
 /// To what the operands of products are rounded. Sums are f32 (of int8 exact), and everything between products is f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,25 +36,6 @@ impl Precision {
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
             Self::Int8 => "int8",
-        }
-    }
-
-    /// The form of a linear layer's operands, for weights that come as `checkpoint`.
-    pub(super) fn linear(self, level: Level, checkpoint: DType) -> Format {
-        match self {
-            Self::Int8 => Format::Int8,
-            Self::Bf16 if level >= Level::Avx512Bf16 => Format::Bf16,
-            Self::Bf16 => Format::F32ByBf16,
-            Self::F32 if checkpoint == DType::BF16 => Format::F32ByBf16,
-            Self::F32 | Self::F16 => Format::F32,
-        }
-    }
-
-    /// The form of attention's operands.
-    pub(super) fn attention(self, level: Level) -> Format {
-        match self {
-            Self::Bf16 | Self::Int8 if level >= Level::Avx512Bf16 => Format::Bf16,
-            _ => Format::F32,
         }
     }
 

@@ -13,7 +13,7 @@ use super::safetensors_file::{Entry, Mapped};
 use super::tensor_names::{Harmless, harmless};
 
 use crate::bench::Random;
-use crate::kernels::Matrix;
+use crate::kernels::{Matrix, Precision};
 
 /// The tensors of one checkpoint, in one file or in several, read where they are needed.
 pub struct Weights {
@@ -94,6 +94,24 @@ impl Weights {
     pub(super) fn equal(&self, one: &str, other: &str) -> bool {
         let bytes = |name: &str| self.files.iter().find_map(|file| Some(file.bytes(file.tensors.get(name)?)));
         bytes(one).is_some_and(|bytes_of_one| bytes(other) == Some(bytes_of_one))
+    }
+
+    /// The precision in which more than half of the values are stored, else f32. Checkpoints in 16 bits often keep a few
+    /// vectors, or their head, in f32.
+    pub fn stored(&self) -> Precision {
+        if !self.random.is_empty() {
+            return Precision::Bf16;
+        }
+        let entries = || self.files.iter().flat_map(|file| file.tensors.values());
+        let bytes =
+            |dtype: Dtype| entries().filter(|entry| entry.dtype == dtype).map(|entry| entry.length).sum::<usize>();
+        // A value of f32 has twice as many bytes.
+        let [f32, bf16, f16] = [bytes(Dtype::F32) / 2, bytes(Dtype::BF16), bytes(Dtype::F16)];
+        match (bf16 > f32 + f16, f16 > f32 + bf16) {
+            (true, _) => Precision::Bf16,
+            (_, true) => Precision::F16,
+            _ => Precision::F32,
+        }
     }
 
     /// A matrix in the type that the file has.

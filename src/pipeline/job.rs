@@ -11,10 +11,10 @@ use super::faults::Faults;
 use super::prepare::{Reading, Window};
 use super::scoring::Scoring;
 use super::workers::{Done, Workers};
+use crate::compute::Compute;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::kernels::{Level, Profile};
-use crate::model::ModelSource;
+use crate::kernels::Profile;
 use crate::output::Closed;
 use crate::progress::Reporter;
 use crate::stats::Stats;
@@ -44,6 +44,7 @@ pub(super) struct Job<'a> {
     pub(super) reading: &'a Reading,
     pub(super) workers: Workers,
     pub(super) watch: Watch,
+    pub(super) compute: Compute,
     pub(super) profile: Profile,
     /// Windows of which rankings are missing, in the input's order, and the number of the first.
     pub(super) windows: VecDeque<Scoring>,
@@ -193,9 +194,8 @@ impl Job<'_> {
         for line in self.stats.summary() {
             self.reporter.note(&line);
         }
-        let native = self.config.level >= Level::Avx512Bf16 && self.config.model != ModelSource::Fake;
-        if self.config.precision.is_none() && self.stats.dtype == "f32" && native && ranking > HINT_AFTER {
-            self.reporter.note("hint: --dtype bf16 is several times as fast on this processor");
+        if let Some(hint) = self.compute.hint().filter(|_| ranking > HINT_AFTER) {
+            self.reporter.note(&hint);
         }
         let mut exit = match scored {
             Ok(End::Interrupted) => Exit::Interrupted,

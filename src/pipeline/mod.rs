@@ -27,11 +27,12 @@ use self::job::{End, Job};
 use self::prepare::{Preparation, Reading, Window};
 use self::workers::Workers;
 use crate::batch::Limits;
+use crate::compute::Compute;
 use crate::config::{Config, Progress, Verbosity};
 use crate::device::{DeviceChoice, Opened, Target};
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::{Precision, Profile};
+use crate::kernels::{Arithmetic, Precision, Profile};
 use crate::model::{Downloads, ModelSource};
 use crate::output::{self, Writer};
 use crate::progress::Reporter;
@@ -61,8 +62,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let began = Instant::now();
     crate::threads::start(config.threads)?;
     let devices = open_devices(config, reporter)?;
-    let precision = config.precision.unwrap_or_else(|| devices[0].default_precision());
-    let targets = devices.iter().map(|device| device.target(precision, config.level)).collect::<Result<Vec<_>>>()?;
+    if let Some(precision) = config.precision {
+        let arithmetic = Arithmetic::new(config.instructions.level, precision);
+        devices.iter().try_for_each(|device| device.target(arithmetic).map(drop))?;
+    }
     let device = devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ");
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
@@ -85,18 +88,22 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let loading = Instant::now();
     let reranker = Reranker::find(&reranker_options(config))?;
     let max_length = reranker.max_length();
+    let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
+    let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
     let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
     let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
     reporter.detail(&format!("model: {}", reranker.describe()));
     reranker.warnings().iter().for_each(|warning| reporter.warning(warning));
     reporter.detail(&format!(
         "device: {device}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
-        precision.name(),
-        devices[0].instructions(config.level),
+        if config.dry_run && config.precision.is_none() { "auto" } else { compute.precision.name() },
+        targets[0].kernel_class(),
         rayon::current_num_threads(),
         limits.pairs,
         limits.tokens,
     ));
+    compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
+    compute.reason().iter().for_each(|reason| reporter.note(reason));
 
     let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
@@ -116,8 +123,9 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         version: env!("CARGO_PKG_VERSION"),
         model: config.model.to_string(),
         device,
-        dtype: precision.name().to_owned(),
-        instructions: devices[0].instructions(config.level),
+        dtype: compute.precision.name().to_owned(),
+        instructions: devices[0].instructions(config.instructions.level),
+        kernels: targets[0].kernel_class(),
         threads: rayon::current_num_threads(),
         remarks: scorers.iter().flat_map(|scorer| scorer.remarks()).collect(),
         ..Stats::default()
@@ -131,6 +139,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
         workers: Workers::new(scorers, if matches!(targets[0], Target::Gpu(_)) { 2 } else { 1 }),
         watch: Watch::new(&devices),
+        compute,
         profile: Profile::default(),
         windows: VecDeque::new(),
         first: 0,

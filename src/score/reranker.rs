@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{FakeRecipe, FakeScorer, FirstTokenScorer, LastTokenScorer, Scorer};
 use crate::batch::{Limits, LimitsChoice};
 use crate::device::Target;
+use crate::kernels::Precision;
 use crate::model::{Downloads, EncoderConfig, GpuDecoder, MOST_TOKENS, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
@@ -134,6 +135,11 @@ impl Reranker {
     /// What users should know about the checkpoint.
     pub fn warnings(&self) -> &[String] {
         self.model.as_ref().map_or(&[], |model| &model.unused)
+    }
+
+    /// The precision in which the checkpoint is stored; none, where no weights are needed.
+    pub fn stored(&self) -> Option<Precision> {
+        self.model.as_ref().map(|model| model.weights.stored())
     }
 
     /// What a batch may hold on a device, before the weights are loaded.
