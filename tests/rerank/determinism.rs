@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
+use rerank::kernels::{Arithmetic, Level, Precision};
 use serde_json::{Value, json};
 
-use crate::fixture::{Files, rerank, rerank_on};
+use crate::fixture::{Files, rerank, rerank_by, rerank_on};
 
 const MODEL: &str = "testdata/odd-reranker";
 
@@ -42,10 +43,11 @@ fn jsonl(groups: &[Value]) -> String {
 fn batch_sizes_threads_precision_and_prefix_sharing_change_no_bit() {
     let files = Files::new();
     let input = files.write("groups.jsonl", jsonl(&groups()));
-    for dtype in ["f32", "bf16", "int8"] {
+    let precisions = [Precision::F32, Precision::Bf16, Precision::Int8].into_iter();
+    for arithmetic in precisions.flat_map(|precision| Arithmetic::all(Level::available(), precision)) {
         let run = |arguments: &[&str]| {
-            let fixed = ["--model", MODEL, "--input", &input, "--dtype", dtype, "--no-text", "--quiet"];
-            rerank(&[&fixed, arguments].concat()).rankings()
+            let fixed = ["--model", MODEL, "--input", &input, "--no-text", "--quiet"];
+            rerank_by(arithmetic, &[&fixed, arguments].concat()).rankings()
         };
         let expected = run(&[]);
         for arguments in [
@@ -58,7 +60,7 @@ fn batch_sizes_threads_precision_and_prefix_sharing_change_no_bit() {
             &["--device", "cpu,cpu,cpu", "--batch-size", "2"],
             &["--no-prefix-sharing", "--batch-size", "64", "--threads", "2"],
         ] {
-            assert_eq!(run(arguments), expected, "{dtype} {arguments:?}");
+            assert_eq!(run(arguments), expected, "{arithmetic:?} {arguments:?}");
         }
     }
 }

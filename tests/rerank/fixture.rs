@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rerank::kernels::Level;
+use rerank::kernels::{Arithmetic, Unit};
 use serde_json::Value;
 
 /// What a run left behind.
@@ -61,10 +61,12 @@ pub fn rerank_on(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
     run(command(arguments), input)
 }
 
-/// Runs to the end on a level of the processor's instructions.
-pub fn rerank_at(level: Level, arguments: &[&str]) -> Run {
-    let mut command = command(arguments);
-    command.env("RERANK_INSTRUCTIONS", level.name());
+/// Runs to the end with the kernels and in the precision of an arithmetic.
+pub fn rerank_by(arithmetic: Arithmetic, arguments: &[&str]) -> Run {
+    let Arithmetic { level, units, precision } = arithmetic;
+    let mut command = command(&[arguments, &["--dtype", precision.name()]].concat());
+    let [products, attention] = [units.products, units.attention].map(Unit::name);
+    command.env("RERANK_INSTRUCTIONS", format!("{level}/products={products}/attention={attention}"));
     run(command, "")
 }
 

@@ -54,7 +54,7 @@ fn batches(share_prefixes: bool) -> Vec<Batch> {
 }
 
 fn expected(config: &DecoderConfig, weights: &Arc<Weights>, head: &[f32], batch: &Batch) -> Vec<f32> {
-    let arithmetic = Arithmetic { level: Level::available(), precision: Precision::F32 };
+    let arithmetic = Arithmetic::new(Level::available(), Precision::F32);
     let mut decoder = Decoder::load(config, weights, arithmetic).unwrap();
     let hidden = decoder.forward(batch).unwrap();
     hidden.iter().map(|row| row.iter().zip(head).map(|(value, weight)| value * weight).sum()).collect()

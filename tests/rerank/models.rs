@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use rerank::kernels::Level;
 use serde_json::{Value, json};
 
-use crate::fixture::{Files, rerank};
+use crate::fixture::{Files, command, rerank, run};
 
 const ODD: &str = "testdata/odd-reranker";
 const INPUT: [&str; 2] = ["--input", "testdata/candidates.jsonl"];
@@ -92,9 +93,32 @@ fn narrow_checkpoints_are_read() {
                 *tensor = tensor.to_dtype(dtype).unwrap();
             }
         });
-        for (narrow, wide) in logits(&model, &[]).iter().zip(logits(ODD, &[])) {
+        for (narrow, wide) in logits(&model, &["--dtype", "f32"]).iter().zip(logits(ODD, &["--dtype", "f32"])) {
             assert!((narrow - wide).abs() < 0.1, "{dtype:?}: {narrow} {wide}");
         }
+    }
+}
+
+#[test]
+fn a_checkpoint_is_stored_as_most_of_its_values_are() {
+    let reason = |matrices: DType, vectors: DType| {
+        let files = Files::new();
+        let model = changed(&files, &json!({}), |tensors| {
+            for tensor in tensors.values_mut() {
+                *tensor = tensor.to_dtype(if tensor.rank() == 2 { matrices } else { vectors }).unwrap();
+            }
+        });
+        let mut command = command(&[&["--model", &model], &INPUT[..]].concat());
+        command.env("RERANK_INSTRUCTIONS", Level::Plain.name());
+        run(command, "").stderr
+    };
+    for (matrices, vectors, said) in [
+        (DType::BF16, DType::F32, "f32, because plain has no instructions for products of bf16"),
+        (DType::F16, DType::F32, "f32, which holds the checkpoint's f16 exactly"),
+        (DType::F32, DType::BF16, "f32, in which the checkpoint is stored"),
+    ] {
+        let (reason, said) = (reason(matrices, vectors), said.replace("plain", Level::Plain.name()));
+        assert!(reason.contains(&said), "{said}: {reason}");
     }
 }
 
@@ -110,7 +134,7 @@ fn the_forward_agrees_with_candle_transformers() {
 
     use rerank::batch::{Limits, plan};
     use rerank::device::Target;
-    use rerank::kernels::{Arithmetic, Level, Precision};
+    use rerank::kernels::{Arithmetic, Precision};
     use rerank::model::{Downloads, ModelSource};
     use rerank::record::Query;
     use rerank::score::{Reranker, RerankerOptions};
@@ -124,7 +148,7 @@ fn the_forward_agrees_with_candle_transformers() {
     let batches =
         plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true, fill: false });
     let ours = reranker
-        .load(&Target::Cpu(Arithmetic { level: Level::available(), precision: Precision::F32 }))
+        .load(&Target::Cpu(Arithmetic::new(Level::available(), Precision::F32)))
         .unwrap()
         .score(&batches[0])
         .unwrap();

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use rerank::kernels::Level;
+use rerank::kernels::{Arithmetic, Level, Precision, Unit};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::fixture::{command, rerank_at};
+use crate::fixture::{Files, command, rerank, rerank_by, run};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -24,22 +25,12 @@ struct Logits {
 }
 
 /// Our logit, the reference's in f32, and in bf16, for every pair.
-fn logits(model: &str, level: Level, dtype: &str) -> Vec<[f64; 3]> {
+fn logits(model: &str, arithmetic: Arithmetic) -> Vec<[f64; 3]> {
     let text = std::fs::read_to_string(format!("testdata/{model}.expected.json")).unwrap();
     let expected: Expected = serde_json::from_str(&text).unwrap();
     let (model, max_length) = (format!("testdata/{model}"), expected.max_length.to_string());
-    let arguments = [
-        "--model",
-        &model,
-        "--input",
-        "testdata/parity.jsonl",
-        "--max-length",
-        &max_length,
-        "--quiet",
-        "--dtype",
-        dtype,
-    ];
-    let rankings = rerank_at(level, &arguments).rankings();
+    let arguments = ["--model", &model, "--input", "testdata/parity.jsonl", "--max-length", &max_length, "--quiet"];
+    let rankings = rerank_by(arithmetic, &arguments).rankings();
     let mut pairs = Vec::new();
     for ranking in &rankings {
         for result in ranking["results"].as_array().unwrap() {
@@ -62,20 +53,20 @@ fn deviations(pairs: &[[f64; 3]], one: usize, other: usize) -> (f64, f64) {
 #[track_caller]
 fn agrees_in_f32(model: &str) {
     for level in Level::all() {
-        let (most, _) = deviations(&logits(model, level, "f32"), 0, 1);
+        let (most, _) = deviations(&logits(model, Arithmetic::new(level, Precision::F32)), 0, 1);
         assert!(most < 1e-4, "{model} on {level}: up to {most}");
     }
 }
 
 #[track_caller]
 fn agrees_in_bf16(model: &str) {
-    for level in Level::all() {
-        let pairs = logits(model, level, "bf16");
+    for arithmetic in Level::all().flat_map(|level| Arithmetic::all(level, Precision::Bf16)) {
+        let (pairs, kernels) = (logits(model, arithmetic), arithmetic.kernel_class());
         let (most, mean) = deviations(&pairs, 0, 1);
         let (_, reference) = deviations(&pairs, 2, 1);
-        assert!(most < 0.05, "{model} on {level}: up to {most}");
-        assert!(mean < reference, "{model} on {level}: {mean} on average, and the reference {reference}");
-        assert!(mean > 0., "{model} on {level}: nothing was rounded");
+        assert!(most < 0.05, "{model} on {kernels}: up to {most}");
+        assert!(mean < reference, "{model} on {kernels}: {mean} on average, and the reference {reference}");
+        assert!(mean > 0., "{model} on {kernels}: nothing was rounded");
     }
 }
 
@@ -101,29 +92,102 @@ fn the_odd_model_in_bf16_is_closer_to_f32_than_transformers() {
 
 #[test]
 fn half_precision_is_near() {
-    let (most, _) = deviations(&logits("odd-reranker", Level::available(), "f16"), 0, 1);
+    let (most, _) = deviations(&logits("odd-reranker", Arithmetic::new(Level::available(), Precision::F16)), 0, 1);
     assert!(most < 0.01 && most > 0., "{most}");
 }
 
 #[test]
 fn bytes_are_not_far_off() {
     for (model, bound) in [("tiny-reranker", 0.1), ("odd-reranker", 0.2)] {
-        for level in [Level::Plain, Level::available()] {
-            let (most, mean) = deviations(&logits(model, level, "int8"), 0, 1);
-            println!("{model} {level}: int8 up to {most}, {mean} on average");
-            assert!(most < bound && mean > 0., "{model} on {level}: up to {most}, {mean} on average");
+        let levels = [Level::Plain, Level::available()].into_iter();
+        for arithmetic in levels.flat_map(|level| Arithmetic::all(level, Precision::Int8)) {
+            let (most, mean) = deviations(&logits(model, arithmetic), 0, 1);
+            assert!(
+                most < bound && mean > 0.,
+                "{model} on {}: up to {most}, {mean} on average",
+                arithmetic.kernel_class()
+            );
         }
     }
 }
 
 #[test]
-fn a_forced_level_is_told_and_a_wrong_one_refused() {
-    let arguments = ["--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl", "--verbose"];
-    let run = rerank_at(Level::Plain, &arguments);
-    assert!(run.stderr.contains(&format!("f32 on {}", Level::Plain)), "{}", run.stderr);
-    let mut command = command(&arguments);
-    let output = command.env("RERANK_INSTRUCTIONS", "mmx").output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("RERANK_INSTRUCTIONS") && message.contains("avx512-bf16"), "{message}");
+fn forced_kernels_are_reported_and_wrong_ones_refused() {
+    let files = Files::new();
+    let stats = files.name("stats.json");
+    let arguments =
+        ["--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl", "--stats", &stats, "--verbose"];
+    let levels = [Level::Plain, Level::available()].into_iter();
+    let arithmetics = levels.flat_map(|level| Precision::ALL.map(|precision| (level, precision)));
+    for arithmetic in arithmetics.flat_map(|(level, precision)| Arithmetic::all(level, precision)) {
+        let run = rerank_by(arithmetic, &arguments);
+        let (dtype, kernels) = (arithmetic.precision.name(), arithmetic.kernel_class());
+        assert!(run.stderr.contains(&format!("{dtype} on {kernels}")), "{}", run.stderr);
+        assert!(!run.stderr.contains("measured"), "{}", run.stderr);
+        let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+        assert_eq!([&stats["dtype"], &stats["kernels"]], [dtype, &kernels]);
+        assert_eq!(stats["instructions"], arithmetic.level.name());
+    }
+    for (forced, named) in
+        [("mmx", "avx512-bf16"), ("plain/products=bf16", "no instructions"), ("softmax=f32", "softmax")]
+    {
+        let mut command = command(&arguments);
+        command.env("RERANK_INSTRUCTIONS", forced);
+        run(command, "").fails(2, &["RERANK_INSTRUCTIONS", named]);
+    }
+}
+
+/// What a run with `--dtype auto` on given instructions takes, and what it says of that.
+fn automatic(instructions: &str, model: &str) -> (String, String) {
+    let files = Files::new();
+    let stats = files.name("stats.json");
+    let mut command = command(&["--model", model, "--input", "testdata/candidates.jsonl", "--stats", &stats]);
+    command.env("RERANK_INSTRUCTIONS", instructions);
+    let run = run(command, "");
+    run.rankings();
+    let reasons: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("dtype: ")).collect();
+    assert_eq!(reasons.len(), 1, "{}", run.stderr);
+    let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+    (stats["dtype"].as_str().unwrap().to_owned(), reasons[0].to_owned())
+}
+
+#[test]
+fn auto_is_f32_where_bf16_is_not_clearly_faster() {
+    for level in Level::all().filter(|level| !level.has_bf16_units()) {
+        let (dtype, reason) = automatic(level.name(), "testdata/tiny-reranker");
+        assert_eq!(dtype, "f32");
+        assert!(reason.contains(level.name()) && reason.contains("--dtype bf16"), "{reason}");
+    }
+    let (dtype, reason) = automatic("", "testdata/odd-reranker");
+    assert_eq!(dtype, "f32");
+    assert!(reason.contains("f32, in which the checkpoint is stored"), "{reason}");
+}
+
+#[test]
+fn auto_is_the_precision_of_the_checkpoint_where_that_is_faster() {
+    for level in Level::all().filter(|level| level.has_bf16_units()) {
+        for unit in [Unit::Bf16, Unit::F32] {
+            let forced = format!("{level}/products={}", unit.name());
+            let (dtype, reason) = automatic(&forced, "testdata/tiny-reranker");
+            assert_eq!(dtype, unit.name(), "{reason}");
+            assert!(reason.contains(&format!("{dtype}, ")) && reason.contains("--dtype"), "{reason}");
+        }
+        let (dtype, reason) = automatic(level.name(), "testdata/tiny-reranker");
+        assert!(reason.contains("times as fast") && reason.starts_with(&format!("dtype: {dtype}, ")), "{reason}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_a_precision_that_was_asked_for_or_does_not_matter() {
+    let input = ["--input", "testdata/candidates.jsonl"];
+    for arguments in [
+        &["--model", "testdata/tiny-reranker", "--dtype", "bf16"][..],
+        &["--model", "testdata/tiny-reranker", "--dtype", "f32"],
+        &["--model", "testdata/tiny-reranker", "--dry-run"],
+        &["--model", "testdata/tiny-reranker", "--quiet"],
+        &["--model", "fake"],
+    ] {
+        let run = rerank(&[&input, arguments].concat());
+        assert!(run.status == 0 && !run.stderr.contains("dtype: "), "{}", run.stderr);
+    }
 }

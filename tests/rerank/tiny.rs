@@ -44,7 +44,8 @@ fn english_of_any_kind_is_ranked_by_its_content_words() {
 fn the_readme_shows_what_comes_out() {
     let files = Files::new();
     let output = files.name("ranked.jsonl");
-    let run = rerank(&["--model", TINY, "--input", "testdata/candidates.jsonl", "--output", &output]);
+    let input = "testdata/candidates.jsonl";
+    let run = rerank(&["--model", TINY, "--dtype", "f32", "--input", input, "--output", &output]);
     assert_eq!((run.status, run.stdout.as_str()), (0, ""));
     let readme = std::fs::read_to_string("README.md").unwrap();
     for ranking in crate::fixture::rankings(&files.read("ranked.jsonl")) {
