@@ -1,6 +1,6 @@
 //! What this processor's units of bf16 are worth: some have them and are slower with them than with multiply-adds of f32.
 //!
-//! Measured at every start, in about three milliseconds, and not remembered in a file: a machine may be another one tomorrow
+//! Measured at every start, in six or seven milliseconds, and not remembered in a file: a machine may be another one tomorrow
 //! (a container that moved, a home directory on a network), and nothing has to be found, locked or thrown away. Both units
 //! take turns at the same small work, and the shortest time of each counts, so that whatever else the machine does has to
 //! disturb all turns of one unit and none of the other's to change the choice. Known processors are far from the threshold on
