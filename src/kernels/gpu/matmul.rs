@@ -20,6 +20,19 @@ const CANDIDATES: usize = 8;
 /// Rows for which an algorithm must work too: one, some, and about as many as a batch has at most.
 const OTHER_ROWS: [usize; 3] = [1, 100, 32_767];
 
+/// Device memory that an algorithm may work in. Kernels that run on until all tiles are done hand out the tiles by a counter,
+/// for which a few bytes are enough. There is no room for parts of sums: how those are divided depends on the number of rows.
+pub(super) const WORKSPACE_BYTES: usize = 4 << 10;
+
+/// Device memory to work in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Workspace {
+    /// Where it begins.
+    pub(super) address: Address,
+    /// How much there is.
+    pub(super) bytes: usize,
+}
+
 /// The library, opened.
 pub(super) struct Matmul {
     handle: sys::cublasLtHandle_t,
@@ -87,9 +100,13 @@ pub(super) fn alignment(address: Address) -> u32 {
 struct Preference(sys::cublasLtMatmulPreference_t);
 
 impl Preference {
-    fn set(&self, attribute: sys::cublasLtMatmulPreferenceAttributes_t, value: u32) -> Result<(), CublasError> {
-        // SAFETY: the attributes that are set here are u32.
-        unsafe { result::set_matmul_pref_attribute(self.0, attribute, (&raw const value).cast(), size_of::<u32>()) }
+    fn set<Value: Copy>(
+        &self,
+        attribute: sys::cublasLtMatmulPreferenceAttributes_t,
+        value: Value,
+    ) -> Result<(), CublasError> {
+        // SAFETY: the library checks that the attribute has as many bytes; all that are set here are integers.
+        unsafe { result::set_matmul_pref_attribute(self.0, attribute, (&raw const value).cast(), size_of::<Value>()) }
     }
 }
 
@@ -121,16 +138,15 @@ impl Matmul {
     }
 
     /// Algorithms for products like this one of any number of rows, those first that are expected to be the fastest. Each
-    /// makes a sum in one piece.
+    /// makes a sum in one piece, as far as the library says, and works in as many bytes of memory at most.
     ///
     /// # Errors
     /// If the library knows none.
-    pub(super) fn candidates(&self, product: &Product) -> Result<Vec<Algorithm>, CublasError> {
+    pub(super) fn candidates(&self, product: &Product, workspace: usize) -> Result<Vec<Algorithm>, CublasError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let layouts = Layouts::new(product, product.rows)?;
-        // No memory to work in, which is what is preferred unless something else is said: what blocks exchange through it are
-        // parts of sums, and how those are divided depends on the number of rows.
         let preference = Preference(result::create_matmul_pref()?);
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace)?;
         let whole = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
         preference.set(Attribute::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, whole)?;
         let [left, right, results] = [product.left, product.right, product.results].map(alignment);
@@ -159,14 +175,17 @@ impl Matmul {
         let found = found.iter().take(count.max(0) as usize);
         // SAFETY: zeros are a valid result, and the library wrote others over them.
         let found = found.map(|found| unsafe { found.assume_init() });
-        let usable = found.filter(|found| found.state.result().is_ok() && found.workspaceSize == 0);
+        let usable = found.filter(|found| found.state.result().is_ok() && found.workspaceSize <= workspace);
         let whole = usable.map(|found| found.algo).filter(sums_in_one_piece);
-        Ok(whole.filter(|algorithm| OTHER_ROWS.iter().all(|&rows| self.works(product, rows, algorithm))).collect())
+        let works = |algorithm: &Algorithm, rows| {
+            self.needs(product, rows, algorithm).is_some_and(|needed| needed <= workspace)
+        };
+        Ok(whole.filter(|algorithm| OTHER_ROWS.iter().all(|&rows| works(algorithm, rows))).collect())
     }
 
-    /// Whether an algorithm does products like this one of so many rows.
-    fn works(&self, product: &Product, rows: usize, algorithm: &Algorithm) -> bool {
-        let Ok(layouts) = Layouts::new(product, rows) else { return false };
+    /// The bytes of memory that an algorithm works in for products like this one of so many rows; None if it can't do them.
+    fn needs(&self, product: &Product, rows: usize, algorithm: &Algorithm) -> Option<usize> {
+        let layouts = Layouts::new(product, rows).ok()?;
         let mut needs = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
         // SAFETY: all are there; one result is written.
         let status = unsafe {
@@ -182,13 +201,14 @@ impl Matmul {
             )
         };
         // SAFETY: zeros are a valid result, and the library wrote over them.
-        status.result().is_ok() && unsafe { needs.assume_init() }.workspaceSize == 0
+        status.result().ok().map(|()| unsafe { needs.assume_init() }.workspaceSize)
     }
 
     /// Multiplies by an algorithm.
     ///
     /// # Safety
-    /// The memory of all three matrices is there, and the context is current.
+    /// The memory of all three matrices and the workspace is there, nobody but the stream uses the workspace, and the context
+    /// is current.
     ///
     /// # Errors
     /// If the algorithm does not do this product, or the launch fails; nothing has been computed then.
@@ -196,11 +216,12 @@ impl Matmul {
         &self,
         product: &Product,
         algorithm: &Algorithm,
+        workspace: Workspace,
         stream: *mut c_void,
     ) -> Result<(), CublasError> {
         let layouts = Layouts::new(product, product.rows)?;
         let (one, before) = (1f32, if product.add { 1f32 } else { 0. });
-        // SAFETY: as the caller's; nothing is asked to work in.
+        // SAFETY: as the caller's.
         unsafe {
             result::matmul(
                 self.handle,
@@ -216,8 +237,8 @@ impl Matmul {
                 product.results as *mut c_void,
                 layouts.results.0,
                 algorithm,
-                std::ptr::null_mut(),
-                0,
+                workspace.address as *mut c_void,
+                workspace.bytes,
                 stream.cast(),
             )
         }

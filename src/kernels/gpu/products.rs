@@ -1,5 +1,5 @@
 //! One algorithm for all products of a kind: whatever the number of rows, each is summed in the same order, so that no score
-//! depends on the batch that its pair was in. Of those that qualify it is the fastest, timed on the card itself.
+//! depends on the batch that its pair was in. Of those whose bits prove that on the card itself it is the fastest.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,14 @@ use anyhow::{Result, ensure};
 use cudarc::driver::{CudaStream, result, sys};
 
 use super::device::{Address, Product, Type};
-use super::matmul::{Algorithm, Matmul, alignment};
+use super::matmul::{Algorithm, Matmul, WORKSPACE_BYTES, Workspace, alignment};
 
-/// Rows of the products by which algorithms are chosen: those of a large batch. The number at hand is not asked, as the
-/// choice must not depend on the batch that comes first.
-const ROWS: usize = 8192;
+/// Rows of the products by which algorithms are tried: those of a large batch, if there is memory for them. The number at hand
+/// is not asked, as the choice must not depend on the batch that comes first.
+const ROWS: usize = 32_768;
+
+/// The fewest rows by which they are tried where there is little memory, which then holds no larger batches either.
+const FEWEST_ROWS: usize = 256;
 
 /// Times that a product is run to be timed.
 const TIMES: usize = 3;
@@ -20,6 +23,13 @@ const TIMES: usize = 3;
 /// An algorithm goes before one that is expected to be faster if it takes less than this share of its time: noise must not
 /// make runs of the program choose differently.
 const CLEARLY: f32 = 0.97;
+
+/// Products of which all rows must have the bits that they have in the product of all rows: where they begin there, and how
+/// many rows they have.
+const PARTS: [(usize, usize); 6] = [(0, 1), (0, 7), (0, 64), (0, 1000), (200, 1000), (0, 8192)];
+
+/// Rows at each end of such a product that are compared: another order of sums shows in all of them, divided sums in the last.
+const END: usize = 64;
 
 /// What an algorithm is chosen by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +51,8 @@ type Algorithms = BTreeMap<(Arc<str>, Kind), Option<Algorithm>>;
 pub(super) struct Products {
     matmul: Matmul,
     stream: Arc<CudaStream>,
+    /// What algorithms work in, one after the other in the order of the stream.
+    workspace: Scratch,
     /// Of the card.
     name: Arc<str>,
     /// Around what is timed.
@@ -62,9 +74,10 @@ impl Products {
     /// On the current context; None where there is no cuBLASLt.
     pub(super) fn open(stream: &Arc<CudaStream>, name: &str) -> Option<Self> {
         let matmul = Matmul::open()?;
+        let workspace = Scratch::new(WORKSPACE_BYTES).ok()?;
         let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).ok();
         let events = [event()?, event()?];
-        Some(Self { matmul, stream: Arc::clone(stream), name: name.into(), events })
+        Some(Self { matmul, stream: Arc::clone(stream), workspace, name: name.into(), events })
     }
 
     /// Multiplies, if there is an algorithm for that; false if nothing was done. The first product of a kind takes some
@@ -77,12 +90,11 @@ impl Products {
         let alignments = [product.left, product.right, product.results].map(alignment);
         let kind = Kind { outputs, inputs, value, add, alignments };
         let mut algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let chosen = algorithms
-            .entry((Arc::clone(&self.name), kind))
-            .or_insert_with(|| self.choose(&Product { rows: ROWS, ..*product }));
+        let chosen =
+            algorithms.entry((Arc::clone(&self.name), kind)).or_insert_with(|| self.choose(product).ok().flatten());
         let Some(algorithm) = chosen else { return false };
         // SAFETY: as the caller's.
-        let multiplied = unsafe { self.matmul.multiply(product, algorithm, self.stream.cu_stream().cast()) }.is_ok();
+        let multiplied = unsafe { self.run(product, algorithm) }.is_ok();
         if !multiplied {
             // Not for some rows this way and for others that.
             *chosen = None;
@@ -99,77 +111,152 @@ impl Products {
             .then(|| format!("cuBLASLt has no algorithm for all batches and weights of {}", lacking.join(", ")))
     }
 
-    /// For a product of which only the right matrix is there.
-    fn choose(&self, product: &Product) -> Option<Algorithm> {
-        let candidates = self.matmul.candidates(product).ok()?;
-        let first = candidates.first().copied();
-        if candidates.len() < 2 {
-            return first;
-        }
-        self.fastest(product, &candidates).ok().or(first)
-    }
-
+    /// The fastest algorithm whose bits don't depend on the number of rows, for a product of which only the right matrix is
+    /// there; None if there is none.
+    ///
     /// # Errors
-    /// If there is no memory to try them in, or none of them works.
-    fn fastest(&self, product: &Product, candidates: &[Algorithm]) -> Result<Algorithm> {
-        // The real results must not be added to, and may have fewer rows.
-        let left = Scratch::new(ROWS * product.inputs * product.value.size())?;
-        let size = if product.add { Type::F32 } else { product.value }.size();
-        let results = Scratch::new(ROWS * product.outputs * size)?;
-        // Results too, as some products add to them.
-        for scratch in [&left, &results] {
-            self.fill(scratch, product.right, product.outputs * product.inputs * product.value.size())?;
-        }
-        let product = Product { left: left.address, results: results.address, ..*product };
-        // Until the clocks have settled.
-        for _ in 0..TIMES {
-            // SAFETY: the memory of all three is there; what fails is found below.
-            let _ = unsafe { self.matmul.multiply(&product, &candidates[0], self.stream.cu_stream().cast()) };
-        }
-        let mut best = None;
-        for algorithm in candidates {
-            // SAFETY: as above.
-            let Ok(time) = (unsafe { self.time(&product, algorithm) }) else { continue };
-            if best.is_none_or(|(_, least)| time < least * CLEARLY) {
-                best = Some((*algorithm, time));
+    /// If the library knows no algorithm, or there is no memory to try them in.
+    fn choose(&self, product: &Product) -> Result<Option<Algorithm>> {
+        let trial = Trial::new(self, product)?;
+        let candidates = self.matmul.candidates(&trial.product, self.workspace.bytes)?;
+        let timed = candidates.into_iter().filter_map(|algorithm| Some((algorithm, trial.time(&algorithm).ok()?)));
+        let mut timed: Vec<(Algorithm, f32)> = timed.collect();
+        while let Some(fastest) = fastest(&timed) {
+            let (algorithm, _) = timed.remove(fastest);
+            if trial.has_bits_of_its_own_rows(&algorithm).unwrap_or(false) {
+                return Ok(Some(algorithm));
             }
         }
-        best.map(|(algorithm, _)| algorithm).ok_or_else(|| anyhow::anyhow!("no algorithm works"))
+        Ok(None)
     }
 
-    /// Fills memory with a matrix, again and again: on zeros all algorithms are faster than on values.
-    fn fill(&self, scratch: &Scratch, matrix: Address, bytes: usize) -> Result<()> {
+    /// Multiplies by an algorithm.
+    ///
+    /// # Safety
+    /// The memory of all three matrices is there, and the context is current.
+    unsafe fn run(&self, product: &Product, algorithm: &Algorithm) -> Result<()> {
+        let workspace = Workspace { address: self.workspace.address, bytes: self.workspace.bytes };
+        let stream = self.stream.cu_stream().cast();
+        // SAFETY: as the caller's; the workspace is this device's own, which has one stream.
+        Ok(unsafe { self.matmul.multiply(product, algorithm, workspace, stream) }?)
+    }
+}
+
+/// Which of those that were timed is to be taken.
+fn fastest(timed: &[(Algorithm, f32)]) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (index, &(_, time)) in timed.iter().enumerate() {
+        if best.is_none_or(|(_, least)| time < least * CLEARLY) {
+            best = Some((index, time));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// A product of many rows to try algorithms on: the real results must not be added to, and may have fewer rows.
+struct Trial<'a> {
+    products: &'a Products,
+    product: Product,
+    left: Scratch,
+    results: Scratch,
+}
+
+impl<'a> Trial<'a> {
+    /// For products like this one, of which the right matrix is there.
+    ///
+    /// # Errors
+    /// If there is no memory even for few rows.
+    fn new(products: &'a Products, product: &Product) -> Result<Self> {
+        let mut rows = ROWS;
+        let (left, results) = loop {
+            let left = Scratch::new(rows * product.inputs * product.value.size());
+            let memory = left.and_then(|left| Ok((left, Scratch::new(rows * row_bytes(product))?)));
+            match memory {
+                Err(_) if rows > FEWEST_ROWS => rows /= 2,
+                memory => break memory?,
+            }
+        };
+        let product = Product { rows, left: left.address, results: results.address, ..*product };
+        let trial = Self { products, product, left, results };
+        trial.fill(&trial.left)?;
+        trial.fill(&trial.results)?;
+        Ok(trial)
+    }
+
+    /// Fills memory with the right matrix, again and again: on zeros all algorithms are faster than on values.
+    fn fill(&self, scratch: &Scratch) -> Result<()> {
+        let Product { outputs, inputs, value, right, .. } = self.product;
+        let bytes = outputs * inputs * value.size();
         ensure!(bytes > 0, "the matrix is empty");
         for start in (0..scratch.bytes).step_by(bytes) {
             let part = bytes.min(scratch.bytes - start);
+            let (to, stream) = (scratch.address + start as u64, self.products.stream.cu_stream());
             // SAFETY: there are as many bytes in both.
-            unsafe {
-                result::memcpy_dtod_async(scratch.address + start as u64, matrix, part, self.stream.cu_stream())?;
-            }
+            unsafe { result::memcpy_dtod_async(to, right, part, stream) }?;
         }
         Ok(())
     }
 
-    /// Milliseconds that a product takes some times by an algorithm.
-    ///
-    /// # Safety
-    /// The memory of all three matrices is there.
-    unsafe fn time(&self, product: &Product, algorithm: &Algorithm) -> Result<f32> {
-        let (stream, [start, end]) = (self.stream.cu_stream(), self.events);
-        // SAFETY: as the caller's; the events were made here, and last as long as this.
+    /// Milliseconds that the product takes some times.
+    fn time(&self, algorithm: &Algorithm) -> Result<f32> {
+        let (stream, [start, end]) = (self.products.stream.cu_stream(), self.products.events);
+        // SAFETY: the memory of all three is there; the events were made by `open`, and last as long as this.
         unsafe {
             // Its code is loaded, and the card is busy while the others are launched.
-            self.matmul.multiply(product, algorithm, stream.cast())?;
+            self.products.run(&self.product, algorithm)?;
             result::event::record(start, stream)?;
             for _ in 0..TIMES {
-                self.matmul.multiply(product, algorithm, stream.cast())?;
+                self.products.run(&self.product, algorithm)?;
             }
             result::event::record(end, stream)?;
         }
-        self.stream.synchronize()?;
+        self.products.stream.synchronize()?;
         // SAFETY: as above; both have passed.
         Ok(unsafe { result::event::elapsed(start, end)? })
     }
+
+    /// Whether the bits of a row depend neither on the number of rows beside it nor on its place among them.
+    fn has_bits_of_its_own_rows(&self, algorithm: &Algorithm) -> Result<bool> {
+        let parts = || PARTS.into_iter().filter(|&(start, rows)| start + rows <= self.product.rows);
+        self.multiply(algorithm, (0, self.product.rows))?;
+        let expected = parts().map(|part| self.ends(part)).collect::<Result<Vec<_>>>()?;
+        for (part, expected) in parts().zip(expected) {
+            self.multiply(algorithm, part)?;
+            if self.ends(part)? != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Multiplies so many rows, from one on.
+    fn multiply(&self, algorithm: &Algorithm, (start, rows): (usize, usize)) -> Result<()> {
+        // What results are added to must be the same each time.
+        self.fill(&self.results)?;
+        let left = self.left.address + (start * self.product.inputs * self.product.value.size()) as u64;
+        let results = self.results.address + (start * row_bytes(&self.product)) as u64;
+        // SAFETY: the rows are inside of both, and the right matrix is there.
+        unsafe { self.products.run(&Product { rows, left, results, ..self.product }, algorithm) }
+    }
+
+    /// The bytes of the first and of the last of so many results, from one on.
+    fn ends(&self, (start, rows): (usize, usize)) -> Result<[Vec<u8>; 2]> {
+        let count = rows.min(END);
+        let read = |first: usize| -> Result<Vec<u8>> {
+            let mut bytes = vec![0; count * row_bytes(&self.product)];
+            let from = self.results.address + (first * row_bytes(&self.product)) as u64;
+            // SAFETY: the rows are inside of the results; the bytes are there until the stream is done.
+            unsafe { result::memcpy_dtoh_async(&mut bytes, from, self.products.stream.cu_stream()) }?;
+            self.products.stream.synchronize()?;
+            Ok(bytes)
+        };
+        Ok([read(start)?, read(start + rows - count)?])
+    }
+}
+
+/// Bytes of a row of results.
+fn row_bytes(product: &Product) -> usize {
+    product.outputs * if product.add { Type::F32 } else { product.value }.size()
 }
 
 /// Memory for a while.
