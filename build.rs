@@ -10,7 +10,7 @@ use std::process::Command;
 
 const KERNELS: [&str; 5] = ["attention", "attention_plain", "heads", "norm", "swiglu"];
 /// For compute capability 9.0 alone, with instructions that no other has.
-const HOPPER_KERNEL: &str = "attention_hopper";
+const HOPPER_KERNELS: [&str; 2] = ["attention_hopper_early", "attention_hopper_late"];
 const HOPPER: u32 = 90;
 const CAPABILITIES: &str = "80,86,89,90";
 
@@ -33,10 +33,12 @@ fn main() {
     for kernel in KERNELS {
         compile(&nvcc, kernel, &codes, &out);
     }
-    if capabilities.contains(&HOPPER) {
-        compile(&nvcc, HOPPER_KERNEL, &["-gencode=arch=compute_90a,code=sm_90a".to_owned()], &out);
-    } else if let Err(error) = std::fs::write(out.join(format!("{HOPPER_KERNEL}.fatbin")), []) {
-        fail(&format!("{}: {error}", out.display()));
+    for kernel in HOPPER_KERNELS {
+        if capabilities.contains(&HOPPER) {
+            compile(&nvcc, kernel, &["-gencode=arch=compute_90a,code=sm_90a".to_owned()], &out);
+        } else if let Err(error) = std::fs::write(out.join(format!("{kernel}.fatbin")), []) {
+            fail(&format!("{}: {error}", out.display()));
+        }
     }
 }
 

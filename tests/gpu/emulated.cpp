@@ -1,6 +1,7 @@
 // The GPU's kernels as a library for the processor: `emulate` runs one by its name.
 #include "../../src/kernels/gpu/attention.cu"
-#include "../../src/kernels/gpu/attention_hopper.cu"
+#include "../../src/kernels/gpu/attention_hopper_early.cu"
+#include "../../src/kernels/gpu/attention_hopper_late.cu"
 #include "../../src/kernels/gpu/attention_plain.cu"
 #include "../../src/kernels/gpu/heads.cu"
 #include "../../src/kernels/gpu/norm.cu"
@@ -29,8 +30,10 @@ const std::map<std::string, Call> KERNELS = {
     OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(turn_heads),   OF_EACH_TYPE(swiglu),
     OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
     KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(turn_heads_bf16_64),
-    KERNEL(turn_heads_bf16_128), KERNEL(turn_heads_f16_64), KERNEL(turn_heads_f16_128), KERNEL(attend_hopper_bf16_64),
-    KERNEL(attend_hopper_bf16_128), KERNEL(attend_hopper_f16_64), KERNEL(attend_hopper_f16_128),
+    KERNEL(turn_heads_bf16_128), KERNEL(turn_heads_f16_64), KERNEL(turn_heads_f16_128), KERNEL(attend_hopper_early_bf16_64),
+    KERNEL(attend_hopper_early_bf16_128), KERNEL(attend_hopper_early_f16_64), KERNEL(attend_hopper_early_f16_128),
+    KERNEL(attend_hopper_late_bf16_64), KERNEL(attend_hopper_late_bf16_128), KERNEL(attend_hopper_late_f16_64),
+    KERNEL(attend_hopper_late_f16_128),
 };
 
 }  // namespace

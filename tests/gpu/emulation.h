@@ -241,6 +241,7 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
 
 }  // namespace emulation
 
+inline void __syncwarp() { emulation::meet_warp(); }
 inline void __syncthreads() { emulation::meet(emulation::block->all, static_cast<int>(emulation::block->count)); }
 
 template <typename T>

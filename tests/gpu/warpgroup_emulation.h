@@ -196,8 +196,8 @@ void wait_for_products() {
     }
 }
 
-template <bool add, typename T>
-void multiply_rows(float (&sums)[16][4], uint64_t left, uint64_t right, T) {
+template <bool add, typename T, int PARTS>
+void multiply_rows(float (&sums)[PARTS][4], uint64_t left, uint64_t right, T) {
     emulation::set_out<T>(sums, nullptr, left, right, add);
 }
 template <typename T, int PARTS>

@@ -105,7 +105,7 @@ fn long_batches() -> Vec<Batch> {
 }
 
 #[test]
-fn late_queries_have_a_kernel_of_their_own_on_hopper() {
+fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
     for (heads, head_dim, value, tolerance) in [
         ([4, 2], 128, Type::Bf16, 0.05),
         ([2, 1], 128, Type::F16, 0.01),
@@ -114,25 +114,32 @@ fn late_queries_have_a_kernel_of_their_own_on_hopper() {
     ] {
         let (config, weights) = (config(heads, head_dim), weights());
         let device = Emulated::hopper(1 << 30);
-        let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), value)).unwrap();
+        let gpu = Gpu::new(device.clone(), value).with_late_from(256);
+        let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
         assert_eq!(decoder.remarks(), Vec::<String>::new());
         device.launched.lock().unwrap().clear();
         for batch in long_batches() {
             agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
         }
-        let name = format!("attend_hopper_{}_{head_dim}", value.name());
-        assert!(device.launched.lock().unwrap().contains(&name), "{name}");
+        for kind in ["early", "late"] {
+            let name = format!("attend_hopper_{kind}_{}_{head_dim}", value.name());
+            assert!(device.launched.lock().unwrap().contains(&name), "{name}");
+        }
     }
 }
 
 #[test]
 fn kernels_that_are_wrong_on_a_card_are_not_used() {
     let (config, weights) = (config([4, 2], 128), weights());
-    for (wrong, instead) in
-        [("attend_hopper_bf16_128", "attend_bf16_128"), ("attend_bf16_128", "attend_plain_bf16"), ("-", "-")]
-    {
+    for (wrong, instead) in [
+        ("attend_hopper_late_bf16_128", "attend_hopper_early_bf16_128"),
+        ("attend_hopper_early_bf16_128", "attend_bf16_128"),
+        ("attend_bf16_128", "attend_plain_bf16"),
+        ("-", "-"),
+    ] {
         let device = Emulated::wrong(wrong);
-        let mut decoder = GpuDecoder::load(&config, &weights, &head(), Gpu::new(device.clone(), Type::Bf16)).unwrap();
+        let gpu = Gpu::new(device.clone(), Type::Bf16).with_late_from(256);
+        let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
         let remarks = decoder.remarks();
         assert_eq!(remarks.len(), usize::from(wrong != "-"), "{remarks:?}");
         assert!(remarks.iter().all(|remark| remark.contains("is not used")), "{remarks:?}");

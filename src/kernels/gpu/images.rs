@@ -41,9 +41,12 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];
     // Empty if the build is not for it.
-    let hopper: &[u8] = image!("attention_hopper");
-    if capability == HOPPER && !hopper.is_empty() {
-        images.push((hopper, &[("attend_hopper", FIXED)]));
+    let hopper: [Image; 2] = [
+        (image!("attention_hopper_early"), &[("attend_hopper_early", FIXED)]),
+        (image!("attention_hopper_late"), &[("attend_hopper_late", FIXED)]),
+    ];
+    if capability == HOPPER {
+        images.extend(hopper.into_iter().filter(|(image, _)| !image.is_empty()));
     }
     images
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::attention::AttentionKernel;
+use super::attention::{AttentionKernel, LATE_FROM};
 use super::device::{Address, Device, Launch, Memory, Product, Type, View};
 use crate::kernels::Heads;
 
@@ -17,6 +17,8 @@ pub struct Gpu {
     value: Type,
     /// Kernels that a trial has found wrong on this device.
     pub(super) wrong: Vec<AttentionKernel>,
+    /// The position from which on queries are late, see [`super::attention::Tiling`].
+    pub(super) late_from: usize,
 }
 
 /// A matrix of weights `(outputs, inputs)`.
@@ -109,7 +111,13 @@ fn by_row(rows: usize) -> Result<Launch> {
 impl Gpu {
     /// Activations on `device` are of type `value`.
     pub fn new(device: Arc<dyn Device>, value: Type) -> Self {
-        Self { device, value, wrong: Vec::new() }
+        Self { device, value, wrong: Vec::new(), late_from: LATE_FROM }
+    }
+
+    /// The same, with attention's kernel for late queries used from another position on. Scores differ by rounding.
+    #[must_use]
+    pub fn with_late_from(self, position: usize) -> Self {
+        Self { late_from: position, ..self }
     }
 
     /// The device.

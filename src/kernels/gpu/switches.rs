@@ -46,7 +46,7 @@ impl Without {
     /// Whether kernels of this name, without types and features, are switched off.
     pub(super) fn excludes(self, kernels: &str) -> bool {
         match kernels {
-            "attend_hopper" => self.hopper,
+            "attend_hopper_early" | "attend_hopper_late" => self.hopper,
             "attend" => self.tensor,
             _ => false,
         }
@@ -61,12 +61,12 @@ mod tests {
     fn names_switch_off_what_they_say() {
         let excluded = |text: &str| -> Vec<&str> {
             let without = Without::parse(text).unwrap();
-            let kernels = ["attend", "attend_hopper", "attend_plain", "turn_heads"];
+            let kernels = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_plain", "turn_heads"];
             kernels.into_iter().filter(|kernel| without.excludes(kernel)).collect()
         };
         assert_eq!(excluded(""), Vec::<&str>::new());
-        assert_eq!(excluded("hopper"), ["attend_hopper"]);
-        assert_eq!(excluded("cublaslt, tensor"), ["attend", "attend_hopper"]);
+        assert_eq!(excluded("hopper"), ["attend_hopper_early", "attend_hopper_late"]);
+        assert_eq!(excluded("cublaslt, tensor"), ["attend", "attend_hopper_early", "attend_hopper_late"]);
         assert!(Without::parse("cublaslt").unwrap().cublaslt && !Without::parse("tensor").unwrap().cublaslt);
         assert!(Without::parse("hoper").unwrap_err().to_string().contains("use hopper, tensor or cublaslt"));
     }

@@ -44,7 +44,7 @@ impl Gpu {
     pub fn prove_attention(&mut self, heads: Heads) -> Result<Vec<String>> {
         let heads = Heads { query: KEY_HEADS * heads.group(), key: KEY_HEADS, ..heads };
         let mut remarks = Vec::new();
-        let fast = [AttentionKernel::Tensor, AttentionKernel::Hopper];
+        let fast = [AttentionKernel::Tensor, AttentionKernel::HopperEarly, AttentionKernel::HopperLate];
         if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
             return Ok(remarks);
         }

@@ -62,6 +62,15 @@ __device__ inline void pin(float (&sums)[PARTS][4]) {
                      : PARTS_16                                                                                        \
                      : "l"(left), "l"(right), "n"(static_cast<int>(add)));                                             \
     }                                                                                                                  \
+    /* The same of 64 rows on the right. */                                                                          \
+    template <bool add>                                                                                                \
+    __device__ inline void multiply_rows(float (&sums)[8][4], uint64_t left, uint64_t right, T) {                     \
+        asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\n"                                                 \
+                     "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " " SUMS_32                           \
+                     ", %32, %33, add, 1, 1, 0, 0;\n}\n"                                                               \
+                     : PARTS_8                                                                                         \
+                     : "l"(left), "l"(right), "n"(static_cast<int>(add)));                                             \
+    }                                                                                                                  \
     /* sums (64 x 128) += left (64 x 16, in the lanes' shares) * right (16 x 128), rows of outputs. */                \
     __device__ inline void multiply_columns(float (&sums)[16][4], const uint32_t (&left)[4], uint64_t right, T) {     \
         asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " SUMS_64                          \
