@@ -24,7 +24,7 @@ WORKLOADS = {"passage": (100, 40, 110), "rag": (50, 300, 500), "long": (4, 2000,
 TIMES_ON_A_CARD = 20
 # What peers are given there, of which the best counts; on a CPU padding costs more than large batches gain, and some peers have
 # a size of their own.
-BATCH_SIZES = {"cpu": [16], "cuda": [32, 64, 128, 256]}
+BATCH_SIZES = {"cpu": [16], "cuda": [32, 256]}
 OWN_BATCH_SIZES = {"openvino": 4, "openvino-int8": 4, "llama.cpp": 1}
 PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "

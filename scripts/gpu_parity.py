@@ -25,6 +25,8 @@ NAMES = ("tiny-reranker", "odd-reranker")
 SHAPES = [(8, 2, 64), (4, 4, 128), (16, 4, 128), (6, 1, 80)]
 # Beside the weights: what the driver and cuBLAS take, and room for a batch, but not for a large one.
 LITTLE_MEMORY = 1300 << 20
+# Tokens that the reference computes at a time.
+REFERENCE_TOKENS = 4096
 # Random weights of many layers round worse than trained ones: there 16 bits may deviate twice as far as transformers' bf16.
 TIMES_REFERENCE = 2
 
@@ -106,8 +108,13 @@ def reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str
     found = {}
     with torch.inference_mode():
         for candidate, text in zip(group["candidates"], prompts(candidates), strict=True):
-            inputs = tokenizer(text, return_tensors="pt").to(arguments.reference_device)
-            row = network(**inputs, logits_to_keep=1).logits[0, -1, answers].float().tolist()
+            token_ids = tokenizer(text, return_tensors="pt").input_ids.to(arguments.reference_device)
+            cache = None
+            # In one piece, the scores of 32,000 tokens in f32 take more memory than a card has.
+            for part in token_ids.split(REFERENCE_TOKENS, dim=1):
+                output = network(part, past_key_values=cache, use_cache=True, logits_to_keep=1)
+                cache = output.past_key_values
+            row = output.logits[0, -1, answers].float().tolist()
             found[(group["query_id"], candidate["id"])] = row[0] - row[1]
     return found
 
@@ -255,7 +262,9 @@ def main() -> int:
 
         for shape in SHAPES:
             model = make_small(arguments.small, *shape)
-        write_candidates(arguments.small / "rag.jsonl", "rag", AutoTokenizer.from_pretrained(model), 2)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        write_candidates(arguments.small / "rag.jsonl", "rag", tokenizer, 2)
+        write_candidates(arguments.small / "passage.jsonl", "passage", tokenizer, 1)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
