@@ -37,10 +37,15 @@ pub fn rankings(jsonl: &str) -> Vec<Value> {
     jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The program, with nothing of the user's environment that changes what it does.
+/// The program, with nothing of the user's environment that changes what it does. It computes on the processor, on machines
+/// with a GPU too, unless the arguments name a device.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
     command.args(arguments);
+    let computes = !matches!(arguments.first(), Some(&("man" | "completions")));
+    if computes && !arguments.iter().any(|argument| argument.starts_with("--device")) {
+        command.args(["--device", "cpu"]);
+    }
     for name in [
         "HF_HOME",
         "HF_HUB_CACHE",
