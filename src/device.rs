@@ -1,9 +1,9 @@
-//! Which devices compute: `auto`, `cpu`, `cuda`, `cuda:N`, several of a kind, `metal`.
+//! Which devices compute: `auto`, `cpu`, `cuda`, `cuda:N`, several of a kind.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::kernels::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
 use crate::kernels::{Arithmetic, Level, Precision};
@@ -26,8 +26,6 @@ pub enum DeviceName {
     Cpu,
     /// An NVIDIA GPU, counted from 0.
     Cuda(usize),
-    /// Apple's GPU.
-    Metal,
 }
 
 impl FromStr for DeviceChoice {
@@ -37,6 +35,9 @@ impl FromStr for DeviceChoice {
         match text {
             "auto" => return Ok(Self::Auto),
             "cuda:all" => return Ok(Self::AllCuda),
+            "metal" | "mps" => {
+                return Err("rerank does not compute on Metal; use cpu".to_owned());
+            }
             _ => {}
         }
         let mut names = Vec::new();
@@ -54,10 +55,9 @@ impl FromStr for DeviceChoice {
                     (_, Some(index)) => index.parse().ok().map(DeviceName::Cuda),
                     ("cpu", None) => Some(DeviceName::Cpu),
                     ("cuda", None) => Some(DeviceName::Cuda(0)),
-                    ("metal", None) => Some(DeviceName::Metal),
                     _ => None,
                 }
-                .ok_or("use auto, cpu, cuda, cuda:N, cuda:0,1, cuda:all or metal")?,
+                .ok_or("use auto, cpu, cuda, cuda:N, cuda:0,1 or cuda:all")?,
             );
         }
         let mixed = names.iter().any(|name| std::mem::discriminant(name) != std::mem::discriminant(&names[0]));
@@ -123,9 +123,6 @@ impl DeviceChoice {
                 .map(|name| match name {
                     DeviceName::Cpu => Ok(Opened::Cpu),
                     DeviceName::Cuda(ordinal) => cuda(*ordinal),
-                    DeviceName::Metal => {
-                        bail!("--device metal: this build of rerank has no Metal support; use --device cpu")
-                    }
                 })
                 .collect(),
         }

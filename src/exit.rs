@@ -1,5 +1,6 @@
 //! The exit statuses.
 
+use std::fmt;
 use std::process::ExitCode;
 
 /// How the program ended, as a shell sees it.
@@ -11,8 +12,19 @@ pub enum Exit {
     Failed = 1,
     /// The options make no sense (clap's own status for that).
     Usage = 2,
-    /// Interrupted; what was complete is written.
+    /// The terminal was closed (128 + SIGHUP); what was complete is written.
+    HungUp = 129,
+    /// Interrupted (128 + SIGINT); what was complete is written.
     Interrupted = 130,
+    /// Terminated (128 + SIGTERM); what was complete is written.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// The status of a run that an error ended: 2 if the options are to blame, else 1.
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.chain().any(|cause| cause.is::<UsageError>()) { Self::Usage } else { Self::Failed }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -20,3 +32,23 @@ impl From<Exit> for ExitCode {
         ExitCode::from(exit as u8)
     }
 }
+
+/// Options that can't be obeyed, found out after they were parsed: a file that is not there, a format that has no such
+/// option.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// With a sentence that names the option and the remedy.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}

@@ -18,7 +18,7 @@
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
-//!   [`stop`]: how it is ended early.
+//!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how it ends where the system has none left.
 //! - [`mod@bench`]: how fast all this is.
 
@@ -40,6 +40,8 @@ pub mod prompt;
 pub mod rank;
 pub mod record;
 pub mod score;
+pub mod signals;
+pub mod standard_output;
 pub mod stats;
 pub mod stop;
 pub mod threads;

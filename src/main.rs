@@ -1,18 +1,19 @@
 //! Parse, run, report, exit status.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use anyhow::Context;
+use clap::Parser;
 use rerank::bench::Report;
-use rerank::cli::{BenchArguments, Cli, Command};
+use rerank::cli::{BenchArguments, Cli, Command, completions, man_page};
 use rerank::config::{Config, Progress, Verbosity, resolve_bench};
-use rerank::exit::Exit;
+use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
 use rerank::pipeline;
 use rerank::progress::Reporter;
+use rerank::signals;
+use rerank::standard_output;
 use rerank::stop::Stop;
 
 static STOP: Stop = Stop::new();
@@ -21,75 +22,62 @@ static STOP: Stop = Stop::new();
 static ALLOCATOR: out_of_memory::Allocator = out_of_memory::Allocator;
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
-        if error.kind() == ErrorKind::InvalidSubcommand {
-            // A mistake of whoever comes from tools that take files as they are; clap can only guess at subcommands.
-            let _ = error.print();
-            Reporter::new(Progress::None, Verbosity::Normal).note("hint: name an input file with --input FILE");
-            std::process::exit(Exit::Usage as i32);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The help and the version are asked for; anything else is a mistake, on standard error.
+        Err(text) if !text.use_stderr() => {
+            return ended(standard_output::printed(|| text.print()).context(UNWRITTEN).map(|()| Exit::Done));
         }
-        error.exit()
-    });
-    let exit = match &cli.command {
-        Some(Command::Bench(arguments)) => bench(arguments),
-        Some(Command::Completions { shell }) => {
-            print(|text| clap_complete::generate(*shell, &mut Cli::command(), "rerank", text))
-        }
-        // Rendering into memory does not fail.
-        Some(Command::Man) => print(|text| drop(clap_mangen::Man::new(Cli::command()).render(text))),
-        None => rank(&cli),
+        Err(error) => error.exit(),
     };
+    match &cli.command {
+        Some(Command::Bench(arguments)) => ended(bench(arguments)),
+        Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
+        Some(Command::Man { command }) => {
+            ended(man_page(command.as_deref()).map_err(Into::into).and_then(|page| print(&page)))
+        }
+        None => rank(&cli),
+    }
+}
+
+const UNWRITTEN: &str = "cannot write to standard output";
+
+fn print(text: &[u8]) -> anyhow::Result<Exit> {
+    standard_output::print(text).context(UNWRITTEN).map(|()| Exit::Done)
+}
+
+/// The status, after reporting what went wrong.
+fn ended(result: anyhow::Result<Exit>) -> ExitCode {
+    let exit = result.unwrap_or_else(|error| {
+        Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
+        Exit::of(&error)
+    });
     exit.into()
 }
 
-fn rank(cli: &Cli) -> Exit {
+/// Whatever is wrong with options is the user's to mend.
+fn misuse(error: anyhow::Error) -> anyhow::Error {
+    UsageError::new(format!("{error:#}")).into()
+}
+
+fn rank(cli: &Cli) -> ExitCode {
     let config = match Config::resolve(&cli.rank) {
         Ok(config) => config,
-        Err(error) => {
-            Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
-            return Exit::Usage;
-        }
+        Err(error) => return ended(Err(misuse(error))),
     };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
-    // The first interrupt lets the batch at hand finish; the second ends the program. Without a handler, which fails only
-    // where the system has none, the first does.
-    let _ = ctrlc::set_handler(|| {
-        if !STOP.request() {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-        let _ =
-            writeln!(std::io::stderr(), "interrupted: finishing the batch at hand; interrupt again to stop at once");
-    });
-    pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
+    signals::listen(&STOP);
+    let exit = pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
         reporter.error(&format!("{error:#}"));
-        Exit::Failed
-    })
-}
-
-fn bench(arguments: &BenchArguments) -> Exit {
-    let told = resolve_bench(arguments).map_err(|error| (Exit::Usage, error)).and_then(|bench| {
-        let tell = |report: &Report| {
-            let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
-            Ok(std::io::stdout().write_all(text.as_bytes())?)
-        };
-        bench.run(tell).map_err(|error| (Exit::Failed, error))
+        Exit::of(&error)
     });
-    told.unwrap_or_else(|(exit, error)| {
-        Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
-        exit
-    })
+    exit.into()
 }
 
-fn print(render: impl FnOnce(&mut Vec<u8>)) -> Exit {
-    let mut text = Vec::new();
-    render(&mut text);
-    match std::io::stdout().write_all(&text) {
-        Ok(()) => Exit::Done,
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(error) => {
-            let problem = format!("cannot write to standard output: {error}");
-            Reporter::new(Progress::None, Verbosity::Quiet).error(&problem);
-            Exit::Failed
-        }
-    }
+fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    resolve_bench(arguments).map_err(misuse)?.run(|report: &Report| {
+        let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
+        standard_output::print(text.as_bytes()).context(UNWRITTEN)
+    })
 }

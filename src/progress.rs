@@ -10,6 +10,9 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::{Progress, Verbosity};
 
+/// The least width of a bar.
+const BAR_COLUMNS: usize = 8;
+
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Prints messages without tearing the bar.
@@ -71,7 +74,7 @@ impl Reporter {
         if self.progress == Progress::Bar {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(Duration::from_millis(200));
-            self.bar.set_style(style("{spinner} {pos} pairs  {msg}"));
+            self.bar.set_style(style("{spinner} {msg}"));
         }
     }
 
@@ -85,12 +88,12 @@ impl Reporter {
             Progress::Bar => {
                 if let Some(total) = state.total {
                     if self.bar.length().is_none() {
-                        self.bar.set_style(style("{wide_bar} {human_pos}/{human_len} pairs  {msg}"));
+                        self.bar.set_style(style("{wide_bar} {msg}"));
                     }
                     self.bar.set_length(total.max(state.pairs));
                 }
                 self.bar.set_position(state.pairs);
-                self.bar.set_message(state.rates());
+                self.bar.set_message(state.beside_bar(columns()));
             }
             Progress::Log if state.last_log.elapsed() >= LOG_INTERVAL => {
                 state.last_log = Instant::now();
@@ -126,19 +129,72 @@ impl Reporter {
 }
 
 impl State {
+    /// As much as fits beside a bar, or a spinner, on a line of so many columns.
+    fn beside_bar(&self, columns: usize) -> String {
+        let pairs = HumanCount(self.pairs);
+        let counts =
+            self.total.map_or(pairs.to_string(), |total| format!("{pairs}/{}", HumanCount(total.max(self.pairs))));
+        let rate = self.pairs as f64 / self.seconds();
+        let left = self.left().map_or(String::new(), |left| format!(", {left} left"));
+        let forms = [
+            format!("{counts} pairs  {}", self.rates()),
+            format!("{counts} pairs  {rate:.1}/s{left}"),
+            format!("{counts}{left}"),
+            counts,
+        ];
+        let last = forms.len() - 1;
+        let fits = |form: &String| form.chars().count() + BAR_COLUMNS < columns;
+        let index = forms.iter().position(fits).unwrap_or(last);
+        forms.into_iter().nth(index).unwrap_or_default()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.started.map_or(0., |started| started.elapsed().as_secs_f64()).max(1e-9)
+    }
+
+    /// The time that is left, where it can be estimated.
+    fn left(&self) -> Option<HumanDuration> {
+        let total = self.total.filter(|total| *total > self.pairs && self.pairs > 0)?;
+        Some(HumanDuration(Duration::from_secs_f64((total - self.pairs) as f64 * self.seconds() / self.pairs as f64)))
+    }
+
     /// `12.3 pairs/s, 1,234 tokens/s, about 5 minutes left`
     fn rates(&self) -> String {
-        let seconds = self.started.map_or(0., |started| started.elapsed().as_secs_f64()).max(1e-9);
+        let seconds = self.seconds();
         let pairs = self.pairs as f64 / seconds;
         let mut text = format!("{pairs:.1} pairs/s, {} tokens/s", HumanCount((self.tokens as f64 / seconds) as u64));
-        if let Some(total) = self.total.filter(|total| *total > self.pairs && self.pairs > 0) {
-            let left = Duration::from_secs_f64((total - self.pairs) as f64 / pairs);
-            text += &format!(", about {} left", HumanDuration(left));
+        if let Some(left) = self.left() {
+            text += &format!(", about {left} left");
         }
         text
     }
 }
 
+/// The width of the terminal behind standard error.
+fn columns() -> usize {
+    console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_beside_the_bar_fits_the_terminal() {
+        let started = Instant::now().checked_sub(Duration::from_secs(10));
+        for columns in [40, 60, 80, 120, 200] {
+            for (pairs, total) in
+                [(1, None), (1, Some(10)), (123_456, Some(1_000_000)), (999_999_999, Some(1_000_000_000))]
+            {
+                let state = State { started, last_log: Instant::now(), pairs, tokens: 1 << 30, total };
+                let text = state.beside_bar(columns);
+                assert!(text.chars().count() + BAR_COLUMNS < columns, "{columns}: {text}");
+                assert!(columns < 120 || text.contains("tokens/s"), "{text}");
+            }
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The figures of a run: two lines for a person, JSON for a program.
 
-use std::path::Path;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::output::OutputFile;
 use crate::progress::HumanCount;
 use crate::watch::GpuFigures;
 
@@ -140,14 +141,18 @@ impl Stats {
             ),
         ]
     }
+}
 
-    /// Writes the figures as JSON.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        std::fs::write(path, text).with_context(|| format!("cannot write the figures to {}", path.display()))
+/// Writes figures as JSON.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn write(figures: &impl Serialize, file: &mut OutputFile) -> Result<()> {
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    match file.write(text.as_bytes()) {
+        // Whoever reads the figures from a pipe may have gone.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.with_context(|| format!("cannot write the figures to {}", file.path().display())),
     }
 }
 

@@ -89,6 +89,7 @@ impl Bench {
             threads: self.threads,
         };
         let free_before = free_memory(&place.target);
+        eprintln!("{} on {} with {} threads", self.loading(), place.device, self.threads);
         let loading = Instant::now();
         let Loaded { mut scorer, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
@@ -99,10 +100,17 @@ impl Bench {
             let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
             let batches = plan(&groups, limits);
+            let pairs = batches.iter().map(|batch| batch.pairs().count()).sum::<usize>();
+            eprintln!("{}: {pairs} pairs, {} repetitions after warming up", workload.name(), self.repetitions);
             // The first turn touches fresh memory.
             turn(scorer.as_mut(), &batches[..1], &place)?;
-            let turns =
-                (0..self.repetitions).map(|_| turn(scorer.as_mut(), &batches, &place)).collect::<Result<Vec<_>>>()?;
+            let turns = (1..=self.repetitions)
+                .map(|repetition| {
+                    let turn = turn(scorer.as_mut(), &batches, &place)?;
+                    eprintln!("{}: repetition {repetition} took {:.2} s", workload.name(), turn.seconds);
+                    Ok(turn)
+                })
+                .collect::<Result<Vec<_>>>()?;
             let mut work = Work::default();
             batches.iter().for_each(|batch| work.add(&scorer.work(batch)));
             let mut report = Report::new(&place, workload, &turns, &work);
@@ -116,6 +124,14 @@ impl Bench {
             tell(&report)?;
         }
         Ok(Exit::Done)
+    }
+
+    /// What is done first, for whoever waits.
+    fn loading(&self) -> String {
+        match &self.model {
+            Model::Random(shape) => format!("making random weights of {}", shape.name()),
+            Model::Files(source) => format!("loading {source}"),
+        }
     }
 
     /// Finds the model's files.
@@ -153,9 +169,7 @@ impl Found {
             Self::Random(shape) => {
                 let limits = shape.limits(limits, target)?;
                 let scorer = shape.scorer(target)?;
-                let name = clap::ValueEnum::to_possible_value(&shape)
-                    .map_or_else(String::new, |value| value.get_name().to_owned());
-                let name = format!("{name} (random weights)");
+                let name = format!("{} (random weights)", shape.name());
                 Ok(Loaded { scorer, name, template: shape.template(), limits })
             }
             Self::Files(reranker, name) => {

@@ -39,6 +39,11 @@ enum Config {
 }
 
 impl Shape {
+    /// As users write it.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// A scorer with random weights.
     ///
     /// # Errors

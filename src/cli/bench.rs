@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{BatchArguments, DtypeChoice};
+use super::{BatchArguments, DtypeChoice, values};
 use crate::bench::{Shape, Workload};
 use crate::device::DeviceChoice;
 
@@ -14,7 +14,7 @@ pub struct BenchArguments {
     pub workload: Vec<Workload>,
 
     /// Pairs of each workload [default: one query's candidates]
-    #[arg(short, long, value_name = "PAIRS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "PAIRS", value_parser = values::count, allow_negative_numbers = true)]
     pub pairs: Option<u64>,
 
     /// A directory, or the id of a model on the Hugging Face hub, instead of random weights
@@ -26,7 +26,7 @@ pub struct BenchArguments {
     pub shape: Shape,
 
     /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
 
     /// Precision of the products' operands [auto: as in a run; random weights count as stored in bf16]
@@ -38,11 +38,11 @@ pub struct BenchArguments {
     pub batch: BatchArguments,
 
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
     /// Repetitions, of which the median is told
-    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = values::count, allow_negative_numbers = true)]
     pub repeat: u64,
 
     /// Print a JSON object for each workload

@@ -1,43 +1,77 @@
-//! The text behind the options: formats, examples, exit statuses.
+//! The text behind the options: formats, examples, environment, exit statuses. The help and the man page are made of it.
 
-pub(super) const AFTER_HELP: &str = "\
-Input, in JSONL, a query with its candidates or a pair on each line (lists and objects over several lines are read too):
-  {\"query_id\":\"q1\",\"query\":\"…\",\"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
+/// A heading, and lines: those that begin with two spaces stand as they are, each other is a paragraph that is wrapped.
+pub(super) type Section = (&'static str, &'static str);
+
+pub(super) const SECTIONS: [Section; 5] = [
+    (
+        "Input formats",
+        "\
+JSONL: a query with its candidates or a pair on each line. Lists and objects over several lines are read too.
+  {\"query_id\":\"q1\",\"query\":\"…\",
+   \"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
   {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
-CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages,
-contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests
-of rerank services, and pos/neg lists. Only query and text are required. Rows of one query stand together, or say --group. A
-title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
-Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header
-has some. A run of TREC (query Q0 document rank score tag) or MS MARCO (query, document, rank) needs --queries and
---collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval.
+CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages, contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests of rerank services, and pos/neg lists. Only query and text are required. Rows of one query stand together, or say --group. A title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header has some. A run of TREC (query Q0 document rank score tag) or MS MARCO (query, document, rank) needs --queries and --collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval.",
+    ),
+    (
+        "Output formats",
+        "\
+JSONL: a query on each line, best first by logit, then by original rank; score is P(yes).
+  {\"query_id\":\"q1\",\"query\":\"…\",
+   \"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,…}]}
+The output's extension says the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete. A file has one run at a time, and what is read is never written over.",
+    ),
+    (
+        "Examples",
+        "\
+Rank a file with the default model, downloaded once:
+  rerank candidates.jsonl --output ranked.jsonl
+In a pipeline, the ten best per query, without the texts:
+  bm25 queries.txt | rerank --top-k 10 --no-text | jq -c '.results[].id'
+A TREC run with its collection, to a run for trec_eval:
+  rerank --input bm25.trec --queries queries.tsv --collection corpus.jsonl \\
+         --output reranked.trec
+A CSV file whose columns have other names:
+  rerank pairs.csv --columns query=question,text=passage --output ranked.csv
+A table without a header, as MS MARCO's top1000:
+  rerank top1000.tsv --no-header --columns query_id,id,query,text \\
+         --output-format msmarco
+What would it cost? Counts, token lengths and time, no weights needed:
+  rerank candidates.jsonl --dry-run",
+    ),
+    (
+        "Environment",
+        "\
+  HF_HOME, HF_HUB_CACHE  where downloaded models are kept
+  HF_TOKEN               for gated models on the Hugging Face hub
+  HF_ENDPOINT            another hub
+  HF_HUB_OFFLINE         1 uses downloaded files only
+  RAYON_NUM_THREADS      threads, where --threads says nothing
+  RERANK_INSTRUCTIONS    kernels of the CPU (see below)
+  TMPDIR                 where a compressed collection is unpacked
+  HTTPS_PROXY, ALL_PROXY a proxy on the way to the hub
+RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and says what multiplies the operands of linear layers in bf16, and of attention in bf16 and int8: what is measured to be faster by default. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
+    ),
+    (
+        "Exit status",
+        "\
+  0    done
+  1    failed, or records were skipped
+  2    wrong usage
+  129  hung up, 130 interrupted, 143 terminated: complete rankings are written",
+    ),
+];
 
-Output, in JSONL, a query on each line, best first by logit, then by original rank; score is P(yes):
-  {\"query_id\":\"q1\",\"query\":\"…\",\"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,\"original_rank\":3,…}]}
-
-Examples:
-  Rank a file with the default model, downloaded once:
-    rerank --input candidates.jsonl --output ranked.jsonl
-
-  In a pipeline, the ten best per query, without the texts:
-    bm25 queries.txt | rerank --top-k 10 --no-text | jq -c '.results[].id'
-
-  A TREC run with its collection, to a run for trec_eval:
-    rerank --input bm25.trec --queries queries.tsv --collection corpus.jsonl --output reranked.trec
-
-  A CSV file whose columns have other names:
-    rerank --input pairs.csv --columns query=question,text=passage --output ranked.csv
-
-  A table without a header, as MS MARCO's top1000:
-    rerank --input top1000.tsv --no-header --columns query_id,id,query,text --output-format msmarco
-
-  What would it cost? Counts and token lengths, no weights needed:
-    rerank --input candidates.jsonl --dry-run
-
-Environment:
-  RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels of the CPU: LEVEL is
-  plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and
-  says what multiplies the operands of linear layers in bf16, and of attention in bf16 and int8: what is measured to be faster by
-  default. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.
-
-Exit status: 0 done; 1 failed, or records were skipped; 2 wrong usage; 130 interrupted (what is complete is written).";
+/// The sections as the help shows them.
+pub(super) fn after_help() -> String {
+    let mut text = String::new();
+    for (heading, lines) in SECTIONS {
+        let break_before = if text.is_empty() { "" } else { "\n\n" };
+        text += &format!("{break_before}{heading}:");
+        for line in lines.lines() {
+            text += &format!("\n  {line}");
+        }
+    }
+    text
+}

@@ -9,6 +9,10 @@ use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 /// Where the candidates come from.
 #[derive(Debug, Args)]
 pub struct InputArguments {
+    /// The input, as with --input
+    #[arg(value_name = "FILE", conflicts_with = "input")]
+    pub files: Vec<PathBuf>,
+
     /// Queries with candidates; `-` or nothing reads standard input (.gz, .zst, .xz and .bz2 are unpacked)
     #[arg(short, long, value_name = "FILE")]
     pub input: Option<PathBuf>,

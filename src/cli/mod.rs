@@ -1,15 +1,18 @@
 //! What was typed: the options as clap reads them. Their help is the manual; [`crate::config`] says what they mean.
 
 mod bench;
+mod generate;
 mod help;
 mod input;
 mod model;
 mod output;
 mod running;
+mod values;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::BenchArguments;
+pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
@@ -20,7 +23,8 @@ pub use self::running::{ProgressChoice, RunningArguments};
 /// Reads queries with their candidates, scores every pair, and writes each query's candidates best first, one line a
 /// query, in the order of the input. Only data goes to standard output; messages and progress go to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "rerank", version, after_help = help::AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "rerank", version, after_help = help::after_help(), args_conflicts_with_subcommands = true)]
+#[command(override_usage = "rerank [OPTIONS] [FILE]\n       rerank <COMMAND>")]
 pub struct Cli {
     /// Another job than ranking.
     #[command(subcommand)]
@@ -39,8 +43,12 @@ pub enum Command {
         /// The shell to complete for
         shell: clap_complete::Shell,
     },
-    /// Print the man page (roff)
-    Man,
+    /// Print the man page of the program or of a command (roff; `rerank man | man -l -`)
+    Man {
+        /// The command
+        #[arg(value_parser = generate::COMMANDS)]
+        command: Option<String>,
+    },
     /// Measure how fast this machine reranks, of how much it could, and where the time goes
     Bench(BenchArguments),
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::values;
 use crate::device::DeviceChoice;
 
 /// Which model scores, and how it is asked.
@@ -24,11 +25,11 @@ pub struct ModelArguments {
     pub instruction: Option<String>,
 
     /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub max_length: Option<u64>,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N, several (cuda:0,1 or cuda:all) or metal
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    /// Where to compute: auto, cpu, cuda, cuda:N, or several: cuda:0,1 or cuda:all
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
 
     /// Precision of the products' operands; sums are f32, of int8 exact. f32 rounds nothing: logits within 1e-4 of the
@@ -44,12 +45,12 @@ pub struct ModelArguments {
 #[derive(Debug, Args)]
 pub struct BatchArguments {
     /// Most pairs in a batch [default: 256, on a GPU 2048]
-    #[arg(short, long, value_name = "PAIRS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "PAIRS", value_parser = values::count, allow_negative_numbers = true)]
     pub batch_size: Option<u64>,
 
     /// Most computed tokens in a batch; bounds the memory (a longer pair runs alone) [default: 4096, on a GPU what fits into
     /// its memory, up to 32768]
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub max_batch_tokens: Option<u64>,
 
     /// Compute every prompt whole (for measuring what shared prefixes save)

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::output::OutputFormat;
+use super::values;
+use crate::output::{OutputFormat, check_tag};
 
 /// Where the rankings go.
 #[derive(Debug, Args)]
 pub struct OutputArguments {
-    /// Rankings; `-` or nothing writes to standard output
+    /// Rankings; `-` or nothing writes to standard output (names that end in .gz or .zst are compressed)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -17,19 +18,23 @@ pub struct OutputArguments {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub output_format: Option<OutputFormat>,
 
+    /// Name of the run, the last column of TREC output [default: rerank]
+    #[arg(long, value_name = "TAG", value_parser = check_tag)]
+    pub tag: Option<String>,
+
     /// Keep the K best candidates of each query
-    #[arg(short = 'k', long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'k', long, value_name = "K", value_parser = values::top_k, allow_negative_numbers = true)]
     pub top_k: Option<u64>,
 
     /// Keep candidates with at least this score, a probability from 0 to 1
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = values::probability, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
 
     /// Leave the texts out of the output
     #[arg(long)]
     pub no_text: bool,
 
-    /// Write the run's figures as JSON to this file
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    /// Write the run's figures, or a dry run's, as JSON to this file
+    #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
 }

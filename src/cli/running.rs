@@ -2,14 +2,16 @@
 
 use clap::{Args, ValueEnum};
 
+use super::values;
 /// How the run goes.
 #[derive(Debug, Args)]
 pub struct RunningArguments {
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
-    /// Read, tokenize and plan everything, and print what it would cost; needs no weights
+    /// Read, tokenize and plan everything, and print what it would cost, the time among it (measured on two layers with random
+    /// weights); needs no weights
     #[arg(long)]
     pub dry_run: bool,
 

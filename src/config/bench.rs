@@ -1,6 +1,6 @@
 //! What the options of `rerank bench` mean.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::model::{default_threads, resolve_limits, resolve_precision};
 use crate::bench::{Bench, Model};
@@ -18,6 +18,10 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
         None => Model::Random(arguments.shape),
     };
+    ensure!(
+        !matches!(model, Model::Files(ModelSource::Fake)),
+        "--model fake: it multiplies no matrices, so that there is nothing to measure; name a model's directory, or a --shape"
+    );
     Ok(Bench {
         workloads: arguments.workload.clone(),
         pairs: arguments.pairs.map(|pairs| pairs as usize),

@@ -8,13 +8,22 @@ use crate::cli::InputArguments;
 use crate::input::{InputOptions, TableOptions};
 
 pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> {
-    let path = arguments.input.clone().filter(|path| path.as_os_str() != "-");
+    let files = &arguments.files;
     ensure!(
-        arguments.input.is_some() || !std::io::stdin().is_terminal(),
-        "there is no input: name a file with --input, or pipe candidates into rerank (see --help)"
+        files.len() < 2,
+        "one input is read at a time, and {} are named: concatenate them (cat … | rerank), or run once for each",
+        files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    );
+    let input = arguments.input.as_ref().or(files.first());
+    let path = input.cloned().filter(|path| path.as_os_str() != "-");
+    ensure!(
+        input.is_some() || !std::io::stdin().is_terminal(),
+        "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
     for path in [&path, &arguments.queries, &arguments.collection].into_iter().flatten() {
+        // Nothing is opened here: what a pipe with a name holds goes to whoever opens it first.
         ensure!(path.exists(), "there is no file {}", path.display());
+        ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
     }
     let columns = arguments.columns.clone().unwrap_or_default();
     let (no_header, in_order) = (arguments.no_header, columns.in_order());

@@ -1,6 +1,7 @@
 //! What the options mean: defaults resolved, conflicts refused with a remedy. After this, nobody reads options again.
 
 mod bench;
+mod distinct;
 mod input;
 mod model;
 mod output;
@@ -10,12 +11,13 @@ mod tests;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 pub use self::bench::resolve_bench;
+use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
-use self::model::{default_threads, resolve_instruction, resolve_limits, resolve_precision};
-use self::output::{check_distinct, resolve_layout};
+use self::model::{default_threads, instruction_file, resolve_instruction, resolve_limits, resolve_precision};
+use self::output::{resolve_layout, resolve_output, resolve_stats};
 use crate::batch::LimitsChoice;
 use crate::cli::{OnError, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
@@ -94,18 +96,18 @@ impl Config {
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
         let RankArguments { input, output, model, batch, running } = arguments;
         let input_options = resolve_input(input)?;
-        let output_path =
-            output.output.clone().filter(|path| !["-", "/dev/stdout"].contains(&&*path.to_string_lossy()));
+        let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
-        let stats = output.stats.clone();
-        ensure!(
-            stats.as_deref().is_none_or(|path| path.as_os_str() != "-"),
-            "--stats needs a file: standard output is for rankings, and standard error for people"
-        );
-        check_distinct(&input_options, output_path.as_deref(), stats.as_deref())?;
-        if let Some(score) = output.min_score {
-            ensure!((0. ..=1.).contains(&score), "--min-score {score}: a score is a probability from 0 to 1");
-        }
+        let stats = resolve_stats(output)?;
+        let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
+        let read = [input_options.queries.clone(), input_options.collection.clone(), instruction_file(model)];
+        check_distinct(&Files {
+            input: input_options.path.clone(),
+            others: read.into_iter().flatten().chain(source.local_files()).collect(),
+            output: output_path.clone(),
+            stats: stats.clone(),
+            is_dry_run: running.dry_run,
+        })?;
         let verbosity = match (running.quiet, running.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
@@ -119,7 +121,7 @@ impl Config {
             layout,
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
-            model: ModelSource::parse(&model.model, &model.revision, model.offline)?,
+            model: source,
             device: model.device.clone(),
             instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),

@@ -1,9 +1,11 @@
 //! What the options of model, batches and threads mean.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::batch::LimitsChoice;
-use crate::cli::{BatchArguments, DtypeChoice};
+use crate::cli::{BatchArguments, DtypeChoice, ModelArguments};
 use crate::kernels::Precision;
 
 pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
@@ -22,6 +24,11 @@ pub(super) fn resolve_limits(arguments: &BatchArguments) -> LimitsChoice {
         tokens: arguments.max_batch_tokens.map(|tokens| tokens as usize),
         share_prefixes: !arguments.no_prefix_sharing,
     }
+}
+
+/// The file that `--instruction` names, if it does.
+pub(super) fn instruction_file(arguments: &ModelArguments) -> Option<PathBuf> {
+    arguments.instruction.as_deref()?.strip_prefix('@').map(PathBuf::from)
 }
 
 pub(super) fn resolve_instruction(text: &str) -> Result<String> {

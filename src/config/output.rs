@@ -1,40 +1,65 @@
 //! What the options of the output mean.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use same_file::Handle;
 
 use crate::cli::OutputArguments;
-use crate::input::InputOptions;
-use crate::output::{Layout, OutputFormat};
+use crate::output::{Compression, Layout, OutputFormat, extension};
 
-pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {
-    let extension = path.and_then(Path::extension).map(|extension| extension.to_string_lossy().to_lowercase());
-    if let (Some(path), Some("gz" | "zst")) = (path, extension.as_deref()) {
-        bail!("--output {}: output is not compressed here; pipe it through gzip or zstd", path.display());
-    }
-    let by_extension = || path.map_or(OutputFormat::Jsonl, OutputFormat::of);
-    Ok(Layout { format: arguments.output_format.unwrap_or_else(by_extension), text: !arguments.no_text })
+/// Names of standard output, which is never opened a second time: that would empty the file behind it.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+
+/// The tag of a TREC run where the user says nothing.
+const TAG: &str = "rerank";
+
+/// The file; `None` is standard output.
+pub(super) fn resolve_output(arguments: &OutputArguments) -> Option<PathBuf> {
+    arguments.output.clone().filter(|path| !is_stdout(path))
 }
 
-/// Refuses to write over what is read, or two things into one file. Files are told apart by what they are on disk, so that
-/// links, and a redirected standard input, count.
-pub(super) fn check_distinct(input: &InputOptions, output: Option<&Path>, stats: Option<&Path>) -> Result<()> {
-    let stdin = input.path.is_none().then(Handle::stdin).and_then(Result::ok);
-    let files = [&input.path, &input.queries, &input.collection].into_iter().flatten();
-    let read: Vec<Handle> = files.filter_map(|path| Handle::from_path(path).ok()).chain(stdin).collect();
-    for written in [output, stats].into_iter().flatten().filter(|path| path.is_file()) {
-        let handle = Handle::from_path(written)?;
+pub(super) fn resolve_stats(arguments: &OutputArguments) -> Result<Option<PathBuf>> {
+    if let Some(path) = &arguments.stats {
         ensure!(
-            !read.contains(&handle),
-            "{} is read and would be written over; give the output another name",
-            written.display()
+            !is_stdout(path),
+            "--stats needs a file: standard output is for rankings, and standard error for people"
         );
+        let compressed = matches!(extension(path).as_deref(), Some("gz" | "zst" | "xz" | "bz2"));
+        ensure!(!compressed, "--stats {}: the figures are not compressed; name it .json", path.display());
     }
-    if let (Some(output), Some(stats)) = (output, stats) {
-        let same = output == stats || same_file::is_same_file(output, stats).unwrap_or(false);
-        ensure!(!same, "--output and --stats name the same file, {}", stats.display());
+    Ok(arguments.stats.clone())
+}
+
+pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {
+    let (compression, name) = match path {
+        Some(path) => Compression::of(path)?,
+        None => (Compression::None, Path::new("")),
+    };
+    let format = match arguments.output_format {
+        Some(format) => format,
+        None => {
+            check_name(name)?;
+            OutputFormat::of(name)
+        }
+    };
+    ensure!(
+        arguments.tag.is_none() || format == OutputFormat::Trec,
+        "--tag is the last column of a TREC run: leave it out, or say --output-format trec"
+    );
+    let tag = arguments.tag.clone().unwrap_or_else(|| TAG.to_owned());
+    Ok(Layout { format, compression, text: !arguments.no_text, tag })
+}
+
+/// Refuses names that promise a format which is not written.
+fn check_name(name: &Path) -> Result<()> {
+    if let Some(format @ ("parquet" | "feather" | "arrow" | "xlsx" | "xls" | "ods" | "avro" | "db" | "sqlite")) =
+        extension(name).as_deref()
+    {
+        bail!("--output {}: .{format} files are not written; name it .jsonl, .csv, .tsv or .trec", name.display());
     }
     Ok(())
+}
+
+fn is_stdout(path: &Path) -> bool {
+    STDOUT.iter().any(|name| path.as_os_str() == *name)
 }

@@ -44,7 +44,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
 pub use self::detect::InputFormat;
 pub use self::dialect::{Delimiter, Quotes, TableOptions};
@@ -63,6 +63,7 @@ use self::lines::Lines;
 use self::queries::Queries;
 use self::run_line::RunFormat;
 use self::source::Source;
+use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
 
 /// The longest record in bytes: a line, a JSON value, a table's row. A longer one is refused before it is held.
@@ -136,7 +137,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
         bail!("{name} is empty: it holds no queries");
     }
     let format = format(options, &first_line).ok_or_else(|| unknown_format(&name, &first_line, options))?;
-    check(format, options, &name)?;
+    check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
     let mut position = source.position.clone();
     let columns = &options.columns;
     let mut entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
@@ -207,15 +208,20 @@ fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize
         InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
         _ => ("TREC run", RunFormat::Trec),
     };
-    let needed = || format!("{} is a {kind}, which holds no text: --queries and --collection are needed", source.name);
+    let needed = || {
+        let problem = format!("is a {kind}, which holds no text: --queries and --collection are needed");
+        UsageError::new(format!("{} {problem}", source.name))
+    };
     if !options.columns.is_empty() {
-        bail!("--columns does not apply to {}: a {kind} has no column names", source.name);
+        let problem = format!("--columns does not apply to {}: a {kind} has no column names", source.name);
+        return Err(UsageError::new(problem).into());
     }
     let tables = options.tables;
-    let mut queries = Queries::open(options.queries.as_deref().with_context(needed)?, tables, limit)?;
-    let mut collection = Collection::open(options.collection.as_deref().with_context(needed)?, tables, limit)?;
+    let mut queries = Queries::open(options.queries.as_deref().ok_or_else(needed)?, tables, limit)?;
+    let mut collection = Collection::open(options.collection.as_deref().ok_or_else(needed)?, tables, limit)?;
     if tables != TableOptions::default() && !queries.is_table() && !collection.is_table() {
-        bail!("--delimiter and --quotes belong to tables, and no file that is read here is one: leave them out");
+        let problem = "--delimiter and --quotes belong to tables, and no file that is read here is one: leave them out";
+        return Err(UsageError::new(problem).into());
     }
     let notes = [queries.take_notes(), collection.take_notes()].concat();
     let most_bytes = if options.group { usize::MAX } else { trec::MAX_GATHERED_BYTES };

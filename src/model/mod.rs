@@ -14,6 +14,7 @@ mod gpu_decoder;
 mod gpu_layout;
 mod gpu_weights;
 mod hub;
+mod local;
 mod pass;
 mod safetensors_file;
 mod tensor_names;

@@ -1,6 +1,8 @@
 //! 6 write: a ranking becomes lines. Formats are pure; one [`Writer`] owns the file.
 
+mod compression;
 mod csv;
+mod file;
 mod jsonl;
 mod msmarco;
 mod trec;
@@ -13,7 +15,10 @@ use clap::ValueEnum;
 
 use crate::record::{Group, Ranking};
 
-pub use writer::{Closed, Writer, check_writable};
+pub use compression::{Compression, extension};
+pub use file::{OutputFile, remove_unused};
+pub use trec::check_tag;
+pub use writer::{Closed, Writer};
 
 /// How rankings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,40 +49,42 @@ impl OutputFormat {
 
     /// Why a group can't be written in this format, if so; asked before it is scored.
     pub fn objection(self, group: &Group) -> Option<String> {
-        let broken = |id: &str| id.is_empty() || id.contains(char::is_whitespace);
         let kind = match self {
             Self::Trec => "a TREC run",
             Self::Msmarco => "a run of MS MARCO",
             _ => return None,
         };
         let mut ids = std::iter::once(&group.query.id).chain(group.candidates.iter().map(|candidate| &candidate.id));
-        let id = ids.find(|id| broken(id))?;
-        Some(format!("the id {id:?} can't stand in {kind}, whose columns end at white space; write JSONL"))
+        ids.find_map(|id| trec::objection(id, kind))
     }
 }
 
 /// What a line holds besides the ranking itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The format.
     pub format: OutputFormat,
+    /// How a file is compressed; standard output is not.
+    pub compression: Compression,
     /// Whether the candidates' texts are written.
     pub text: bool,
+    /// The last column of a TREC run.
+    pub tag: String,
 }
 
 /// A format that may need to remember what it wrote before.
 enum Formatter {
     Jsonl { text: bool },
-    Trec,
+    Trec { tag: String },
     Msmarco,
     Csv(csv::CsvFormatter),
 }
 
 impl Formatter {
-    fn new(layout: Layout) -> Self {
+    fn new(layout: &Layout) -> Self {
         match layout.format {
             OutputFormat::Jsonl => Self::Jsonl { text: layout.text },
-            OutputFormat::Trec => Self::Trec,
+            OutputFormat::Trec => Self::Trec { tag: layout.tag.clone() },
             OutputFormat::Msmarco => Self::Msmarco,
             OutputFormat::Csv => Self::Csv(csv::CsvFormatter::new(b',', layout.text)),
             OutputFormat::Tsv => Self::Csv(csv::CsvFormatter::new(b'\t', layout.text)),
@@ -88,8 +95,8 @@ impl Formatter {
     fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
         match self {
             Self::Jsonl { text } => jsonl::format(ranking, *text, buffer),
-            Self::Trec => {
-                trec::format(ranking, buffer);
+            Self::Trec { tag } => {
+                trec::format(ranking, tag, buffer);
                 Ok(())
             }
             Self::Msmarco => {

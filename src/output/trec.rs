@@ -8,14 +8,48 @@ use std::io::Write;
 use crate::record::Ranking;
 
 /// Appends a line for each candidate.
-pub(super) fn format(ranking: &Ranking, buffer: &mut Vec<u8>) {
+pub(super) fn format(ranking: &Ranking, tag: &str, buffer: &mut Vec<u8>) {
     let mut previous = f32::INFINITY;
     for (index, result) in ranking.results.iter().enumerate() {
         let printed = result.logit.min(previous.next_down());
         previous = printed;
         let (query, document, rank) = (&ranking.query.id, &result.candidate.id, index + 1);
         // Writing to memory does not fail.
-        let _ = writeln!(buffer, "{query} Q0 {document} {rank} {printed} rerank");
+        let _ = writeln!(buffer, "{query} Q0 {document} {rank} {printed} {tag}");
+    }
+}
+
+/// Why an id can't stand in a run of this kind, if so.
+pub(super) fn objection(id: &str, kind: &str) -> Option<String> {
+    let reason = problem(id)?;
+    Some(format!("the id {id:?} can't stand in {kind}, as it {reason}; write JSONL"))
+}
+
+/// Whether a tag can be the last column of a run.
+///
+/// # Errors
+/// The reason, if not.
+pub fn check_tag(tag: &str) -> Result<String, String> {
+    match problem(tag) {
+        None => Ok(tag.to_owned()),
+        Some(reason) => Err(format!("the tag is a column of the run, but it {reason}")),
+    }
+}
+
+/// What would make readers see other columns or lines. C programs end a column at white space and a text at NUL; others take
+/// Unicode's white space for an end, or what was once a separator of files, groups and records; and a byte order mark is lost
+/// where a file begins with it.
+fn problem(column: &str) -> Option<&'static str> {
+    if column.is_empty() {
+        Some("is empty")
+    } else if column.contains(char::is_whitespace) {
+        Some("contains white space, where columns end")
+    } else if column.contains(char::is_control) {
+        Some("contains a control character")
+    } else if column.starts_with('\u{feff}') {
+        Some("begins with a byte order mark")
+    } else {
+        None
     }
 }
 
@@ -28,7 +62,7 @@ mod tests {
 
     fn printed(logits: &[f32]) -> Vec<f32> {
         let mut buffer = Vec::new();
-        format(&ranking(logits), &mut buffer);
+        format(&ranking(logits), "rerank", &mut buffer);
         let text = String::from_utf8(buffer).unwrap();
         text.lines().map(|line| line.split(' ').nth(4).unwrap().parse().unwrap()).collect()
     }
@@ -36,8 +70,8 @@ mod tests {
     #[test]
     fn a_line_has_six_columns() {
         let mut buffer = Vec::new();
-        format(&ranking(&[7.12039, -0.5]), &mut buffer);
-        assert_eq!(String::from_utf8(buffer).unwrap(), "q1 Q0 d0 1 7.12039 rerank\nq1 Q0 d1 2 -0.5 rerank\n");
+        format(&ranking(&[7.12039, -0.5]), "mine", &mut buffer);
+        assert_eq!(String::from_utf8(buffer).unwrap(), "q1 Q0 d0 1 7.12039 mine\nq1 Q0 d1 2 -0.5 mine\n");
     }
 
     proptest! {

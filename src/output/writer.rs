@@ -1,14 +1,16 @@
 //! The one owner of the output: a ranking is written and flushed as a whole, and never rewritten.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::compression::Compressor;
+use super::file::OutputFile;
 use super::{Formatter, Layout};
 use crate::record::Ranking;
+use crate::standard_output;
 
 /// The reader of a pipe has gone; the run ends quietly.
 #[derive(Debug)]
@@ -24,60 +26,34 @@ impl std::error::Error for Closed {}
 
 enum Sink {
     Stdout,
-    File {
-        file: File,
-        path: PathBuf,
-    },
-    /// Made with the first ranking, so that a run that never begins leaves nothing behind.
-    New(PathBuf),
+    File(OutputFile),
 }
 
 /// Writes rankings to a file or to standard output.
-///
-/// An existing file keeps its content until the first ranking is there, so that a run that fails at the start takes
-/// nothing away.
 pub struct Writer {
     sink: Sink,
     formatter: Formatter,
+    compressor: Compressor,
     buffer: Vec<u8>,
-    /// Bytes of complete rankings, once there are any.
-    written: Option<u64>,
-}
-
-/// Checks that a file can be written, and leaves all as it was.
-///
-/// # Errors
-/// If it can't.
-pub fn check_writable(path: &Path) -> Result<()> {
-    open(path).map(drop)
-}
-
-/// An existing file, not yet emptied; none if it doesn't exist but can be made.
-fn open(path: &Path) -> Result<Option<File>> {
-    // A link counts as something that is there, even where it points to nothing yet.
-    let new = path.symlink_metadata().is_err();
-    let file = File::options().write(true).create(true).truncate(false).open(path);
-    let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
-    if new {
-        std::fs::remove_file(path).with_context(|| format!("cannot write to {}", path.display()))?;
-    }
-    Ok((!new).then_some(file))
+    /// Bytes of complete rankings.
+    written: u64,
 }
 
 impl Writer {
     /// Opens the output; `None` is standard output.
     ///
     /// # Errors
-    /// If the file can't be written.
-    pub fn open(path: Option<&Path>, layout: Layout) -> Result<Self> {
+    /// If the file can't be written, or another run writes to it; if standard output is closed.
+    pub fn open(path: Option<&Path>, layout: &Layout) -> Result<Self> {
         let sink = match path {
-            None => Sink::Stdout,
-            Some(path) => match open(path)? {
-                Some(file) => Sink::File { file, path: path.to_owned() },
-                None => Sink::New(path.to_owned()),
-            },
+            None => {
+                standard_output::check().context("cannot write to standard output")?;
+                Sink::Stdout
+            }
+            Some(path) => Sink::File(OutputFile::open(path)?),
         };
-        Ok(Self { sink, formatter: Formatter::new(layout), buffer: Vec::new(), written: None })
+        let compressor = Compressor::new(layout.compression);
+        Ok(Self { sink, formatter: Formatter::new(layout), compressor, buffer: Vec::new(), written: 0 })
     }
 
     /// Writes one ranking.
@@ -87,6 +63,7 @@ impl Writer {
     pub fn write(&mut self, ranking: &Ranking) -> Result<()> {
         self.buffer.clear();
         self.formatter.format(ranking, &mut self.buffer)?;
+        self.compressor.compress(&mut self.buffer)?;
         self.flush()
     }
 
@@ -97,72 +74,80 @@ impl Writer {
     pub fn finish(mut self) -> Result<Vec<String>> {
         self.buffer.clear();
         self.formatter.finish(&mut self.buffer)?;
-        self.flush()?;
-        Ok(self.formatter.left_out().into_iter().map(str::to_owned).collect())
+        // A file without rankings is complete too: for gzip and Zstandard that is more than no bytes.
+        if self.written == 0 || !self.buffer.is_empty() {
+            self.compressor.compress(&mut self.buffer)?;
+            self.flush()?;
+        }
+        let left_out = self.formatter.left_out().into_iter().map(str::to_owned).collect();
+        self.close()?;
+        Ok(left_out)
+    }
+
+    /// Ends the output of a run that was broken off: what is there can be read to its end.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn close(mut self) -> Result<()> {
+        self.buffer = self.compressor.end()?;
+        if self.buffer.is_empty() { Ok(()) } else { self.flush() }
     }
 
     fn flush(&mut self) -> Result<()> {
         let result = self.write_buffer();
-        if let (Err(_), Sink::File { file, .. }) = (&result, &mut self.sink) {
-            // What can't be taken back stays: the error is told in any case.
-            let _ = file.set_len(self.written.unwrap_or(0));
+        if let (Err(_), Sink::File(file)) = (&result, &mut self.sink) {
+            file.take_back(self.written);
         }
         match result {
             Ok(()) => {
-                *self.written.get_or_insert(0) += self.buffer.len() as u64;
+                self.written += self.buffer.len() as u64;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
             Err(error) => Err(error).with_context(|| match &self.sink {
                 Sink::Stdout => "cannot write to standard output".to_owned(),
-                Sink::File { path, .. } | Sink::New(path) => {
-                    format!("cannot write to {}; the rankings before stay complete", path.display())
+                Sink::File(file) => {
+                    format!("cannot write to {}; the rankings before stay complete", file.path().display())
                 }
             }),
         }
     }
 
     fn write_buffer(&mut self) -> io::Result<()> {
-        if let Sink::New(path) = &self.sink {
-            self.sink = Sink::File { file: File::create(path)?, path: path.clone() };
-        }
         match &mut self.sink {
-            Sink::New(_) => Ok(()),
             Sink::Stdout => {
-                let mut stdout = io::stdout().lock();
+                let mut stdout = standard_output::lock()?;
                 stdout.write_all(&self.buffer)?;
                 stdout.flush()
             }
-            Sink::File { file, .. } => {
-                if self.written.is_none() && file.metadata()?.is_file() {
-                    file.set_len(0)?;
-                    file.rewind()?;
-                }
-                file.write_all(&self.buffer)
-            }
+            Sink::File(file) => file.write(&self.buffer),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::OutputFormat;
     use super::super::examples::ranking;
+    use super::super::{Compression, OutputFormat};
     use super::*;
 
-    const LAYOUT: Layout = Layout { format: OutputFormat::Trec, text: true };
+    fn open(path: &Path) -> Writer {
+        let tag = "rerank".to_owned();
+        let layout = Layout { format: OutputFormat::Trec, compression: Compression::None, text: true, tag };
+        Writer::open(Some(path), &layout).unwrap()
+    }
 
     #[test]
     fn a_run_that_never_began_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let (old, new) = (directory.path().join("old"), directory.path().join("new"));
         std::fs::write(&old, "yesterday's rankings, longer than today's first\n").unwrap();
-        drop(Writer::open(Some(&old), LAYOUT).unwrap());
-        drop(Writer::open(Some(&new), LAYOUT).unwrap());
+        drop(open(&old));
+        drop(open(&new));
         assert!(std::fs::read_to_string(&old).unwrap().starts_with("yesterday"));
         assert!(!new.exists());
 
-        let mut writer = Writer::open(Some(&old), LAYOUT).unwrap();
+        let mut writer = open(&old);
         writer.write(&ranking(&[1.])).unwrap();
         drop(writer);
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "q1 Q0 d0 1 1 rerank\n");
@@ -173,14 +158,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("old");
         std::fs::write(&path, "old").unwrap();
-        Writer::open(Some(&path), LAYOUT).unwrap().finish().unwrap();
+        open(&path).finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_told() {
-        let mut writer = Writer::open(Some(Path::new("/dev/full")), LAYOUT).unwrap();
+        let mut writer = open(Path::new("/dev/full"));
         let message = format!("{:#}", writer.write(&ranking(&[1.])).unwrap_err());
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
     }

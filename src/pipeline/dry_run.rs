@@ -1,12 +1,30 @@
 //! What a run would cost: everything is read, tokenized and planned, and nothing scored.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::Receiver;
 
-use super::prepare::Window;
-use crate::progress::{HumanCount, Reporter};
-use crate::stats::saved_share;
 use anyhow::{Context, Result};
+use indicatif::HumanDuration;
+use serde::Serialize;
+
+use super::estimate;
+use super::prepare::Window;
+use crate::batch::{Batch, Limits};
+use crate::config::Config;
+use crate::model::ModelConfig;
+use crate::output::OutputFile;
+use crate::progress::{HumanCount, Reporter};
+use crate::standard_output;
+use crate::stats::{self, saved_share};
+
+/// The run whose cost is asked for.
+pub(super) struct Planned<'a> {
+    pub(super) config: &'a Config,
+    pub(super) limits: Limits,
+    pub(super) max_length: usize,
+    /// None for the fake model, and where only a tokenizer is there.
+    pub(super) model: Option<&'a ModelConfig>,
+}
 
 /// Counts that fit in little memory, however long the input is.
 #[derive(Default)]
@@ -17,28 +35,71 @@ struct Cost {
     prompt_tokens: u64,
     computed_tokens: u64,
     batches: u64,
+    operations: f64,
     /// How many prompts have so many tokens, by tokens.
     lengths: Vec<u64>,
+    /// The first batch.
+    sample: Option<Batch>,
+}
+
+/// The cost as `--stats` writes it.
+#[derive(Serialize)]
+struct Figures {
+    version: &'static str,
+    model: String,
+    dry_run: bool,
+    queries: u64,
+    pairs: u64,
+    truncated: u64,
+    max_length: usize,
+    tokens_per_pair: serde_json::Map<String, serde_json::Value>,
+    prompt_tokens: u64,
+    computed_tokens: u64,
+    saved_share: f64,
+    batches: u64,
+    /// Without loading the model; null if it can't be estimated.
+    estimated_seconds: Option<f64>,
+    /// How it was estimated, or why not.
+    estimate: String,
 }
 
 /// Prints the cost of all windows to standard output, and the first prompt's tokens to those who want every detail.
-pub(super) fn run(windows: &Receiver<Window>, max_length: usize, reporter: &Reporter) -> Result<()> {
+pub(super) fn run(
+    windows: &Receiver<Window>,
+    planned: &Planned,
+    stats_file: Option<OutputFile>,
+    reporter: &Reporter,
+) -> Result<()> {
+    standard_output::check().context("cannot write to standard output")?;
     let mut cost = Cost::default();
     while let Ok(window) = windows.recv() {
         if let Some(batch) = window.batches.front().filter(|_| cost.pairs == 0) {
             let prompt = batch.pair_segments().next().map(|segment| batch.prompt(segment));
             reporter.detail(&format!("the first prompt's tokens: {:?}", prompt.unwrap_or_default()));
         }
-        cost.add(&window);
+        cost.add(&window, planned.model);
     }
-    match cost.print(max_length) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+    let (seconds, source) = match cost.seconds(planned) {
+        Ok((seconds, source)) => (Some(seconds), source),
+        Err(error) => (None, format!("not estimated: {error:#}")),
+    };
+    let figures = cost.figures(planned, seconds, source);
+    if let Some(mut file) = stats_file {
+        stats::write(&figures, &mut file)?;
+    }
+    match print(&figures) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
 }
 
 impl Cost {
-    fn add(&mut self, window: &Window) {
+    fn add(&mut self, window: &Window, model: Option<&ModelConfig>) {
+        if self.sample.is_none() {
+            self.sample = window.batches.front().cloned();
+        }
+        let operations = |model: &ModelConfig, batch| model.decoder.operations(batch).all_operations();
+        self.operations += model.map_or(0., |model| window.batches.iter().map(|batch| operations(model, batch)).sum());
         self.queries += window.groups.len() as u64;
         self.batches += window.batches.len() as u64;
         self.computed_tokens += window.batches.iter().map(|batch| batch.token_ids.len() as u64).sum::<u64>();
@@ -64,24 +125,65 @@ impl Cost {
         self.lengths.iter().position(reached).unwrap_or(0)
     }
 
-    fn print(&self, max_length: usize) -> std::io::Result<()> {
-        let mut output = std::io::stdout().lock();
-        let percentiles: Vec<String> =
-            [0, 50, 90, 95, 99, 100].iter().map(|&percent| self.percentile(percent).to_string()).collect();
-        writeln!(output, "queries          {}", HumanCount(self.queries))?;
-        writeln!(output, "pairs            {}", HumanCount(self.pairs))?;
-        writeln!(output, "truncated        {} (longer than {max_length} tokens)", HumanCount(self.truncated))?;
-        writeln!(output, "tokens per pair  min, p50, p90, p95, p99, max: {}", percentiles.join(", "))?;
-        writeln!(output, "prompt tokens    {}", HumanCount(self.prompt_tokens))?;
-        writeln!(
-            output,
-            "computed tokens  {} ({:.1}% saved by shared prefixes)",
-            HumanCount(self.computed_tokens),
-            saved_share(self.prompt_tokens, self.computed_tokens) * 100.
-        )?;
-        writeln!(output, "batches          {}", HumanCount(self.batches))?;
-        output.flush()
+    /// The seconds that scoring would take, and how they were found.
+    fn seconds(&self, planned: &Planned) -> Result<(f64, String)> {
+        let model = planned.model.context("the model's configuration is not here")?;
+        let sample = self.sample.as_ref().context("there is nothing to score")?;
+        let speed = estimate::measure(planned.config, planned.limits, model, sample)?;
+        Ok((self.operations / speed.operations_per_second, speed.source))
     }
+
+    fn figures(&self, planned: &Planned, estimated_seconds: Option<f64>, estimate: String) -> Figures {
+        let percentile = |(name, percent): (&str, u64)| (name.to_owned(), self.percentile(percent).into());
+        let names = [("min", 0), ("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)];
+        Figures {
+            version: env!("CARGO_PKG_VERSION"),
+            model: planned.config.model.to_string(),
+            dry_run: true,
+            queries: self.queries,
+            pairs: self.pairs,
+            truncated: self.truncated,
+            max_length: planned.max_length,
+            tokens_per_pair: names.into_iter().map(percentile).collect(),
+            prompt_tokens: self.prompt_tokens,
+            computed_tokens: self.computed_tokens,
+            saved_share: saved_share(self.prompt_tokens, self.computed_tokens),
+            batches: self.batches,
+            estimated_seconds,
+            estimate,
+        }
+    }
+}
+
+fn print(figures: &Figures) -> io::Result<()> {
+    let mut output = standard_output::lock()?;
+    let lengths: Vec<String> = figures.tokens_per_pair.values().map(ToString::to_string).collect();
+    writeln!(output, "queries          {}", HumanCount(figures.queries))?;
+    writeln!(output, "pairs            {}", HumanCount(figures.pairs))?;
+    writeln!(output, "truncated        {} (longer than {} tokens)", HumanCount(figures.truncated), figures.max_length)?;
+    writeln!(output, "tokens per pair  min, p50, p90, p95, p99, max: {}", lengths.join(", "))?;
+    writeln!(output, "prompt tokens    {}", HumanCount(figures.prompt_tokens))?;
+    let saved = figures.saved_share * 100.;
+    writeln!(
+        output,
+        "computed tokens  {} ({saved:.1}% saved by shared prefixes)",
+        HumanCount(figures.computed_tokens)
+    )?;
+    writeln!(output, "batches          {}", HumanCount(figures.batches))?;
+    match figures.estimated_seconds {
+        Some(seconds) => writeln!(output, "time             {} ({})", duration(seconds), figures.estimate)?,
+        None => writeln!(output, "time             {}", figures.estimate)?,
+    }
+    output.flush()
+}
+
+/// `about 5 minutes`
+fn duration(seconds: f64) -> String {
+    if seconds < 1. {
+        return "less than a second".to_owned();
+    }
+    // An endless time is no duration; nobody waits for a million years either.
+    format!("about {}", HumanDuration(std::time::Duration::from_secs_f64(seconds.min(3e13))))
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use crate::compute::Compute;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::kernels::Profile;
-use crate::output::Closed;
+use crate::output::{Closed, OutputFile};
 use crate::progress::Reporter;
-use crate::stats::Stats;
+use crate::stats::{self, Stats};
 use crate::stop::Stop;
 use crate::watch::Watch;
 
@@ -50,6 +50,7 @@ pub(super) struct Job<'a> {
     pub(super) windows: VecDeque<Scoring>,
     pub(super) first: u64,
     pub(super) stats: Stats,
+    pub(super) stats_file: Option<OutputFile>,
     /// For each query, how long its ranking took.
     pub(super) seconds: Vec<f64>,
 }
@@ -59,7 +60,7 @@ impl Job<'_> {
     pub(super) fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
         let (mut more, mut failure) = (true, None);
         loop {
-            let stopped = self.stop.is_requested() || failure.is_some();
+            let stopped = self.stop.requested().is_some() || failure.is_some();
             if self.workers.are_idle() {
                 match failure {
                     Some(error) => return Err(error),
@@ -147,7 +148,7 @@ impl Job<'_> {
     /// Sends the rankings that are complete to the writer. False if the run can't go on.
     fn send_finished(&mut self, rankings: &SyncSender<Message>) -> bool {
         while let Some(scoring) = self.windows.front_mut() {
-            while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults) {
+            while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults, &self.stats.dtype) {
                 let Ok(finished) = finished else { return false };
                 if rankings.send(Message::Ranking(finished.ranking)).is_err() {
                     return false;
@@ -198,7 +199,7 @@ impl Job<'_> {
             self.reporter.note(&hint);
         }
         let mut exit = match scored {
-            Ok(End::Interrupted) => Exit::Interrupted,
+            Ok(End::Interrupted) => self.stop.requested().unwrap_or(Exit::Interrupted),
             Ok(_) if self.faults.failed() || self.faults.skipped() > 0 => Exit::Failed,
             Ok(_) => Exit::Done,
             Err(error) => {
@@ -219,8 +220,8 @@ impl Job<'_> {
                 exit = Exit::Failed;
             }
         }
-        if let Some(path) = &self.config.stats {
-            self.stats.write(path)?;
+        if let Some(file) = &mut self.stats_file {
+            stats::write(&self.stats, file)?;
         }
         Ok(exit)
     }

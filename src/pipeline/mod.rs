@@ -6,6 +6,7 @@
 //! comes back, and for the percentiles.
 
 mod dry_run;
+mod estimate;
 mod faults;
 mod gate;
 mod job;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
+use self::dry_run::Planned;
 use self::faults::Faults;
 use self::gate::Gate;
 use self::job::{End, Job};
@@ -34,7 +36,7 @@ use crate::exit::Exit;
 use crate::input::{self, Event};
 use crate::kernels::{Arithmetic, Precision, Profile};
 use crate::model::{Downloads, ModelSource};
-use crate::output::{self, Writer};
+use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
 use crate::score::{Reranker, RerankerOptions, Scorer};
@@ -69,10 +71,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let device = devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ");
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
-    if let Some(path) = &config.stats {
-        output::check_writable(path)?;
-    }
-    let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), config.layout)).transpose()?;
+    let stats_file = config.stats.as_deref().map(OutputFile::open).transpose()?;
+    let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), &config.layout)).transpose()?;
     let mut events = input::open(&config.input)?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
     let mut next = events.next();
@@ -109,7 +109,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let events = first.into_iter().chain(events);
     let (windows, stages) = spawn_stages(events, (config, limits), &reranker, &faults, &reading);
     let Some(writer) = writer else {
-        dry_run::run(&windows, max_length, reporter)?;
+        let planned = Planned { config, limits, max_length, model: reranker.config() };
+        dry_run::run(&windows, &planned, stats_file, reporter)?;
         if !faults.failed() {
             join(stages)?;
         }
@@ -144,6 +145,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         windows: VecDeque::new(),
         first: 0,
         stats,
+        stats_file,
         seconds: Vec::new(),
     };
     reporter.start();
@@ -276,6 +278,7 @@ fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
                 Message::Complete => return writer.finish(),
             }
         }
+        writer.close()?;
         Ok(Vec::new())
     });
     (sender, writing)

@@ -72,7 +72,12 @@ impl Scoring {
 
     /// The next group's ranking if all its pairs are scored. Candidates whose logit is not a number are faults: the ranking
     /// goes on without them, or, where the run stops at faults, is an error already told.
-    pub(super) fn next_ranking(&mut self, cutoff: Cutoff, faults: &Faults) -> Option<Result<Finished, Stopped>> {
+    pub(super) fn next_ranking(
+        &mut self,
+        cutoff: Cutoff,
+        faults: &Faults,
+        dtype: &str,
+    ) -> Option<Result<Finished, Stopped>> {
         let index = self.next;
         if *self.missing.get(index)? > 0 {
             return None;
@@ -91,7 +96,7 @@ impl Scoring {
             let bad = BadRecord {
                 place: group.place.clone(),
                 record: Some(format!("query {:?}, candidate {:?}", group.query.id, candidate.id)),
-                problem: format!("the model gave {logit} for it; try --dtype f32, and check the model's files"),
+                problem: format!("the model gave {logit} for it; {}", remedy(dtype)),
             };
             if !faults.skips(&bad) {
                 return Some(Err(Stopped));
@@ -106,6 +111,11 @@ impl Scoring {
     pub(super) fn prompts<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = PromptFacts> + 'a {
         batch.pairs().map(|pair| self.window.prompts[pair.group][pair.candidate])
     }
+}
+
+/// What helps against logits that are no numbers.
+fn remedy(dtype: &str) -> &'static str {
+    if dtype == "f32" { "check the model's files" } else { "try --dtype f32, and check the model's files" }
 }
 
 /// A fault ended the run; it has been told.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{FakeRecipe, FakeScorer, FirstTokenScorer, LastTokenScorer, Scorer};
 use crate::batch::{Limits, LimitsChoice};
 use crate::device::Target;
+use crate::exit::UsageError;
 use crate::kernels::Precision;
 use crate::model::{Downloads, EncoderConfig, GpuDecoder, MOST_TOKENS, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
@@ -35,6 +36,7 @@ pub struct RerankerOptions {
 pub struct Reranker {
     recipe: Arc<dyn Recipe>,
     max_length: usize,
+    config: Option<ModelConfig>,
     model: Option<Model>,
 }
 
@@ -58,7 +60,12 @@ impl Reranker {
         let files = match &options.source {
             ModelSource::Fake => {
                 let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
-                return Ok(Self { recipe: Arc::new(FakeRecipe::new(max_length)), max_length, model: None });
+                return Ok(Self {
+                    recipe: Arc::new(FakeRecipe::new(max_length)),
+                    max_length,
+                    config: None,
+                    model: None,
+                });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
             ModelSource::Hub { id, revision, offline } => {
@@ -84,9 +91,12 @@ impl Reranker {
             );
         }
         let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH.min(limit));
-        ensure!(max_length <= limit, "--max-length {max_length}: the model was made for {limit} tokens");
+        if max_length > limit {
+            let problem = format!("--max-length {max_length}: the model was made for {limit} tokens");
+            return Err(UsageError::new(problem).into());
+        }
         let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref())?;
-        let model = match config.filter(|_| options.weights) {
+        let model = match config.clone().filter(|_| options.weights) {
             Some(config) => {
                 let answers = recipe.answers()?;
                 let files = files.weights()?;
@@ -96,7 +106,7 @@ impl Reranker {
             }
             None => None,
         };
-        Ok(Self { recipe: Arc::new(recipe), max_length, model })
+        Ok(Self { recipe: Arc::new(recipe), max_length, config, model })
     }
 
     /// How pairs become prompts.
@@ -107,6 +117,11 @@ impl Reranker {
     /// The longest prompt in tokens.
     pub fn max_length(&self) -> usize {
         self.max_length
+    }
+
+    /// The model's configuration, if it was read.
+    pub fn config(&self) -> Option<&ModelConfig> {
+        self.config.as_ref()
     }
 
     /// How many tokens the model knows; 0 if its configuration was not read.

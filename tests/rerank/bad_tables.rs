@@ -178,8 +178,8 @@ fn a_run_without_its_texts_is_told() {
     let files = Files::new();
     let input = files.write("run.trec", "q1 Q0 d1 1 2.5 bm25\n");
     let queries = files.write("queries.tsv", "q1\tred planet\n");
-    rerank(&["--model", "fake", "--input", &input]).fails(1, &["run.trec", "--queries", "--collection", "needed"]);
-    rerank(&["--model", "fake", "--input", &input, "--queries", &queries]).fails(1, &["run.trec", "--collection"]);
+    rerank(&["--model", "fake", "--input", &input]).fails(2, &["run.trec", "--queries", "--collection", "needed"]);
+    rerank(&["--model", "fake", "--input", &input, "--queries", &queries]).fails(2, &["run.trec", "--collection"]);
     rerank(&["--model", "fake", "--input", &input, "--queries", &queries, "--collection", "missing.jsonl"])
         .fails(2, &["missing.jsonl"]);
 }

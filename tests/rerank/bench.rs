@@ -10,7 +10,10 @@ fn figures_add_up() {
     let fixed = ["bench", "--model", "testdata/odd-reranker", "--device", "cpu", "--repeat", "2", "--json"];
     for dtype in ["f32", "bf16", "int8"] {
         let run = rerank(&[&fixed[..], &["--pairs", "120", "--dtype", dtype, "--threads", "2"]].concat());
-        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        for said in ["loading testdata/odd-reranker on cpu", "passage: 120 pairs, 2 repetitions", "repetition 2 took"] {
+            assert!(run.stderr.contains(said), "{said} in {}", run.stderr);
+        }
         let report: Value = serde_json::from_str(&run.stdout).unwrap();
         let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
         assert_eq!([&report["dtype"], &report["workload"]], [dtype, "passage"]);
@@ -94,7 +97,7 @@ fn encoders_compute_every_token() {
         "1",
         "--json",
     ]);
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert_eq!(run.status, 0, "{}", run.stderr);
     for line in run.stdout.lines() {
         let report: Value = serde_json::from_str(line).unwrap();
         assert_eq!(report["computed_tokens"], report["prompt_tokens"]);
@@ -109,5 +112,6 @@ fn encoders_compute_every_token() {
 fn what_can_not_be_measured_is_refused() {
     rerank(&["bench", "--model", "nowhere/at/all"]).fails(2, &["nowhere/at/all"]);
     rerank(&["bench", "--model", "testdata/tiny-reranker", "--shape", "qwen3-8b"]).fails(2, &["--shape"]);
+    rerank(&["bench", "--model", "fake"]).fails(2, &["--model fake", "nothing to measure"]);
     rerank(&["bench", "--shape", "gpt"]).fails(2, &["qwen3-0.6b"]);
 }

@@ -24,11 +24,16 @@ mod outputs;
 mod packed;
 mod parity;
 mod people;
+mod piped;
 mod pipes;
+#[cfg(unix)]
+mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;
 mod round_trips;
+mod running;
 mod runs;
 mod shapes;
+mod signals;
 mod tables;
 mod tiny;

@@ -200,7 +200,7 @@ fn impossible_sizes_are_errors_and_not_aborts() {
     for option in options {
         let run = rerank(&["--model", ODD, "--input", "testdata/candidates.jsonl", option, "1000000000000"]);
         if option == "--max-length" {
-            run.fails(1, &["--max-length 1000000000000", "40960"]);
+            run.fails(2, &["--max-length 1000000000000", "40960"]);
         } else {
             assert_eq!(run.rankings().len(), 3, "{option}");
         }

@@ -241,7 +241,8 @@ fn another_models_tokenizer_is_told() {
 
 #[test]
 fn lengths_beyond_the_model_or_without_room_are_told() {
-    refused(|_| {}, &["--max-length", "50000"], &["--max-length 50000", "40960"]);
+    rerank(&[&["--model", "testdata/odd-reranker", "--max-length", "50000"], &INPUT[..]].concat())
+        .fails(2, &["--max-length 50000", "40960"]);
     refused(|_| {}, &["--max-length", "20"], &["--max-length 20", "leaves no room"]);
 }
 
@@ -253,7 +254,10 @@ fn a_nan_is_told_with_its_pair() {
         tensors.insert("model.norm.weight".into(), norm);
     });
     let run = rerank(&[&["--model", &model], &INPUT[..]].concat());
-    run.fails(1, &["testdata/candidates.jsonl:1", "query \"q1\"", "candidate \"", "NaN", "--dtype f32"]);
+    run.fails(1, &["testdata/candidates.jsonl:1", "query \"q1\"", "candidate \"", "NaN", "check the model's files"]);
+    assert!(!run.stderr.contains("--dtype f32"), "it is f32 already: {}", run.stderr);
+    let run = rerank(&[&["--model", &model, "--dtype", "bf16"], &INPUT[..]].concat());
+    run.fails(1, &["NaN", "try --dtype f32"]);
     let run = rerank(&[&["--model", &model, "--on-error", "skip"], &INPUT[..]].concat());
     run.fails(1, &["query \"q3\""]);
     assert!(run.stdout.lines().all(|line| line.ends_with("\"results\":[]}")));

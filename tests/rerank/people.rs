@@ -188,8 +188,7 @@ fn help_is_a_manual_with_examples() {
     for option in ["--help", "-h"] {
         let run = rerank(&[option]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-        for part in ["Examples:", "rerank --input candidates.jsonl --output ranked.jsonl", "Exit status", "--on-error"]
-        {
+        for part in ["Examples:", "rerank candidates.jsonl --output ranked.jsonl", "Exit status", "--on-error"] {
             assert!(run.stdout.contains(part), "{part}");
         }
     }
@@ -209,16 +208,11 @@ fn completions_and_the_man_page_are_printed() {
 }
 
 #[test]
-fn a_device_that_is_not_built_in_is_told() {
-    for device in ["cuda", "cuda:1", "metal"] {
+fn a_device_that_is_not_there_is_reported() {
+    for device in ["cuda", "cuda:1"] {
         let run = fake(&["--device", device]);
-        run.fails(1, &["--device"]);
-        assert!(run.stderr.to_lowercase().contains(device.split(':').next().unwrap()), "{}", run.stderr);
+        run.fails(if cfg!(feature = "cuda") { 1 } else { 2 }, &["--device", "cuda"]);
         assert_eq!(run.stdout, "");
     }
-}
-
-#[test]
-fn a_file_without_its_option_gets_a_hint() {
-    rerank(&["testdata/candidates.jsonl"]).fails(2, &["testdata/candidates.jsonl", "--input FILE"]);
+    fake(&["--device", "metal"]).fails(2, &["--device", "Metal", "use cpu"]);
 }

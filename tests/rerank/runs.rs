@@ -75,7 +75,7 @@ fn runs_of_ms_marco_are_read_and_written() {
     assert_eq!((run.status, run.stdout.as_str()), (0, "7\tD4\t1\n7\tD1\t2\n8\tD2\t1\n"));
     let files = Files::new();
     let input = files.write("run.tsv", lines);
-    rerank(&["--model", "fake", "--input", &input]).fails(1, &["run of MS MARCO", "--queries and --collection"]);
+    rerank(&["--model", "fake", "--input", &input]).fails(2, &["run of MS MARCO", "--queries and --collection"]);
     read_run("run.tsv", "7\tD1\t1\n7\tD4\tsecond\n", &[])
         .fails(1, &["run.tsv:2: ", "candidate \"D4\"", "not an integer"]);
     read_run("run.tsv", "7\tD1\t1\n7\tD4\n", &[]).fails(1, &["run.tsv:2: ", "2 fields", "three"]);
@@ -141,5 +141,5 @@ fn columns_that_are_not_understood_are_refused() {
     let jsonl = "{\"_id\":\"D1\",\"text\":\"a\"}\n{\"_id\":\"D4\",\"text\":\"a\"}";
     let queries = ("q.jsonl", "{\"_id\":\"7\",\"text\":\"red planet\"}");
     read(("a.trec", RUN), queries, ("c.jsonl", jsonl), &["--quotes", "none"])
-        .fails(1, &["no file that is read here is one"]);
+        .fails(2, &["no file that is read here is one"]);
 }

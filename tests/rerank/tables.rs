@@ -109,10 +109,10 @@ fn other_delimiters_are_obeyed_and_suggested() {
 fn options_of_tables_are_refused_elsewhere() {
     let line = r#"{"query":"red","candidates":["red"]}"#;
     for arguments in [["--quotes", "none"], ["--delimiter", ";"]] {
-        read("a.jsonl", line, &arguments).fails(1, &["--delimiter and --quotes belong to tables"]);
+        read("a.jsonl", line, &arguments).fails(2, &["--delimiter and --quotes belong to tables"]);
     }
     read("a.jsonl", line, &["--no-header", "--columns", "query,text"])
-        .fails(1, &["--no-header belongs to CSV and TSV"]);
+        .fails(2, &["--no-header belongs to CSV and TSV"]);
 }
 
 #[test]

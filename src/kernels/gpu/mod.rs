@@ -49,7 +49,7 @@ pub fn check_environment() -> anyhow::Result<()> {
 /// Always: this build has no support for it.
 #[cfg(not(feature = "cuda"))]
 pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> {
-    anyhow::bail!(NO_CUDA)
+    Err(crate::exit::UsageError::new(NO_CUDA).into())
 }
 
 /// How many NVIDIA GPUs there are.
@@ -58,7 +58,7 @@ pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> 
 /// Always: this build has no support for them.
 #[cfg(not(feature = "cuda"))]
 pub fn count_cuda() -> anyhow::Result<usize> {
-    anyhow::bail!(NO_CUDA)
+    Err(crate::exit::UsageError::new(NO_CUDA).into())
 }
 
 #[cfg(not(feature = "cuda"))]

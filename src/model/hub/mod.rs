@@ -43,10 +43,7 @@ pub struct Hub {
 impl Hub {
     /// Sets up the client; asks nothing yet.
     pub(super) fn open(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
-        let cache = match variable("HF_HUB_CACHE") {
-            Some(path) => Cache::new(PathBuf::from(path)),
-            None => Cache::from_env(),
-        };
+        let cache = cache();
         let offline = offline
             || variable("HF_HUB_OFFLINE")
                 .is_some_and(|value| !["0", "false", "no", "off"].contains(&&*value.to_lowercase()));
@@ -131,6 +128,17 @@ impl Hub {
     fn no_directory(&self, error: &Error) -> Error {
         anyhow!("{error:#} (there is no local directory {})", self.id)
     }
+}
+
+/// The cache that the environment names.
+fn cache() -> Cache {
+    variable("HF_HUB_CACHE").map_or_else(Cache::from_env, |path| Cache::new(PathBuf::from(path)))
+}
+
+/// Where the cache keeps what was downloaded of a model.
+pub(super) fn cache_directory(id: &str) -> PathBuf {
+    let repo = hf_hub::Repo::new(id.to_owned(), hf_hub::RepoType::Model);
+    cache().path().join(repo.folder_name())
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -1,0 +1,110 @@
+//! What the program prints of its own options: man pages and completion scripts.
+
+use std::io;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use super::Cli;
+use super::help::SECTIONS;
+
+/// The commands that have a page of their own.
+pub(super) const COMMANDS: [&str; 3] = ["bench", "completions", "man"];
+
+/// The man page of the program, or of one of its commands.
+///
+/// # Errors
+/// Never, as memory can be written to.
+pub fn man_page(command: Option<&str>) -> io::Result<Vec<u8>> {
+    let mut program = Cli::command();
+    program.build();
+    let named = command.and_then(|name| program.find_subcommand(name));
+    let man = Man::new(named.unwrap_or(&program).clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    // Neither hyphens nor wide gaps in what people copy.
+    page.extend_from_slice(b".nh\n.ad l\n");
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if named.is_none() {
+        man.render_subcommands_section(&mut page)?;
+        page.append(&mut sections()?);
+        man.render_version_section(&mut page)?;
+    }
+    Ok(page)
+}
+
+fn sections() -> io::Result<Vec<u8>> {
+    let mut roff = Roff::new();
+    for (heading, lines) in SECTIONS {
+        roff.control("SH", [heading.to_uppercase().as_str()]);
+        let mut is_verbatim = false;
+        for line in lines.lines() {
+            let indented = line.strip_prefix("  ");
+            match (indented.is_some(), is_verbatim) {
+                (true, false) => {
+                    roff.control("RS", ["4"]);
+                    roff.control("nf", []);
+                }
+                (false, true) => {
+                    roff.control("fi", []);
+                    roff.control("RE", []);
+                    roff.control("PP", []);
+                }
+                _ => {}
+            }
+            is_verbatim = indented.is_some();
+            roff.text([roman(indented.unwrap_or(line))]);
+        }
+        if is_verbatim {
+            roff.control("fi", []);
+            roff.control("RE", []);
+        }
+    }
+    let mut text = Vec::new();
+    roff.to_writer(&mut text)?;
+    Ok(text)
+}
+
+/// A shell's completion script. Hidden options are for developers, and not completed.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    let program = Cli::command();
+    let commands = COMMANDS.iter().filter_map(|name| Some(visible(name, program.find_subcommand(name)?)));
+    let mut shown = visible("rerank", &program).version(env!("CARGO_PKG_VERSION")).subcommands(commands);
+    clap_complete::generate(shell, &mut shown, "rerank", &mut script);
+    script
+}
+
+/// A command with the options that are shown. Conflicts between options name others, and are nothing that shells know of.
+fn visible(name: &'static str, command: &Command) -> Command {
+    let options = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    Command::new(name).about(command.get_about().cloned().unwrap_or_default()).args(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_and_script_can_be_made() {
+        for command in [None, Some("bench"), Some("man"), Some("completions")] {
+            assert!(man_page(command).unwrap().starts_with(b".ie"), "{command:?}");
+        }
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
+            let script = String::from_utf8(completions(shell)).unwrap();
+            assert!(script.contains("max-batch-tokens") && !script.contains("no-prefix-sharing"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn verbatim_lines_fit_a_narrow_terminal() {
+        for line in SECTIONS.iter().flat_map(|(_, lines)| lines.lines()).filter(|line| line.starts_with("  ")) {
+            assert!(line.chars().count() <= 78, "{line}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Values of options, read with words for what is wrong.
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use crate::device::DeviceChoice;
+
+/// A whole number from 1.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 is expected".to_owned()),
+        Ok(count) => Ok(count),
+    }
+}
+
+/// `--top-k`.
+pub(super) fn top_k(text: &str) -> Result<u64, String> {
+    count(text).map_err(|problem| format!("{problem}; leave --top-k out to keep all candidates"))
+}
+
+/// `--threads`.
+pub(super) fn threads(text: &str) -> Result<u64, String> {
+    let expected = "a whole number from 1 to 1024 is expected; leave --threads out for all cores";
+    count(text).ok().filter(|threads| *threads <= 1024).ok_or_else(|| expected.to_owned())
+}
+
+/// `--min-score`.
+pub(super) fn probability(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|score| (0. ..=1.).contains(score));
+    score.ok_or_else(|| "a score is a probability: a number from 0 to 1 is expected, as in 0.5".to_owned())
+}
+
+/// `--device`: shells complete the names that stand alone; numbers of GPUs are understood too.
+#[derive(Clone)]
+pub(super) struct DeviceParser;
+
+impl TypedValueParser for DeviceParser {
+    type Value = DeviceChoice;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<DeviceChoice, clap::Error> {
+        value.to_string_lossy().parse().map_err(|problem: String| {
+            let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
+            if let Some(argument) = argument {
+                error.insert(ContextKind::InvalidArg, ContextValue::String(argument.to_string()));
+            }
+            error.insert(ContextKind::InvalidValue, ContextValue::String(value.to_string_lossy().into_owned()));
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![problem.into()]));
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(["auto", "cpu", "cuda", "cuda:all"].into_iter().map(PossibleValue::new)))
+    }
+}

@@ -1,0 +1,35 @@
+//! Which files on this machine a model may be read from.
+
+use std::path::{Path, PathBuf};
+
+use super::ModelSource;
+use super::hub::cache_directory;
+
+/// Folders in folders that are looked into: a model's directory has few, and the hub's cache keeps
+/// `snapshots/COMMIT/FOLDER/FILE`.
+const DEPTH: usize = 4;
+
+impl ModelSource {
+    /// The files of a directory, or of what the hub's cache has of a model.
+    pub fn local_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        match self {
+            Self::Directory(directory) => collect(directory, DEPTH, &mut files),
+            Self::Hub { id, .. } => collect(&cache_directory(id), DEPTH, &mut files),
+            Self::Fake => {}
+        }
+        files
+    }
+}
+
+/// Links are followed, as reading does. What can't be listed can't be read either.
+fn collect(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_file() {
+            files.push(path);
+        } else if depth > 0 && path.is_dir() {
+            collect(&path, depth - 1, files);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A file that a run writes: opened and locked at the start, emptied with the first bytes.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use same_file::Handle;
+
+use crate::exit::UsageError;
+
+/// Files that this process made and wrote nothing to. They go with the run, however it ends.
+static UNUSED: Mutex<Vec<(PathBuf, Handle)>> = Mutex::new(Vec::new());
+
+/// How often a file is opened again that another program removes in the same moment.
+const ATTEMPTS: usize = 10;
+
+/// A file of this run's own: no other run writes to it meanwhile. An existing file keeps its content until the first bytes
+/// are there, and a new one that gets none is removed, so that a run that never begins changes nothing.
+pub struct OutputFile {
+    file: File,
+    path: PathBuf,
+    is_regular: bool,
+    is_begun: bool,
+}
+
+impl OutputFile {
+    /// Opens a file, or makes it.
+    ///
+    /// # Errors
+    /// If it can't be written, or another run writes to it.
+    pub fn open(path: &Path) -> Result<Self> {
+        for _ in 0..ATTEMPTS {
+            let (file, is_new) = open(path).map_err(|error| refused(path, error))?;
+            let is_regular = file.metadata().is_ok_and(|file| file.is_file());
+            if is_regular {
+                match file.try_lock() {
+                    Err(TryLockError::WouldBlock) => {
+                        bail!(
+                            "{} is being written by another run: wait for its end, or name another file",
+                            path.display()
+                        )
+                    }
+                    // Some file systems have no locks: there it goes without.
+                    Ok(()) | Err(TryLockError::Error(_)) => {}
+                }
+                let handle = Handle::from_file(file.try_clone()?)?;
+                // The other run may have removed it between opening and locking.
+                if Handle::from_path(path).ok().as_ref() != Some(&handle) {
+                    continue;
+                }
+                if is_new {
+                    unused().push((path.to_owned(), handle));
+                }
+            }
+            return Ok(Self { file, path: path.to_owned(), is_regular, is_begun: false });
+        }
+        bail!("cannot write to {}: another program keeps removing it", path.display())
+    }
+
+    /// As the user named it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all of these bytes; the first ones replace what was there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.is_begun {
+            unused().retain(|(path, _)| *path != self.path);
+            self.is_begun = true;
+            if self.is_regular {
+                self.file.set_len(0)?;
+                self.file.rewind()?;
+            }
+        }
+        self.file.write_all(bytes)
+    }
+
+    /// Cuts off what stands behind this many bytes. What can't be taken back stays: the error that led here is reported in
+    /// any case.
+    pub fn take_back(&mut self, bytes: u64) {
+        let _ = self.file.set_len(bytes);
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if !self.is_begun {
+            let mut unused = unused();
+            unused.iter().filter(|(path, _)| *path == self.path).for_each(remove);
+            unused.retain(|(path, _)| *path != self.path);
+        }
+    }
+}
+
+/// Removes the files that this process made and wrote nothing to: for a program that ends at once.
+pub fn remove_unused() {
+    unused().drain(..).for_each(|file| remove(&file));
+}
+
+/// Removes a file if it is still the one that was made here, and nobody else has written to it.
+fn remove((path, handle): &(PathBuf, Handle)) {
+    let is_ours = Handle::from_path(path).is_ok_and(|there| there == *handle);
+    if is_ours && handle.as_file().metadata().is_ok_and(|file| file.len() == 0) {
+        // An empty file that stays does no harm.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn unused() -> std::sync::MutexGuard<'static, Vec<(PathBuf, Handle)>> {
+    UNUSED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The open file, not emptied, and whether it was made here. A pipe with a name is opened once: a second opening would be
+/// another writer for its reader.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    match File::options().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        existing => return existing.map(|file| (file, false)),
+    }
+    match File::options().write(true).create_new(true).open(path) {
+        // A link that points to nothing yet, or a file that another program made just now.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Ok((File::options().write(true).create(true).truncate(false).open(path)?, false))
+        }
+        made => Ok((made?, true)),
+    }
+}
+
+fn refused(path: &Path, error: io::Error) -> anyhow::Error {
+    let problem = format!("cannot write to {}", path.display());
+    match error.kind() {
+        ErrorKind::NotFound => UsageError::new(format!("{problem}: there is no such directory")).into(),
+        ErrorKind::NotADirectory => {
+            UsageError::new(format!("{problem}: a part of the path is a file, and not a directory")).into()
+        }
+        ErrorKind::IsADirectory => UsageError::new(format!("{problem}: it is a directory; name a file in it")).into(),
+        _ => Err::<(), _>(error).context(problem).unwrap_err(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_writer_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new");
+        let first = OutputFile::open(&path).unwrap();
+        let message = OutputFile::open(&path).err().unwrap().to_string();
+        assert!(message.contains("another run"), "{message}");
+        assert!(path.exists(), "what the first run made stays");
+        drop(first);
+        assert!(!path.exists());
+        OutputFile::open(&path).unwrap().write(b"x").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_another_program_wrote_or_made_is_never_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new");
+        let written = OutputFile::open(&path).unwrap();
+        std::fs::write(&path, "another's").unwrap();
+        drop(written);
+        assert_eq!(std::fs::read(&path).unwrap(), b"another's");
+        std::fs::remove_file(&path).unwrap();
+        let replaced = OutputFile::open(&path).unwrap();
+        let other = directory.path().join("other");
+        std::fs::write(&other, "").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        drop(replaced);
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,66 @@
+//! Signals that end a run: the first lets the batch at hand finish, the second ends the program.
+
+use std::io::{self, Write};
+
+use crate::output::remove_unused;
+use crate::stop::Stop;
+
+/// Listens from now on. Without a listener, which fails only where the system has none, the first signal ends the program.
+pub fn listen(stop: &'static Stop) {
+    let _ = system::listen(move |exit, reason| {
+        if !stop.request(exit) {
+            remove_unused();
+            std::process::exit(exit as i32);
+        }
+        let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
+    });
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use std::mem::MaybeUninit;
+    use std::thread;
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    use crate::exit::Exit;
+
+    const SIGNALS: [(i32, Exit, &str); 3] = [
+        (SIGHUP, Exit::HungUp, "hung up"),
+        (SIGINT, Exit::Interrupted, "interrupted"),
+        (SIGTERM, Exit::Terminated, "terminated"),
+    ];
+
+    pub(super) fn listen(act: impl Fn(Exit, &str) + Send + 'static) -> io::Result<()> {
+        // What is ignored when the program starts stays so: `nohup` ignores hang-ups, and a shell without job control the
+        // interrupts of what it starts with `&`.
+        let heeded = SIGNALS.into_iter().filter(|(signal, ..)| !is_ignored(*signal));
+        let mut signals = Signals::new(heeded.map(|(signal, ..)| signal))?;
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                let known = SIGNALS.into_iter().find(|(known, ..)| *known == signal);
+                known.into_iter().for_each(|(_, exit, reason)| act(exit, reason));
+            }
+        });
+        Ok(())
+    }
+
+    fn is_ignored(signal: i32) -> bool {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: without a new action the call changes nothing, and writes the present one to a place of its size.
+        let read = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } == 0;
+        // SAFETY: the structure was zeroed, which is a valid value of it, and then written at most.
+        read && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use crate::exit::Exit;
+
+    pub(super) fn listen(act: impl Fn(Exit, &str) + Send + 'static) -> Result<(), ctrlc::Error> {
+        ctrlc::set_handler(move || act(Exit::Interrupted, "interrupted"))
+    }
+}
