@@ -66,7 +66,7 @@ fn rank(cli: &Cli) -> ExitCode {
         Err(error) => return ended(Err(misuse(error))),
     };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
-    signals::listen(&STOP);
+    signals::listen(&STOP, config.verbosity == Verbosity::Quiet);
     let exit = pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
         reporter.error(&format!("{error:#}"));
         Exit::of(&error)

@@ -5,14 +5,16 @@ use std::io::{self, Write};
 use crate::output::remove_unused;
 use crate::stop::Stop;
 
-/// Listens from now on. Without a listener, which fails only where the system has none, the first signal ends the program.
-pub fn listen(stop: &'static Stop) {
+/// Listens from now on, and says so on standard error when one comes, unless the user wants it quiet. Without a listener, which fails only where the system has none, the first signal ends the program.
+pub fn listen(stop: &'static Stop, is_quiet: bool) {
     let _ = system::listen(move |exit, reason| {
         if !stop.request(exit) {
             remove_unused();
             std::process::exit(exit as i32);
         }
-        let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
+        if !is_quiet {
+            let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
+        }
     });
 }
 

@@ -42,21 +42,21 @@ What would it cost? Counts, token lengths and time, no weights needed:
     ),
     (
         "Environment",
-        "\
-  HF_HOME, HF_HUB_CACHE  where downloaded models are kept
+        "  HF_HOME, HF_HUB_CACHE  where downloaded models are kept
   HF_TOKEN               for gated models on the Hugging Face hub
   HF_ENDPOINT            another hub
   HF_HUB_OFFLINE         1 uses downloaded files only
+  HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT
+                         seconds to wait for the hub's answer, and for more of a file
   RAYON_NUM_THREADS      threads, where --threads says nothing
   RERANK_INSTRUCTIONS    kernels of the CPU (see below)
   TMPDIR                 where a compressed collection is unpacked
-  HTTPS_PROXY, ALL_PROXY a proxy on the way to the hub
+  HTTPS_PROXY            a proxy on the way to the hub
 RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and says what multiplies the operands of linear layers in bf16, and of attention in bf16 and int8: what is measured to be faster by default. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
     ),
     (
         "Exit status",
-        "\
-  0    done
+        "  0    done
   1    failed, or records were skipped
   2    wrong usage
   129  hung up, 130 interrupted, 143 terminated: complete rankings are written",

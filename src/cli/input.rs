@@ -9,7 +9,7 @@ use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 /// Where the candidates come from.
 #[derive(Debug, Args)]
 pub struct InputArguments {
-    /// The input, as with --input
+    /// The input, as with --input (a file that is called as a command is: ./bench)
     #[arg(value_name = "FILE", conflicts_with = "input")]
     pub files: Vec<PathBuf>,
 

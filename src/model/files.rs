@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::Weights;
 use super::contents::without;
 use super::file_kind::{self, read_text};
 use super::hub::{Downloads, Hub};
@@ -90,6 +91,9 @@ fn instead_of_a_directory(path: &Path) -> String {
     }
 }
 
+/// The weights' file, where there is one.
+const SINGLE: &str = "model.safetensors";
+
 /// The files of one model.
 pub enum ModelFiles {
     /// In a directory.
@@ -158,12 +162,16 @@ impl ModelFiles {
         }
     }
 
+    /// The weights, where they are a single file that is here and whole. Nothing is downloaded.
+    pub fn local_weights(&self) -> Option<Weights> {
+        if self.is_here(SINGLE) { Weights::open(&[self.get(SINGLE).ok()?]).ok() } else { None }
+    }
+
     /// The local paths of all weight files.
     ///
     /// # Errors
     /// If there are none, or a shard is missing.
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
-        const SINGLE: &str = "model.safetensors";
         const INDEX: &str = "model.safetensors.index.json";
         // What is in the cache is known without asking the hub.
         let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::Receiver;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::HumanDuration;
 use serde::Serialize;
 
@@ -11,7 +11,8 @@ use super::estimate;
 use super::prepare::Window;
 use crate::batch::{Batch, Limits};
 use crate::config::Config;
-use crate::model::ModelConfig;
+use crate::kernels::Precision;
+use crate::model::{ModelConfig, ModelSource};
 use crate::output::OutputFile;
 use crate::progress::{HumanCount, Reporter};
 use crate::standard_output;
@@ -24,6 +25,8 @@ pub(super) struct Planned<'a> {
     pub(super) max_length: usize,
     /// None for the fake model, and where only a tokenizer is there.
     pub(super) model: Option<&'a ModelConfig>,
+    /// The precision of the checkpoint, as far as is known.
+    pub(super) expected: Precision,
 }
 
 /// Counts that fit in little memory, however long the input is.
@@ -127,9 +130,10 @@ impl Cost {
 
     /// The seconds that scoring would take, and how they were found.
     fn seconds(&self, planned: &Planned) -> Result<(f64, String)> {
+        ensure!(planned.config.model != ModelSource::Fake, "the fake model takes next to no time");
         let model = planned.model.context("the model's configuration is not here")?;
         let sample = self.sample.as_ref().context("there is nothing to score")?;
-        let speed = estimate::measure(planned.config, planned.limits, model, sample)?;
+        let speed = estimate::measure(planned, model, sample)?;
         Ok((self.operations / speed.operations_per_second, speed.source))
     }
 

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::batch::{Batch, Limits};
+use super::dry_run::Planned;
+use crate::batch::Batch;
 use crate::compute::Compute;
-use crate::config::Config;
 use crate::device::{DeviceChoice, Opened, Target};
-use crate::kernels::Precision;
 use crate::model::{DecoderConfig, HeadKind, ModelConfig};
 use crate::score::random_scorer;
 
@@ -36,14 +35,14 @@ pub(super) struct Speed {
 ///
 /// # Errors
 /// If it is not there, or has no memory for the layers.
-pub(super) fn measure(config: &Config, limits: Limits, model: &ModelConfig, sample: &Batch) -> Result<Speed> {
+pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) -> Result<Speed> {
+    let Planned { config, limits, expected, .. } = *planned;
     let devices = match &config.device {
         DeviceChoice::Auto if !cfg!(feature = "cuda") => vec![Opened::Cpu],
         device => device.open(|_| {})?,
     };
     let device = devices.first().context("there is no device")?;
-    // Without the weights' files nobody knows how they are stored: as checkpoints are published, in bf16.
-    let compute = Compute::choose(device, config.instructions, config.precision, Some(Precision::Bf16))?;
+    let compute = Compute::choose(device, config.instructions, config.precision, Some(expected))?;
     let target = compute.target(device)?;
     let (tokens, count) = match target {
         Target::Cpu(_) => (CPU_TOKENS, 1),

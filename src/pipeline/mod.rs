@@ -109,7 +109,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let events = first.into_iter().chain(events);
     let (windows, stages) = spawn_stages(events, (config, limits), &reranker, &faults, &reading);
     let Some(writer) = writer else {
-        let planned = Planned { config, limits, max_length, model: reranker.config() };
+        let (model, expected) = (reranker.config(), reranker.expected());
+        let planned = Planned { config, limits, max_length, model, expected };
         dry_run::run(&windows, &planned, stats_file, reporter)?;
         if !faults.failed() {
             join(stages)?;

@@ -37,6 +37,8 @@ pub struct Reranker {
     recipe: Arc<dyn Recipe>,
     max_length: usize,
     config: Option<ModelConfig>,
+    /// The precision of the weights on this machine, where they are not needed.
+    seen: Option<Precision>,
     model: Option<Model>,
 }
 
@@ -64,6 +66,7 @@ impl Reranker {
                     recipe: Arc::new(FakeRecipe::new(max_length)),
                     max_length,
                     config: None,
+                    seen: None,
                     model: None,
                 });
             }
@@ -106,7 +109,8 @@ impl Reranker {
             }
             None => None,
         };
-        Ok(Self { recipe: Arc::new(recipe), max_length, config, model })
+        let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.stored()) };
+        Ok(Self { recipe: Arc::new(recipe), max_length, config, seen, model })
     }
 
     /// How pairs become prompts.
@@ -155,6 +159,12 @@ impl Reranker {
     /// The precision in which the checkpoint is stored; none, where no weights are needed.
     pub fn stored(&self) -> Option<Precision> {
         self.model.as_ref().map(|model| model.weights.stored())
+    }
+
+    /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, or else in bf16, as
+    /// such models are published.
+    pub fn expected(&self) -> Precision {
+        self.stored().or(self.seen).unwrap_or(Precision::Bf16)
     }
 
     /// What a batch may hold on a device, before the weights are loaded.

@@ -196,15 +196,59 @@ fn help_is_a_manual_with_examples() {
 }
 
 #[test]
-fn completions_and_the_man_page_are_printed() {
+fn completions_know_devices_and_no_hidden_options() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let run = rerank(&["completions", shell]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-        assert!(run.stdout.contains("max-batch-tokens"), "{shell}");
+        assert!(run.stdout.contains("max-batch-tokens") && run.stdout.contains("bench"), "{shell}");
+        assert!(!run.stdout.contains("no-prefix-sharing"), "{shell}");
     }
-    let man = rerank(&["man"]);
-    assert_eq!(man.status, 0);
-    assert!(man.stdout.contains(".TH") && man.stdout.contains("max\\-batch\\-tokens"));
+    let bash = rerank(&["completions", "bash"]).stdout;
+    assert!(bash.contains("auto cpu cuda cuda:all"), "{bash}");
+}
+
+#[test]
+fn the_man_page_keeps_its_examples_and_every_command_has_one() {
+    let page = rerank(&["man"]);
+    assert_eq!(page.status, 0);
+    for part in [
+        ".TH",
+        "max\\-batch\\-tokens",
+        ".nh",
+        ".SH ENVIRONMENT",
+        "HF_HUB_OFFLINE",
+        "RERANK_INSTRUCTIONS",
+        ".SH EXAMPLES",
+    ] {
+        assert!(page.stdout.contains(part), "{part}");
+    }
+    assert!(page.stdout.contains(".nf\nrerank candidates.jsonl \\-\\-output ranked.jsonl\n.fi"), "{}", page.stdout);
+    assert!(!page.stdout.contains("prefix\\-sharing") && !page.stdout.contains("metal"));
+    let bench = rerank(&["man", "bench"]);
+    assert!(bench.status == 0 && bench.stdout.contains("rerank\\-bench") && bench.stdout.contains("\\-\\-workload"));
+    rerank(&["man", "nothing"]).fails(2, &["nothing", "bench"]);
+    let help = rerank(&["--help"]).stdout;
+    assert!(help.contains("HF_HUB_OFFLINE") && help.contains("143 terminated") && !help.contains("metal"));
+}
+
+#[test]
+fn a_dry_run_estimates_the_time_and_writes_its_figures() {
+    let files = Files::new();
+    let stats = files.name("cost.json");
+    for (dtype, expected) in [("auto", ""), ("f32", "f32 on cpu"), ("bf16", "bf16 on cpu")] {
+        let arguments = ["--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl", "--dtype", dtype];
+        let run = rerank(&[&arguments[..], &["--dry-run", "--stats", &stats]].concat());
+        assert!(run.stdout.contains(&format!("time             less than a second ({expected}")), "{}", run.stdout);
+        assert!(run.stdout.contains("measured on 2 of the 4 layers, with random weights"), "{}", run.stdout);
+        let cost: Value = serde_json::from_str(&files.read("cost.json")).unwrap();
+        assert_eq!([&cost["dry_run"], &cost["pairs"]], [&Value::from(true), &Value::from(pairs())]);
+        let seconds = cost["estimated_seconds"].as_f64().unwrap();
+        assert!(seconds > 0. && seconds < 60., "{cost}");
+    }
+    let run = fake(&["--dry-run", "--stats", &stats]);
+    assert!(run.stdout.contains("time             not estimated: the fake model"), "{}", run.stdout);
+    let cost: Value = serde_json::from_str(&files.read("cost.json")).unwrap();
+    assert_eq!(cost["estimated_seconds"], Value::Null);
 }
 
 #[test]
