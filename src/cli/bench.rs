@@ -41,7 +41,7 @@ pub struct BenchArguments {
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
-    /// Repetitions, of which the median is told
+    /// Repetitions, of which the median is reported
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = values::count, allow_negative_numbers = true)]
     pub repeat: u64,
 

@@ -47,7 +47,7 @@ What would it cost? Counts, token lengths and time, no weights needed:
   HF_ENDPOINT            another hub
   HF_HUB_OFFLINE         1 uses downloaded files only
   HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT
-                         seconds to wait for the hub's answer, and for more of a file
+                         seconds to wait for the hub: answers, data
   RAYON_NUM_THREADS      threads, where --threads says nothing
   RERANK_INSTRUCTIONS    kernels of the CPU (see below)
   TMPDIR                 where a compressed collection is unpacked
