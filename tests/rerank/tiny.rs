@@ -52,8 +52,8 @@ fn the_readme_shows_what_comes_out() {
         let mut expected = format!("{}\n", ranking["query"].as_str().unwrap());
         for result in ranking["results"].as_array().unwrap() {
             let text = result["text"].as_str().unwrap();
-            expected +=
-                &format!("  {:.3}  was {}  {text}\n", result["score"].as_f64().unwrap(), result["original_rank"]);
+            let score = (result["score"].as_f64().unwrap() * 1000.).round() / 1000.;
+            expected += &format!("  {score}  was {}  {text}\n", result["original_rank"]);
         }
         assert!(readme.contains(&expected), "README.md should show:\n{expected}");
     }
