@@ -38,9 +38,9 @@ def ranked(arguments, model: Path, candidates: Path, *options: str) -> list[dict
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if run.returncode:
         raise Failed(f"status {run.returncode} of {' '.join(map(str, command))}")
-    remarks = json.loads(stats.read_text()).get("remarks")
-    if remarks and not arguments.remarks:
-        raise Failed("; ".join(remarks))
+    warnings = json.loads(stats.read_text()).get("warnings")
+    if warnings and not arguments.allow_warnings:
+        raise Failed("; ".join(warnings))
     return [json.loads(line) for line in run.stdout.split("\n") if line]
 
 
@@ -247,7 +247,7 @@ def main() -> int:
     parser.add_argument("--random", type=Path, help="a directory that random_model.py has made")
     parser.add_argument("--small", type=Path, help="a directory for small random models, which are made if they are missing")
     parser.add_argument("--only-make", action="store_true", help="make the small models and their input, and check nothing")
-    parser.add_argument("--remarks", action="store_true", help="let kernels and libraries be missing")
+    parser.add_argument("--allow-warnings", action="store_true", help="accept runs that report missing kernels or libraries")
     parser.add_argument("--memory", action="store_true", help="also with too large batches and too little memory")
     parser.add_argument("--workloads", nargs="*", default=["passage", "rag", "long", "longest"])
     parser.add_argument("--dtypes", nargs="*", choices=TOLERANCE, default=list(TOLERANCE))

@@ -35,7 +35,7 @@ pub struct Stats {
     pub gpus: Vec<GpuFigures>,
     /// What keeps devices from computing as they should.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
+    pub warnings: Vec<String>,
     /// Rankings written.
     pub queries: u64,
     /// Pairs scored.

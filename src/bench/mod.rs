@@ -94,7 +94,7 @@ impl Bench {
         let Loaded { mut scorer, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
         let tokens = scorer.reserve(limits)?;
-        scorer.remarks().iter().for_each(|remark| eprintln!("{remark}"));
+        scorer.warnings().iter().for_each(|warning| eprintln!("{warning}"));
         let limits = Limits { tokens, share_prefixes: limits.share_prefixes && template.shares, ..limits };
         for &workload in &self.workloads {
             let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);

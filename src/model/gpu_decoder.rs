@@ -35,7 +35,7 @@ pub struct GpuDecoder {
     /// Where the time goes, while somebody wants to know.
     profile: Option<Profile>,
     /// What was found out about the device's kernels.
-    remarks: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Memory for what a forward computes in between.
@@ -75,12 +75,12 @@ impl GpuDecoder {
     pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], mut gpu: Gpu) -> Result<Self> {
         ensure!(config.layers > 0, "the model has no layers");
         let load = || -> Result<Self> {
-            let remarks = gpu.prove_attention(config.attention())?;
+            let warnings = gpu.self_test(config.attention())?;
             let weights = GpuWeights::load(config, weights, head, &gpu)?;
             let angles = [gpu.memory(0)?, gpu.memory(0)?];
             let rope = Rope::new(config.head_dim, config.rope_theta);
             let (config, room, most_tokens, profile) = (config.clone(), None, usize::MAX, None);
-            let mut decoder = Self { gpu, config, weights, angles, rope, room, most_tokens, profile, remarks };
+            let mut decoder = Self { gpu, config, weights, angles, rope, room, most_tokens, profile, warnings };
             // While there is memory for what libraries try out with each weight.
             decoder.try_score(&Batch::filled(LEAST_TOKENS))?;
             Ok(decoder)
@@ -214,10 +214,10 @@ impl GpuDecoder {
     }
 
     /// What users should know about how the device computes, as far as that is known.
-    pub fn remarks(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let device = self.gpu.device();
-        let remarks = self.remarks.iter().cloned().chain(device.remarks());
-        remarks.map(|remark| format!("{}: {remark}", device.name())).collect()
+        let warnings = self.warnings.iter().cloned().chain(device.warnings());
+        warnings.map(|warning| format!("{}: {warning}", device.name())).collect()
     }
 
     /// The operations that a batch needs, and the bytes that cross the device's memory.

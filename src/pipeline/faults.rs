@@ -6,7 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::progress::Reporter;
 use crate::record::BadRecord;
 
-/// Keeps count for all stages.
+/// What a stage does after it has reported a bad record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The run goes on without the record.
+    Continue,
+    /// The run stops before the record.
+    Stop,
+}
+
+/// Reports the faults of all stages, and counts them.
 pub(super) struct Faults {
     skip: bool,
     reporter: Arc<Reporter>,
@@ -20,19 +29,20 @@ impl Faults {
         Self { skip, reporter, skipped: AtomicU64::new(0), failed: AtomicBool::new(false), notes: Mutex::default() }
     }
 
-    /// Tells of a record, at once. Says whether the run goes on without it.
-    pub(super) fn skips(&self, bad: &BadRecord) -> bool {
+    /// Reports a bad record at once, and returns whether the run goes on without it.
+    pub(super) fn report(&self, bad: &BadRecord) -> Verdict {
         if self.skip {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             self.reporter.error(&format!("{bad}; skipped"));
+            Verdict::Continue
         } else {
             self.fail(&bad.to_string());
+            Verdict::Stop
         }
-        self.skip
     }
 
-    /// Tells why the run can't go on. What was read before is still ranked. A stage that runs ahead may have told of a
-    /// later record already; both are true.
+    /// Reports why the run can't go on. Groups that were read before are still ranked. A stage that runs ahead may have
+    /// reported a later record already, so that a run can report two records.
     pub(super) fn fail(&self, problem: &str) {
         self.failed.store(true, Ordering::Relaxed);
         self.reporter.error(problem);

@@ -23,10 +23,10 @@ use crate::watch::Watch;
 
 /// A run that took longer than this is told how it could be shorter.
 const HINT_AFTER: Duration = Duration::from_secs(10);
-/// How soon a batch is noticed that another worker could score.
-const GLANCE: Duration = Duration::from_millis(2);
-/// How soon an interrupt is noticed while nothing arrives.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How often new windows are looked for while some workers have nothing to do and others are busy.
+const POLL_BUSY: Duration = Duration::from_millis(2);
+/// How often an interrupt is looked for while nothing arrives.
+const POLL_IDLE: Duration = Duration::from_millis(50);
 
 /// How scoring ended.
 pub(super) enum End {
@@ -79,7 +79,7 @@ impl Job<'_> {
                 continue;
             }
             // What comes in meanwhile is for the workers that have nothing to do.
-            let patience = if self.workers.have_room() && more { GLANCE } else { PATIENCE };
+            let patience = if self.workers.have_room() && more { POLL_BUSY } else { POLL_IDLE };
             let Some(done) = self.workers.wait(patience)? else { continue };
             // The batches that others are scoring are waited for: what was scored is not lost.
             if let Err(error) = self.take(done) {
@@ -101,7 +101,7 @@ impl Job<'_> {
                 break;
             }
             // While all workers wait, there is nothing else to do.
-            let patience = if self.workers.are_idle() { PATIENCE } else { Duration::ZERO };
+            let patience = if self.workers.are_idle() { POLL_IDLE } else { Duration::ZERO };
             match windows.recv_timeout(patience) {
                 Ok(window) => self.windows.push_back(Scoring::new(window)),
                 Err(RecvTimeoutError::Timeout) => break,
@@ -173,14 +173,14 @@ impl Job<'_> {
         times: [Duration; 3],
     ) -> Result<Exit> {
         let [whole, load, ranking] = times;
-        for remark in self.workers.finish() {
+        for warning in self.workers.finish() {
             // Most were told when the model was loaded.
-            if !self.stats.remarks.contains(&remark) {
-                self.reporter.note(&remark);
-                self.stats.remarks.push(remark);
+            if !self.stats.warnings.contains(&warning) {
+                self.reporter.note(&warning);
+                self.stats.warnings.push(warning);
             }
         }
-        self.stats.remarks.extend(self.faults.take_notes());
+        self.stats.warnings.extend(self.faults.take_notes());
         self.stats.seconds = whole.as_secs_f64();
         self.stats.skipped = self.faults.skipped();
         self.stats.gpus = self.watch.figures();

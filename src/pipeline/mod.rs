@@ -5,10 +5,10 @@
 //! Memory is that of a few windows, whatever the input's size; only a few bytes of every query are kept, to tell an id that
 //! comes back, and for the percentiles.
 
+mod byte_budget;
 mod dry_run;
 mod estimate;
 mod faults;
-mod gate;
 mod job;
 mod prepare;
 mod scoring;
@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
+use self::byte_budget::ByteBudget;
 use self::dry_run::Planned;
 use self::faults::Faults;
-use self::gate::Gate;
 use self::job::{End, Job};
 use self::prepare::{Preparation, Reading, Window};
 use self::workers::Workers;
@@ -129,7 +129,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         instructions: devices[0].instructions(config.instructions.level),
         kernels: targets[0].kernel_class(),
         threads: rayon::current_num_threads(),
-        remarks: scorers.iter().flat_map(|scorer| scorer.remarks()).collect(),
+        warnings: scorers.iter().flat_map(|scorer| scorer.warnings()).collect(),
         ..Stats::default()
     };
     let mut job = Job {
@@ -206,7 +206,7 @@ fn load(
     if counted {
         scorer.begin_profile();
     }
-    scorer.remarks().iter().for_each(|remark| reporter.note(remark));
+    scorer.warnings().iter().for_each(|warning| reporter.note(warning));
     if tokens < limits.tokens {
         reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
     }
@@ -237,14 +237,15 @@ fn spawn_stages(
     reading: &Arc<Reading>,
 ) -> (Receiver<Window>, Stages) {
     let (group_sender, group_receiver) = sync_channel(GROUPS_AHEAD);
-    let gate = Gate::new(BYTES_AHEAD);
+    let budget = ByteBudget::new(BYTES_AHEAD);
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
     let is_file = config.input.path.as_ref().is_some_and(|path| path.is_file());
     let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
     let preparation = Preparation { recipe: reranker.recipe(), limits, patience };
     let format = config.layout.format;
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
-    let reader = thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, (&gate, &group_sender)));
+    let reader =
+        thread::spawn(move || prepare::read(events, format, &reader_faults, &reading, (&budget, &group_sender)));
     let faults = Arc::clone(faults);
     let preparer = thread::spawn(move || prepare::prepare(&group_receiver, &preparation, &faults, &window_sender));
     (window_receiver, [reader, preparer])

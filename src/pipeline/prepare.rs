@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::faults::Faults;
-use super::gate::{Gate, Held};
+use super::byte_budget::{ByteBudget, Permit};
+use super::faults::{Faults, Verdict};
 use crate::batch::{Batch, Limits, plan};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
@@ -29,8 +29,8 @@ pub(super) struct Window {
     /// For each group, its candidates' prompts.
     pub(super) prompts: Vec<Vec<PromptFacts>>,
     pub(super) batches: VecDeque<Batch>,
-    /// Room for what is read ahead is given back with the window.
-    held: Vec<Held>,
+    /// The budget gets the groups' bytes back when the window is dropped.
+    permits: Vec<Permit>,
 }
 
 /// What is remembered of a prompt when its tokens are in a batch.
@@ -70,27 +70,27 @@ pub(super) fn read(
     format: OutputFormat,
     faults: &Faults,
     reading: &Reading,
-    (gate, groups): (&Arc<Gate>, &SyncSender<(Group, Held)>),
+    (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
 ) {
     for event in events {
         match event {
             Err(error) => return faults.fail(&format!("{error:#}")),
             Ok(Event::Note(note)) => faults.note(note),
             Ok(Event::Bad(bad)) => {
-                if !faults.skips(&bad) {
+                if faults.report(&bad) == Verdict::Stop {
                     return;
                 }
             }
             Ok(Event::Group(group)) => {
                 if let Some(problem) = format.objection(&group) {
-                    if !faults.skips(&bad_query(&group, problem)) {
+                    if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
                         return;
                     }
                     continue;
                 }
                 reading.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
-                let held = gate.pass(group.bytes());
-                if groups.send((group, held)).is_err() {
+                let permit = budget.acquire(group.bytes());
+                if groups.send((group, permit)).is_err() {
                     return;
                 }
             }
@@ -110,7 +110,7 @@ pub(super) struct Preparation {
 
 /// 2 prompt and 3 plan. A window closes when it is full, or when no group comes.
 pub(super) fn prepare(
-    groups: &Receiver<(Group, Held)>,
+    groups: &Receiver<(Group, Permit)>,
     preparation: &Preparation,
     faults: &Faults,
     windows: &SyncSender<Window>,
@@ -118,19 +118,19 @@ pub(super) fn prepare(
     let Preparation { recipe, limits, patience } = preparation;
     while let Ok(first) = groups.recv() {
         let (mut bytes, mut pairs) = (0, 0);
-        let (mut gathered, mut all_held) = (Vec::new(), Vec::new());
+        let (mut gathered, mut permits) = (Vec::new(), Vec::new());
         let mut next = Some(first);
-        while let Some((group, held)) = next {
+        while let Some((group, permit)) = next {
             bytes += group.bytes();
             pairs += group.candidates.len();
             gathered.push(group);
-            all_held.push(held);
+            permits.push(permit);
             let full = bytes >= limits.tokens.saturating_mul(BYTES_PER_BATCH_TOKEN)
                 || pairs >= limits.pairs.saturating_mul(BATCHES);
             next = if full { None } else { next_within(groups, *patience) };
         }
         let (mut window, stopped) = window(gathered, recipe.as_ref(), *limits, faults);
-        window.held = all_held;
+        window.permits = permits;
         if windows.send(window).is_err() || stopped {
             return;
         }
@@ -154,17 +154,18 @@ fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Fa
                 groups.push(group);
                 prompts.push(tokenized);
             }
-            Err(error) if faults.skips(&bad_query(&group, format!("{error:#}"))) => {}
-            Err(_) => {
-                stopped = true;
-                break;
+            Err(error) => {
+                if faults.report(&bad_query(&group, format!("{error:#}"))) == Verdict::Stop {
+                    stopped = true;
+                    break;
+                }
             }
         }
     }
     let batches = plan(&prompts, limits).into();
     let facts = |prompt: &Prompt| PromptFacts { tokens: prompt.token_ids.len(), truncated: prompt.truncated };
     let prompts = prompts.iter().map(|prompts| prompts.iter().map(facts).collect()).collect();
-    (Window { groups, prompts, batches, held: Vec::new() }, stopped)
+    (Window { groups, prompts, batches, permits: Vec::new() }, stopped)
 }
 
 fn prompts_of(group: &Group, recipe: &dyn Recipe) -> Result<Vec<Prompt>> {

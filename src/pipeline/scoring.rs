@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::faults::Faults;
+use super::faults::{Faults, Verdict};
 use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
 use crate::rank::{Cutoff, rank};
@@ -98,7 +98,7 @@ impl Scoring {
                 record: Some(format!("query {:?}, candidate {:?}", group.query.id, candidate.id)),
                 problem: format!("the model gave {logit} for it; {}", remedy(dtype)),
             };
-            if !faults.skips(&bad) {
+            if faults.report(&bad) == Verdict::Stop {
                 return Some(Err(Stopped));
             }
         }

@@ -61,7 +61,7 @@ impl Workers {
     }
 
     /// Lets the scorers go, after the batches at hand: what they hold of a device is given back before the program ends.
-    /// Their last remarks are returned.
+    /// Their last warnings are returned.
     pub(super) fn finish(self) -> Vec<String> {
         drop(self.tasks);
         // One that has panicked was told.
@@ -101,11 +101,11 @@ impl Workers {
     }
 }
 
-/// Scores what is handed out, until nothing is any more, or nobody listens; then the scorer may have remarks.
+/// Scores what is handed out, until nothing is any more, or nobody listens; then the scorer may have warnings.
 fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) -> Vec<String> {
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Task { window, batch }) = task else { return scorer.remarks() };
+        let Ok(Task { window, batch }) = task else { return scorer.warnings() };
         // A panic must be told: the other workers would go on, and this batch be waited for.
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let logits = scorer.score(&batch)?;
@@ -118,7 +118,7 @@ fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sende
             Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0., None),
         };
         if done.send(Done { window, batch, logits, operations, profile }).is_err() || panicked {
-            return scorer.remarks();
+            return scorer.warnings();
         }
     }
 }

@@ -80,10 +80,10 @@ impl Scorer for LastTokenScorer {
         }
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
         match &self.forward {
             Forward::Cpu(..) => Vec::new(),
-            Forward::Gpu(decoder) => decoder.remarks(),
+            Forward::Gpu(decoder) => decoder.warnings(),
         }
     }
 

@@ -33,7 +33,7 @@ pub trait Scorer: Send {
     }
 
     /// What users should know about how the device computes.
-    fn remarks(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -81,7 +81,7 @@ fn little_memory_is_enough() {
     assert!(stats["device"].as_str().unwrap().starts_with("cuda:0 (Emulated GPU"), "{stats}");
     assert_eq!(stats["gpus"][0]["name"], stats["device"]);
     assert!(
-        stats["device"].as_str().unwrap().ends_with("cuBLASLt 13.0.2)") && stats.get("remarks").is_none(),
+        stats["device"].as_str().unwrap().ends_with("cuBLASLt 13.0.2)") && stats.get("warnings").is_none(),
         "{stats}"
     );
     assert_eq!(stats["instructions"], "cuda");
@@ -116,8 +116,8 @@ fn what_is_switched_off_is_told() {
     let off = |names: &str| run(&[&TINY[..], &arguments].concat(), &[("RERANK_GPU_WITHOUT", names)]);
     assert_eq!(off("cublaslt,hopper").rankings().len(), 3);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
-    let remarks = stats["remarks"].as_array().unwrap();
-    assert!(remarks.len() == 1 && remarks[0].as_str().unwrap().starts_with("cuda:0: cuBLASLt is switched off"));
+    let warnings = stats["warnings"].as_array().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("cuda:0: cuBLASLt is switched off"));
     off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor or cublaslt"]);
     // Not a reason to compute on the CPU.
     run(&TINY, &[("RERANK_GPU_WITHOUT", "hoper")]).fails(1, &["RERANK_GPU_WITHOUT=hoper"]);

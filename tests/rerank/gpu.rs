@@ -65,7 +65,7 @@ fn check(heads: [usize; 2], head_dim: usize, value: Type, tolerance: f32) {
     let device = Emulated::new(1 << 30);
     let gpu = Gpu::new(device.clone(), value);
     let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
-    // Those of the trial.
+    // The self-test has launched kernels too.
     device.launched.lock().unwrap().clear();
     for batch in batches(true) {
         agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
@@ -116,7 +116,7 @@ fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
         let device = Emulated::hopper(1 << 30);
         let gpu = Gpu::new(device.clone(), value).with_late_from(256);
         let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
-        assert_eq!(decoder.remarks(), Vec::<String>::new());
+        assert_eq!(decoder.warnings(), Vec::<String>::new());
         device.launched.lock().unwrap().clear();
         for batch in long_batches() {
             agrees(&mut decoder, &expected(&config, &weights, &head(), &batch), &batch, tolerance);
@@ -140,9 +140,9 @@ fn kernels_that_are_wrong_on_a_card_are_not_used() {
         let device = Emulated::wrong(wrong);
         let gpu = Gpu::new(device.clone(), Type::Bf16).with_late_from(256);
         let mut decoder = GpuDecoder::load(&config, &weights, &head(), gpu).unwrap();
-        let remarks = decoder.remarks();
-        assert_eq!(remarks.len(), usize::from(wrong != "-"), "{remarks:?}");
-        assert!(remarks.iter().all(|remark| remark.contains("is not used")), "{remarks:?}");
+        let warnings = decoder.warnings();
+        assert_eq!(warnings.len(), usize::from(wrong != "-"), "{warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains("is not used")), "{warnings:?}");
         device.launched.lock().unwrap().clear();
         let batch = &long_batches()[0];
         agrees(&mut decoder, &expected(&config, &weights, &head(), batch), batch, 0.05);

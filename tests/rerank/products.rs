@@ -30,10 +30,10 @@ fn done(log: &str) -> Vec<Done> {
 
 /// Bits of the logits of a query's pairs in batches of `size`, with an emulated GPU like this.
 fn bits(dtype: &str, size: &str, gpu: &[(&str, &str)]) -> Vec<(String, u64)> {
-    bits_and_remarks(dtype, size, gpu).0
+    bits_and_warnings(dtype, size, gpu).0
 }
 
-fn bits_and_remarks(dtype: &str, size: &str, gpu: &[(&str, &str)]) -> (Vec<(String, u64)>, String) {
+fn bits_and_warnings(dtype: &str, size: &str, gpu: &[(&str, &str)]) -> (Vec<(String, u64)>, String) {
     let files = Files::new();
     let queries = std::fs::read_to_string("testdata/candidates.jsonl").unwrap();
     let input = files.write("query.jsonl", queries.lines().next().unwrap());
@@ -100,8 +100,8 @@ fn what_one_library_does_not_do_the_other_does() {
     for (lacking, told) in told {
         let files = Files::new();
         let log = files.name("log");
-        let (bits, remarks) = bits_and_remarks("f32", "3", &[("EMULATED_LT", lacking), ("EMULATED_LOG", &log)]);
-        assert_eq!(remarks.matches(told).count(), 1, "{lacking}: {remarks}");
+        let (bits, warnings) = bits_and_warnings("f32", "3", &[("EMULATED_LT", lacking), ("EMULATED_LOG", &log)]);
+        assert_eq!(warnings.matches(told).count(), 1, "{lacking}: {warnings}");
         assert!(!files.path("log").exists(), "{lacking}");
         assert_eq!(bits.len(), expected.len());
         for ((id, logit), (other, reference)) in bits.iter().zip(&expected) {
@@ -113,7 +113,7 @@ fn what_one_library_does_not_do_the_other_does() {
 
 #[test]
 fn what_fails_in_the_middle_of_a_run_is_told_at_its_end() {
-    let (bits, remarks) = bits_and_remarks("f32", "3", &[("EMULATED_LT", "later")]);
-    assert_eq!(remarks.matches("cuda:0: cuBLASLt has no algorithm for all batches").count(), 1, "{remarks}");
-    assert_eq!(bits.len(), bits_and_remarks("f32", "3", &[]).0.len());
+    let (bits, warnings) = bits_and_warnings("f32", "3", &[("EMULATED_LT", "later")]);
+    assert_eq!(warnings.matches("cuda:0: cuBLASLt has no algorithm for all batches").count(), 1, "{warnings}");
+    assert_eq!(bits.len(), bits_and_warnings("f32", "3", &[]).0.len());
 }

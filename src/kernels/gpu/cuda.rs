@@ -270,16 +270,16 @@ unsafe impl Device for Cuda {
         })
     }
 
-    fn remarks(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
         let lacking = match &self.products {
             Some(products) => products.lacking(),
             None if self.without.cublaslt => Some("cuBLASLt is switched off".to_owned()),
             None => Some("cuBLASLt does not start; put the CUDA runtime's libraries on LD_LIBRARY_PATH".to_owned()),
         };
-        let remark = |what| {
+        let warning = |what| {
             format!("{what}: cuBLAS does the products, and scores depend on their batch by the rounding of sums")
         };
-        lacking.into_iter().map(remark).collect()
+        lacking.into_iter().map(warning).collect()
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {

@@ -98,7 +98,7 @@ pub unsafe trait Device: Send + Sync {
     }
 
     /// What its users should know about how it computes.
-    fn remarks(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -177,7 +177,7 @@ pub unsafe trait Device: Send + Sync {
     /// If there is no such kernel, or the device fails.
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()>;
 
-    /// Multiplies matrices, each sum in an order that does not depend on the number of rows, unless [`Device::remarks`] say
+    /// Multiplies matrices, each sum in an order that does not depend on the number of rows, unless [`Device::warnings`] say
     /// otherwise.
     ///
     /// # Safety

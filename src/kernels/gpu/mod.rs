@@ -10,7 +10,6 @@ mod attention;
 mod device;
 mod operations;
 mod peak;
-mod trial;
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -22,6 +21,7 @@ mod matmul;
 mod monitor;
 #[cfg(feature = "cuda")]
 mod products;
+mod self_test;
 #[cfg(any(feature = "cuda", test))]
 mod switches;
 

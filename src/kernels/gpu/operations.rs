@@ -15,7 +15,7 @@ use crate::kernels::Heads;
 pub struct Gpu {
     device: Arc<dyn Device>,
     value: Type,
-    /// Kernels that a trial has found wrong on this device.
+    /// Kernels that the self-test has found wrong on this device.
     pub(super) wrong: Vec<AttentionKernel>,
     /// The position from which on queries are late, see [`super::attention::Tiling`].
     pub(super) late_from: usize,

@@ -20,9 +20,9 @@ const FEWEST_ROWS: usize = 256;
 /// Times that a product is run to be timed.
 const TIMES: usize = 3;
 
-/// An algorithm goes before one that is expected to be faster if it takes less than this share of its time: noise must not
-/// make runs of the program choose differently.
-const CLEARLY: f32 = 0.97;
+/// How many times as fast an algorithm must be measured to be preferred to one that cuBLASLt expects to be faster, so that
+/// noise does not make two runs of the program choose differently.
+const MIN_SPEEDUP: f32 = 1.03;
 
 /// Products of which all rows must have the bits that they have in the product of all rows: where they begin there, and how
 /// many rows they have.
@@ -146,7 +146,7 @@ impl Products {
 fn fastest(timed: &[(Algorithm, f32)]) -> Option<usize> {
     let mut best: Option<(usize, f32)> = None;
     for (index, &(_, time)) in timed.iter().enumerate() {
-        if best.is_none_or(|(_, least)| time < least * CLEARLY) {
+        if best.is_none_or(|(_, least)| time * MIN_SPEEDUP < least) {
             best = Some((index, time));
         }
     }

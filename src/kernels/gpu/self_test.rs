@@ -1,4 +1,4 @@
-//! Whether a card's fast kernels for attention compute what the plain one does. They use instructions that only some cards
+//! The self-test of a card: its fast kernels for attention must compute what the plain one does. They use instructions that only some cards
 //! have, and that compilers and drivers have got wrong before; a wrong score is worse than a slow one.
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use super::device::{Memory, Type};
 use super::operations::{Gpu, Rows};
 use crate::kernels::Heads;
 
-/// The ranges of the trial's prompt: three begin in one tile of keys, and the last goes on for so many that every half of the
+/// The ranges of the self-test's prompt: three begin in one tile of keys, and the last goes on for so many that every half of the
 /// shared memory is used twice.
 const RANGES: [KeyRange; 3] = [
     KeyRange { position: 0, token: 0, length: 30 },
@@ -29,7 +29,7 @@ fn tolerance(value: Type) -> f32 {
 }
 
 /// A prompt in 16 bits: for others there are no fast kernels.
-struct Trial {
+struct SelfTest {
     heads: Heads,
     /// Queries, keys and values of a token in a row.
     products: Memory,
@@ -37,40 +37,41 @@ struct Trial {
 }
 
 impl Gpu {
-    /// Tries what is there for such heads, and uses no kernel any more that is wrong. What it says is for users to know.
+    /// Tests the attention kernels that the device has for these heads. A kernel that is wrong is not used any more; the
+    /// warnings that are returned name it.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn prove_attention(&mut self, heads: Heads) -> Result<Vec<String>> {
+    pub fn self_test(&mut self, heads: Heads) -> Result<Vec<String>> {
         let heads = Heads { query: KEY_HEADS * heads.group(), key: KEY_HEADS, ..heads };
-        let mut remarks = Vec::new();
+        let mut warnings = Vec::new();
         let fast = [AttentionKernel::Tensor, AttentionKernel::HopperEarly, AttentionKernel::HopperLate];
         if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
-            return Ok(remarks);
+            return Ok(warnings);
         }
-        let trial = Trial::new(self, heads)?;
-        let expected = trial.run(self, AttentionKernel::Plain)?;
+        let test = SelfTest::new(self, heads)?;
+        let expected = test.run(self, AttentionKernel::Plain)?;
         for kernel in fast {
             if !self.has(kernel, heads) {
                 continue;
             }
-            let results = trial.run(self, kernel)?;
+            let results = test.run(self, kernel)?;
             let deviations = results.iter().zip(&expected).map(|(one, other)| (one - other).abs());
             // What is not a number is the largest in this order.
             let deviation = deviations.max_by(f32::total_cmp).unwrap_or(f32::NAN);
             if deviation.is_nan() || deviation > tolerance(self.value()) {
                 self.wrong.push(kernel);
-                remarks.push(format!(
+                warnings.push(format!(
                     "attention's kernel {kernel:?} is off by {deviation} on this GPU and is not used, which is slower; please \
                      report it"
                 ));
             }
         }
-        Ok(remarks)
+        Ok(warnings)
     }
 }
 
-impl Trial {
+impl SelfTest {
     fn new(gpu: &Gpu, heads: Heads) -> Result<Self> {
         let mut random = crate::bench::Random(0x5eed);
         let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
