@@ -40,7 +40,7 @@ pub fn print(text: &[u8]) -> io::Result<()> {
     })
 }
 
-/// As [`print`], by whoever knows how.
+/// Runs what writes a whole output, with the same rules as [`print()`].
 ///
 /// # Errors
 /// What the system says.
