@@ -12,14 +12,16 @@ use super::compression::Compression;
 use super::detect::InputFormat;
 use super::dialect::{Dialect, TableOptions};
 use super::document::{self, Document};
+use super::elements::read_value;
 use super::entry::too_long;
 use super::foreign::{HEAD_BYTES, recognise};
-use super::lines::{Lines, Piece, blanks, content, newlines};
+use super::json::Values;
+use super::lines::{Piece, blanks, content, newlines};
 use super::row::{Row, Step};
 use super::source::{BYTE_ORDER_MARK, Source, read_error};
 use super::text_table::{Layout, Role, TextTable, looks_like_csv};
 
-/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), or a table. Where an identifier stands twice, its first
+/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), JSON with such objects, or a table. Where an identifier stands twice, its first
 /// document counts.
 pub struct Collection {
     name: Arc<str>,
@@ -35,6 +37,7 @@ pub struct Collection {
 #[derive(Clone, Copy, Debug)]
 enum Format {
     Jsonl,
+    Json,
     Table(Dialect, Layout),
 }
 
@@ -67,8 +70,11 @@ impl Collection {
             limit,
             notes: Vec::new(),
         };
-        if document::is_json(&first_line) {
-            collection.index_lines(Lines::new(source, limit))?;
+        if let Some(format) = InputFormat::of_content(&first_line).filter(|format| format.is_json()) {
+            if format == InputFormat::Json {
+                collection.format = Format::Json;
+            }
+            collection.index_values(Values::of(format, source, limit))?;
         } else {
             let is_csv = InputFormat::of_name(path) == Some(InputFormat::Csv) || looks_like_csv(&first_line);
             collection.index_rows(TextTable::open(source, tables, (Role::Documents, is_csv), limit)?)?;
@@ -88,10 +94,10 @@ impl Collection {
         std::mem::take(&mut self.notes)
     }
 
-    fn index_lines(&mut self, mut lines: Lines) -> Result<()> {
-        let (name, limit) = (&self.name, self.limit);
-        while let Some(Piece { line, offset, bytes, .. }) = lines.next()? {
-            let bytes = bytes.ok_or_else(|| anyhow!("{name}:{line}: {}", too_long(limit, "line")))?;
+    fn index_values(&mut self, mut values: Values) -> Result<()> {
+        let (name, limit, what) = (&self.name, self.limit, values.what());
+        while let Some(Piece { line, offset, bytes, .. }) = values.next()? {
+            let bytes = bytes.ok_or_else(|| anyhow!("{name}:{line}: {}", too_long(limit, what)))?;
             let id = document::id(bytes).map_err(|problem| anyhow!("{name}:{line}: {problem}"))?;
             self.index.push((hash(&id), offset));
         }
@@ -138,6 +144,10 @@ impl Collection {
                 let line = content(&self.line);
                 Ok(document::id(line).map(|id| (id, document::document(line))))
             }
+            Format::Json => {
+                read_value(&mut self.reader, &mut self.line)?;
+                Ok(document::id(&self.line).map(|id| (id, document::document(&self.line))))
+            }
             Format::Table(dialect, layout) => {
                 let mut row = Row::default();
                 match row.read(&mut self.reader, dialect, self.limit)? {
@@ -155,7 +165,7 @@ type Found = (String, Result<Document, String>);
 /// Passes over a byte order mark and blank lines. Returns how many bytes and how many lines they are.
 fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
     let (mut start, mut lines) = (0, 0);
-    if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+    while file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         file.consume(BYTE_ORDER_MARK.len());
         start += BYTE_ORDER_MARK.len();
     }

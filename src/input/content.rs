@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::entry::unless_blank;
-use super::names::{Field, Names};
+use super::names::{Field, Names, is_same_name};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, text};
 use crate::record::Fields;
@@ -48,7 +48,11 @@ impl<'n> Naming<'n> {
     }
 
     fn is_own(self, field: Field, name: &str) -> bool {
-        if self.standard { field.aliases().contains(&name) } else { self.names.of(field).iter().any(|own| own == name) }
+        if self.standard {
+            field.aliases().iter().any(|own| is_same_name(own, name))
+        } else {
+            self.names.is_of(field, name)
+        }
     }
 }
 

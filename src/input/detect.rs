@@ -22,6 +22,8 @@ pub enum InputFormat {
     Trec,
     /// A run as MS MARCO has it: query-id, document-id and rank; with --queries and --collection
     Msmarco,
+    /// A run as Tevatron writes it: query-id, document-id and score; with --queries and --collection
+    Tevatron,
 }
 
 impl InputFormat {
@@ -44,9 +46,14 @@ impl InputFormat {
         matches!(self, Self::Csv | Self::Tsv)
     }
 
+    /// Whether it is JSON.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Jsonl | Self::Json)
+    }
+
     /// Whether it is a run, which holds no text.
     pub fn is_run(self) -> bool {
-        matches!(self, Self::Trec | Self::Msmarco)
+        matches!(self, Self::Trec | Self::Msmarco | Self::Tevatron)
     }
 
     /// The format of a run that has such a line.
@@ -54,6 +61,7 @@ impl InputFormat {
         Some(match RunFormat::of(std::str::from_utf8(line).ok()?)? {
             RunFormat::Trec => Self::Trec,
             RunFormat::Msmarco => Self::Msmarco,
+            RunFormat::Tevatron => Self::Tevatron,
         })
     }
 

@@ -13,6 +13,9 @@ pub enum Quotes {
     None,
 }
 
+/// What is between the cells of tables, whatever their names end in.
+pub const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
+
 /// What the options say of tables, whichever role they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {

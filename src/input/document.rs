@@ -23,14 +23,9 @@ pub struct Document {
     pub title: Option<String>,
 }
 
-/// Whether a file with this first line is JSONL.
-pub fn is_json(line: &[u8]) -> bool {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start().starts_with(b"{")
-}
-
 /// The document's identifier, without a look at the rest.
 pub fn id(line: &[u8]) -> Result<String, String> {
-    let mut object = Object::parse(plain(line)?)?;
+    let mut object = unambiguous(line)?;
     match object.take_id(NAMES.of(Field::Id))? {
         Some(id) => Ok(id),
         None => content(&mut object).0.id.ok_or_else(no_id),
@@ -39,14 +34,14 @@ pub fn id(line: &[u8]) -> Result<String, String> {
 
 /// The document.
 pub fn document(line: &[u8]) -> Result<Document, String> {
-    let (Content { id, text, title, .. }, read) = content(&mut Object::parse(plain(line)?)?);
+    let (Content { id, text, title, .. }, read) = content(&mut unambiguous(line)?);
     read?;
     Ok(Document { id: id.ok_or_else(no_id)?, text, title })
 }
 
 /// A query's identifier and text.
 pub fn query(line: &[u8]) -> Result<(String, String), String> {
-    let mut object = Object::parse(plain(line)?)?;
+    let mut object = unambiguous(line)?;
     let id = object.take_id(Field::QueryId.aliases())?;
     let id = if id.is_some() { id } else { object.take_id(&["_id", "id"])? };
     let text = object.take_text(&["text", "query", "question", "query_text"])?;
@@ -54,8 +49,12 @@ pub fn query(line: &[u8]) -> Result<(String, String), String> {
     Ok((id, text.ok_or("there is no query: `text` or `query` is expected")?))
 }
 
-fn plain(line: &[u8]) -> Result<&str, String> {
-    utf_8(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))
+fn unambiguous(line: &[u8]) -> Result<Object<'_>, String> {
+    let object = Object::parse(utf_8(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line))?)?;
+    match object.repeated() {
+        Some(name) => Err(format!("`{name}` stands twice in one object, with different values: remove one of them")),
+        None => Ok(object),
+    }
 }
 
 /// The content of a document, as far as it can be read, and what is wrong with it.

@@ -3,7 +3,7 @@
 //! Only the borders are looked for (strings, escapes, nesting); whether a value is JSON is told later. So the file is
 //! never held as a whole, and a broken element does not spoil the others.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use anyhow::{Result, bail};
 
@@ -186,6 +186,25 @@ impl Nesting {
     /// Whether an object or list is open and the next byte is not inside a string.
     pub fn is_between_tokens(&self) -> bool {
         self.depth > 0 && !self.in_string
+    }
+}
+
+/// Reads the value that starts where a reader stands, in place of what the buffer holds.
+///
+/// # Errors
+/// It can't be read.
+pub fn read_value(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let mut nesting = Nesting::default();
+    buffer.clear();
+    loop {
+        let available = reader.fill_buf()?;
+        let end = nesting.scan(available);
+        let taken = end.unwrap_or(available.len());
+        buffer.extend_from_slice(&available[..taken]);
+        reader.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(());
+        }
     }
 }
 

@@ -128,11 +128,23 @@ pub fn rank(text: &str) -> Result<i64, String> {
 /// # Errors
 /// It is not UTF-8.
 pub fn utf_8(bytes: &[u8]) -> Result<&str, String> {
+    utf_8_of("record", bytes)
+}
+
+/// A part of a record, such as a cell, as text.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn utf_8_of<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
-        format!("is not UTF-8 at byte {} of the record: {}", position + 1, conversion(&bytes[position..], bytes))
+        format!("is not UTF-8 at byte {} of the {part}: {}", position + 1, conversion(&bytes[position..], bytes))
     })
 }
+
+/// That a byte order mark stands elsewhere than at the beginning of its file.
+pub const JOINED: &str = "a byte order mark begins this line: it belongs to the beginning of a file, and files were joined \
+                          here that had one each; remove it";
 
 /// What to do about bytes that are not UTF-8.
 fn conversion(from_the_first: &[u8], all: &[u8]) -> &'static str {

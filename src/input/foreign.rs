@@ -4,7 +4,7 @@
 pub const HEAD_BYTES: usize = 4096;
 
 /// Signatures at the start of a file, what has them, and what to do with such a file.
-const SIGNATURES: [(&[u8], &str, &str); 28] = [
+const SIGNATURES: [(&[u8], &str, &str); 30] = [
     (b"PAR1", "a Parquet file", PARQUET),
     (b"ARROW1", "an Arrow file", "convert it: `pyarrow.feather.read_table` in Python, then `to_pandas().to_json`"),
     (
@@ -33,6 +33,8 @@ const SIGNATURES: [(&[u8], &str, &str); 28] = [
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", "save the sheet as CSV (UTF-8)"),
     (b"{\\rtf", "an RTF document", "save it as plain text, and write it as JSONL"),
     (b"<?xml", "XML", MARKUP),
+    (b"<top>", "a file of TREC topics", "write an identifier, a tab and the query on each line, or JSONL"),
+    (b"<DOC>", "a file of TREC documents", "write JSONL with `id` and `text`, for example with ir_datasets"),
     (b"<!DOCTYPE", "a web page", WEB_PAGE),
     (b"<!doctype", "a web page", WEB_PAGE),
     (b"<html", "a web page", WEB_PAGE),

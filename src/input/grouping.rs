@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use super::Event;
 use super::assembly::Assembly;
 use super::entry::{Asked, Drafted, Entry};
+use super::equal_ranks;
 use super::seen::{Seen, Sight};
 use crate::record::{BadRecord, Place, Query};
 
@@ -21,6 +22,8 @@ pub struct Grouping {
     /// Queries so far, unusable ones included.
     ordinal: u64,
     state: State,
+    /// Whether ranks that say nothing were reported.
+    settled: bool,
 }
 
 /// The adjacent rows of one query that are being read.
@@ -50,7 +53,7 @@ impl Grouping {
     /// Groups the entries of a file.
     pub fn new(file: Arc<str>, entries: Box<dyn Iterator<Item = Result<Entry>> + Send>) -> Self {
         let (ready, seen) = (VecDeque::new(), Seen::default());
-        Self { entries, file, ready, run: Run::None, seen, ordinal: 0, state: State::Empty }
+        Self { entries, file, ready, run: Run::None, seen, ordinal: 0, state: State::Empty, settled: false }
     }
 
     fn accept(&mut self, entry: Entry) {
@@ -82,7 +85,7 @@ impl Grouping {
                 self.ready.push_back(Event::Bad(bad));
             }
         }
-        self.ready.push_back(Event::Group(assembly.finish()));
+        self.complete(assembly);
     }
 
     fn accept_row(&mut self, line: u64, query: Asked, candidate: Drafted) {
@@ -152,9 +155,19 @@ impl Grouping {
         self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), record, problem }));
     }
 
+    fn complete(&mut self, assembly: Assembly) {
+        let mut group = assembly.finish();
+        if let Some(note) = equal_ranks::settle(&mut group)
+            && !std::mem::replace(&mut self.settled, true)
+        {
+            self.ready.push_back(Event::Note(format!("{}: {note}", group.place)));
+        }
+        self.ready.push_back(Event::Group(group));
+    }
+
     fn flush(&mut self) {
         if let Run::Open(_, assembly) = std::mem::replace(&mut self.run, Run::None) {
-            self.ready.push_back(Event::Group(assembly.finish()));
+            self.complete(*assembly);
         }
     }
 

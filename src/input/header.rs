@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
-use super::names::{Columns, Field, Names};
+use super::names::{Columns, Field, Names, is_same_name};
+
+/// The fields of which two columns may disagree. A title has one name only, and an instruction's two mean the same.
+const RIVALLED: [Field; 6] = [Field::QueryId, Field::Query, Field::Id, Field::Text, Field::Score, Field::Rank];
 
 /// The columns of a table.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Finds the columns by their names, whatever their case; a column without a name is left out of the output.
+    /// Finds the columns by their names, in whatever case and with whatever between their words; a column without a name is left out of the output.
     ///
     /// # Errors
     /// A column is missing that is needed or that `--columns` names, or two columns have one name.
@@ -31,7 +34,7 @@ impl Header {
         }
         let find = |name: &String| {
             let same = columns.iter().position(|column| column == name);
-            same.or_else(|| columns.iter().position(|column| column.eq_ignore_ascii_case(name)))
+            same.or_else(|| columns.iter().position(|column| is_same_name(name, column)))
         };
         for (field, name) in renamed.iter() {
             let field = field.name();
@@ -59,13 +62,9 @@ impl Header {
             columns.iter().enumerate().filter(|(index, name)| !known.contains(&Some(*index)) && !name.is_empty());
         let carried = carried.map(|(index, name)| (index, name.clone())).collect();
         let mut rivals = Vec::new();
-        for field in [Field::QueryId, Field::Id] {
-            for index in names.of(field).iter().filter_map(find) {
-                // One column may have two of the names, which differ in their case.
-                if known[field as usize] != Some(index) && !rivals.contains(&(field, index)) {
-                    rivals.push((field, index));
-                }
-            }
+        for field in RIVALLED {
+            let is_rival = |index: &usize| !known.contains(&Some(*index)) && names.is_of(field, &columns[*index]);
+            rivals.extend((0..columns.len()).filter(is_rival).map(|index| (field, index)));
         }
         Ok(Self { columns, known, carried, rivals })
     }
@@ -74,11 +73,8 @@ impl Header {
     /// another field.
     pub fn is_likely(cells: &[String]) -> bool {
         let known = |cell: &String| {
-            let name = cell.trim().to_lowercase();
-            Field::ALL
-                .into_iter()
-                .filter(|field| *field != Field::Candidates)
-                .find(|field| field.aliases().contains(&&*name))
+            let is_of = |field: &Field| field.aliases().iter().any(|alias| is_same_name(alias, cell));
+            Field::ALL.into_iter().filter(|field| *field != Field::Candidates).find(is_of)
         };
         cells.len() > 1 && cells.iter().filter_map(known).count() > 1
     }
@@ -98,7 +94,7 @@ impl Header {
         &self.columns[index]
     }
 
-    /// Columns whose names would be an identifier's too, if the preferred one were not there.
+    /// Columns whose names would be a field's too, if the preferred one were not there.
     pub fn rivals(&self) -> &[(Field, usize)] {
         &self.rivals
     }

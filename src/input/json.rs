@@ -4,11 +4,13 @@ use anyhow::Result;
 
 use super::candidate::{self, Listed};
 use super::candidates;
+use super::detect::InputFormat;
 use super::elements::Elements;
 use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
-use super::names::{Columns, Field, Names};
+use super::names::{Columns, Field, Names, is_same_name};
 use super::notes::Notes;
+use super::source::{BYTE_ORDER_MARK, Source};
 use super::syntax::is_incomplete;
 use super::values::{Kind, Object, id, kind, text, wrong_type};
 use crate::record::{Fields, add_fields};
@@ -22,6 +24,33 @@ pub enum Values {
 }
 
 impl Values {
+    /// The values of a source: JSON over any number of lines, or JSONL.
+    pub fn of(format: InputFormat, source: Source, limit: usize) -> Self {
+        match format {
+            InputFormat::Json => Self::Elements(Elements::new(source, limit)),
+            _ => Self::Lines(Lines::new(source, limit)),
+        }
+    }
+
+    /// The next value; `None` at the end.
+    ///
+    /// # Errors
+    /// The source can't be read, or no next value can be found.
+    pub fn next(&mut self) -> Result<Option<Piece<'_>>> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Elements(elements) => elements.next(),
+        }
+    }
+
+    /// What holds a value.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::Lines(_) => "line",
+            Self::Elements(_) => "JSON value",
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Lines(lines) => lines.name(),
@@ -49,15 +78,14 @@ impl Records {
     }
 
     fn read(&mut self) -> Result<Option<Entry>> {
-        let (piece, what) = match &mut self.values {
-            Values::Lines(lines) => (lines.next(), "line"),
-            Values::Elements(elements) => (elements.next(), "JSON value"),
-        };
-        let Some(Piece { line, bytes, is_cut, .. }) = piece? else { return Ok(None) };
+        let what = self.values.what();
+        let Some(Piece { line, bytes, is_cut, .. }) = self.values.next()? else { return Ok(None) };
         let Some(bytes) = bytes else {
             return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
         };
         self.notes.begin(line);
+        // Files were joined that had a mark each.
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let text = utf_8(bytes);
         let entry = text.clone().and_then(|text| record(line, text, &self.names, &mut self.notes));
         Ok(Some(entry.unwrap_or_else(|problem| Entry::Bad {
@@ -104,6 +132,7 @@ fn query_id(record: &[u8], names: &Names) -> Option<String> {
 
 fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
     let object = Object::parse(text)?;
+    notes.repeated(&object);
     if candidates::are_in(&object, names)? {
         group(line, object, names, notes)
     } else if object.find(names.of(Field::Text)).is_some() || has_pair_ids(&object, names) {
@@ -164,7 +193,7 @@ fn query(object: &mut Object<'_>, names: &Names, id_names: &[String], notes: &mu
     if let Some((name, value)) = object.take(id_names) {
         asked.id = id(&name, value)?;
         let used = (name.as_str(), asked.id.as_deref().unwrap_or_default());
-        notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| known == name));
+        notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| is_same_name(known, name)));
     }
     asked.text = match object.take(names.of(Field::Query)) {
         None => Err(format!("there is no query: none of {} has a value", names.listed(Field::Query))),

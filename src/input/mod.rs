@@ -21,6 +21,7 @@ mod dialect;
 mod document;
 mod elements;
 mod entry;
+mod equal_ranks;
 mod foreign;
 mod gather;
 mod grouping;
@@ -54,7 +55,6 @@ pub use self::table_reader::WRITTEN_COLUMNS;
 
 use self::collection::Collection;
 use self::dialect::Dialect;
-use self::elements::Elements;
 use self::entry::Entry;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
@@ -141,11 +141,12 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
     let mut position = source.position.clone();
     let columns = &options.columns;
     let mut entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
-        InputFormat::Jsonl => Box::new(Records::new(Values::Lines(Lines::new(source, limit)), columns, limit)),
-        InputFormat::Json => Box::new(Records::new(Values::Elements(Elements::new(source, limit)), columns, limit)),
+        InputFormat::Jsonl | InputFormat::Json => {
+            Box::new(Records::new(Values::of(format, source, limit), columns, limit))
+        }
         InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options.tables, columns, limit)?),
         InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options.tables, columns, limit)?),
-        InputFormat::Trec | InputFormat::Msmarco => {
+        InputFormat::Trec | InputFormat::Msmarco | InputFormat::Tevatron => {
             let (notes, run) = run(source, format, options, limit)?;
             position = run.position().or(position);
             Box::new(notes.into_iter().map(|note| Ok(Entry::Note(note))).chain(run))
@@ -182,7 +183,7 @@ fn unknown_format(name: &str, first_line: &[u8], options: &InputOptions) -> anyh
     if let Some(delimiter) = table::suggested_delimiter(first_line, &options.columns) {
         return anyhow!("{name} is a table whose columns stand between {0}: say --delimiter {0}", delimiter.typed());
     }
-    anyhow!("the format of {name} can't be told: say --input-format jsonl, json, csv, tsv, trec or msmarco")
+    anyhow!("the format of {name} can't be told: say --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron")
 }
 
 /// Refuses options that say nothing about an input of this format.
@@ -206,6 +207,7 @@ fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> 
 fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<(Vec<String>, trec::Run)> {
     let (kind, format) = match format {
         InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
+        InputFormat::Tevatron => ("run of Tevatron", RunFormat::Tevatron),
         _ => ("TREC run", RunFormat::Trec),
     };
     let needed = || {

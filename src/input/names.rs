@@ -75,6 +75,7 @@ impl Field {
                 "docId",
                 "id_",
                 "node_id",
+                "document_id",
                 "objectID",
             ],
             Self::Text => {
@@ -90,6 +91,27 @@ impl Field {
     pub fn name(self) -> &'static str {
         self.aliases()[0]
     }
+}
+
+/// Whether a name found in a file is the known one, whatever its case and whatever stands between its words: `Doc ID` and
+/// `docId` are `doc_id`. What stands in front or behind counts: `_id` is not `id`.
+pub fn is_same_name(known: &str, found: &str) -> bool {
+    fn letters(name: &str) -> impl Iterator<Item = u8> {
+        let name = name.trim();
+        let last = name.len().saturating_sub(1);
+        let counts = move |&(index, byte): &(usize, u8)| index == 0 || index == last || !is_between_words(byte);
+        name.bytes().enumerate().filter(counts).map(|(_, byte)| byte.to_ascii_lowercase())
+    }
+    known == found || letters(known).eq(letters(found))
+}
+
+/// Whether a name of an object has another form than the known ones: [`is_same_name`] may find it.
+pub fn is_styled(name: &str) -> bool {
+    name.bytes().any(|byte| byte.is_ascii_uppercase() || (byte != b'_' && is_between_words(byte)))
+}
+
+fn is_between_words(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b' ')
 }
 
 /// In a record with a list of candidates an identifier without a further word is the query's.
@@ -182,7 +204,7 @@ impl Names {
 
     /// Whether this is one of a field's names.
     pub fn is_of(&self, field: Field, name: &str) -> bool {
-        self.of(field).iter().any(|known| known == name)
+        self.of(field).iter().any(|known| is_same_name(known, name))
     }
 
     /// Whether this is a name of any field.
@@ -214,6 +236,21 @@ mod tests {
         assert!(names.of(Field::Title).is_empty());
         assert_eq!(names.of(Field::Id)[0], "pid");
         assert!(!names.group_query_id().contains(&"id".to_owned()));
+    }
+
+    #[test]
+    fn a_name_is_known_in_any_case_and_with_anything_between_its_words() {
+        for (known, found, same) in [
+            ("doc_id", "Doc ID", true),
+            ("doc_id", "docId", true),
+            ("query_id", "QUERY-ID ", true),
+            ("id", "_id", false),
+            ("_id", "_ID", true),
+            ("id", "id_", false),
+            ("text", "texts", false),
+        ] {
+            assert_eq!(is_same_name(known, found), same, "{known} {found}");
+        }
     }
 
     #[test]

@@ -66,6 +66,19 @@ impl Notes {
         }
     }
 
+    /// A key stands twice in an object with different values: says once for each key which of them counts.
+    pub fn repeated(&mut self, object: &Object<'_>) {
+        if let Some(name) = object.repeated()
+            && self.said.insert((name.to_owned(), name.to_owned()))
+        {
+            let (file, line) = (&self.file, self.line);
+            self.waiting.push_back(format!(
+                "{file}:{line}: `{name}` stands twice in one object: the last value counts, as for other readers of JSON; \
+                 remove the other one"
+            ));
+        }
+    }
+
     /// A field that has a meaning elsewhere is carried and not obeyed; says so once.
     pub fn carried(&mut self, name: &str, field: Field) {
         if self.said.insert((name.to_owned(), String::new())) {

@@ -9,11 +9,12 @@ use super::detect::InputFormat;
 use super::dialect::TableOptions;
 use super::document;
 use super::entry::too_long;
-use super::lines::{Lines, Piece};
+use super::json::Values;
+use super::lines::Piece;
 use super::source::Source;
 use super::text_table::{Role, TextTable, looks_like_csv};
 
-/// A file of queries: JSONL (`{"_id", "text"}`) or a table. It is held in memory.
+/// A file of queries: JSON or JSONL (`{"_id", "text"}`) or a table. It is held in memory.
 #[derive(Debug)]
 pub struct Queries {
     file: String,
@@ -38,20 +39,22 @@ impl Queries {
         if first_line.trim_ascii().is_empty() {
             bail!("{file} is empty: it holds no queries");
         }
-        let is_table = !document::is_json(&first_line);
+        let format = InputFormat::of_content(&first_line).filter(|format| format.is_json());
+        let is_table = format.is_none();
         let mut queries = Self { file, texts: HashMap::new(), is_table, notes: Vec::new() };
-        if is_table {
+        if let Some(format) = format {
+            queries.read_values(Values::of(format, source, limit), limit)?;
+        } else {
             let is_csv = is_csv || looks_like_csv(&first_line);
             queries.read_rows(TextTable::open(source, tables, (Role::Queries, is_csv), limit)?)?;
-        } else {
-            queries.read_lines(Lines::new(source, limit), limit)?;
         }
         Ok(queries)
     }
 
-    fn read_lines(&mut self, mut lines: Lines, limit: usize) -> Result<()> {
-        while let Some(Piece { line, bytes, .. }) = lines.next()? {
-            let query = bytes.ok_or_else(|| too_long(limit, "line")).and_then(document::query);
+    fn read_values(&mut self, mut values: Values, limit: usize) -> Result<()> {
+        let what = values.what();
+        while let Some(Piece { line, bytes, .. }) = values.next()? {
+            let query = bytes.ok_or_else(|| too_long(limit, what)).and_then(document::query);
             self.add(line, query)?;
         }
         Ok(())

@@ -1,6 +1,7 @@
-//! One line of a run: TREC's `query-id Q0 document-id rank score tag`, or MS MARCO's `query-id document-id rank`.
+//! One line of a run: TREC's `query-id Q0 document-id rank score tag`, MS MARCO's `query-id document-id rank`, or
+//! Tevatron's `query-id document-id score`.
 
-use super::entry::{rank, score};
+use super::entry::{JOINED, rank, score};
 
 /// How the lines of a run are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub enum RunFormat {
     Trec,
     /// Three columns, without a score.
     Msmarco,
+    /// Three columns, without a rank.
+    Tevatron,
 }
 
 /// A document of a run.
@@ -43,21 +46,59 @@ impl RunFormat {
                 let is_row = ["Q0", "q0", "0"].contains(&q0) && rank(place).is_ok() && score(value).is_ok();
                 is_row.then_some(Self::Trec)
             }
-            [_, _, place] if !line.contains(',') => place.parse::<u32>().is_ok().then_some(Self::Msmarco),
+            [_, _, place] if !line.contains(',') && place.parse::<u32>().is_ok() => Some(Self::Msmarco),
+            [_, _, value] if !line.contains(',') && score(value).is_ok() => Some(Self::Tevatron),
             _ => None,
         }
     }
 
     /// The query's identifier, where the line has its columns, and its document.
     pub fn parse(self, line: &str) -> (Option<&str>, Document) {
+        if let Some(problem) = misplaced_mark(line) {
+            return (None, Err(Fault { id: None, problem: problem.into() }));
+        }
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let found = fields.len();
         match (self, &fields[..]) {
+            (Self::Trec, &[_, _, _, place, value, _, ..]) if rank(place).is_err() && score(value).is_err() => {
+                (None, Err(Fault { id: None, problem: NO_NUMBERS.into() }))
+            }
             (Self::Trec, &[query, _, id, place, value, _, ..]) => (Some(query), document(id, place, Some(value))),
-            (Self::Msmarco, &[query, id, place]) => (Some(query), document(id, place, None)),
+            (Self::Msmarco, &[query, id, place]) => {
+                (Some(query), document(id, place, None).map_err(|fault| fault.hint(place)))
+            }
+            (Self::Tevatron, &[query, id, value]) => (Some(query), document(id, UNRANKED, Some(value))),
             (Self::Trec, _) => (None, malformed(found, "a run has six: query-id Q0 document-id rank score tag")),
             (Self::Msmarco, _) => (None, malformed(found, "a run of MS MARCO has three: query-id document-id rank")),
+            (Self::Tevatron, _) => (None, malformed(found, "a run of Tevatron has three: query-id document-id score")),
         }
+    }
+}
+
+/// The rank of every line of a run that has none: it says nothing, and the scores order the documents.
+const UNRANKED: &str = "0";
+
+const NO_NUMBERS: &str = "the fourth and the fifth field are no numbers, they are the rank and the score in query-id Q0 \
+                          document-id rank score tag: a run has no header, remove this line if it is one";
+
+/// What is wrong where a mark stands in a line that belongs to a file's lines or to its beginning.
+fn misplaced_mark(line: &str) -> Option<&'static str> {
+    if line.contains('\r') {
+        return Some(
+            "a carriage return stands in this line: line ends of old Macs are converted with `tr '\\r' '\\n'`",
+        );
+    }
+    line.starts_with('\u{feff}').then_some(JOINED)
+}
+
+impl Fault {
+    /// Adds what helps where the third column of three has no rank.
+    fn hint(self, place: &str) -> Self {
+        if score(place).is_err() {
+            return self;
+        }
+        let problem = format!("{}; where the third column holds scores, say --input-format tevatron", self.problem);
+        Self { problem: problem.into(), ..self }
     }
 }
 
@@ -115,6 +156,8 @@ mod tests {
             ("q1\td1\t1", Some(RunFormat::Msmarco)),
             ("q1 d1 1", Some(RunFormat::Msmarco)),
             ("q1, d1, 1", None),
+            ("q1\td1\t12.5", Some(RunFormat::Tevatron)),
+            ("q1 d1 -3e-2", Some(RunFormat::Tevatron)),
             ("q1\td1\tBlue planet", None),
             ("q1 Q0 d1 first 2.5 run", None),
         ] {

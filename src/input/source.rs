@@ -72,7 +72,9 @@ impl Source {
         if let Some(what) = recognise(&head) {
             bail!("{name} {what}");
         }
-        let marked = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        // A file that went through two editors may have two.
+        let marks = head.chunks(BYTE_ORDER_MARK.len()).take_while(|&mark| mark == BYTE_ORDER_MARK).count();
+        let marked = marks * BYTE_ORDER_MARK.len();
         let head = head.split_off(marked);
         Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None, lines_skipped: 0 })
     }

@@ -72,6 +72,12 @@ fn hint(message: &str, near: &str, here: &str) -> Option<&'static str> {
         Some("JSON has no comments: remove them")
     } else if message.starts_with("key must") && starts(&["}"]) {
         Some("remove the comma in front of it")
+    } else if starts(&["\0"]) {
+        Some(
+            "NUL bytes stand there: the file was most likely cut off while it was written, or copied in part; fetch it again",
+        )
+    } else if starts(&["\u{1e}"]) {
+        Some("it is a JSON text sequence: remove the record separators, for example with `tr -d '\\036'`")
     } else if starts(&["undefined"]) {
         Some("JavaScript's undefined is not JSON: write null or leave the field out")
     } else if message.starts_with("trailing characters") && starts(&["{", "["]) {
@@ -138,6 +144,8 @@ mod tests {
             ("{\"query\": 01}", ["a number is malformed", "column"]),
             ("{\"a\": NaN}", ["which Python writes", "null"]),
             ("{\"a\": undefined}", ["undefined is not JSON", "null"]),
+            ("\0\0", ["a value is expected", "NUL bytes"]),
+            ("\u{1e}{}", ["a value is expected", "tr -d"]),
             ("{\"a\": [1, 2", ["it ends inside a list", "column"]),
         ] {
             for part in parts {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::dialect::{Delimiter, Dialect, Quotes, TableOptions};
-use super::entry::{Asked, Draft, Drafted, Entry, Spoiled, query_text, rank, score, too_long, unless_blank};
+use super::dialect::{DELIMITERS, Delimiter, Dialect, Quotes, TableOptions};
+use super::entry::{Asked, Draft, Drafted, Entry, Spoiled, query_text, rank, score, too_long, unless_blank, utf_8_of};
 use super::header::Header;
 use super::names::{Columns, Field};
 use super::notes::Notes;
@@ -13,9 +13,6 @@ use super::row::{Row, Step};
 use super::source::Source;
 use super::table_reader::TableReader;
 use crate::record::Fields;
-
-/// What is between the cells of tables that have a suffix of CSV or TSV and another delimiter.
-const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
 /// How a table without a header is read.
 const NO_HEADER: &str = "if the file has no header, name its columns in their order, as in \
@@ -57,7 +54,9 @@ impl Rows {
             }
             Header::new(columns.in_order().to_vec(), columns).context("--columns")?
         } else {
-            table.trim_as_header();
+            utf_8_of("line", table.row().raw())
+                .map_err(|problem| anyhow!("{name}:{}: the header {problem}", table.row().line()))?;
+            table.begin_below_header();
             Header::new(first, columns).map_err(|error| {
                 anyhow!("{name}: the header can't be used: {error}{}", remedy(table.row(), table.dialect(), columns))
             })?
@@ -82,6 +81,9 @@ impl Rows {
         let line = self.table.row().line();
         if !fits {
             return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, "row") }));
+        }
+        if let Some(problem) = self.table.misplaced() {
+            return Ok(Some(Entry::Bad { line, query_id: None, problem: problem.to_owned() }));
         }
         if self.table.row().len() != self.header.width() {
             let problem = self.table.ragged(self.header.width())?;
@@ -152,10 +154,8 @@ impl Rows {
     }
 
     fn text(&self, index: usize) -> Result<&str, String> {
-        std::str::from_utf8(self.table.row().cell(index).unwrap_or_default()).map_err(|_| {
-            let name = self.header.name(index);
-            format!("the column `{name}` is not UTF-8: convert the file, for example with `iconv -t UTF-8`")
-        })
+        utf_8_of("cell", self.table.row().cell(index).unwrap_or_default())
+            .map_err(|problem| format!("the column `{}` {problem}", self.header.name(index)))
     }
 }
 

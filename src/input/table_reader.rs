@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 
 use super::dialect::{Delimiter, Dialect, Quotes, TableOptions};
-use super::entry::too_long;
+use super::entry::{JOINED, too_long};
 use super::row::{Row, Step};
-use super::source::{Source, read_error};
+use super::source::{BYTE_ORDER_MARK, Source, read_error};
 
 /// The columns with which the tables begin that this program writes; it quotes what needs it in TSV too.
 pub const WRITTEN_COLUMNS: [&str; 9] =
@@ -26,6 +26,10 @@ pub struct TableReader {
     stray: Option<u64>,
     /// Whether cells that look as if a CSV writer had quoted them are still to be reported.
     watches_quotes: bool,
+    /// Whether a cell `\N` is still to be reported.
+    watches_nulls: bool,
+    /// The header as it stands in the file; empty where there is none.
+    header: Vec<u8>,
     notes: Vec<String>,
 }
 
@@ -49,6 +53,8 @@ impl TableReader {
             row: Row::behind(lines_skipped),
             stray: None,
             watches_quotes: quotes == Quotes::None && options.quotes.is_none(),
+            watches_nulls: true,
+            header: Vec::new(),
             notes: Vec::new(),
         };
         if let Some(separator) = separator {
@@ -81,6 +87,7 @@ impl TableReader {
         match step.map_err(|error| read_error(name, error))? {
             Step::Row => {
                 self.watch_quotes();
+                self.watch_nulls();
                 Ok(Some(true))
             }
             Step::End => Ok(None),
@@ -94,9 +101,22 @@ impl TableReader {
         }
     }
 
-    /// From now on white space around cells is dropped, if the row at hand, a header, has any.
-    pub fn trim_as_header(&mut self) {
+    /// The row at hand is a header. From now on white space around cells is dropped if it has any.
+    pub fn begin_below_header(&mut self) {
         self.dialect.trim = self.row.is_padded();
+        self.header = self.row.raw().to_vec();
+    }
+
+    /// Why the row at hand belongs to the beginning of a file: tables were joined that had a header each.
+    pub fn misplaced(&self) -> Option<&'static str> {
+        let raw = self.row.raw();
+        if raw == self.header {
+            return Some(
+                "the header stands here again: tables were joined that had one each; remove this line, or join them with \
+                 `(cat A; tail -n +2 B)`",
+            );
+        }
+        raw.starts_with(BYTE_ORDER_MARK).then_some(JOINED)
     }
 
     /// The row at hand.
@@ -143,6 +163,18 @@ impl TableReader {
             }
         };
         Ok(format!("the row has {found} fields, the header has {expected}: {remedy}"))
+    }
+
+    fn watch_nulls(&mut self) {
+        if self.watches_nulls && self.row.cells().any(|cell| cell == br"\N") {
+            self.notes.push(format!(
+                "{}:{}: a cell is `\\N`, with which PostgreSQL and MySQL write that there is no value; it is read as text here, \
+                 as are their escapes such as `\\t`: export CSV from them (in PostgreSQL `COPY … (FORMAT csv, HEADER)`)",
+                self.name,
+                self.row.line()
+            ));
+            self.watches_nulls = false;
+        }
     }
 
     fn watch_quotes(&mut self) {

@@ -2,12 +2,12 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::dialect::{Dialect, TableOptions};
+use super::dialect::{DELIMITERS, Delimiter, Dialect, TableOptions};
 use super::document::Document;
-use super::entry::{too_long, unless_blank, utf_8};
+use super::entry::{too_long, unless_blank, utf_8_of};
 use super::header::{Header, listed};
-use super::names::Field;
-use super::row::Row;
+use super::names::{Field, is_same_name};
+use super::row::{Row, Step};
 use super::source::Source;
 use super::table_reader::TableReader;
 
@@ -69,19 +69,31 @@ impl TextTable {
         let usual = if is_csv { Dialect::CSV } else { Dialect::TSV };
         let mut table = TableReader::open(source, usual, options, limit)?;
         let layout = Layout::of(table.row(), role);
-        let (layout, has_header) =
-            layout.map_err(|problem| anyhow!("{}:{}: {problem}", table.name(), table.row().line()))?;
+        let (layout, has_header) = layout.map_err(|problem| {
+            let remedy = other_delimiter(table.row(), role).map_or_else(String::new, |delimiter| {
+                format!("; its columns stand between other characters: say --delimiter {}", delimiter.typed())
+            });
+            anyhow!("{}:{}: {problem}{remedy}", table.name(), table.row().line())
+        })?;
         let mut names: Vec<String> =
             table.row().cells().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let mut rivals = Vec::new();
         if has_header {
-            table.trim_as_header();
-            let is_id = |name: &str| role.ids().iter().any(|alias| alias.eq_ignore_ascii_case(name));
+            table.begin_below_header();
+            let is_id = |name: &str| role.ids().iter().any(|alias| is_same_name(alias, name));
             let others = names.iter().cloned().enumerate();
             rivals = others.filter(|(index, name)| *index != layout.id && is_id(name)).collect();
         }
+        let note = (!has_header && layout.width == 3).then(|| {
+            format!(
+                "{}:{}: there is no header: the three columns are read as id, text and title; a first line that names them \
+                 `id`, `title` and `text` says otherwise",
+                table.name(),
+                table.row().line()
+            )
+        });
         let id_name = names.swap_remove(layout.id);
-        Ok(Self { table, layout, unread: !has_header, limit, rivals, id_name, note: None })
+        Ok(Self { table, layout, unread: !has_header, limit, rivals, id_name, note })
     }
 
     /// Names the column that identifiers are taken from, where two columns disagree.
@@ -114,6 +126,9 @@ impl TextTable {
         match read {
             None => Ok(false),
             Some(false) => bail!("{name}:{}: {}", row.line(), too_long(self.limit, "row")),
+            Some(true) if self.table.misplaced().is_some() => {
+                bail!("{name}:{}: {}", row.line(), self.table.misplaced().unwrap_or_default())
+            }
             Some(true) if row.len() == width => {
                 if !self.rivals.is_empty() {
                     self.watch_ids();
@@ -153,9 +168,8 @@ impl Layout {
     fn of(row: &Row, role: Role) -> Result<(Self, bool), String> {
         let width = row.len();
         let names: Vec<String> = row.cells().map(|name| String::from_utf8_lossy(name).trim().to_lowercase()).collect();
-        let find = |aliases: &[&str]| {
-            aliases.iter().find_map(|alias| names.iter().position(|name| *name == alias.to_lowercase()))
-        };
+        let find =
+            |aliases: &[&str]| aliases.iter().find_map(|alias| names.iter().position(|name| is_same_name(alias, name)));
         let (ids, texts) = (role.ids(), role.texts());
         let title = if role == Role::Documents { find(Field::Title.aliases()) } else { None };
         match (find(&ids), find(&texts)) {
@@ -210,8 +224,17 @@ impl Layout {
     }
 }
 
+/// The delimiter that would make a header of a row that is none with the usual ones.
+fn other_delimiter(row: &Row, role: Role) -> Option<Delimiter> {
+    DELIMITERS.into_iter().map(Delimiter).find(|&Delimiter(delimiter)| {
+        let mut other = Row::default();
+        let read = other.read(&mut row.raw(), Dialect { delimiter, ..Dialect::CSV }, row.raw().len());
+        matches!(read, Ok(Step::Row)) && Layout::of(&other, role).is_ok_and(|(_, has_header)| has_header)
+    })
+}
+
 fn cell(row: &Row, index: usize) -> Result<&str, String> {
-    utf_8(row.cell(index).unwrap_or_default())
+    utf_8_of("cell", row.cell(index).unwrap_or_default())
 }
 
 /// Whether the first line of a table says that it is CSV, where its file's name does not.

@@ -144,11 +144,17 @@ impl Run {
         let first = rows.first().map_or(0, |(line, _)| *line);
         let mut listed: Vec<&mut Listed> = rows.iter_mut().filter_map(|(_, row)| row.as_mut().ok()).collect();
         let Some(reason) = settle_ranks(&mut listed) else { return };
+        if self.format == RunFormat::Tevatron {
+            // It has no ranks that could be corrected.
+            return;
+        }
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
         let rule = match self.format {
-            RunFormat::Trec => "the score, descending, and ties the id, descending, as in trec_eval",
+            RunFormat::Trec | RunFormat::Tevatron => {
+                "the score, descending, and ties the id, descending, as in trec_eval"
+            }
             RunFormat::Msmarco => "the order of the lines",
         };
         self.ready.push_back(Entry::Note(format!(

@@ -1,18 +1,25 @@
 //! JSON objects whose values stay raw until somebody asks for them, and typed reading of those values.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::entry;
+use super::names::{is_same_name, is_styled};
 use super::syntax::{lone_surrogate, not_json};
 use crate::record::Fields;
 
 /// A JSON object in the order of its keys; of a key that stands twice the last value counts.
 #[derive(Debug)]
-pub struct Object<'a>(Vec<(String, &'a RawValue)>);
+pub struct Object<'a> {
+    entries: Vec<(String, &'a RawValue)>,
+    /// A key that stands twice with different values.
+    repeated: Option<String>,
+    /// Whether a key has another form than the known names, such as `docId`.
+    is_styled: bool,
+}
 
 impl<'a> Object<'a> {
     /// Reads an object.
@@ -30,21 +37,29 @@ impl<'a> Object<'a> {
     /// Whether one of the names has a value; null counts as none.
     pub fn find<S: AsRef<str>>(&self, names: &[S]) -> Option<(&str, &'a RawValue)> {
         let index = self.position(names)?;
-        let (name, value) = &self.0[index];
+        let (name, value) = &self.entries[index];
         Some((name, value))
     }
 
     /// Takes out the value of the first of the names that has one; null counts as none.
     pub fn take<S: AsRef<str>>(&mut self, names: &[S]) -> Option<(String, &'a RawValue)> {
         let index = self.position(names)?;
-        Some(self.0.remove(index))
+        Some(self.entries.remove(index))
+    }
+
+    /// A key that stands twice with different values, of which the last one counts.
+    pub fn repeated(&self) -> Option<&str> {
+        self.repeated.as_deref()
     }
 
     fn position<S: AsRef<str>>(&self, names: &[S]) -> Option<usize> {
-        let entries = &self.0;
-        names
-            .iter()
-            .find_map(|name| entries.iter().position(|(key, value)| key == name.as_ref() && kind(value) != Kind::Null))
+        let find = |is_name: fn(&str, &str) -> bool| {
+            let of = |name: &S| {
+                self.entries.iter().position(|(key, value)| is_name(name.as_ref(), key) && kind(value) != Kind::Null)
+            };
+            names.iter().find_map(of)
+        };
+        find(|name, key| name == key).or_else(|| if self.is_styled { find(is_same_name) } else { None })
     }
 
     /// Takes out a text, as [`text`] reads it.
@@ -59,13 +74,13 @@ impl<'a> Object<'a> {
 
     /// What was not taken and has a value, with its name.
     pub fn left(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))
+        self.entries.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))
     }
 
     /// What was not taken, to be carried to the output. A null under one of the known names says nothing and is left out.
     pub fn rest(self, is_known: impl Fn(&str) -> bool) -> Fields {
         let said = |(name, value): &(String, &RawValue)| kind(value) != Kind::Null || !is_known(name);
-        self.0.into_iter().filter(said).map(|(name, value)| (name, on_one_line(value))).collect()
+        self.entries.into_iter().filter(said).map(|(name, value)| (name, on_one_line(value))).collect()
     }
 }
 
@@ -83,8 +98,9 @@ pub fn as_object(name: String, fields: &Fields) -> Fields {
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Entries).map(|mut entries| {
-            keep_last(&mut entries);
-            Object(entries)
+            let repeated = keep_last(&mut entries);
+            let is_styled = entries.iter().any(|(key, _)| is_styled(key));
+            Object { entries, repeated, is_styled }
         })
     }
 }
@@ -107,13 +123,21 @@ impl<'de> Visitor<'de> for Entries {
     }
 }
 
-fn keep_last(entries: &mut Vec<(String, &RawValue)>) {
-    let mut seen = HashSet::with_capacity(entries.len());
-    let keep: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(key.as_str())).collect();
-    if keep.contains(&false) {
-        let mut keep = keep.into_iter().rev();
-        entries.retain(|_| keep.next() != Some(false));
+/// Leaves the last value of each key; returns a key that had different ones.
+fn keep_last(entries: &mut Vec<(String, &RawValue)>) -> Option<String> {
+    let mut last = HashMap::with_capacity(entries.len());
+    for (index, (key, _)) in entries.iter().enumerate() {
+        last.insert(key.as_str(), index);
     }
+    if last.len() == entries.len() {
+        return None;
+    }
+    let keep: Vec<bool> = entries.iter().enumerate().map(|(index, (key, _))| last[key.as_str()] == index).collect();
+    let differs = |(key, value): &&(String, &RawValue)| entries[last[key.as_str()]].1.get() != value.get();
+    let repeated = entries.iter().find(differs).map(|(key, _)| key.clone());
+    let mut keep = keep.into_iter();
+    entries.retain(|_| keep.next() != Some(false));
+    repeated
 }
 
 /// The kinds of JSON values.

@@ -45,7 +45,10 @@ impl CsvFormatter {
                 let extra = extras.iter().find(|(extra, _)| extra == name);
                 extra.map(|(_, value)| value.clone()).unwrap_or_default()
             }));
-            append(self.delimiter, &row, QuoteStyle::Necessary, buffer)?;
+            // A byte order mark at the beginning of a line would say that files were joined there.
+            let marked = row.first().is_some_and(|id| id.starts_with('\u{feff}'));
+            let quotes = if marked { QuoteStyle::Always } else { QuoteStyle::Necessary };
+            append(self.delimiter, &row, quotes, buffer)?;
             let unknown = extras.into_iter().filter(|(name, _)| !carried.iter().any(|carried| carried == name));
             self.left_out.extend(unknown.map(|(name, _)| name.to_owned()));
         }

@@ -37,3 +37,4 @@ mod shapes;
 mod signals;
 mod tables;
 mod tiny;
+mod tools;
