@@ -28,7 +28,7 @@ pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool, notes: &mut
         },
         Kind::Object => match Object::parse(value.get()) {
             Ok(mut object) => {
-                notes.repeated(&object);
+                notes.look_at(&object);
                 let names_of_query = if wants_query_id { names.of(Field::QueryId) } else { &[] };
                 match object.take_id(names_of_query) {
                     Ok(query_id) => Listed { drafted: draft(object, names, notes), query_id },

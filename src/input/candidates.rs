@@ -84,6 +84,7 @@ pub fn take(
         _ => match container(object, names).and_then(|name| object.take(&[name])) {
             Some((name, value)) => {
                 let mut inner = Object::parse(value.get())?;
+                notes.look_at(&inner);
                 let list = list_within(&mut inner, names).map(|(name, value)| List::new(name, value)).transpose()?;
                 add_fields(&mut fields, as_object(name, &inner.rest(|_| true)));
                 list.into_iter().collect()

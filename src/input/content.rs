@@ -106,6 +106,7 @@ impl Content {
         notes: &mut Notes,
     ) -> Result<(), String> {
         let mut object = Object::parse(value.get())?;
+        notes.look_at(&object);
         self.take(&mut object, naming, notes).map_err(|problem| format!("in `{name}`: {problem}"))?;
         let mut fields = object.rest(|name| Field::ALL.iter().any(|&field| naming.is_own(field, name)));
         fields.append(&mut self.container);

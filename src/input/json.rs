@@ -73,7 +73,7 @@ pub struct Records {
 impl Records {
     /// Records of at most `limit` bytes.
     pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
-        let notes = Notes::new(values.name().into());
+        let notes = Notes::new(values.name().into(), columns);
         Self { values, names: Names::new(columns), limit, notes, waiting: None }
     }
 
@@ -115,6 +115,9 @@ impl Iterator for Records {
         }
         match self.read() {
             Ok(entry) => {
+                if entry.is_none() {
+                    self.notes.end();
+                }
                 self.waiting = entry;
                 let note = self.notes.next().map(Entry::Note);
                 note.or_else(|| self.waiting.take()).map(Ok)
@@ -132,7 +135,7 @@ fn query_id(record: &[u8], names: &Names) -> Option<String> {
 
 fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
     let object = Object::parse(text)?;
-    notes.repeated(&object);
+    notes.look_at(&object);
     if candidates::are_in(&object, names)? {
         group(line, object, names, notes)
     } else if object.find(names.of(Field::Text)).is_some() || has_pair_ids(&object, names) {
@@ -198,7 +201,11 @@ fn query(object: &mut Object<'_>, names: &Names, id_names: &[String], notes: &mu
     asked.text = match object.take(names.of(Field::Query)) {
         None => Err(format!("there is no query: none of {} has a value", names.listed(Field::Query))),
         Some((name, value)) => match kind(value) {
-            Kind::Object => nested_query(&mut asked, Object::parse(value.get())?),
+            Kind::Object => {
+                let inner = Object::parse(value.get())?;
+                notes.look_at(&inner);
+                nested_query(&mut asked, inner)
+            }
             Kind::Boolean => Err(wrong_type(&name, Kind::Boolean, "a string or an object with a text")),
             _ => text(&name, value).and_then(query_text).inspect(|text| {
                 notes.rivals(object, Field::Query, (&name, text), |other| names.is_of(Field::Query, other));

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::names::Field;
+use super::names::{Columns, Field};
 use super::values::{Kind, Object, kind, text};
 
 /// Notes that wait to be reported, and what was said before.
@@ -13,12 +13,33 @@ pub struct Notes {
     line: u64,
     said: HashSet<(String, String)>,
     waiting: VecDeque<String>,
+    /// Names that `--columns` gives and that no record had yet.
+    unseen: Vec<(Field, String)>,
 }
 
 impl Notes {
     /// Notes on a file.
-    pub fn new(file: Arc<str>) -> Self {
-        Self { file, ..Self::default() }
+    pub fn new(file: Arc<str>, columns: &Columns) -> Self {
+        let unseen = columns.iter().map(|(field, name)| (field, name.to_owned())).collect();
+        Self { file, unseen, ..Self::default() }
+    }
+
+    /// Looks at the names of an object.
+    pub fn look_at(&mut self, object: &Object<'_>) {
+        self.repeated(object);
+        if !self.unseen.is_empty() {
+            self.unseen.retain(|(_, name)| object.find(&[name]).is_none());
+        }
+    }
+
+    /// The file ends: names that `--columns` gives and that no record had, are reported.
+    pub fn end(&mut self) {
+        for (field, name) in std::mem::take(&mut self.unseen) {
+            let (file, field) = (&self.file, field.name());
+            self.waiting.push_back(format!(
+                "{file}: --columns {field}={name} names a field that has a value in no record: correct the name, or leave it out"
+            ));
+        }
     }
 
     /// What comes next is about the record that starts on this line.
@@ -67,7 +88,7 @@ impl Notes {
     }
 
     /// A key stands twice in an object with different values: says once for each key which of them counts.
-    pub fn repeated(&mut self, object: &Object<'_>) {
+    fn repeated(&mut self, object: &Object<'_>) {
         if let Some(name) = object.repeated()
             && self.said.insert((name.to_owned(), name.to_owned()))
         {

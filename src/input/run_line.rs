@@ -76,7 +76,7 @@ impl RunFormat {
 }
 
 /// The rank of every line of a run that has none: it says nothing, and the scores order the documents.
-const UNRANKED: &str = "0";
+const UNRANKED: &str = "1";
 
 const NO_NUMBERS: &str = "the fourth and the fifth field are no numbers, they are the rank and the score in query-id Q0 \
                           document-id rank score tag: a run has no header, remove this line if it is one";

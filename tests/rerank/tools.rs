@@ -41,6 +41,7 @@ fn a_run_of_tevatron_has_scores_and_no_ranks() {
         assert_eq!(ranks(&run), ["D4:3", "D2:1", "D1:2"]);
         assert_eq!(run.rankings()[0]["results"][0]["original_score"], -0.3);
     }
+    assert_eq!(ranks(&read_run(("rank.tsv", "7\tD1\t12.5\n"), QUERIES, COLLECTION)), ["D1:1"]);
     read_run(("rank.tsv", "7\tD1\t12\n7\tD4\t13.25\n"), QUERIES, COLLECTION)
         .fails(1, &["rank.tsv:2: ", "not an integer", "--input-format tevatron"]);
 }
@@ -92,6 +93,15 @@ fn names_are_known_in_any_case_and_with_anything_between_their_words() {
 }
 
 #[test]
+fn a_name_of_columns_that_no_record_has_is_reported() {
+    let files = Files::new();
+    let input = files.write("a.jsonl", "{\"query\":\"q\",\"candidates\":[{\"id\":\"d\",\"text\":\"x\"}]}\n");
+    let with = |columns| rerank(&["--model", "fake", "--input", &input, "--columns", columns]);
+    notes(&with("id=docno"), "a.jsonl: --columns id=docno names a field that has a value in no record");
+    assert!(!with("id=id,text=text").stderr.contains("in no record"));
+}
+
+#[test]
 fn a_name_that_stands_twice_is_noted() {
     let run = read("a.jsonl", r#"{"query":"q","candidates":[{"id":"d","text":"x","text":"y"}]}"#);
     assert_eq!(run.rankings()[0]["results"][0]["text"], "y");
@@ -137,7 +147,7 @@ fn other_encodings_are_named_with_the_place_and_the_command() {
     read("a.csv", b"query,id,text\nq,a,sch\xf6n\n".as_slice())
         .fails(1, &["a.csv:2: ", "the column `text` is not UTF-8 at byte 4 of the cell", command]);
     read("a.csv", b"query,id,text,Stra\xdfe\nq,a,x,y\n".as_slice())
-        .fails(2, &["a.csv:1: the header is not UTF-8 at byte 19", command]);
+        .fails(1, &["a.csv:1: the header is not UTF-8 at byte 19", command]);
 }
 
 #[test]
