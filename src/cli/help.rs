@@ -11,8 +11,8 @@ JSONL: a query with its candidates or a pair on each line. Lists and objects ove
   {\"query_id\":\"q1\",\"query\":\"…\",
    \"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
   {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
-CSV and TSV have a header with such names. The field's other names are understood too: qid, docid, documents, passages, contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests of rerank services, and pos/neg lists. Only query and text are required. Rows of one query stand together, or say --group. A title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
-Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header has some. A run of TREC (query Q0 document rank score tag) or MS MARCO (query, document, rank) needs --queries and --collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval.",
+CSV and TSV have a header with such names. The field's other names are understood too, in any case and with anything between their words (doc_id, docId, Doc ID): qid, docid, documents, passages, contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests of rerank services, and pos/neg lists. Only query and text are required. Rows of one query stand together, or say --group. A title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header has some. A run of TREC (query Q0 document rank score tag), MS MARCO (query, document, rank) or Tevatron (query, document, score) needs --queries and --collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval. In other inputs scores do so where all candidates of a query have one rank.",
     ),
     (
         "Output formats",

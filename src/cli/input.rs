@@ -45,12 +45,12 @@ pub struct InputArguments {
     #[arg(long)]
     pub group: bool,
 
-    /// Texts of a run's queries: a table (id, text; a header is obeyed) or JSONL
+    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON or JSONL
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
 
-    /// Texts of a run's documents: BEIR JSONL or a table (id, text; id, text, title; MS MARCO's id, URL, title, text; a
-    /// header is obeyed); indexed, not loaded
+    /// Texts of a run's documents: BEIR JSONL, JSON or a table (id, text; id, text, title; MS MARCO's id, URL, title, text;
+    /// a header is obeyed); indexed, not loaded
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,
 
