@@ -134,7 +134,9 @@ proptest! {
 fn a_format_that_can_not_be_told_is_an_error_with_a_remedy() {
     assert_eq!(
         events("x.txt", b"what is this\n"),
-        ["fatal the format of x.txt can't be told: say --input-format jsonl, json, csv, tsv, trec or msmarco"]
+        [
+            "fatal the format of x.txt can't be told: say --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
+        ]
     );
 }
 
