@@ -117,6 +117,7 @@ impl Reporter {
     }
 
     fn print(&self, kind: &str, message: &str) {
+        let message = printable(message);
         self.bar.suspend(|| {
             // Standard error may be closed; there is nobody left to tell.
             let _ = writeln!(std::io::stderr(), "{kind}{message}");
@@ -126,6 +127,18 @@ impl Reporter {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A message on one line: what it quotes of a file may have line breaks, or characters that steer a terminal.
+fn printable(message: &str) -> String {
+    let mut printed = String::with_capacity(message.len());
+    for character in message.chars() {
+        match character.is_control() && character != '\t' {
+            true => printed.extend(character.escape_default()),
+            false => printed.push(character),
+        }
+    }
+    printed
 }
 
 impl State {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::model::{default_threads, resolve_limits, resolve_precision};
+use super::model::{resolve_limits, resolve_precision, resolve_threads};
 use crate::bench::{Bench, Model};
 use crate::cli::BenchArguments;
 use crate::kernels::Instructions;
@@ -30,7 +30,7 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         instructions,
         precision: resolve_precision(arguments.dtype),
         limits: resolve_limits(&arguments.batch),
-        threads: arguments.threads.map_or_else(default_threads, |threads| threads as usize),
+        threads: resolve_threads(arguments.threads)?,
         repetitions: arguments.repeat as usize,
     })
 }

@@ -16,7 +16,7 @@ use anyhow::Result;
 pub use self::bench::resolve_bench;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
-use self::model::{default_threads, instruction_file, resolve_instruction, resolve_limits, resolve_precision};
+use self::model::{instruction_file, resolve_instruction, resolve_limits, resolve_precision, resolve_threads};
 use self::output::{resolve_layout, resolve_output, resolve_stats};
 use crate::batch::LimitsChoice;
 use crate::cli::{OnError, ProgressChoice, RankArguments};
@@ -128,7 +128,7 @@ impl Config {
             instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
             max_length: model.max_length.map(|length| length as usize),
             limits: resolve_limits(batch),
-            threads: running.threads.map_or_else(default_threads, |threads| threads as usize),
+            threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,
             progress,
             verbosity,

@@ -43,9 +43,23 @@ pub(super) fn resolve_instruction(text: &str) -> Result<String> {
     Ok(instruction)
 }
 
-/// All cores, or what rayon's own variable says.
-pub(super) fn default_threads() -> usize {
-    let variable = std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+/// As many threads as `--threads` can ask for.
+const MOST_THREADS: usize = 1024;
+
+/// What `--threads` says, else rayon's own variable, in which 0 stands for all cores, else all cores.
+pub(super) fn resolve_threads(option: Option<u64>) -> Result<usize> {
+    const VARIABLE: &str = "RAYON_NUM_THREADS";
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    variable.filter(|threads| *threads > 0).unwrap_or_else(cores)
+    if let Some(threads) = option {
+        return Ok(threads as usize);
+    }
+    match std::env::var_os(VARIABLE).unwrap_or_default().to_string_lossy().trim() {
+        "" | "0" => Ok(cores()),
+        value => {
+            let threads = value.parse().ok().filter(|threads| (1..=MOST_THREADS).contains(threads));
+            threads.with_context(|| {
+                format!("{VARIABLE}={value}: a whole number from 1 to {MOST_THREADS} is expected, or 0 for all cores")
+            })
+        }
+    }
 }

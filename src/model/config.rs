@@ -125,12 +125,23 @@ fn check_features(fields: Fields<'_>) -> Result<()> {
     );
     ensure!(!fields.flag("attention_bias")?, "attention_bias is not supported");
     ensure!(!fields.flag("use_sliding_window")?, "use_sliding_window is not supported");
+    ensure!(
+        fields.get("is_causal").is_none() || fields.flag("is_causal")?,
+        "is_causal is false: its attention looks both ways, as in an embedding model, which is not supported"
+    );
+    for kind in fields.texts("layer_types")? {
+        ensure!(kind == "full_attention", "layer_types has `{kind}`, and only full_attention is supported");
+    }
+    let factor = fields.number("partial_rotary_factor")?.unwrap_or(1.);
+    ensure!(factor == 1., "partial_rotary_factor {factor} is not supported, only 1");
     let activation = fields.text("hidden_act")?.unwrap_or("silu");
     ensure!(activation == "silu", "hidden_act `{activation}` is not supported, only silu");
     for name in ["rope_scaling", "rope_parameters"] {
         let Some(rope) = fields.object(name)? else { continue };
         let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or("default");
         ensure!(kind == "default", "rope scaling `{kind}` is not supported");
+        let factor = rope.number("partial_rotary_factor")?.unwrap_or(1.);
+        ensure!(factor == 1., "{name} has a partial_rotary_factor of {factor}, which is not supported, only 1");
     }
     Ok(())
 }
@@ -143,21 +154,33 @@ fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
     let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
     ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
     let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
+    let layers = fields.required_size("num_hidden_layers")?;
+    let types = fields.count("layer_types").unwrap_or(layers);
+    ensure!(types == layers, "layer_types has {types} entries, and num_hidden_layers is {layers}");
+    let norm_epsilon = fields.number("rms_norm_eps")?.context("it does not say rms_norm_eps")?;
+    ensure!(norm_epsilon < 1., "rms_norm_eps is {norm_epsilon}, and should be far below 1, such as 1e-6");
+    let rope_theta = parameters.or(fields.number("rope_theta")?).context("it does not say rope_theta")?;
+    ensure!(
+        (1. ..=LARGEST_THETA).contains(&rope_theta),
+        "rope_theta is {rope_theta:e}, and can be from 1 to {LARGEST_THETA:e}"
+    );
     Ok(DecoderConfig {
         vocabulary: fields.required_size("vocab_size")?,
         hidden: fields.required_size("hidden_size")?,
         intermediate: fields.required_size("intermediate_size")?,
-        layers: fields.required_size("num_hidden_layers")?,
+        layers,
         heads,
         key_heads,
         head_dim,
-        norm_epsilon: fields.number("rms_norm_eps")?.context("it does not say rms_norm_eps")?,
-        rope_theta: parameters.or(fields.number("rope_theta")?).context("it does not say rope_theta")?,
+        norm_epsilon,
+        rope_theta,
         max_positions: fields.required_size("max_position_embeddings")?,
     })
 }
 
 const DEFAULT_HEAD_DIM: usize = 128;
+/// Beyond every model; frequencies far smaller than its inverse are 0 in f32.
+const LARGEST_THETA: f64 = 1e15;
 
 #[cfg(test)]
 mod tests {
@@ -212,6 +235,14 @@ mod tests {
             (json!({"architectures": "Qwen3ForCausalLM"}), "a list of texts"),
             (json!({"hidden_act": "gelu"}), "gelu"),
             (json!({"head_dim": 0}), "head_dim"),
+            (json!({"hidden_size": 18_446_744_073_709_551_616f64}), "from 1 to 2147483647"),
+            (json!({"is_causal": false}), "looks both ways"),
+            (json!({"layer_types": vec!["sliding_attention"; 28]}), "`sliding_attention`"),
+            (json!({"layer_types": ["full_attention"]}), "1 entries, and num_hidden_layers is 28"),
+            (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5"),
+            (json!({"rope_parameters": {"rope_theta": 1e6, "partial_rotary_factor": 0.25}}), "of 0.25"),
+            (json!({"rms_norm_eps": 1e300}), "far below 1"),
+            (json!({"rope_theta": 1e-300}), "rope_theta is 1e-300"),
         ] {
             let message = format!("{:#}", parse(&changes).unwrap_err());
             assert!(message.contains(named), "{message}");

@@ -40,6 +40,14 @@ pub(super) fn without(missing: &str, names: &[String]) -> String {
         let folder = snapshot.trim_end_matches("/config.json");
         return format!("has no {missing}: it is the hub's cache of a model; name its directory {folder}");
     }
+    let unfinished = |name: &&String| {
+        name.strip_prefix(missing).is_some_and(|rest| rest.starts_with('.') && !rest.starts_with(".index"))
+    };
+    if let Some(other) = names.iter().find(unfinished) {
+        return format!(
+            "has no {missing}, only {other}: finish its download, or unpack it, and give it the usual name"
+        );
+    }
     if let Some(reason) = without_weights(missing, names).filter(|_| missing.ends_with(".safetensors")) {
         return reason;
     }
@@ -126,6 +134,8 @@ mod tests {
             ("model.safetensors", vec!["config.json", "consolidated.safetensors"], "consolidated"),
             ("model.safetensors", vec!["config.json", "adapter_config.json"], "merge_and_unload"),
             ("config.json", vec!["adapter_config.json", "adapter_model.safetensors"], "merge_and_unload"),
+            ("model.safetensors", vec!["config.json", "model.safetensors.part"], "only model.safetensors.part"),
+            ("model.safetensors", vec!["config.json", "model.safetensors.index.json.gz"], "a model's directory"),
             ("config.json", vec!["model-Q8_0.gguf"], "llama.cpp"),
             ("config.json", vec!["data/train.parquet", "README.md"], "--input"),
             ("config.json", vec!["checkpoint-500/config.json"], "checkpoint-500"),

@@ -48,7 +48,9 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let whole = value.as_f64().filter(|number| number.fract() == 0. && (1. ..=9e15).contains(number));
         let whole = value.as_u64().or(whole.map(|number| number as u64));
-        let Some(size) = whole else { bail!("{}", wrong(name, value, "a whole number above 0")) };
+        let Some(size) = whole else {
+            bail!("{}", wrong(name, value, &format!("a whole number from 1 to {}", MOST - 1)))
+        };
         ensure!((1..MOST).contains(&size), "{name} is {size}, and can be from 1 to {}", MOST - 1);
         Ok(Some(size as usize))
     }

@@ -9,6 +9,18 @@ use anyhow::{Context, Result, bail, ensure};
 /// As much of a file's beginning as tells what it is.
 const HEAD: u64 = 512;
 
+/// A file that is not what its name promises, as after a download that went wrong.
+#[derive(Debug)]
+pub(crate) struct Damaged(pub(super) String);
+
+impl std::fmt::Display for Damaged {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Damaged {}
+
 /// Reads a file of text that must not be larger than `most` bytes.
 ///
 /// # Errors
@@ -31,7 +43,8 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
         Err(bytes) => Some(bytes.as_slice()),
     };
     if let Some(bytes) = other {
-        bail!("{} is not JSON: {}", path.display(), describe(&bytes[..bytes.len().min(HEAD as usize)]));
+        let problem = describe(&bytes[..bytes.len().min(HEAD as usize)]);
+        bail!(Damaged(format!("{} is not JSON: {problem}", path.display())));
     }
     Ok(text.unwrap_or_default().trim_start_matches('\u{feff}').to_owned())
 }

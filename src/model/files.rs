@@ -1,98 +1,23 @@
-//! Where a model's files are: a local directory, or the Hugging Face hub and its cache.
+//! A model's files: in a local directory, or on the Hugging Face hub and in its cache.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::Weights;
 use super::contents::without;
-use super::file_kind::{self, read_text};
+use super::file_kind::{Damaged, read_text};
 use super::hub::{Downloads, Hub};
 
+/// The weights' file, where there is one.
+const SINGLE: &str = "model.safetensors";
 /// The index of a model of thousands of shards is far smaller.
 const MOST_INDEX: u64 = 64 << 20;
 /// Names of a directory's files that are looked at to say what it holds.
 const MOST_NAMES: usize = 10_000;
-
-/// `--model` as it is understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelSource {
-    /// A directory with `config.json`, `tokenizer.json` and safetensors.
-    Directory(PathBuf),
-    /// A repository on the hub.
-    Hub {
-        /// `owner/name`.
-        id: String,
-        /// Branch, tag or commit.
-        revision: String,
-        /// Whether only files that were downloaded before may be used.
-        offline: bool,
-    },
-    /// No model: words in common are counted.
-    Fake,
-}
-
-impl std::fmt::Display for ModelSource {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Directory(path) => write!(formatter, "{}", path.display()),
-            Self::Hub { id, revision, .. } => write!(formatter, "{id}@{revision}"),
-            Self::Fake => formatter.write_str("fake"),
-        }
-    }
-}
-
-impl ModelSource {
-    /// Understands `--model`.
-    ///
-    /// # Errors
-    /// If it is neither an existing directory nor an id.
-    pub fn parse(model: &str, revision: &str, offline: bool) -> Result<Self> {
-        let path = Path::new(model);
-        if model == "fake" {
-            return Ok(Self::Fake);
-        }
-        if path.is_dir() {
-            return Ok(Self::Directory(path.to_owned()));
-        }
-        ensure!(!path.exists(), "--model {model}: {}", instead_of_a_directory(path));
-        let looks_local = model.starts_with(['.', '/', '~']) || model.ends_with('/') || model.matches('/').count() != 1;
-        ensure!(
-            !looks_local,
-            "--model {model}: there is no such directory, and an id on the hub has the form owner/name"
-        );
-        Ok(Self::Hub { id: model.to_owned(), revision: revision.to_owned(), offline })
-    }
-}
-
-/// What a file is that was named in place of a directory.
-fn instead_of_a_directory(path: &Path) -> String {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let head = if path.is_file() { file_kind::head(path).unwrap_or_default() } else { Vec::new() };
-    let directory =
-        format!("name the directory that holds it beside config.json and tokenizer.json: {}", folder.display());
-    match (extension.as_str(), file_kind::known(&head)) {
-        (_, Some(kind)) if kind == file_kind::GGUF || kind == file_kind::ONNX || kind == file_kind::PICKLE => {
-            kind.to_owned()
-        }
-        ("safetensors" | "json", _) => format!("this is a file; {directory}"),
-        ("gguf", _) => file_kind::GGUF.to_owned(),
-        ("onnx", _) => file_kind::ONNX.to_owned(),
-        ("bin" | "pt" | "pth" | "ckpt", _) => file_kind::PICKLE.to_owned(),
-        ("jsonl" | "csv" | "tsv" | "trec", _) => {
-            "this is a file of data; name it with --input, and with --model a model's directory or its id on the hub"
-                .to_owned()
-        }
-        (_, Some(kind)) if !head.is_empty() => format!("this is a file, not a model's directory: {kind}"),
-        _ => "this is a file; name the directory that holds the model's files".to_owned(),
-    }
-}
-
-/// The weights' file, where there is one.
-const SINGLE: &str = "model.safetensors";
 
 /// The files of one model.
 pub enum ModelFiles {
@@ -145,12 +70,7 @@ impl ModelFiles {
                 if path.is_file() {
                     return Ok(path);
                 }
-                ensure!(
-                    path.symlink_metadata().is_err() || path.exists(),
-                    "{} is a link to a file that is not there; download the model again",
-                    path.display()
-                );
-                bail!("{} {}", directory.display(), without(name, &names_in(directory)))
+                bail!("{}", absent(directory, name))
             }
             Self::Hub(hub) => {
                 let names = if self.is_here(name) { &[] } else { hub.names()? };
@@ -194,6 +114,66 @@ impl ModelFiles {
         }
         shards.iter().map(|shard| self.get(shard)).collect()
     }
+
+    /// What the user should know about what stands beside the model's files.
+    pub fn warnings(&self) -> Vec<String> {
+        let Self::Directory(directory) = self else { return Vec::new() };
+        let adapter = directory.join("adapter_config.json");
+        if !adapter.is_file() {
+            return Vec::new();
+        }
+        vec![format!(
+            "{} describes an adapter (LoRA), which is not applied: the model's own weights are read; merge them with \
+             merge_and_unload() of peft, or remove the file if they are merged",
+            adapter.display()
+        )]
+    }
+
+    /// Refuses what is a model, though none that ranks.
+    ///
+    /// # Errors
+    /// If the directory is that of a model which embeds texts.
+    pub fn check_purpose(&self) -> Result<()> {
+        const MODULES: &str = "modules.json";
+        let Self::Directory(directory) = self else { return Ok(()) };
+        let modules = std::fs::read_to_string(directory.join(MODULES)).unwrap_or_default();
+        ensure!(
+            !modules.contains(".Pooling\""),
+            "{} is an embedding model of sentence-transformers ({MODULES} pools the tokens into a vector), which gives \
+             vectors and no scores; name a reranker, such as Qwen/Qwen3-Reranker-0.6B",
+            directory.display()
+        );
+        Ok(())
+    }
+
+    /// Says what to do about a file that is damaged and not the user's own: nobody knows how the cache is laid out.
+    pub fn with_remedy(&self, error: Error) -> Error {
+        match self {
+            Self::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => anyhow!(
+                "{error:#} (the file is in the cache of models; delete {} and run again)",
+                hub.folder().display()
+            ),
+            _ => error,
+        }
+    }
+}
+
+/// Why a directory does not have a file, and what to do.
+fn absent(directory: &Path, name: &str) -> String {
+    let path = directory.join(name);
+    match (path.symlink_metadata(), path.metadata()) {
+        (_, Ok(_)) => format!("{} is not a file; {name} of the model is needed there", path.display()),
+        (Ok(_), Err(_)) => {
+            format!("{} is a link to a file that is not there; download the model again", path.display())
+        }
+        (Err(error), _) if error.kind() != ErrorKind::NotFound => {
+            format!("cannot read {}: {error}; check the permissions of {}", path.display(), directory.display())
+        }
+        _ => match std::fs::read_dir(directory) {
+            Ok(_) => format!("{} {}", directory.display(), without(name, &names_in(directory))),
+            Err(error) => format!("{} has no {name}, and what it has can't be listed: {error}", directory.display()),
+        },
+    }
 }
 
 /// The names of the shards that an index lists.
@@ -221,9 +201,10 @@ fn shards_of(path: &Path) -> Result<BTreeSet<String>> {
 /// What is wrong with a text that should be JSON.
 pub(crate) fn not_json(error: &serde_json::Error) -> anyhow::Error {
     if error.is_eof() {
-        return anyhow::anyhow!("the JSON ends in the middle, at line {}; download the file again", error.line());
+        let problem = format!("the JSON ends in the middle, at line {}; download the file again", error.line());
+        return Damaged(problem).into();
     }
-    anyhow::anyhow!("it is not valid JSON: {error}")
+    anyhow!("it is not valid JSON: {error}")
 }
 
 /// The names of a directory's files, and of those in its directories and the directories therein.
@@ -247,20 +228,4 @@ fn names_in(directory: &Path) -> Vec<String> {
     }
     names.sort();
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_a_directory_or_an_id() {
-        let parse = |model| ModelSource::parse(model, "main", false);
-        assert_eq!(parse("testdata").unwrap(), ModelSource::Directory("testdata".into()));
-        assert!(matches!(parse("Qwen/Qwen3-Reranker-4B").unwrap(), ModelSource::Hub { .. }));
-        assert_eq!(parse("fake").unwrap(), ModelSource::Fake);
-        for wrong in ["./missing", "/missing/model", "missing", "a/b/c", "Cargo.toml", "missing/"] {
-            assert!(parse(wrong).unwrap_err().to_string().contains(wrong));
-        }
-    }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde_json::Value;
 
-use super::file_kind;
+use super::file_kind::{self, Damaged};
 
 /// A file, read where it is needed.
 pub(super) struct Mapped {
@@ -38,7 +39,10 @@ impl Mapped {
         let memory = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {}", path.display()))?;
         match entries(&memory) {
             Ok(tensors) => Ok(Self { memory, tensors }),
-            Err(error) => bail!("{} is not a complete safetensors file: {}", path.display(), problem(&memory, &error)),
+            Err(error) => {
+                let problem = problem(&memory, &error);
+                bail!(Damaged(format!("{} is not a complete safetensors file: {problem}", path.display())))
+            }
         }
     }
 
@@ -73,7 +77,10 @@ fn problem(bytes: &[u8], error: &SafeTensorError) -> String {
         SafeTensorError::InvalidHeaderLength | SafeTensorError::HeaderTooLarge if looks_right => {
             format!("it ends within its header, after {} bytes", bytes.len())
         }
-        SafeTensorError::InvalidHeaderDeserialization(_) => "its header is no valid JSON".to_owned(),
+        SafeTensorError::InvalidHeaderDeserialization(_) => match header(bytes) {
+            Some(header) => not_safetensors(&header),
+            None => "its header is no valid JSON".to_owned(),
+        },
         SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
             "its header gives a tensor another size than the tensor's shape has".to_owned()
         }
@@ -86,11 +93,29 @@ fn problem(bytes: &[u8], error: &SafeTensorError) -> String {
     format!("{problem}; download it again")
 }
 
-/// The size that a file should have by its header.
-fn announced(bytes: &[u8]) -> Option<u64> {
+/// The header, if it is JSON.
+fn header(bytes: &[u8]) -> Option<Value> {
     let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let end = usize::try_from(length.checked_add(8)?).ok()?;
-    let header: serde_json::Value = serde_json::from_slice(bytes.get(8..end)?).ok()?;
+    serde_json::from_slice(bytes.get(8..end)?).ok()
+}
+
+/// What a header in JSON has that safetensors files have not.
+fn not_safetensors(header: &Value) -> String {
+    let known = |tensor: &Value| serde_json::from_value::<Dtype>(tensor["dtype"].clone()).is_ok();
+    let tensors = header.as_object().into_iter().flatten().filter(|(name, _)| *name != "__metadata__");
+    match tensors.into_iter().find(|(_, tensor)| !known(tensor)) {
+        Some((name, tensor)) => {
+            format!("its header gives tensor {name} the type {}, which is none that rerank knows", tensor["dtype"])
+        }
+        None => "its header is JSON of another kind than that of safetensors".to_owned(),
+    }
+}
+
+/// The size that a file should have by its header.
+fn announced(bytes: &[u8]) -> Option<u64> {
+    let header = header(bytes)?;
+    let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let ends = header.as_object()?.values().filter_map(|tensor| tensor["data_offsets"][1].as_u64());
     ends.max()?.checked_add(length + 8)
 }

@@ -93,9 +93,46 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
     HEADS.contains(&first).then_some(Harmless::Head)
 }
 
+/// Why a tensor that a decoder needs is not among `names`, and what to do: the end of a sentence.
+pub(super) fn instead<'a>(missing: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let bare = missing.strip_prefix("model.").unwrap_or(missing);
+    for name in names {
+        if name == bare {
+            return format!(
+                "its name is {name}, as in an embedding model or one without a head (AutoModel), which gives no scores; \
+                 name a reranker, such as Qwen/Qwen3-Reranker-0.6B"
+            );
+        }
+        if let Some(prefix) = name.strip_suffix(missing).filter(|prefix| prefix.ends_with('.')) {
+            return format!("its name is {name}; save the model without what wraps it in training ({prefix})");
+        }
+    }
+    match missing {
+        "lm_head.weight" => {
+            "is the model complete? If its head is its embedding, tie_word_embeddings is true in its config.json"
+                .to_owned()
+        }
+        _ => "is the model complete?".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_names_of_a_missing_tensor_are_understood() {
+        for (missing, name, named) in [
+            ("model.norm.weight", "norm.weight", "embedding model"),
+            ("model.norm.weight", "base_model.model.model.norm.weight", "(base_model.model.)"),
+            ("lm_head.weight", "module.lm_head.weight", "(module.)"),
+            ("lm_head.weight", "model.norm.weight", "tie_word_embeddings"),
+            ("model.norm.weight", "model.score_norm.weight", "complete"),
+        ] {
+            let reason = instead(missing, [name].into_iter());
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
 
     #[test]
     fn usual_extras_are_known_and_layers_are_not() {

@@ -10,7 +10,7 @@ use safetensors::Dtype;
 
 use super::ModelConfig;
 use super::safetensors_file::{Entry, Mapped};
-use super::tensor_names::{Harmless, harmless};
+use super::tensor_names::{Harmless, harmless, instead};
 
 use crate::bench::Random;
 use crate::kernels::{Matrix, Precision};
@@ -166,7 +166,8 @@ impl Weights {
     fn find(&self, name: &str, shape: &[usize]) -> Result<(&Mapped, &Entry)> {
         let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
         let Some((file, entry)) = found else {
-            bail!("{}: tensor {name} is missing; is the model complete?", self.names)
+            let names = self.files.iter().flat_map(|file| file.tensors.keys()).map(String::as_str);
+            bail!("{}: tensor {name} is missing; {}", self.names, instead(name, names))
         };
         ensure!(
             entry.shape == shape,
@@ -187,9 +188,12 @@ impl Weights {
     }
 }
 
+const LONGEST_SHOWN: usize = 100;
+
 /// The first of many names.
 fn some(names: &[&String]) -> String {
-    let shown: Vec<&str> = names.iter().take(3).map(|name| name.as_str()).collect();
+    // Nothing bounds what a file may call a tensor.
+    let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_SHOWN).collect()).collect();
     let more = names.len() - shown.len();
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

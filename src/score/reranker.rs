@@ -46,8 +46,8 @@ struct Model {
     config: ModelConfig,
     files: Vec<PathBuf>,
     weights: Arc<Weights>,
-    /// What the checkpoint has and the model does not use.
-    unused: Vec<String>,
+    /// What the checkpoint and its directory have, and the model does not use.
+    warnings: Vec<String>,
     answers: [u32; 2],
 }
 
@@ -75,6 +75,11 @@ impl Reranker {
                 ModelFiles::on_hub(id, revision, *offline, options.downloads)?
             }
         };
+        Self::from_files(options, &files).map_err(|error| files.with_remedy(error))
+    }
+
+    fn from_files(options: &RerankerOptions, files: &ModelFiles) -> Result<Self> {
+        files.check_purpose()?;
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
         let config = if options.weights || files.has("config.json")? {
             Some(ModelConfig::read(&files.get("config.json")?)?)
@@ -98,14 +103,18 @@ impl Reranker {
             let problem = format!("--max-length {max_length}: the model was made for {limit} tokens");
             return Err(UsageError::new(problem).into());
         }
-        let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref())?;
+        let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref());
+        let recipe = match options.max_length {
+            Some(_) => recipe?,
+            None => recipe.with_context(|| format!("max_position_embeddings of config.json allows {limit} tokens"))?,
+        };
         let model = match config.clone().filter(|_| options.weights) {
             Some(config) => {
                 let answers = recipe.answers()?;
-                let files = files.weights()?;
-                let weights = Arc::new(Weights::open(&files)?);
-                let unused = weights.check(&config)?;
-                Some(Model { config, files, weights, unused, answers })
+                let paths = files.weights()?;
+                let weights = Arc::new(Weights::open(&paths)?);
+                let warnings = [weights.check(&config)?, files.warnings()].concat();
+                Some(Model { config, files: paths, weights, warnings, answers })
             }
             None => None,
         };
@@ -153,7 +162,7 @@ impl Reranker {
 
     /// What users should know about the checkpoint.
     pub fn warnings(&self) -> &[String] {
-        self.model.as_ref().map_or(&[], |model| &model.unused)
+        self.model.as_ref().map_or(&[], |model| &model.warnings)
     }
 
     /// The precision in which the checkpoint is stored; none, where no weights are needed.

@@ -14,7 +14,9 @@ mod fixture;
 mod foreign;
 mod formats;
 mod gpu;
+mod handed_models;
 mod hub;
+mod hub_elsewhere;
 mod hub_faults;
 #[cfg(target_os = "linux")]
 mod large;

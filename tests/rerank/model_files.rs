@@ -170,7 +170,10 @@ fn damaged_safetensors_are_called_damaged() {
             with_header(r#"{"a":{"dtype":"F32","shape":[16],"data_offsets":[18446744073709551615,64]}}"#),
             "header".to_owned(),
         ),
-        (with_header(r#"{"a":{"dtype":"F33","shape":[16],"data_offsets":[0,64]}}"#), "header".to_owned()),
+        (
+            with_header(r#"{"a":{"dtype":"F33","shape":[16],"data_offsets":[0,64]}}"#),
+            "tensor a the type \"F33\"".to_owned(),
+        ),
         (with_header(r#"{"a":7}"#), "header".to_owned()),
         (vec![0; header], "zeros".to_owned()),
     ] {

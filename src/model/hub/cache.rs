@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+/// What to do where the cache can't be written, in a message.
+pub(super) const ELSEWHERE: &str = "HF_HOME or HF_HUB_CACHE names another folder";
+
 /// One revision of one model.
 pub(super) struct Place {
     repo: CacheRepo,
@@ -54,10 +57,10 @@ impl Place {
     pub(super) fn lock(&self, etag: &str, on_wait: impl FnOnce()) -> Result<File> {
         for folder in [&self.folder.join("blobs"), &self.locks] {
             fs::create_dir_all(folder)
-                .with_context(|| format!("cannot write to the cache of models, {}", folder.display()))?;
+                .with_context(|| format!("cannot write to the cache of models, {} ({ELSEWHERE})", folder.display()))?;
         }
         let path = self.locks.join(format!("{etag}.lock"));
-        let failed = || format!("cannot lock {}", path.display());
+        let failed = || format!("cannot lock {} ({ELSEWHERE})", path.display());
         let file = File::options().write(true).create(true).truncate(false).open(&path).with_context(failed)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             on_wait();

@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use ureq::http::{HeaderMap, StatusCode, Uri};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy};
 
 use super::failure::{Asked, Failure};
 use super::patience::{ATTEMPTS, LONGEST_PAUSE, Patience};
@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub(super) commit: Option<String>,
     /// The name of the file's content.
     pub(super) etag: Option<String>,
+    /// The file's size, as the hub itself knows it where its storage has the file.
+    pub(super) linked_size: Option<u64>,
 }
 
 impl Client {
@@ -42,6 +44,7 @@ impl Client {
             ["http", "https"].contains(&scheme),
             "HF_ENDPOINT={endpoint}: an address is needed that begins with https:// or http://, such as https://huggingface.co"
         );
+        check_proxies()?;
         let patience = Patience::from_environment()?;
         // Answers other than success, and redirects, are read here: they say what is wrong, and which content it is.
         let config = Agent::config_builder()
@@ -112,7 +115,7 @@ impl Client {
     /// One attempt: a request, through its redirects, to an answer that means success.
     pub(super) fn get(&self, address: &str, from: Option<&str>, asked: &Asked<'_>) -> Result<Answer, Failure> {
         let mut address = address.to_owned();
-        let (mut commit, mut etag) = (None, None);
+        let (mut commit, mut etag, mut linked_size) = (None, None, None);
         for _ in 0..=MOST_REDIRECTS {
             let response = self.request(&address, from)?;
             let headers = response.headers();
@@ -120,6 +123,7 @@ impl Client {
             // Only the hub itself knows commits; where its storage has the file, the hub says what its content is called.
             if let Some(known) = header("x-repo-commit") {
                 commit = Some(known.to_owned());
+                linked_size = header("x-linked-size").and_then(|size| size.parse().ok());
                 etag = header("x-linked-etag").or(header("etag")).map(str::to_owned).or(etag);
             }
             let status = response.status();
@@ -127,13 +131,17 @@ impl Client {
                 let to = header("location")
                     .ok_or_else(|| Failure::passing(format!("the answer is {status} without an address")))?;
                 address = joined(&address, to);
+                if !["http://", "https://"].iter().any(|scheme| address.starts_with(scheme)) {
+                    let problem = format!("it redirected to {address:?}, which is no address on the web");
+                    return Err(Failure::lasting(problem, "check HF_ENDPOINT"));
+                }
                 continue;
             }
             if !status.is_success() {
                 return Err(Failure::of_status(status, headers, asked));
             }
             let (parts, body) = response.into_parts();
-            return Ok(Answer { status, headers: parts.headers, body, commit, etag });
+            return Ok(Answer { status, headers: parts.headers, body, commit, etag, linked_size });
         }
         Err(Failure::passing(format!("it redirected {MOST_REDIRECTS} times")))
     }
@@ -141,6 +149,9 @@ impl Client {
     fn request(&self, address: &str, from: Option<&str>) -> Result<ureq::http::Response<Body>, Failure> {
         let limit = if from.is_some() { self.patience.data } else { self.patience.answer };
         let request = self.agent.get(address).config().timeout_per_read(Some(limit)).timeout_recv_response(Some(limit));
+        // What is not a file is small: it comes as a whole within a few limits, or something is wrong.
+        let whole = from.is_none().then(|| self.patience.whole());
+        let request = request.timeout_recv_body(whole);
         let mut request = request.build().header("accept-encoding", "identity");
         if let Some(from) = from {
             request = request.header("range", from);
@@ -150,15 +161,41 @@ impl Client {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let answered = self.answered.get();
-        let response = request.call().map_err(|error| Failure::of_transport(&error, limit, answered))?;
+        let failed = |error: ureq::Error| Failure::of_transport(&error, limit, answered).at(&self.way(address));
+        let response = request.call().map_err(failed)?;
         self.answered.set(true);
         Ok(response)
     }
 
     /// The text of an answer, if it has at most `most` bytes.
     pub(super) fn text(&self, mut answer: Answer, most: u64) -> Result<String, Failure> {
-        let text = answer.body.with_config().limit(most).read_to_string();
-        text.map_err(|error| Failure::of_transport(&error, self.patience.answer, true))
+        let bytes = answer.body.with_config().limit(most).read_to_vec();
+        let bytes = bytes.map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => {
+                Failure::lasting(format!("the answer has more than {} MiB", most >> 20), "check HF_ENDPOINT")
+            }
+            ureq::Error::Timeout(_) => Failure::passing(format!(
+                "the answer did not come whole within {:?}, or paused for {:?}",
+                self.patience.whole(),
+                self.patience.answer
+            )),
+            error => Failure::of_transport(&error, self.patience.answer, true),
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The machines on the way to an address other than the hub.
+    fn way(&self, address: &str) -> String {
+        let mut way = String::new();
+        if let Some((_, host)) = origin(address).filter(|_| origin(address) != origin(&self.endpoint)) {
+            way += &format!(", at {host}, where it redirected to");
+        }
+        let uri: Option<Uri> = address.parse().ok();
+        let proxy = self.agent.config().proxy().filter(|proxy| uri.is_none_or(|uri| !proxy.is_no_proxy(&uri)));
+        if let Some(proxy) = proxy {
+            way += &format!(", through the proxy {}:{}", proxy.host(), proxy.port());
+        }
+        way
     }
 }
 
@@ -171,6 +208,28 @@ pub(super) fn checked_token(token: Option<String>) -> Result<Option<String>> {
     let token = token.trim().to_owned();
     let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
     plain.then_some(Some(token)).context("HF_TOKEN is no token: it has characters other than letters, digits and marks")
+}
+
+/// A text as a part of an address.
+pub(super) fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// Checks the variables that name a proxy: ureq passes over those that it can't understand.
+fn check_proxies() -> Result<()> {
+    for name in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
+        let Ok(value) = std::env::var(name) else { continue };
+        // The value may have a password.
+        ensure!(
+            value.is_empty() || Proxy::new(&value).is_ok(),
+            "{name} is no address of a proxy; it has the form http://HOST:PORT or socks5://HOST:PORT"
+        );
+    }
+    Ok(())
 }
 
 fn origin(address: &str) -> Option<(String, String)> {
@@ -197,6 +256,12 @@ fn joined(address: &str, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn revisions_are_encoded() {
+        assert_eq!(encoded("refs/pr/1"), "refs%2Fpr%2F1");
+        assert_eq!(encoded("a#b%c-ü"), "a%23b%25c-%C3%BC");
+    }
 
     #[test]
     fn redirects_are_absolute_or_relative() {

@@ -10,8 +10,8 @@ use indicatif::HumanBytes;
 use ureq::http::{HeaderMap, StatusCode};
 
 use super::Hub;
-use super::cache::is_plain;
-use super::client::{Answer, Client};
+use super::cache::{ELSEWHERE, is_plain};
+use super::client::{Answer, Client, encoded};
 use super::failure::{Asked, Failure, is_timeout};
 use super::patience;
 use super::progress::{Downloads, Progress, print};
@@ -52,7 +52,7 @@ pub(super) fn download(hub: &Hub, client: &Client, file: &str) -> Result<PathBuf
 
 /// Asks for the file's first byte: the answer has its size, its commit and its content's name.
 fn ask(hub: &Hub, client: &Client, (file, revision): (&str, &str)) -> Result<Facts> {
-    let address = format!("{}/{}/resolve/{}/{file}", client.endpoint, hub.id, revision.replace('/', "%2F"));
+    let address = format!("{}/{}/resolve/{}/{file}", client.endpoint, hub.id, encoded(revision));
     let what = format!("{file} of model {}", hub.name);
     let answer = client.persist(
         &what,
@@ -64,18 +64,29 @@ fn ask(hub: &Hub, client: &Client, (file, revision): (&str, &str)) -> Result<Fac
         name.filter(|name| is_plain(name))
     };
     let (commit, etag) = (plain(answer.commit.as_ref()), plain(answer.etag.as_ref()));
-    let (Some(commit), Some(etag), Some(size)) = (commit, etag, size(&answer)) else {
-        bail!(
-            "cannot get {what} from {}: the answer lacks the commit, the content's name or the size; a proxy or a login \
-             page may stand in between, or HF_ENDPOINT names another kind of server",
-            client.endpoint
-        )
+    let size = answer.linked_size.or(size(&answer));
+    let lacks = match (is_page(&answer, file), &commit, &etag, size) {
+        (true, ..) => Some("the answer is a web page"),
+        (_, None, ..) => Some("the answer lacks the commit (X-Repo-Commit)"),
+        (_, _, None, _) => Some("the answer lacks the content's name (ETag)"),
+        (.., None) => Some("the answer lacks the size (Content-Length)"),
+        _ => None,
+    };
+    let (None, Some(commit), Some(etag), Some(size)) = (lacks, commit, etag, size) else {
+        bail!("cannot get {what} from {}: {}; {IN_BETWEEN}", client.endpoint, lacks.unwrap_or_default())
     };
     Ok(Facts { address, commit, etag, size })
 }
 
 fn asked<'a>(hub: &'a Hub, client: &'a Client, file: &'a str, revision: &'a str) -> Asked<'a> {
     Asked { id: &hub.id, revision, file: Some(file), endpoint: &client.endpoint, with_token: client.has_token() }
+}
+
+const IN_BETWEEN: &str = "a proxy or a login page may stand in between, or HF_ENDPOINT names another kind of server";
+
+/// Whether a server sent a page for people instead of a file.
+fn is_page(answer: &Answer, file: &str) -> bool {
+    header(&answer.headers, "content-type").is_some_and(|kind| kind.starts_with("text/html")) && !file.ends_with("html")
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -111,6 +122,12 @@ fn fetch(hub: &Hub, client: &Client, (file, facts): (&str, &Facts), part: &Path)
             }
             let from = format!("bytes={}-", at.get());
             let answer = client.get(&facts.address, Some(&from), &asked(hub, client, file, &hub.revision))?;
+            if is_page(&answer, file) {
+                return Err(Failure::lasting("the answer is a web page", IN_BETWEEN));
+            }
+            if size(&answer).is_some_and(|size| size != facts.size) {
+                return Err(Failure::lasting("the file has another size than the hub says", IN_BETWEEN));
+            }
             receive(client, answer, facts, (&mut opened, &at, &progress)).inspect_err(|failure| {
                 // What fails on this machine is not the hub's affair.
                 if let Failure::Final { problem, remedy: None } = failure {
@@ -120,7 +137,7 @@ fn fetch(hub: &Hub, client: &Client, (file, facts): (&str, &Facts), part: &Path)
         },
     );
     match local {
-        Some(problem) => bail!("cannot write {}: {problem}", part.display()),
+        Some(problem) => bail!("cannot write {}: {problem}; {ELSEWHERE}", part.display()),
         None => fetched?,
     }
     opened.sync_all().with_context(failed)?;

@@ -38,6 +38,13 @@ impl Failure {
         Self::Final { problem: problem.into(), remedy: Some(remedy.into()) }
     }
 
+    /// Says where on the way to the hub it failed; `way` is a part of a sentence.
+    pub(super) fn at(mut self, way: &str) -> Self {
+        let (Self::Passing { problem, .. } | Self::Final { problem, .. }) = &mut self;
+        *problem += way;
+        self
+    }
+
     /// A connection that could not be made, or an answer that did not come within `limit`. Where the hub has `answered`
     /// before, a refused connection may be a restart; where it has not, there is nobody.
     pub(super) fn of_transport(error: &Error, limit: Duration, answered: bool) -> Self {
@@ -50,13 +57,18 @@ impl Failure {
             Error::Io(error) if is_timeout(error) => format!("it did not answer within {limit:?}"),
             Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => "the connection was refused".to_owned(),
             Error::Io(error) if was_connected(error) => format!("the connection broke off ({error})"),
+            Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+                format!("no secure connection could be made ({error}); does it speak https at all?")
+            }
             Error::Io(error) => format!("no connection could be made ({error})"),
+            Error::ConnectProxyFailed(answer) => format!("the proxy refused to connect ({answer})"),
             Error::Rustls(error) => format!("no secure connection could be made ({error})"),
             other => format!("the connection failed ({other})"),
         };
         let passes = match error {
             Error::Timeout(_) | Error::Protocol(_) => true,
             Error::HostNotFound | Error::ConnectionFailed => answered,
+            Error::Io(error) if error.kind() == ErrorKind::InvalidData => false,
             Error::Io(error) => answered || was_connected(error) || is_timeout(error),
             _ => false,
         };

@@ -1,5 +1,5 @@
-//! The Hugging Face hub: cache first, then the network. Obeys `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
-//! `HF_HUB_OFFLINE`, `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`, as the Python client does.
+//! The Hugging Face hub: cache first, then the network. Obeys `HF_HOME`, `HF_HUB_CACHE`, `XDG_CACHE_HOME`, `HF_ENDPOINT`,
+//! `HF_TOKEN`, `HF_HUB_OFFLINE`, `HF_HUB_ETAG_TIMEOUT` and `HF_HUB_DOWNLOAD_TIMEOUT`, as the Python client does.
 //!
 //! hf-hub has the cache's layout. Its own client has no limits on silence and does not wait for a lock, so requests are made
 //! here, with ureq.
@@ -20,7 +20,7 @@ use hf_hub::Cache;
 use serde_json::Value;
 
 use self::cache::Place;
-use self::client::{Client, checked_token};
+use self::client::{Client, checked_token, encoded};
 use self::failure::Asked;
 pub use self::progress::Downloads;
 
@@ -50,7 +50,7 @@ impl Hub {
         let client = if offline {
             None
         } else {
-            let token = checked_token(variable("HF_TOKEN").or_else(|| Cache::from_env().token()))?;
+            let token = checked_token(variable("HF_TOKEN").or_else(|| home().token()))?;
             Some(Client::new(&variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()), token)?)
         };
         let name = if revision == "main" { id.to_owned() } else { format!("{id} at {revision}") };
@@ -68,6 +68,11 @@ impl Hub {
     /// `owner/name`, and the revision where it is not the usual one.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where the cache keeps what was downloaded of the model.
+    pub(super) fn folder(&self) -> PathBuf {
+        cache_directory(&self.id)
     }
 
     /// A file's path in the cache.
@@ -100,7 +105,7 @@ impl Hub {
     }
 
     fn list(&self, client: &Client) -> Result<Vec<String>> {
-        let revision = self.revision.replace('/', "%2F");
+        let revision = encoded(&self.revision);
         let address = format!("{}/api/models/{}/revision/{revision}", client.endpoint, self.id);
         let asked = Asked {
             id: &self.id,
@@ -130,9 +135,23 @@ impl Hub {
     }
 }
 
-/// The cache that the environment names.
+/// The cache that the environment names, by the rules of the Python client.
 fn cache() -> Cache {
-    variable("HF_HUB_CACHE").map_or_else(Cache::from_env, |path| Cache::new(PathBuf::from(path)))
+    let named = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"].iter().find_map(|name| folder(name));
+    named.map_or_else(home, Cache::new)
+}
+
+/// The cache that belongs to the folder in which the token is, too.
+fn home() -> Cache {
+    let home = folder("HF_HOME").or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")));
+    home.map_or_else(Cache::default, |home| Cache::new(home.join("hub")))
+}
+
+/// A folder that a variable names; no shell has replaced a `~` in quotes or in a file of variables.
+fn folder(name: &str) -> Option<PathBuf> {
+    let path = variable(name)?;
+    let in_home = path.strip_prefix("~/").and_then(|rest| Some(PathBuf::from(variable("HOME")?).join(rest)));
+    Some(in_home.unwrap_or_else(|| PathBuf::from(path)))
 }
 
 /// Where the cache keeps what was downloaded of a model.

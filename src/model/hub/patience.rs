@@ -33,6 +33,11 @@ impl Patience {
         Ok(Self { answer: seconds("HF_HUB_ETAG_TIMEOUT")?, data: seconds("HF_HUB_DOWNLOAD_TIMEOUT")? })
     }
 
+    /// The wait for the whole of an answer other than a file.
+    pub(super) fn whole(&self) -> Duration {
+        self.answer * 6
+    }
+
     /// The pause after so many failed attempts: it doubles each time.
     pub(super) fn pause(&self, failed: u32) -> Duration {
         FIRST_PAUSE.min(self.answer) * 2u32.pow(failed.saturating_sub(1).min(6))
