@@ -154,9 +154,6 @@ fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
     let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
     ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
     let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
-    let layers = fields.required_size("num_hidden_layers")?;
-    let types = fields.count("layer_types").unwrap_or(layers);
-    ensure!(types == layers, "layer_types has {types} entries, and num_hidden_layers is {layers}");
     let norm_epsilon = fields.number("rms_norm_eps")?.context("it does not say rms_norm_eps")?;
     ensure!(norm_epsilon < 1., "rms_norm_eps is {norm_epsilon}, and should be far below 1, such as 1e-6");
     let rope_theta = parameters.or(fields.number("rope_theta")?).context("it does not say rope_theta")?;
@@ -168,7 +165,7 @@ fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
         vocabulary: fields.required_size("vocab_size")?,
         hidden: fields.required_size("hidden_size")?,
         intermediate: fields.required_size("intermediate_size")?,
-        layers,
+        layers: fields.required_size("num_hidden_layers")?,
         heads,
         key_heads,
         head_dim,
@@ -238,7 +235,6 @@ mod tests {
             (json!({"hidden_size": 18_446_744_073_709_551_616f64}), "from 1 to 2147483647"),
             (json!({"is_causal": false}), "looks both ways"),
             (json!({"layer_types": vec!["sliding_attention"; 28]}), "`sliding_attention`"),
-            (json!({"layer_types": ["full_attention"]}), "1 entries, and num_hidden_layers is 28"),
             (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5"),
             (json!({"rope_parameters": {"rope_theta": 1e6, "partial_rotary_factor": 0.25}}), "of 0.25"),
             (json!({"rms_norm_eps": 1e300}), "far below 1"),

@@ -112,7 +112,6 @@ fn an_adapter_beside_a_model_is_not_passed_over_in_silence() {
 fn a_configuration_of_another_computation_is_refused() {
     for (changes, named) in [
         (json!({"layer_types": vec!["sliding_attention"; 4]}), "`sliding_attention`"),
-        (json!({"layer_types": ["full_attention"]}), "1 entries"),
         (json!({"is_causal": false}), "both ways"),
         (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5"),
         (json!({"rms_norm_eps": 1e300}), "rms_norm_eps"),

@@ -1,5 +1,8 @@
 //! What stands between a run and the hub's files: proxies, redirects, pages for people, and where the cache is.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use crate::fake_hub::{COMMIT, Fault, Hub, ODD, SHARD, ended, ranked, ranking, run};
 use crate::fixture::Files;
 
@@ -101,8 +104,15 @@ fn a_proxy_is_named_where_it_fails() {
 
 #[test]
 fn a_server_without_tls_is_not_waited_for() {
-    let hub = Hub::start();
-    let endpoint = hub.endpoint().replace("http:", "https:");
+    // As web servers do, it answers what it can't understand in its own words.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        }
+    });
     let run = run(&Files::new(), &endpoint, &BRIEF, &ODD);
     run.fails(1, &["no secure connection", "does it speak https"]);
     assert!(!run.stderr.contains("attempt"), "{}", run.stderr);
