@@ -18,7 +18,7 @@ pub struct InputArguments {
     pub input: Option<PathBuf>,
 
     /// Format of the input [default: by extension, then by content]
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true)]
     pub input_format: Option<InputFormat>,
 
     /// The input's own names for its columns or fields, as in `query=question,text=passage`

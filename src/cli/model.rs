@@ -37,7 +37,7 @@ pub struct ModelArguments {
     /// and is rough: off by up to 0.1 on well-behaved models, by 0.6 to 3.9 where attention is sharply peaked, which swaps 1.5
     /// to 6.4% of pairs; check it on your own data [auto: on the CPU the checkpoint's own precision where a measurement at the
     /// start finds it clearly faster than f32 (bf16 with AMX or on Zen 5), else f32; on a GPU bf16]
-    #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    #[arg(long, value_name = "DTYPE", value_enum, ignore_case = true, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 }
 
@@ -64,10 +64,13 @@ pub enum DtypeChoice {
     /// What the checkpoint is stored in where that is clearly faster than f32, else f32; on a GPU bf16.
     Auto,
     /// 32-bit floats.
+    #[value(aliases = ["fp32", "float32"])]
     F32,
     /// Brain floats: 8 bits of precision, the range of f32.
+    #[value(aliases = ["bfloat16"])]
     Bf16,
     /// Half floats: 11 bits of precision, up to 65,504.
+    #[value(aliases = ["fp16", "float16"])]
     F16,
     /// Signed bytes in linear layers, weights scaled by output, activations by token: fast and rough.
     Int8,

@@ -15,7 +15,7 @@ pub struct OutputArguments {
     pub output: Option<PathBuf>,
 
     /// Format of the output [default: by extension, else jsonl]
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true)]
     pub output_format: Option<OutputFormat>,
 
     /// Name of the run, the last column of TREC output [default: rerank]

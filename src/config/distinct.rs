@@ -1,6 +1,7 @@
 //! What is read is never written over. Files are told apart by what they are on disk, so that links, and redirected
 //! standard input and output, count.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
@@ -24,16 +25,18 @@ pub(super) fn check_distinct(files: &Files) -> Result<()> {
     let stdin = || Handle::stdin().ok().filter(is_regular);
     let input = input.as_deref().map_or_else(stdin, regular);
     let read: Vec<Handle> = input.into_iter().chain(others.iter().filter_map(|path| regular(path))).collect();
+    let pipes = check_pipes(files)?;
     for written in [output, stats].into_iter().flatten() {
         ensure!(
-            regular(written).is_none_or(|handle| !read.contains(&handle)),
+            regular(written).is_none_or(|handle| !read.contains(&handle))
+                && pipe(written).is_none_or(|pipe| !pipes.contains(&pipe)),
             "{} is read and would be written over; give the output another name",
             written.display()
         );
     }
-    // Two names of one file that is not there yet are the same name.
     if let (Some(output), Some(stats)) = (output, stats) {
-        let same = output == stats || regular(output).is_some_and(|output| Some(output) == regular(stats));
+        let same =
+            place(output) == place(stats) || regular(output).is_some_and(|output| Some(output) == regular(stats));
         ensure!(!same, "--output and --stats name the same file, {}", stats.display());
     }
     let Some(stdout) = Handle::stdout().ok().filter(is_regular).filter(|_| output.is_none()) else { return Ok(()) };
@@ -46,6 +49,51 @@ pub(super) fn check_distinct(files: &Files) -> Result<()> {
         "--stats and standard output are the same file; give --stats another name"
     );
     Ok(())
+}
+
+/// The pipes that are read. What went through one is gone, so that none is read twice.
+fn check_pipes(files: &Files) -> Result<Vec<PipeNumber>> {
+    let mut pipes = Vec::new();
+    let stdin = || Handle::stdin().ok().and_then(|stdin| number(&stdin.as_file().metadata().ok()?));
+    pipes.extend(files.input.as_deref().map_or_else(stdin, pipe));
+    for path in &files.others {
+        let Some(number) = pipe(path) else { continue };
+        ensure!(
+            !pipes.contains(&number),
+            "{} is a pipe that is read already, and can be read only once; name a file, or another pipe",
+            path.display()
+        );
+        pipes.push(number);
+    }
+    Ok(pipes)
+}
+
+/// A pipe's device and number there.
+type PipeNumber = (u64, u64);
+
+/// The pipe behind a name, which is not opened: that would be another reader or writer of it.
+fn pipe(path: &Path) -> Option<PipeNumber> {
+    number(&std::fs::metadata(path).ok()?)
+}
+
+#[cfg(unix)]
+fn number(metadata: &Metadata) -> Option<PipeNumber> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    metadata.file_type().is_fifo().then(|| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> Option<PipeNumber> {
+    None
+}
+
+/// Where a file is, or will be: two names of one that is not there yet have the same place.
+fn place(path: &Path) -> PathBuf {
+    let target =
+        std::fs::read_link(path).map_or_else(|_| path.to_owned(), |target| path.with_file_name("").join(target));
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    target.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
 }
 
 /// The file behind a name. Others, as pipes with a name, are not opened: what they hold goes to whoever opens them first.

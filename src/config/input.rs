@@ -1,6 +1,7 @@
 //! What the options of the input mean.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
@@ -20,7 +21,8 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         input.is_some() || !std::io::stdin().is_terminal(),
         "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
-    for path in [&path, &arguments.queries, &arguments.collection].into_iter().flatten() {
+    let [queries, collection] = [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin));
+    for path in [&path, &queries, &collection].into_iter().flatten() {
         // Nothing is opened here: what a pipe with a name holds goes to whoever opens it first.
         ensure!(path.exists(), "there is no file {}", path.display());
         ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
@@ -43,7 +45,12 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         columns,
         tables: TableOptions { delimiter: arguments.delimiter, quotes: arguments.quotes },
         group: arguments.group,
-        queries: arguments.queries.clone(),
-        collection: arguments.collection.clone(),
+        queries,
+        collection,
     })
+}
+
+/// `-` is standard input, under the name by which it can be opened like any file.
+fn or_stdin(path: PathBuf) -> PathBuf {
+    if path.as_os_str() == "-" { PathBuf::from("/dev/stdin") } else { path }
 }

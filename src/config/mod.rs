@@ -17,7 +17,7 @@ pub use self::bench::resolve_bench;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
 use self::model::{instruction_file, resolve_instruction, resolve_limits, resolve_precision, resolve_threads};
-use self::output::{resolve_layout, resolve_output, resolve_stats};
+use self::output::{note_on_name, resolve_layout, resolve_output, resolve_stats};
 use crate::batch::LimitsChoice;
 use crate::cli::{OnError, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
@@ -64,6 +64,8 @@ pub struct Config {
     pub progress: Progress,
     /// How much is said.
     pub verbosity: Verbosity,
+    /// What the user should know of how the options were understood.
+    pub notes: Vec<String>,
 }
 
 /// How progress is shown.
@@ -113,6 +115,7 @@ impl Config {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
+        let notes = note_on_name(output, output_path.as_deref()).into_iter().collect();
         let progress = resolve_progress(running.progress, verbosity, output_path.is_none());
         Ok(Self {
             input: input_options,
@@ -132,6 +135,7 @@ impl Config {
             dry_run: running.dry_run,
             progress,
             verbosity,
+            notes,
         })
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn resolve_instruction(text: &str) -> Result<String> {
     let instruction = match text.strip_prefix('@') {
         None => text.to_owned(),
         Some(path) => {
+            ensure!(!path.is_empty(), "--instruction @: name a file behind the @, as in @instruction.txt");
             let text = std::fs::read_to_string(path).with_context(|| format!("--instruction: cannot read {path}"))?;
             text.trim_start_matches('\u{feff}').trim_end().to_owned()
         }

@@ -32,18 +32,23 @@ impl Compression {
     /// If the name promises what can't be written.
     pub fn of(path: &Path) -> Result<(Self, &Path)> {
         let stem = path.file_stem().map_or(path, Path::new);
-        match extension(path).as_deref() {
-            Some("gz" | "gzip") => Ok((Self::Gzip, stem)),
-            Some("zst" | "zstd") => Ok((Self::Zstandard, stem)),
+        let compression = match extension(path).as_deref() {
+            Some("gz" | "gzip") => Self::Gzip,
+            Some("zst" | "zstd") => Self::Zstandard,
             Some(name @ ("xz" | "bz2" | "lz4" | "lzma" | "br" | "zip" | "7z" | "z" | "tar" | "tgz")) => {
                 let problem = format!(
                     "--output {}: .{name} files are not written; name it .gz or .zst, or pipe the output through a program",
                     path.display()
                 );
-                Err(UsageError::new(problem).into())
+                return Err(UsageError::new(problem).into());
             }
-            _ => Ok((Self::None, path)),
+            _ => return Ok((Self::None, path)),
+        };
+        if matches!(Self::of(stem), Err(_) | Ok((Self::Gzip | Self::Zstandard, _))) {
+            let problem = format!("--output {}: a file is compressed once; name one compression", path.display());
+            return Err(UsageError::new(problem).into());
         }
+        Ok((compression, stem))
     }
 }
 
@@ -170,7 +175,7 @@ mod tests {
         assert_eq!(of("a.jsonl.gz"), (Compression::Gzip, Path::new("a.jsonl")));
         assert_eq!(of("a/b.trec.ZST"), (Compression::Zstandard, Path::new("b.trec")));
         assert_eq!(of("a.csv"), (Compression::None, Path::new("a.csv")));
-        for name in ["a.xz", "a.jsonl.bz2"] {
+        for name in ["a.xz", "a.jsonl.bz2", "a.jsonl.gz.zst", "a.xz.gz"] {
             assert!(Compression::of(Path::new(name)).unwrap_err().to_string().contains(name));
         }
     }

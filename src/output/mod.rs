@@ -38,8 +38,7 @@ pub enum OutputFormat {
 impl OutputFormat {
     /// What a file's extension says; JSONL where it says nothing.
     pub fn of(path: &Path) -> Self {
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
-        match extension.as_deref() {
+        match extension(path).as_deref() {
             Some("trec" | "run") => Self::Trec,
             Some("csv") => Self::Csv,
             Some("tsv") => Self::Tsv,

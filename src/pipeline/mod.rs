@@ -62,6 +62,7 @@ const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// through the reporter, after which the exit status says so.
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
+    config.notes.iter().for_each(|note| reporter.note(note));
     crate::threads::start(config.threads)?;
     let devices = open_devices(config, reporter)?;
     if let Some(precision) = config.precision {
