@@ -12,9 +12,9 @@ use crate::batch::Batch;
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened, Target};
 use crate::model::{DecoderConfig, HeadKind, ModelConfig};
-use crate::score::random_scorer;
+use crate::score::{Scorer, random_scorer};
 
-/// The last layer computes less than the others: two show both kinds.
+/// The last layer computes less than the others: with one layer and with two, both kinds are seen.
 const LAYERS: usize = 2;
 /// Tokens that the random model knows: few, as no product depends on it.
 const VOCABULARY: usize = 4096;
@@ -48,31 +48,56 @@ pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) ->
         Target::Cpu(_) => (CPU_TOKENS, 1),
         Target::Gpu(_) => (GPU_TOKENS, devices.len()),
     };
-    let layers = LAYERS.min(model.decoder.layers);
-    let decoder = DecoderConfig { layers, vocabulary: VOCABULARY, ..model.decoder.clone() };
     let sample = shortened(sample, tokens);
-    let operations = decoder.operations(&sample).all_operations();
-    let model_part = ModelConfig { head: HeadKind::YesNo { tied: true }, decoder, ..model.clone() };
-    let mut scorer = random_scorer(&model_part, &target)?;
-    scorer.reserve(limits)?;
-    // The first turn touches fresh memory.
-    scorer.score(&sample)?;
-    let began = Instant::now();
-    let mut shortest = f64::INFINITY;
-    while shortest.is_infinite() || began.elapsed() < TIME {
-        let started = Instant::now();
-        scorer.score(&sample)?;
-        shortest = shortest.min(started.elapsed().as_secs_f64());
+    let mut parts = Vec::new();
+    for layers in 1..=LAYERS.min(model.decoder.layers) {
+        let decoder = DecoderConfig { layers, vocabulary: VOCABULARY, ..model.decoder.clone() };
+        let part = ModelConfig { head: HeadKind::YesNo { tied: true }, decoder, ..model.clone() };
+        let mut scorer = random_scorer(&part, &target)?;
+        scorer.reserve(limits)?;
+        parts.push(scorer);
     }
+    let seconds = whole_model(&mean_seconds(&mut parts, &sample)?, model.decoder.layers);
+    let threads = rayon::current_num_threads();
     let source = format!(
-        "{} on {}, {} threads; measured on {layers} of the {} layers, with random weights and {} tokens of this input",
+        "{} on {}, {threads} thread{}; measured on {} of the {} layers, with random weights and {} tokens of this input",
         compute.precision.name(),
         device.describe(),
-        rayon::current_num_threads(),
+        if threads == 1 { "" } else { "s" },
+        parts.len(),
         model.decoder.layers,
         sample.token_ids.len(),
     );
-    Ok(Speed { operations_per_second: operations / shortest * count as f64, source })
+    let operations = model.decoder.operations(&sample).all_operations();
+    Ok(Speed { operations_per_second: operations / seconds * count as f64, source })
+}
+
+/// How long models of one layer, two and so on take on average, in turns: what disturbs a run disturbs all of them.
+fn mean_seconds(scorers: &mut [Box<dyn Scorer>], sample: &Batch) -> Result<Vec<f64>> {
+    // The first turn touches fresh memory.
+    scorers.iter_mut().try_for_each(|scorer| scorer.score(sample).map(drop))?;
+    let began = Instant::now();
+    let mut seconds = vec![0.; scorers.len()];
+    let mut turns = 0.;
+    while turns == 0. || began.elapsed() < TIME {
+        for (scorer, seconds) in scorers.iter_mut().zip(&mut seconds) {
+            let started = Instant::now();
+            scorer.score(sample)?;
+            *seconds += started.elapsed().as_secs_f64();
+        }
+        turns += 1.;
+    }
+    seconds.iter_mut().for_each(|seconds| *seconds /= turns);
+    Ok(seconds)
+}
+
+/// How long all layers take, of which the last one alone is the quicker one that the first figure is of.
+fn whole_model(seconds: &[f64], layers: usize) -> f64 {
+    match *seconds {
+        [last, both, ..] => last + (both - last).max(last) * (layers - 1) as f64,
+        [last] => last,
+        [] => 0.,
+    }
 }
 
 /// A part of a batch with at most so many tokens, or a single pair, in the random model's vocabulary.
