@@ -30,7 +30,7 @@ pub struct BenchArguments {
     pub device: DeviceChoice,
 
     /// Precision of the products' operands [auto: as in a run; random weights count as stored in bf16]
-    #[arg(long, value_name = "DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
+    #[arg(long, value_name = "DTYPE", value_enum, ignore_case = true, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 
     /// How pairs are packed

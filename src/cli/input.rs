@@ -45,7 +45,7 @@ pub struct InputArguments {
     #[arg(long)]
     pub group: bool,
 
-    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON or JSONL
+    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON or JSONL; `-` is standard input, here and below
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
 

@@ -115,7 +115,9 @@ impl Config {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let notes = note_on_name(output, output_path.as_deref()).into_iter().collect();
+        let unread = "--instruction: the fake model compares words, and is not instructed";
+        let unread = model.instruction.as_ref().filter(|_| source == ModelSource::Fake).map(|_| unread.to_owned());
+        let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).collect();
         let progress = resolve_progress(running.progress, verbosity, output_path.is_none());
         Ok(Self {
             input: input_options,

@@ -20,11 +20,54 @@ pub(super) fn the_output_format_follows_the_extension() {
 }
 
 #[test]
+pub(super) fn usual_spellings_are_understood() {
+    for (dtype, precision) in [
+        ("FP32", Precision::F32),
+        ("float32", Precision::F32),
+        ("bfloat16", Precision::Bf16),
+        ("BF16", Precision::Bf16),
+        ("fp16", Precision::F16),
+        ("float16", Precision::F16),
+    ] {
+        assert_eq!(resolve(&["--dtype", dtype]).unwrap().precision, Some(precision));
+    }
+    assert_eq!(resolve(&["--output-format", "TREC"]).unwrap().layout.format, OutputFormat::Trec);
+}
+
+#[test]
+pub(super) fn a_name_that_is_not_kept_is_noted_unless_the_format_was_asked_for() {
+    for name in ["a.json", "a.JSON", "a.json.gz", "a.txt", "a.yaml"] {
+        let notes = resolve(&["-o", name]).unwrap().notes;
+        assert!(notes.len() == 1 && notes[0].starts_with(&format!("{name} is written as JSONL")), "{name}: {notes:?}");
+    }
+    for arguments in [
+        &["-o", "a.json", "--output-format", "jsonl"][..],
+        &["-o", "a.jsonl"],
+        &["-o", "a.ndjson.zst"],
+        &["-o", "a.gz"],
+        &["-o", "a"],
+        &["-o", "a.csv"],
+        &["-o", "a.run"],
+        &["-o", "/dev/null"],
+        &[],
+    ] {
+        assert_eq!(resolve(arguments).unwrap().notes, Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
 pub(super) fn what_makes_no_sense_is_refused() {
     for (arguments, named) in [
         (vec!["--output", "testdata/../testdata/candidates.jsonl"], "another name"),
         (vec!["--stats", "testdata/candidates.jsonl"], "another name"),
         (vec!["--output", "a", "--stats", "a"], "same file"),
+        (vec!["--output", "a", "--stats", "./a"], "same file"),
+        (vec!["--output", "a", "--stats", "src/../a"], "same file"),
+        (vec!["--output", "a.jsonl.gz.zst"], "compressed once"),
+        (vec!["--revision", "v2"], "only a model on the hub"),
+        (vec!["--revision", ""], "--revision"),
+        (vec!["--columns", " "], "--columns"),
+        (vec!["--instruction", "@"], "behind the @"),
         (vec!["--output", "a.jsonl.xz"], ".gz or .zst"),
         (vec!["--output", "a.parquet"], ".parquet files are not written"),
         (vec!["--stats", "testdata/odd-reranker/config.json"], "another name"),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::dry_run::Planned;
+use super::setup::count_of_threads;
 use crate::batch::Batch;
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened, Target};
@@ -58,12 +59,11 @@ pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) ->
         parts.push(scorer);
     }
     let seconds = whole_model(&mean_seconds(&mut parts, &sample)?, model.decoder.layers);
-    let threads = rayon::current_num_threads();
     let source = format!(
-        "{} on {}, {threads} thread{}; measured on {} of the {} layers, with random weights and {} tokens of this input",
+        "{} on {}, {}; measured on {} of the {} layers, with random weights and {} tokens of this input",
         compute.precision.name(),
         device.describe(),
-        if threads == 1 { "" } else { "s" },
+        count_of_threads(),
         parts.len(),
         model.decoder.layers,
         sample.token_ids.len(),
@@ -109,4 +109,18 @@ fn shortened(batch: &Batch, tokens: usize) -> Batch {
     }
     batch.token_ids.iter_mut().for_each(|token| *token %= VOCABULARY as u32);
     batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_layers_but_the_last_take_what_the_second_adds() {
+        assert_eq!(whole_model(&[1., 4.], 2), 4.);
+        assert_eq!(whole_model(&[1., 4.], 28), 1. + 27. * 3.);
+        assert_eq!(whole_model(&[2.], 1), 2.);
+        // A measurement that was disturbed does not make a full layer cheaper than the last one.
+        assert_eq!(whole_model(&[3., 2.], 3), 9.);
+    }
 }

@@ -10,13 +10,16 @@ use super::Message;
 use super::faults::Faults;
 use super::prepare::{Reading, Window};
 use super::scoring::Scoring;
+use super::setup::Setup;
 use super::workers::{Done, Workers};
 use crate::compute::Compute;
 use crate::config::Config;
+use crate::device::Target;
 use crate::exit::Exit;
 use crate::kernels::Profile;
 use crate::output::{Closed, OutputFile};
 use crate::progress::Reporter;
+use crate::score::Scorer;
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -55,7 +58,46 @@ pub(super) struct Job<'a> {
     pub(super) seconds: Vec<f64>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// A job of which nothing is scored yet.
+    pub(super) fn new(
+        config: &'a Config,
+        reporter: &'a Reporter,
+        stop: &'a Stop,
+        (faults, reading): (&'a Faults, &'a Reading),
+        (setup, scorers, stats_file): (&Setup, Vec<Box<dyn Scorer>>, Option<OutputFile>),
+    ) -> Self {
+        let target = &setup.targets[0];
+        let stats = Stats {
+            version: env!("CARGO_PKG_VERSION"),
+            model: config.model.to_string(),
+            device: setup.device(),
+            dtype: setup.compute.precision.name().to_owned(),
+            instructions: setup.devices[0].instructions(config.instructions.level),
+            kernels: target.kernel_class(),
+            threads: rayon::current_num_threads(),
+            warnings: scorers.iter().flat_map(|scorer| scorer.warnings()).collect(),
+            ..Stats::default()
+        };
+        Self {
+            config,
+            reporter,
+            stop,
+            faults,
+            reading,
+            // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
+            workers: Workers::new(scorers, if matches!(target, Target::Gpu(_)) { 2 } else { 1 }),
+            watch: Watch::new(&setup.devices),
+            compute: setup.compute,
+            profile: Profile::default(),
+            windows: VecDeque::new(),
+            first: 0,
+            stats,
+            stats_file,
+            seconds: Vec::new(),
+        }
+    }
+
     /// Scores what comes, to its end.
     pub(super) fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
         let (mut more, mut failure) = (true, None);

@@ -12,37 +12,30 @@ mod faults;
 mod job;
 mod prepare;
 mod scoring;
+mod setup;
 mod workers;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use self::byte_budget::ByteBudget;
-use self::dry_run::Planned;
 use self::faults::Faults;
 use self::job::{End, Job};
 use self::prepare::{Preparation, Reading, Window};
-use self::workers::Workers;
+use self::setup::Setup;
 use crate::batch::Limits;
-use crate::compute::Compute;
-use crate::config::{Config, Progress, Verbosity};
-use crate::device::{DeviceChoice, Opened, Target};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::kernels::{Arithmetic, Precision, Profile};
-use crate::model::{Downloads, ModelSource};
 use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
-use crate::score::{Reranker, RerankerOptions, Scorer};
-use crate::stats::Stats;
+use crate::score::Reranker;
 use crate::stop::Stop;
-use crate::watch::Watch;
 
 /// Groups that may wait to be tokenized.
 const GROUPS_AHEAD: usize = 16;
@@ -58,98 +51,39 @@ const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// Runs a job to its end. `stop` ends it after the batch at hand, with what is complete written.
 ///
 /// # Errors
-/// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are told
-/// through the reporter, after which the exit status says so.
+/// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are reported,
+/// after which the exit status says so.
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
     config.notes.iter().for_each(|note| reporter.note(note));
     crate::threads::start(config.threads)?;
-    let devices = open_devices(config, reporter)?;
-    if let Some(precision) = config.precision {
-        let arithmetic = Arithmetic::new(config.instructions.level, precision);
-        devices.iter().try_for_each(|device| device.target(arithmetic).map(drop))?;
-    }
-    let device = devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ");
+    let devices = setup::open_devices(config, reporter)?;
 
     // Cheap checks first: the output, the first record, the model's files, and the weights last.
     let stats_file = config.stats.as_deref().map(OutputFile::open).transpose()?;
     let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), &config.layout)).transpose()?;
-    let mut events = input::open(&config.input)?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
-    let mut next = events.next();
-    while let Some(Ok(Event::Note(note))) = next {
-        faults.note(note);
-        next = events.next();
-    }
-    let first = match next {
-        Some(Ok(Event::Bad(bad))) if !config.skip_bad_records => return Err(bad.into()),
-        Some(Err(error)) => return Err(error),
-        first => first,
-    };
+    let mut events = input::open(&config.input)?;
+    let first = first_record(&mut events, config, &faults)?;
     let loading = Instant::now();
-    let reranker = Reranker::find(&reranker_options(config))?;
-    let max_length = reranker.max_length();
-    let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
-    let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
-    let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
-    let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
-    reporter.detail(&format!("model: {}", reranker.describe()));
-    reranker.warnings().iter().for_each(|warning| reporter.warning(warning));
-    reporter.detail(&format!(
-        "device: {device}, {} on {}, {} threads; prompts up to {max_length} tokens; batches up to {} pairs and {} tokens",
-        if config.dry_run && config.precision.is_none() { "auto" } else { compute.precision.name() },
-        targets[0].kernel_class(),
-        rayon::current_num_threads(),
-        limits.pairs,
-        limits.tokens,
-    ));
-    compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
-    compute.reason().iter().for_each(|reason| reporter.note(reason));
+    let setup = Setup::choose(config, devices)?;
+    setup.report(config, reporter);
 
     let reading = Arc::new(Reading::new(events.position()));
     let events = first.into_iter().chain(events);
-    let (windows, stages) = spawn_stages(events, (config, limits), &reranker, &faults, &reading);
+    let (windows, stages) = spawn_stages(events, (config, setup.limits), &setup.reranker, &faults, &reading);
     let Some(writer) = writer else {
-        let (model, expected) = (reranker.config(), reranker.expected());
-        let planned = Planned { config, limits, max_length, model, expected };
-        dry_run::run(&windows, &planned, stats_file, reporter)?;
+        dry_run::run(&windows, &setup.planned(config), stats_file, reporter)?;
         if !faults.failed() {
             join(stages)?;
         }
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorers = load_all(&reranker, &targets, limits, (config, reporter))?;
+    let scorers = setup.load(config, reporter)?;
     let load = loading.elapsed();
+    let mut job = Job::new(config, reporter, stop, (&faults, &reading), (&setup, scorers, stats_file));
     let (rankings, writing) = spawn_writer(writer);
-    let stats = Stats {
-        version: env!("CARGO_PKG_VERSION"),
-        model: config.model.to_string(),
-        device,
-        dtype: compute.precision.name().to_owned(),
-        instructions: devices[0].instructions(config.instructions.level),
-        kernels: targets[0].kernel_class(),
-        threads: rayon::current_num_threads(),
-        warnings: scorers.iter().flat_map(|scorer| scorer.warnings()).collect(),
-        ..Stats::default()
-    };
-    let mut job = Job {
-        config,
-        reporter,
-        stop,
-        faults: &faults,
-        reading: &reading,
-        // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
-        workers: Workers::new(scorers, if matches!(targets[0], Target::Gpu(_)) { 2 } else { 1 }),
-        watch: Watch::new(&devices),
-        compute,
-        profile: Profile::default(),
-        windows: VecDeque::new(),
-        first: 0,
-        stats,
-        stats_file,
-        seconds: Vec::new(),
-    };
     reporter.start();
     stop.begin_scoring();
     let started = Instant::now();
@@ -167,65 +101,21 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     job.conclude(scored, written, [began.elapsed(), load, started.elapsed()])
 }
 
-/// What needs no GPU does not ask for one.
-fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<Opened>> {
-    let unasked = config.device == DeviceChoice::Auto;
-    let for_cpu = config.model == ModelSource::Fake || config.precision == Some(Precision::Int8);
-    if config.dry_run || unasked && for_cpu {
-        return Ok(vec![Opened::Cpu]);
+/// What the input begins with, after its notes: nothing is worth preparing if it can't be used.
+fn first_record(
+    events: &mut impl Iterator<Item = Result<Event>>,
+    config: &Config,
+    faults: &Faults,
+) -> Result<Option<Result<Event>>> {
+    for event in events {
+        match event {
+            Ok(Event::Note(note)) => faults.note(note),
+            Ok(Event::Bad(bad)) if !config.skip_bad_records => return Err(bad.into()),
+            Err(error) => return Err(error),
+            event => return Ok(Some(event)),
+        }
     }
-    config.device.open(|note| reporter.note(note))
-}
-
-/// A replica of the model for each target, loaded side by side.
-fn load_all(
-    reranker: &Reranker,
-    targets: &[Target],
-    limits: Limits,
-    (config, reporter): (&Config, &Reporter),
-) -> Result<Vec<Box<dyn Scorer>>> {
-    // On a GPU it costs a little.
-    let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
-    thread::scope(|scope| {
-        let loads: Vec<_> = targets
-            .iter()
-            .map(|target| scope.spawn(move || load(reranker, target, limits, (counted, reporter))))
-            .collect();
-        loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?).collect()
-    })
-}
-
-/// Loads a replica of the model.
-fn load(
-    reranker: &Reranker,
-    target: &Target,
-    limits: Limits,
-    (counted, reporter): (bool, &Reporter),
-) -> Result<Box<dyn Scorer>> {
-    let mut scorer = reranker.load(target)?;
-    let tokens = scorer.reserve(limits)?;
-    if counted {
-        scorer.begin_profile();
-    }
-    scorer.warnings().iter().for_each(|warning| reporter.note(warning));
-    if tokens < limits.tokens {
-        reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
-    }
-    Ok(scorer)
-}
-
-fn reranker_options(config: &Config) -> RerankerOptions {
-    RerankerOptions {
-        source: config.model.clone(),
-        max_length: config.max_length,
-        instruction: config.instruction.clone(),
-        weights: !config.dry_run,
-        downloads: match config.progress {
-            Progress::Bar => Downloads::Bar,
-            Progress::Log => Downloads::Lines,
-            Progress::None => Downloads::Silent,
-        },
-    }
+    Ok(None)
 }
 
 /// Reading and preparing go on until the input ends or nobody listens. They are not waited for: an input that never ends

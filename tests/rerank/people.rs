@@ -39,6 +39,16 @@ fn with_an_output_file_nothing_goes_to_standard_output() {
 }
 
 #[test]
+fn jsonl_in_a_file_that_is_named_json_is_said_once() {
+    let files = Files::new();
+    let run = fake(&["--output", &files.name("ranked.json")]);
+    assert_eq!((run.status, files.read("ranked.json")), (0, fake(&[]).stdout));
+    assert_eq!(run.stderr.matches("ranked.json is written as JSONL").count(), 1, "{}", run.stderr);
+    let run = fake(&["--output", &files.name("ranked.json"), "--output-format", "jsonl"]);
+    assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
+}
+
+#[test]
 fn quiet_says_nothing_but_errors() {
     let run = fake(&["--quiet"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));

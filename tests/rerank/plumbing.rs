@@ -72,6 +72,45 @@ fn a_pipe_with_a_name_is_opened_once() {
 }
 
 #[test]
+fn a_pipe_that_is_read_is_neither_written_nor_read_twice() {
+    let files = Files::new();
+    files.write("run.trec", "q1 Q0 a 1 2 x\n");
+    for (arguments, named) in [
+        (&["-i", "f", "-o", "f"][..], "f is read and would be written over"),
+        (&["-i", "f", "--stats", "f"], "f is read and would be written over"),
+        (&["-i", "run.trec", "--queries", "f", "--collection", "f"], "f is a pipe that is read already"),
+        (&["-i", "run.trec", "--queries", "-", "--collection", "-"], "/dev/stdin is a pipe that is read already"),
+        (
+            &["--input-format", "trec", "--queries", "-", "--collection", "f"],
+            "/dev/stdin is a pipe that is read already",
+        ),
+    ] {
+        let script = "[ -p f ] || mkfifo f; echo x | timeout 20 \"$0\" \"$@\"";
+        let output = shell(script, &[&["--model", "fake"], arguments].concat(), &files);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(named), "{arguments:?} {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_dash_is_standard_input_in_every_role() {
+    let files = Files::new();
+    files.write("run.trec", "q1 Q0 a 1 2 x\n");
+    files.write("queries.tsv", "q1\tred\n");
+    files.write("docs.tsv", "a\tred\n");
+    for (piped, roles) in [
+        ("run.trec", ["-", "queries.tsv", "docs.tsv"]),
+        ("queries.tsv", ["run.trec", "-", "docs.tsv"]),
+        ("docs.tsv", ["run.trec", "queries.tsv", "-"]),
+    ] {
+        let arguments = ["--model", "fake", "-i", roles[0], "--queries", roles[1], "--collection", roles[2]];
+        let output = shell(&format!("cat {piped} | \"$0\" \"$@\""), &arguments, &files);
+        assert_eq!(output.status.code(), Some(0), "{piped} {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("\"query\":\"red\""), "{piped}");
+    }
+}
+
+#[test]
 fn rankings_and_figures_go_to_pipes_with_a_name() {
     let files = Files::new();
     files.write("in.jsonl", LINE);

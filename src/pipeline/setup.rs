@@ -1,0 +1,141 @@
+//! What a run is made of before it begins: devices, the model's files, precision, and what a batch may hold.
+
+use std::thread;
+
+use anyhow::{Result, anyhow, bail};
+
+use super::dry_run::Planned;
+use crate::batch::Limits;
+use crate::compute::Compute;
+use crate::config::{Config, Progress, Verbosity};
+use crate::device::{DeviceChoice, Opened, Target};
+use crate::kernels::{Arithmetic, Precision};
+use crate::model::{Downloads, ModelSource};
+use crate::progress::Reporter;
+use crate::score::{Reranker, RerankerOptions, Scorer};
+
+/// Everything that is chosen before the weights are loaded.
+pub(super) struct Setup {
+    pub(super) devices: Vec<Opened>,
+    pub(super) reranker: Reranker,
+    pub(super) compute: Compute,
+    /// For each device.
+    pub(super) targets: Vec<Target>,
+    /// Those of the device that has the least room.
+    pub(super) limits: Limits,
+}
+
+impl Setup {
+    /// Finds the model's files, and chooses how the devices compute.
+    pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
+        let reranker = Reranker::find(&reranker_options(config))?;
+        let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
+        let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
+        let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
+        let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
+        Ok(Self { devices, reranker, compute, targets, limits })
+    }
+
+    /// The devices, as people call them.
+    pub(super) fn device(&self) -> String {
+        self.devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Says what was chosen.
+    pub(super) fn report(&self, config: &Config, reporter: &Reporter) {
+        let Self { reranker, compute, limits, .. } = self;
+        reporter.detail(&format!("model: {}", reranker.describe()));
+        reranker.warnings().iter().for_each(|warning| reporter.warning(warning));
+        reporter.detail(&format!(
+            "device: {}, {} on {}, {}; prompts up to {} tokens; batches up to {} pairs and {} tokens",
+            self.device(),
+            if config.dry_run && config.precision.is_none() { "auto" } else { compute.precision.name() },
+            self.targets[0].kernel_class(),
+            count_of_threads(),
+            reranker.max_length(),
+            limits.pairs,
+            limits.tokens,
+        ));
+        compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
+        compute.reason().iter().for_each(|reason| reporter.note(reason));
+    }
+
+    /// The run as a dry run sees it.
+    pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
+        let Self { reranker, limits, .. } = self;
+        let (model, expected) = (reranker.config(), reranker.expected());
+        Planned { config, limits: *limits, max_length: reranker.max_length(), model, expected }
+    }
+
+    /// A replica of the model for each target, loaded side by side.
+    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Vec<Box<dyn Scorer>>> {
+        // On a GPU it costs a little.
+        let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
+        let (reranker, limits) = (&self.reranker, self.limits);
+        thread::scope(|scope| {
+            let loads: Vec<_> = self
+                .targets
+                .iter()
+                .map(|target| scope.spawn(move || load(reranker, target, limits, (counted, reporter))))
+                .collect();
+            loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?).collect()
+        })
+    }
+}
+
+/// The threads that compute, in words.
+pub(super) fn count_of_threads() -> String {
+    match rayon::current_num_threads() {
+        1 => "1 thread".to_owned(),
+        threads => format!("{threads} threads"),
+    }
+}
+
+/// Opens what computes, and checks that it can in the precision that was asked for. What needs no GPU does not ask for one.
+pub(super) fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<Opened>> {
+    let unasked = config.device == DeviceChoice::Auto;
+    let for_cpu = config.model == ModelSource::Fake || config.precision == Some(Precision::Int8);
+    let devices = if config.dry_run || unasked && for_cpu {
+        vec![Opened::Cpu]
+    } else {
+        config.device.open(|note| reporter.note(note))?
+    };
+    if let Some(precision) = config.precision {
+        let arithmetic = Arithmetic::new(config.instructions.level, precision);
+        devices.iter().try_for_each(|device| device.target(arithmetic).map(drop))?;
+    }
+    Ok(devices)
+}
+
+/// Loads a replica of the model.
+fn load(
+    reranker: &Reranker,
+    target: &Target,
+    limits: Limits,
+    (counted, reporter): (bool, &Reporter),
+) -> Result<Box<dyn Scorer>> {
+    let mut scorer = reranker.load(target)?;
+    let tokens = scorer.reserve(limits)?;
+    if counted {
+        scorer.begin_profile();
+    }
+    scorer.warnings().iter().for_each(|warning| reporter.note(warning));
+    if tokens < limits.tokens {
+        reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
+    }
+    Ok(scorer)
+}
+
+fn reranker_options(config: &Config) -> RerankerOptions {
+    RerankerOptions {
+        source: config.model.clone(),
+        max_length: config.max_length,
+        instruction: config.instruction.clone(),
+        weights: !config.dry_run,
+        downloads: match config.progress {
+            Progress::Bar => Downloads::Bar,
+            Progress::Log => Downloads::Lines,
+            Progress::None => Downloads::Silent,
+        },
+    }
+}
