@@ -16,10 +16,12 @@ use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
 use crate::compute::Compute;
+use crate::config::{Progress, Verbosity};
 use crate::device::{DeviceChoice, Target};
 use crate::exit::Exit;
 use crate::kernels::{Instructions, Precision, Profile, Work, peak};
 use crate::model::{Downloads, ModelSource};
+use crate::progress::Reporter;
 use crate::score::{Reranker, RerankerOptions, Scorer};
 
 /// How long the matrix peak is measured, before and after every repetition.
@@ -76,11 +78,13 @@ impl Bench {
     /// If the model can't be loaded or run, or a report not be told.
     pub fn run(&self, mut tell: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
         crate::threads::start(self.threads)?;
-        let devices = self.device.open(|note| eprintln!("{note}"))?;
+        // Whoever closed standard error has no use for these lines, but for the report.
+        let reporter = Reporter::new(Progress::None, Verbosity::Normal);
+        let devices = self.device.open(|note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
         let found = self.find()?;
         let compute = Compute::choose(device, self.instructions, self.precision, found.stored())?;
-        compute.reason().iter().for_each(|reason| eprintln!("{reason}"));
+        compute.reason().iter().for_each(|reason| reporter.note(reason));
         let place = Place {
             target: compute.target(device)?,
             dtype: compute.precision.name(),
@@ -89,25 +93,30 @@ impl Bench {
             threads: self.threads,
         };
         let free_before = free_memory(&place.target);
-        eprintln!("{} on {} with {} threads", self.loading(), place.device, self.threads);
+        let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
+        reporter.note(&format!("{} on {} with {threads}", self.loading(), place.device));
         let loading = Instant::now();
         let Loaded { mut scorer, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
         let tokens = scorer.reserve(limits)?;
-        scorer.warnings().iter().for_each(|warning| eprintln!("{warning}"));
+        scorer.warnings().iter().for_each(|warning| reporter.warning(warning));
         let limits = Limits { tokens, share_prefixes: limits.share_prefixes && template.shares, ..limits };
         for &workload in &self.workloads {
             let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
             let batches = plan(&groups, limits);
             let pairs = batches.iter().map(|batch| batch.pairs().count()).sum::<usize>();
-            eprintln!("{}: {pairs} pairs, {} repetitions after warming up", workload.name(), self.repetitions);
+            reporter.note(&format!(
+                "{}: {pairs} pairs, {} repetitions after warming up",
+                workload.name(),
+                self.repetitions
+            ));
             // The first turn touches fresh memory.
             turn(scorer.as_mut(), &batches[..1], &place)?;
             let turns = (1..=self.repetitions)
                 .map(|repetition| {
                     let turn = turn(scorer.as_mut(), &batches, &place)?;
-                    eprintln!("{}: repetition {repetition} took {:.2} s", workload.name(), turn.seconds);
+                    reporter.note(&format!("{}: repetition {repetition} took {:.2} s", workload.name(), turn.seconds));
                     Ok(turn)
                 })
                 .collect::<Result<Vec<_>>>()?;

@@ -62,6 +62,15 @@ fn closed_streams_that_are_not_needed_do_no_harm() {
 }
 
 #[test]
+fn a_measurement_goes_on_when_nobody_reads_its_progress() {
+    let files = Files::new();
+    let script = "{ \"$0\" \"$@\" > report; echo $? > status; } 2>&1 | true";
+    shell(script, &["bench", "--shape", "minilm", "--pairs", "1", "--repeat", "1", "--json"], &files);
+    assert_eq!(files.read("status"), "0\n");
+    assert_eq!(files.read("report").lines().count(), 1);
+}
+
+#[test]
 fn a_pipe_with_a_name_is_opened_once() {
     let files = Files::new();
     files.write("in.jsonl", LINE);
