@@ -64,7 +64,7 @@ pub(super) fn what_makes_no_sense_is_refused() {
         (vec!["--output", "a", "--stats", "./a"], "same file"),
         (vec!["--output", "a", "--stats", "src/../a"], "same file"),
         (vec!["--output", "a.jsonl.gz.zst"], "compressed once"),
-        (vec!["--revision", "v2"], "only a model on the hub"),
+        (vec!["--revision", "v2"], "only models on the hub"),
         (vec!["--revision", ""], "--revision"),
         (vec!["--columns", " "], "--columns"),
         (vec!["--instruction", "@"], "behind the @"),
