@@ -27,6 +27,10 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         ensure!(path.exists(), "there is no file {}", path.display());
         ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
     }
+    ensure!(
+        arguments.columns.as_ref().is_none_or(|columns| !columns.is_empty() || !columns.in_order().is_empty()),
+        "--columns names no field; name some, as in text=passage, or leave it out"
+    );
     let columns = arguments.columns.clone().unwrap_or_default();
     let (no_header, in_order) = (arguments.no_header, columns.in_order());
     ensure!(

@@ -146,9 +146,6 @@ impl FromStr for Columns {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            return Err("there is no name in it; name fields as in text=passage, or leave it out".to_owned());
-        }
         let parts: Vec<&str> = text.split(',').map(str::trim).collect();
         if parts.len() > 1 && !text.contains('=') {
             return Ok(Self { renamed: Vec::new(), in_order: parts.into_iter().map(str::to_owned).collect() });
