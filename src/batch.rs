@@ -1,4 +1,4 @@
-//! 3 plan: prompts become batches. Pure: token ids in, token ids and ranges out.
+//! Stage 3, plan: prompts become batches. The planner is a pure function of token ids.
 //!
 //! A batch is segments laid end to end, never padded. The tokens that all prompts of a query begin with stand once, as a
 //! segment of their own, and the pairs' segments continue it:
@@ -11,7 +11,8 @@
 //!
 //! Nothing is padded, so pairs of different queries are not mixed for their length's sake: a query's pairs follow one another,
 //! and stay in one batch where they fit, so that its shared tokens are computed once and its ranking is complete as early as can
-//! be. Only on a GPU, which is slower on batches that are not full, much room is filled with a part of the next query.
+//! be. Only on a GPU, which is slower on batches that are not full, a batch with much room left is filled with a part of the
+//! next query.
 
 use std::ops::Range;
 
@@ -77,7 +78,7 @@ impl Batch {
         (0..self.segments.len()).filter(|&segment| self.segments[segment].pair.is_some())
     }
 
-    /// A batch of so many tokens, the same one over and over, in prompts of a usual length: to warm up.
+    /// A batch of so many tokens, all alike, in prompts of a usual length: for warming up.
     pub fn filled(tokens: usize) -> Self {
         const LENGTH: usize = 256;
         let mut batch = Self::default();
@@ -95,7 +96,7 @@ impl Batch {
         (!first.is_empty()).then(|| [self.only(first), self.only(second)])
     }
 
-    /// The pairs whose prompts end with these segments.
+    /// The part of the batch that scores the pairs whose prompts end with these segments.
     fn only(&self, ends: &[usize]) -> Self {
         let mut needed = vec![false; self.segments.len()];
         for &end in ends {
@@ -137,11 +138,11 @@ pub struct Limits {
     pub tokens: usize,
     /// Whether the tokens that a query's prompts begin with are computed once.
     pub share_prefixes: bool,
-    /// Whether a query may be split to fill a batch: what its prompts begin with is computed once more for that.
+    /// Whether a query may be split to fill a batch, for which its shared prefix is computed once more.
     pub fill: bool,
 }
 
-/// What the user says of [`Limits`]; the rest depends on the device.
+/// The [`Limits`] that the user has set; the others depend on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsChoice {
     /// Most pairs.
@@ -153,12 +154,12 @@ pub struct LimitsChoice {
 }
 
 impl LimitsChoice {
-    /// For the processor: a few times what its threads compute at once.
+    /// The limits on a processor: a batch has a few times the tokens that its threads compute at once.
     pub fn on_cpu(self) -> Limits {
         self.or(256, 4096, false)
     }
 
-    /// For a GPU that has memory for so many tokens.
+    /// The limits on a GPU that has memory for so many tokens.
     pub fn on_gpu(self, tokens: usize) -> Limits {
         self.or(2048, tokens, true)
     }
@@ -169,9 +170,9 @@ impl LimitsChoice {
     }
 }
 
-/// A batch is worth filling if it could hold this many times less than it may.
+/// A batch is filled with a part of a query only if one in this many of its tokens, and of its pairs, is still free.
 const WORTH_FILLING: usize = 8;
-/// And if there is room for this many times what the group's prompts begin with.
+/// A batch is filled with a part of a query only if its free room is this many times the query's shared prefix.
 const WORTH_REPEATING: usize = 16;
 
 /// Packs the prompts of a window's groups. Batches follow the groups' order; inside a group the longest prompts come
@@ -220,8 +221,8 @@ pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
     batches
 }
 
-/// How many tokens all prompts begin with. Leaves every prompt a token of its own, for its hidden state is what is
-/// scored; a single prompt shares nothing.
+/// The number of tokens that all prompts begin with. Every prompt keeps a token of its own, because the hidden state of its
+/// last token is what is scored. A single prompt shares nothing.
 fn shared_prefix(prompts: &[Prompt]) -> usize {
     let Some((first, rest)) = prompts.split_first() else { return 0 };
     if rest.is_empty() {
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_prompts_begin_with_stands_once() {
+    fn tokens_that_all_prompts_begin_with_are_computed_once() {
         let groups = [vec![prompt(&[1, 2, 3, 9]), prompt(&[1, 2, 4, 5, 9]), prompt(&[1, 2, 3])]];
         let batches = plan(&groups, Limits { pairs: 10, tokens: 100, share_prefixes: true, fill: false });
         assert_eq!(batches.len(), 1);
@@ -340,7 +341,7 @@ mod tests {
         };
         assert_eq!(counts(100, 100, true), [12, 4]);
         assert_eq!(counts(100, 100, false), [8, 8]);
-        // A long beginning is not computed twice, nor for the sake of a pair.
+        // A long shared prefix is not computed twice, and no prefix for the sake of a single pair.
         assert_eq!(counts(400, 100, true), [8, 8]);
         assert_eq!(counts(100, 9, true), [8, 8]);
         assert_eq!(counts(100, 10, true), [10, 6]);

@@ -1,4 +1,4 @@
-//! How a run computes: what `--dtype auto` means, and which kernels the processor does best with.
+//! How a run computes: the precision that `--dtype auto` chooses, and the kernels that are fastest on the processor.
 
 use anyhow::Result;
 
@@ -12,35 +12,35 @@ pub struct Compute {
     pub precision: Precision,
     instructions: Instructions,
     units: Units,
-    /// What the units of bf16 are worth, where that was asked.
+    /// The speed of instructions for bf16, if a choice needed the measurement.
     measured: Option<Measured>,
-    /// The precision in which the checkpoint is stored, where that decided.
+    /// The precision in which the checkpoint is stored, if that decided the choice.
     stored: Option<Precision>,
 }
 
 impl Compute {
-    /// Takes the precision that was asked for, or else the device's own choice for a checkpoint, and measures what decides it.
+    /// Takes the `requested` precision, or else chooses one for the checkpoint, by a measurement where that is needed.
     /// `stored` is the precision of the checkpoint; a model without weights has none.
     ///
     /// # Errors
-    /// If there is no measuring.
+    /// If the measurement fails.
     pub fn choose(
         device: &Opened,
         instructions: Instructions,
-        asked: Option<Precision>,
+        requested: Option<Precision>,
         stored: Option<Precision>,
     ) -> Result<Self> {
         let on_cpu = matches!(device, Opened::Cpu);
-        let stored = stored.filter(|_| on_cpu && asked.is_none());
-        let rounds = matches!(asked, Some(Precision::Bf16 | Precision::Int8)) || stored.is_some();
+        let stored = stored.filter(|_| on_cpu && requested.is_none());
+        let rounds = matches!(requested, Some(Precision::Bf16 | Precision::Int8)) || stored.is_some();
         let measured =
             if on_cpu && rounds && instructions.is_open() { Some(measure(instructions.level)?) } else { None };
         let units = instructions.units(measured);
         let own = if on_cpu { automatic(stored, units.products) } else { Precision::Bf16 };
-        Ok(Self { precision: asked.unwrap_or(own), instructions, units, measured, stored })
+        Ok(Self { precision: requested.unwrap_or(own), instructions, units, measured, stored })
     }
 
-    /// Where and how a device computes.
+    /// The device with the precision and the kernels of this run.
     ///
     /// # Errors
     /// If the device has no such precision.
@@ -49,7 +49,7 @@ impl Compute {
         device.target(Arithmetic { level, units, precision })
     }
 
-    /// What `--dtype auto` took, why, and how to have the other; nothing where that was not asked.
+    /// The precision that `--dtype auto` chose, the reason, and how to get the other; none if the user named a precision.
     pub fn reason(&self) -> Option<String> {
         let level = self.instructions.level;
         let speedup = self.products_speedup();
@@ -57,7 +57,7 @@ impl Compute {
             (Precision::Bf16, Precision::Bf16) => {
                 let why = match speedup {
                     Some(speedup) => format!("and whose products are {speedup:.1} times as fast here as f32's"),
-                    None => format!("and whose instructions {VARIABLE} asks for"),
+                    None => format!("and whose instructions {VARIABLE} selects"),
                 };
                 format!("bf16, in which the checkpoint is stored, {why}; --dtype f32 rounds nothing")
             }
@@ -67,7 +67,7 @@ impl Compute {
                         "because bf16, in which the checkpoint is stored, is not clearly faster on this processor \
                          ({speedup:.1} times as fast)"
                     ),
-                    None if level.has_bf16_units() => format!("because {VARIABLE} asks for f32's instructions"),
+                    None if level.has_bf16_units() => format!("because {VARIABLE} selects f32's instructions"),
                     None => format!("because {level} has no instructions for products of bf16"),
                 };
                 format!("f32, {why}; --dtype bf16 rounds as the checkpoint does")
@@ -91,7 +91,7 @@ impl Compute {
         Some(format!("hint: {speedup}"))
     }
 
-    /// What was measured, for those who ask what was chosen.
+    /// The result of the measurement, for users who want every detail.
     pub fn measurement(&self) -> Option<String> {
         let Measured { products, attention, took } = self.measured?;
         Some(format!(
@@ -108,7 +108,7 @@ impl Compute {
         Some(format!("--dtype bf16 multiplies {speedup:.1} times as fast on this processor, and rounds"))
     }
 
-    /// How many times as fast bf16 is as f32 in linear layers, where that decided.
+    /// How many times as fast bf16 is as f32 in linear layers, if that decided the choice.
     fn products_speedup(&self) -> Option<f64> {
         let measured = self.measured.filter(|_| self.instructions.products.is_none())?;
         Some(measured.products.speedup())
@@ -146,7 +146,7 @@ mod tests {
     fn auto_is_the_checkpoints_precision_where_that_is_clearly_faster() {
         use Precision::{Bf16, F16, F32};
         let (fast, slow) = (Some((16, 31)), Some((122, 99)));
-        for (stored, times, forced, precision, said) in [
+        for (stored, times, forced, precision, expected) in [
             (Bf16, fast, None, Bf16, &["bf16", "1.9 times", "--dtype f32"][..]),
             (Bf16, slow, None, F32, &["f32", "0.8 times", "--dtype bf16"]),
             (Bf16, None, None, F32, &["f32", "avx2", "--dtype bf16"]),
@@ -159,7 +159,7 @@ mod tests {
             let compute = compute(stored, times, forced);
             let reason = compute.reason().unwrap();
             assert_eq!(compute.precision, precision, "{reason}");
-            assert!(said.iter().all(|part| reason.contains(part)), "{reason}");
+            assert!(expected.iter().all(|part| reason.contains(part)), "{reason}");
         }
     }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_taken() {
+    fn a_precision_that_the_user_named_is_taken() {
         let instructions = Instructions { level: Level::available(), products: None, attention: None };
         for precision in Precision::ALL {
             let chosen = Compute::choose(&Opened::Cpu, instructions, Some(precision), Some(Precision::Bf16)).unwrap();

@@ -8,12 +8,12 @@ use anyhow::{Context, Result, ensure};
 use crate::kernels::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
 use crate::kernels::{Arithmetic, Level, Precision};
 
-/// `--device` as it was typed.
+/// The value of `--device`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The best device that this build and machine have.
     Auto,
-    /// These, each of which takes batches as they come.
+    /// These devices, each of which takes the next batch when it is free.
     Named(Vec<DeviceName>),
     /// All NVIDIA GPUs.
     AllCuda,
@@ -68,7 +68,7 @@ impl FromStr for DeviceChoice {
         }
         let is_twice = |(index, name): (usize, &DeviceName)| *name != DeviceName::Cpu && names[..index].contains(name);
         if names.iter().enumerate().any(is_twice) {
-            return Err("a GPU is there twice; name each once".to_owned());
+            return Err("a GPU is named twice; name each once".to_owned());
         }
         Ok(Self::Named(names))
     }
@@ -93,7 +93,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The class of kernels that run there, on which the bits of scores depend beside the precision; of GPUs only the kind.
+    /// The class of kernels that run there. The bits of scores depend on it and on the precision. All GPUs are one class.
     pub fn kernel_class(&self) -> String {
         match self {
             Self::Cpu(arithmetic) => arithmetic.kernel_class(),
@@ -103,10 +103,10 @@ impl Target {
 }
 
 impl DeviceChoice {
-    /// Opens the devices. `note` is told why a GPU that this build could use is not.
+    /// Opens the devices. `note` receives the reason why a GPU that this build could use is not used.
     ///
     /// # Errors
-    /// If one that was asked for is not there, or this build has no support for it.
+    /// If a device that was named does not exist, or this build has no support for it.
     pub fn open(&self, note: impl FnOnce(&str)) -> Result<Vec<Opened>> {
         check_environment()?;
         let cuda =
@@ -130,7 +130,7 @@ impl DeviceChoice {
 }
 
 impl Opened {
-    /// As it is told.
+    /// The description of the device, as it is printed.
     pub fn describe(&self) -> String {
         match self {
             Self::Cpu => "cpu".to_owned(),
@@ -138,7 +138,7 @@ impl Opened {
         }
     }
 
-    /// On what it computes.
+    /// The instruction set with which it computes.
     pub fn instructions(&self, level: Level) -> &'static str {
         match self {
             Self::Cpu => level.name(),
@@ -146,7 +146,7 @@ impl Opened {
         }
     }
 
-    /// Where and how a forward runs.
+    /// The device with the precision and the kernels of a forward pass.
     ///
     /// # Errors
     /// If the device has no such precision.
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_for_the_processor() {
+    fn int8_runs_on_the_processor() {
         let arithmetic = Arithmetic::new(Level::available(), Precision::Int8);
         assert!(matches!(Opened::Cpu.target(arithmetic), Ok(Target::Cpu(_))));
     }

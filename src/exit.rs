@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// How the program ended, as a shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything was ranked, or the reader of the output had enough.
+    /// Everything was ranked, or the reader of the output closed it.
     Done = 0,
     /// The run failed, or records were skipped.
     Failed = 1,
@@ -33,13 +33,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Options that can't be obeyed, found out after they were parsed: a file that is not there, a format that has no such
-/// option.
+/// An error of the options that is found after they were parsed: a file that does not exist, or an option that a format does
+/// not have.
 #[derive(Debug)]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// With a sentence that names the option and the remedy.
+    /// Makes the error of a sentence that names the option and the remedy.
     pub fn new(problem: impl Into<String>) -> Self {
         Self(problem.into())
     }

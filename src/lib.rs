@@ -7,8 +7,8 @@
 //!
 //! The modules in the order in which the data travels:
 //!
-//! - [`cli`], [`config`]: what was typed, and what it means; [`exit`]: how it ended.
-//! - [`pipeline`]: the run, told once.
+//! - [`cli`], [`config`]: the options, and what they mean; [`exit`]: the exit statuses.
+//! - [`pipeline`]: the run from end to end.
 //! - [`record`]: the nouns.
 //! - [`input`]: 1 read. Files and pipes become groups.
 //! - [`prompt`]: 2 prompt. A pair becomes tokens, by the recipe of the model's family.
@@ -17,10 +17,10 @@
 //!   [`compute`]: in which precision and with which kernels.
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
-//! - [`progress`], [`stats`]: what a person and a program are told about the run; [`watch`]: what GPUs do meanwhile;
+//! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to.
-//! - [`threads`]: the pool that computes; [`out_of_memory`]: how it ends where the system has none left.
-//! - [`mod@bench`]: how fast all this is.
+//! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
+//! - [`mod@bench`]: measures how fast all this is.
 
 pub mod batch;
 pub mod bench;

@@ -1,4 +1,4 @@
-//! Parse, run, report, exit status.
+//! The program: it parses the options, runs the command, reports errors, and returns the exit status.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ static ALLOCATOR: out_of_memory::Allocator = out_of_memory::Allocator;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help and the version are asked for; anything else is a mistake, on standard error.
+        // Help and version go to standard output; anything else is a usage error, on standard error.
         Err(text) if !text.use_stderr() => {
             return ended(standard_output::printed(|| text.print()).context(UNWRITTEN).map(|()| Exit::Done));
         }
@@ -46,7 +46,7 @@ fn print(text: &[u8]) -> anyhow::Result<Exit> {
     standard_output::print(text).context(UNWRITTEN).map(|()| Exit::Done)
 }
 
-/// The status, after reporting what went wrong.
+/// Reports the error, if there is one, and returns the exit status.
 fn ended(result: anyhow::Result<Exit>) -> ExitCode {
     let exit = result.unwrap_or_else(|error| {
         Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
@@ -55,7 +55,7 @@ fn ended(result: anyhow::Result<Exit>) -> ExitCode {
     exit.into()
 }
 
-/// Whatever is wrong with options is the user's to mend.
+/// Marks an error as one of the options, for the exit status.
 fn misuse(error: anyhow::Error) -> anyhow::Error {
     UsageError::new(format!("{error:#}")).into()
 }

@@ -1,13 +1,14 @@
-//! When the system has no memory left: one line that says so, and the status of a failure, in place of an abort.
+//! When the system has no memory left, the program reports it in one line and ends with the status of a failure; by default
+//! it would abort.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 
 use crate::exit::Exit;
 
-/// Ends the program for want of so many bytes.
+/// Reports that so many more bytes were needed, and ends the program.
 pub fn exit(bytes: usize) -> ! {
-    // Neither the message nor the end may need memory.
+    // Neither writing the message nor exiting may allocate memory.
     let _ = writeln!(
         std::io::stderr(),
         "error: out of memory: {bytes} more bytes were needed; lower --max-batch-tokens, --max-length or --threads, take \
@@ -16,10 +17,10 @@ pub fn exit(bytes: usize) -> ! {
     std::process::exit(Exit::Failed as i32)
 }
 
-/// The system's allocator, and [`exit`] where it has nothing left.
+/// The system's allocator, which ends the program by [`exit`] when an allocation fails.
 pub struct Allocator;
 
-/// The pointer, unless there is none.
+/// The pointer that was allocated; if it is null, the program ends.
 fn some(pointer: *mut u8, bytes: usize) -> *mut u8 {
     if pointer.is_null() {
         exit(bytes);

@@ -1,5 +1,4 @@
-//! What a person sees on standard error: messages, and progress as a bar, as log lines, or not at all. A listener:
-//! nothing waits for it.
+//! What a person sees on standard error: messages, and progress as a bar, as log lines, or not at all.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -29,44 +28,44 @@ struct State {
     last_log: Instant,
     pairs: u64,
     tokens: u64,
-    /// Pairs in all, as far as can be told.
+    /// Pairs in all, counted or estimated; none while that is unknown.
     total: Option<u64>,
 }
 
 impl Reporter {
-    /// Says nothing yet.
+    /// Makes a reporter, which prints nothing by itself.
     pub fn new(progress: Progress, verbosity: Verbosity) -> Self {
         let state = State { started: None, last_log: Instant::now(), pairs: 0, tokens: 0, total: None };
         Self { verbosity, progress, bar: ProgressBar::hidden(), state: Mutex::new(state) }
     }
 
-    /// What is wrong.
+    /// Prints what is wrong.
     pub fn error(&self, message: &str) {
         self.print("error: ", message);
     }
 
-    /// What the user should know.
+    /// Prints what the user should know, unless only errors are wanted.
     pub fn warning(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.print("warning: ", message);
         }
     }
 
-    /// What is done.
+    /// Prints what was done, unless only errors are wanted.
     pub fn note(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.print("", message);
         }
     }
 
-    /// What is chosen, for those who ask.
+    /// Prints what was chosen, if every detail is wanted.
     pub fn detail(&self, message: &str) {
         if self.verbosity >= Verbosity::Verbose {
             self.print("", message);
         }
     }
 
-    /// Scoring begins.
+    /// Starts the clock and the bar when scoring begins.
     pub fn start(&self) {
         let mut state = self.lock();
         state.started = Some(Instant::now());
@@ -78,7 +77,7 @@ impl Reporter {
         }
     }
 
-    /// A batch is done. `total` is the number of pairs in all, where it is known or can be estimated.
+    /// Shows that a batch is done. `total` is the number of pairs in all, where it is known or can be estimated.
     pub fn advance(&self, pairs: u64, tokens: u64, total: Option<u64>) {
         let mut state = self.lock();
         state.pairs += pairs;
@@ -119,7 +118,7 @@ impl Reporter {
     fn print(&self, kind: &str, message: &str) {
         let message = printable(message);
         self.bar.suspend(|| {
-            // Standard error may be closed; there is nobody left to tell.
+            // If standard error is closed, there is nowhere to report that.
             let _ = writeln!(std::io::stderr(), "{kind}{message}");
         });
     }
@@ -142,7 +141,7 @@ fn printable(message: &str) -> String {
 }
 
 impl State {
-    /// As much as fits beside a bar, or a spinner, on a line of so many columns.
+    /// The counts and rates, as many as fit beside a bar or a spinner on a line of `columns` columns.
     fn beside_bar(&self, columns: usize) -> String {
         let pairs = HumanCount(self.pairs);
         let counts =

@@ -1,13 +1,14 @@
-//! 5 rank: the total order. Logit descending, then the original rank, then the order of reading; NaN never gets here.
+//! Stage 5, rank: candidates are ordered by descending logit, then by their original rank, then in the order of reading. A
+//! logit that is not finite was refused before.
 
 use crate::record::{Query, Ranked, Ranking};
 
 /// Which candidates of a ranking are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cutoff {
-    /// At most so many.
+    /// The most candidates that are kept, the best ones.
     pub top_k: Option<usize>,
-    /// Only those with at least this score.
+    /// The least score of a candidate that is kept.
     pub min_score: Option<f32>,
 }
 

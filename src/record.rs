@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 /// The values are the bytes of the input (JSON), without line breaks.
 pub type Fields = Vec<(String, Box<RawValue>)>;
 
-/// Adds fields whose names are not there yet.
+/// Adds those of `more` whose names `fields` does not have yet.
 pub fn add_fields(fields: &mut Fields, more: Fields) {
     for (name, value) in more {
         if fields.iter().all(|(known, _)| *known != name) {
@@ -19,7 +19,7 @@ pub fn add_fields(fields: &mut Fields, more: Fields) {
     }
 }
 
-/// What is searched for.
+/// A search query.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// Identifier, unique in a run. Where the input has none: the query's ordinal, counted from 1.
@@ -126,7 +126,7 @@ impl fmt::Display for Place {
 pub struct BadRecord {
     /// Where it stands.
     pub place: Place,
-    /// What it is, as far as it was read: `query "q1"`, `query "q1", candidate "d7"`.
+    /// The name of the record, as far as it could be read: `query "q1"`, `query "q1", candidate "d7"`.
     pub record: Option<String>,
     /// What is wrong and what helps, as a sentence without a full stop.
     pub problem: String,

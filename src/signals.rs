@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use crate::output::remove_unused;
 use crate::stop::Stop;
 
-/// Listens from now on, and says so on standard error when one comes, unless the user wants it quiet. Without a listener, which fails only where the system has none, the first signal ends the program.
+/// Handles signals from now on. A line on standard error reports a signal that came, unless `is_quiet`. If the handler can't be
+/// installed, which fails only where the system has no signals, the first one ends the program.
 pub fn listen(stop: &'static Stop, is_quiet: bool) {
     let _ = system::listen(move |exit, reason| {
         if !stop.request(exit) {
@@ -36,10 +37,10 @@ mod system {
     ];
 
     pub(super) fn listen(act: impl Fn(Exit, &str) + Send + 'static) -> io::Result<()> {
-        // What is ignored when the program starts stays so: `nohup` ignores hang-ups, and a shell without job control the
-        // interrupts of what it starts with `&`.
-        let heeded = SIGNALS.into_iter().filter(|(signal, ..)| !is_ignored(*signal));
-        let mut signals = Signals::new(heeded.map(|(signal, ..)| signal))?;
+        // A signal that is ignored when the program starts stays ignored: `nohup` ignores hang-ups, and a shell without job
+        // control ignores interrupts for what it starts with `&`.
+        let handled = SIGNALS.into_iter().filter(|(signal, ..)| !is_ignored(*signal));
+        let mut signals = Signals::new(handled.map(|(signal, ..)| signal))?;
         thread::spawn(move || {
             for signal in signals.forever() {
                 let known = SIGNALS.into_iter().find(|(known, ..)| *known == signal);

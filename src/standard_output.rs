@@ -14,10 +14,10 @@ pub fn lock() -> io::Result<StdoutLock<'static>> {
     Ok(io::stdout().lock())
 }
 
-/// Whether [`lock`] would succeed.
+/// Checks that standard output can be written to.
 ///
 /// # Errors
-/// If not.
+/// As [`lock`].
 pub fn check() -> io::Result<()> {
     #[cfg(unix)]
     if system::IS_UNUSABLE.load(std::sync::atomic::Ordering::Relaxed) {
@@ -28,10 +28,10 @@ pub fn check() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a text that is the whole output of a command. Whoever closed a pipe has seen enough.
+/// Writes a text that is the whole output of a command. A pipe that its reader has closed is no error.
 ///
 /// # Errors
-/// What the system says.
+/// If the system can't write it.
 pub fn print(text: &[u8]) -> io::Result<()> {
     printed(|| {
         let mut stdout = lock()?;
@@ -43,7 +43,7 @@ pub fn print(text: &[u8]) -> io::Result<()> {
 /// Runs what writes a whole output, with the same rules as [`print()`].
 ///
 /// # Errors
-/// What the system says.
+/// If `print` fails for another reason than a closed pipe.
 pub fn printed(print: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match check().and_then(|()| print()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

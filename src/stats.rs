@@ -27,13 +27,13 @@ pub struct Stats {
     pub kernels: String,
     /// Threads that computed.
     pub threads: usize,
-    /// Shares of the forwards' time by kind of work, largest first; of all threads, or by the GPUs' own clocks.
+    /// Shares of the time of forward passes by kind of work, largest first: of all threads' time, or by the GPUs' own clocks.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub time_shares: serde_json::Map<String, serde_json::Value>,
-    /// GPUs that computed; their gauges, where the driver's management library tells.
+    /// The GPUs that computed, with their load where the driver's management library reports it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuFigures>,
-    /// What keeps devices from computing as they should.
+    /// What keeps devices from computing as they should, and how the input was read where that could surprise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Rankings written.
@@ -54,17 +54,17 @@ pub struct Stats {
     pub saved_share: f64,
     /// From the program's start to its end.
     pub seconds: f64,
-    /// Of those: locating, reading and preparing the model.
+    /// The part of `seconds` in which the model was located, read and prepared.
     pub load_seconds: f64,
-    /// Of those: from the model's readiness to the last ranking.
+    /// The part of `seconds` from the model's readiness to the last ranking.
     pub ranking_seconds: f64,
     /// Pairs per second of ranking.
     pub pairs_per_second: f64,
-    /// The most memory that the process has had, in bytes, where the system says.
+    /// The most memory that the process has had, in bytes, where the system reports it.
     pub peak_memory: Option<u64>,
     /// Multiplications and additions that the model needed, per second of ranking, in units of 10¹².
     pub tera_operations_per_second: f64,
-    /// Of these, in all: not told, as it is only for the rate.
+    /// The sum of these operations, of which the rate is computed; it is not written.
     #[serde(skip)]
     pub operations: f64,
     /// Computed tokens per second of ranking.
@@ -75,19 +75,19 @@ pub struct Stats {
     pub interrupted: bool,
 }
 
-/// The value that 50, 95 and 99 of a hundred do not exceed.
+/// Percentiles of a set of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles<T> {
     /// The median.
     pub p50: T,
-    /// 95 of a hundred.
+    /// The 95th percentile.
     pub p95: T,
-    /// 99 of a hundred.
+    /// The 99th percentile.
     pub p99: T,
 }
 
 impl<T: Copy + Default + PartialOrd> Percentiles<T> {
-    /// By nearest rank; zeros where there are no values.
+    /// The percentiles by nearest rank; zeros if there are no values.
     pub fn of(values: &mut [T]) -> Self {
         values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
         let at = |percent: usize| {
@@ -99,7 +99,7 @@ impl<T: Copy + Default + PartialOrd> Percentiles<T> {
 }
 
 impl Stats {
-    /// Fills in what follows from the rest.
+    /// Computes the figures that follow from the others.
     pub fn derive(&mut self, load: Duration, ranking: Duration, query_seconds: &mut [f64]) {
         let seconds = ranking.as_secs_f64();
         let rate = |count: u64| if seconds > 0. { count as f64 / seconds } else { 0. };
@@ -113,7 +113,7 @@ impl Stats {
         self.saved_share = saved_share(self.prompt_tokens, self.computed_tokens);
     }
 
-    /// Two lines.
+    /// The figures in two lines for a person.
     pub fn summary(&self) -> [String; 2] {
         let Percentiles { p50, p95, p99 } = self.query_seconds;
         let time =
@@ -150,13 +150,13 @@ impl Stats {
 pub fn write(figures: &impl Serialize, file: &mut OutputFile) -> Result<()> {
     let text = serde_json::to_string_pretty(figures)? + "\n";
     match file.write(text.as_bytes()) {
-        // Whoever reads the figures from a pipe may have gone.
+        // The reader of a pipe may have closed it.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.with_context(|| format!("cannot write the figures to {}", file.path().display())),
     }
 }
 
-/// The most memory that this process has had so far, in bytes, where the system says.
+/// The most memory that this process has had so far, in bytes, where the system reports it.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

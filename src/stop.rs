@@ -1,4 +1,4 @@
-//! How a run is asked to stop.
+//! The request that a run should stop.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,23 +13,23 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Nothing is scored yet, and nobody has asked.
+    /// The state before scoring has begun, without a request.
     pub const fn new() -> Self {
         Self { scoring: AtomicBool::new(false), requested: OnceLock::new() }
     }
 
-    /// Asks the run to stop, and to end with this status. True if it will, after the batch at hand; false if there is nothing
-    /// to wait for, because no batch has begun, or because this was asked before.
+    /// Requests that the run stop and end with this status. Returns true if the run will end by itself after the batch at
+    /// hand, and false if the program should end at once: no batch has begun, or a stop was requested before.
     pub fn request(&self, exit: Exit) -> bool {
         self.requested.set(exit).is_ok() && self.scoring.load(Ordering::Relaxed)
     }
 
-    /// From now on there is work that would be lost.
+    /// Records that scoring begins: from now on, there is work that ending at once would lose.
     pub fn begin_scoring(&self) {
         self.scoring.store(true, Ordering::Relaxed);
     }
 
-    /// The status to end with, if the run was asked to stop.
+    /// The status to end with, if a stop was requested.
     pub fn requested(&self) -> Option<Exit> {
         self.requested.get().copied()
     }

@@ -1,4 +1,4 @@
-//! What GPUs do during a run: looked at now and then, told at the end.
+//! The load of GPUs during a run: sampled now and then, and reported at the end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::device::Opened;
 use crate::kernels::gpu::{Device, Load};
 
-/// How often the gauges are read.
+/// How often the load is sampled.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// One GPU's figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GpuFigures {
-    /// What it is.
+    /// The GPU's description.
     pub name: String,
     /// The most memory that was in use, by all programs, in bytes.
     pub peak_memory: Option<u64>,
@@ -24,14 +24,14 @@ pub struct GpuFigures {
     pub watts: Option<f64>,
 }
 
-/// Looks at the GPUs of a run.
+/// Samples the load of the GPUs of a run.
 pub struct Watch {
     gpus: Vec<(Arc<dyn Device>, Vec<Load>)>,
     looked: Instant,
 }
 
 impl Watch {
-    /// Of a run's devices, the GPUs.
+    /// Makes a watch over those of a run's devices that are GPUs.
     pub fn new(devices: &[Opened]) -> Self {
         let gpu = |device: &Opened| match device {
             Opened::Cpu => None,
@@ -40,7 +40,7 @@ impl Watch {
         Self { gpus: devices.iter().filter_map(gpu).collect(), looked: Instant::now() }
     }
 
-    /// Reads the gauges, if that was long ago.
+    /// Samples the load, if the last sample is old enough.
     pub fn look(&mut self) {
         if self.gpus.is_empty() || self.looked.elapsed() < EVERY {
             return;
@@ -51,7 +51,7 @@ impl Watch {
         }
     }
 
-    /// What was seen.
+    /// The figures of the samples so far.
     pub fn figures(&self) -> Vec<GpuFigures> {
         self.gpus.iter().map(|(gpu, loads)| figures(gpu.describe(), loads)).collect()
     }

@@ -7,18 +7,20 @@ use serde::Serialize;
 use super::Turn;
 use crate::kernels::{KINDS, Work};
 
-/// One kind of work.
+/// The figures of one kind of work.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
-    /// Its name.
+    /// The name of the kind.
     pub kind: &'static str,
-    /// Of the threads' time, or the GPU's.
+    /// The share of the threads' time, or of the GPU's.
     pub time_share: f64,
-    /// In 10¹² operations a second; 0 where operations are not counted.
+    /// The rate in 10¹² operations a second; 0 where operations are not counted.
     pub tera_operations_per_second: f64,
-    /// In 10⁹ bytes a second to and from memory: inputs read once, results written once; 0 where they are not counted.
+    /// The traffic to and from memory in 10⁹ bytes a second, with inputs read once and results written once; 0 where it is not
+    /// counted.
     pub gigabytes_per_second: f64,
-    /// The time that it would take at the device's own rates of operations or bytes, whichever is longer, by the time it took.
+    /// The time that this work would take at the device's peak rate of operations or of bytes, whichever is longer, divided by
+    /// the time that it took.
     pub share_of_ceiling: f64,
 }
 
@@ -29,7 +31,7 @@ pub struct Breakdown(pub Vec<Part>);
 
 impl Breakdown {
     pub(super) fn new(turn: &Turn, work: &Work) -> Self {
-        // The profile's seconds are of all threads together, and so is what is left of them for each kind.
+        // The profile's seconds are those of all threads together, and so are those of each kind.
         let threads = turn.profiled / turn.seconds;
         let part = |(kind, name): (usize, &&'static str)| {
             let seconds = turn.profile.nanoseconds[kind] as f64 / 1e9 / threads;
@@ -51,7 +53,7 @@ impl Breakdown {
 
 impl Display for Breakdown {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        // A processor's caches spare it most of the bytes, which are not counted there.
+        // On a processor, bytes are not counted: most of them stay in its caches.
         let bytes = self.0.iter().any(|part| part.gigabytes_per_second > 0.);
         let cell = |text: String| if bytes { format!("  {text:>6}") } else { String::new() };
         let head = ["share", "TFLOP/s", "of its limit"];
@@ -107,9 +109,9 @@ mod tests {
         assert_eq!([down.tera_operations_per_second, down.gigabytes_per_second], [5., 10.]);
         // Half of the rate of operations, a tenth of that of bytes.
         assert_eq!([down.share_of_ceiling, norm.share_of_ceiling], [0.5, 0.9]);
-        let told = Breakdown(parts).to_string();
-        assert!(told.contains("norm                             25.0%         -      90           90%"), "{told}");
-        assert!(told.contains("waiting and other                25.0%"), "{told}");
+        let text = Breakdown(parts).to_string();
+        assert!(text.contains("norm                             25.0%         -      90           90%"), "{text}");
+        assert!(text.contains("waiting and other                25.0%"), "{text}");
         let on_a_processor = Part { gigabytes_per_second: 0., ..Breakdown::new(&turn, &work).0[0].clone() };
         assert!(!Breakdown(vec![on_a_processor]).to_string().contains("GB/s"));
     }

@@ -1,4 +1,4 @@
-//! `rerank bench`: how fast this machine reranks, of how much it could, and where the time goes.
+//! `rerank bench` measures how fast this machine reranks, how fast it could at best, and where the time goes.
 
 mod breakdown;
 mod report;
@@ -27,22 +27,22 @@ use crate::score::{Reranker, RerankerOptions, Scorer};
 /// How long the matrix peak is measured, before and after every repetition.
 const PEAK_TIME: Duration = Duration::from_millis(60);
 
-/// What is measured.
+/// The configuration of a bench.
 #[derive(Debug)]
 pub struct Bench {
     /// The workloads, one after the other.
     pub workloads: Vec<Workload>,
-    /// Pairs of each, or one query's candidates.
+    /// The pairs of each workload; none for one query's candidates.
     pub pairs: Option<usize>,
     /// A model's files, or a shape with random weights.
     pub model: Model,
-    /// Where; one device.
+    /// The device, which must be a single one.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
     pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice, as in a run.
     pub precision: Option<Precision>,
-    /// What a batch may hold, as far as the user says.
+    /// The limits of a batch that the user has set.
     pub limits: LimitsChoice,
     /// Threads that compute.
     pub threads: usize,
@@ -63,7 +63,7 @@ pub enum Model {
 struct Turn {
     seconds: f64,
     profile: Profile,
-    /// Seconds that the profile is a part of, of all threads together.
+    /// The time of all threads together, in seconds; the profile accounts for a part of it.
     profiled: f64,
     /// Operations a second that the device reaches with nothing else to do.
     peak: f64,
@@ -72,11 +72,11 @@ struct Turn {
 }
 
 impl Bench {
-    /// Runs everything and hands each workload's report to `tell`.
+    /// Runs all workloads, and passes the report of each to `publish`.
     ///
     /// # Errors
-    /// If the model can't be loaded or run, or a report not be told.
-    pub fn run(&self, mut tell: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
+    /// If the model can't be loaded or run, or `publish` fails.
+    pub fn run(&self, mut publish: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
         crate::threads::start(self.threads)?;
         // Whoever closed standard error has no use for these lines, but for the report.
         let reporter = Reporter::new(Progress::None, Verbosity::Normal);
@@ -130,12 +130,12 @@ impl Bench {
             report.gpu_memory =
                 free_before.zip(free_memory(&place.target)).map(|(before, now)| before.saturating_sub(now));
             report.count(&batches);
-            tell(&report)?;
+            publish(&report)?;
         }
         Ok(Exit::Done)
     }
 
-    /// What is done first, for whoever waits.
+    /// The first step, as it is reported before it begins.
     fn loading(&self) -> String {
         match &self.model {
             Model::Random(shape) => format!("making random weights of {}", shape.name()),
@@ -198,7 +198,7 @@ struct Loaded {
     limits: Limits,
 }
 
-/// Where it is measured.
+/// The device that is measured, and how it computes.
 struct Place {
     target: Target,
     dtype: &'static str,
@@ -207,7 +207,7 @@ struct Place {
     threads: usize,
 }
 
-/// Bytes that are free on a GPU.
+/// The free memory of a GPU in bytes.
 fn free_memory(target: &Target) -> Option<usize> {
     match target {
         Target::Cpu(_) => None,

@@ -1,4 +1,4 @@
-//! What a bench found out, for people and for programs.
+//! The report of a bench, as text for people and as JSON for programs.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -11,12 +11,12 @@ use crate::batch::Batch;
 use crate::kernels::{Kind, Work};
 use crate::stats::peak_memory;
 
-/// One workload's figures; of times, those of the repetition with the median share of the peak.
+/// The figures of one workload. Times are those of the repetition with the median share of the peak.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Its name.
+    /// The name of the workload.
     pub workload: &'static str,
-    /// Files or shape.
+    /// The model's name, or the shape with random weights.
     pub model: String,
     /// The precision of products.
     pub dtype: &'static str,
@@ -28,54 +28,54 @@ pub struct Report {
     pub kernels: String,
     /// Threads that computed.
     pub threads: usize,
-    /// How often it was done.
+    /// The number of repetitions.
     pub repetitions: usize,
-    /// Tokens that a batch may have; there was memory for so many.
+    /// The most tokens of a batch, for which there was memory.
     pub batch_tokens: usize,
-    /// To load the model, in seconds.
+    /// The time of loading the model, in seconds.
     pub load_seconds: f64,
-    /// Pairs.
+    /// The pairs of the workload.
     pub pairs: usize,
     /// Tokens of all prompts.
     pub prompt_tokens: usize,
-    /// Of these, the ones that were computed: shared beginnings once.
+    /// Tokens that were computed: those of shared prefixes once.
     pub computed_tokens: usize,
-    /// In seconds.
+    /// The time of scoring, in seconds.
     pub seconds: f64,
     /// Pairs scored a second.
     pub pairs_per_second: f64,
     /// Tokens computed a second.
     pub computed_tokens_per_second: f64,
-    /// Tokens a second that shared beginnings spared.
+    /// Tokens a second that shared prefixes saved.
     pub saved_tokens_per_second: f64,
     /// Operations that the computed tokens need, in linear layers and attention, in units of 10¹².
     pub tera_operations: f64,
-    /// Of these, in attention.
+    /// The part of these operations that attention needs.
     pub attention_tera_operations: f64,
-    /// In 10¹² operations a second.
+    /// The rate in 10¹² operations a second.
     pub tera_operations_per_second: f64,
-    /// What all threads' matrix units did in the same minute with nothing to load or store; on a GPU, its library's product of
-    /// large matrices.
+    /// The peak rate: that of all threads' matrix units in the same minute, without loads and stores; on a GPU, that of its
+    /// library's product of large matrices.
     pub peak_tera_operations_per_second: f64,
-    /// What a GPU's memory did in the same minute, in 10⁹ bytes read and written a second; 0 on a processor.
+    /// The peak rate of a GPU's memory in the same minute, in 10⁹ bytes read and written a second; 0 on a processor.
     pub peak_gigabytes_per_second: f64,
-    /// The share of the rate of operations that was reached.
+    /// The share of the peak rate of operations that was reached.
     pub share_of_peak: f64,
-    /// The same of every repetition.
+    /// The share of the peak rate in every repetition.
     pub shares_of_peak: Vec<f64>,
-    /// Pairs a second of every repetition.
+    /// Pairs a second in every repetition.
     pub all_pairs_per_second: Vec<f64>,
-    /// Where the time went; what is missing to 1 is waiting.
+    /// Where the time went; the shares and the time of waiting add up to 1.
     pub breakdown: Breakdown,
     /// The most memory that the process has had, in bytes.
     pub peak_memory: Option<u64>,
-    /// What the model and room for a batch take on a GPU, in bytes.
+    /// The memory that the model and a batch take on a GPU, in bytes.
     pub gpu_memory: Option<usize>,
 }
 
 impl Report {
     pub(super) fn new(place: &Place, workload: Workload, turns: &[Turn], work: &Work) -> Self {
-        // All turns do the same work: the share of the peak goes with 1 / (seconds · peak).
+        // All repetitions do the same work: the share of the peak goes with 1 / (seconds · peak).
         let mut order: Vec<&Turn> = turns.iter().collect();
         order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
         let turn = order[order.len() / 2];
@@ -97,7 +97,7 @@ impl Report {
             peak_gigabytes_per_second: turn.bandwidth / 1e9,
             share_of_peak: share(turn),
             shares_of_peak: turns.iter().map(share).collect(),
-            // Finished by `count`.
+            // `count` fills these in.
             all_pairs_per_second: turns.iter().map(|turn| 1. / turn.seconds).collect(),
             breakdown: Breakdown::new(turn, work),
             peak_memory: peak_memory(),

@@ -9,7 +9,7 @@ use crate::device::Target;
 use crate::model::{DecoderConfig, EncoderConfig, Family, GpuDecoder, HeadKind, ModelConfig};
 use crate::score::{Scorer, random_encoder, random_scorer};
 
-/// Tokens that the random models know: few, as no product depends on it.
+/// The vocabulary of the random models: a small one, as the speed does not depend on it.
 const VOCABULARY: usize = 4096;
 
 /// A model's shape without its weights.
@@ -32,19 +32,19 @@ pub enum Shape {
     MiniLm,
 }
 
-/// What the architecture makes of a shape.
+/// The configuration that a shape stands for.
 enum Config {
     Decoder(ModelConfig),
     Encoder(EncoderConfig),
 }
 
 impl Shape {
-    /// As users write it.
+    /// The name, as users write it.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// A scorer with random weights.
+    /// Makes a scorer with random weights.
     ///
     /// # Errors
     /// If it does not fit on the device, or can't run there.
@@ -63,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// What its prompts look like.
+    /// The template of the model's prompts.
     pub(super) fn template(self) -> Template {
         match self.config() {
             Config::Decoder(config) => Template::decoder(config.decoder.vocabulary),

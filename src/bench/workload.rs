@@ -1,39 +1,40 @@
-//! Synthetic workloads: prompts of the lengths that rerankers meet. Only lengths matter to the speed; tokens are random.
+//! Synthetic workloads: prompts of the lengths that rerankers meet. Their tokens are random, since only lengths matter to the
+//! speed.
 
 use clap::ValueEnum;
 
 use crate::prompt::Prompt;
 
-/// What stands around the document, in tokens.
+/// The lengths of the parts of a prompt around the document, in tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Template {
-    /// What all prompts begin with.
+    /// The beginning, which all prompts share.
     system: usize,
-    /// The query, and what belongs to it.
+    /// The query, with the words around it.
     query: usize,
-    /// What stands behind the document.
+    /// The part that follows the document.
     suffix: usize,
-    /// Prompts are cut to so many tokens.
+    /// The length to which longer prompts are cut.
     max_length: usize,
-    /// Tokens that the model knows.
+    /// The size of the model's vocabulary.
     vocabulary: usize,
-    /// Whether shared beginnings can be computed once.
+    /// Whether shared prefixes can be computed once.
     pub(super) shares: bool,
 }
 
 impl Template {
-    /// Of Qwen3-Reranker: system text, default instruction, a short question, and the beginning of the answer.
+    /// The template of Qwen3-Reranker: system text, default instruction, a short question, and the beginning of the answer.
     pub(super) fn decoder(vocabulary: usize) -> Self {
         Self { system: 33, query: 33, suffix: 9, max_length: usize::MAX, vocabulary, shares: true }
     }
 
-    /// Of encoders: a short question and separators.
+    /// The template of encoders: a short question and separators.
     pub(super) fn encoder(vocabulary: usize, max_length: usize) -> Self {
         Self { system: 1, query: 12, suffix: 1, max_length, vocabulary, shares: false }
     }
 }
 
-/// What is reranked.
+/// The kind of documents that are reranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// 100 passages of about 75 tokens for each query.
@@ -45,7 +46,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// As users write it.
+    /// The name, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Passage => "passage",
@@ -72,7 +73,7 @@ impl Workload {
         least + random.below(most - least + 1)
     }
 
-    /// Prompts of `pairs` pairs, by query. The same every time.
+    /// The prompts of `pairs` pairs, by query, which are the same every time.
     pub(super) fn prompts(self, pairs: usize, template: Template) -> Vec<Vec<Prompt>> {
         let Template { system, query, suffix, max_length, vocabulary, .. } = template;
         let room = max_length.saturating_sub(system + query + suffix);
@@ -100,11 +101,11 @@ impl Workload {
     }
 }
 
-/// Xorshift (Marsaglia, 2003): enough for lengths and tokens.
+/// The xorshift generator (Marsaglia, 2003), which is good enough for lengths and tokens.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    /// From 0 up to `end`, without it.
+    /// A random number from 0 up to `end`, without it.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,4 +1,4 @@
-//! What is typed for `rerank bench`.
+//! The command line of `rerank bench`.
 
 use clap::Args;
 

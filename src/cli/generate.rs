@@ -1,4 +1,4 @@
-//! What the program prints of its own options: man pages and completion scripts.
+//! Man pages and completion scripts, generated from the options.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(super) const COMMANDS: [&str; 3] = ["bench", "completions", "man"];
 /// The man page of the program, or of one of its commands.
 ///
 /// # Errors
-/// Never, as memory can be written to.
+/// If the page can't be written to memory, which does not happen.
 pub fn man_page(command: Option<&str>) -> io::Result<Vec<u8>> {
     let mut program = Cli::command();
     program.build();
@@ -24,7 +24,7 @@ pub fn man_page(command: Option<&str>) -> io::Result<Vec<u8>> {
     let man = Man::new(named.unwrap_or(&program).clone());
     let mut page = Vec::new();
     man.render_title(&mut page)?;
-    // Neither hyphens nor wide gaps in what people copy.
+    // Words are not hyphenated and lines not justified, so that examples can be copied.
     page.extend_from_slice(b".nh\n.ad l\n");
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -80,7 +80,8 @@ pub fn completions(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// A command with the options that are shown. Conflicts between options name others, and are nothing that shells know of.
+/// A command with the options that are shown. Conflicts between options are left out: they may name hidden
+/// options, and shells have no use for them.
 fn visible(name: &'static str, command: &Command) -> Command {
     let options = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
     Command::new(name).about(command.get_about().cloned().unwrap_or_default()).args(options)

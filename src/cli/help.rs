@@ -1,6 +1,7 @@
-//! The text behind the options: formats, examples, environment, exit statuses. The help and the man page are made of it.
+//! The text that follows the options in the help and the man page: formats, examples, environment, exit statuses.
 
-/// A heading, and lines: those that begin with two spaces stand as they are, each other is a paragraph that is wrapped.
+/// A heading and its lines. A line that begins with two spaces is printed as it is; any other line is a paragraph and is
+/// wrapped.
 pub(super) type Section = (&'static str, &'static str);
 
 pub(super) const SECTIONS: [Section; 5] = [
@@ -11,7 +12,7 @@ JSONL: a query with its candidates or a pair on each line. Lists and objects ove
   {\"query_id\":\"q1\",\"query\":\"…\",
    \"candidates\":[{\"id\":\"d1\",\"text\":\"…\",\"title\":\"…\",\"score\":12.3}]}
   {\"query_id\":\"q1\",\"query\":\"…\",\"id\":\"d1\",\"text\":\"…\"}
-CSV and TSV have a header with such names. The field's other names are understood too, in any case and with anything between their words (doc_id, docId, Doc ID): qid, docid, documents, passages, contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests of rerank services, and pos/neg lists. Only query and text are required. Rows of one query stand together, or say --group. A title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
+CSV and TSV have a header with such names. The field's other names are understood too, in any case and with anything between their words (doc_id, docId, Doc ID): qid, docid, documents, passages, contents, hits and more, as are documents of LangChain, LlamaIndex and Haystack, answers of Elasticsearch and Solr, requests of rerank services, and pos/neg lists. Only query and text are required. Rows of one query must follow one another, unless --group is given. A title is scored in front of the text; what else a candidate has is carried to the output. A record has at most 64 MiB.
 Double quotes hold cells together in CSV and are text in TSV (--quotes). White space around cells is dropped if the header has some. A run of TREC (query Q0 document rank score tag), MS MARCO (query, document, rank) or Tevatron (query, document, score) needs --queries and --collection; where its ranks do not order the documents of a query, their scores do, as in trec_eval. In other inputs scores do so where all candidates of a query have one rank.",
     ),
     (
@@ -20,7 +21,7 @@ Double quotes hold cells together in CSV and are text in TSV (--quotes). White s
 JSONL: a query on each line, best first by logit, then by original rank; score is P(yes).
   {\"query_id\":\"q1\",\"query\":\"…\",
    \"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,…}]}
-The output's extension says the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete. A file has one run at a time, and what is read is never written over.",
+The output's extension determines the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete. Two runs never write to one file at a time, and a file that is read is never overwritten.",
     ),
     (
         "Examples",
@@ -48,11 +49,11 @@ What would it cost? Counts, token lengths and time, no weights needed:
   HF_HUB_OFFLINE         1 uses downloaded files only
   HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT
                          seconds to wait for the hub: answers, data
-  RAYON_NUM_THREADS      threads, where --threads says nothing
+  RAYON_NUM_THREADS      threads, if --threads is not given
   RERANK_INSTRUCTIONS    kernels of the CPU (see below)
   TMPDIR                 where a compressed collection is unpacked
   HTTPS_PROXY            a proxy on the way to the hub
-RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and says what multiplies the operands of linear layers in bf16, and of attention in bf16 and int8: what is measured to be faster by default. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
+RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and selects the instructions that multiply the operands of linear layers in bf16, and of attention in bf16 and int8: by default those that are measured to be faster. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
     ),
     (
         "Exit status",

@@ -1,4 +1,4 @@
-//! What is typed about the input.
+//! The options of the input.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 /// Where the candidates come from.
 #[derive(Debug, Args)]
 pub struct InputArguments {
-    /// The input, as with --input (a file that is called as a command is: ./bench)
+    /// The input, as with --input (a file with the name of a command: ./bench)
     #[arg(value_name = "FILE", conflicts_with = "input")]
     pub files: Vec<PathBuf>,
 
@@ -30,8 +30,8 @@ pub struct InputArguments {
     #[arg(long, requires = "columns")]
     pub no_header: bool,
 
-    /// What stands between the cells of tables, in --input, --queries and --collection: one character, or `tab` [default: as
-    /// the format says, or a first line `sep=;`]
+    /// The character between the cells of tables, in --input, --queries and --collection: one character, or `tab` [default: by
+    /// the format, or by a first line `sep=;`]
     #[arg(long, value_name = "CHAR")]
     pub delimiter: Option<Delimiter>,
 

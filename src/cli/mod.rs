@@ -1,4 +1,4 @@
-//! What was typed: the options as clap reads them. Their help is the manual; [`crate::config`] says what they mean.
+//! The command line, as clap parses it. The help of the options is the manual; [`crate::config`] resolves what they mean.
 
 mod bench;
 mod generate;
@@ -26,16 +26,16 @@ pub use self::running::{ProgressChoice, RunningArguments};
 #[command(name = "rerank", version, after_help = help::after_help(), args_conflicts_with_subcommands = true)]
 #[command(override_usage = "rerank [OPTIONS] [FILE]\n       rerank <COMMAND>")]
 pub struct Cli {
-    /// Another job than ranking.
+    /// A command other than ranking.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The main job's options.
+    /// The options of ranking.
     #[command(flatten)]
     pub rank: RankArguments,
 }
 
-/// Jobs other than ranking.
+/// Commands other than ranking.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print a completion script for a shell
@@ -49,11 +49,11 @@ pub enum Command {
         #[arg(value_parser = generate::COMMANDS)]
         command: Option<String>,
     },
-    /// Measure how fast this machine reranks, of how much it could, and where the time goes
+    /// Measure how fast this machine reranks, how fast it could at best, and where the time goes
     Bench(BenchArguments),
 }
 
-/// The options of the main job.
+/// The options of ranking.
 #[derive(Debug, Args)]
 pub struct RankArguments {
     /// Input

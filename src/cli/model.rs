@@ -1,11 +1,11 @@
-//! What is typed about the model, its device and its batches.
+//! The options of the model, its device and its batches.
 
 use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::device::DeviceChoice;
 
-/// Which model scores, and how it is asked.
+/// Which model scores, and how.
 #[derive(Debug, Args)]
 pub struct ModelArguments {
     /// A directory, or the id of a model on the Hugging Face hub; `fake` scores by shared words, without a model
@@ -20,7 +20,7 @@ pub struct ModelArguments {
     #[arg(long)]
     pub offline: bool,
 
-    /// What the model is told to judge by: a text, or `@FILE` [default: the model's own]
+    /// The instruction in the prompt, by which the model judges: a text, or `@FILE` [default: the model's own]
     #[arg(long, value_name = "TEXT")]
     pub instruction: Option<String>,
 
@@ -61,7 +61,7 @@ pub struct BatchArguments {
 /// `--dtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DtypeChoice {
-    /// What the checkpoint is stored in where that is clearly faster than f32, else f32; on a GPU bf16.
+    /// The precision of the checkpoint where that is clearly faster than f32, else f32; on a GPU bf16.
     Auto,
     /// 32-bit floats.
     #[value(aliases = ["fp32", "float32"])]

@@ -1,4 +1,4 @@
-//! What is typed about the output.
+//! The options of the output.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
-//! What is typed about how the run goes.
+//! The options of how the run goes.
 
 use clap::{Args, ValueEnum};
 
 use super::values;
+
 /// How the run goes.
 #[derive(Debug, Args)]
 pub struct RunningArguments {
@@ -10,8 +11,8 @@ pub struct RunningArguments {
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
-    /// Read, tokenize and plan everything, and print what it would cost, the time among it (measured on two layers with random
-    /// weights); needs no weights
+    /// Read, tokenize and plan everything, and print what it would cost, with an estimate of the time (measured on two layers
+    /// with random weights); needs no weights
     #[arg(long)]
     pub dry_run: bool,
 

@@ -1,4 +1,4 @@
-//! Values of options, read with words for what is wrong.
+//! Parsers of option values, whose messages name what is expected.
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -31,7 +31,7 @@ pub(super) fn probability(text: &str) -> Result<f32, String> {
     score.ok_or_else(|| "a score is a probability: a number from 0 to 1 is expected, as in 0.5".to_owned())
 }
 
-/// `--device`: shells complete the names that stand alone; numbers of GPUs are understood too.
+/// `--device`. Shells complete the names without a number; `cuda:N` is parsed too.
 #[derive(Clone)]
 pub(super) struct DeviceParser;
 

@@ -1,4 +1,4 @@
-//! What the options of `rerank bench` mean.
+//! Resolves the options of `rerank bench`.
 
 use anyhow::{Result, ensure};
 
@@ -8,10 +8,10 @@ use crate::cli::BenchArguments;
 use crate::kernels::Instructions;
 use crate::model::ModelSource;
 
-/// Understands the options of `rerank bench`.
+/// Resolves the options of `rerank bench`.
 ///
 /// # Errors
-/// If the model or the forced instructions are not there.
+/// If the model does not exist, or the processor lacks the forced instructions.
 pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
     let instructions = Instructions::from_environment().map_err(anyhow::Error::msg)?;
     let model = match &arguments.model {

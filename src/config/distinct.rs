@@ -1,5 +1,5 @@
-//! What is read is never written over. Files are told apart by what they are on disk, so that links, and redirected
-//! standard input and output, count.
+//! Refuses outputs that would overwrite a file that is read. Files are compared by their identity on disk, so that links and
+//! redirected standard input and output are recognised.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use same_file::Handle;
 
-/// What a run reads and writes.
+/// The files that a run reads and writes.
 pub(super) struct Files {
     /// `None` is standard input.
     pub(super) input: Option<PathBuf>,
@@ -19,7 +19,7 @@ pub(super) struct Files {
     pub(super) is_dry_run: bool,
 }
 
-/// Refuses to write over what is read, or two things into one file.
+/// Refuses an output that is also read, and two outputs in one file.
 pub(super) fn check_distinct(files: &Files) -> Result<()> {
     let Files { input, others, output, stats, is_dry_run } = files;
     let stdin = || Handle::stdin().ok().filter(is_regular);

@@ -1,4 +1,4 @@
-//! What the options of the input mean.
+//! Resolves the options of the input.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! What the options mean: defaults resolved, conflicts refused with a remedy. After this, nobody reads options again.
+//! Resolves the options: defaults are filled in, and contradictions are refused with a remedy. The rest of the program reads
+//! the result only.
 
 mod bench;
 mod distinct;
@@ -27,7 +28,7 @@ use crate::model::ModelSource;
 use crate::output::Layout;
 use crate::rank::Cutoff;
 
-/// One ranking run, understood.
+/// The configuration of a ranking run.
 #[derive(Debug)]
 pub struct Config {
     /// Where the candidates come from.
@@ -42,27 +43,27 @@ pub struct Config {
     pub cutoff: Cutoff,
     /// Where the run's figures go.
     pub stats: Option<PathBuf>,
-    /// Which model.
+    /// The model.
     pub model: ModelSource,
-    /// Which device.
+    /// The device, or the devices.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
     pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice.
     pub precision: Option<Precision>,
-    /// What the model is told to judge by, if the user says so.
+    /// The instruction in the prompt, if the user gives one.
     pub instruction: Option<String>,
-    /// Longest prompt in tokens, if the user says so.
+    /// The longest prompt in tokens, if the user limits it.
     pub max_length: Option<usize>,
     /// What a batch may hold.
     pub limits: LimitsChoice,
     /// Threads that compute.
     pub threads: usize,
-    /// Whether only the cost is told.
+    /// Whether only the cost of the run is reported.
     pub dry_run: bool,
     /// How progress is shown.
     pub progress: Progress,
-    /// How much is said.
+    /// How much is printed on standard error.
     pub verbosity: Verbosity,
     /// What the user should know of how the options were understood.
     pub notes: Vec<String>,
@@ -79,7 +80,7 @@ pub enum Progress {
     None,
 }
 
-/// How much is said on standard error.
+/// How much is printed on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors.
@@ -91,7 +92,7 @@ pub enum Verbosity {
 }
 
 impl Config {
-    /// Understands the options.
+    /// Resolves the options.
     ///
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
@@ -144,7 +145,7 @@ impl Config {
 
 fn resolve_progress(choice: ProgressChoice, verbosity: Verbosity, to_stdout: bool) -> Progress {
     let terminal = std::io::stderr().is_terminal();
-    // Rankings on the same terminal would push the bar up and leave it there.
+    // Rankings printed on the same terminal would scroll the bar up and leave copies of it behind.
     let crowded = to_stdout && std::io::stdout().is_terminal();
     match choice {
         ProgressChoice::None => Progress::None,

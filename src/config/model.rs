@@ -1,4 +1,4 @@
-//! What the options of model, batches and threads mean.
+//! Resolves the options of the model, of batches and of threads.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(super) fn resolve_limits(arguments: &BatchArguments) -> LimitsChoice {
     }
 }
 
-/// The file that `--instruction` names, if it does.
+/// The file that `--instruction @FILE` names, if it has that form.
 pub(super) fn instruction_file(arguments: &ModelArguments) -> Option<PathBuf> {
     arguments.instruction.as_deref()?.strip_prefix('@').map(PathBuf::from)
 }
@@ -44,10 +44,11 @@ pub(super) fn resolve_instruction(text: &str) -> Result<String> {
     Ok(instruction)
 }
 
-/// As many threads as `--threads` can ask for.
+/// The most threads that `--threads` accepts.
 const MOST_THREADS: usize = 1024;
 
-/// What `--threads` says, else rayon's own variable, in which 0 stands for all cores, else all cores.
+/// The number that `--threads` gives, or else that in rayon's own variable, in which 0 stands for all cores, or else that of
+/// all cores.
 pub(super) fn resolve_threads(option: Option<u64>) -> Result<usize> {
     const VARIABLE: &str = "RAYON_NUM_THREADS";
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,4 +1,4 @@
-//! What the options of the output mean.
+//! Resolves the options of the output.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use anyhow::{Result, bail, ensure};
 use crate::cli::OutputArguments;
 use crate::output::{Compression, Layout, OutputFormat, extension};
 
-/// Names of standard output, which is never opened a second time: that would empty the file behind it.
+/// Names of standard output. It is never opened by name, which would empty a file that it is redirected to.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
-/// The tag of a TREC run where the user says nothing.
+/// The tag of a TREC run, if the user names none.
 const TAG: &str = "rerank";
 
-/// The file; `None` is standard output.
+/// The output's path; `None` is standard output.
 pub(super) fn resolve_output(arguments: &OutputArguments) -> Option<PathBuf> {
     arguments.output.clone().filter(|path| !is_stdout(path))
 }
@@ -44,7 +44,7 @@ pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -
     };
     ensure!(
         arguments.tag.is_none() || format == OutputFormat::Trec,
-        "--tag is the last column of a TREC run: leave it out, or say --output-format trec"
+        "--tag is the last column of a TREC run: leave it out, or add --output-format trec"
     );
     let tag = arguments.tag.clone().unwrap_or_else(|| TAG.to_owned());
     Ok(Layout { format, compression, text: !arguments.no_text, tag })

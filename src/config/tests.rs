@@ -1,4 +1,4 @@
-//! Options that are understood, and options that are refused.
+//! Tests of options that are accepted, and of options that are refused.
 
 use clap::Parser;
 

@@ -12,7 +12,7 @@ use super::files::not_json;
 /// The families of rerankers that this version knows, as an error message lists them.
 const SUPPORTED: &str = "Qwen3ForCausalLM (Qwen3-Reranker 0.6B, 4B, 8B) and Qwen3ForSequenceClassification (one label)";
 
-/// What a model's configuration says about it.
+/// The properties of a model, from its configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// Which recipe and which forward.
@@ -146,7 +146,7 @@ fn check_features(fields: Fields<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The sizes, each of which can be any number still: the weights are checked against them before memory is asked for.
+/// The sizes, each of which can be any number still: the weights are checked against them before memory is allocated.
 fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
     let heads = fields.required_size("num_attention_heads")?;
     let key_heads = fields.size("num_key_value_heads")?.unwrap_or(heads);
@@ -226,7 +226,7 @@ mod tests {
             (json!({"quantization_config": {"bits": 4}}), "quantiz"),
             (json!({"num_key_value_heads": 5}), "evenly"),
             (json!({"hidden_size": "big"}), "hidden_size is \"big\", and should be a whole number"),
-            (json!({"hidden_size": null}), "does not say hidden_size"),
+            (json!({"hidden_size": null}), "has no hidden_size"),
             (json!({"max_position_embeddings": 1_000_000_000_000u64}), "max_position_embeddings is 1000000000000"),
             (json!({"rms_norm_eps": "small"}), "should be a number"),
             (json!({"architectures": "Qwen3ForCausalLM"}), "a list of texts"),

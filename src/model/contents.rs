@@ -10,7 +10,7 @@ const OTHER_WEIGHTS: [(&[&str], &str); 7] = [
         &[".bin", ".pt", ".pth", ".ckpt", ".pkl"],
         "PyTorch checkpoints in Python's pickle format, which can run any program while they are read; convert them to \
          safetensors: AutoModelForCausalLM.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers (or \
-         AutoModelForSequenceClassification, as config.json says)",
+         AutoModelForSequenceClassification, as config.json states)",
     ),
     (&[".gguf", ".ggml"], "GGUF files, which are for llama.cpp; take the model that they were made from"),
     (&[".onnx", ".onnx_data"], "ONNX files, which are for ONNX Runtime; take the model that they were made from"),
@@ -93,7 +93,7 @@ fn without_weights(missing: &str, names: &[String]) -> Option<String> {
         let shards = tensors.iter().any(|name| name.contains("-of-"));
         return Some(if shards {
             format!(
-                "has no {missing}; its shards ({other}) need model.safetensors.index.json, which says what is in them: download that too"
+                "has no {missing}; its shards ({other}) need model.safetensors.index.json, which lists what is in them: download that too"
             )
         } else {
             format!(

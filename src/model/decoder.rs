@@ -31,7 +31,7 @@ impl Decoder {
     /// Reads the weights, named as in transformers (`model.…`).
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says.
+    /// If a tensor is missing or of another shape than the configuration gives.
     pub fn load(config: &DecoderConfig, weights: &Arc<Weights>, arithmetic: Arithmetic) -> Result<Self> {
         let heads = Heads { query: config.heads, key: config.key_heads, head_dim: config.head_dim };
         let shape = Shape {
@@ -75,7 +75,7 @@ impl Decoder {
         Ok(pass.run(memory, embed, &ends, |tile| normalized(tile, norm, *shape, arithmetic.level)))
     }
 
-    /// Where the time went since this was last asked.
+    /// The profile since the last call.
     pub fn take_profile(&mut self) -> Profile {
         self.memory.take_profile()
     }

@@ -55,7 +55,7 @@ impl Encoder {
     /// Reads the weights, named as in transformers (`bert.…`, `roberta.…`).
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says.
+    /// If a tensor is missing or of another shape than the configuration gives.
     pub fn load(config: &EncoderConfig, weights: &Arc<Weights>, arithmetic: Arithmetic) -> Result<Self> {
         let EncoderConfig { prefix, hidden, intermediate, heads, .. } = *config;
         ensure!(heads > 0 && hidden.is_multiple_of(heads), "{hidden} features can't be shared evenly by {heads} heads");
@@ -115,7 +115,7 @@ impl Encoder {
         Ok(pass.run(memory, embed, &starts, first))
     }
 
-    /// Where the time went since this was last asked.
+    /// The profile since the last call.
     pub fn take_profile(&mut self) -> Profile {
         self.memory.take_profile()
     }

@@ -1,4 +1,4 @@
-//! The fields of a JSON object, with messages that say what they are and what they should be.
+//! The fields of a JSON object, with messages that name their values and what is expected.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn required_size(self, name: &str) -> Result<usize> {
-        self.size(name)?.with_context(|| format!("it does not say {name}"))
+        self.size(name)?.with_context(|| format!("it has no {name}"))
     }
 
     /// The texts of a list.

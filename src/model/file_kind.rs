@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// As much of a file's beginning as tells what it is.
+/// As much of a file's beginning as is needed to recognise what it is.
 const HEAD: u64 = 512;
 
 /// A file that is not what its name promises, as after a download that went wrong.
@@ -65,7 +65,7 @@ pub(super) fn describe(head: &[u8]) -> String {
     known(head).map_or_else(|| beginning(head), str::to_owned)
 }
 
-/// As [`describe`], for the kinds that can be told for sure.
+/// As [`describe`], for the kinds that can be recognised for sure.
 pub(super) fn known(head: &[u8]) -> Option<&'static str> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let text = head.trim_ascii_start();

@@ -16,7 +16,7 @@ use super::hub::{Downloads, Hub};
 const SINGLE: &str = "model.safetensors";
 /// The index of a model of thousands of shards is far smaller.
 const MOST_INDEX: u64 = 64 << 20;
-/// Names of a directory's files that are looked at to say what it holds.
+/// The most names of a directory's files that are read for a message on what it has.
 const MOST_NAMES: usize = 10_000;
 
 /// The files of one model.
@@ -93,7 +93,7 @@ impl ModelFiles {
     /// If there are none, or a shard is missing.
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
         const INDEX: &str = "model.safetensors.index.json";
-        // What is in the cache is known without asking the hub.
+        // The content of the cache is known without a request to the hub.
         let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));
         if !sharded {
             return Ok(vec![self.get(SINGLE)?]);

@@ -14,7 +14,7 @@ use crate::kernels::{Heads, Kind, Profile, Rope, Work};
 
 /// Tokens of a batch beyond which a GPU is not faster.
 pub const MOST_TOKENS: usize = 32_768;
-/// Fewer are tried in any case: if they don't fit, that is told.
+/// Fewer tokens are tried in any case, and a failure is reported.
 const LEAST_TOKENS: usize = 64;
 /// Words that a token takes in what kernels must know of a batch, at most: its id, its position, a tile and two ranges.
 const INDICES: usize = 14;
@@ -32,9 +32,9 @@ pub struct GpuDecoder {
     room: Option<Room>,
     /// More tokens than this did not fit once.
     most_tokens: usize,
-    /// Where the time goes, while somebody wants to know.
+    /// The profile of the time, if one is kept.
     profile: Option<Profile>,
-    /// What was found out about the device's kernels.
+    /// The warnings of the self-test.
     warnings: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl GpuDecoder {
     /// normalized hidden vector is multiplied with.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says, or the device has no memory for them.
+    /// If a tensor is missing or of another shape than the configuration gives, or the device has no memory for them.
     pub fn load(config: &DecoderConfig, weights: &Weights, head: &[f32], mut gpu: Gpu) -> Result<Self> {
         ensure!(config.layers > 0, "the model has no layers");
         let load = || -> Result<Self> {
@@ -203,12 +203,12 @@ impl GpuDecoder {
         Ok(logits)
     }
 
-    /// Counts the time from now on, kernel by kernel, by the device's own clock.
+    /// Keeps a profile of the time from now on, kernel by kernel, by the device's own clock.
     pub fn begin_profile(&mut self) {
         self.profile = Some(Profile::default());
     }
 
-    /// Where the time went since this was last asked, if it is counted.
+    /// The profile since the last call, if one is kept.
     pub fn take_profile(&mut self) -> Option<Profile> {
         self.profile.as_mut().map(std::mem::take)
     }
@@ -272,7 +272,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Marks the end of what was asked for since the last lap.
+    /// Marks the end of the kernels that were launched since the last lap.
     fn lap(&self, kind: Kind) -> Result<()> {
         let Some(laps) = &self.laps else { return Ok(()) };
         let mut laps = laps.borrow_mut();

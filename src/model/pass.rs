@@ -48,7 +48,7 @@ impl Memory {
         Self { hidden: Buffer::default(), stores: [stores(), stores()], workspaces: Mutex::default() }
     }
 
-    /// Where the time went since this was last asked.
+    /// The profile since the last call.
     pub(super) fn take_profile(&mut self) -> Profile {
         let workspaces = self.workspaces.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut sum = Profile::default();

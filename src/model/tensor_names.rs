@@ -1,4 +1,4 @@
-//! The tensors that a decoder is made of, by name and shape: what a checkpoint must have before memory is asked for, and
+//! The tensors that a decoder is made of, by name and shape: what a checkpoint must have before memory is allocated, and
 //! beyond which nothing may be in it.
 
 use super::{DecoderConfig, HeadKind, ModelConfig, Weights};
@@ -33,7 +33,7 @@ impl ModelConfig {
         }
     }
 
-    /// Whether the head that the checkpoint has is the embedding, as its configuration says.
+    /// Whether the head that the checkpoint has is the embedding, as its configuration states.
     pub(super) fn ties(&self, weights: &Weights) -> bool {
         self.head == HeadKind::YesNo { tied: true } && weights.equal("lm_head.weight", "model.embed_tokens.weight")
     }
@@ -64,7 +64,7 @@ impl DecoderConfig {
 pub(super) enum Harmless {
     /// A table that is computed from the configuration, which older versions of transformers stored.
     Table,
-    /// Another head, for another job than this model's configuration says.
+    /// Another head, for another job than this model's configuration states.
     Head,
 }
 

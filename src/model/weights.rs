@@ -50,7 +50,7 @@ impl Weights {
         Self { files: Vec::new(), names: "random weights".to_owned(), random }
     }
 
-    /// Checks all tensors that a model reads, before memory is asked for by the sizes that its configuration gives, and that
+    /// Checks all tensors that a model reads, before memory is allocated by the sizes that its configuration gives, and that
     /// there are no others. Returns what is there and not used.
     ///
     /// # Errors

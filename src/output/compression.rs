@@ -1,4 +1,4 @@
-//! How a file's bytes are compressed, by its name.
+//! Compression of the output, which the file's name determines.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,11 +9,11 @@ use zstd::stream::write::Encoder as ZstdEncoder;
 
 use crate::exit::UsageError;
 
-/// A member of gzip, or a frame of Zstandard, ends with the ranking that makes it this long: what is complete can be read
-/// without the rest, and short rankings still share what they have in common.
+/// A gzip member or a Zstandard frame ends with the ranking that makes it this long. Complete rankings can then be read
+/// without the rest of the file, and short ones are still compressed together.
 const MEMBER_BYTES: usize = 32 << 10;
 
-/// What a file's last extension says.
+/// The compression that a file's last extension names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     /// Not compressed.
@@ -29,7 +29,7 @@ impl Compression {
     /// The compression, and the name without its extension.
     ///
     /// # Errors
-    /// If the name promises what can't be written.
+    /// If the extension is that of another compression, which can't be written.
     pub fn of(path: &Path) -> Result<(Self, &Path)> {
         let stem = path.file_stem().map_or(path, Path::new);
         let compression = match extension(path).as_deref() {
@@ -57,7 +57,8 @@ pub fn extension(path: &Path) -> Option<String> {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }
 
-/// Turns rankings into the bytes of a file. What was handed in can be read back from what was given out so far.
+/// Compresses rankings one after the other. At any time, the bytes that were returned so far can be decompressed to all
+/// rankings so far.
 pub(super) enum Compressor {
     None,
     Gzip { encoder: Option<GzEncoder<Vec<u8>>>, taken: usize },
@@ -73,7 +74,7 @@ impl Compressor {
         }
     }
 
-    /// Replaces bytes by what a file holds for them.
+    /// Replaces the bytes of a ranking by the compressed bytes for the file.
     pub(super) fn compress(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let is_full = match self {
             Self::None => return Ok(()),
@@ -106,7 +107,7 @@ impl Compressor {
         Ok(())
     }
 
-    /// What ends the member that is open, if any.
+    /// The bytes that end the open member or frame, if there is one.
     pub(super) fn end(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(Vec::new()),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_can_be_read_before_the_end_and_after() {
+    fn rankings_so_far_can_be_read_before_the_end_and_after() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstandard] {
             let mut compressor = Compressor::new(compression);
             let (mut file, mut whole) = (Vec::new(), Vec::new());
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_the_compression() {
+    fn the_compression_follows_the_extension() {
         let of = |name: &'static str| Compression::of(Path::new(name)).unwrap();
         assert_eq!(of("a.jsonl.gz"), (Compression::Gzip, Path::new("a.jsonl")));
         assert_eq!(of("a/b.trec.ZST"), (Compression::Zstandard, Path::new("b.trec")));

@@ -1,7 +1,7 @@
 //! CSV and TSV: a header, then a row for each candidate.
 //!
-//! The header is written with the first ranking that has results; what that one carries decides the columns. A ranking
-//! without results has no rows.
+//! The header is written with the first ranking that has results, and the fields that this ranking carries determine the
+//! columns. A ranking without results has no rows.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,16 @@ use serde_json::value::RawValue;
 use crate::input::WRITTEN_COLUMNS;
 use crate::record::{Candidate, Query, Ranked, Ranking};
 
-/// Columns that every file has, and by which [`crate::input`] knows that a TSV file quotes what needs it; `text` follows unless it is left out, and then what the first ranking carries.
+/// Columns that every file has, by which [`crate::input`] recognises a TSV file with quoted cells. `text` follows, unless it is
+/// left out, and then the fields that the first ranking carries.
 const COLUMNS: [&str; 9] = WRITTEN_COLUMNS;
 const TEXT: &str = "text";
 
-/// The columns of one file, once they are settled.
+/// Formats the rows of one file, whose columns are fixed with the header.
 pub(super) struct CsvFormatter {
     delimiter: u8,
     text: bool,
-    /// Names of the columns behind ours.
+    /// The names of the columns that follow ours; none before the header is written.
     carried: Option<Vec<String>>,
     left_out: BTreeSet<String>,
 }
@@ -30,7 +31,7 @@ impl CsvFormatter {
         Self { delimiter, text, carried: None, left_out: BTreeSet::new() }
     }
 
-    /// Appends a row for each candidate, after the header if it is due.
+    /// Appends a row for each candidate, after the header if that is not written yet.
     pub(super) fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
         if ranking.results.is_empty() {
             return Ok(());
@@ -55,12 +56,12 @@ impl CsvFormatter {
         Ok(())
     }
 
-    /// Appends the header if nothing was written.
+    /// Appends the header if it is not written yet.
     pub(super) fn finish(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
         self.header(None, buffer)
     }
 
-    /// Names of fields that came up after the header was written.
+    /// The names of fields that came up after the header was written.
     pub(super) fn left_out(&self) -> Vec<&str> {
         self.left_out.iter().map(String::as_str).collect()
     }
@@ -80,7 +81,7 @@ impl CsvFormatter {
         let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
         let names: Vec<String> = ours.map(str::to_owned).chain(carried.iter().cloned()).collect();
         self.carried = Some(carried);
-        // White space around a name that is not in quotes would say that the cells below are padded.
+        // A reader takes white space around a name without quotes for a sign that all cells are padded.
         let padded = names.iter().any(|name| name.trim().len() < name.len());
         let quotes = if padded { QuoteStyle::Always } else { QuoteStyle::Necessary };
         append(self.delimiter, &names, quotes, buffer)
@@ -102,8 +103,8 @@ fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
     ]
 }
 
-/// What a row has beyond our columns: title, instruction, and carried fields. Where a carried field has one of our names,
-/// ours stands; the candidate's come before the query's.
+/// The cells of a row beyond our columns: title, instruction, and carried fields. A carried field with the name of one of our
+/// columns is dropped; of a candidate's and a query's field of one name, the candidate's is kept.
 fn extras<'a>(query: &'a Query, candidate: &'a Candidate) -> Vec<(&'a str, String)> {
     let known = [("title", candidate.title.as_ref()), ("instruction", query.instruction.as_ref())];
     let mut extras: Vec<(&str, String)> =

@@ -10,14 +10,14 @@ use same_file::Handle;
 
 use crate::exit::UsageError;
 
-/// Files that this process made and wrote nothing to. They go with the run, however it ends.
+/// Files that this process created and has not written to yet. They are removed when the run ends, however it ends.
 static UNUSED: Mutex<Vec<(PathBuf, Handle)>> = Mutex::new(Vec::new());
 
-/// How often a file is opened again that another program removes in the same moment.
+/// How often opening a file is tried while another program keeps removing it.
 const ATTEMPTS: usize = 10;
 
-/// A file of this run's own: no other run writes to it meanwhile. An existing file keeps its content until the first bytes
-/// are there, and a new one that gets none is removed, so that a run that never begins changes nothing.
+/// A file that no other run can write to at the same time. An existing file keeps its content until the first bytes are
+/// written, and a new one that gets none is removed, so that a run that never begins changes nothing.
 pub struct OutputFile {
     file: File,
     path: PathBuf,
@@ -26,7 +26,7 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Opens a file, or makes it.
+    /// Opens a file, or creates it.
     ///
     /// # Errors
     /// If it can't be written, or another run writes to it.
@@ -42,7 +42,7 @@ impl OutputFile {
                             path.display()
                         )
                     }
-                    // Some file systems have no locks: there it goes without.
+                    // Some file systems have no locks: there, the file is written without one.
                     Ok(()) | Err(TryLockError::Error(_)) => {}
                 }
                 let handle = Handle::from_file(file.try_clone()?)?;
@@ -59,7 +59,7 @@ impl OutputFile {
         bail!("cannot write to {}: another program keeps removing it", path.display())
     }
 
-    /// As the user named it.
+    /// The path as the user named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -67,7 +67,7 @@ impl OutputFile {
     /// Writes all of these bytes; the first ones replace what was there.
     ///
     /// # Errors
-    /// What the system says.
+    /// If the system can't write them.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.is_begun {
             unused().retain(|(path, _)| *path != self.path);
@@ -80,8 +80,8 @@ impl OutputFile {
         self.file.write_all(bytes)
     }
 
-    /// Cuts off what stands behind this many bytes. What can't be taken back stays: the error that led here is reported in
-    /// any case.
+    /// Cuts the file off after this many bytes, to remove a part of a ranking. If that fails, the part stays: the error that
+    /// led here is reported in any case.
     pub fn take_back(&mut self, bytes: u64) {
         let _ = self.file.set_len(bytes);
     }
@@ -97,16 +97,16 @@ impl Drop for OutputFile {
     }
 }
 
-/// Removes the files that this process made and wrote nothing to: for a program that ends at once.
+/// Removes the files that this process created and has not written to, before the program ends at once.
 pub fn remove_unused() {
     unused().drain(..).for_each(|file| remove(&file));
 }
 
-/// Removes a file if it is still the one that was made here, and nobody else has written to it.
+/// Removes a file if it is still the one that this process created, and no other program has written to it.
 fn remove((path, handle): &(PathBuf, Handle)) {
     let is_ours = Handle::from_path(path).is_ok_and(|there| there == *handle);
     if is_ours && handle.as_file().metadata().is_ok_and(|file| file.len() == 0) {
-        // An empty file that stays does no harm.
+        // If the empty file can't be removed, it does no harm.
         let _ = std::fs::remove_file(path);
     }
 }
@@ -115,15 +115,15 @@ fn unused() -> std::sync::MutexGuard<'static, Vec<(PathBuf, Handle)>> {
     UNUSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The open file, not emptied, and whether it was made here. A pipe with a name is opened once: a second opening would be
-/// another writer for its reader.
+/// Opens a file without emptying it, and returns whether it was created. A named pipe is opened only once, because its reader
+/// would take a second opening for another writer.
 fn open(path: &Path) -> io::Result<(File, bool)> {
     match File::options().write(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         existing => return existing.map(|file| (file, false)),
     }
     match File::options().write(true).create_new(true).open(path) {
-        // A link that points to nothing yet, or a file that another program made just now.
+        // The path is a link to a file that does not exist yet, or another program has created the file just now.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Ok((File::options().write(true).create(true).truncate(false).open(path)?, false))
         }
@@ -154,7 +154,7 @@ mod tests {
         let first = OutputFile::open(&path).unwrap();
         let message = OutputFile::open(&path).err().unwrap().to_string();
         assert!(message.contains("another run"), "{message}");
-        assert!(path.exists(), "what the first run made stays");
+        assert!(path.exists(), "the file of the first run stays");
         drop(first);
         assert!(!path.exists());
         OutputFile::open(&path).unwrap().write(b"x").unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_wrote_or_made_is_never_removed() {
+    fn a_file_that_another_program_wrote_or_created_is_never_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new");
         let written = OutputFile::open(&path).unwrap();

@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use crate::record::{Candidate, Fields, Ranked, Ranking};
 
-/// Names that the program writes itself; a carried field of such a name gives way.
+/// Names of the fields that the program writes itself; a carried field with such a name is dropped.
 const QUERY_NAMES: [&str; 4] = ["query_id", "query", "instruction", "results"];
 const RESULT_NAMES: [&str; 9] =
     ["rank", "id", "score", "logit", "original_rank", "original_score", "truncated", "title", "text"];

@@ -1,4 +1,4 @@
-//! 6 write: a ranking becomes lines. Formats are pure; one [`Writer`] owns the file.
+//! Stage 6, write: rankings become lines. Formatters append to a buffer, and one [`Writer`] owns the file.
 
 mod compression;
 mod csv;
@@ -31,12 +31,12 @@ pub enum OutputFormat {
     Msmarco,
     /// A header, then a row for each candidate.
     Csv,
-    /// As CSV, with tabs: a cell with a tab, a quote or a line break stands in quotes; the header says so to rerank.
+    /// As CSV, with tabs: a cell with a tab, a quote or a line break is quoted; rerank knows such files by their header.
     Tsv,
 }
 
 impl OutputFormat {
-    /// What a file's extension says; JSONL where it says nothing.
+    /// The format that a file's extension names; JSONL if it names none.
     pub fn of(path: &Path) -> Self {
         match extension(path).as_deref() {
             Some("trec" | "run") => Self::Trec,
@@ -46,7 +46,7 @@ impl OutputFormat {
         }
     }
 
-    /// Why a group can't be written in this format, if so; asked before it is scored.
+    /// The reason why a group can't be written in this format, if there is one. It is checked before the group is scored.
     pub fn objection(self, group: &Group) -> Option<String> {
         let kind = match self {
             Self::Trec => "a TREC run",
@@ -58,7 +58,7 @@ impl OutputFormat {
     }
 }
 
-/// What a line holds besides the ranking itself.
+/// How rankings are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The format.
@@ -71,7 +71,7 @@ pub struct Layout {
     pub tag: String,
 }
 
-/// A format that may need to remember what it wrote before.
+/// Formats the rankings of one file; some formats need to remember what they wrote before.
 enum Formatter {
     Jsonl { text: bool },
     Trec { tag: String },
@@ -106,7 +106,7 @@ impl Formatter {
         }
     }
 
-    /// Appends what is due when no ranking had results: a CSV file has its header all the same.
+    /// Appends what a file has even if no ranking had results: the header of CSV.
     fn finish(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
         match self {
             Self::Csv(formatter) => formatter.finish(buffer),
@@ -114,7 +114,7 @@ impl Formatter {
         }
     }
 
-    /// Names of fields that found no place in the output.
+    /// The names of fields that the output has no column for.
     fn left_out(&self) -> Vec<&str> {
         match self {
             Self::Csv(formatter) => formatter.left_out(),

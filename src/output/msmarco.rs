@@ -1,4 +1,4 @@
-//! A run as MS MARCO has it: `query document rank`, between tabs.
+//! A run in the format of MS MARCO: `query document rank`, separated by tabs.
 
 use std::io::Write;
 

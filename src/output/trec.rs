@@ -19,16 +19,16 @@ pub(super) fn format(ranking: &Ranking, tag: &str, buffer: &mut Vec<u8>) {
     }
 }
 
-/// Why an id can't stand in a run of this kind, if so.
+/// The reason why an id can't be written to a run of this kind, if there is one.
 pub(super) fn objection(id: &str, kind: &str) -> Option<String> {
     let reason = problem(id)?;
-    Some(format!("the id {id:?} can't stand in {kind}, as it {reason}; write JSONL"))
+    Some(format!("the id {id:?} can't be written to {kind}, because it {reason}; write JSONL"))
 }
 
-/// Whether a tag can be the last column of a run.
+/// Checks that a tag can be the last column of a run.
 ///
 /// # Errors
-/// The reason, if not.
+/// The reason why it can't.
 pub fn check_tag(tag: &str) -> Result<String, String> {
     match problem(tag) {
         None => Ok(tag.to_owned()),
@@ -36,9 +36,9 @@ pub fn check_tag(tag: &str) -> Result<String, String> {
     }
 }
 
-/// What would make readers see other columns or lines. C programs end a column at white space and a text at NUL; others take
-/// Unicode's white space for an end, or what was once a separator of files, groups and records; and a byte order mark is lost
-/// where a file begins with it.
+/// What would make readers split columns or lines elsewhere. C programs end a column at white space and a text at NUL; other
+/// programs also end them at Unicode's white space and at ASCII's separators of files, groups and records; and a byte order
+/// mark is lost where a file begins with it.
 fn problem(column: &str) -> Option<&'static str> {
     if column.is_empty() {
         Some("is empty")

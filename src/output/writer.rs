@@ -1,4 +1,4 @@
-//! The one owner of the output: a ranking is written and flushed as a whole, and never rewritten.
+//! The writer of the output: each ranking is written and flushed as a whole, and never rewritten.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +12,7 @@ use super::{Formatter, Layout};
 use crate::record::Ranking;
 use crate::standard_output;
 
-/// The reader of a pipe has gone; the run ends quietly.
+/// The reader of the output has closed the pipe; the run then ends without a message.
 #[derive(Debug)]
 pub struct Closed;
 
@@ -35,7 +35,7 @@ pub struct Writer {
     formatter: Formatter,
     compressor: Compressor,
     buffer: Vec<u8>,
-    /// Bytes of complete rankings.
+    /// Bytes of complete rankings that were written.
     written: u64,
 }
 
@@ -59,7 +59,7 @@ impl Writer {
     /// Writes one ranking.
     ///
     /// # Errors
-    /// [`Closed`] if the reader of a pipe has gone; otherwise what the system says, after taking a part of a ranking back.
+    /// [`Closed`] if the reader of a pipe has closed it; otherwise the system's error, after a part of a ranking is removed.
     pub fn write(&mut self, ranking: &Ranking) -> Result<()> {
         self.buffer.clear();
         self.formatter.format(ranking, &mut self.buffer)?;
@@ -67,14 +67,14 @@ impl Writer {
         self.flush()
     }
 
-    /// Completes the output of a run that went to its end. Names the fields that the format had no place for.
+    /// Completes the output of a run that went to its end. Returns the names of fields that the format had no column for.
     ///
     /// # Errors
     /// As [`Writer::write`].
     pub fn finish(mut self) -> Result<Vec<String>> {
         self.buffer.clear();
         self.formatter.finish(&mut self.buffer)?;
-        // A file without rankings is complete too: for gzip and Zstandard that is more than no bytes.
+        // A file without rankings must be valid too: for gzip and Zstandard it has an empty member or frame.
         if self.written == 0 || !self.buffer.is_empty() {
             self.compressor.compress(&mut self.buffer)?;
             self.flush()?;
@@ -84,7 +84,7 @@ impl Writer {
         Ok(left_out)
     }
 
-    /// Ends the output of a run that was broken off: what is there can be read to its end.
+    /// Ends the output of a run that was broken off, so that it can be decompressed to its end.
     ///
     /// # Errors
     /// As [`Writer::write`].
@@ -164,7 +164,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_told() {
+    fn a_full_disk_is_reported() {
         let mut writer = open(Path::new("/dev/full"));
         let message = format!("{:#}", writer.write(&ranking(&[1.])).unwrap_err());
         assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");

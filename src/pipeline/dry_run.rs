@@ -1,4 +1,4 @@
-//! What a run would cost: everything is read, tokenized and planned, and nothing scored.
+//! A dry run reports what a run would cost: everything is read, tokenized and planned, and nothing is scored.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::Receiver;
@@ -18,18 +18,18 @@ use crate::progress::{HumanCount, Reporter};
 use crate::standard_output;
 use crate::stats::{self, saved_share};
 
-/// The run whose cost is asked for.
+/// The run whose cost is reported.
 pub(super) struct Planned<'a> {
     pub(super) config: &'a Config,
     pub(super) limits: Limits,
     pub(super) max_length: usize,
-    /// None for the fake model, and where only a tokenizer is there.
+    /// The model's configuration; none for the fake model, and if there is only a tokenizer.
     pub(super) model: Option<&'a ModelConfig>,
-    /// The precision of the checkpoint, as far as is known.
+    /// The precision in which the checkpoint is stored, or bf16 if that is not known.
     pub(super) expected: Precision,
 }
 
-/// Counts that fit in little memory, however long the input is.
+/// The counts of a dry run, whose memory does not grow with the input's length.
 #[derive(Default)]
 struct Cost {
     queries: u64,
@@ -39,7 +39,7 @@ struct Cost {
     computed_tokens: u64,
     batches: u64,
     operations: f64,
-    /// How many prompts have so many tokens, by tokens.
+    /// The number of prompts of each length: `lengths[n]` prompts have `n` tokens.
     lengths: Vec<u64>,
     /// The first batch.
     sample: Option<Batch>,
@@ -60,13 +60,13 @@ struct Figures {
     computed_tokens: u64,
     saved_share: f64,
     batches: u64,
-    /// Without loading the model; null if it can't be estimated.
+    /// The estimated time of scoring, without loading the model; null if it can't be estimated.
     estimated_seconds: Option<f64>,
     /// How it was estimated, or why not.
     estimate: String,
 }
 
-/// Prints the cost of all windows to standard output, and the first prompt's tokens to those who want every detail.
+/// Prints the cost of all windows to standard output, and with `--verbose` the first prompt's tokens to standard error.
 pub(super) fn run(
     windows: &Receiver<Window>,
     planned: &Planned,
@@ -117,7 +117,7 @@ impl Cost {
         }
     }
 
-    /// The least length that `percent` of a hundred prompts do not exceed.
+    /// The least length that `percent` percent of the prompts do not exceed.
     fn percentile(&self, percent: u64) -> usize {
         let rank = (self.pairs * percent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -186,7 +186,7 @@ fn duration(seconds: f64) -> String {
     if seconds < 1. {
         return "less than a second".to_owned();
     }
-    // An endless time is no duration; nobody waits for a million years either.
+    // A `Duration` can't be infinite, so the time is capped at about a million years.
     format!("about {}", HumanDuration(std::time::Duration::from_secs_f64(seconds.min(3e13))))
 }
 

@@ -1,7 +1,8 @@
-//! How long a run would take: the operations of its batches, at the rate that the engine reaches on a few layers.
+//! Estimates how long a run would take: the operations of its batches are divided by the rate that a model with a few of the
+//! layers reaches here.
 //!
-//! The weights are random, as no speed depends on them, so that nothing need be downloaded. A part of a batch of the input
-//! itself is scored, as long prompts are slower.
+//! The weights of that model are random, since the speed does not depend on them, so that nothing needs to be downloaded. It
+//! scores a part of a batch of the input itself, because the rate depends on the prompts' lengths.
 
 use std::time::{Duration, Instant};
 
@@ -17,25 +18,25 @@ use crate::score::{Scorer, random_scorer};
 
 /// The last layer computes less than the others: with one layer and with two, both kinds are seen.
 const LAYERS: usize = 2;
-/// Tokens that the random model knows: few, as no product depends on it.
+/// The vocabulary of the measured model: a small one, as the speed does not depend on it.
 const VOCABULARY: usize = 4096;
-/// Most tokens that are scored: enough to be as fast as with more.
+/// Most tokens of the measured batch; with more of them the rate is no higher.
 const CPU_TOKENS: usize = 1024;
 const GPU_TOKENS: usize = 16384;
-/// How long is measured.
+/// How long the measurement takes.
 const TIME: Duration = Duration::from_millis(500);
 
-/// A rate, and where it comes from.
+/// A rate of operations, and how it was found.
 pub(super) struct Speed {
-    /// On all devices together.
+    /// The rate of all devices together.
     pub(super) operations_per_second: f64,
     pub(super) source: String,
 }
 
-/// Measures the device that the run would have.
+/// Measures the devices that the run would have.
 ///
 /// # Errors
-/// If it is not there, or has no memory for the layers.
+/// If a device is not there, or has no memory for the layers.
 pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) -> Result<Speed> {
     let Planned { config, limits, expected, .. } = *planned;
     let devices = match &config.device {
@@ -100,7 +101,7 @@ fn whole_model(seconds: &[f64], layers: usize) -> f64 {
     }
 }
 
-/// A part of a batch with at most so many tokens, or a single pair, in the random model's vocabulary.
+/// A part of a batch that has at most `tokens` tokens, or is a single pair; its token ids are in the measured vocabulary.
 fn shortened(batch: &Batch, tokens: usize) -> Batch {
     let mut batch = batch.clone();
     while batch.token_ids.len() > tokens {

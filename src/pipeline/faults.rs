@@ -1,4 +1,4 @@
-//! What becomes of records that can't be used: the run stops before them, or goes on without them.
+//! Reports records that can't be used. The run stops before such a record, or goes on without it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

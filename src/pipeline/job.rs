@@ -1,4 +1,5 @@
-//! The scoring of a run: batches handed out, logits taken, rankings sent on in the input's order, and the account of it.
+//! The scoring loop of a run: it hands batches to the workers, collects their logits, sends the rankings to the writer in the
+//! input's order, and keeps the run's figures.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -24,7 +25,7 @@ use crate::stats::{self, Stats};
 use crate::stop::Stop;
 use crate::watch::Watch;
 
-/// A run that took longer than this is told how it could be shorter.
+/// After a run whose ranking took longer than this, a hint is printed on how it could be faster.
 const HINT_AFTER: Duration = Duration::from_secs(10);
 /// How often new windows are looked for while some workers have nothing to do and others are busy.
 const POLL_BUSY: Duration = Duration::from_millis(2);
@@ -35,7 +36,7 @@ const POLL_IDLE: Duration = Duration::from_millis(50);
 pub(super) enum End {
     Complete,
     Interrupted,
-    /// The writer takes no more, or a fault was told.
+    /// The writer has stopped, or a bad record that stops the run was reported.
     BrokenOff,
 }
 
@@ -49,8 +50,9 @@ pub(super) struct Job<'a> {
     pub(super) watch: Watch,
     pub(super) compute: Compute,
     pub(super) profile: Profile,
-    /// Windows of which rankings are missing, in the input's order, and the number of the first.
+    /// Windows whose rankings are not all sent yet, in the input's order.
     pub(super) windows: VecDeque<Scoring>,
+    /// The number of the first of these windows.
     pub(super) first: u64,
     pub(super) stats: Stats,
     pub(super) stats_file: Option<OutputFile>,
@@ -120,10 +122,10 @@ impl<'a> Job<'a> {
                 }
                 continue;
             }
-            // What comes in meanwhile is for the workers that have nothing to do.
+            // A worker that has nothing to do needs a new window soon, so the wait for a result is short.
             let patience = if self.workers.have_room() && more { POLL_BUSY } else { POLL_IDLE };
             let Some(done) = self.workers.wait(patience)? else { continue };
-            // The batches that others are scoring are waited for: what was scored is not lost.
+            // After a failure, the batches of the other workers are still awaited: the rankings they complete are not lost.
             if let Err(error) = self.take(done) {
                 failure.get_or_insert(error);
             }
@@ -133,7 +135,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Hands out batches while a worker has none; `more` says whether windows may still come. False if the run can't go on.
+    /// Hands out batches until every worker has enough. Sets `more` to false when no window will come any more. Returns
+    /// false if the run can't go on.
     fn keep_busy(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>, more: &mut bool) -> bool {
         while self.workers.have_room() {
             if self.hand_out() {
@@ -142,14 +145,14 @@ impl<'a> Job<'a> {
             if !*more || self.windows.len() > self.workers.count() {
                 break;
             }
-            // While all workers wait, there is nothing else to do.
+            // This thread may wait for a window only if no worker can return a result meanwhile.
             let patience = if self.workers.are_idle() { POLL_IDLE } else { Duration::ZERO };
             match windows.recv_timeout(patience) {
                 Ok(window) => self.windows.push_back(Scoring::new(window)),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => *more = false,
             }
-            // There may be nothing to score in a window.
+            // A window of queries without candidates is complete without being scored.
             if !self.send_finished(rankings) {
                 return false;
             }
@@ -157,7 +160,7 @@ impl<'a> Job<'a> {
         true
     }
 
-    /// Hands the next batch out. False if there is none.
+    /// Hands out the next batch. Returns false if there is none.
     fn hand_out(&mut self) -> bool {
         let next =
             self.windows.iter_mut().enumerate().find_map(|(index, scoring)| Some((index, scoring.next_batch()?)));
@@ -166,7 +169,7 @@ impl<'a> Job<'a> {
         true
     }
 
-    /// Takes the logits of a batch, and counts it.
+    /// Stores the logits of a batch, and adds the batch to the figures.
     fn take(&mut self, Done { window, batch, logits, operations, profile }: Done) -> Result<()> {
         let scoring = &mut self.windows[(window - self.first) as usize];
         scoring.take(&batch, logits)?;
@@ -187,7 +190,7 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Sends the rankings that are complete to the writer. False if the run can't go on.
+    /// Sends the rankings that are complete to the writer. Returns false if the run can't go on.
     fn send_finished(&mut self, rankings: &SyncSender<Message>) -> bool {
         while let Some(scoring) = self.windows.front_mut() {
             while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults, &self.stats.dtype) {
@@ -207,7 +210,7 @@ impl<'a> Job<'a> {
         true
     }
 
-    /// Tells how it went. `times` are the whole run's, the load's and the ranking's.
+    /// Reports how the run went, and returns its exit status. `times` are those of the whole run, of loading and of ranking.
     pub(super) fn conclude(
         mut self,
         scored: Result<End>,
@@ -216,7 +219,7 @@ impl<'a> Job<'a> {
     ) -> Result<Exit> {
         let [whole, load, ranking] = times;
         for warning in self.workers.finish() {
-            // Most were told when the model was loaded.
+            // Most warnings were printed when the model was loaded.
             if !self.stats.warnings.contains(&warning) {
                 self.reporter.note(&warning);
                 self.stats.warnings.push(warning);
@@ -228,8 +231,8 @@ impl<'a> Job<'a> {
         self.stats.gpus = self.watch.figures();
         let shares = self.profile.shares();
         if !shares.is_empty() {
-            let told: Vec<_> = shares.iter().map(|(kind, share)| format!("{kind} {:.1}%", share * 100.)).collect();
-            self.reporter.detail(&format!("time: {}", told.join(", ")));
+            let parts: Vec<_> = shares.iter().map(|(kind, share)| format!("{kind} {:.1}%", share * 100.)).collect();
+            self.reporter.detail(&format!("time: {}", parts.join(", ")));
         }
         self.stats.time_shares = shares.into_iter().map(|(kind, share)| (kind.to_owned(), share.into())).collect();
         self.stats.interrupted = matches!(scored, Ok(End::Interrupted));
@@ -255,7 +258,7 @@ impl<'a> Job<'a> {
                 "fields that came up after the header was written are left out: {}; JSONL keeps all",
                 left_out.join(", ")
             )),
-            // Whoever closed a pipe has seen enough.
+            // A reader that closes the pipe, as `head` does, has what it wanted.
             Err(error) if error.is::<Closed>() => {}
             Err(error) => {
                 self.reporter.error(&format!("{error:#}"));

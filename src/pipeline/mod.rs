@@ -1,9 +1,9 @@
-//! The run, told once: read → tokenize → plan → score → rank → write.
+//! A run from end to end: read → tokenize → plan → score → rank → write.
 //!
-//! Three threads around this one, with bounded channels between them: reading, preparing (prompts and plan), writing; and one
-//! for each device, which has one batch at a time, and on a GPU the next one waiting.
-//! Memory is that of a few windows, whatever the input's size; only a few bytes of every query are kept, to tell an id that
-//! comes back, and for the percentiles.
+//! One thread reads, one prepares (it makes prompts and plans batches), one for each device scores, and one writes; bounded
+//! channels connect them to the calling thread, which schedules. A CPU has one batch at a time, a GPU has a second one waiting.
+//! The run needs memory for a few windows, whatever the input's size. Only a few bytes of every query are kept: its id, to
+//! detect one that comes back, and its time, for the percentiles.
 
 mod byte_budget;
 mod dry_run;
@@ -45,10 +45,11 @@ const BYTES_AHEAD: usize = 32 << 20;
 const WINDOWS_AHEAD: usize = 1;
 /// Rankings that may wait to be written.
 const RANKINGS_AHEAD: usize = 64;
-/// How long a window waits for more of a file.
+/// How long a window that is not full waits for the next group of a file.
 const FILE_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Runs a job to its end. `stop` ends it after the batch at hand, with what is complete written.
+/// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
+/// ends.
 ///
 /// # Errors
 /// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are reported,
@@ -92,7 +93,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         scored = join(stages).map(|()| End::Complete);
     }
     if matches!(scored, Ok(End::Complete)) && !faults.failed() {
-        // If this fails, so has the writer, and says why below.
+        // This fails only if the writer has failed; its own error is reported below.
         let _ = rankings.send(Message::Complete);
     }
     drop(rankings);
@@ -118,8 +119,8 @@ fn first_record(
     Ok(None)
 }
 
-/// Reading and preparing go on until the input ends or nobody listens. They are not waited for: an input that never ends
-/// must not keep an interrupted run from ending.
+/// Starts the reading and the preparing thread, which run until the input ends or the receiver is dropped. An interrupted run
+/// does not wait for them, because an input that never ends would keep it from ending.
 fn spawn_stages(
     events: impl Iterator<Item = Result<Event>> + Send + 'static,
     (config, limits): (&Config, Limits),
@@ -142,7 +143,7 @@ fn spawn_stages(
     (window_receiver, [reader, preparer])
 }
 
-/// The last window has come: nothing keeps the stages from ending, unless one has panicked.
+/// Waits for the stages after the last window was received, when they are about to end; fails if one has panicked.
 fn join(stages: Stages) -> Result<()> {
     for stage in stages {
         stage
@@ -156,7 +157,7 @@ type Stages = [JoinHandle<()>; 2];
 
 enum Message {
     Ranking(Ranking),
-    /// The run has come to its end; without this, it was broken off.
+    /// The run is complete. If the channel closes without this message, the run was broken off.
     Complete,
 }
 

@@ -17,23 +17,23 @@ use crate::output::OutputFormat;
 use crate::prompt::{Prompt, Recipe};
 use crate::record::{BadRecord, Group};
 
-/// A window takes what has been read so far, up to so many bytes of text for each token of a batch: so many batches that the
-/// last one, which may be small, does not weigh in.
+/// A window closes when it has this many bytes of text for each token that a batch may have. These are so many batches that
+/// the last one, which may be small, hardly costs time.
 const BYTES_PER_BATCH_TOKEN: usize = 64;
-/// The same for pairs, for each pair of a batch.
+/// A window also closes when it has this many times the pairs that a batch may have.
 const BATCHES: usize = 16;
 
 /// Groups that are planned together.
 pub(super) struct Window {
     pub(super) groups: Vec<Group>,
-    /// For each group, its candidates' prompts.
+    /// For each group, what is kept of its candidates' prompts.
     pub(super) prompts: Vec<Vec<PromptFacts>>,
     pub(super) batches: VecDeque<Batch>,
     /// The budget gets the groups' bytes back when the window is dropped.
     permits: Vec<Permit>,
 }
 
-/// What is remembered of a prompt when its tokens are in a batch.
+/// What is kept of a prompt once its tokens are in a batch.
 #[derive(Clone, Copy)]
 pub(super) struct PromptFacts {
     pub(super) tokens: usize,
@@ -64,7 +64,8 @@ impl Reading {
     }
 }
 
-/// 1 read. Ends at the end of the input, at a record that stops the run, or when nobody listens.
+/// Stage 1, read: sends the groups of the input. Returns at the end of the input, at a record that stops the run, or when the
+/// receiver is dropped.
 pub(super) fn read(
     events: impl Iterator<Item = Result<Event>>,
     format: OutputFormat,
@@ -103,12 +104,12 @@ pub(super) fn read(
 pub(super) struct Preparation {
     pub(super) recipe: Arc<dyn Recipe>,
     pub(super) limits: Limits,
-    /// How long a window that is not full waits for the next group. A pipe's groups are ranked as they come; a file's are
-    /// soon there, and waiting for them makes the plan the same every time.
+    /// How long a window that is not full waits for the next group. For a pipe that is zero, as its groups are ranked as they
+    /// come. A file's next group is soon there, and waiting for it makes the plan the same in every run.
     pub(super) patience: Duration,
 }
 
-/// 2 prompt and 3 plan. A window closes when it is full, or when no group comes.
+/// Stages 2 and 3, prompt and plan. A window closes when it is full, or when the next group does not come in time.
 pub(super) fn prepare(
     groups: &Receiver<(Group, Permit)>,
     preparation: &Preparation,
@@ -144,7 +145,8 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
     }
 }
 
-/// Says also whether a query stopped the run; the window then holds the groups before it.
+/// Makes a window of these groups. The returned flag is true if a bad query stops the run; the window then has the groups
+/// before it.
 fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Faults) -> (Window, bool) {
     let tokenized: Vec<Result<Vec<Prompt>>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
     let (mut groups, mut prompts, mut stopped) = (Vec::new(), Vec::new(), false);

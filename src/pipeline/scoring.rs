@@ -14,11 +14,13 @@ use crate::score::probability;
 /// A window while its batches are scored.
 pub(super) struct Scoring {
     window: Window,
-    /// For each group, its candidates' logits as far as they are there.
+    /// For each group, the logits of its candidates; none for those that are not scored yet.
     logits: Vec<Vec<Option<f32>>>,
+    /// For each group, the number of candidates that are not scored yet.
     missing: Vec<usize>,
+    /// For each group, when its first batch was handed out.
     started: Vec<Option<Instant>>,
-    /// Groups before this one are ranked.
+    /// The first group that is not ranked yet.
     next: usize,
 }
 
@@ -55,7 +57,7 @@ impl Scoring {
         self.next == self.missing.len()
     }
 
-    /// Takes a batch's logits.
+    /// Stores a batch's logits.
     pub(super) fn take(&mut self, batch: &Batch, logits: Result<Vec<f32>>) -> Result<()> {
         let logits = logits.with_context(|| {
             let query = batch.pairs().next().map_or("", |pair| &self.window.groups[pair.group].query.id);
@@ -70,8 +72,8 @@ impl Scoring {
         Ok(())
     }
 
-    /// The next group's ranking if all its pairs are scored. Candidates whose logit is not a number are faults: the ranking
-    /// goes on without them, or, where the run stops at faults, is an error already told.
+    /// The ranking of the next group, if all its pairs are scored. A candidate whose logit is not finite is reported as a bad
+    /// record, and the ranking goes on without it, or the run stops.
     pub(super) fn next_ranking(
         &mut self,
         cutoff: Cutoff,
@@ -107,17 +109,17 @@ impl Scoring {
         Some(Ok(Finished { ranking, seconds }))
     }
 
-    /// What is known of the prompts of a batch's pairs.
+    /// The facts about the prompts of a batch's pairs, in the batch's order.
     pub(super) fn prompts<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = PromptFacts> + 'a {
         batch.pairs().map(|pair| self.window.prompts[pair.group][pair.candidate])
     }
 }
 
-/// What helps against logits that are no numbers.
+/// What to do about a logit that is not finite.
 fn remedy(dtype: &str) -> &'static str {
     if dtype == "f32" { "check the model's files" } else { "try --dtype f32, and check the model's files" }
 }
 
-/// A fault ended the run; it has been told.
+/// A bad record stops the run; it was reported already.
 #[derive(Debug)]
 pub(super) struct Stopped;

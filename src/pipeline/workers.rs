@@ -12,13 +12,14 @@ use crate::batch::Batch;
 use crate::kernels::Profile;
 use crate::score::Scorer;
 
-/// Scorers at work.
+/// The threads that score, and the channels to and from them.
 pub(super) struct Workers {
     tasks: Sender<Task>,
     done: Receiver<Done>,
     threads: Vec<JoinHandle<Vec<String>>>,
-    /// Batches that are handed out at a time, for each.
+    /// How many batches each thread may have at a time.
     ahead: usize,
+    /// Batches that are handed out and not scored yet.
     busy: usize,
 }
 
@@ -30,7 +31,7 @@ struct Task {
 
 /// A batch that was scored.
 pub(super) struct Done {
-    /// The number that it was given with.
+    /// The number of its window.
     pub(super) window: u64,
     /// The batch.
     pub(super) batch: Batch,
@@ -38,12 +39,12 @@ pub(super) struct Done {
     pub(super) logits: Result<Vec<f32>>,
     /// Multiplications and additions that it needed.
     pub(super) operations: f64,
-    /// Where the time went, if that is known.
+    /// Where the time went, if the scorer keeps a profile.
     pub(super) profile: Option<Profile>,
 }
 
 impl Workers {
-    /// A thread for each scorer, which may have as many batches `ahead`, the one at hand included.
+    /// Starts a thread for each scorer. Each may have up to `ahead` batches, including the one that it is scoring.
     pub(super) fn new(scorers: Vec<Box<dyn Scorer>>, ahead: usize) -> Self {
         let (tasks, receiver) = channel::<Task>();
         let (sender, done) = channel();
@@ -55,16 +56,16 @@ impl Workers {
         Self { tasks, done, threads: scorers.into_iter().map(start).collect(), ahead, busy: 0 }
     }
 
-    /// How many there are.
+    /// The number of threads.
     pub(super) fn count(&self) -> usize {
         self.threads.len()
     }
 
-    /// Lets the scorers go, after the batches at hand: what they hold of a device is given back before the program ends.
-    /// Their last warnings are returned.
+    /// Waits for the batches at hand and drops the scorers, so that they free their devices' memory before the program ends.
+    /// Returns their warnings.
     pub(super) fn finish(self) -> Vec<String> {
         drop(self.tasks);
-        // One that has panicked was told.
+        // A panic was reported with its batch.
         self.threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     }
 
@@ -81,11 +82,11 @@ impl Workers {
     /// Hands out a batch.
     pub(super) fn hand_out(&mut self, window: u64, batch: Batch) {
         self.busy += 1;
-        // If all have panicked, `wait` says so.
+        // This fails only if all threads have panicked, which `wait` reports.
         let _ = self.tasks.send(Task { window, batch });
     }
 
-    /// The next batch that was scored, if there is one soon.
+    /// The next batch that was scored, or none if there is none before `patience` runs out.
     ///
     /// # Errors
     /// If the threads have panicked.
@@ -101,12 +102,13 @@ impl Workers {
     }
 }
 
-/// Scores what is handed out, until nothing is any more, or nobody listens; then the scorer may have warnings.
+/// Scores batches until either channel is closed. Returns the scorer's warnings.
 fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) -> Vec<String> {
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Task { window, batch }) = task else { return scorer.warnings() };
-        // A panic must be told: the other workers would go on, and this batch be waited for.
+        // A panic is returned as an error. Otherwise the other threads would go on, and the run would wait for this batch
+        // forever.
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let logits = scorer.score(&batch)?;
             Ok((logits, scorer.work(&batch).all_operations(), scorer.take_profile()))
@@ -129,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives as many logits as there are tokens; panics at three tokens and fails at four.
+    /// A scorer that returns a logit for each token, panics at three tokens and fails at four.
     struct Fragile;
 
     impl Scorer for Fragile {

@@ -19,7 +19,7 @@ pub struct Prompt {
     pub truncated: bool,
 }
 
-/// How one family of rerankers is asked about a pair.
+/// How one family of rerankers puts a pair into a prompt.
 pub trait Recipe: Send + Sync {
     /// Whether the query leaves room for a document.
     ///

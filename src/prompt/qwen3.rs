@@ -14,7 +14,7 @@ use anyhow::{Result, bail, ensure};
 use super::{Prompt, Recipe, TextTokenizer};
 use crate::record::Query;
 
-/// What the model is told to judge by where the user says nothing (without a final full stop, as trained).
+/// The default instruction (without a final full stop, as trained).
 pub const DEFAULT_INSTRUCTION: &str = "Given a web search query, retrieve relevant passages that answer the query";
 
 const PREFIX: &str = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the \

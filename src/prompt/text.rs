@@ -132,7 +132,7 @@ fn problem(text: &str, error: &str) -> String {
         Err(error) => return not_json(&error).to_string(),
     };
     let Some(kind) = value["model"].as_object().map(|model| model.get("type").and_then(|kind| kind.as_str())) else {
-        return "it has no `model`, the part that says how words become tokens; is it another of the model's files?"
+        return "it has no `model`, the part that defines how words become tokens; is it another of the model's files?"
             .to_owned();
     };
     const TYPES: [&str; 7] =

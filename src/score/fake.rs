@@ -1,4 +1,4 @@
-//! A scorer without a model: it counts words in common. For trying a pipeline out, and for tests of everything around a
+//! A scorer without a model, which counts words in common. It serves to try a pipeline out, and to test everything around a
 //! model.
 
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::prompt::{Prompt, Recipe};
 use crate::record::Query;
 
-/// Stands between the query's words and the document's, and at the end; no word has this id.
+/// The token between the query's words and the document's, and at the end; no word has this id.
 const SEPARATOR: u32 = 0;
 
 /// `query words · separator · document words · separator`; a word's id is a hash of its letters in lower case.
@@ -42,7 +42,7 @@ impl Recipe for FakeRecipe {
     }
 }
 
-/// FNV-1a of each run of letters and digits.
+/// The FNV-1a hash of each run of letters and digits.
 fn words(text: &str) -> impl Iterator<Item = u32> + '_ {
     let words = text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(|word| {

@@ -1,4 +1,5 @@
-//! The score of an encoder is read off a pair's first token: a dense layer with tanh, and one row.
+//! Scores with an encoder: a dense layer with tanh, and then one row of weights, make a logit of the hidden vector of a pair's
+//! first token.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::model::{Encoder, EncoderConfig, Weights};
 /// An encoder with a classifier of one label.
 pub struct FirstTokenScorer {
     encoder: Encoder,
-    /// In f32, as all heads.
+    /// The dense layer of the head, in f32 as all heads.
     dense: Linear,
     dense_bias: Vec<f32>,
     row: Vec<f32>,
@@ -24,7 +25,7 @@ impl FirstTokenScorer {
     /// XLM-RoBERTa.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says.
+    /// If a tensor is missing or of another shape than the configuration gives.
     pub fn load(config: &EncoderConfig, weights: &Arc<Weights>, arithmetic: Arithmetic) -> Result<Self> {
         let [dense, last] = match config.prefix {
             "bert" => ["bert.pooler.dense", "classifier"],

@@ -1,4 +1,4 @@
-//! The score of a decoder is read off a pair's last token: its hidden vector times one row.
+//! Scores with a decoder: the logit is the product of the hidden vector of a pair's last token with one row of weights.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::kernels::gpu::OutOfMemory;
 use crate::kernels::{Profile, Work};
 use crate::model::{Decoder, GpuDecoder, HeadKind, ModelConfig, Weights};
 
-/// Tokens of a batch that a GPU is asked to make room for.
+/// The most tokens that a GPU reserves memory for.
 const MOST_RESERVED: usize = 1 << 31;
 
 /// A decoder with a head of one row.
@@ -22,7 +22,7 @@ pub struct LastTokenScorer {
 enum Forward {
     /// The decoder, and W_yes − W_no, or the classifier's row; f32, `hidden` values.
     Cpu(Box<Decoder>, Vec<f32>),
-    /// The decoder has the row.
+    /// The decoder, which has the row too.
     Gpu(Box<GpuDecoder>),
 }
 
@@ -30,7 +30,7 @@ impl LastTokenScorer {
     /// Reads decoder and head. `answers` are the token ids of `yes` and `no`.
     ///
     /// # Errors
-    /// If a tensor is missing or of another shape than the configuration says, or does not fit on the device.
+    /// If a tensor is missing or of another shape than the configuration gives, or does not fit on the device.
     pub fn load(config: &ModelConfig, weights: &Arc<Weights>, target: &Target, answers: [u32; 2]) -> Result<Self> {
         let (vocabulary, hidden) = (config.decoder.vocabulary, config.decoder.hidden);
         let head = match config.head {
@@ -65,10 +65,10 @@ impl Scorer for LastTokenScorer {
 
     fn reserve(&mut self, limits: Limits) -> Result<usize> {
         let Forward::Gpu(decoder) = &mut self.forward else { return Ok(limits.tokens) };
-        // Beyond that no GPU has memory, and sizes in bytes would not fit their type.
+        // No GPU has memory for more tokens, and their sizes in bytes would overflow.
         let mut tokens = limits.tokens.min(MOST_RESERVED);
         loop {
-            // A forward makes what libraries make at first, so that no batch meets it, nor is short of memory for it.
+            // The first forward pass allocates what libraries need once, so that no batch runs out of memory for it later.
             let tried = decoder.reserve(tokens, limits.pairs.min(tokens));
             match tried.and_then(|()| decoder.score(&Batch::filled(tokens)).map(drop)) {
                 Err(error) if error.is::<OutOfMemory>() && tokens > 64 => tokens /= 2,

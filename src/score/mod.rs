@@ -1,4 +1,4 @@
-//! 4 score: a batch becomes logits.
+//! Stage 4, score: a batch becomes logits.
 
 use anyhow::Result;
 
@@ -37,21 +37,21 @@ pub trait Scorer: Send {
         Vec::new()
     }
 
-    /// Counts from now on where the time goes; this may make scoring slower.
+    /// Keeps a profile of the time from now on, which may make scoring slower.
     fn begin_profile(&mut self) {}
 
-    /// Where the time went since that was begun, if anybody has kept count.
+    /// The profile since the last call, if one is kept.
     fn take_profile(&mut self) -> Option<Profile> {
         None
     }
 
-    /// What a batch asks of the device.
+    /// The operations and the bytes that a batch needs.
     fn work(&self, _batch: &Batch) -> Work {
         Work::default()
     }
 }
 
-/// What the user sees of a logit: P(yes), the softmax over `no` and `yes`.
+/// The score of a logit: P(yes), the softmax over `no` and `yes`.
 pub fn probability(logit: f32) -> f32 {
     (1. / (1. + (-f64::from(logit)).exp())) as f32
 }

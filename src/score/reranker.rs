@@ -1,5 +1,5 @@
-//! A reranker on its way from a name to a scorer: files found, then prompts possible, then weights loaded. Each step can
-//! fail before the next, more expensive one begins.
+//! The steps from the name of a reranker to its scorer: its files are found, then prompts can be made, then weights are loaded.
+//! Each step can fail before the next, more expensive one begins.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::kernels::Precision;
 use crate::model::{Downloads, EncoderConfig, GpuDecoder, MOST_TOKENS, ModelConfig, ModelFiles, ModelSource, Weights};
 use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 
-/// The longest prompt where neither the user nor the model sets a smaller limit: the reference's own.
+/// The longest prompt if neither the user nor the model sets a limit: that of the model's reference code.
 const DEFAULT_MAX_LENGTH: usize = 8192;
 
 /// Which reranker, and how it is used.
@@ -24,7 +24,7 @@ pub struct RerankerOptions {
     pub source: ModelSource,
     /// Longest prompt in tokens.
     pub max_length: Option<usize>,
-    /// What the model is told to judge by, instead of its own default.
+    /// The instruction in the prompt, in place of the model's default.
     pub instruction: Option<String>,
     /// Whether weights are needed; to count tokens, they are not.
     pub weights: bool,
@@ -37,7 +37,7 @@ pub struct Reranker {
     recipe: Arc<dyn Recipe>,
     max_length: usize,
     config: Option<ModelConfig>,
-    /// The precision of the weights on this machine, where they are not needed.
+    /// The precision of weights that happen to be on this machine, if a run does not need them.
     seen: Option<Precision>,
     model: Option<Model>,
 }
@@ -46,7 +46,7 @@ struct Model {
     config: ModelConfig,
     files: Vec<PathBuf>,
     weights: Arc<Weights>,
-    /// What the checkpoint and its directory have, and the model does not use.
+    /// Warnings of what the checkpoint and its directory have and the model does not use.
     warnings: Vec<String>,
     answers: [u32; 2],
 }
@@ -142,7 +142,7 @@ impl Reranker {
         self.model.as_ref().map_or(0, |model| model.config.decoder.vocabulary)
     }
 
-    /// What will be loaded, in a line.
+    /// The model that will be loaded, in one line.
     pub fn describe(&self) -> String {
         let Some(model) = &self.model else { return "no weights are needed".to_owned() };
         let shape = &model.config.decoder;
@@ -179,7 +179,7 @@ impl Reranker {
     /// What a batch may hold on a device, before the weights are loaded.
     ///
     /// # Errors
-    /// If the device does not answer.
+    /// If the device's free memory can't be queried.
     pub fn limits(&self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
         match (target, &self.model) {
             (Target::Gpu(gpu), Some(model)) => Ok(choice.on_gpu(GpuDecoder::budget(&model.config.decoder, gpu)?)),

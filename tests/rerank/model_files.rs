@@ -311,7 +311,7 @@ fn a_configuration_that_says_something_else_is_quoted() {
         ),
         (json!({"model_type": null, "architectures": null}), ["neither `model_type`", "architectures", "Supported"]),
         (json!({"hidden_size": "48"}), ["hidden_size is \"48\"", "whole number", "config.json"]),
-        (json!({"hidden_size": null}), ["does not say hidden_size", "config.json", ""]),
+        (json!({"hidden_size": null}), ["has no hidden_size", "config.json", ""]),
         (json!({"rms_norm_eps": -1}), ["rms_norm_eps is -1", "a number above 0", ""]),
         (json!({"tie_word_embeddings": "no"}), ["tie_word_embeddings is \"no\"", "true or false", ""]),
         (json!({"rope_parameters": [1]}), ["rope_parameters is [1]", "an object", ""]),

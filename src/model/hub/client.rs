@@ -21,7 +21,7 @@ pub(super) struct Client {
     answered: Cell<bool>,
 }
 
-/// A successful answer, and what the answers on the way to it said about the file.
+/// A successful answer, with the facts about the file that the answers on the way to it gave.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -46,7 +46,7 @@ impl Client {
         );
         check_proxies()?;
         let patience = Patience::from_environment()?;
-        // Answers other than success, and redirects, are read here: they say what is wrong, and which content it is.
+        // Answers other than success, and redirects, are read here: they state what is wrong, and which content it is.
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -120,7 +120,7 @@ impl Client {
             let response = self.request(&address, from)?;
             let headers = response.headers();
             let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-            // Only the hub itself knows commits; where its storage has the file, the hub says what its content is called.
+            // Only the hub itself knows commits; where its storage has the file, the hub names its content.
             if let Some(known) = header("x-repo-commit") {
                 commit = Some(known.to_owned());
                 linked_size = header("x-linked-size").and_then(|size| size.parse().ok());

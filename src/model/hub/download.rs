@@ -1,4 +1,5 @@
-//! One file's way from the hub into the cache: asked about, locked, fetched in as many parts as it takes, published.
+//! Downloads one file from the hub into the cache: its facts are requested, the cache is locked, the file is fetched in as many
+//! parts as it takes, and then published.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -16,7 +17,7 @@ use super::failure::{Asked, Failure, is_timeout};
 use super::patience;
 use super::progress::{Downloads, Progress, print};
 
-/// What the hub says of a file before it is fetched.
+/// The facts that the hub states about a file before it is fetched.
 struct Facts {
     address: String,
     commit: String,
@@ -162,7 +163,7 @@ fn receive(
         if answer.status == StatusCode::PARTIAL_CONTENT && at.get() > 0 {
             file.set_len(0).map_err(on_disk)?;
             at.set(0);
-            return Err(Failure::passing("it sent another part of the file than it was asked for"));
+            return Err(Failure::passing("it sent another part of the file than was requested"));
         }
         file.set_len(0).map_err(on_disk)?;
         at.set(0);

@@ -13,7 +13,7 @@ pub(super) enum Failure {
     Passing {
         /// What happened, as the end of a sentence.
         problem: String,
-        /// How long the hub asks to wait.
+        /// How long the hub wants to be left alone.
         pause: Option<Duration>,
         /// Whether data had come in the meantime.
         moved: bool,
@@ -98,7 +98,7 @@ impl Failure {
     }
 }
 
-/// What was asked for.
+/// What was requested.
 pub(super) struct Asked<'a> {
     /// The model's id.
     pub(super) id: &'a str,

@@ -41,7 +41,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Sets up the client; asks nothing yet.
+    /// Sets up the client, without a request yet.
     pub(super) fn open(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
         let cache = cache();
         let offline = offline

@@ -1,4 +1,4 @@
-//! How long the hub is waited for, and how often it is asked again.
+//! How long an answer of the hub is awaited, and how often a request is repeated.
 
 use std::env;
 use std::time::Duration;
