@@ -1,45 +1,45 @@
-//! One group in the making: ids and ranks are filled, duplicates found.
+//! Assembles one group: fills in missing ids and ranks, and finds duplicates.
 
 use std::sync::Arc;
 
-use super::entry::{Asked, Drafted, Spoiled};
-use super::seen::{Seen, Sight};
+use super::entry::{CandidateResult, InvalidCandidate, ParsedQuery};
+use super::first_seen::{FirstSeen, Occurrence};
 use crate::record::{BadRecord, Candidate, Group, Place, Query};
 
-/// A group that still takes candidates.
+/// A group to which candidates are still added.
 #[derive(Debug)]
 pub struct Assembly {
     group: Group,
-    seen: Seen,
+    seen: FirstSeen,
     position: u64,
 }
 
 impl Assembly {
-    /// An empty group.
+    /// Makes a group without candidates.
     pub fn new(query: Query, place: Place) -> Self {
-        Self { group: Group { query, candidates: Vec::new(), place }, seen: Seen::default(), position: 0 }
+        Self { group: Group { query, candidates: Vec::new(), place }, seen: FirstSeen::default(), position: 0 }
     }
 
-    /// Adds the candidate that stands on `line`. A candidate that can't be used takes its position in the list too.
+    /// Adds the candidate that stands on `line`. A candidate that can't be used counts as a position of the list too.
     ///
     /// # Errors
-    /// The candidate is spoiled or its identifier stands in the group already.
-    pub fn add(&mut self, line: u64, drafted: Drafted) -> Result<(), BadRecord> {
+    /// The candidate is invalid, or its identifier stands in the group already.
+    pub fn add(&mut self, line: u64, candidate: CandidateResult) -> Result<(), BadRecord> {
         self.position += 1;
-        let draft = drafted.map_err(|Spoiled { id, problem }| self.bad(line, id, problem))?;
-        let sight = Sight { line, is_generated: draft.id.is_none() };
-        let id = draft.id.unwrap_or_else(|| self.position.to_string());
-        if let Some(first) = self.seen.earlier(&id, sight) {
-            let problem = duplicate(&id, first, sight);
+        let parsed = candidate.map_err(|InvalidCandidate { id, problem }| self.bad(line, id, problem))?;
+        let occurrence = Occurrence { line, is_generated: parsed.id.is_none() };
+        let id = parsed.id.unwrap_or_else(|| self.position.to_string());
+        if let Some(first) = self.seen.earlier(&id, occurrence) {
+            let problem = duplicate(&id, first, occurrence);
             return Err(self.bad(line, Some(id), problem));
         }
         self.group.candidates.push(Candidate {
             id,
-            text: draft.text,
-            title: draft.title,
-            original_rank: draft.rank.unwrap_or_else(|| i64::try_from(self.position).unwrap_or(i64::MAX)),
-            original_score: draft.score,
-            fields: draft.fields,
+            text: parsed.text,
+            title: parsed.title,
+            original_rank: parsed.rank.unwrap_or_else(|| i64::try_from(self.position).unwrap_or(i64::MAX)),
+            original_score: parsed.score,
+            fields: parsed.fields,
         });
         Ok(())
     }
@@ -47,8 +47,8 @@ impl Assembly {
     /// Adds a candidate of a row that repeats the query.
     ///
     /// # Errors
-    /// As [`Assembly::add`], and where the row does not repeat the query as it was told first.
-    pub fn add_row(&mut self, line: u64, query: Asked, drafted: Drafted) -> Result<(), BadRecord> {
+    /// As [`Assembly::add`], and where the row does not repeat the query as its first row has it.
+    pub fn add_row(&mut self, line: u64, query: ParsedQuery, candidate: CandidateResult) -> Result<(), BadRecord> {
         let first = self.group.place.line;
         let problem = match query.text {
             Err(problem) => Some(problem),
@@ -63,15 +63,15 @@ impl Assembly {
             Ok(_) => None,
         };
         match problem {
-            None => self.add(line, drafted),
+            None => self.add(line, candidate),
             Some(problem) => {
-                let id = drafted.map_or_else(|spoiled| spoiled.id, |draft| draft.id);
-                self.add(line, Err(Spoiled { id, problem }))
+                let id = candidate.map_or_else(|invalid| invalid.id, |parsed| parsed.id);
+                self.add(line, Err(InvalidCandidate { id, problem }))
             }
         }
     }
 
-    /// The group.
+    /// Returns the group.
     pub fn finish(self) -> Group {
         self.group
     }
@@ -86,10 +86,10 @@ impl Assembly {
     }
 }
 
-/// The message for a candidate's identifier that stands in its group already. A generated one is the position in the
+/// The message for a candidate whose identifier is in its group already. A generated identifier is the position in the
 /// list.
-fn duplicate(id: &str, first: Sight, second: Sight) -> String {
-    let Sight { line, .. } = second;
+fn duplicate(id: &str, first: Occurrence, second: Occurrence) -> String {
+    let Occurrence { line, .. } = second;
     let at = if first.line == line { String::new() } else { format!(" on line {}", first.line) };
     match (first.is_generated, second.is_generated) {
         (true, _) => format!(

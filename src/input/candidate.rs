@@ -1,9 +1,9 @@
-//! One candidate out of JSON.
+//! Reads one candidate from JSON.
 
 use serde_json::value::RawValue;
 
 use super::content::{Content, Naming};
-use super::entry::{Draft, Drafted, Spoiled};
+use super::entry::{CandidateResult, InvalidCandidate, ParsedCandidate};
 use super::names::{Field, Names};
 use super::notes::Notes;
 use super::values::{Kind, Object, kind, rank, score, string, text};
@@ -12,37 +12,39 @@ use crate::record::add_fields;
 /// A candidate out of a list, with the query's identifier that it repeats.
 pub struct Listed {
     /// The candidate.
-    pub drafted: Drafted,
-    /// The query's identifier, where it was asked for.
+    pub candidate: CandidateResult,
+    /// The query's identifier, if the caller wants it.
     pub query_id: Option<String>,
 }
 
 /// Reads an element of a list of candidates: an object, or a string that is the text. With `wants_query_id` the
 /// query's identifier is taken from the candidate (as `rank_llm` writes it) instead of being carried.
 pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool, notes: &mut Notes) -> Listed {
-    let spoiled = |problem| Listed { drafted: Err(Spoiled { id: None, problem }), query_id: None };
+    let invalid = |problem| Listed { candidate: Err(InvalidCandidate { id: None, problem }), query_id: None };
     match kind(value) {
         Kind::String => match string("the candidate", value) {
-            Ok(text) => Listed { drafted: Ok(Draft { text, ..Draft::default() }), query_id: None },
-            Err(problem) => spoiled(problem),
+            Ok(text) => {
+                Listed { candidate: Ok(ParsedCandidate { text, ..ParsedCandidate::default() }), query_id: None }
+            }
+            Err(problem) => invalid(problem),
         },
         Kind::Object => match Object::parse(value.get()) {
             Ok(mut object) => {
                 notes.look_at(&object);
                 let names_of_query = if wants_query_id { names.of(Field::QueryId) } else { &[] };
                 match object.take_id(names_of_query) {
-                    Ok(query_id) => Listed { drafted: draft(object, names, notes), query_id },
-                    Err(problem) => spoiled(problem),
+                    Ok(query_id) => Listed { candidate: parse_object(object, names, notes), query_id },
+                    Err(problem) => invalid(problem),
                 }
             }
-            Err(problem) => spoiled(problem),
+            Err(problem) => invalid(problem),
         },
-        found => spoiled(format!("the candidate is {found}, an object or a string is expected")),
+        found => invalid(format!("the candidate is {found}, an object or a string is expected")),
     }
 }
 
-/// Makes a candidate of an object; what is not known is carried.
-pub fn draft(mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Drafted {
+/// Reads a candidate from an object. Unknown fields are carried.
+pub fn parse_object(mut object: Object<'_>, names: &Names, notes: &mut Notes) -> CandidateResult {
     let mut content = Content::default();
     let read = content.take(&mut object, Naming::new(names), notes).and_then(|()| {
         let score = number(&mut object, (names, Field::Score), notes, score)?;
@@ -51,14 +53,14 @@ pub fn draft(mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Drafte
     });
     let (score, rank) = match read {
         Ok(read) => read,
-        Err(problem) => return Err(Spoiled { id: content.id, problem }),
+        Err(problem) => return Err(InvalidCandidate { id: content.id, problem }),
     };
     let mut fields = object.rest(|name| names.is_known(name));
     add_fields(&mut fields, content.container);
-    Ok(Draft { id: content.id, text: content.text, title: content.title, score, rank, fields })
+    Ok(ParsedCandidate { id: content.id, text: content.text, title: content.title, score, rank, fields })
 }
 
-/// Takes a number, and says where another name of it has another value.
+/// Takes a number out of an object, and notes if another name of its field has another value.
 fn number<T>(
     object: &mut Object<'_>,
     (names, field): (&Names, Field),
@@ -84,8 +86,8 @@ mod tests {
         listed(&RawValue::from_string(text.into()).unwrap(), &names, true, &mut notes)
     }
 
-    fn carried(draft: &Draft) -> String {
-        draft.fields.iter().map(|(name, value)| format!("{name}={value};")).collect()
+    fn carried(parsed: &ParsedCandidate) -> String {
+        parsed.fields.iter().map(|(name, value)| format!("{name}={value};")).collect()
     }
 
     #[test]
@@ -93,32 +95,32 @@ mod tests {
         let read = read(
             r#"{"z":1,"docno":7,"contents":"t","title":"T","bm25_score":2.5,"rank":4,"qid":"q","url":"u","docid":"n"}"#,
         );
-        let draft = read.drafted.unwrap();
+        let parsed = read.candidate.unwrap();
         assert_eq!(read.query_id.unwrap(), "q");
-        assert_eq!((draft.id.as_deref(), draft.text.as_str(), draft.title.as_deref()), (Some("7"), "t", Some("T")));
-        assert_eq!((draft.score, draft.rank), (Some(2.5), Some(4)));
-        assert_eq!(carried(&draft), "z=1;url=\"u\";docid=\"n\";");
+        assert_eq!((parsed.id.as_deref(), parsed.text.as_str(), parsed.title.as_deref()), (Some("7"), "t", Some("T")));
+        assert_eq!((parsed.score, parsed.rank), (Some(2.5), Some(4)));
+        assert_eq!(carried(&parsed), "z=1;url=\"u\";docid=\"n\";");
     }
 
     #[test]
     fn the_object_under_doc_gives_text_title_and_id_and_its_rest_is_carried() {
-        let draft = read(r#"{"score":1,"doc":{"_id":"d","segment":"t","title":"T","url":"u","n":null},"x":2}"#)
-            .drafted
+        let parsed = read(r#"{"score":1,"doc":{"_id":"d","segment":"t","title":"T","url":"u","n":null},"x":2}"#)
+            .candidate
             .unwrap();
-        assert_eq!((draft.id.as_deref(), draft.text.as_str(), draft.title.as_deref()), (Some("d"), "t", Some("T")));
-        assert_eq!(carried(&draft), "x=2;doc={\"url\":\"u\",\"n\":null};");
-        let draft = read(r#"{"docid":"e","document":{"text":"t"}}"#).drafted.unwrap();
-        assert_eq!((draft.id.as_deref(), carried(&draft).as_str()), (Some("e"), ""));
+        assert_eq!((parsed.id.as_deref(), parsed.text.as_str(), parsed.title.as_deref()), (Some("d"), "t", Some("T")));
+        assert_eq!(carried(&parsed), "x=2;doc={\"url\":\"u\",\"n\":null};");
+        let parsed = read(r#"{"docid":"e","document":{"text":"t"}}"#).candidate.unwrap();
+        assert_eq!((parsed.id.as_deref(), carried(&parsed).as_str()), (Some("e"), ""));
     }
 
     #[test]
     fn a_candidate_may_be_a_plain_string_or_an_empty_text() {
-        assert_eq!(read(r#""a \u00e9""#).drafted.unwrap().text, "a é");
-        assert_eq!(read(r#"{"text": ""}"#).drafted.unwrap().text, "");
+        assert_eq!(read(r#""a \u00e9""#).candidate.unwrap().text, "a é");
+        assert_eq!(read(r#"{"text": ""}"#).candidate.unwrap().text, "");
     }
 
     #[test]
-    fn a_spoiled_candidate_says_what_is_wrong_and_keeps_its_id() {
+    fn an_invalid_candidate_states_what_is_wrong_and_keeps_its_id() {
         for (text, id, problem) in [
             ("7", None, "the candidate is a number, an object or a string is expected"),
             (r#"{"id":"d"}"#, Some("d"), "no text"),
@@ -132,9 +134,9 @@ mod tests {
             (r#"{"doc":{"id":"d","url":"u"}}"#, Some("d"), "in `doc`: there is no text"),
             (r#"{"qid":[],"text":"t"}"#, None, "`qid` has the wrong type"),
         ] {
-            let spoiled = read(text).drafted.unwrap_err();
-            assert_eq!(spoiled.id.as_deref(), id, "{text}");
-            assert!(spoiled.problem.contains(problem), "{text}: {}", spoiled.problem);
+            let invalid = read(text).candidate.unwrap_err();
+            assert_eq!(invalid.id.as_deref(), id, "{text}");
+            assert!(invalid.problem.contains(problem), "{text}: {}", invalid.problem);
         }
     }
 }

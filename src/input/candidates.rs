@@ -1,9 +1,9 @@
-//! Where a record keeps its candidates: in a list, in the answer of a search engine, or in lists of good and bad ones.
+//! Finds the candidates of a record: in a list, in the answer of a search engine, or in lists of good and bad ones.
 
 use serde_json::value::RawValue;
 
 use super::candidate::{self, Listed};
-use super::entry::Draft;
+use super::entry::ParsedCandidate;
 use super::names::{Field, Names};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, list, score, wrong_type};
@@ -15,7 +15,7 @@ const LIST_CONTAINERS: [&str; 4] = ["hits", "response", "root", "result"];
 /// The names of the list in such an object, beside those of candidates.
 const LISTS_WITHIN: [&str; 2] = ["children", "points"];
 
-/// Lists that say of their candidates whether they answer the query: training data of BGE, Sentence Transformers and MTEB,
+/// Lists whose names state whether their candidates answer the query: training data of BGE, Sentence Transformers and MTEB,
 /// Tevatron, DPR.
 const LABELLED_LISTS: [&str; 12] = [
     "pos",
@@ -55,7 +55,7 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         .collect();
     if let [first, second, ..] = lists[..] {
         return Err(format!(
-            "`{first}` and `{second}` are both lists of candidates: say which one is meant, as in --columns \
+            "`{first}` and `{second}` are both lists of candidates: name the one that is meant, as in --columns \
              candidates={first}"
         ));
     }
@@ -70,8 +70,8 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
     }
 }
 
-/// Takes the candidates out of a record. With `wants_query_id` each of them is asked for the query's identifier. What is
-/// left of an object around the list goes to the fields.
+/// Takes the candidates out of a record. With `wants_query_id` the query's identifier is read from each of them. What is
+/// left of an object around the list becomes fields.
 pub fn take(
     object: &mut Object<'_>,
     names: &Names,
@@ -187,25 +187,25 @@ impl<'a> List<'a> {
     ) -> Result<(), String> {
         for (index, value) in self.values.iter().enumerate() {
             let mut listed = candidate::listed(value, names, wants_query_id, notes);
-            if let Ok(draft) = &mut listed.drafted {
-                self.complete(draft, index)?;
+            if let Ok(parsed) = &mut listed.candidate {
+                self.complete(parsed, index)?;
             }
             candidates.push(listed);
         }
         Ok(())
     }
 
-    fn complete(&self, draft: &mut Draft, index: usize) -> Result<(), String> {
+    fn complete(&self, parsed: &mut ParsedCandidate, index: usize) -> Result<(), String> {
         if let Some(ids) = &self.ids {
-            draft.id = id("its identifier", ids[index])?;
+            parsed.id = id("its identifier", ids[index])?;
         }
         if let Some(scores) = &self.scores {
-            draft.score = score("its score", scores[index])?;
+            parsed.score = score("its score", scores[index])?;
         }
         if LABELLED_LISTS.contains(&&*self.name) {
             let name =
                 serde_json::value::to_raw_value(&self.name).map_err(|_| "the name can't be carried".to_owned())?;
-            add_fields(&mut draft.fields, vec![(LIST.to_owned(), name)]);
+            add_fields(&mut parsed.fields, vec![(LIST.to_owned(), name)]);
         }
         Ok(())
     }

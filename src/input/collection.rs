@@ -1,4 +1,4 @@
-//! The documents of a TREC run: a file of any size, indexed by offset once and read where a document is asked for.
+//! The documents of a TREC run: a file of any size, indexed by offset once and read when a document is needed.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -89,7 +89,7 @@ impl Collection {
         matches!(self.format, Format::Table(..))
     }
 
-    /// Takes the notes about how the file is understood.
+    /// Takes the notes about how the file was interpreted.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
@@ -196,9 +196,9 @@ fn seekable(path: &Path, name: &Arc<str>) -> Result<File> {
     }
     let mut source = Source::from_reader(Arc::clone(name), Box::new(file))?;
     let mut copy = tempfile::tempfile().context("cannot make a temporary file to decompress the collection")?;
-    io::copy(&mut source.reader, &mut copy)
-        .map_err(|error| read_error(name, error))
-        .with_context(|| format!("cannot decompress {name} into a temporary file (TMPDIR says where it stands)"))?;
+    io::copy(&mut source.reader, &mut copy).map_err(|error| read_error(name, error)).with_context(|| {
+        format!("cannot decompress {name} into a temporary file (in the directory that TMPDIR names)")
+    })?;
     copy.rewind().context("cannot read the temporary file with the decompressed collection")?;
     Ok(copy)
 }

@@ -7,10 +7,10 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
 
-/// Bytes that a decoder gives at once.
+/// The most bytes that a decoder returns at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The memory that an .xz file may ask for, in KiB; `xz -9` needs 65 MiB.
+/// The most memory that unpacking an .xz file may take, in KiB; `xz -9` needs 65 MiB.
 const XZ_MEMORY_KIBIBYTES: u32 = 1 << 20;
 
 /// The extensions of compressed files.
@@ -80,7 +80,7 @@ enum DamageKind {
     Truncated,
     /// Other bytes stand behind complete compressed data.
     Trailing,
-    /// More memory is asked for than a decoder gets.
+    /// The stream needs more memory than a decoder gets.
     TooLarge,
     /// The decoder's own words.
     Corrupt(String),
@@ -112,7 +112,7 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// A decoder whose errors say what is wrong with the stream, unless the stream could not be read.
+/// A decoder whose errors state what is wrong with the stream, unless the stream could not be read.
 struct Unpacked {
     decoder: Box<dyn Read + Send>,
     compression: Compression,
@@ -134,13 +134,13 @@ impl Unpacked {
             return error;
         }
         let reason = error.to_string();
-        let says = |words: &[&str]| words.iter().any(|word| reason.to_lowercase().contains(word));
+        let has = |words: &[&str]| words.iter().any(|word| reason.to_lowercase().contains(word));
         let kind = match error.kind() {
             ErrorKind::UnexpectedEof => DamageKind::Truncated,
             ErrorKind::OutOfMemory => DamageKind::TooLarge,
-            _ if says(&["requires too much memory"]) => DamageKind::TooLarge,
+            _ if has(&["requires too much memory"]) => DamageKind::TooLarge,
             _ if self.any
-                && says(&[TRAILING, "unknown frame", "after stream", "bz2 header missing", "bzip2 header"]) =>
+                && has(&[TRAILING, "unknown frame", "after stream", "bz2 header missing", "bzip2 header"]) =>
             {
                 DamageKind::Trailing
             }

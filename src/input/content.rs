@@ -14,7 +14,7 @@ use crate::record::Fields;
 const CONTAINERS: [&str; 10] =
     ["_source", "node", "text_resource", "kwargs", "payload", "fields", "entity", "properties", "metadata", "meta"];
 
-/// What is scored of a candidate, and what identifies it.
+/// The identifier and the texts of a candidate or document.
 #[derive(Debug, Default)]
 pub struct Content {
     /// Its identifier, never blank.
@@ -29,7 +29,7 @@ pub struct Content {
     id_name: String,
 }
 
-/// Under which names an object is read.
+/// The names under which an object is read.
 #[derive(Clone, Copy)]
 pub struct Naming<'n> {
     names: &'n Names,

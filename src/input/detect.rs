@@ -1,4 +1,4 @@
-//! Which format an input has: by its name, else by its first line.
+//! Determines the format of an input: by its name, or else by its first line.
 
 use std::path::Path;
 
@@ -16,18 +16,18 @@ pub enum InputFormat {
     Json,
     /// Comma-separated values with a header, one pair per row
     Csv,
-    /// Tab-separated values with a header, one pair per row; quotes are text unless --quotes or the header says otherwise
+    /// Tab-separated values with a header, one pair per row; quotes are text unless --quotes or the header makes them count
     Tsv,
     /// A TREC run, with --queries and --collection
     Trec,
-    /// A run as MS MARCO has it: query-id, document-id and rank; with --queries and --collection
+    /// A run in the format of MS MARCO: query-id, document-id and rank; with --queries and --collection
     Msmarco,
     /// A run as Tevatron writes it: query-id, document-id and score; with --queries and --collection
     Tevatron,
 }
 
 impl InputFormat {
-    /// The format that a file's name tells; the extension of a compressed file is looked through.
+    /// The format that a file's extension names. For a compressed file, the extension before that of the compression counts.
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let name = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(&name);
@@ -65,7 +65,7 @@ impl InputFormat {
         })
     }
 
-    /// The format that the first line tells.
+    /// The format of an input with this first line.
     pub fn of_content(line: &[u8]) -> Option<Self> {
         let line = line.trim_ascii();
         match line.first()? {
@@ -93,7 +93,7 @@ mod tests {
     use super::InputFormat::{self, Csv, Json, Jsonl, Msmarco, Trec, Tsv};
 
     #[test]
-    fn the_extension_under_the_compression_tells_the_format() {
+    fn the_extension_under_the_compression_determines_the_format() {
         for (name, format) in [
             ("a/b.jsonl", Some(Jsonl)),
             ("b.NDJSON.gz", Some(Jsonl)),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_tells_the_format() {
+    fn the_first_line_determines_the_format() {
         for (line, format) in [
             ("\n [", Some(Json)),
             ("{", Some(Json)),

@@ -1,4 +1,4 @@
-//! How the cells of a table are written: what stands between them, and whether double quotes hold one together.
+//! How the cells of a table are written: the character between them, and whether double quotes enclose them.
 
 use std::str::FromStr;
 
@@ -13,13 +13,13 @@ pub enum Quotes {
     None,
 }
 
-/// What is between the cells of tables, whatever their names end in.
+/// The character between the cells of tables, whatever the extension of their files.
 pub const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 
-/// What the options say of tables, whichever role they have.
+/// The options about tables, whichever role they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
-    /// What stands between cells.
+    /// The character between cells.
     pub delimiter: Option<Delimiter>,
     /// What double quotes mean.
     pub quotes: Option<Quotes>,
@@ -47,7 +47,7 @@ impl Delimiter {
         if self.0 == b'\t' { "tab".to_owned() } else { format!("'{}'", char::from(self.0)) }
     }
 
-    /// What a first line `sep=;`, which Excel reads and writes, says about the lines below.
+    /// The delimiter that a first line `sep=;`, which Excel reads and writes, declares for the lines below.
     pub fn of_separator_line(line: &[u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -62,7 +62,7 @@ impl Delimiter {
 /// How the cells of one table are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
-    /// What stands between cells.
+    /// The character between cells.
     pub delimiter: u8,
     /// What double quotes mean.
     pub quotes: Quotes,

@@ -1,4 +1,4 @@
-//! One line of a file of documents or queries in JSONL, as BEIR has them.
+//! Reads one line of a file of documents or queries in JSONL, as in BEIR.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use super::notes::Notes;
 use super::source::BYTE_ORDER_MARK;
 use super::values::Object;
 
-/// `--columns` is about the input; a collection has the field's names.
+/// The names of a collection's fields. `--columns` renames those of the input only.
 static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(&Columns::default()));
 
 /// A document of a collection.
@@ -23,7 +23,7 @@ pub struct Document {
     pub title: Option<String>,
 }
 
-/// The document's identifier, without a look at the rest.
+/// Reads the document's identifier only.
 pub fn id(line: &[u8]) -> Result<String, String> {
     let mut object = unambiguous(line)?;
     match object.take_id(NAMES.of(Field::Id))? {
@@ -32,14 +32,14 @@ pub fn id(line: &[u8]) -> Result<String, String> {
     }
 }
 
-/// The document.
+/// Reads the document.
 pub fn document(line: &[u8]) -> Result<Document, String> {
     let (Content { id, text, title, .. }, read) = content(&mut unambiguous(line)?);
     read?;
     Ok(Document { id: id.ok_or_else(no_id)?, text, title })
 }
 
-/// A query's identifier and text.
+/// Reads a query's identifier and text.
 pub fn query(line: &[u8]) -> Result<(String, String), String> {
     let mut object = unambiguous(line)?;
     let id = object.take_id(Field::QueryId.aliases())?;

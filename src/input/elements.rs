@@ -1,7 +1,7 @@
 //! JSON values cut out of a stream one by one: the elements of a top-level list, or values that follow each other.
 //!
-//! Only the borders are looked for (strings, escapes, nesting); whether a value is JSON is told later. So the file is
-//! never held as a whole, and a broken element does not spoil the others.
+//! Only the ends of values are looked for (strings, escapes, nesting); whether a value is valid JSON is checked later. So the
+//! file is never held as a whole, and a broken element does not make the others unreadable.
 
 use std::io::{self, BufRead};
 
@@ -20,25 +20,25 @@ pub struct Elements {
     expected: Expected,
 }
 
-/// What may follow.
+/// What may follow in the stream.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     /// Nothing was read yet.
     Start,
-    /// Behind `[`: a value or `]`.
+    /// After `[`: a value or `]`.
     FirstElement,
-    /// Behind a comma: a value.
+    /// After a comma: a value.
     Element,
-    /// Behind an element: a comma or `]`.
+    /// After an element: a comma or `]`.
     Separator,
-    /// Values without a list around them: one more.
+    /// After a value without a list around it: another value.
     Value,
-    /// Behind the list: nothing.
+    /// After the list: nothing.
     Nothing,
 }
 
 impl Elements {
-    /// Values of at most `limit` bytes.
+    /// Makes a reader of values of at most `limit` bytes.
     pub fn new(source: Source, limit: usize) -> Self {
         Self { line: 1 + source.lines_skipped, source, limit, buffer: Vec::new(), offset: 0, expected: Expected::Start }
     }
@@ -90,7 +90,7 @@ impl Elements {
         next
     }
 
-    /// The next byte that is not blank, not consumed.
+    /// Returns the next byte that is not blank, without consuming it.
     fn peek(&mut self) -> Result<Option<u8>> {
         loop {
             let available = self.source.reader.fill_buf().map_err(|error| read_error(&self.source.name, error))?;
@@ -189,7 +189,7 @@ impl Nesting {
     }
 }
 
-/// Reads the value that starts where a reader stands, in place of what the buffer holds.
+/// Reads the value that starts at the reader's position into the buffer, in place of its content.
 ///
 /// # Errors
 /// It can't be read.

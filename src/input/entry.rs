@@ -1,10 +1,10 @@
-//! What a format reads: one [`Entry`] per record, before rows become groups and before missing ids and ranks are filled.
+//! The result of reading a format: one [`Entry`] per record, before rows become groups and missing ids and ranks are filled in.
 
 use crate::record::Fields;
 
 /// A candidate as it was read.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
+pub struct ParsedCandidate {
     /// Its identifier, never empty.
     pub id: Option<String>,
     /// Its text.
@@ -15,32 +15,32 @@ pub struct Draft {
     pub rank: Option<i64>,
     /// The first stage's score, finite.
     pub score: Option<f64>,
-    /// What is not known.
+    /// The fields that are not known, which are carried.
     pub fields: Fields,
 }
 
 /// A candidate that can't be used.
 #[derive(Clone, Debug)]
-pub struct Spoiled {
+pub struct InvalidCandidate {
     /// Its identifier, where it could be read.
     pub id: Option<String>,
     /// What is wrong, as a sentence without a full stop.
     pub problem: String,
 }
 
-/// A candidate or what is wrong with it.
-pub type Drafted = Result<Draft, Spoiled>;
+/// A candidate, or the reason why it can't be used.
+pub type CandidateResult = Result<ParsedCandidate, InvalidCandidate>;
 
-/// A query as a record tells it.
+/// A query as it was read from a record.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ParsedQuery {
     /// Its identifier, never empty.
     pub id: Option<String>,
     /// Its text, never blank, or what is wrong with the query.
     pub text: Result<String, String>,
     /// Its instruction.
     pub instruction: Option<String>,
-    /// What is not known.
+    /// The fields that are not known, which are carried.
     pub fields: Fields,
 }
 
@@ -52,18 +52,18 @@ pub enum Entry {
         /// The line on which it starts.
         line: u64,
         /// The query.
-        query: Asked,
+        query: ParsedQuery,
         /// Its candidates, in order.
-        candidates: Vec<Drafted>,
+        candidates: Vec<CandidateResult>,
     },
     /// A query with one of its candidates.
     Row {
         /// The line on which it starts.
         line: u64,
         /// The query.
-        query: Asked,
+        query: ParsedQuery,
         /// The candidate.
-        candidate: Drafted,
+        candidate: CandidateResult,
     },
     /// A record that makes neither a query nor a candidate.
     Bad {
@@ -74,24 +74,24 @@ pub enum Entry {
         /// What is wrong, as a sentence without a full stop.
         problem: String,
     },
-    /// How something in the file was understood, for the user to know; a sentence that names the place.
+    /// How something in the file was interpreted, reported to the user; a sentence that names the place.
     Note(String),
 }
 
-/// The text unless it is blank.
+/// Returns the text unless it is blank.
 pub fn unless_blank(text: String) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// A query's text, or that it is empty.
+/// Returns a query's text, or the message that it is empty.
 pub fn query_text(text: String) -> Result<String, String> {
     unless_blank(text).ok_or_else(|| "the query is empty".to_owned())
 }
 
-/// A score written as decimal text.
+/// Parses a score, which is written as decimal text.
 ///
 /// # Errors
-/// Not a number, or one that is not finite.
+/// If it is not a number, or not a finite one.
 pub fn score(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(score) if score.is_finite() => Ok(score),
@@ -111,30 +111,30 @@ fn is_grouped(text: &str) -> bool {
     number.parse::<f64>().is_ok() || text.trim().replacen(',', ".", 1).parse::<f64>().is_ok()
 }
 
-/// A rank written as decimal text.
+/// Parses a rank, which is written as decimal text.
 ///
 /// # Errors
-/// Not an integer.
+/// If it is not an integer.
 pub fn rank(text: &str) -> Result<i64, String> {
-    // Tables that went through a data frame say `1.0`.
+    // Tables that went through a data frame have `1.0` for 1.
     let text = text.trim();
     let whole = |(digits, rest): (&'_ str, &'_ str)| !digits.is_empty() && rest.bytes().all(|byte| byte == b'0');
     let digits = text.split_once('.').filter(|&parts| whole(parts)).map_or(text, |(digits, _)| digits);
     digits.parse().map_err(|_| format!("the rank {text:?} is not an integer: correct it or leave it out"))
 }
 
-/// A record as text.
+/// Converts a record to text.
 ///
 /// # Errors
-/// It is not UTF-8.
+/// If it is not UTF-8.
 pub fn utf_8(bytes: &[u8]) -> Result<&str, String> {
     utf_8_of("record", bytes)
 }
 
-/// A part of a record, such as a cell, as text.
+/// Converts a part of a record, such as a cell, to text.
 ///
 /// # Errors
-/// It is not UTF-8.
+/// If it is not UTF-8.
 pub fn utf_8_of<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
@@ -142,11 +142,11 @@ pub fn utf_8_of<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
     })
 }
 
-/// That a byte order mark stands elsewhere than at the beginning of its file.
+/// The message for a byte order mark that is not at the beginning of its file.
 pub const JOINED: &str = "a byte order mark begins this line: it belongs to the beginning of a file, and files were joined \
                           here that had one each; remove it";
 
-/// What to do about bytes that are not UTF-8.
+/// The remedy for bytes that are not UTF-8.
 fn conversion(from_the_first: &[u8], all: &[u8]) -> &'static str {
     let adjacent = all.windows(2).any(|pair| !pair[0].is_ascii() && !pair[1].is_ascii());
     match from_the_first {
@@ -165,7 +165,7 @@ fn conversion(from_the_first: &[u8], all: &[u8]) -> &'static str {
     }
 }
 
-/// That a record is longer than the limit, in bytes.
+/// The message for a record that is longer than the limit, in bytes.
 pub fn too_long(limit: usize, what: &str) -> String {
     let size = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
     format!("the {what} is longer than {size}: write one pair per line, or split the query's candidates or the text")

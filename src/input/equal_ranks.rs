@@ -1,9 +1,9 @@
-//! Ranks that say nothing: one and the same for every candidate of a query, as tools write that have scores only.
+//! Ranks that order nothing: tools that have scores only write the same rank for every candidate of a query.
 
 use crate::record::{Candidate, Group};
 
 /// Numbers the candidates of a query by their scores, descending, where all of them have one rank; candidates with one
-/// score, and all candidates where one has no score, keep their order. Returns how the ranks were, if so.
+/// score, and all candidates where one has no score, keep their order. Returns a note if the ranks were replaced.
 pub fn settle(group: &mut Group) -> Option<String> {
     let candidates = &mut group.candidates;
     let [first, rest @ ..] = &candidates[..] else { return None };

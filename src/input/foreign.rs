@@ -1,4 +1,4 @@
-//! Content that is no text in UTF-8, called what it is, with what to do.
+//! Recognises content that is no text in UTF-8, names what it is, and what to do with it.
 
 /// Bytes at the start of a stream that are looked at.
 pub const HEAD_BYTES: usize = 4096;
@@ -49,16 +49,20 @@ const MARKUP: &str = "queries with candidates are expected: convert it to JSONL"
 const WEB_PAGE: &str =
     "a download most likely went to a page that asks for a login or reports an error: fetch the file again";
 
-/// What a stream is, told by its first bytes, if it is no text in UTF-8: `is a ZIP archive: …`.
+/// Recognises by its first bytes what a stream is, if it is no text in UTF-8: `is a ZIP archive: …`.
 pub fn recognise(head: &[u8]) -> Option<String> {
-    let says = |(what, remedy): (&str, &str)| format!("is {what}: {remedy}");
+    let describe = |(what, remedy): (&str, &str)| format!("is {what}: {remedy}");
     if let Some(encoding) = wide_encoding(head) {
         return Some(format!(
             "is {encoding}, UTF-8 is expected: convert it with `iconv -f {encoding} -t UTF-8 FILE > NEW`"
         ));
     }
     let signature = SIGNATURES.iter().find(|(signature, ..)| head.starts_with(signature));
-    signature.map(|&(_, what, remedy)| (what, remedy)).or_else(|| zip(head)).or_else(|| other_binary(head)).map(says)
+    signature
+        .map(|&(_, what, remedy)| (what, remedy))
+        .or_else(|| zip(head))
+        .or_else(|| other_binary(head))
+        .map(describe)
 }
 
 fn zip(head: &[u8]) -> Option<(&'static str, &'static str)> {

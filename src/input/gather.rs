@@ -1,11 +1,11 @@
-//! Rows of one query that do not stand together, gathered: for that everything is read before the first query is given on.
+//! Gathers rows of one query that do not follow one another. For that, everything is read before the first query is returned.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use anyhow::Result;
 
-use super::entry::{Asked, Entry};
+use super::entry::{Entry, ParsedQuery};
 
 /// A query, by its identifier, with its rows.
 pub type QueryRows<T> = (String, Vec<T>);
@@ -26,7 +26,7 @@ impl<T> Default for Gathered<T> {
 }
 
 impl<T> Gathered<T> {
-    /// Adds a row to its query; one that does not say whose it is belongs to the query of the row before.
+    /// Adds a row to its query; a row that does not name its query belongs to the query of the row before.
     pub fn add(&mut self, query: Option<&str>, row: T) {
         let current = self.current.filter(|&current| query.is_none_or(|query| self.queries[current].0 == query));
         let place = current.unwrap_or_else(|| self.place(query.unwrap_or_default()));
@@ -57,7 +57,7 @@ impl<T> Gathered<T> {
     }
 }
 
-/// The note that says so.
+/// The note that rows were gathered.
 pub fn gathered_note(name: &str, queries: usize) -> String {
     let rows = if queries == 1 { "the rows of one query".to_owned() } else { format!("the rows of {queries} queries") };
     format!("{name}: {rows} do not stand together; they were gathered in memory")
@@ -106,7 +106,7 @@ impl Iterator for Regrouped {
     }
 }
 
-/// Whose an entry is; an identifier can't be mistaken for a text.
+/// The query of an entry, as its identifier or its text; the two can't be mistaken for each other.
 fn key(entry: &Entry) -> Option<String> {
     match entry {
         Entry::Row { query, .. } | Entry::Group { query, .. } => key_of(query),
@@ -115,7 +115,7 @@ fn key(entry: &Entry) -> Option<String> {
     }
 }
 
-fn key_of(query: &Asked) -> Option<String> {
+fn key_of(query: &ParsedQuery) -> Option<String> {
     match (&query.id, &query.text) {
         (Some(id), _) => Some(format!("id {id}")),
         (None, Ok(text)) => Some(format!("text {text}")),

@@ -1,4 +1,4 @@
-//! Entries to groups: adjacent rows of one query are gathered, queries that come back are found.
+//! Turns entries into groups: adjacent rows of one query are gathered, and queries that come back are found.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 
 use super::Event;
 use super::assembly::Assembly;
-use super::entry::{Asked, Drafted, Entry};
+use super::entry::{CandidateResult, Entry, ParsedQuery};
 use super::equal_ranks;
-use super::seen::{Seen, Sight};
+use super::first_seen::{FirstSeen, Occurrence};
 use crate::record::{BadRecord, Place, Query};
 
 /// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
@@ -18,11 +18,11 @@ pub struct Grouping {
     file: Arc<str>,
     ready: VecDeque<Event>,
     run: Run,
-    seen: Seen,
+    seen: FirstSeen,
     /// Queries so far, unusable ones included.
     ordinal: u64,
     state: State,
-    /// Whether ranks that say nothing were reported.
+    /// Whether equal ranks were reported.
     settled: bool,
 }
 
@@ -35,7 +35,7 @@ enum Run {
     Refused(Key),
 }
 
-/// What tells the rows of one query: its identifier, or its text where there is no identifier.
+/// What the rows of one query have in common: its identifier, or its text if there is no identifier.
 #[derive(Debug, Hash)]
 enum Key {
     Id(String),
@@ -52,7 +52,7 @@ enum State {
 impl Grouping {
     /// Groups the entries of a file.
     pub fn new(file: Arc<str>, entries: Box<dyn Iterator<Item = Result<Entry>> + Send>) -> Self {
-        let (ready, seen) = (VecDeque::new(), Seen::default());
+        let (ready, seen) = (VecDeque::new(), FirstSeen::default());
         Self { entries, file, ready, run: Run::None, seen, ordinal: 0, state: State::Empty, settled: false }
     }
 
@@ -72,7 +72,7 @@ impl Grouping {
         }
     }
 
-    fn accept_group(&mut self, line: u64, query: Asked, candidates: Vec<Drafted>) {
+    fn accept_group(&mut self, line: u64, query: ParsedQuery, candidates: Vec<CandidateResult>) {
         self.flush();
         self.ordinal += 1;
         let Some(query) = self.begin(line, query, "give every query its own id, or join the candidates in one list")
@@ -88,10 +88,10 @@ impl Grouping {
         self.complete(assembly);
     }
 
-    fn accept_row(&mut self, line: u64, query: Asked, candidate: Drafted) {
+    fn accept_row(&mut self, line: u64, query: ParsedQuery, candidate: CandidateResult) {
         if !self.run.goes_on(&query) {
             let Some(key) = Key::of(&query) else {
-                let id = candidate.map_or_else(|spoiled| spoiled.id, |draft| draft.id);
+                let id = candidate.map_or_else(|invalid| invalid.id, |parsed| parsed.id);
                 let problem = query.text.err().unwrap_or_default();
                 return self.refuse(line, id.map(|id| format!("candidate {id:?}")), problem);
             };
@@ -106,10 +106,11 @@ impl Grouping {
         }
     }
 
-    fn start(&mut self, line: u64, key: Key, query: Asked) -> Run {
+    fn start(&mut self, line: u64, key: Key, query: ParsedQuery) -> Run {
         const REMEDY: &str = "the rows of one query must stand together: sort the input by query";
         if let Key::Text(text) = &key
-            && let Some(Sight { line: first, .. }) = self.seen.earlier(&key, Sight { line, is_generated: false })
+            && let Some(Occurrence { line: first, .. }) =
+                self.seen.earlier(&key, Occurrence { line, is_generated: false })
         {
             let record = Some(format!("query {text:?}"));
             self.refuse(line, record, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
@@ -121,14 +122,14 @@ impl Grouping {
         }
     }
 
-    /// The query with its identifier, or `None` where it can't be used and was reported.
-    fn begin(&mut self, line: u64, query: Asked, remedy: &str) -> Option<Query> {
-        let sight = Sight { line, is_generated: query.id.is_none() };
+    /// Returns the query with its identifier, or `None` if it can't be used, which is then reported.
+    fn begin(&mut self, line: u64, query: ParsedQuery, remedy: &str) -> Option<Query> {
+        let occurrence = Occurrence { line, is_generated: query.id.is_none() };
         let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
         let record = Some(format!("query {id:?}"));
-        if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), sight) {
+        if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), occurrence) {
             let first_line = first.line;
-            let problem = match (first.is_generated, sight.is_generated) {
+            let problem = match (first.is_generated, occurrence.is_generated) {
                 (true, _) => format!(
                     "this query id was generated for the query on line {first_line}, which has none and is number {id} in \
                      the input: give every query an id, or none of them"
@@ -206,7 +207,7 @@ impl Iterator for Grouping {
 }
 
 impl Run {
-    fn goes_on(&self, query: &Asked) -> bool {
+    fn goes_on(&self, query: &ParsedQuery) -> bool {
         match self {
             Self::None => false,
             Self::Open(key, _) | Self::Refused(key) => key.is_of(query),
@@ -215,7 +216,7 @@ impl Run {
 }
 
 impl Key {
-    fn of(query: &Asked) -> Option<Self> {
+    fn of(query: &ParsedQuery) -> Option<Self> {
         match (&query.id, &query.text) {
             (Some(id), _) => Some(Self::Id(id.clone())),
             (None, Ok(text)) => Some(Self::Text(text.clone())),
@@ -223,7 +224,7 @@ impl Key {
         }
     }
 
-    fn is_of(&self, query: &Asked) -> bool {
+    fn is_of(&self, query: &ParsedQuery) -> bool {
         match self {
             Self::Id(key) => query.id.as_ref() == Some(key),
             Self::Text(key) => query.id.is_none() && query.text.as_ref() == Ok(key),

@@ -1,4 +1,4 @@
-//! Which column of a table holds what.
+//! The header of a table: which column has which field.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Finds the columns by their names, in whatever case and with whatever between their words; a column without a name is left out of the output.
+    /// Finds the columns by their names, in any case and with anything between their words. A column without a name is left out
+    /// of the output.
     ///
     /// # Errors
     /// A column is missing that is needed or that `--columns` names, or two columns have one name.

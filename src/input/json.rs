@@ -6,7 +6,7 @@ use super::candidate::{self, Listed};
 use super::candidates;
 use super::detect::InputFormat;
 use super::elements::Elements;
-use super::entry::{Asked, Entry, query_text, too_long, unless_blank, utf_8};
+use super::entry::{Entry, ParsedQuery, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
 use super::names::{Columns, Field, Names, is_same_name};
 use super::notes::Notes;
@@ -15,11 +15,11 @@ use super::syntax::is_incomplete;
 use super::values::{Kind, Object, id, kind, text, wrong_type};
 use crate::record::{Fields, add_fields};
 
-/// Where the values come from.
+/// The source of the values.
 pub enum Values {
-    /// One per line.
+    /// Lines with a value each.
     Lines(Lines),
-    /// Cut out of the stream.
+    /// Values cut out of a stream.
     Elements(Elements),
 }
 
@@ -43,7 +43,7 @@ impl Values {
         }
     }
 
-    /// What holds a value.
+    /// The word for a unit of the source in messages.
     pub fn what(&self) -> &'static str {
         match self {
             Self::Lines(_) => "line",
@@ -71,7 +71,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Records of at most `limit` bytes.
+    /// Makes a reader of records of at most `limit` bytes.
     pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
         let notes = Notes::new(values.name().into(), columns);
         Self { values, names: Names::new(columns), limit, notes, waiting: None }
@@ -127,7 +127,7 @@ impl Iterator for Records {
     }
 }
 
-/// The query's identifier as far as a record that can't be used still tells it.
+/// The query's identifier in a record that can't be used, if it can be read.
 fn query_id(record: &[u8], names: &Names) -> Option<String> {
     let mut object = Object::parse(std::str::from_utf8(record).ok()?).ok()?;
     object.take_id(names.of(Field::QueryId)).ok()?
@@ -149,7 +149,7 @@ fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Ent
     }
 }
 
-/// Whether the identifiers alone say that this is a pair: `{"id", "query"}` may be a query that lacks its candidates,
+/// Whether the identifiers alone show that this is a pair: `{"id", "query"}` may be a query that lacks its candidates,
 /// `{"qid", "id", "query"}` and `{"docid", "query"}` are not.
 fn has_pair_ids(object: &Object<'_>, names: &Names) -> bool {
     match object.find(names.of(Field::Id)) {
@@ -163,7 +163,7 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
     let wants_query_id = query.id.is_none();
     let (listed, around) = candidates::take(&mut object, names, wants_query_id, notes)?;
     let mut candidates = Vec::new();
-    for Listed { drafted, query_id } in listed {
+    for Listed { candidate, query_id } in listed {
         match (&query.id, query_id) {
             (Some(first), Some(other)) if *first != other => {
                 query.text = Err(format!("its candidates repeat another query id, {other:?}: they must agree"));
@@ -171,7 +171,7 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
             (None, Some(id)) => query.id = Some(id),
             _ => {}
         }
-        candidates.push(drafted);
+        candidates.push(candidate);
     }
     let fields = [Field::QueryId, Field::Query, Field::Instruction, Field::Candidates];
     add_fields(&mut query.fields, object.rest(|name| fields.iter().any(|&field| names.is_of(field, name))));
@@ -182,29 +182,34 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
 fn pair(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
     let mut query = query(&mut object, names, names.of(Field::QueryId), notes)?;
     let of_query = std::mem::take(&mut query.fields);
-    let mut candidate = candidate::draft(object, names, notes);
-    if let Ok(draft) = &mut candidate {
-        add_fields(&mut draft.fields, of_query);
+    let mut candidate = candidate::parse_object(object, names, notes);
+    if let Ok(parsed) = &mut candidate {
+        add_fields(&mut parsed.fields, of_query);
     }
     Ok(Entry::Row { line, query, candidate })
 }
 
 /// Takes the query out of a record. A problem of its text or its instruction is kept in the query, so that the
 /// message can name its identifier.
-fn query(object: &mut Object<'_>, names: &Names, id_names: &[String], notes: &mut Notes) -> Result<Asked, String> {
-    let mut asked = Asked { id: None, text: Ok(String::new()), instruction: None, fields: Fields::new() };
+fn query(
+    object: &mut Object<'_>,
+    names: &Names,
+    id_names: &[String],
+    notes: &mut Notes,
+) -> Result<ParsedQuery, String> {
+    let mut parsed = ParsedQuery { id: None, text: Ok(String::new()), instruction: None, fields: Fields::new() };
     if let Some((name, value)) = object.take(id_names) {
-        asked.id = id(&name, value)?;
-        let used = (name.as_str(), asked.id.as_deref().unwrap_or_default());
+        parsed.id = id(&name, value)?;
+        let used = (name.as_str(), parsed.id.as_deref().unwrap_or_default());
         notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| is_same_name(known, name)));
     }
-    asked.text = match object.take(names.of(Field::Query)) {
+    parsed.text = match object.take(names.of(Field::Query)) {
         None => Err(format!("there is no query: none of {} has a value", names.listed(Field::Query))),
         Some((name, value)) => match kind(value) {
             Kind::Object => {
                 let inner = Object::parse(value.get())?;
                 notes.look_at(&inner);
-                nested_query(&mut asked, inner)
+                nested_query(&mut parsed, inner)
             }
             Kind::Boolean => Err(wrong_type(&name, Kind::Boolean, "a string or an object with a text")),
             _ => text(&name, value).and_then(query_text).inspect(|text| {
@@ -213,21 +218,21 @@ fn query(object: &mut Object<'_>, names: &Names, id_names: &[String], notes: &mu
         },
     };
     match object.take_text(names.of(Field::Instruction)) {
-        Ok(instruction) => asked.instruction = instruction.and_then(unless_blank).or(asked.instruction),
-        Err(problem) => asked.text = asked.text.and(Err(problem)),
+        Ok(instruction) => parsed.instruction = instruction.and_then(unless_blank).or(parsed.instruction),
+        Err(problem) => parsed.text = parsed.text.and(Err(problem)),
     }
-    Ok(asked)
+    Ok(parsed)
 }
 
 /// Reads `"query": {"text": …, "qid": …}`; the rest of that object becomes fields of the query.
-fn nested_query(asked: &mut Asked, mut object: Object<'_>) -> Result<String, String> {
+fn nested_query(parsed: &mut ParsedQuery, mut object: Object<'_>) -> Result<String, String> {
     let ids: Vec<_> = Field::QueryId.aliases().iter().chain(&["id", "_id"]).collect();
-    if asked.id.is_none() {
-        asked.id = object.take_id(&ids)?;
+    if parsed.id.is_none() {
+        parsed.id = object.take_id(&ids)?;
     }
     let text = object.take_text(&["text", "query", "question", "query_text"])?;
-    asked.instruction = object.take_text(Field::Instruction.aliases())?.and_then(unless_blank);
-    asked.fields = object.rest(|_| true);
+    parsed.instruction = object.take_text(Field::Instruction.aliases())?.and_then(unless_blank);
+    parsed.fields = object.rest(|_| true);
     text.ok_or_else(|| "there is no query: the object under it has no `text`".to_owned()).and_then(query_text)
 }
 

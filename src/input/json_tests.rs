@@ -22,12 +22,12 @@ fn the_shapes_of_rank_llm_are_read() {
     let hits = r#"[{"query":"q","hits":[{"content":"t","qid":3,"docid":"d","rank":4,"score":2}]}]"#;
     let nested =
         r#"{"query":{"text":"q","qid":3},"candidates":[{"docid":"d","score":2.0,"rank":4,"doc":{"contents":"t"}}]}"#;
-    let told = |text: &str| {
+    let described = |text: &str| {
         let group = groups("x.jsonl", text.as_bytes()).remove(0);
         (format!("{:?}", group.query), format!("{:?}", group.candidates))
     };
-    assert_eq!(told(hits), told(nested));
-    assert!(told(hits).0.contains("id: \"3\""));
+    assert_eq!(described(hits), described(nested));
+    assert!(described(hits).0.contains("id: \"3\""));
 }
 
 #[test]
@@ -66,21 +66,21 @@ fn a_record_that_is_no_query_is_bad_and_the_next_one_is_read() {
         ("{\"query\":\"q\",\"instruction\":{},\"candidates\":[]}", "query \"1\": `instruction` has the wrong type"),
         ("{\"id\":\"d\",\"text\":\"t\"}", "x.jsonl:1: candidate \"d\": there is no query"),
     ] {
-        let told = events("x.jsonl", format!("{record}\n{{\"query\":\"q\",\"candidates\":[]}}").as_bytes());
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains(problem), "{}", told[0]);
-        assert!(told[1].ends_with(": "), "{}", told[1]);
+        let described = events("x.jsonl", format!("{record}\n{{\"query\":\"q\",\"candidates\":[]}}").as_bytes());
+        assert_eq!(described.len(), 2, "{described:?}");
+        assert!(described[0].contains(problem), "{}", described[0]);
+        assert!(described[1].ends_with(": "), "{}", described[1]);
     }
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_told_with_their_position() {
-    let told = events("x.jsonl", b"{\"query\":\"\xff\",\"candidates\":[]}");
-    assert!(told[0].contains("x.jsonl:1: is not UTF-8 at byte 11"), "{told:?}");
+fn bytes_that_are_not_utf_8_are_reported_with_their_position() {
+    let described = events("x.jsonl", b"{\"query\":\"\xff\",\"candidates\":[]}");
+    assert!(described[0].contains("x.jsonl:1: is not UTF-8 at byte 11"), "{described:?}");
 }
 
 #[test]
-fn a_bad_candidate_is_told_before_the_group_without_it() {
+fn a_bad_candidate_is_reported_before_the_group_without_it() {
     let text = r#"{"qid":"a","query":"q","candidates":["t",7,{"id":"d"},{"id":"1","text":""},"u"]}"#;
     assert_eq!(
         events("x.jsonl", text.as_bytes())
@@ -98,9 +98,9 @@ fn a_bad_candidate_is_told_before_the_group_without_it() {
 
 #[test]
 fn ids_alone_tell_a_pair_without_a_text_from_a_query_without_candidates() {
-    let told = one(r#"{"qid":"a","query":"q","id":"d"}"#);
-    assert!(told.starts_with("x.jsonl:1: query \"a\", candidate \"d\": there is no text"), "{told}");
-    assert!(told.ends_with(" | a: "), "{told}");
+    let described = one(r#"{"qid":"a","query":"q","id":"d"}"#);
+    assert!(described.starts_with("x.jsonl:1: query \"a\", candidate \"d\": there is no text"), "{described}");
+    assert!(described.ends_with(" | a: "), "{described}");
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn a_record_beyond_the_limit_is_bad_and_the_next_one_is_read() {
     for (name, text, what) in
         [("x.jsonl", format!("{long}\n{record}"), "line"), ("x.json", format!("[{long},\n{record}]"), "JSON value")]
     {
-        let told = events_with(name, text.as_bytes(), "", 40);
-        assert!(told[0].starts_with(&format!("{name}:1: the {what} is longer than 40 bytes")), "{told:?}");
-        assert_eq!(told[1], "2: ");
+        let described = events_with(name, text.as_bytes(), "", 40);
+        assert!(described[0].starts_with(&format!("{name}:1: the {what} is longer than 40 bytes")), "{described:?}");
+        assert_eq!(described[1], "2: ");
     }
 }

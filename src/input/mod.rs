@@ -7,8 +7,8 @@
 //!                      queries, collection ─┘
 //! ```
 //!
-//! `detect` chooses the road, `names` knows what the field calls things. Memory is one query and a few bytes of every
-//! earlier one, to find an id that comes back.
+//! `detect` determines the format, and `names` has the names that fields have in the files of common tools. Memory holds one
+//! query, and a few bytes of every earlier one, to find an id that comes back.
 
 mod assembly;
 mod candidate;
@@ -22,6 +22,7 @@ mod document;
 mod elements;
 mod entry;
 mod equal_ranks;
+mod first_seen;
 mod foreign;
 mod gather;
 mod grouping;
@@ -34,7 +35,6 @@ mod position;
 mod queries;
 mod row;
 mod run_line;
-mod seen;
 mod source;
 mod syntax;
 mod table;
@@ -74,11 +74,11 @@ pub const MAX_RECORD_BYTES: usize = 64 << 20;
 pub struct InputOptions {
     /// The file; `None` is standard input. Compressed ones are recognised by their content.
     pub path: Option<PathBuf>,
-    /// The format; `None` is told by the name, else by the first line.
+    /// The format; `None` determines it by the name, or else by the first line.
     pub format: Option<InputFormat>,
     /// The input's own names for the fields.
     pub columns: Columns,
-    /// How the cells of tables are written, where the options say so.
+    /// How the cells of tables are written, as far as the options determine it.
     pub tables: TableOptions,
     /// Whether rows of one query are gathered wherever they stand, in memory.
     pub group: bool,
@@ -88,18 +88,18 @@ pub struct InputOptions {
     pub collection: Option<PathBuf>,
 }
 
-/// What the input tells next.
+/// The next thing that is read from the input.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A query with its usable candidates. What was wrong with the others was told before.
+    /// A query with its usable candidates. The others were reported before.
     Group(Group),
     /// A candidate, a query or a record that can be left out.
     Bad(BadRecord),
-    /// How something in the file was understood, for the user to know; a sentence that names the place.
+    /// How something in the file was interpreted, reported to the user; a sentence that names the place.
     Note(String),
 }
 
-/// The events of an input, in its order. An error ends them: nothing behind it can be read.
+/// The events of an input, in its order. An error is the last one: nothing after it can be read.
 pub struct Events {
     position: Option<Position>,
     grouping: Grouping,
@@ -120,12 +120,12 @@ impl Iterator for Events {
     }
 }
 
-/// Opens an input and reads as much as tells its format; of a table the header, of a TREC run the queries and the
+/// Opens an input and reads as much as determines its format; of a table the header, of a TREC run the queries and the
 /// collection's index.
 ///
 /// # Errors
-/// A file that is missing, unreadable, empty or truncated; a format that can't be told; options that don't fit the
-/// format; a column that is missing.
+/// A file that is missing, unreadable, empty or truncated; a format that can't be recognised; options that don't fit
+/// the format; a column that is missing.
 pub fn open(options: &InputOptions) -> Result<Events> {
     read(Source::open(options.path.as_deref())?, options, MAX_RECORD_BYTES)
 }
@@ -153,7 +153,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
         }
     };
     if options.group && !format.is_run() {
-        // How far the file has been read says nothing of how far its queries are: it is read as a whole first.
+        // The file is read as a whole first, so its position does not show how many of its queries are done.
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
@@ -169,36 +169,38 @@ fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {
     let by_content = || InputFormat::of_content(first_line);
     let format = options.format.or(by_name).or(by_delimiter.filter(|_| by_content().is_none_or(InputFormat::is_table)));
     let format = format.or_else(by_content)?;
-    let told = options.format.is_some() || !options.columns.in_order().is_empty();
+    let is_explicit = options.format.is_some() || !options.columns.in_order().is_empty();
     match format {
         // rank_llm publishes lists under names that end in .jsonl.
         InputFormat::Jsonl if first_line.trim_ascii_start().starts_with(b"[") => Some(InputFormat::Json),
         // Runs are often called .tsv: their lines are no header of a table.
-        InputFormat::Tsv if !told => InputFormat::of_run(first_line).or(Some(format)),
+        InputFormat::Tsv if !is_explicit => InputFormat::of_run(first_line).or(Some(format)),
         format => Some(format),
     }
 }
 
 fn unknown_format(name: &str, first_line: &[u8], options: &InputOptions) -> anyhow::Error {
     if let Some(delimiter) = table::suggested_delimiter(first_line, &options.columns) {
-        return anyhow!("{name} is a table whose columns stand between {0}: say --delimiter {0}", delimiter.typed());
+        return anyhow!("{name} is a table whose columns stand between {0}: use --delimiter {0}", delimiter.typed());
     }
-    anyhow!("the format of {name} can't be told: say --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron")
+    anyhow!(
+        "the format of {name} can't be recognised: use --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
+    )
 }
 
-/// Refuses options that say nothing about an input of this format.
+/// Refuses options that have no meaning for an input of this format.
 fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> {
     let TableOptions { delimiter, quotes } = options.tables;
     if !format.is_run() && (options.queries.is_some() || options.collection.is_some()) {
         bail!(
-            "--queries and --collection belong to a TREC run, {name} is none: leave them out or say --input-format trec"
+            "--queries and --collection belong to a TREC run, {name} is none: leave them out or use --input-format trec"
         );
     }
     if !format.is_table() && !options.columns.in_order().is_empty() {
-        bail!("--no-header belongs to CSV and TSV, {name} is neither: leave it out or say --input-format tsv");
+        bail!("--no-header belongs to CSV and TSV, {name} is neither: leave it out or use --input-format tsv");
     }
     if !format.is_table() && !format.is_run() && (delimiter.is_some() || quotes.is_some()) {
-        bail!("--delimiter and --quotes belong to tables, {name} is none: leave them out or say --input-format csv");
+        bail!("--delimiter and --quotes belong to tables, {name} is none: leave them out or use --input-format csv");
     }
     Ok(())
 }

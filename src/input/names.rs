@@ -1,8 +1,8 @@
-//! The names under which the field publishes queries and candidates, and `--columns`, which overrides them.
+//! The names that fields of queries and candidates have in the files of common tools, and `--columns`, which overrides them.
 
 use std::str::FromStr;
 
-/// What `rerank` knows of a record.
+/// The fields of a record that `rerank` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// The query's identifier.
@@ -170,7 +170,7 @@ impl FromStr for Columns {
     }
 }
 
-/// The names to look for: the aliases, or what `--columns` says instead.
+/// The names to look for: the aliases, or those that `--columns` gives instead.
 #[derive(Clone, Debug)]
 pub struct Names {
     lists: [Vec<String>; Field::ALL.len()],
@@ -212,7 +212,7 @@ impl Names {
         Field::ALL.into_iter().any(|field| self.is_of(field, name))
     }
 
-    /// Whether a name says by itself whose identifier it is.
+    /// Whether a name by itself shows whose identifier it is.
     pub fn is_plain_id(name: &str) -> bool {
         PLAIN_IDS.contains(&name)
     }

@@ -1,4 +1,4 @@
-//! What a user should know of how a file is read: each thing once, however many records it is true of.
+//! Notes for the user on how a file is interpreted: each one once, however many records it is true of.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::names::{Columns, Field};
 use super::values::{Kind, Object, kind, text};
 
-/// Notes that wait to be reported, and what was said before.
+/// Notes that wait to be reported, and a record of those that were.
 #[derive(Debug, Default)]
 pub struct Notes {
     file: Arc<str>,
     line: u64,
-    said: HashSet<(String, String)>,
+    reported: HashSet<(String, String)>,
     waiting: VecDeque<String>,
     /// Names that `--columns` gives and that no record had yet.
     unseen: Vec<(Field, String)>,
@@ -32,7 +32,7 @@ impl Notes {
         }
     }
 
-    /// The file ends: names that `--columns` gives and that no record had, are reported.
+    /// At the end of the file, names that `--columns` gives and that no record had, are reported.
     pub fn end(&mut self) {
         for (field, name) in std::mem::take(&mut self.unseen) {
             let (file, field) = (&self.file, field.name());
@@ -42,7 +42,7 @@ impl Notes {
         }
     }
 
-    /// What comes next is about the record that starts on this line.
+    /// Sets the line of the record that the next notes are about.
     pub fn begin(&mut self, line: u64) {
         self.line = line;
     }
@@ -52,8 +52,8 @@ impl Notes {
         self.waiting.pop_front()
     }
 
-    /// Looks for further values of a field that was taken from the name and the value in `used`. Where one differs, says
-    /// once for each two names which of them is used.
+    /// Looks for further values of a field that was taken from the name and the value in `used`. If one differs, a note
+    /// names the one that is used, once for each two names.
     pub fn rivals(
         &mut self,
         object: &Object<'_>,
@@ -73,10 +73,11 @@ impl Notes {
         }
     }
 
-    /// A record has two names of one field, and they disagree: says once for each two names which of them is used.
+    /// A record has two names of one field, and they disagree: a note names the one that is used, once for each
+    /// two names.
     pub fn disagreement(&mut self, place: &str, field: Field, used: (&str, &str), other: (&str, &str)) {
         let ((used, value), (other, other_value)) = (used, other);
-        if self.said.insert((used.to_owned(), other.to_owned())) {
+        if self.reported.insert((used.to_owned(), other.to_owned())) {
             let what = field.name();
             self.waiting.push_back(format!(
                 "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is only carried; --columns {what}={other} \
@@ -87,10 +88,10 @@ impl Notes {
         }
     }
 
-    /// A key stands twice in an object with different values: says once for each key which of them counts.
+    /// A key stands twice in an object with different values: a note names the one that counts, once for each key.
     fn repeated(&mut self, object: &Object<'_>) {
         if let Some(name) = object.repeated()
-            && self.said.insert((name.to_owned(), name.to_owned()))
+            && self.reported.insert((name.to_owned(), name.to_owned()))
         {
             let (file, line) = (&self.file, self.line);
             self.waiting.push_back(format!(
@@ -100,9 +101,9 @@ impl Notes {
         }
     }
 
-    /// A field that has a meaning elsewhere is carried and not obeyed; says so once.
+    /// A field that has a meaning elsewhere is carried and not obeyed: a note reports that once.
     pub fn carried(&mut self, name: &str, field: Field) {
-        if self.said.insert((name.to_owned(), String::new())) {
+        if self.reported.insert((name.to_owned(), String::new())) {
             let what = field.name();
             self.waiting.push_back(format!(
                 "{}:{}: `{name}` is carried to the output and not used: --columns {what}={name} takes it as the {what}",

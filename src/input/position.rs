@@ -1,4 +1,4 @@
-//! How far a file has been read, for those who want to know how long it will take.
+//! How far a file has been read, for the estimate of the time that is left.
 
 use std::fs::File;
 use std::io::{self, Read};

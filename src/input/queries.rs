@@ -27,7 +27,7 @@ impl Queries {
     /// Reads the file.
     ///
     /// # Errors
-    /// It can't be read, a line is malformed, or one identifier has two texts.
+    /// If it can't be read, a line is malformed, or one identifier has two texts.
     pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
         let is_csv = InputFormat::of_name(path) == Some(InputFormat::Csv);
         Self::read(Source::open(Some(path))?, tables, is_csv, limit)
@@ -85,12 +85,12 @@ impl Queries {
         self.is_table
     }
 
-    /// Takes the notes about how the file is understood.
+    /// Takes the notes about how the file was interpreted.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// The text of a query, or that it is missing.
+    /// Returns the text of a query, or the message that it is missing.
     pub fn text(&self, id: &str) -> Result<String, String> {
         let known = self.texts.get(id).map(|(text, _)| text.clone());
         known.ok_or_else(|| format!("the queries in {} have no query {id:?}", self.file))

@@ -11,14 +11,14 @@ use memchr::{memchr, memchr2};
 use super::dialect::{Dialect, Quotes};
 use super::lines::content;
 
-/// What reading a row came to.
+/// The result of reading a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A row was read.
     Row,
     /// The row is longer than the limit. A raw one was skipped; where quotes count, it can't be known where it ends.
     TooLong,
-    /// The quoting makes no sense.
+    /// The quoting is malformed.
     Malformed {
         /// The line of the fault.
         line: u64,
@@ -53,14 +53,14 @@ pub struct Row {
 }
 
 const UNCLOSED: &str = "a double quote that opens a cell of the row that starts here is never closed: double a quote that \
-                        belongs to the text, or say --quotes none if quotes are text";
+                        belongs to the text, or use --quotes none if quotes are text";
 const TEXT_BEHIND: &str = "text stands behind a closing double quote: a quote that belongs to the text is doubled (\"\"); if \
-                           quotes are text in this file, say --quotes none";
+                           quotes are text in this file, use --quotes none";
 const LONE_RETURN: &str = "a carriage return stands outside of quotes: a cell with a line break stands in double quotes; \
                            line ends of old Macs are converted with `tr '\\r' '\\n'`";
 
 impl Row {
-    /// A row to be read into, of a file of which so many lines have been passed by.
+    /// Makes a row to read into, of a file in which this many lines come before it.
     pub fn behind(lines: u64) -> Self {
         Self { next_line: lines + 1, ..Self::default() }
     }

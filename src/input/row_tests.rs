@@ -32,7 +32,7 @@ fn quotes_hold_a_cell_together_in_csv_and_are_text_in_tsv() {
 }
 
 #[test]
-fn white_space_is_dropped_where_it_is_asked_for_and_never_in_quotes() {
+fn white_space_is_dropped_where_that_is_set_and_never_in_quotes() {
     let trim = Dialect { trim: true, ..Dialect::CSV };
     assert_eq!(cells(" a ,\" b \", ,c\n", trim), [["a", " b ", "", "c"]]);
     assert_eq!(cells(" a ,\" b \"\n", Dialect::CSV), [[" a ", " b "]]);

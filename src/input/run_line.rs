@@ -25,13 +25,13 @@ pub struct Listed {
     pub score: Option<f64>,
 }
 
-/// What a line says of its query's document, or what is wrong with it.
+/// The document that a line names, or what is wrong with the line.
 pub type Document = Result<Listed, Fault>;
 
 /// What is wrong with a line.
 #[derive(Debug, PartialEq)]
 pub struct Fault {
-    /// The document's identifier; `None` where the line can't be told apart into columns.
+    /// The document's identifier; `None` where the line can't be split into columns.
     pub id: Option<Box<str>>,
     /// What is wrong, as a sentence without a full stop.
     pub problem: Box<str>,
@@ -75,13 +75,13 @@ impl RunFormat {
     }
 }
 
-/// The rank of every line of a run that has none: it says nothing, and the scores order the documents.
+/// The rank of every line of a run that has none: it orders nothing, and the scores order the documents.
 const UNRANKED: &str = "1";
 
 const NO_NUMBERS: &str = "the fourth and the fifth field are no numbers, they are the rank and the score in query-id Q0 \
                           document-id rank score tag: a run has no header, remove this line if it is one";
 
-/// What is wrong where a mark stands in a line that belongs to a file's lines or to its beginning.
+/// The message for a mark inside a line that belongs to the line ends or to the beginning of a file.
 fn misplaced_mark(line: &str) -> Option<&'static str> {
     if line.contains('\r') {
         return Some(
@@ -92,12 +92,12 @@ fn misplaced_mark(line: &str) -> Option<&'static str> {
 }
 
 impl Fault {
-    /// Adds what helps where the third column of three has no rank.
+    /// Adds the remedy where the third column of three has no rank.
     fn hint(self, place: &str) -> Self {
         if score(place).is_err() {
             return self;
         }
-        let problem = format!("{}; where the third column holds scores, say --input-format tevatron", self.problem);
+        let problem = format!("{}; where the third column holds scores, use --input-format tevatron", self.problem);
         Self { problem: problem.into(), ..self }
     }
 }
@@ -113,9 +113,9 @@ fn document(id: &str, place: &str, value: Option<&str>) -> Document {
     Ok(Listed { id: id.into(), rank, score })
 }
 
-/// Gives the documents of a query ranks from their scores where the ranks of the run say nothing or contradict the scores:
+/// Gives the documents of a query ranks from their scores where the ranks of the run order nothing or contradict the scores:
 /// descending, ties by descending identifier, as `trec_eval`, which never looks at the ranks, orders them. Documents
-/// without scores keep the order of their lines then. Returns why, if so.
+/// without scores keep the order of their lines then. Returns the reason if the ranks were replaced.
 pub fn settle_ranks(documents: &mut [&mut Listed]) -> Option<String> {
     let mut by_rank: Vec<&Listed> = documents.iter().map(|document| &**document).collect();
     by_rank.sort_by_key(|document| document.rank);

@@ -1,4 +1,4 @@
-//! What is wrong with text that should be JSON, in words and with a remedy.
+//! Messages for text that should be JSON: what is wrong with it, and the remedy.
 
 use serde_json::Error;
 use serde_json::value::RawValue;
@@ -24,8 +24,8 @@ pub fn not_json(text: &str, error: &Error) -> String {
     format!("is not JSON: {} ({place}){hint}", in_words(&message))
 }
 
-/// The parser's messages, as a person would say them. They are part of no interface: what is not among them, or not worth
-/// another word, is given without the place and without the names of types.
+/// The parser's messages in plain words. The parser may change them: a message that is not in this list is used as it is,
+/// without the place and without the names of types.
 fn in_words(message: &str) -> &str {
     const WORDS: [(&str, &str); 17] = [
         ("EOF while parsing an object", "it ends inside an object"),
@@ -81,7 +81,7 @@ fn hint(message: &str, near: &str, here: &str) -> Option<&'static str> {
     } else if starts(&["undefined"]) {
         Some("JavaScript's undefined is not JSON: write null or leave the field out")
     } else if message.starts_with("trailing characters") && starts(&["{", "["]) {
-        Some("several values stand on one line: put each on its own line, or say --input-format json")
+        Some("several values stand on one line: put each on its own line, or use --input-format json")
     } else if message.starts_with("trailing characters") && starts(&[","]) {
         Some(
             "several values with commas between them are JSON in a list only: put `[` and `]` around them, or each on its own \

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::dialect::{DELIMITERS, Delimiter, Dialect, Quotes, TableOptions};
-use super::entry::{Asked, Draft, Drafted, Entry, Spoiled, query_text, rank, score, too_long, unless_blank, utf_8_of};
+use super::entry::{
+    CandidateResult, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, rank, score, too_long,
+    unless_blank, utf_8_of,
+};
 use super::header::Header;
 use super::names::{Columns, Field};
 use super::notes::Notes;
@@ -23,7 +26,7 @@ pub struct Rows {
     table: TableReader,
     header: Header,
     limit: usize,
-    /// Whether the row at hand is still to be made an entry: the first one of a table without a header.
+    /// Whether the row that was read last still has to become an entry: the first one of a table without a header.
     unread: bool,
     any: bool,
     /// Columns that are compared with the identifier, until they are seen to differ from it.
@@ -33,7 +36,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Reads the header; `columns` with names in order say that there is none.
+    /// Reads the header; if `columns` has names in order, there is none.
     ///
     /// # Errors
     /// The source can't be read, or the header lacks a column that is needed.
@@ -114,7 +117,7 @@ impl Rows {
         self.notes.next()
     }
 
-    /// The query's identifier as far as a row that can't be used still tells it.
+    /// The query's identifier in a row that can't be used, if it can be read.
     fn query_id(&self) -> Option<String> {
         let cell = self.table.row().cell(self.header.index(Field::QueryId)?)?;
         unless_blank(std::str::from_utf8(cell).ok()?.to_owned())
@@ -124,27 +127,27 @@ impl Rows {
         let id = self.cell(Field::QueryId)?.and_then(unless_blank);
         let text = self.cell(Field::Query)?.unwrap_or_default();
         let instruction = self.cell(Field::Instruction)?.and_then(unless_blank);
-        let query = Asked { id, text: query_text(text), instruction, fields: Fields::new() };
+        let query = ParsedQuery { id, text: query_text(text), instruction, fields: Fields::new() };
         Ok(Entry::Row { line, query, candidate: self.candidate() })
     }
 
-    fn candidate(&self) -> Drafted {
-        let mut draft = Draft::default();
-        match self.fill(&mut draft) {
-            Ok(()) => Ok(draft),
-            Err(problem) => Err(Spoiled { id: draft.id, problem }),
+    fn candidate(&self) -> CandidateResult {
+        let mut parsed = ParsedCandidate::default();
+        match self.fill(&mut parsed) {
+            Ok(()) => Ok(parsed),
+            Err(problem) => Err(InvalidCandidate { id: parsed.id, problem }),
         }
     }
 
-    fn fill(&self, draft: &mut Draft) -> Result<(), String> {
-        draft.id = self.cell(Field::Id)?.and_then(unless_blank);
-        draft.text = self.cell(Field::Text)?.unwrap_or_default();
-        draft.title = self.cell(Field::Title)?.and_then(unless_blank);
-        draft.score = self.cell(Field::Score)?.and_then(unless_blank).map(|cell| score(&cell)).transpose()?;
-        draft.rank = self.cell(Field::Rank)?.and_then(unless_blank).map(|cell| rank(&cell)).transpose()?;
+    fn fill(&self, parsed: &mut ParsedCandidate) -> Result<(), String> {
+        parsed.id = self.cell(Field::Id)?.and_then(unless_blank);
+        parsed.text = self.cell(Field::Text)?.unwrap_or_default();
+        parsed.title = self.cell(Field::Title)?.and_then(unless_blank);
+        parsed.score = self.cell(Field::Score)?.and_then(unless_blank).map(|cell| score(&cell)).transpose()?;
+        parsed.rank = self.cell(Field::Rank)?.and_then(unless_blank).map(|cell| rank(&cell)).transpose()?;
         for (index, name) in self.header.carried() {
             let value = serde_json::value::to_raw_value(&self.text(*index)?).map_err(|error| error.to_string())?;
-            draft.fields.push((name.clone(), value));
+            parsed.fields.push((name.clone(), value));
         }
         Ok(())
     }
@@ -186,17 +189,17 @@ pub fn suggested_delimiter(line: &[u8], columns: &Columns) -> Option<Delimiter> 
     })
 }
 
-/// What may help where a header can't be used.
+/// The remedy for a header that can't be used, if one is known.
 fn remedy(row: &Row, dialect: Dialect, columns: &Columns) -> String {
     if row.raw().contains(&b'\r') {
         return "; the lines end as on old Macs: convert the file with `tr '\\r' '\\n'`".to_owned();
     }
     if dialect.quotes == Quotes::None && row.cells().any(|name| name.starts_with(b"\"")) {
-        return "; names stand in double quotes: say --quotes csv if cells do so in this file".to_owned();
+        return "; names stand in double quotes: use --quotes csv if cells do so in this file".to_owned();
     }
     match suggested_delimiter(row.raw(), columns).filter(|delimiter| delimiter.0 != dialect.delimiter) {
         Some(delimiter) => {
-            format!("; its columns stand between other characters: say --delimiter {}", delimiter.typed())
+            format!("; its columns stand between other characters: use --delimiter {}", delimiter.typed())
         }
         None if !Header::is_likely(&names(row)) && columns.is_empty() => format!("; {NO_HEADER}"),
         None => String::new(),

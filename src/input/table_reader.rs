@@ -1,5 +1,5 @@
-//! The rows of a table in whichever role: how its cells are written is settled by the options, the file's first lines and
-//! its format, in this order.
+//! Reads the rows of a table in any role. The options, then the file's first lines, then its format determine how its cells are
+//! written.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -60,9 +60,11 @@ impl TableReader {
         if let Some(separator) = separator {
             table.row.read(&mut *table.reader, Dialect::TSV, limit).map_err(|error| read_error(&table.name, error))?;
             if separator.0 != delimiter {
-                let (said, taken) = (separator.typed(), Delimiter(delimiter).typed());
+                let (declared, taken) = (separator.typed(), Delimiter(delimiter).typed());
                 let name = &table.name;
-                table.notes.push(format!("{name}:1: cells are split at {taken}, as --delimiter says, not at {said}"));
+                table
+                    .notes
+                    .push(format!("{name}:1: cells are split at {taken}, as --delimiter sets, not at {declared}"));
             }
         }
         match table.read()? {
@@ -134,12 +136,12 @@ impl TableReader {
         self.dialect
     }
 
-    /// The next note about how the table is understood.
+    /// The next note about how the table is interpreted.
     pub fn take_note(&mut self) -> Option<String> {
         self.notes.pop()
     }
 
-    /// That the row at hand has too few or too many cells.
+    /// The message for a row that has too few or too many cells.
     ///
     /// # Errors
     /// The row before has an odd quote: it is most likely the first line of this one, and was misread.
@@ -149,7 +151,7 @@ impl TableReader {
             bail!(
                 "{name}:{line}: a double quote stands inside a cell that does not begin with one, and line {} has {found} \
                  cells instead of {expected}: a cell with a line break stands in double quotes as a whole; if quotes are \
-                 text in this file, say --quotes none",
+                 text in this file, use --quotes none",
                 self.row.line()
             );
         }
@@ -159,7 +161,7 @@ impl TableReader {
                  doubled"
             }
             Quotes::None => {
-                "double quotes do not hold a field together in TSV; if a CSV writer made this file, say --quotes csv"
+                "double quotes do not hold a field together in TSV; if a CSV writer made this file, use --quotes csv"
             }
         };
         Ok(format!("the row has {found} fields, the header has {expected}: {remedy}"))
@@ -184,7 +186,7 @@ impl TableReader {
         let Some(cell) = self.row.cells().find(|cell| looks_quoted(cell)) else { return };
         let shown: String = String::from_utf8_lossy(cell).chars().take(40).collect();
         self.notes.push(format!(
-            "{}:{}: a cell looks as if a CSV writer had quoted it ({shown}…); quotes are read as text here: say --quotes csv \
+            "{}:{}: a cell looks as if a CSV writer had quoted it ({shown}…); quotes are read as text here: use --quotes csv \
              if they are not, or --quotes none to read them so without this note",
             self.name,
             self.row.line()
@@ -193,7 +195,7 @@ impl TableReader {
     }
 }
 
-/// Whether a header says by itself that quotes count: all its names stand in quotes, or they begin with those that this
+/// Whether a header by itself shows that quotes count: all its names stand in quotes, or they begin with those that this
 /// program writes.
 fn has_quoted_header(line: &[u8], delimiter: u8) -> bool {
     let unquoted = |name: &[u8]| name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).map(<[u8]>::to_vec);

@@ -16,8 +16,10 @@ fn a_table_is_read_with_its_unknown_columns() {
 fn a_row_knows_the_line_on_which_it_starts() {
     for end in ["\n", "\r\n"] {
         let text = ["query,text,score", "q,\"a", "b\",1", "", "", "q,c,x", "q,\"", "\",y", "q,d,z"].join(end);
-        let lines: Vec<_> =
-            events("x.csv", text.as_bytes()).iter().map(|told| told.chars().take(8).collect::<String>()).collect();
+        let lines: Vec<_> = events("x.csv", text.as_bytes())
+            .iter()
+            .map(|described| described.chars().take(8).collect::<String>())
+            .collect();
         assert_eq!(lines, ["x.csv:6:", "x.csv:7:", "x.csv:9:", "1: 1"], "{end:?}");
     }
 }
@@ -26,16 +28,16 @@ fn a_row_knows_the_line_on_which_it_starts() {
 fn a_row_s_line_is_right_in_every_chunk_of_the_file() {
     for end in ["\n", "\r\n"] {
         let text = format!("query,text{end}") + &format!("q,\"{end}\",x{end}").repeat(30_000);
-        let told = events("x.csv", text.as_bytes());
+        let described = events("x.csv", text.as_bytes());
         let expected = (0..30_000).map(|row| format!("x.csv:{}: the row has 3 fields", 2 + 2 * row));
-        assert!(told.iter().zip(expected).all(|(message, start)| message.starts_with(&start)), "{end:?}");
+        assert!(described.iter().zip(expected).all(|(message, start)| message.starts_with(&start)), "{end:?}");
     }
 }
 
 #[test]
-fn a_bad_row_is_told_and_the_next_one_read() {
-    let told = events("x.csv", b"qid,query,id,text,score\na,q,d1,t,1\na,q,d2\na,q,d3,t,inf\na,q,d4,t,high\na,q,d5,\xff,1\na,q,d6,,\na,q,d6,t,2\n");
-    for (message, start) in told.iter().zip([
+fn a_bad_row_is_reported_and_the_next_one_read() {
+    let described = events("x.csv", b"qid,query,id,text,score\na,q,d1,t,1\na,q,d2\na,q,d3,t,inf\na,q,d4,t,high\na,q,d5,\xff,1\na,q,d6,,\na,q,d6,t,2\n");
+    for (message, start) in described.iter().zip([
         "x.csv:3: query \"a\": the row has 3 fields, the header has 5",
         "x.csv:4: query \"a\", candidate \"d3\": the score inf is not a finite number",
         "x.csv:5: query \"a\", candidate \"d4\": the score \"high\" is not a number",
@@ -45,14 +47,17 @@ fn a_bad_row_is_told_and_the_next_one_read() {
     ]) {
         assert!(message.starts_with(start), "{message}");
     }
-    assert_eq!(told.len(), 6);
+    assert_eq!(described.len(), 6);
 }
 
 #[test]
 fn a_header_alone_or_one_that_lacks_a_column_is_an_error() {
     assert_eq!(events("x.csv", b"query,text\n"), ["fatal x.csv holds no rows below its header"]);
-    let told = events("x.csv", b"query,page\na,b\n");
-    assert!(told[0].starts_with("fatal x.csv: the header can't be used: no column is known as the text"), "{told:?}");
+    let described = events("x.csv", b"query,page\na,b\n");
+    assert!(
+        described[0].starts_with("fatal x.csv: the header can't be used: no column is known as the text"),
+        "{described:?}"
+    );
     assert_eq!(events_with("x.csv", b"query,page\na,b\n", "text=page", 1000), ["1: 1"]);
 }
 
@@ -61,9 +66,12 @@ fn a_quote_that_is_never_closed_is_an_error_that_names_its_row() {
     let rows = "q,t\n".repeat(9000);
     for text in [format!("query,text\nq,t\nq,\"t\n{rows}"), format!("query,text\r\nq,t\r\nq,\"t\n{rows}")] {
         for limit in [1000, 1_000_000] {
-            let told = events_with("x.csv", text.as_bytes(), "", limit);
-            assert!(told[0].starts_with("fatal x.csv:3: ") && told[0].contains("never closed"), "{told:?}");
-            assert_eq!(told.len(), 1);
+            let described = events_with("x.csv", text.as_bytes(), "", limit);
+            assert!(
+                described[0].starts_with("fatal x.csv:3: ") && described[0].contains("never closed"),
+                "{described:?}"
+            );
+            assert_eq!(described.len(), 1);
         }
     }
 }

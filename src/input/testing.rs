@@ -1,4 +1,4 @@
-//! Reading a text in a test.
+//! Helpers of tests that read a text.
 
 use super::*;
 
@@ -12,15 +12,15 @@ pub fn events_with(name: &str, text: &[u8], columns: &str, limit: usize) -> Vec<
     let options = InputOptions { path: Some(name.into()), columns: columns.parse().unwrap(), ..Default::default() };
     let reader = Box::new(std::io::Cursor::new(text.to_vec()));
     match Source::from_reader(name.into(), reader).and_then(|source| read(source, &options, limit)) {
-        Ok(events) => {
-            events.map(|event| event.map_or_else(|error| format!("fatal {error:#}"), |event| told(&event))).collect()
-        }
+        Ok(events) => events
+            .map(|event| event.map_or_else(|error| format!("fatal {error:#}"), |event| described(&event)))
+            .collect(),
         Err(error) => vec![format!("fatal {error:#}")],
     }
 }
 
 /// `q1: d1 d2`, or the bad record's message.
-pub fn told(event: &Event) -> String {
+pub fn described(event: &Event) -> String {
     match event {
         Event::Bad(bad) => bad.to_string(),
         Event::Note(note) => format!("note {note}"),

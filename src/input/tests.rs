@@ -1,4 +1,4 @@
-//! One set of groups, written in every format and read back.
+//! Tests that write one set of groups in every format and read it back.
 
 use std::fmt::Write as _;
 
@@ -12,11 +12,11 @@ use super::*;
 type Choice = prop::sample::Index;
 
 /// A query's text with the texts and scores of its candidates.
-type Asked = (String, Vec<(String, f64)>);
+type QueryTexts = (String, Vec<(String, f64)>);
 
 #[derive(Clone, Debug)]
 struct Sample {
-    queries: Vec<Asked>,
+    queries: Vec<QueryTexts>,
     names: [Choice; 6],
     /// Whether the fields of an object are written in reverse.
     reversed: bool,
@@ -44,7 +44,7 @@ impl Sample {
     }
 
     fn groups(&self) -> Vec<Value> {
-        let group = |(id, (query, candidates)): (usize, &Asked)| {
+        let group = |(id, (query, candidates)): (usize, &QueryTexts)| {
             let list = candidates.iter().enumerate();
             let list = list.map(|(index, (text, score))| self.object(self.candidate(index, text, *score)));
             self.object(vec![
@@ -71,7 +71,7 @@ impl Sample {
 
     fn table(&self, delimiter: u8) -> Vec<u8> {
         let mut writer = csv::WriterBuilder::new();
-        // A header in quotes says that quotes count in TSV too.
+        // A header in quotes shows that quotes count in TSV too.
         let style = if delimiter == b'\t' { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
         let mut writer = writer.delimiter(delimiter).quote_style(style).from_writer(Vec::new());
         let header = [(0, Field::QueryId), (1, Field::Query), (2, Field::Id), (3, Field::Text), (4, Field::Score)];
@@ -93,7 +93,7 @@ fn sample() -> impl Strategy<Value = Sample> {
         .prop_map(|(queries, names, reversed)| Sample { queries, names, reversed })
 }
 
-fn told(groups: Vec<Group>) -> Vec<String> {
+fn described(groups: Vec<Group>) -> Vec<String> {
     groups.into_iter().map(|group| format!("{:?} {:?}", group.query, group.candidates)).collect()
 }
 
@@ -102,7 +102,7 @@ proptest! {
     fn every_format_under_every_name_gives_the_same_groups(sample in sample()) {
         let values = sample.groups();
         let lines: String = values.iter().map(|value| format!("{value}\r\n")).collect();
-        let expected = told(groups("x.jsonl", lines.as_bytes()));
+        let expected = described(groups("x.jsonl", lines.as_bytes()));
         prop_assert_eq!(expected.len(), sample.queries.len());
         for (group, (query, candidates)) in groups("x", lines.as_bytes()).iter().zip(&sample.queries) {
             prop_assert_eq!(&group.query.text, query);
@@ -112,10 +112,10 @@ proptest! {
         let pretty = serde_json::to_string_pretty(&values).unwrap();
         let stream: String = values.iter().map(|value| format!("{value:#}")).collect();
         for text in [pretty, stream, sample.pairs()] {
-            prop_assert_eq!(&told(groups("x", text.as_bytes())), &expected);
+            prop_assert_eq!(&described(groups("x", text.as_bytes())), &expected);
         }
-        prop_assert_eq!(&told(groups("x.csv", &sample.table(b','))), &expected);
-        prop_assert_eq!(&told(groups("x.tsv", &sample.table(b'\t'))), &expected);
+        prop_assert_eq!(&described(groups("x.csv", &sample.table(b','))), &expected);
+        prop_assert_eq!(&described(groups("x.tsv", &sample.table(b'\t'))), &expected);
     }
 
     #[test]
@@ -131,11 +131,11 @@ proptest! {
 }
 
 #[test]
-fn a_format_that_can_not_be_told_is_an_error_with_a_remedy() {
+fn a_format_that_can_not_be_recognised_is_an_error_with_a_remedy() {
     assert_eq!(
         events("x.txt", b"what is this\n"),
         [
-            "fatal the format of x.txt can't be told: say --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
+            "fatal the format of x.txt can't be described: use --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
         ]
     );
 }

@@ -11,7 +11,7 @@ use super::row::{Row, Step};
 use super::source::Source;
 use super::table_reader::TableReader;
 
-/// What the texts of a table are.
+/// The role of a table of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Queries: an identifier and a text.
@@ -61,7 +61,7 @@ pub struct TextTable {
 }
 
 impl TextTable {
-    /// Reads the header or finds that there is none.
+    /// Reads the header, or finds that there is none.
     ///
     /// # Errors
     /// The source can't be read, or its columns are not understood.
@@ -71,7 +71,7 @@ impl TextTable {
         let layout = Layout::of(table.row(), role);
         let (layout, has_header) = layout.map_err(|problem| {
             let remedy = other_delimiter(table.row(), role).map_or_else(String::new, |delimiter| {
-                format!("; its columns stand between other characters: say --delimiter {}", delimiter.typed())
+                format!("; its columns stand between other characters: use --delimiter {}", delimiter.typed())
             });
             anyhow!("{}:{}: {problem}{remedy}", table.name(), table.row().line())
         })?;
@@ -87,7 +87,7 @@ impl TextTable {
         let note = (!has_header && layout.width == 3).then(|| {
             format!(
                 "{}:{}: there is no header: the three columns are read as id, text and title; a first line that names them \
-                 `id`, `title` and `text` says otherwise",
+                 `id`, `title` and `text` can change that",
                 table.name(),
                 table.row().line()
             )
@@ -157,14 +157,14 @@ impl TextTable {
         self.table.dialect()
     }
 
-    /// The next note about how the table is understood.
+    /// The next note about how the table is interpreted.
     pub fn take_note(&mut self) -> Option<String> {
         self.table.take_note().or_else(|| self.note.take())
     }
 }
 
 impl Layout {
-    /// Understands the first row, and says whether it is a header.
+    /// Finds the columns by the first row, and returns whether it is a header.
     fn of(row: &Row, role: Role) -> Result<(Self, bool), String> {
         let width = row.len();
         let names: Vec<String> = row.cells().map(|name| String::from_utf8_lossy(name).trim().to_lowercase()).collect();
@@ -237,7 +237,7 @@ fn cell(row: &Row, index: usize) -> Result<&str, String> {
     utf_8_of("cell", row.cell(index).unwrap_or_default())
 }
 
-/// Whether the first line of a table says that it is CSV, where its file's name does not.
+/// Whether the first line of a table shows that it is CSV, if its file's name does not.
 pub fn looks_like_csv(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line);
     let names: Vec<String> = line.trim().split(',').map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! A run, its texts looked up in two other files. It holds no text and is small: it is read as a whole, so that the lines
+//! Reads a run, and looks its texts up in two other files. It holds no text and is small: it is read as a whole, so that the lines
 //! of one query need not stand together.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 
 use super::collection::Collection;
-use super::entry::{Asked, Draft, Entry, Spoiled, query_text, too_long, utf_8};
+use super::entry::{Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, too_long, utf_8};
 use super::gather::{Gathered, QueryRows, gathered_note};
 use super::lines::{Lines, Piece};
 use super::position::Position;
@@ -27,7 +27,7 @@ pub struct Texts {
     pub collection: Collection,
 }
 
-/// A line of a run with what it says.
+/// A line of a run with its content.
 type Row = (u64, Document);
 
 /// The rows of a run, query by query.
@@ -139,7 +139,7 @@ impl Run {
         }
     }
 
-    /// Corrects the ranks of a query, and says so the first time.
+    /// Corrects the ranks of a query, and reports that the first time.
     fn settle(&mut self, id: &str, rows: &mut [Row]) {
         let first = rows.first().map_or(0, |(line, _)| *line);
         let mut listed: Vec<&mut Listed> = rows.iter_mut().filter_map(|(_, row)| row.as_mut().ok()).collect();
@@ -169,21 +169,28 @@ impl Run {
             Err(Fault { id: None, problem }) => {
                 return Ok(Entry::Bad { line, query_id: None, problem: problem.into_string() });
             }
-            Err(Fault { id, problem }) => Err(Spoiled { id: id.map(str::into_string), problem: problem.into_string() }),
+            Err(Fault { id, problem }) => {
+                Err(InvalidCandidate { id: id.map(str::into_string), problem: problem.into_string() })
+            }
             Ok(Listed { id, rank, score }) => {
-                let draft = Draft { id: Some(id.into_string()), rank: Some(rank), score, ..Draft::default() };
+                let parsed = ParsedCandidate {
+                    id: Some(id.into_string()),
+                    rank: Some(rank),
+                    score,
+                    ..ParsedCandidate::default()
+                };
                 // A query that can't be used is refused with all its rows: their documents need not be read.
-                if text.is_err() { Ok(draft) } else { self.with_text(draft)? }
+                if text.is_err() { Ok(parsed) } else { self.with_text(parsed)? }
             }
         };
-        let query = Asked { id: Some(id), text, instruction: None, fields: Fields::new() };
+        let query = ParsedQuery { id: Some(id), text, instruction: None, fields: Fields::new() };
         Ok(Entry::Row { line, query, candidate })
     }
 
-    fn with_text(&mut self, draft: Draft) -> Result<Result<Draft, Spoiled>> {
-        Ok(match self.texts.collection.find(draft.id.as_deref().unwrap_or_default())? {
-            Ok(document) => Ok(Draft { text: document.text, title: document.title, ..draft }),
-            Err(problem) => Err(Spoiled { id: draft.id, problem }),
+    fn with_text(&mut self, parsed: ParsedCandidate) -> Result<Result<ParsedCandidate, InvalidCandidate>> {
+        Ok(match self.texts.collection.find(parsed.id.as_deref().unwrap_or_default())? {
+            Ok(document) => Ok(ParsedCandidate { text: document.text, title: document.title, ..parsed }),
+            Err(problem) => Err(InvalidCandidate { id: parsed.id, problem }),
         })
     }
 }

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use tempfile::NamedTempFile;
 
-use crate::input::testing::told;
+use crate::input::testing::described;
 use crate::input::{InputFormat, InputOptions, open};
 
 fn file(text: &str) -> NamedTempFile {
@@ -25,7 +25,7 @@ fn read(run: &str) -> Vec<String> {
     };
     let events = open(&options).unwrap();
     let name = format!("{}:", run.path().display());
-    events.map(|event| told(&event.unwrap()).replace(&name, "run:")).collect()
+    events.map(|event| described(&event.unwrap()).replace(&name, "run:")).collect()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_run_is_read_with_the_texts_of_its_queries_and_documents() {
 }
 
 #[test]
-fn bad_lines_are_told_and_the_next_one_read() {
+fn bad_lines_are_reported_and_the_next_one_read() {
     let lines = [
         "q1 Q0 d1 1 2.5 x",
         "q1 Q0 d2 2 2.5",
@@ -46,8 +46,8 @@ fn bad_lines_are_told_and_the_next_one_read() {
         "q9 Q0 d2 2 1 x",
         "q2 Q0 d1 1 1 x",
     ];
-    let told = read(&lines.join("\n"));
-    for (message, start) in told.iter().zip([
+    let described = read(&lines.join("\n"));
+    for (message, start) in described.iter().zip([
         "run:2: the line has 5 fields, a run has six",
         "run:3: query \"q1\", candidate \"d3\": the collection ",
         "run:4: query \"q1\", candidate \"d4\": the score nan is not a finite number",
@@ -59,7 +59,7 @@ fn bad_lines_are_told_and_the_next_one_read() {
     ]) {
         assert!(message.starts_with(start), "{message}");
     }
-    assert_eq!(told.len(), 8);
+    assert_eq!(described.len(), 8);
 }
 
 #[test]

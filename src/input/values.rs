@@ -1,4 +1,4 @@
-//! JSON objects whose values stay raw until somebody asks for them, and typed reading of those values.
+//! JSON objects whose values stay raw until they are read, and functions that read them as a type.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -77,10 +77,10 @@ impl<'a> Object<'a> {
         self.entries.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// What was not taken, to be carried to the output. A null under one of the known names says nothing and is left out.
+    /// What was not taken, to be carried to the output. A null under one of the known names has no meaning and is left out.
     pub fn rest(self, is_known: impl Fn(&str) -> bool) -> Fields {
-        let said = |(name, value): &(String, &RawValue)| kind(value) != Kind::Null || !is_known(name);
-        self.entries.into_iter().filter(said).map(|(name, value)| (name, on_one_line(value))).collect()
+        let has_value = |(name, value): &(String, &RawValue)| kind(value) != Kind::Null || !is_known(name);
+        self.entries.into_iter().filter(has_value).map(|(name, value)| (name, on_one_line(value))).collect()
     }
 }
 

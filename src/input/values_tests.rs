@@ -80,7 +80,7 @@ fn a_text_is_a_string_or_a_number_or_a_list_of_one() {
 }
 
 #[test]
-fn text_that_is_not_json_is_told_with_its_column_and_a_hint() {
+fn text_that_is_not_json_is_reported_with_its_column_and_a_hint() {
     let problem = |text: &str| Object::parse(text).unwrap_err();
     for text in [r#"{"a": NaN}"#, r#"{"a": -Infinity}"#, r#"{"a": Infinity}"#, "{\n\"é\": NaN}"] {
         assert!(problem(text).contains("which Python writes"), "{}", problem(text));

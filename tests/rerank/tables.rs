@@ -101,7 +101,7 @@ fn other_delimiters_are_obeyed_and_suggested() {
     }
     let run = read("a.csv", "sep=;\nquery,text\nred,blue\n", &["--delimiter", ","]);
     assert_eq!(texts(&run), ["1=blue"]);
-    assert!(run.stderr.contains("as --delimiter says"), "{}", run.stderr);
+    assert!(run.stderr.contains("as --delimiter sets"), "{}", run.stderr);
     rerank(&["--model", "fake", "--delimiter", ";;"]).fails(2, &["one ASCII character"]);
 }
 

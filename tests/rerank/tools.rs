@@ -179,7 +179,7 @@ fn tables_of_texts_say_how_they_are_understood() {
     notes(&run, "c.tsv:1: there is no header: the three columns are read as id, text and title");
     let run = read_run(RUN, QUERIES, ("c.tsv", "id\ttext\ttitle\nD1\tsame\tA\nD4\tred planet\tB\n"));
     assert!(!run.stderr.contains("no header"), "{}", run.stderr);
-    read_run(RUN, ("q.csv", "qid;query\n7;red, planet\n"), COLLECTION).fails(1, &["q.csv:1: ", "say --delimiter ';'"]);
+    read_run(RUN, ("q.csv", "qid;query\n7;red, planet\n"), COLLECTION).fails(1, &["q.csv:1: ", "use --delimiter ';'"]);
     read_run(RUN, ("q.txt", "<top>\n<num> 7\n"), COLLECTION).fails(1, &["a file of TREC topics", "a tab"]);
 }
 

@@ -1,4 +1,4 @@
-//! What was seen before, and where, in a few bytes each.
+//! The lines on which keys stand first, in a few bytes each.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,26 +7,26 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Remembers on which line a key stood first. Only the hash of a key is kept: at 10 million keys the chance that two
 /// of them are mistaken for each other is about 1 in 400,000.
 #[derive(Debug, Default)]
-pub struct Seen(HashMap<u64, Sight>);
+pub struct FirstSeen(HashMap<u64, Occurrence>);
 
-/// Where a key stood.
+/// Where a key stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
-    /// Its line.
+pub struct Occurrence {
+    /// The line.
     pub line: u64,
-    /// Whether it did not stand there, but was generated for want of one.
+    /// Whether the key was generated for a record on this line that has none.
     pub is_generated: bool,
 }
 
-impl Seen {
-    /// Where the key stood before; where it did not, it is remembered.
-    pub fn earlier(&mut self, key: &impl Hash, sight: Sight) -> Option<Sight> {
+impl FirstSeen {
+    /// Returns where the key stood first. If it is new, its occurrence is remembered, and none is returned.
+    pub fn earlier(&mut self, key: &impl Hash, occurrence: Occurrence) -> Option<Occurrence> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         match self.0.entry(hasher.finish()) {
             Entry::Occupied(first) => Some(*first.get()),
             Entry::Vacant(free) => {
-                free.insert(sight);
+                free.insert(occurrence);
                 None
             }
         }
