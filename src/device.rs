@@ -1,4 +1,4 @@
-//! Which devices compute: `auto`, `cpu`, `cuda`, `cuda:N`, several of a kind.
+//! The choice of the devices that compute: `auto`, `cpu`, `cuda`, `cuda:N`, several of a kind.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -86,9 +86,9 @@ pub enum Opened {
 /// Where a model's forward runs, and how.
 #[derive(Clone)]
 pub enum Target {
-    /// On the processor.
+    /// The processor, with this arithmetic.
     Cpu(Arithmetic),
-    /// On a GPU.
+    /// A GPU, with its type of values.
     Gpu(Gpu),
 }
 

@@ -38,6 +38,6 @@ pub enum ProgressChoice {
     Bar,
     /// A line every ten seconds.
     Log,
-    /// Nothing.
+    /// No progress.
     None,
 }

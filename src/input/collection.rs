@@ -21,8 +21,8 @@ use super::row::{Row, Step};
 use super::source::{BYTE_ORDER_MARK, Source, read_error};
 use super::text_table::{Layout, Role, TextTable, looks_like_csv};
 
-/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), JSON with such objects, or a table. Where an identifier stands twice, its first
-/// document counts.
+/// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), JSON with such objects, or a table. If an identifier stands twice,
+/// its first document counts.
 pub struct Collection {
     name: Arc<str>,
     reader: BufReader<File>,

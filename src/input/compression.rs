@@ -68,7 +68,7 @@ impl Compression {
     }
 }
 
-/// Why a compressed stream can't be unpacked further.
+/// The reason why a compressed stream can't be unpacked further.
 #[derive(Debug)]
 pub struct Damage {
     compression: Compression,

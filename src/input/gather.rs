@@ -45,7 +45,7 @@ impl<T> Gathered<T> {
         self.queries.len() - 1
     }
 
-    /// How many queries have rows that do not stand together.
+    /// How many queries have rows that do not follow one another.
     pub fn interleaved(&self) -> usize {
         self.interleaved.iter().filter(|&&interleaved| interleaved).count()
     }

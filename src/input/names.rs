@@ -114,7 +114,7 @@ fn is_between_words(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b' ')
 }
 
-/// In a record with a list of candidates an identifier without a further word is the query's.
+/// Names of the query's identifier in a record with a list of candidates.
 const PLAIN_IDS: [&str; 2] = ["id", "_id"];
 
 /// `--columns query=question,text=passage`: the input's own names for our fields. Or, for a table without a header,

@@ -109,7 +109,7 @@ impl TableReader {
         self.header = self.row.raw().to_vec();
     }
 
-    /// Why the row at hand belongs to the beginning of a file: tables were joined that had a header each.
+    /// The message for a row that belongs to the beginning of a file: tables were joined that had a header each.
     pub fn misplaced(&self) -> Option<&'static str> {
         let raw = self.row.raw();
         if raw == self.header {

@@ -86,8 +86,8 @@ impl TextTable {
         }
         let note = (!has_header && layout.width == 3).then(|| {
             format!(
-                "{}:{}: there is no header: the three columns are read as id, text and title; a first line that names them \
-                 `id`, `title` and `text` can change that",
+                "{}:{}: there is no header: the three columns are read as id, text and title; if that is wrong, add a \
+                 first line that names them `id`, `title` and `text`",
                 table.name(),
                 table.row().line()
             )

@@ -1,5 +1,5 @@
-//! Reads a run, and looks its texts up in two other files. It holds no text and is small: it is read as a whole, so that the lines
-//! of one query need not stand together.
+//! Reads a run, and looks its texts up in two other files. It holds no text and is small, so it is read as a whole,
+//! and the lines of one query need not follow one another.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -32,7 +32,7 @@ impl<'a> Clock<'a> {
         Self { profile, lap: Instant::now() }
     }
 
-    /// What was done since the last lap.
+    /// Counts the time since the last lap as this kind of work.
     pub(super) fn lap(&mut self, kind: Kind) {
         self.profile.lap(kind, &mut self.lap);
     }
@@ -147,7 +147,7 @@ impl MlpBlock<'_> {
             let mut activated = Panels::new(&mut results[..chunk.len() * PANEL * rows], rows);
             inner.reshape(self.down.form().of(chunk.len() * PANEL), rows);
             for panel in chunk.clone() {
-                // Where each panel is packed at once, all take the same place, which stays in the cache.
+                // If each panel is packed at once, all of them use the same place, which stays in the cache.
                 let place = if inner.packs_single_panels() { 0 } else { panel - first };
                 let mut activated = activated.part(place..place + 1);
                 activate(panel, normed, (&mut products, &mut activated), &mut clock);

@@ -15,9 +15,9 @@ const SUPPORTED: &str = "Qwen3ForCausalLM (Qwen3-Reranker 0.6B, 4B, 8B) and Qwen
 /// The properties of a model, from its configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Which recipe and which forward.
+    /// The family, which determines the recipe and the forward pass.
     pub family: Family,
-    /// Where the score comes from.
+    /// The head, which computes the score.
     pub head: HeadKind,
     /// The decoder's shape.
     pub decoder: DecoderConfig,

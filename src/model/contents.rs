@@ -1,4 +1,4 @@
-//! What a directory or a repository holds that is not a model which rerank can read.
+//! Recognises the content of a directory or a repository that is not a model which rerank can read.
 
 /// The files that a model has.
 const NEEDED: &str = "a model's directory holds config.json, tokenizer.json and model.safetensors (or its shards with \
@@ -29,7 +29,7 @@ const OTHER_WEIGHTS: [(&[&str], &str); 7] = [
 const DATA: [&str; 8] =
     [".parquet", ".arrow", "dataset_info.json", "dataset_infos.json", ".jsonl", ".csv", ".tsv", ".trec"];
 
-/// Why `missing` can't be had among files of these names, and what to do: the end of a sentence that begins with the
+/// The reason why files of these names do not have `missing`, and the remedy: the end of a sentence that begins with the
 /// directory's name.
 pub(super) fn without(missing: &str, names: &[String]) -> String {
     let has = |name: &str| names.iter().any(|other| other == name);

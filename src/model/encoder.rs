@@ -16,7 +16,7 @@ use crate::kernels::{Arithmetic, Heads, KeyValues, Kind, LayerNorm, PANEL, Profi
 /// The shape of an encoder in the style of BERT.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderConfig {
-    /// What stands before the tensors' names: `bert` or `roberta`.
+    /// The prefix of the tensors' names: `bert` or `roberta`.
     pub prefix: &'static str,
     /// Rows of the embedding of tokens.
     pub vocabulary: usize,

@@ -1,4 +1,4 @@
-//! What a file really is, where it is not what its name promises.
+//! Recognises what a file is, if it is not what its name promises.
 
 use std::fs::File;
 use std::io::Read;
@@ -60,7 +60,7 @@ pub(super) fn head(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a file with this beginning is, and what to do, as the end of a sentence.
+/// Names what a file with this beginning is, and the remedy, as the end of a sentence.
 pub(super) fn describe(head: &[u8]) -> String {
     known(head).map_or_else(|| beginning(head), str::to_owned)
 }

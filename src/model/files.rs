@@ -21,9 +21,9 @@ const MOST_NAMES: usize = 10_000;
 
 /// The files of one model.
 pub enum ModelFiles {
-    /// In a directory.
+    /// Files in a directory.
     Directory(PathBuf),
-    /// On the hub.
+    /// Files on the hub.
     Hub(Box<Hub>),
 }
 

@@ -42,17 +42,17 @@ pub struct GpuDecoder {
 struct Room {
     tokens: usize,
     pairs: usize,
-    /// f32.
+    /// The hidden vectors, in f32.
     hidden: Memory,
     ends: Memory,
     logits: Memory,
-    /// Of the device's type.
+    /// The normalized hidden vectors; from here on, values are of the device's type.
     normed: Memory,
     products: Memory,
     attended: Memory,
     inner: Memory,
     end_queries: Memory,
-    /// What the kernels must know of the batch.
+    /// The description of the batch that the kernels read.
     indices: Memory,
 }
 
@@ -142,7 +142,7 @@ impl GpuDecoder {
     pub fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         let scored = self.try_score(batch);
         if scored.as_ref().is_err_and(|error| error.is::<OutOfMemory>()) {
-            // Its room must not be what keeps a smaller one from fitting.
+            // Its memory is freed, so that a smaller batch fits.
             self.room = None;
             self.most_tokens = self.most_tokens.min(batch.token_ids.len().saturating_sub(1));
         }
@@ -267,7 +267,7 @@ struct Pass<'a> {
     angles: &'a [Memory; 2],
     room: &'a Room,
     heads: Heads,
-    /// What was done between one mark and the next, if it is counted.
+    /// The kinds of work between one mark and the next, if a profile is kept.
     laps: Option<RefCell<Vec<Kind>>>,
 }
 

@@ -8,7 +8,7 @@ use crate::kernels::gpu::{KeyRange, QueryTile, Tiling};
 /// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
 pub(super) struct Packed {
     pub(super) words: Vec<u32>,
-    /// Where in it, in bytes, stand token ids, positions, the pairs' last tokens and their positions, ranges, and all kinds
+    /// The ranges of the words, in bytes, that have token ids, positions, the pairs' last tokens and their positions, ranges, and all kinds
     /// of tiles.
     pub(super) parts: [Range<usize>; 8],
 }
@@ -68,7 +68,7 @@ impl GpuLayout {
         layout
     }
 
-    /// For the device.
+    /// Packs the layout for the device.
     pub(super) fn pack(&self, batch: &Batch) -> Packed {
         let end_positions: Vec<u32> = self.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
         let parts: [&[u32]; 8] = [

@@ -1,4 +1,4 @@
-//! Which files on this machine a model may be read from.
+//! Lists the files on this machine that a model may be read from.
 
 use std::path::{Path, PathBuf};
 

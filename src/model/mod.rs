@@ -1,4 +1,4 @@
-//! What a reranker is made of: its files, its configuration, its weights, and one forward per architecture.
+//! The parts of a reranker: its files, its configuration, its weights, and one forward per architecture.
 
 mod blocks;
 mod config;

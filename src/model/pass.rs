@@ -20,24 +20,24 @@ const TILE_ROWS: usize = 256;
 
 /// A layer that computes one tile at a time.
 pub(super) trait TileLayer: Sync {
-    /// What all layers share, such as the angles of a rotary embedding.
+    /// The values that all layers share, such as the angles of a rotary embedding.
     type Context: Sync;
 
-    /// To be called when a tile's residual stream has been set anew.
+    /// Prepares a tile whose residual stream was just set.
     fn enter(&self, tile: &mut Tile<'_>);
 
-    /// A tile's keys and values, kept for every tile's attention.
+    /// Computes a tile's keys and values, and stores them for every tile's attention.
     fn keys_and_values(&self, tile: &Tile<'_>, to: &Writing<'_>, context: &Self::Context, workspace: &mut Workspace);
 
-    /// The layer on a tile, once all keys and values are there.
+    /// Computes the rest of the layer on a tile, when all keys and values are stored.
     fn finish(&self, tile: &mut Tile<'_>, stores: &KeyValues, context: &Self::Context, workspace: &mut Workspace);
 }
 
-/// What one forward after the other uses again.
+/// Memory that forward passes use one after the other.
 pub(super) struct Memory {
     /// The residual stream, tile after tile.
     hidden: Buffer<f32>,
-    /// Of the layer at hand and of the next.
+    /// The keys and values of the current layer and of the next.
     stores: [KeyValues; 2],
     workspaces: Mutex<Vec<Workspace>>,
 }

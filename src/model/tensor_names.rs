@@ -25,7 +25,7 @@ impl ModelConfig {
         head.into_iter().chain(around).chain((0..decoder.layers).flat_map(|layer| decoder.layer(layer)))
     }
 
-    /// How the names of the head's tensors begin.
+    /// The prefix of the names of the head's tensors.
     pub(super) fn head_prefix(&self) -> &'static str {
         match self.head {
             HeadKind::Classification => "score.",
@@ -60,7 +60,7 @@ impl DecoderConfig {
     }
 }
 
-/// Why a tensor that is not read does no harm, where that is known.
+/// The reason why a tensor that is not read does no harm, if one is known.
 pub(super) enum Harmless {
     /// A table that is computed from the configuration, which older versions of transformers stored.
     Table,
@@ -79,7 +79,7 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
         "masked_bias",
         "attn_mask",
     ];
-    // Of a language model whose rows are the embedding's or which became a classifier; of a classifier that is run as a
+    // These are heads of a language model whose rows are the embedding's or which became a classifier; of a classifier that is run as a
     // language model; of a pooled vector; of a value function from reinforcement learning; of other tasks.
     const HEADS: [&str; 8] =
         ["lm_head", "score", "classifier", "classification_head", "pooler", "v_head", "qa_outputs", "cls"];

@@ -31,7 +31,7 @@ impl Layout {
             layout.slots.extend((first..end).map(|position| block(position) * BLOCK + position % BLOCK));
             let mut keys = segment.continues.map(|before| layout.keys[before].clone()).unwrap_or_default();
             if !first.is_multiple_of(BLOCK) {
-                // What it continues ends in the middle of a block.
+                // The segment that this one continues ends in the middle of a block.
                 let places = first % BLOCK..BLOCK.min(first % BLOCK + segment.tokens.len());
                 let parts = match keys.pop() {
                     Some(KeyBlock::Whole(before)) => vec![(before, 0..first % BLOCK), (block(first), places)],
@@ -50,7 +50,7 @@ impl Layout {
         layout
     }
 
-    /// What the queries of some tokens look at; rows are counted from the first of them.
+    /// The keys that the queries of some tokens see; rows are counted from the first of them.
     pub(super) fn spans(&self, batch: &Batch, tokens: &Range<usize>) -> Vec<Span<'_>> {
         let inside = |segment: &Range<usize>| segment.start.max(tokens.start)..segment.end.min(tokens.end);
         let segments = batch.segments.iter().enumerate();
@@ -63,7 +63,7 @@ impl Layout {
             .collect()
     }
 
-    /// What one token of a segment looks at, as the query of one row.
+    /// The keys that one token of a segment sees, as the query of one row.
     pub(super) fn single(&self, batch: &Batch, segment: usize, token: usize, row: usize) -> Span<'_> {
         self.span(batch, segment, token, row..row + 1)
     }

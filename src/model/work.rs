@@ -1,4 +1,4 @@
-//! How much a decoder has to do and to keep, by its shape alone.
+//! The operations and the memory that a decoder needs, computed from its shape.
 
 use super::DecoderConfig;
 use crate::batch::Batch;
@@ -6,11 +6,11 @@ use crate::kernels::{Heads, Kind, Work};
 
 /// Rows of a batch, summed over a decoder's layers.
 struct Rows {
-    /// Of all tokens, in every layer.
+    /// The rows of all tokens, in every layer.
     tokens: f64,
-    /// Where all is computed, and not keys and values alone: tokens, and in the last layer pairs.
+    /// The rows for which more than keys and values is computed: those of tokens, and in the last layer those of pairs.
     whole: f64,
-    /// What the last layer computes for the pairs' last tokens alone.
+    /// The rows of the pairs' last tokens, for which alone the last layer is computed.
     pairs: f64,
     /// Keys that the queries see.
     seen: f64,

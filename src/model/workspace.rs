@@ -11,7 +11,7 @@ pub(super) struct Tile<'a> {
     pub(super) slots: &'a [usize],
     /// Which keys they look at.
     pub(super) spans: Vec<Span<'a>>,
-    /// Of the residual stream.
+    /// The sums of squares of the residual stream.
     pub(super) squares: Squares,
 }
 

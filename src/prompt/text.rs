@@ -13,7 +13,7 @@ const MOST_TOKENIZER: u64 = 512 << 20;
 
 /// A document is tokenized from its first bytes only, so many for each token that may be kept, where that suffices.
 const BYTES_PER_TOKEN: usize = 16;
-/// Where that does not suffice, more is read, up to so many bytes for each token: several times the longest token of any
+/// If that does not suffice, more is read, up to so many bytes for each token: several times the longest token of any
 /// vocabulary. A text whose cut would then still lie in its last words, which are megabytes long, is cut as if it ended
 /// there.
 const MOST_BYTES_PER_TOKEN: usize = 1024;
@@ -116,7 +116,7 @@ impl TextTokenizer {
     fn encode_head(&self, head: &str, limit: usize) -> Result<Option<Vec<u32>>> {
         let encoding = self.text.encode(head, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
         let words = encoding.get_word_ids();
-        // Where the head ends can change its last words (pieces of the pre-tokenizer), and no earlier one.
+        // The place where the head ends can change its last words (pieces of the pre-tokenizer), and no earlier one.
         let settled = match (limit.checked_sub(1).and_then(|last| words.get(last)), words.last()) {
             (Some(Some(kept)), Some(Some(last))) => kept + 1 < *last,
             _ => false,

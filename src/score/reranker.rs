@@ -17,7 +17,7 @@ use crate::prompt::{Qwen3Recipe, Recipe, TextTokenizer};
 /// The longest prompt if neither the user nor the model sets a limit: that of the model's reference code.
 const DEFAULT_MAX_LENGTH: usize = 8192;
 
-/// Which reranker, and how it is used.
+/// The choice of a reranker, and how it is used.
 #[derive(Clone, Debug)]
 pub struct RerankerOptions {
     /// Where the model is.
@@ -199,7 +199,7 @@ impl Reranker {
     }
 }
 
-/// A scorer of a shape with random weights, for measuring.
+/// Makes a scorer of a decoder with random weights, for measuring.
 ///
 /// # Errors
 /// If the shape is impossible.
@@ -210,7 +210,7 @@ pub fn random_scorer(config: &ModelConfig, target: &Target) -> Result<Box<dyn Sc
     Ok(Box::new(LastTokenScorer::load(config, &weights, target, [1, 0])?))
 }
 
-/// As [`random_scorer`], of an encoder.
+/// Makes a scorer of an encoder with random weights, for measuring.
 ///
 /// # Errors
 /// If the shape is impossible, or the target a GPU.

@@ -45,7 +45,7 @@ impl Place {
         self.folder.join("refs").join(&self.revision)
     }
 
-    /// Where a file's content stands.
+    /// The path of a file's content.
     pub(super) fn content(&self, etag: &str) -> PathBuf {
         self.folder.join("blobs").join(etag)
     }
@@ -66,7 +66,7 @@ impl Place {
             on_wait();
             file.lock().with_context(failed)?;
         }
-        // Where the file system has no locks, downloads at the same time are the user's risk, as with the Python client.
+        // If the file system has no locks, two downloads at the same time are not excluded, as with the Python client.
         Ok(file)
     }
 

@@ -237,7 +237,7 @@ fn origin(address: &str) -> Option<(String, String)> {
     Some((address.scheme_str()?.to_owned(), address.authority()?.as_str().to_owned()))
 }
 
-/// Where a redirect leads.
+/// The address that a redirect leads to.
 fn joined(address: &str, to: &str) -> String {
     if to.contains("://") {
         return to.to_owned();

@@ -130,7 +130,7 @@ fn fetch(hub: &Hub, client: &Client, (file, facts): (&str, &Facts), part: &Path)
                 return Err(Failure::lasting("the file has another size than the hub says", IN_BETWEEN));
             }
             receive(client, answer, facts, (&mut opened, &at, &progress)).inspect_err(|failure| {
-                // What fails on this machine is not the hub's affair.
+                // A failure on this machine is reported as it is, and not as one of the hub.
                 if let Failure::Final { problem, remedy: None } = failure {
                     local = Some(problem.clone());
                 }

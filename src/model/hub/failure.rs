@@ -1,4 +1,4 @@
-//! Why a request failed, in words, and whether another attempt may help.
+//! The reasons why a request failed, in words, and whether another attempt may help.
 
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
@@ -98,7 +98,7 @@ impl Failure {
     }
 }
 
-/// What was requested.
+/// The request that failed.
 pub(super) struct Asked<'a> {
     /// The model's id.
     pub(super) id: &'a str,

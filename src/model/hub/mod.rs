@@ -34,7 +34,7 @@ pub struct Hub {
     name: String,
     revision: String,
     place: Place,
-    /// None while offline.
+    /// The client; none while offline.
     client: Option<Client>,
     listing: OnceCell<Vec<String>>,
     downloads: Downloads,
@@ -154,7 +154,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     Some(in_home.unwrap_or_else(|| PathBuf::from(path)))
 }
 
-/// Where the cache keeps what was downloaded of a model.
+/// The cache's directory for a model.
 pub(super) fn cache_directory(id: &str) -> PathBuf {
     let repo = hf_hub::Repo::new(id.to_owned(), hf_hub::RepoType::Model);
     cache().path().join(repo.folder_name())

@@ -1,4 +1,4 @@
-//! How far a download is, on standard error.
+//! Shows on standard error how far a download is.
 
 use std::cell::Cell;
 use std::io::Write;
