@@ -154,9 +154,9 @@ fn decoder(fields: Fields<'_>) -> Result<DecoderConfig> {
     let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
     ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
     let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
-    let norm_epsilon = fields.number("rms_norm_eps")?.context("it does not say rms_norm_eps")?;
+    let norm_epsilon = fields.number("rms_norm_eps")?.context("it has no rms_norm_eps")?;
     ensure!(norm_epsilon < 1., "rms_norm_eps is {norm_epsilon}, and should be far below 1, such as 1e-6");
-    let rope_theta = parameters.or(fields.number("rope_theta")?).context("it does not say rope_theta")?;
+    let rope_theta = parameters.or(fields.number("rope_theta")?).context("it has no rope_theta")?;
     ensure!(
         (1. ..=LARGEST_THETA).contains(&rope_theta),
         "rope_theta is {rope_theta:e}, and can be from 1 to {LARGEST_THETA:e}"
