@@ -78,7 +78,7 @@ impl Bench {
     /// If the model can't be loaded or run, or `publish` fails.
     pub fn run(&self, mut publish: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
         crate::threads::start(self.threads)?;
-        // Whoever closed standard error has no use for these lines, but for the report.
+        // These lines may be lost if standard error is closed, but the report must not be.
         let reporter = Reporter::new(Progress::None, Verbosity::Normal);
         let devices = self.device.open(|note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
@@ -111,7 +111,7 @@ impl Bench {
                 workload.name(),
                 self.repetitions
             ));
-            // The first turn touches fresh memory.
+            // The first forward pass is slower, as it touches fresh memory.
             turn(scorer.as_mut(), &batches[..1], &place)?;
             let turns = (1..=self.repetitions)
                 .map(|repetition| {

@@ -51,7 +51,7 @@ pub(super) fn check_distinct(files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// The pipes that are read. What went through one is gone, so that none is read twice.
+/// Returns the pipes that are read, and refuses to read one twice, as its content is gone after the first time.
 fn check_pipes(files: &Files) -> Result<Vec<PipeNumber>> {
     let mut pipes = Vec::new();
     let stdin = || Handle::stdin().ok().and_then(|stdin| number(&stdin.as_file().metadata().ok()?));
@@ -68,10 +68,10 @@ fn check_pipes(files: &Files) -> Result<Vec<PipeNumber>> {
     Ok(pipes)
 }
 
-/// A pipe's device and number there.
+/// The identity of a pipe: its device, and its number there.
 type PipeNumber = (u64, u64);
 
-/// The pipe behind a name, which is not opened: that would be another reader or writer of it.
+/// The pipe of this name. It is not opened, which would make another reader or writer of it.
 fn pipe(path: &Path) -> Option<PipeNumber> {
     number(&std::fs::metadata(path).ok()?)
 }
@@ -87,7 +87,7 @@ fn number(_: &Metadata) -> Option<PipeNumber> {
     None
 }
 
-/// Where a file is, or will be: two names of one that is not there yet have the same place.
+/// The path at which a file is, or will be: two names of a file that does not exist yet have the same one.
 fn place(path: &Path) -> PathBuf {
     let target =
         std::fs::read_link(path).map_or_else(|_| path.to_owned(), |target| path.with_file_name("").join(target));
@@ -96,7 +96,8 @@ fn place(path: &Path) -> PathBuf {
     target.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
 }
 
-/// The file behind a name. Others, as pipes with a name, are not opened: what they hold goes to whoever opens them first.
+/// The identity of a regular file. Other files are not opened: opening a named pipe would take its content away from the
+/// reader.
 fn regular(path: &Path) -> Option<Handle> {
     path.is_file().then(|| Handle::from_path(path).ok()).flatten()
 }

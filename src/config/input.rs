@@ -23,7 +23,7 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
     );
     let [queries, collection] = [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin));
     for path in [&path, &queries, &collection].into_iter().flatten() {
-        // Nothing is opened here: what a pipe with a name holds goes to whoever opens it first.
+        // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());
         ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
     }

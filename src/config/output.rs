@@ -50,7 +50,7 @@ pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -
     Ok(Layout { format, compression, text: !arguments.no_text, tag })
 }
 
-/// What is said where JSONL is written to a file whose name promises something else, and nobody asked for it.
+/// The note that JSONL is written to a file whose extension names another format, unless the user chose JSONL.
 pub(super) fn note_on_name(arguments: &OutputArguments, path: Option<&Path>) -> Option<String> {
     let path = path.filter(|_| arguments.output_format.is_none())?;
     let (_, name) = Compression::of(path).ok()?;
@@ -59,13 +59,13 @@ pub(super) fn note_on_name(arguments: &OutputArguments, path: Option<&Path>) -> 
     }
     let how = match extension(name)?.as_str() {
         "jsonl" | "ndjson" | "jsonlines" | "ldjson" => return None,
-        "json" => "which is no JSON list (`jq -s .` makes it one); name it .jsonl, or say --output-format jsonl",
-        _ => "as its extension is no format's; name it .jsonl, .csv, .tsv or .trec, or say --output-format",
+        "json" => "which is no JSON list (`jq -s .` makes it one); name it .jsonl, or add --output-format jsonl",
+        _ => "as its extension is no format's; name it .jsonl, .csv, .tsv or .trec, or add --output-format",
     };
     Some(format!("{} is written as JSONL, an object for each query on a line of its own, {how}", path.display()))
 }
 
-/// Refuses names that promise a format which is not written.
+/// Refuses the extensions of formats that are not written.
 fn check_name(name: &Path) -> Result<()> {
     if let Some(format @ ("parquet" | "feather" | "arrow" | "xlsx" | "xls" | "ods" | "avro" | "db" | "sqlite")) =
         extension(name).as_deref()

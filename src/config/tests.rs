@@ -35,7 +35,7 @@ pub(super) fn usual_spellings_are_understood() {
 }
 
 #[test]
-pub(super) fn a_name_that_is_not_kept_is_noted_unless_the_format_was_asked_for() {
+pub(super) fn an_extension_of_another_format_is_noted_unless_the_format_was_chosen() {
     for name in ["a.json", "a.JSON", "a.json.gz", "a.txt", "a.yaml"] {
         let notes = resolve(&["-o", name]).unwrap().notes;
         assert!(notes.len() == 1 && notes[0].starts_with(&format!("{name} is written as JSONL")), "{name}: {notes:?}");
@@ -56,7 +56,7 @@ pub(super) fn a_name_that_is_not_kept_is_noted_unless_the_format_was_asked_for()
 }
 
 #[test]
-pub(super) fn what_makes_no_sense_is_refused() {
+pub(super) fn invalid_and_contradictory_options_are_refused() {
     for (arguments, named) in [
         (vec!["--output", "testdata/../testdata/candidates.jsonl"], "another name"),
         (vec!["--stats", "testdata/candidates.jsonl"], "another name"),

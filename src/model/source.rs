@@ -69,7 +69,7 @@ impl ModelSource {
     }
 }
 
-/// Why a path that does not lead to a directory leads nowhere, where the system says more than that nothing is there.
+/// The reason why a path does not lead to a directory, if the system gives another one than that nothing is there.
 fn unreachable(path: &Path) -> Option<String> {
     if let Err(error) = path.metadata() {
         if path.is_symlink() {

@@ -46,7 +46,7 @@ impl CsvFormatter {
                 let extra = extras.iter().find(|(extra, _)| extra == name);
                 extra.map(|(_, value)| value.clone()).unwrap_or_default()
             }));
-            // A byte order mark at the beginning of a line would say that files were joined there.
+            // A byte order mark at the beginning of a line would look as if files were joined there.
             let marked = row.first().is_some_and(|id| id.starts_with('\u{feff}'));
             let quotes = if marked { QuoteStyle::Always } else { QuoteStyle::Necessary };
             append(self.delimiter, &row, quotes, buffer)?;

@@ -16,7 +16,8 @@ use crate::device::{DeviceChoice, Opened, Target};
 use crate::model::{DecoderConfig, HeadKind, ModelConfig};
 use crate::score::{Scorer, random_scorer};
 
-/// The last layer computes less than the others: with one layer and with two, both kinds are seen.
+/// Layers of the largest measured model. The last layer computes less than the others, so that models of one layer and of two
+/// show both kinds.
 const LAYERS: usize = 2;
 /// The vocabulary of the measured model: a small one, as the speed does not depend on it.
 const VOCABULARY: usize = 4096;
@@ -73,9 +74,9 @@ pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) ->
     Ok(Speed { operations_per_second: operations / seconds * count as f64, source })
 }
 
-/// How long models of one layer, two and so on take on average, in turns: what disturbs a run disturbs all of them.
+/// The mean times of models of one layer, of two and so on. They run in turns, so that a disturbance affects all of them.
 fn mean_seconds(scorers: &mut [Box<dyn Scorer>], sample: &Batch) -> Result<Vec<f64>> {
-    // The first turn touches fresh memory.
+    // The first forward pass is slower, as it touches fresh memory.
     scorers.iter_mut().try_for_each(|scorer| scorer.score(sample).map(drop))?;
     let began = Instant::now();
     let mut seconds = vec![0.; scorers.len()];
@@ -92,7 +93,8 @@ fn mean_seconds(scorers: &mut [Box<dyn Scorer>], sample: &Batch) -> Result<Vec<f
     Ok(seconds)
 }
 
-/// How long all layers take, of which the last one alone is the quicker one that the first figure is of.
+/// The time of all layers: the first figure is that of the last layer, which is quicker, and each other layer takes the
+/// difference of the first two.
 fn whole_model(seconds: &[f64], layers: usize) -> f64 {
     match *seconds {
         [last, both, ..] => last + (both - last).max(last) * (layers - 1) as f64,

@@ -61,7 +61,7 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// A job of which nothing is scored yet.
+    /// Makes a job, of which nothing is scored yet.
     pub(super) fn new(
         config: &'a Config,
         reporter: &'a Reporter,
@@ -87,7 +87,8 @@ impl<'a> Job<'a> {
             stop,
             faults,
             reading,
-            // A GPU has its next batch when it is done with one; a processor would only be slower to interrupt.
+            // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and
+            // would only take longer to interrupt.
             workers: Workers::new(scorers, if matches!(target, Target::Gpu(_)) { 2 } else { 1 }),
             watch: Watch::new(&setup.devices),
             compute: setup.compute,
@@ -100,7 +101,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Scores what comes, to its end.
+    /// Scores all windows, and returns how that ended.
     pub(super) fn score(&mut self, windows: &Receiver<Window>, rankings: &SyncSender<Message>) -> Result<End> {
         let (mut more, mut failure) = (true, None);
         loop {

@@ -52,8 +52,8 @@ const FILE_PATIENCE: Duration = Duration::from_millis(100);
 /// ends.
 ///
 /// # Errors
-/// What keeps the run from beginning, or the output from being written. Faults of the input that come up later are reported,
-/// after which the exit status says so.
+/// If the run can't begin, or its figures can't be written. Whatever goes wrong in between is reported through `reporter`, and
+/// the exit status is then that of a failure.
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
     config.notes.iter().for_each(|note| reporter.note(note));
@@ -102,7 +102,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     job.conclude(scored, written, [began.elapsed(), load, started.elapsed()])
 }
 
-/// What the input begins with, after its notes: nothing is worth preparing if it can't be used.
+/// Reads up to the first record of the input, and reports the notes before it. If that record can't be used and stops the
+/// run, nothing else needs to be prepared.
 fn first_record(
     events: &mut impl Iterator<Item = Result<Event>>,
     config: &Config,

@@ -1,4 +1,4 @@
-//! What a run is made of before it begins: devices, the model's files, precision, and what a batch may hold.
+//! The choices of a run before it begins: devices, the model's files, precision, and the limits of a batch.
 
 use std::thread;
 
@@ -19,9 +19,9 @@ pub(super) struct Setup {
     pub(super) devices: Vec<Opened>,
     pub(super) reranker: Reranker,
     pub(super) compute: Compute,
-    /// For each device.
+    /// The target on each device.
     pub(super) targets: Vec<Target>,
-    /// Those of the device that has the least room.
+    /// The limits of the device that has the least memory.
     pub(super) limits: Limits,
 }
 
@@ -36,12 +36,12 @@ impl Setup {
         Ok(Self { devices, reranker, compute, targets, limits })
     }
 
-    /// The devices, as people call them.
+    /// The description of the devices, as it is printed.
     pub(super) fn device(&self) -> String {
         self.devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ")
     }
 
-    /// Says what was chosen.
+    /// Reports what was chosen.
     pub(super) fn report(&self, config: &Config, reporter: &Reporter) {
         let Self { reranker, compute, limits, .. } = self;
         reporter.detail(&format!("model: {}", reranker.describe()));
@@ -60,16 +60,16 @@ impl Setup {
         compute.reason().iter().for_each(|reason| reporter.note(reason));
     }
 
-    /// The run as a dry run sees it.
+    /// The facts about the run that a dry run needs.
     pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
         let Self { reranker, limits, .. } = self;
         let (model, expected) = (reranker.config(), reranker.expected());
         Planned { config, limits: *limits, max_length: reranker.max_length(), model, expected }
     }
 
-    /// A replica of the model for each target, loaded side by side.
+    /// Loads a replica of the model for each target, in parallel.
     pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Vec<Box<dyn Scorer>>> {
-        // On a GPU it costs a little.
+        // A profile slows a GPU down a little, so it is kept only if somebody will see it.
         let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
         let (reranker, limits) = (&self.reranker, self.limits);
         thread::scope(|scope| {
@@ -83,7 +83,7 @@ impl Setup {
     }
 }
 
-/// The threads that compute, in words.
+/// The number of threads that compute, in words.
 pub(super) fn count_of_threads() -> String {
     match rayon::current_num_threads() {
         1 => "1 thread".to_owned(),
@@ -91,7 +91,8 @@ pub(super) fn count_of_threads() -> String {
     }
 }
 
-/// Opens what computes, and checks that it can in the precision that was asked for. What needs no GPU does not ask for one.
+/// Opens the devices of the run, and checks that they can compute in the precision that the user named. A dry run needs none
+/// but the CPU; the fake model and int8 run on the CPU, so `auto` opens no GPU for them.
 pub(super) fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<Opened>> {
     let unasked = config.device == DeviceChoice::Auto;
     let for_cpu = config.model == ModelSource::Fake || config.precision == Some(Precision::Int8);
