@@ -26,6 +26,8 @@ pub struct Query {
     pub id: String,
     /// The query as it is put into the prompt; never empty.
     pub text: String,
+    /// Whether the input has no identifier for it.
+    pub has_generated_id: bool,
     /// Overrides the run's instruction for this query.
     pub instruction: Option<String>,
     /// Unknown fields of the query's own record.
@@ -37,6 +39,8 @@ pub struct Query {
 pub struct Candidate {
     /// Identifier, unique in its query. Where the input has none: the position in the list, counted from 1.
     pub id: String,
+    /// Whether the input has no identifier for it.
+    pub has_generated_id: bool,
     /// The text, possibly empty.
     pub text: String,
     /// The title, scored in front of the text.

@@ -35,6 +35,7 @@ impl Assembly {
         }
         self.group.candidates.push(Candidate {
             id,
+            has_generated_id: occurrence.is_generated,
             text: parsed.text,
             title: parsed.title,
             original_rank: parsed.rank.unwrap_or_else(|| i64::try_from(self.position).unwrap_or(i64::MAX)),

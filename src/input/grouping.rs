@@ -144,7 +144,13 @@ impl Grouping {
             return None;
         }
         match query.text {
-            Ok(text) => Some(Query { id, text, instruction: query.instruction, fields: query.fields }),
+            Ok(text) => Some(Query {
+                id,
+                has_generated_id: occurrence.is_generated,
+                text,
+                instruction: query.instruction,
+                fields: query.fields,
+            }),
             Err(problem) => {
                 self.refuse(line, record, problem);
                 None

@@ -60,7 +60,7 @@ impl Serialize for Results<'_> {
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Ranked { candidate, logit, score, truncated } = self.result;
-        let Candidate { id, text, title, original_rank, original_score, fields } = candidate;
+        let Candidate { id, text, title, original_rank, original_score, fields, has_generated_id: _ } = candidate;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("rank", &self.rank)?;
         map.serialize_entry("id", id)?;

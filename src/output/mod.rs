@@ -48,13 +48,31 @@ impl OutputFormat {
 
     /// The reason why a group can't be written in this format, if there is one. It is checked before the group is scored.
     pub fn objection(self, group: &Group) -> Option<String> {
-        let kind = match self {
-            Self::Trec => "a TREC run",
-            Self::Msmarco => "a run of MS MARCO",
-            _ => return None,
-        };
+        let kind = self.run()?;
         let mut ids = std::iter::once(&group.query.id).chain(group.candidates.iter().map(|candidate| &candidate.id));
         ids.find_map(|id| trec::objection(id, kind))
+    }
+
+    /// What a user should know if identifiers that the input does not have are written to a run: no judgement knows them.
+    pub fn generated_ids_note(self, group: &Group) -> Option<String> {
+        let kind = self.run()?;
+        let candidate = group.candidates.iter().find(|candidate| candidate.has_generated_id);
+        let (what, given) = match candidate {
+            _ if group.query.has_generated_id => ("the query has no id", "its number in the input, "),
+            Some(_) => ("a candidate has no id", "its position in the list, "),
+            None => return None,
+        };
+        let id = candidate.filter(|_| !group.query.has_generated_id).map_or(&group.query.id, |candidate| &candidate.id);
+        Some(format!("{}: {what}; {given}{id}, is written to {kind}, and qrels hardly know it", group.place))
+    }
+
+    /// What a run in this format is called, if it is one.
+    fn run(self) -> Option<&'static str> {
+        match self {
+            Self::Trec => Some("a TREC run"),
+            Self::Msmarco => Some("a run of MS MARCO"),
+            _ => None,
+        }
     }
 }
 
@@ -134,6 +152,7 @@ mod examples {
     pub(super) fn ranking(logits: &[f32]) -> Ranking {
         let candidate = |index: usize| Candidate {
             id: format!("d{index}"),
+            has_generated_id: false,
             text: format!("text \"{index}\",\nsecond line"),
             title: (index == 0).then(|| "Title".to_owned()),
             original_rank: index as i64 + 1,

@@ -73,6 +73,7 @@ pub(super) fn read(
     reading: &Reading,
     (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
 ) {
+    let mut noted = false;
     for event in events {
         match event {
             Err(error) => return faults.fail(&format!("{error:#}")),
@@ -88,6 +89,10 @@ pub(super) fn read(
                         return;
                     }
                     continue;
+                }
+                if !noted && let Some(note) = format.generated_ids_note(&group) {
+                    faults.note(note);
+                    noted = true;
                 }
                 reading.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
                 let permit = budget.acquire(group.bytes());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Files, Run, rerank};
+use crate::fixture::{Files, Run, rerank, rerank_on};
 
 const QUERIES: &str = "7\tred planet\n8\tice\n";
 const COLLECTION: &str = "D1\tsame\nD2\tsame\nD3\tsame\nD4\tred planet\n";
@@ -47,6 +47,28 @@ fn queries_of_a_run_may_be_interleaved() {
     assert_eq!(rankings.iter().map(ranks).collect::<Vec<_>>(), [vec!["D4:2", "D1:1"], vec!["D1:1", "D4:2"]]);
     assert!(run.stderr.contains("gathered"), "{}", run.stderr);
     assert!(!read_run("a.trec", "7 Q0 D1 1 9 x\n8 Q0 D1 1 9 x\n", &[]).stderr.contains("gathered"));
+}
+
+#[test]
+fn ids_that_the_input_does_not_have_are_noted_once_where_a_run_is_written() {
+    let nothing = "{\"query\":\"a\",\"documents\":[\"x\",\"y\"]}\n{\"query\":\"b\",\"documents\":[\"x\"]}\n";
+    let queries_only = "{\"query_id\":\"7\",\"query\":\"a\",\"documents\":[\"x\"]}\n";
+    for (input, format, note) in [
+        (
+            nothing,
+            "trec",
+            Some("standard input:1: the query has no id; its number in the input, 1, is written to a TREC run"),
+        ),
+        (nothing, "msmarco", Some("is written to a run of MS MARCO")),
+        (queries_only, "trec", Some("a candidate has no id; its position in the list, 1, is written")),
+        (nothing, "jsonl", None),
+        ("{\"query_id\":\"7\",\"query\":\"a\",\"id\":\"d\",\"text\":\"x\"}\n", "trec", None),
+    ] {
+        let run = rerank_on(input, &["--model", "fake", "--output-format", format]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert_eq!(run.stderr.matches("has no id").count(), usize::from(note.is_some()), "{}", run.stderr);
+        assert!(run.stderr.contains(note.unwrap_or_default()), "{}", run.stderr);
+    }
 }
 
 #[test]
