@@ -22,7 +22,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Lines that do not compress well, so that half of them are in the first half of the compressed bytes.
-fn many_lines() -> String {
+pub fn many_lines() -> String {
     let line = |index: u32| {
         let word = index.wrapping_mul(2_654_435_761);
         format!("{{\"query_id\":\"{index}\",\"query\":\"red\",\"candidates\":[{{\"text\":\"red {word:x}\"}}]}}\n")

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::bad_files::many_lines;
 use crate::fixture::{Files, rerank, rerank_on};
 
 const LINES: &str = "{\"query_id\":\"1\",\"query\":\"red\",\"candidates\":[{\"id\":\"d\",\"text\":\"red\"}]}\n";
@@ -19,15 +20,6 @@ fn packed(text: &[u8]) -> [(&'static str, Vec<u8>); 4] {
         ("xz", xz.finish().unwrap()),
         ("bz2", bzip2.finish().unwrap()),
     ]
-}
-
-/// Lines that do not compress well.
-fn many_lines() -> String {
-    let line = |index: u32| {
-        let word = index.wrapping_mul(2_654_435_761);
-        format!("{{\"query_id\":\"{index}\",\"query\":\"red\",\"candidates\":[{{\"text\":\"red {word:x}\"}}]}}\n")
-    };
-    (0..20_000).map(line).collect()
 }
 
 #[test]
