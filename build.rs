@@ -22,7 +22,7 @@ fn main() {
     for variable in ["CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP", "PATH"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
-    println!("cargo:rerun-if-changed=src/kernels/gpu");
+    println!("cargo:rerun-if-changed=src/engine/gpu/kernels");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let nvcc = find_nvcc();
     let version = version(&nvcc);
@@ -43,7 +43,7 @@ fn main() {
 }
 
 fn compile(nvcc: &Path, kernel: &str, codes: &[String], out: &Path) {
-    let source = format!("src/kernels/gpu/{kernel}.cu");
+    let source = format!("src/engine/gpu/kernels/{kernel}.cu");
     let target = out.join(format!("{kernel}.fatbin"));
     let output = Command::new(nvcc)
         .args(["-O3", "-std=c++17", "-fatbin", "--threads=0"])

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use crate::prompt::Prompt;
+use crate::recipe::Prompt;
 
 /// Which pair of a window a segment scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

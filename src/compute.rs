@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::device::{Opened, Target};
-use crate::kernels::{Arithmetic, Instructions, Measured, Precision, Unit, Units, VARIABLE, measure};
+use crate::engine::cpu::{Arithmetic, Instructions, Measured, Precision, Unit, Units, VARIABLE, measure};
 
 /// How a run computes, and why so.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +129,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kernels::{Level, Times};
+    use crate::engine::cpu::{Level, Times};
 
     fn compute(stored: Precision, times: Option<(u64, u64)>, products: Option<Unit>) -> Compute {
         let times =

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::kernels::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
-use crate::kernels::{Arithmetic, Level, Precision};
+use crate::engine::cpu::{Arithmetic, Level, Precision};
+use crate::engine::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
 
 /// The value of `--device`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! `rerank`, a batch reranker: queries with candidates in, rankings out.
 //!
 //! ```text
-//! input::Events ─ Group ─► prompt ─ tokens ─► batch::plan ─ Batch ─► Scorer ─ logits ─► rank ─ Ranking ─► output::Writer
-//!                                                                      │ model ─ kernels ─ device
+//! input::Events ─ Group ─► recipe ─ tokens ─► batch::plan ─ Batch ─► Engine ─ logits ─► rank ─ Ranking ─► output::Writer
+//!                                                                      │ interprets
+//!                                        checkpoint: files, tensors ─► model: Architecture
 //! ```
 //!
 //! The modules in the order in which the data travels:
@@ -11,10 +12,11 @@
 //! - [`pipeline`]: the run from end to end.
 //! - [`record`]: the nouns.
 //! - [`input`]: 1 read. Files and pipes become groups.
-//! - [`prompt`]: 2 prompt. A pair becomes tokens, by the recipe of the model's family.
+//! - [`recipe`]: 2 prompt. A pair becomes tokens, and a logit a score.
 //! - [`batch`]: 3 plan. Prompts become batches, shared beginnings once.
-//! - [`score`]: 4 score. Batches become logits; on [`model`] (files, configuration, forward), [`kernels`] and [`device`];
-//!   [`compute`]: in which precision and with which kernels.
+//! - [`engine`]: 4 score. Batches become logits, on the processor or a GPU. What is computed comes from [`model`] (what a
+//!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
+//!   [`device`]: where; [`compute`]: in which precision and with which kernels.
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
@@ -24,22 +26,24 @@
 
 pub mod batch;
 pub mod bench;
+pub mod checkpoint;
 pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod device;
+pub mod engine;
 pub mod exit;
 pub mod input;
-pub mod kernels;
 pub mod model;
 pub mod out_of_memory;
 pub mod output;
 pub mod pipeline;
 pub mod progress;
-pub mod prompt;
+pub(crate) mod random;
 pub mod rank;
+pub mod recipe;
 pub mod record;
-pub mod score;
+pub mod reranker;
 pub mod signals;
 pub mod standard_output;
 pub mod stats;

@@ -7,7 +7,27 @@ use std::time::{Duration, Instant};
 pub use indicatif::HumanCount;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::config::{Progress, Verbosity};
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A bar on the terminal.
+    Bar,
+    /// Log lines.
+    Log,
+    /// Not at all.
+    None,
+}
+
+/// How much is printed on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Warnings and the summary too.
+    Normal,
+    /// Everything that was chosen too.
+    Verbose,
+}
 
 /// The least width of a bar.
 const BAR_COLUMNS: usize = 8;

@@ -31,8 +31,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::probability;
     use crate::record::Candidate;
-    use crate::score::probability;
 
     fn results(logits: &[(f32, i64)]) -> Vec<Ranked> {
         let ranked = |(index, &(logit, original_rank)): (usize, &(f32, i64))| {

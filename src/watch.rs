@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::device::Opened;
-use crate::kernels::gpu::{Device, Load};
+use crate::engine::gpu::{Device, Load};
 
 /// How often the load is sampled.
 const EVERY: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use super::Turn;
-use crate::kernels::{KINDS, Work};
+use crate::engine::{KINDS, Work};
 
 /// The figures of one kind of work.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,7 +89,7 @@ impl Display for Breakdown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Kind, Profile};
+    use crate::engine::{Kind, Profile};
 
     #[test]
     fn a_kind_is_held_against_the_rate_that_limits_it() {

@@ -11,18 +11,19 @@ use anyhow::{Result, bail};
 
 pub use self::report::Report;
 pub use self::shape::Shape;
-pub(crate) use self::workload::Random;
 use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
+use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
-use crate::config::{Progress, Verbosity};
 use crate::device::{DeviceChoice, Target};
+use crate::engine::Scorer;
+use crate::engine::cpu::{Instructions, Precision, peak};
+use crate::engine::{Profile, Work};
 use crate::exit::Exit;
-use crate::kernels::{Instructions, Precision, Profile, Work, peak};
-use crate::model::{Downloads, ModelSource};
 use crate::progress::Reporter;
-use crate::score::{Reranker, RerankerOptions, Scorer};
+use crate::progress::{Progress, Verbosity};
+use crate::reranker::{Reranker, RerankerOptions};
 
 /// How long the matrix peak is measured, before and after every repetition.
 const PEAK_TIME: Duration = Duration::from_millis(60);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::breakdown::Breakdown;
 use super::{Place, Turn, Workload};
 use crate::batch::Batch;
-use crate::kernels::{Kind, Work};
+use crate::engine::{Kind, Work};
 use crate::stats::peak_memory;
 
 /// The figures of one workload. Times are those of the repetition with the median share of the peak.

@@ -6,8 +6,11 @@ use clap::ValueEnum;
 use super::workload::Template;
 use crate::batch::{Limits, LimitsChoice};
 use crate::device::Target;
-use crate::model::{DecoderConfig, EncoderConfig, Family, GpuDecoder, HeadKind, ModelConfig};
-use crate::score::{Scorer, random_encoder, random_scorer};
+use crate::engine::Scorer;
+use crate::engine::cpu::forward::EncoderConfig;
+use crate::engine::gpu::forward::GpuDecoder;
+use crate::model::{DecoderConfig, Family, HeadKind, ModelConfig};
+use crate::reranker::{random_encoder, random_scorer};
 
 /// The vocabulary of the random models: a small one, as the speed does not depend on it.
 const VOCABULARY: usize = 4096;

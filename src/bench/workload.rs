@@ -3,7 +3,8 @@
 
 use clap::ValueEnum;
 
-use crate::prompt::Prompt;
+use crate::random::Random;
+use crate::recipe::Prompt;
 
 /// The lengths of the parts of a prompt around the document, in tokens.
 #[derive(Clone, Copy, Debug)]
@@ -98,19 +99,6 @@ impl Workload {
             groups.push((0..candidates).map(|_| prompt(&mut random)).collect());
         }
         groups
-    }
-}
-
-/// The xorshift generator (Marsaglia, 2003), which is good enough for lengths and tokens.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// A random number from 0 up to `end`, without it.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 33) as usize * end) >> 31
     }
 }
 

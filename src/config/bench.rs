@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 
 use super::model::{resolve_limits, resolve_precision, resolve_threads};
 use crate::bench::{Bench, Model};
+use crate::checkpoint::ModelSource;
 use crate::cli::BenchArguments;
-use crate::kernels::Instructions;
-use crate::model::ModelSource;
+use crate::engine::cpu::Instructions;
 
 /// Resolves the options of `rerank bench`.
 ///

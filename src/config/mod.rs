@@ -20,12 +20,13 @@ use self::input::resolve_input;
 use self::model::{instruction_file, resolve_instruction, resolve_limits, resolve_precision, resolve_threads};
 use self::output::{note_on_name, resolve_layout, resolve_output, resolve_stats};
 use crate::batch::LimitsChoice;
+use crate::checkpoint::ModelSource;
 use crate::cli::{OnError, ProgressChoice, RankArguments};
 use crate::device::DeviceChoice;
+use crate::engine::cpu::{Instructions, Precision};
 use crate::input::InputOptions;
-use crate::kernels::{Instructions, Precision};
-use crate::model::ModelSource;
 use crate::output::Layout;
+use crate::progress::{Progress, Verbosity};
 use crate::rank::Cutoff;
 
 /// The configuration of a ranking run.
@@ -67,28 +68,6 @@ pub struct Config {
     pub verbosity: Verbosity,
     /// What the user should know of how the options were understood.
     pub notes: Vec<String>,
-}
-
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// A bar on the terminal.
-    Bar,
-    /// Log lines.
-    Log,
-    /// Not at all.
-    None,
-}
-
-/// How much is printed on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    /// Errors.
-    Quiet,
-    /// Warnings and the summary too.
-    Normal,
-    /// Everything that was chosen too.
-    Verbose,
 }
 
 impl Config {

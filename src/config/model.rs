@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::batch::LimitsChoice;
 use crate::cli::{BatchArguments, DtypeChoice, ModelArguments};
-use crate::kernels::Precision;
+use crate::engine::cpu::Precision;
 
 pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
     match choice {

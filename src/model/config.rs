@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::fields::Fields;
-use super::file_kind::read_text;
-use super::files::not_json;
+use crate::checkpoint::fields::Fields;
+use crate::checkpoint::{not_json, read_text};
 
 /// The families of rerankers that this version knows, as an error message lists them.
 const SUPPORTED: &str = "Qwen3ForCausalLM (Qwen3-Reranker 0.6B, 4B, 8B) and Qwen3ForSequenceClassification (one label)";

@@ -2,7 +2,8 @@
 
 use super::DecoderConfig;
 use crate::batch::Batch;
-use crate::kernels::{Heads, Kind, Work};
+use crate::engine::cpu::Heads;
+use crate::engine::{Kind, Work};
 
 /// Rows of a batch, summed over a decoder's layers.
 struct Rows {
@@ -18,28 +19,28 @@ struct Rows {
 
 impl DecoderConfig {
     /// Weights of a layer's products.
-    pub(super) fn layer_weights(&self) -> usize {
+    pub(crate) fn layer_weights(&self) -> usize {
         let Self { hidden, intermediate, .. } = *self;
         hidden * (2 * self.query_width() + 2 * self.key_width() + 3 * intermediate)
     }
 
     /// Heads, as attention counts them.
-    pub(super) fn attention(&self) -> Heads {
+    pub(crate) fn attention(&self) -> Heads {
         Heads { query: self.heads, key: self.key_heads, head_dim: self.head_dim }
     }
 
     /// Features of all query heads.
-    pub(super) fn query_width(&self) -> usize {
+    pub(crate) fn query_width(&self) -> usize {
         self.heads * self.head_dim
     }
 
     /// Features of all key heads, and of all value heads.
-    pub(super) fn key_width(&self) -> usize {
+    pub(crate) fn key_width(&self) -> usize {
         self.key_heads * self.head_dim
     }
 
     /// Features of the widest merged product: queries, keys and values, or gates and ups.
-    pub(super) fn products_width(&self) -> usize {
+    pub(crate) fn products_width(&self) -> usize {
         (self.query_width() + 2 * self.key_width()).max(2 * self.intermediate)
     }
 
@@ -98,7 +99,7 @@ impl DecoderConfig {
 mod tests {
     use super::*;
     use crate::batch::{Limits, plan};
-    use crate::prompt::Prompt;
+    use crate::recipe::Prompt;
 
     #[test]
     fn counted_by_hand() {

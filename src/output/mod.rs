@@ -145,8 +145,8 @@ impl Formatter {
 mod examples {
     use serde_json::value::RawValue;
 
+    use crate::engine::probability;
     use crate::record::{Candidate, Query, Ranked, Ranking};
-    use crate::score::probability;
 
     /// A ranking with these logits, and a candidate for each.
     pub(super) fn ranking(logits: &[f32]) -> Ranking {

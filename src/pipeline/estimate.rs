@@ -13,8 +13,9 @@ use super::setup::count_of_threads;
 use crate::batch::Batch;
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened, Target};
+use crate::engine::Scorer;
 use crate::model::{DecoderConfig, HeadKind, ModelConfig};
-use crate::score::{Scorer, random_scorer};
+use crate::reranker::random_scorer;
 
 /// Layers of the largest measured model. The last layer computes less than the others, so that models of one layer and of two
 /// show both kinds.

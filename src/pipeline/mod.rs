@@ -34,7 +34,7 @@ use crate::input::{self, Event};
 use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
-use crate::score::Reranker;
+use crate::reranker::Reranker;
 use crate::stop::Stop;
 
 /// Groups that may wait to be tokenized.

@@ -14,7 +14,7 @@ use super::faults::{Faults, Verdict};
 use crate::batch::{Batch, Limits, plan};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
-use crate::prompt::{Prompt, Recipe};
+use crate::recipe::{Prompt, Recipe};
 use crate::record::{BadRecord, Group};
 
 /// A window closes when it has this many bytes of text for each token that a batch may have. These are so many batches that

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use super::faults::{Faults, Verdict};
 use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
+use crate::engine::probability;
 use crate::rank::{Cutoff, rank};
 use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
-use crate::score::probability;
 
 /// A window while its batches are scored.
 pub(super) struct Scoring {

@@ -6,13 +6,15 @@ use anyhow::{Result, anyhow, bail};
 
 use super::dry_run::Planned;
 use crate::batch::Limits;
+use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
-use crate::config::{Config, Progress, Verbosity};
+use crate::config::Config;
 use crate::device::{DeviceChoice, Opened, Target};
-use crate::kernels::{Arithmetic, Precision};
-use crate::model::{Downloads, ModelSource};
+use crate::engine::Scorer;
+use crate::engine::cpu::{Arithmetic, Precision};
 use crate::progress::Reporter;
-use crate::score::{Reranker, RerankerOptions, Scorer};
+use crate::progress::{Progress, Verbosity};
+use crate::reranker::{Reranker, RerankerOptions};
 
 /// Everything that is chosen before the weights are loaded.
 pub(super) struct Setup {

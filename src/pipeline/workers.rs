@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::batch::Batch;
-use crate::kernels::Profile;
-use crate::score::Scorer;
+use crate::engine::Profile;
+use crate::engine::Scorer;
 
 /// The threads that score, and the channels to and from them.
 pub(super) struct Workers {

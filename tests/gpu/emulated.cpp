@@ -1,11 +1,11 @@
 // The GPU's kernels as a library for the processor: `emulate` runs one by its name.
-#include "../../src/kernels/gpu/attention.cu"
-#include "../../src/kernels/gpu/attention_hopper_early.cu"
-#include "../../src/kernels/gpu/attention_hopper_late.cu"
-#include "../../src/kernels/gpu/attention_plain.cu"
-#include "../../src/kernels/gpu/heads.cu"
-#include "../../src/kernels/gpu/norm.cu"
-#include "../../src/kernels/gpu/swiglu.cu"
+#include "../../src/engine/gpu/kernels/attention.cu"
+#include "../../src/engine/gpu/kernels/attention_hopper_early.cu"
+#include "../../src/engine/gpu/kernels/attention_hopper_late.cu"
+#include "../../src/engine/gpu/kernels/attention_plain.cu"
+#include "../../src/engine/gpu/kernels/heads.cu"
+#include "../../src/engine/gpu/kernels/norm.cu"
+#include "../../src/engine/gpu/kernels/swiglu.cu"
 
 #include <map>
 #include <string>

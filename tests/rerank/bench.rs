@@ -1,6 +1,6 @@
 //! `rerank bench`: what it tells adds up. How fast it is decides nothing.
 
-use rerank::kernels::Level;
+use rerank::engine::cpu::Level;
 use serde_json::Value;
 
 use crate::fixture::{command, rerank, run};

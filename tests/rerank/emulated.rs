@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Result, ensure};
 use half::{bf16, f16};
-use rerank::kernels::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
+use rerank::engine::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
 
 type Emulate = unsafe extern "C" fn(*const c_char, *const c_uint, *mut *mut c_void) -> c_int;
 

@@ -4,10 +4,11 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
 use candle_transformers::models::bert::{self, BertModel};
 use rerank::batch::{Batch, Limits, plan};
-use rerank::kernels::{Arithmetic, Level, Precision};
-use rerank::model::{EncoderConfig, Weights};
-use rerank::prompt::Prompt;
-use rerank::score::{FirstTokenScorer, Scorer};
+use rerank::checkpoint::Weights;
+use rerank::engine::cpu::forward::EncoderConfig;
+use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::{FirstTokenScorer, Scorer};
+use rerank::recipe::Prompt;
 use serde_json::json;
 
 use crate::fixture::Files;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rerank::kernels::{Arithmetic, Unit};
+use rerank::engine::cpu::{Arithmetic, Unit};
 use serde_json::Value;
 
 /// What a run left behind.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use rerank::batch::{Batch, Limits, plan};
+use rerank::checkpoint::Weights;
 use rerank::device::Target;
-use rerank::kernels::gpu::{Device, Gpu, OutOfMemory, Type};
-use rerank::kernels::{Arithmetic, Level, Precision};
-use rerank::model::{Decoder, DecoderConfig, Family, GpuDecoder, HeadKind, ModelConfig, Weights};
-use rerank::prompt::Prompt;
-use rerank::score::{LastTokenScorer, Scorer};
+use rerank::engine::cpu::forward::Decoder;
+use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::gpu::forward::GpuDecoder;
+use rerank::engine::gpu::{Device, Gpu, OutOfMemory, Type};
+use rerank::engine::{LastTokenScorer, Scorer};
+use rerank::model::{DecoderConfig, Family, HeadKind, ModelConfig};
+use rerank::recipe::Prompt;
 
 use crate::emulated::Emulated;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use rerank::kernels::Level;
+use rerank::engine::cpu::Level;
 use serde_json::{Value, json};
 
 use crate::fixture::{Files, command, rerank, run};
@@ -133,11 +133,11 @@ fn the_forward_agrees_with_candle_transformers() {
     let mut model = ModelForCausalLM::new(&config, weights).unwrap();
 
     use rerank::batch::{Limits, plan};
+    use rerank::checkpoint::{Downloads, ModelSource};
     use rerank::device::Target;
-    use rerank::kernels::{Arithmetic, Precision};
-    use rerank::model::{Downloads, ModelSource};
+    use rerank::engine::cpu::{Arithmetic, Precision};
     use rerank::record::Query;
-    use rerank::score::{Reranker, RerankerOptions};
+    use rerank::reranker::{Reranker, RerankerOptions};
     let source = ModelSource::Directory(ODD.into());
     let options =
         RerankerOptions { source, max_length: None, instruction: None, weights: true, downloads: Downloads::Silent };

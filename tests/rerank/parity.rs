@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rerank::kernels::{Arithmetic, Level, Precision, Unit};
+use rerank::engine::cpu::{Arithmetic, Level, Precision, Unit};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,0 +1,19 @@
+//! A model's files: where they are, what they are, and the tensors in them.
+
+mod contents;
+pub(crate) mod fields;
+mod file_kind;
+mod files;
+mod hub;
+mod local;
+mod safetensors_file;
+mod source;
+mod tensor_names;
+mod weights;
+
+pub(crate) use file_kind::read_text;
+pub use files::ModelFiles;
+pub(crate) use files::not_json;
+pub use hub::{Downloads, Hub};
+pub use source::ModelSource;
+pub use weights::Weights;

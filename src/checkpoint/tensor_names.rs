@@ -1,0 +1,155 @@
+//! The tensors that a decoder is made of, by name and shape: what a checkpoint must have before memory is allocated, and
+//! beyond which nothing may be in it.
+
+use super::Weights;
+use crate::model::{DecoderConfig, HeadKind, ModelConfig};
+
+/// A tensor's name, and its shape.
+pub(super) type Expected = (String, Vec<usize>);
+
+impl ModelConfig {
+    /// All tensors that are read.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = Expected> + '_ {
+        let decoder = &self.decoder;
+        let head = match self.head {
+            HeadKind::Classification => Some(("score.weight".to_owned(), vec![1, decoder.hidden])),
+            HeadKind::YesNo { tied: true } => None,
+            HeadKind::YesNo { tied: false } => {
+                Some(("lm_head.weight".to_owned(), vec![decoder.vocabulary, decoder.hidden]))
+            }
+        };
+        let around = [
+            ("model.embed_tokens.weight".to_owned(), vec![decoder.vocabulary, decoder.hidden]),
+            ("model.norm.weight".to_owned(), vec![decoder.hidden]),
+        ];
+        // Layers last: where their number is far too large, the first one that is missing ends the check.
+        head.into_iter().chain(around).chain((0..decoder.layers).flat_map(|layer| decoder.layer(layer)))
+    }
+
+    /// The prefix of the names of the head's tensors.
+    pub(super) fn head_prefix(&self) -> &'static str {
+        match self.head {
+            HeadKind::Classification => "score.",
+            HeadKind::YesNo { .. } => "lm_head.",
+        }
+    }
+
+    /// Whether the head that the checkpoint has is the embedding, as its configuration states.
+    pub(super) fn ties(&self, weights: &Weights) -> bool {
+        self.head == HeadKind::YesNo { tied: true } && weights.equal("lm_head.weight", "model.embed_tokens.weight")
+    }
+}
+
+impl DecoderConfig {
+    fn layer(&self, index: usize) -> impl Iterator<Item = Expected> + use<> {
+        let Self { hidden, intermediate, head_dim, .. } = *self;
+        let (queries, keys) = (self.heads * head_dim, self.key_heads * head_dim);
+        let tensors = [
+            ("input_layernorm", vec![hidden]),
+            ("self_attn.q_proj", vec![queries, hidden]),
+            ("self_attn.k_proj", vec![keys, hidden]),
+            ("self_attn.v_proj", vec![keys, hidden]),
+            ("self_attn.o_proj", vec![hidden, queries]),
+            ("self_attn.q_norm", vec![head_dim]),
+            ("self_attn.k_norm", vec![head_dim]),
+            ("post_attention_layernorm", vec![hidden]),
+            ("mlp.gate_proj", vec![intermediate, hidden]),
+            ("mlp.up_proj", vec![intermediate, hidden]),
+            ("mlp.down_proj", vec![hidden, intermediate]),
+        ];
+        tensors.into_iter().map(move |(part, shape)| (format!("model.layers.{index}.{part}.weight"), shape))
+    }
+}
+
+/// The reason why a tensor that is not read does no harm, if one is known.
+pub(super) enum Harmless {
+    /// A table that is computed from the configuration, which older versions of transformers stored.
+    Table,
+    /// Another head, for another job than this model's configuration states.
+    Head,
+}
+
+/// Knows the usual tensors that reranking does not need.
+pub(super) fn harmless(name: &str) -> Option<Harmless> {
+    // Frequencies follow from rope_theta, positions count from 0, and masks from what is looked at.
+    const TABLES: [&str; 6] = [
+        "rotary_emb.inv_freq",
+        "rotary_emb.cos_cached",
+        "rotary_emb.sin_cached",
+        "position_ids",
+        "masked_bias",
+        "attn_mask",
+    ];
+    // These are heads of a language model whose rows are the embedding's or which became a classifier; of a classifier that is run as a
+    // language model; of a pooled vector; of a value function from reinforcement learning; of other tasks.
+    const HEADS: [&str; 8] =
+        ["lm_head", "score", "classifier", "classification_head", "pooler", "v_head", "qa_outputs", "cls"];
+    if TABLES
+        .iter()
+        .any(|table| name.strip_suffix(table).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+    {
+        return Some(Harmless::Table);
+    }
+    let first = name.strip_prefix("model.").unwrap_or(name).split('.').next()?;
+    HEADS.contains(&first).then_some(Harmless::Head)
+}
+
+/// Why a tensor that a decoder needs is not among `names`, and what to do: the end of a sentence.
+pub(super) fn instead<'a>(missing: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let bare = missing.strip_prefix("model.").unwrap_or(missing);
+    for name in names {
+        if name == bare {
+            return format!(
+                "its name is {name}, as in an embedding model or one without a head (AutoModel), which gives no scores; \
+                 name a reranker, such as Qwen/Qwen3-Reranker-0.6B"
+            );
+        }
+        if let Some(prefix) = name.strip_suffix(missing).filter(|prefix| prefix.ends_with('.')) {
+            return format!("its name is {name}; save the model without what wraps it in training ({prefix})");
+        }
+    }
+    match missing {
+        "lm_head.weight" => {
+            "is the model complete? If its head is its embedding, tie_word_embeddings is true in its config.json"
+                .to_owned()
+        }
+        _ => "is the model complete?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_of_a_missing_tensor_are_understood() {
+        for (missing, name, named) in [
+            ("model.norm.weight", "norm.weight", "embedding model"),
+            ("model.norm.weight", "base_model.model.model.norm.weight", "(base_model.model.)"),
+            ("lm_head.weight", "module.lm_head.weight", "(module.)"),
+            ("lm_head.weight", "model.norm.weight", "tie_word_embeddings"),
+            ("model.norm.weight", "model.score_norm.weight", "complete"),
+        ] {
+            let reason = instead(missing, [name].into_iter());
+            assert!(reason.contains(named), "{reason}");
+        }
+    }
+
+    #[test]
+    fn usual_extras_are_known_and_layers_are_not() {
+        for name in ["model.layers.0.self_attn.rotary_emb.inv_freq", "embeddings.position_ids", "rotary_emb.inv_freq"] {
+            assert!(matches!(harmless(name), Some(Harmless::Table)), "{name}");
+        }
+        for name in ["lm_head.weight", "score.weight", "v_head.summary.bias", "pooler.dense.weight"] {
+            assert!(matches!(harmless(name), Some(Harmless::Head)), "{name}");
+        }
+        for name in [
+            "model.layers.3.mlp.up_proj.weight",
+            "model.layers.0.self_attn.q_proj.bias",
+            "model.layers.0.self_attn.q_proj.lora_A.weight",
+            "model.score_norm.weight",
+        ] {
+            assert!(harmless(name).is_none(), "{name}");
+        }
+    }
+}

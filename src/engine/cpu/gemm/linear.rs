@@ -1,0 +1,175 @@
+//! Linear layers: `y = x · Wᵀ`, without bias, on packed weights.
+//!
+//! A tile's product goes panel by panel: 32 outputs for all rows, run by run of 1,024 bytes of the inner dimension, so that
+//! the weights of a run (32 KiB) stay in the L1 cache while the rows stream past them out of L2. The results of a panel
+//! (32 KiB for 256 rows) are handed on before the next is computed.
+
+use std::ops::Range;
+
+use anyhow::{Result, ensure};
+use candle_core::DType;
+
+use crate::engine::cpu::gemm::microkernel::{Format, Kernel, SIDE};
+use crate::engine::cpu::gemm::operand::{Form, Operand, RUN};
+use crate::engine::cpu::gemm::panels::{Features, Panels};
+use crate::engine::cpu::gemm::weight::{Matrix, Packed, Source, pack, runs};
+use crate::engine::cpu::level::for_each_level;
+use crate::engine::cpu::rows::math::row_by_row;
+use crate::engine::cpu::{Arithmetic, Level};
+
+/// Steps after which [`Linear::add`] goes through the panels anew: with more, the rows of a tile don't stay in an L2 cache of
+/// 2 MiB. A multiple of a run.
+const PART: usize = 2 * RUN;
+
+/// Weights, packed once.
+pub struct Linear {
+    weight: Packed,
+    kernel: Kernel,
+    form: Form,
+    outputs: usize,
+}
+
+impl Linear {
+    /// Packs the outputs that `sources` name, in that order, out of matrices of the same inputs.
+    ///
+    /// # Errors
+    /// If the matrices' inputs or types differ.
+    pub fn new(matrices: &[Matrix<'_>], sources: &[Source], arithmetic: Arithmetic) -> Result<Self> {
+        let Some(first) = matrices.first() else { anyhow::bail!("a linear layer needs weights") };
+        ensure!(
+            matrices.iter().all(|matrix| matrix.inputs == first.inputs),
+            "weights that are multiplied together differ in their inputs"
+        );
+        // Narrow only if all are.
+        let narrow = matrices.iter().all(|matrix| matrix.dtype == DType::BF16);
+        let Arithmetic { level, precision, .. } = arithmetic;
+        let format = arithmetic.linear(if narrow { DType::BF16 } else { DType::F32 });
+        let steps = format.steps(first.inputs);
+        let form = Form { level, format: format.left(), rounding: precision.rounding(), steps };
+        let weight = pack(matrices, sources, form, format);
+        Ok(Self { kernel: Kernel::new(level, format), form, outputs: sources.len(), weight })
+    }
+
+    /// What its input must look like.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Panels of outputs.
+    pub fn panels(&self) -> usize {
+        self.outputs.div_ceil(SIDE)
+    }
+
+    /// Some panels of the outputs, replacing what stood in `results`.
+    pub fn forward(&self, input: &Operand, panels: Range<usize>, results: &mut Panels<'_>) {
+        self.product((input, 0), 0..self.form.steps, panels, results, false);
+    }
+
+    /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
+    ///
+    /// Products of bf16 on tiles are summed right onto the results. Elsewhere the sums of a panel are finished first: a
+    /// residual stream is so much larger than what is added to it that f32 would lose digits, word by word.
+    ///
+    /// `done` is called with each panel of results when it is finished.
+    pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>, mut done: impl FnMut(&[Features])) {
+        let start = first / self.form.format.step();
+        assert_eq!(start * self.form.format.step(), first);
+        let end = self.form.steps.min(start + input.form().steps);
+        let rows = results.rows();
+        let mut sums = vec![0f32; rows * SIDE];
+        for part in (start..end).step_by(PART) {
+            let steps = part..end.min(part + PART);
+            let last = steps.end == end;
+            for panel in 0..self.panels() {
+                let panels = panel..panel + 1;
+                if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
+                    self.product((input, start), steps.clone(), panels.clone(), &mut results.part(panels), true);
+                } else {
+                    let mut sums = Panels::new(&mut sums, rows);
+                    self.product((input, start), steps.clone(), panels, &mut sums, false);
+                    add_rows(self.form.level, results.panel_mut(panel), sums.panel(0));
+                }
+                if last {
+                    done(results.panel(panel));
+                }
+            }
+        }
+    }
+
+    /// `base` is the layer's step at which the input begins.
+    fn product(
+        &self,
+        (input, base): (&Operand, usize),
+        steps: Range<usize>,
+        panels: Range<usize>,
+        results: &mut Panels<'_>,
+        add: bool,
+    ) {
+        let form = input.form();
+        assert!(form.format == self.form.format && form.steps >= steps.end - base && input.rows() == results.rows());
+        assert!(panels.end <= self.panels() && steps.end <= self.form.steps);
+        self.kernel.prepare();
+        let (blocks, first_panel, block_bytes) =
+            (input.rows() / SIDE, panels.start, self.kernel.format().right_bytes());
+        for panel in panels {
+            for run in runs(steps.len()) {
+                let right = |panel: usize| {
+                    let start = panel * self.form.steps + steps.start + run.start;
+                    start * block_bytes..(start + run.len()) * block_bytes
+                };
+                // The same run of the next panel; past the end it is only a hint.
+                let soon = self.weight.bytes.as_ptr().wrapping_add(right(panel + 1).start);
+                let share = run.len() * block_bytes / blocks;
+                let weights = &self.weight.bytes[right(panel)];
+                let add = add || run.start > 0;
+                for block in 0..blocks {
+                    let of_input = steps.start - base + run.start..steps.start - base + run.end;
+                    let (rows, soon) = (input.blocks(block, of_input.clone()), soon.wrapping_add(block * share));
+                    let results = results.block_mut(panel - first_panel, block);
+                    if self.form.format == Format::Int8 {
+                        let mut sums = [0u32; SIDE * SIDE];
+                        self.kernel.multiply(rows, weights, &mut sums, false, soon);
+                        let rows = &input.scales(of_input.start / RUN)[block * SIDE..][..SIDE];
+                        let outputs = &self.weight.scales[panel * SIDE..][..SIDE];
+                        scale(self.form.level, &sums, &Scales { rows, outputs }, results, add);
+                    } else {
+                        self.kernel.multiply(rows, weights, results, add, soon);
+                    }
+                }
+            }
+        }
+    }
+}
+
+for_each_level! {
+fn add_rows(results: &mut [Features], sums: &[Features]) {
+    for (result, sum) in results.iter_mut().zip(sums) {
+        row_by_row();
+        for (result, sum) in result.iter_mut().zip(sum) {
+            *result += sum;
+        }
+    }
+}
+
+}
+
+/// Of a block's rows and outputs.
+struct Scales<'a> {
+    rows: &'a [f32],
+    outputs: &'a [f32],
+}
+
+for_each_level! {
+/// `results (+)= sums · row scale · output scale`, 32 × 32.
+fn scale(sums: &[u32; SIDE * SIDE], scales: &Scales<'_>, results: &mut [u32], add: bool) {
+    let results: &mut [Features] = bytemuck::cast_slice_mut::<u32, Features>(results);
+    let Some(outputs) = scales.outputs.first_chunk::<SIDE>() else { return };
+    for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(scales.rows) {
+        row_by_row();
+        for ((sum, result), output) in sums.iter().zip(result.iter_mut()).zip(outputs) {
+            let value = (*sum as i32) as f32 * (row * output);
+            *result = if add { *result + value } else { value };
+        }
+    }
+}
+}

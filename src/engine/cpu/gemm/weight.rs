@@ -1,0 +1,155 @@
+//! Weights on their way from a checkpoint to the right operand of products.
+
+use candle_core::DType;
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS};
+use crate::engine::cpu::gemm::operand::{Form, RUN, to_byte};
+use crate::engine::cpu::gemm::transpose::{Square, transpose};
+use crate::engine::cpu::level::for_each_level;
+use crate::engine::cpu::memory::Buffer;
+use crate::engine::cpu::precision::{Rounding, bf16_bits};
+
+/// A matrix `(outputs, inputs)` as a checkpoint has it, row by row, little-endian.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// f32, f16 or bf16.
+    pub dtype: DType,
+    /// The values.
+    pub bytes: &'a [u8],
+    /// Values in a row.
+    pub inputs: usize,
+}
+
+impl<'a> Matrix<'a> {
+    fn row_bytes(&self, row: usize) -> &'a [u8] {
+        let size = self.inputs * self.dtype.size_in_bytes();
+        &self.bytes[row * size..][..size]
+    }
+
+    /// The values of a row, widened.
+    pub fn row(&self, row: usize, values: &mut [f32]) {
+        let bytes = self.row_bytes(row);
+        match self.dtype {
+            DType::BF16 => {
+                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *value = bf16::from_le_bytes(bytes).to_f32();
+                }
+            }
+            DType::F16 => {
+                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                    *value = f16::from_le_bytes(bytes).to_f32();
+                }
+            }
+            DType::F32 => {
+                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *value = f32::from_le_bytes(bytes);
+                }
+            }
+            other => unreachable!("checked where tensors are looked up: {other:?}"),
+        }
+    }
+}
+
+/// Where an output of a linear layer comes from: a matrix and its row. `None` is a row of zeros, which fills a head or a
+/// panel up.
+pub type Source = Option<(usize, usize)>;
+
+/// `[32 outputs][step]` of blocks, see [`crate::engine::cpu::gemm::microkernel`]. What is missing at the edges is zeros.
+pub(crate) struct Packed {
+    pub(crate) bytes: Buffer<u8>,
+    /// Of int8: what a byte's unit is worth, for each output.
+    pub(crate) scales: Vec<f32>,
+}
+
+/// Packs rows of matrices of `inputs` inputs.
+pub(crate) fn pack(matrices: &[Matrix<'_>], sources: &[Source], form: Form, format: Format) -> Packed {
+    let inputs = matrices[0].inputs;
+    let steps = format.steps(inputs);
+    let panels = sources.len().div_ceil(SIDE);
+    let panel_bytes = steps * format.right_bytes();
+    let mut bytes = Buffer::<u8>::new(panels * panel_bytes);
+    let mut scales = vec![0f32; panels * SIDE];
+    let work = bytes.par_chunks_mut(panel_bytes).zip(scales.par_chunks_mut(SIDE)).enumerate();
+    work.for_each_init(
+        || (vec![0f32; inputs], vec![0u32; SIDE * steps * WORDS]),
+        |(values, words), (panel, (bytes, scales))| {
+            words.fill(0);
+            for (output, words) in words.chunks_exact_mut(steps * WORDS).enumerate() {
+                let Some(&Some((matrix, row))) = sources.get(panel * SIDE + output) else { continue };
+                let matrix = matrices[matrix];
+                if format == Format::Bf16 && matrix.dtype == DType::BF16 {
+                    let row = matrix.row_bytes(row);
+                    bytemuck::cast_slice_mut(words)[..row.len()].copy_from_slice(row);
+                    continue;
+                }
+                matrix.row(row, values);
+                scales[output] = to_words(form.level, values, format, form.rounding, words);
+            }
+            interleave(form.level, words, form, format, bytes);
+        },
+    );
+    Packed { bytes, scales }
+}
+
+for_each_level! {
+/// A row's words, and of int8 the scale.
+fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32]) -> f32 {
+    match format {
+        Format::Int8 => {
+            let scale = values.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.;
+            let inverse = if scale > 0. { 1. / scale } else { 0. };
+            for (byte, value) in bytemuck::cast_slice_mut::<u32, u8>(words).iter_mut().zip(values) {
+                *byte = to_byte(value * inverse);
+            }
+            return scale;
+        }
+        Format::Bf16 => {
+            for (half, value) in bytemuck::cast_slice_mut::<u32, u16>(words).iter_mut().zip(values) {
+                *half = bf16_bits(*value);
+            }
+        }
+        Format::F32ByBf16 => {
+            for (word, value) in words.iter_mut().zip(values) {
+                *word = u32::from(bf16_bits(*value));
+            }
+        }
+        Format::F32 => {
+            for (word, value) in words.iter_mut().zip(values) {
+                *word = rounding.round(*value).to_bits();
+            }
+        }
+    }
+    1.
+}
+}
+
+for_each_level! {
+/// From 32 rows of words to blocks.
+fn interleave(words: &[u32], form: Form, format: Format, bytes: &mut [u8]) {
+    let Form { level, steps, .. } = form;
+    let rows = steps * WORDS;
+    for step in 0..steps {
+        for half in 0..2 {
+            let square: Square = std::array::from_fn(|output| {
+                let start = (half * WORDS + output) * rows + step * WORDS;
+                *words[start..].first_chunk().unwrap_or(&[0; WORDS])
+            });
+            let square = transpose(&square, level);
+            let index = step * 2 + half;
+            if format == Format::F32ByBf16 {
+                let narrow: [[u16; WORDS]; WORDS] = square.map(|row| row.map(|word| word as u16));
+                bytes[index * 2 * WORDS * WORDS..][..2 * WORDS * WORDS].copy_from_slice(bytemuck::cast_slice(&narrow));
+            } else {
+                bytes[index * 4 * WORDS * WORDS..][..4 * WORDS * WORDS].copy_from_slice(bytemuck::cast_slice(&square));
+            }
+        }
+    }
+}
+}
+
+/// The runs of steps that a product goes through.
+pub(crate) fn runs(steps: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..steps).step_by(RUN).map(move |start| start..steps.min(start + RUN))
+}

@@ -1,0 +1,115 @@
+//! What the environment forces: a level of instructions, and the units of bf16 products.
+
+use crate::engine::cpu::arithmetic::{Unit, Units};
+use crate::engine::cpu::level::Level;
+use crate::engine::cpu::measure::Measured;
+
+/// Forces what is chosen otherwise: `LEVEL`, `products=UNIT` and `attention=UNIT`, joined by slashes. What
+/// [`super::Arithmetic::kernel_class`] returns of a run in bf16 can be put there as it is.
+pub const VARIABLE: &str = "RERANK_INSTRUCTIONS";
+
+/// The level that is used, and the units that the user insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions {
+    /// The level.
+    pub level: Level,
+    /// The unit of linear layers, if it is forced.
+    pub products: Option<Unit>,
+    /// The unit of attention, if it is forced.
+    pub attention: Option<Unit>,
+}
+
+impl Instructions {
+    /// The highest level, or what the environment variable `RERANK_INSTRUCTIONS` forces.
+    ///
+    /// # Errors
+    /// A sentence, if that can't be understood or is not available.
+    pub fn from_environment() -> Result<Self, String> {
+        let forced = std::env::var_os(VARIABLE).unwrap_or_default();
+        Self::parse(&forced.to_string_lossy(), Level::available()).map_err(|problem| format!("{VARIABLE}: {problem}"))
+    }
+
+    fn parse(forced: &str, available: Level) -> Result<Self, String> {
+        let (mut level, mut products, mut attention) = (None, None, None);
+        for part in forced.split('/').filter(|_| !forced.is_empty()) {
+            let is_new = match part.split_once('=') {
+                None => level.replace(part.parse::<Level>()?).is_none(),
+                Some(("products", "int8")) => {
+                    return Err("products=int8 is what --dtype int8 computes; leave it out".to_owned());
+                }
+                Some(("products", unit)) => products.replace(parse_unit(unit)?).is_none(),
+                Some(("attention", unit)) => attention.replace(parse_unit(unit)?).is_none(),
+                Some((name, _)) => return Err(format!("{name:?} is no choice; use products= or attention=")),
+            };
+            if !is_new {
+                return Err(format!("{forced:?} makes one choice twice"));
+            }
+        }
+        let level = level.unwrap_or(available);
+        if level > available {
+            return Err(format!("this machine has no {level}; its best is {available}"));
+        }
+        if [products, attention].contains(&Some(Unit::Bf16)) && !level.has_bf16_units() {
+            return Err(format!("{level} has no instructions for products of bf16; use f32"));
+        }
+        Ok(Self { level, products, attention })
+    }
+
+    /// Whether a measurement would decide anything.
+    pub fn is_open(self) -> bool {
+        self.level.has_bf16_units() && (self.products.is_none() || self.attention.is_none())
+    }
+
+    /// The units that run: those that are forced, else the faster ones.
+    pub fn units(self, measured: Option<Measured>) -> Units {
+        let choose = |forced: Option<Unit>, measured: Option<Unit>| forced.or(measured).unwrap_or(Unit::F32);
+        Units {
+            products: choose(self.products, measured.map(|measured| measured.products.faster())),
+            attention: choose(self.attention, measured.map(|measured| measured.attention.faster())),
+        }
+    }
+}
+
+fn parse_unit(name: &str) -> Result<Unit, String> {
+    let unit = [Unit::Bf16, Unit::F32].into_iter().find(|unit| unit.name() == name);
+    unit.ok_or_else(|| format!("{name:?} is no unit; use bf16 or f32"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_and_units_are_forced() {
+        use Level::{Amx, Avx2, Avx512Bf16};
+        let is = |level, products, attention| Ok(Instructions { level, products, attention });
+        for (forced, available, expected) in [
+            ("", Amx, is(Amx, None, None)),
+            ("avx2", Amx, is(Avx2, None, None)),
+            ("products=f32", Amx, is(Amx, Some(Unit::F32), None)),
+            ("attention=bf16/avx512-bf16", Amx, is(Avx512Bf16, None, Some(Unit::Bf16))),
+            ("avx512-bf16/products=bf16/attention=f32", Avx512Bf16, is(Avx512Bf16, Some(Unit::Bf16), Some(Unit::F32))),
+            ("avx2/products=f32", Avx2, is(Avx2, Some(Unit::F32), None)),
+        ] {
+            assert_eq!(Instructions::parse(forced, available), expected, "{forced}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_had_is_refused_by_name() {
+        for (forced, named) in [
+            ("mmx", "avx512-bf16"),
+            ("amx", "its best is avx512-bf16"),
+            ("avx2/products=bf16", "avx2 has no instructions"),
+            ("avx512-bf16/products=int8", "--dtype int8"),
+            ("avx512-bf16/softmax=f32", "softmax"),
+            ("attention=f16", "f16"),
+            ("avx2/avx512", "twice"),
+            ("products=f32/products=f32", "twice"),
+            ("avx2/", "\"\""),
+        ] {
+            let problem = Instructions::parse(forced, Level::Avx512Bf16).unwrap_err();
+            assert!(problem.contains(named), "{forced}: {problem}");
+        }
+    }
+}

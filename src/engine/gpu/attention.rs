@@ -1,0 +1,218 @@
+//! Attention: what its kernels are given, in the memory layout of `attention.cuh`, and their launch.
+
+use anyhow::{Result, ensure};
+use bytemuck::{Pod, Zeroable};
+
+use super::device::{Address, Launch, View};
+use super::operations::{Gpu, ROWS, Rows, arguments, int};
+use crate::engine::cpu::Heads;
+
+/// Rows (queries times heads of a group) of a block.
+const TILE: usize = 64;
+/// The same of `attention_hopper_late.cu`, which has as many keys at a time.
+const LATE_TILE: usize = 128;
+/// The position from which on that kernel is worth its larger tiles. On an H200 attention within chunks of 400 tokens took a fifth
+/// less time with 1,024 than with 256, and documents of thousands of tokens took the same. It goes by positions and by nothing else, so that a query is
+/// computed the same way in every batch.
+pub(super) const LATE_FROM: usize = 1024;
+
+/// Consecutive positions of a prompt, at consecutive tokens.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct KeyRange {
+    /// The first position.
+    pub position: i32,
+    /// Its token.
+    pub token: i32,
+    /// How many.
+    pub length: i32,
+}
+
+/// Consecutive queries of one prompt. A prompt's ranges are in the order of positions, from 0 on, without gaps.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct QueryTile {
+    /// Row of the queries and of the results.
+    pub first_row: i32,
+    /// How many.
+    pub rows: i32,
+    /// Position of the first query.
+    pub position: i32,
+    /// The prompt's first range.
+    pub first_range: i32,
+    /// How many.
+    pub ranges: i32,
+    /// Positions that the last query sees; the ranges reach as far.
+    pub visible: i32,
+}
+
+/// How many queries of a prompt a block of attention takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Of those before a position.
+    pub early: usize,
+    /// That position; nothing comes behind it where all are taken alike.
+    pub position: usize,
+    /// Of those from there on, in tiles of their own.
+    pub late: usize,
+}
+
+/// Who looks at what.
+pub struct Attending<'a> {
+    /// Rows of all query heads.
+    pub queries: Rows<'a>,
+    /// Rows of all key heads, by token.
+    pub keys: Rows<'a>,
+    /// Rows of all value heads, as far from one another as those of keys.
+    pub values: Rows<'a>,
+    /// Rows of all query heads.
+    pub results: Rows<'a>,
+    /// `QueryTile`s.
+    pub tiles: View<'a>,
+    /// Those of late queries, see [`Tiling`].
+    pub late_tiles: View<'a>,
+    /// `KeyRange`s.
+    pub ranges: View<'a>,
+    /// Whether queries see only keys up to their own position.
+    pub causal: bool,
+}
+
+/// `Attending` of `attention.cuh`.
+#[repr(C)]
+struct RawAttending {
+    queries: Address,
+    keys: Address,
+    values: Address,
+    results: Address,
+    tiles: Address,
+    ranges: Address,
+    query_width: i32,
+    key_width: i32,
+    result_width: i32,
+    group: i32,
+    group_reciprocal: i32,
+    causal: i32,
+    scale: f32,
+}
+
+/// The kernels that there are for attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttentionKernel {
+    /// `attention_plain.cu`: all types and heads.
+    Plain,
+    /// `attention.cu`: 16 bits, heads of 64 or 128 features.
+    Tensor,
+    /// `attention_hopper_early.cu`: the same, on the cards of one generation.
+    HopperEarly,
+    /// `attention_hopper_late.cu`: the same, with larger tiles.
+    HopperLate,
+}
+
+impl Gpu {
+    /// How queries are handed out.
+    pub fn tiling(&self, heads: Heads) -> Tiling {
+        let late = self.has(AttentionKernel::HopperLate, heads);
+        Tiling {
+            early: queries(AttentionKernel::Tensor, heads),
+            position: if late { self.late_from } else { usize::MAX },
+            late: queries(AttentionKernel::HopperLate, heads),
+        }
+    }
+
+    /// Whether attention for such heads can run, and may, on a kernel.
+    pub(super) fn has(&self, kernel: AttentionKernel, heads: Heads) -> bool {
+        let fits = self.has_fixed(heads.head_dim) && heads.group() <= TILE;
+        kernel == AttentionKernel::Plain
+            || fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
+    }
+
+    fn kernel(&self, kernel: AttentionKernel, heads: Heads) -> String {
+        let value = self.value().name();
+        match kernel {
+            AttentionKernel::Plain => format!("attend_plain_{value}"),
+            AttentionKernel::Tensor => format!("attend_{value}_{}", heads.head_dim),
+            AttentionKernel::HopperEarly => format!("attend_hopper_early_{value}_{}", heads.head_dim),
+            AttentionKernel::HopperLate => format!("attend_hopper_late_{value}_{}", heads.head_dim),
+        }
+    }
+
+    /// `results = softmax(queries · keysᵀ / √head_dim) · values`
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
+        // The longer work first.
+        if attending.late_tiles.bytes() > 0 {
+            self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)?;
+        }
+        let mut fast = [AttentionKernel::HopperEarly, AttentionKernel::Tensor].into_iter();
+        let kernel = fast.find(|kernel| self.has(*kernel, heads)).unwrap_or(AttentionKernel::Plain);
+        self.attend_by(kernel, attending, attending.tiles, heads)
+    }
+
+    /// The same for these tiles, whatever kernel would be chosen.
+    pub(super) fn attend_by(
+        &self,
+        kernel: AttentionKernel,
+        attending: &Attending<'_>,
+        tiles: View<'_>,
+        heads: Heads,
+    ) -> Result<()> {
+        let Heads { query, key, head_dim } = heads;
+        let size = self.value().size();
+        assert!(attending.keys.width == attending.values.width);
+        ensure!(head_dim <= 256, "heads of {head_dim} features are not supported on a GPU");
+        let raw = RawAttending {
+            queries: attending.queries.address(size, query * head_dim),
+            keys: attending.keys.address(size, key * head_dim),
+            values: attending.values.address(size, key * head_dim),
+            results: attending.results.address(size, query * head_dim),
+            tiles: tiles.address(),
+            ranges: attending.ranges.address(),
+            query_width: int(attending.queries.width)?,
+            key_width: int(attending.keys.width)?,
+            result_width: int(attending.results.width)?,
+            group: int(heads.group())?,
+            group_reciprocal: int((1usize << 16).div_ceil(heads.group()))?,
+            causal: i32::from(attending.causal),
+            scale: std::f32::consts::LOG2_E / (head_dim as f32).sqrt(),
+        };
+        let count = tiles.bytes() / size_of::<QueryTile>();
+        let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
+        let features = int(head_dim)?;
+        // SAFETY: the memory was checked; that tiles and ranges name rows that are there is the layout's care. Kernels for
+        // one number of features don't look at a second argument.
+        unsafe {
+            self.device().launch(&self.kernel(kernel, heads), launch(kernel, grid, head_dim), arguments!(raw, features))
+        }
+    }
+}
+
+/// Queries that a block takes.
+pub(super) fn queries(kernel: AttentionKernel, heads: Heads) -> usize {
+    let rows = if kernel == AttentionKernel::HopperLate { LATE_TILE } else { TILE };
+    (rows / heads.group()).max(1)
+}
+
+fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
+    /// Bytes of an activation; other types have the plain kernel.
+    const SIZE: usize = 2;
+    const LATE_THREADS: u32 = 256;
+    /// What aligns tiles to 1,024 bytes.
+    const ALIGNING: u32 = 1024;
+    match kernel {
+        AttentionKernel::Plain => Launch { grid, block: [32, ROWS], shared: 0 },
+        // Two tiles of keys and two of values.
+        AttentionKernel::Tensor => Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 },
+        // A tile of queries, one of keys and one of values.
+        AttentionKernel::HopperEarly => {
+            let tiles = (3 * TILE * head_dim * SIZE) as u32;
+            Launch { grid, block: [128, 1], shared: ALIGNING + tiles }
+        }
+        AttentionKernel::HopperLate => {
+            // One of queries, two of keys and two of values, and a float of each thread.
+            let tiles = (5 * LATE_TILE * head_dim * SIZE) as u32;
+            Launch { grid, block: [LATE_THREADS, 1], shared: ALIGNING + tiles + 4 * LATE_THREADS }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a batch is laid out for a GPU's kernels: which queries a block takes, and where the keys of their positions stand.
+
+use std::ops::Range;
+
+use crate::batch::Batch;
+use crate::engine::gpu::{KeyRange, QueryTile, Tiling};
+
+/// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
+pub(super) struct Packed {
+    pub(super) words: Vec<u32>,
+    /// The ranges of the words, in bytes, that have token ids, positions, the pairs' last tokens and their positions, ranges, and all kinds
+    /// of tiles.
+    pub(super) parts: [Range<usize>; 8],
+}
+
+/// A batch's tiles and ranges.
+#[derive(Default)]
+pub(super) struct GpuLayout {
+    /// Tiles of all tokens; rows are tokens.
+    pub(super) tiles: Vec<QueryTile>,
+    /// But for those that are late in their prompts.
+    pub(super) late_tiles: Vec<QueryTile>,
+    /// Tiles of the pairs' last tokens alone; rows are pairs.
+    pub(super) ends: Vec<QueryTile>,
+    /// For each segment, the ranges of its prompt.
+    pub(super) ranges: Vec<KeyRange>,
+    /// The pairs' last tokens.
+    pub(super) last_tokens: Vec<u32>,
+}
+
+impl GpuLayout {
+    pub(super) fn new(batch: &Batch, tiling: Tiling) -> Self {
+        let mut layout = Self::default();
+        for (index, segment) in batch.segments.iter().enumerate() {
+            let first_range = layout.ranges.len() as i32;
+            layout.ranges.extend(batch.history(index).into_iter().map(|tokens| KeyRange {
+                position: batch.positions[tokens.start] as i32,
+                token: tokens.start as i32,
+                length: tokens.len() as i32,
+            }));
+            let ranges = layout.ranges.len() as i32 - first_range;
+            let tile = |tokens: std::ops::Range<usize>, first_row: usize| QueryTile {
+                first_row: first_row as i32,
+                rows: tokens.len() as i32,
+                position: batch.positions[tokens.start] as i32,
+                first_range,
+                ranges,
+                visible: batch.positions[tokens.end - 1] as i32 + 1,
+            };
+            let Range { start, end } = segment.tokens;
+            let position = batch.positions[start] as usize;
+            let late = end.min(start.saturating_add(tiling.position.saturating_sub(position)));
+            for (tiles, tokens, queries) in
+                [(&mut layout.tiles, start..late, tiling.early), (&mut layout.late_tiles, late..end, tiling.late)]
+            {
+                let starts = tokens.clone().step_by(queries);
+                tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
+            }
+            if segment.pair.is_some() {
+                layout.ends.push(tile(end - 1..end, layout.last_tokens.len()));
+                layout.last_tokens.push(end as u32 - 1);
+            }
+        }
+        // Blocks start in this order: the longest work first, so that none is left alone at the end.
+        for tiles in [&mut layout.tiles, &mut layout.late_tiles] {
+            tiles.sort_by_key(|tile| std::cmp::Reverse(tile.visible));
+        }
+        layout
+    }
+
+    /// Packs the layout for the device.
+    pub(super) fn pack(&self, batch: &Batch) -> Packed {
+        let end_positions: Vec<u32> = self.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
+        let parts: [&[u32]; 8] = [
+            &batch.token_ids,
+            &batch.positions,
+            &self.last_tokens,
+            &end_positions,
+            bytemuck::cast_slice(&self.ranges),
+            bytemuck::cast_slice(&self.tiles),
+            bytemuck::cast_slice(&self.late_tiles),
+            bytemuck::cast_slice(&self.ends),
+        ];
+        let mut end = 0;
+        let ranges = parts.map(|part| {
+            let start = end;
+            end += size_of_val(part);
+            start..end
+        });
+        Packed { words: parts.concat(), parts: ranges }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Limits, plan};
+    use crate::recipe::Prompt;
+
+    #[test]
+    fn every_query_is_in_one_tile_and_sees_its_prompt() {
+        let prompt = |length: usize, seed: u32| Prompt {
+            token_ids: (0..length as u32).map(|token| if token < 40 { token } else { token + seed * 1000 }).collect(),
+            truncated: false,
+        };
+        let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
+        for share_prefixes in [true, false] {
+            for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false }) {
+                let layout = GpuLayout::new(&batch, Tiling { early: 32, position: 100, late: 64 });
+                let mut seen = vec![0; batch.token_ids.len()];
+                let early = layout.tiles.iter().map(|tile| (tile, 0..100, 32));
+                for (tile, positions, queries) in
+                    early.chain(layout.late_tiles.iter().map(|tile| (tile, 100..1000, 64)))
+                {
+                    assert!(tile.rows <= queries);
+                    assert!(positions.contains(&tile.position) && positions.contains(&(tile.visible - 1)));
+                    let ranges = &layout.ranges[tile.first_range as usize..][..tile.ranges as usize];
+                    for row in 0..tile.rows {
+                        let token = (tile.first_row + row) as usize;
+                        seen[token] += 1;
+                        assert_eq!(batch.positions[token] as i32, tile.position + row);
+                    }
+                    let mut next = 0;
+                    for range in ranges {
+                        assert_eq!(range.position, next);
+                        next += range.length;
+                    }
+                    assert!(next >= tile.visible && tile.visible == tile.position + tile.rows);
+                }
+                assert!(seen.iter().all(|&count| count == 1));
+                assert_eq!(layout.ends.len(), batch.pairs().count());
+                for (row, (end, segment)) in layout.ends.iter().zip(batch.pair_segments()).enumerate() {
+                    assert_eq!((end.first_row as usize, end.rows), (row, 1));
+                    assert_eq!(end.visible as usize, batch.prompt(segment).len());
+                    let tokens: Vec<u32> = layout.ranges[end.first_range as usize..][..end.ranges as usize]
+                        .iter()
+                        .flat_map(|range| &batch.token_ids[range.token as usize..][..range.length as usize])
+                        .copied()
+                        .collect();
+                    assert_eq!(tokens, batch.prompt(segment));
+                }
+            }
+        }
+    }
+}

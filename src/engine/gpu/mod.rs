@@ -1,0 +1,66 @@
+//! The GPU engine's operations on a batch's activations: row by row in the device's memory, for all tokens at once.
+//!
+//! Kernels are the `.cu` files beside this one; products are the device's own ([`Device::multiply`]). A score depends on its
+//! pair alone: on NVIDIA GPUs all products of a kind are summed in one order, by one algorithm of cuBLASLt (`products.rs`).
+//! Which one is timed when it is first needed, so that another run of the program, or a card of another name, may choose another
+//! and differ by rounding. Where there is none, cuBLAS chooses by the number of rows, and scores depend on their batch by
+//! rounding. That real algorithms keep to this has yet to be seen on a card.
+
+mod attention;
+mod device;
+pub mod forward;
+mod operations;
+mod peak;
+
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod images;
+#[cfg(feature = "cuda")]
+mod matmul;
+#[cfg(feature = "cuda")]
+mod monitor;
+#[cfg(feature = "cuda")]
+mod products;
+mod self_test;
+#[cfg(any(feature = "cuda", test))]
+mod switches;
+
+pub use attention::{Attending, KeyRange, QueryTile, Tiling};
+pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
+pub use operations::{Gpu, Rows, Turn, Weight};
+pub use peak::Ceilings;
+
+#[cfg(feature = "cuda")]
+pub use cuda::{count as count_cuda, open as open_cuda};
+
+/// Whether the environment says what can be understood.
+///
+/// # Errors
+/// If it does not.
+pub fn check_environment() -> anyhow::Result<()> {
+    #[cfg(feature = "cuda")]
+    switches::Without::read()?;
+    Ok(())
+}
+
+/// Opens an NVIDIA GPU.
+///
+/// # Errors
+/// Always: this build has no support for it.
+#[cfg(not(feature = "cuda"))]
+pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> {
+    Err(crate::exit::UsageError::new(NO_CUDA).into())
+}
+
+/// How many NVIDIA GPUs there are.
+///
+/// # Errors
+/// Always: this build has no support for them.
+#[cfg(not(feature = "cuda"))]
+pub fn count_cuda() -> anyhow::Result<usize> {
+    Err(crate::exit::UsageError::new(NO_CUDA).into())
+}
+
+#[cfg(not(feature = "cuda"))]
+const NO_CUDA: &str = "this build of rerank has no CUDA support; build it with --features cuda, or use --device cpu";
