@@ -59,6 +59,21 @@ impl ModelFiles {
         }
     }
 
+    /// The local path of a file that not every model has, downloaded first if need be.
+    ///
+    /// # Errors
+    /// If the hub doesn't answer, or the download fails.
+    pub fn optional(&self, name: &str) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Directory(directory) => {
+                let path = directory.join(name);
+                // A link to nothing and a folder are not passed over: the model was meant to have the file.
+                if path.symlink_metadata().is_ok() { self.get(name).map(Some) } else { Ok(None) }
+            }
+            Self::Hub(hub) => hub.optional(name),
+        }
+    }
+
     /// The local path of a file, downloaded first if need be.
     ///
     /// # Errors

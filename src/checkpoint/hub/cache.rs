@@ -41,6 +41,25 @@ impl Place {
         fs::read_to_string(self.reference()).ok().filter(|commit| is_plain(commit))
     }
 
+    /// Whether the model was found not to have a file, at the commit whose other files are here.
+    pub(super) fn lacks(&self, file: &str) -> bool {
+        self.absence(file).is_some_and(|mark| mark.is_file())
+    }
+
+    /// Keeps in mind that the model does not have a file. A cache that can't be written only costs the same question again.
+    pub(super) fn note_absence(&self, file: &str) {
+        let Some(mark) = self.absence(file) else { return };
+        if mark.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok()) {
+            let _ = fs::write(mark, "");
+        }
+    }
+
+    /// The empty file which the Python client, too, leaves for a file that a commit does not have.
+    fn absence(&self, file: &str) -> Option<PathBuf> {
+        let named = || Some(self.revision.clone()).filter(|commit| self.repo.pointer_path(commit).is_dir());
+        Some(self.folder.join(".no_exist").join(self.commit().or_else(named)?).join(file))
+    }
+
     fn reference(&self) -> PathBuf {
         self.folder.join("refs").join(&self.revision)
     }

@@ -80,6 +80,24 @@ impl Hub {
         self.place.find(file)
     }
 
+    /// A file's path in the cache, downloaded if need be, where the model has it. The hub is asked once for each commit: a
+    /// model whose files are all here needs no network. Offline, what is not in the cache is taken for absent.
+    pub(super) fn optional(&self, file: &str) -> Result<Option<PathBuf>> {
+        if let Some(path) = self.cached(file) {
+            return Ok(Some(path));
+        }
+        if self.place.lacks(file) {
+            return Ok(None);
+        }
+        if self.names()?.iter().any(|name| name == file) {
+            return self.get(file).map(Some);
+        }
+        if self.client.is_some() {
+            self.place.note_absence(file);
+        }
+        Ok(None)
+    }
+
     /// The names of the repository's files; none while offline.
     pub(super) fn names(&self) -> Result<&[String]> {
         let Some(client) = &self.client else { return Ok(&[]) };
