@@ -2,13 +2,16 @@
 //!
 //! 32 columns at a time (a column is a token's query head; those that share a key head stand together) go through the keys
 //! of their span in chunks of 256 consecutive positions: a product gives the scores, the running softmax turns them into
-//! weights, a second product adds the weighted values to the columns' sums. Several times 32 columns take their turn at a
-//! chunk while its keys and values are in the cache.
+//! weights, a second product gives the chunk's weighted values, which are added to the columns' sums. Several times 32 columns
+//! take their turn at a chunk while its keys and values are in the cache.
 //!
 //! ```text
 //! keys 256 × head_dim  ·  queries head_dim × 32  =  scores 256 × 32
-//! values head_dim × 256  ·  weights 256 × 32     =  sums head_dim × 32
+//! values head_dim × 256  ·  weights 256 × 32     =  products head_dim × 32
 //! ```
+//!
+//! Each chunk is summed from zero, weights and weighted values alike: added key after key to the sums of tens of thousands,
+//! the small weights would lose their digits, and an f32 result its fourth decimal.
 //!
 //! Blocks of keys begin at positions that are multiples of 32, in whatever segment they are, and a block in which a segment
 //! continues another is put together from both. So a query's sums go the same way, to the bit, whether its prompt's beginning
@@ -32,7 +35,7 @@ use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::precision::bf16_bits;
-use crate::engine::cpu::rows::math::row_by_row;
+use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
 
 /// Blocks of keys that are looked at together.
 const CHUNK: usize = 8;
@@ -93,6 +96,8 @@ struct Scratch {
     queries: Buffer<u32>,
     scores: Buffer<f32>,
     weights: Buffer<u32>,
+    /// A chunk's weighted values of 32 features.
+    products: Buffer<f32>,
     sums: Buffer<f32>,
 }
 
@@ -131,6 +136,7 @@ impl Attention {
         self.scratch.queries.reserve(TOGETHER * form.steps * BLOCK);
         self.scratch.scores.reserve(CHUNK * SIDE * SIDE);
         self.scratch.weights.reserve(CHUNK * stores.value_words());
+        self.scratch.products.reserve(SIDE * SIDE);
         self.scratch.sums.reserve(TOGETHER * heads.panels() * SIDE * SIDE);
         for span in spans {
             merge(span, key_head, stores, &mut self.merged);
@@ -228,22 +234,19 @@ impl Scratch {
                 let scores = scores.as_chunks_mut::<SIDE>().0;
                 let factors = softmax::step(form.level, softmax, scores, first * SIDE, weight_form, weights);
                 let sums = index * sums_size..(index + 1) * sums_size;
-                if let Some(factors) = factors {
-                    scale_sums(form.level, &mut self.sums[sums.clone()], &factors);
-                }
-                self.add_values(kernel, look, sources, (sums, first > 0));
+                self.add_values(kernel, look, sources, (sums, (first > 0).then_some(factors)));
             }
         }
         states.iter().map(Softmax::finish).collect()
     }
 
-    /// Adds a chunk's weighted values to the sums.
+    /// Adds a chunk's weighted values to the sums times their factors. Without factors, the sums begin with this chunk.
     fn add_values(
         &mut self,
         kernel: &Kernel,
         look: Look<'_>,
         sources: &[Source<'_>],
-        (sums, add): (Range<usize>, bool),
+        (sums, factors): (Range<usize>, Option<Lanes>),
     ) {
         let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
         let weights: &[u8] = bytemuck::cast_slice(&self.weights);
@@ -263,9 +266,13 @@ impl Scratch {
                 (count, first) = (count + 1, first + blocks);
             }
             let weights = &weights[..sources.len() * value_words * 4];
-            let sums = bytemuck::cast_slice_mut(sums);
+            let products = &mut self.products[..SIDE * SIDE];
+            let results = bytemuck::cast_slice_mut(if factors.is_some() { &mut *products } else { &mut *sums });
             // SAFETY: the runs are those of slices that outlive this call.
-            unsafe { kernel.multiply_runs(&runs[..count], weights, sums, add, weights.as_ptr()) };
+            unsafe { kernel.multiply_runs(&runs[..count], weights, results, false, weights.as_ptr()) };
+            if let Some(factors) = &factors {
+                add_products(look.stores.form().level, sums, products, factors);
+            }
         }
     }
 }
@@ -368,11 +375,12 @@ fn put(results: &mut Panels<'_>, row: usize, start: usize, values: &[f32]) {
 }
 
 for_each_level! {
-fn scale_sums(sums: &mut [f32], factors: &Lanes) {
-    for sums in sums.as_chunks_mut::<SIDE>().0 {
+/// `sums · factors + products`
+fn add_products(sums: &mut [f32], products: &[f32], factors: &Lanes) {
+    for (sums, products) in sums.as_chunks_mut::<SIDE>().0.iter_mut().zip(products.as_chunks::<SIDE>().0) {
         row_by_row();
-        for (sum, factor) in sums.iter_mut().zip(factors) {
-            *sum *= factor;
+        for ((sum, product), factor) in sums.iter_mut().zip(products).zip(factors) {
+            *sum = multiply_add::<FMA>(*sum, *factor, *product);
         }
     }
 }

@@ -46,7 +46,7 @@ impl Softmax {
         first: usize,
         form: WeightForm,
         weights: &mut [u32],
-    ) -> Option<Lanes> {
+    ) -> Lanes {
         let old = self.most;
         if first + scores.len() > self.all_see {
             for (key, scores) in scores.iter_mut().enumerate().skip(self.all_see.saturating_sub(first)) {
@@ -63,28 +63,28 @@ impl Softmax {
             }
         }
         self.most = most;
-        let changed = most != old;
         let mut factors = [1f32; SIDE];
-        if changed {
+        if most != old {
             for ((factor, base), &most) in factors.iter_mut().zip(&mut self.base).zip(&most) {
                 let new = -most * self.scale;
                 // The very difference by which weights from now on are smaller.
                 *factor = if *base == new { 1. } else { exp2::<FMA>(new - *base) };
                 *base = new;
             }
-            for (sum, factor) in self.sum.iter_mut().zip(&factors) {
-                *sum *= factor;
-            }
         }
-        self.weigh::<FMA>(scores, form, weights);
-        (changed && first > 0).then_some(factors)
+        let sums = self.weigh::<FMA>(scores, form, weights);
+        for ((sum, factor), weights) in self.sum.iter_mut().zip(&factors).zip(&sums) {
+            *sum = *sum * factor + weights;
+        }
+        factors
     }
 
+    /// Returns the sums of the weights.
     #[inline(always)]
-    fn weigh<const FMA: bool>(&mut self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) {
+    fn weigh<const FMA: bool>(&self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) -> Lanes {
         let scale = self.scale;
         let base = self.base;
-        let mut sum = self.sum;
+        let mut sum = [0f32; SIDE];
         let mut weigh = |scores: &Lanes| -> Lanes {
             let mut weights = [0f32; SIDE];
             for lane in 0..SIDE {
@@ -115,7 +115,7 @@ impl Softmax {
             halves[2 * step][word * WORDS..][..WORDS].copy_from_slice(&words[..WORDS]);
             halves[2 * step + 1][word * WORDS..][..WORDS].copy_from_slice(&words[WORDS..]);
         }
-        self.sum = sum;
+        sum
     }
 
     /// By what the weighted sums must be multiplied at the end.
@@ -126,8 +126,8 @@ impl Softmax {
 
 for_each_level! {
 /// Turns the scores of keys from position `first` on (a multiple of 32 of them) into weights, in blocks of the right operand.
-/// Returns by how much what was summed before must be multiplied, if it must.
-pub(crate) fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Option<Lanes> {
+/// Returns by how much what was summed before must be multiplied.
+pub(crate) fn step(softmax: &mut Softmax, scores: &mut [Lanes], first: usize, form: WeightForm, weights: &mut [u32]) -> Lanes {
     softmax.step_body::<FMA>(scores, first, form, weights)
 }
 }
