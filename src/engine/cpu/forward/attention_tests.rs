@@ -1,5 +1,7 @@
 //! Attention on batches laid out as the decoder does, at every level that this machine has, against its definition in f64.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::tiles::Layout;
@@ -72,40 +74,52 @@ impl Tensors {
 
     /// The results of all tokens, computed in tiles of so many.
     fn run(&self, batch: &Batch, arithmetic: Arithmetic, mask: Mask, tile: usize) -> Vec<Vec<f32>> {
-        let (heads, tokens) = (self.heads, batch.token_ids.len());
         let layout = Layout::new(batch);
+        let stores = self.stores(&layout, arithmetic);
+        let tokens = batch.token_ids.len();
+        let ranges = (0..tokens).step_by(tile).map(|start| start..tokens.min(start + tile));
+        ranges.flat_map(|range| self.attend((batch, &layout), range, &stores, mask)).collect()
+    }
+
+    /// The keys and values of all tokens.
+    fn stores(&self, layout: &Layout, arithmetic: Arithmetic) -> KeyValues {
+        let (heads, tokens) = (self.heads, self.keys.len());
         let mut stores = KeyValues::new(heads, arithmetic);
         stores.clear(layout.blocks);
-        let ranges: Vec<_> = (0..tokens).step_by(tile).map(|start| start..tokens.min(start + tile)).collect();
         let writing = stores.write();
-        for range in &ranges {
-            let padded = range.len().next_multiple_of(PANEL);
-            for head in 0..heads.key {
-                let mut keys = Self::panels(&self.keys[range.clone()], head, heads);
-                writing.put_keys(head, &Panels::new(&mut keys, padded), &layout.slots[range.clone()]);
-                let mut values = Self::panels(&self.values[range.clone()], head, heads);
-                writing.put_values(head, &Panels::new(&mut values, padded), &layout.slots[range.clone()]);
-            }
+        let padded = tokens.next_multiple_of(PANEL);
+        for head in 0..heads.key {
+            let mut keys = Self::panels(&self.keys, head, heads);
+            writing.put_keys(head, &Panels::new(&mut keys, padded), &layout.slots);
+            let mut values = Self::panels(&self.values, head, heads);
+            writing.put_values(head, &Panels::new(&mut values, padded), &layout.slots);
         }
-        let mut attention = Attention::new(&stores, mask);
+        stores
+    }
+
+    /// The results of some tokens, computed in one tile.
+    fn attend(
+        &self,
+        (batch, layout): (&Batch, &Layout),
+        range: Range<usize>,
+        stores: &KeyValues,
+        mask: Mask,
+    ) -> Vec<Vec<f32>> {
+        let (heads, padded) = (self.heads, range.len().next_multiple_of(PANEL));
         let features = heads.query * heads.head_dim;
-        let mut results = Vec::new();
-        for range in ranges {
-            let padded = range.len().next_multiple_of(PANEL);
-            let mut memory = vec![f32::NAN; features.next_multiple_of(PANEL) * padded];
-            let mut panels = Panels::new(&mut memory, padded);
-            let spans = layout.spans(batch, &range);
-            for key_head in 0..heads.key {
-                let group = key_head * heads.group()..(key_head + 1) * heads.group();
-                let mut queries: Vec<f32> =
-                    group.flat_map(|head| Self::panels(&self.queries[range.clone()], head, heads)).collect();
-                let queries = Panels::new(&mut queries, padded);
-                attention.forward(&queries, &spans, key_head, &stores, &mut Attended::Panels(&mut panels));
-            }
-            let value = |row: usize, feature: usize| panels.panel(feature / PANEL)[row][feature % PANEL];
-            results.extend((0..range.len()).map(|row| (0..features).map(|feature| value(row, feature)).collect()));
+        let mut attention = Attention::new(stores, mask);
+        let mut memory = vec![f32::NAN; features.next_multiple_of(PANEL) * padded];
+        let mut panels = Panels::new(&mut memory, padded);
+        let spans = layout.spans(batch, &range);
+        for key_head in 0..heads.key {
+            let group = key_head * heads.group()..(key_head + 1) * heads.group();
+            let mut queries: Vec<f32> =
+                group.flat_map(|head| Self::panels(&self.queries[range.clone()], head, heads)).collect();
+            let queries = Panels::new(&mut queries, padded);
+            attention.forward(&queries, &spans, key_head, stores, &mut Attended::Panels(&mut panels));
         }
-        results
+        let value = |row: usize, feature: usize| panels.panel(feature / PANEL)[row][feature % PANEL];
+        (0..range.len()).map(|row| (0..features).map(|feature| value(row, feature)).collect()).collect()
     }
 }
 
@@ -187,17 +201,53 @@ proptest! {
     }
 }
 
+/// Keys that all count about the same, and values that add up. Operands are bf16, so that none but weights are rounded.
+fn flat(tokens: usize, heads: Heads) -> Tensors {
+    let mut tensors = Tensors::new(tokens, heads);
+    tensors.queries.iter_mut().flatten().for_each(|value| *value *= 0.1);
+    tensors.values.iter_mut().flatten().for_each(|value| *value = 1. + 0.1 * *value);
+    let rows = [&mut tensors.queries, &mut tensors.keys, &mut tensors.values].into_iter().flatten();
+    rows.flatten().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+    tensors
+}
+
+/// A first key that counts so much more than any other that none of them shows in an f32 beside it. Together they count.
+fn peaked(tokens: usize, heads: Heads) -> Tensors {
+    let mut tensors = flat(tokens, heads);
+    tensors.queries.iter_mut().flatten().for_each(|value| *value = 1.);
+    tensors.keys.iter_mut().flatten().for_each(|value| *value /= 128.);
+    tensors.keys[0].fill(17. / (heads.head_dim as f32).sqrt());
+    tensors.values[0].fill(-1.);
+    tensors
+}
+
 #[test]
-fn a_long_document_is_streamed() {
+fn long_documents_are_summed_as_exactly_as_short_ones() {
+    const TOKENS: usize = 8192;
     let heads = Heads { query: 2, key: 1, head_dim: 64 };
-    let batch = batch(0, &[5000]);
-    let tensors = Tensors::new(5000, heads);
-    let seen: Vec<usize> = (0..5000).collect();
-    for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.02)] {
-        let results = tensors.run(&batch, Arithmetic::new(Level::available(), precision), Mask::Causal, 256);
-        for token in [0, 255, 256, 4095, 4999] {
-            for (value, expected) in results[token][64..].iter().zip(tensors.expected(token, 1, &seen[..=token])) {
-                assert!((f64::from(*value) - expected).abs() < tolerance, "{precision:?} {token}: {value} {expected}");
+    let batch = batch(0, &[TOKENS]);
+    let layout = Layout::new(&batch);
+    let all = Level::all().flat_map(|level| Precision::ALL.map(|precision| (level, precision)));
+    let all: Vec<Arithmetic> = all.flat_map(|(level, precision)| Arithmetic::all(level, precision)).collect();
+    // In f32 the peaked keys of the first chunk alone still lose digits beside the first of them.
+    for (tensors, exact, rounded) in [(flat(TOKENS, heads), 1e-6, 1e-3), (peaked(TOKENS, heads), 1e-5, 3e-4)] {
+        let seen: Vec<usize> = (0..TOKENS).collect();
+        for &arithmetic in &all {
+            let tolerance = match arithmetic.precision {
+                Precision::F32 => exact,
+                Precision::F16 => 3e-4,
+                Precision::Bf16 | Precision::Int8 => rounded,
+            };
+            let stores = tensors.stores(&layout, arithmetic);
+            for range in [0..40, 4080..4120, TOKENS - 70..TOKENS] {
+                let results = tensors.attend((&batch, &layout), range.clone(), &stores, Mask::Causal);
+                for (token, result) in [(range.start, results.first()), (range.end - 1, results.last())] {
+                    let expected = tensors.expected(token, 1, &seen[..=token]);
+                    for (value, expected) in result.unwrap()[heads.head_dim..].iter().zip(expected) {
+                        let difference = (f64::from(*value) - expected).abs();
+                        assert!(difference < tolerance, "{arithmetic:?} {token}: {value} {expected}");
+                    }
+                }
             }
         }
     }
