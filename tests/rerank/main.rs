@@ -14,6 +14,7 @@ mod fixture;
 mod foreign;
 mod formats;
 mod gpu;
+mod gpu_attention;
 mod handed_models;
 mod hub;
 mod hub_elsewhere;

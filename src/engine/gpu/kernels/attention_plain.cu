@@ -3,6 +3,9 @@
 
 // Features that a lane keeps: heads of up to 32 * 8 = 256 features.
 constexpr int FEATURES = 8;
+// Keys that are summed from zero before they are added to the others: added one by one to the sums of tens of thousands, small
+// weights would lose their digits.
+constexpr int CHUNK = 256;
 
 template <typename T>
 __device__ void attend_plain(const Attending<T>& attending, int head_dim) {
@@ -19,24 +22,30 @@ __device__ void attend_plain(const Attending<T>& attending, int head_dim) {
             queries[part] = feature < head_dim ? widen(query[feature]) : 0.f;
         }
         int sees = attending.causal ? tile.position + token + 1 : tile.visible;
-        for (int position = 0; position < sees; position++) {
-            size_t other = token_at(ranges, tile.ranges, position);
-            const T* key = attending.keys + other * attending.key_width + key_head * head_dim;
-            const T* value = attending.values + other * attending.key_width + key_head * head_dim;
-            float score = 0.f;
-            for (int part = 0; part < FEATURES; part++) {
-                int feature = threadIdx.x + 32 * part;
-                if (feature < head_dim) score += queries[part] * widen(key[feature]);
+        for (int first = 0; first < sees; first += CHUNK) {
+            float before = most, chunk_sums[FEATURES] = {}, chunk_total = 0.f;
+            for (int position = first; position < min(first + CHUNK, sees); position++) {
+                size_t other = token_at(ranges, tile.ranges, position);
+                const T* key = attending.keys + other * attending.key_width + key_head * head_dim;
+                const T* value = attending.values + other * attending.key_width + key_head * head_dim;
+                float score = 0.f;
+                for (int part = 0; part < FEATURES; part++) {
+                    int feature = threadIdx.x + 32 * part;
+                    if (feature < head_dim) score += queries[part] * widen(key[feature]);
+                }
+                score = sum_of_warp(score) * attending.scale;
+                float largest = fmaxf(most, score);
+                float factor = power_of_two(most - largest), weight = power_of_two(score - largest);
+                most = largest;
+                chunk_total = chunk_total * factor + weight;
+                for (int part = 0; part < FEATURES; part++) {
+                    int feature = threadIdx.x + 32 * part;
+                    if (feature < head_dim) chunk_sums[part] = chunk_sums[part] * factor + weight * widen(value[feature]);
+                }
             }
-            score = sum_of_warp(score) * attending.scale;
-            float largest = fmaxf(most, score);
-            float factor = power_of_two(most - largest), weight = power_of_two(score - largest);
-            most = largest;
-            total = total * factor + weight;
-            for (int part = 0; part < FEATURES; part++) {
-                int feature = threadIdx.x + 32 * part;
-                if (feature < head_dim) sums[part] = sums[part] * factor + weight * widen(value[feature]);
-            }
+            float factor = power_of_two(before - most);
+            total = total * factor + chunk_total;
+            for (int part = 0; part < FEATURES; part++) sums[part] = sums[part] * factor + chunk_sums[part];
         }
         T* result = attending.results + index * attending.result_width + head * head_dim;
         for (int part = 0; part < FEATURES; part++) {
