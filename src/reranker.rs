@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::batch::{Limits, LimitsChoice};
 use crate::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
@@ -89,18 +89,12 @@ impl Reranker {
         } else {
             None
         };
-        let path = files.get("tokenizer.json")?;
-        let tokenizer = TextTokenizer::from_file(&path)?;
+        let tokenizer = TextTokenizer::read(files)?;
         let limit = config.as_ref().map_or(usize::MAX, |config| config.decoder.max_positions);
         if let Some(config) = &config {
-            ensure!(
-                tokenizer.size() <= config.decoder.vocabulary,
-                "{} has {} tokens and the model {}; is it this model's tokenizer?",
-                path.display(),
-                tokenizer.size(),
-                config.decoder.vocabulary
-            );
+            tokenizer.check_rows(config.decoder.vocabulary)?;
         }
+        let of_tokenizer = tokenizer.warnings();
         let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH.min(limit));
         if max_length > limit {
             let problem = format!("--max-length {max_length}: the model was made for {limit} tokens");
@@ -116,7 +110,7 @@ impl Reranker {
                 let answers = recipe.answers()?;
                 let paths = files.weights()?;
                 let weights = Arc::new(Weights::open(&paths)?);
-                let warnings = [weights.check(&config)?, files.warnings()].concat();
+                let warnings = [of_tokenizer, weights.check(&config)?, files.warnings()].concat();
                 Some(Model { config, files: paths, weights, warnings, answers })
             }
             None => None,

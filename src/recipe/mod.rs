@@ -5,10 +5,10 @@ use anyhow::Result;
 use crate::record::Query;
 
 mod qwen3;
-mod text;
+mod tokenizer;
 
 pub use qwen3::{DEFAULT_INSTRUCTION, Qwen3Recipe};
-pub use text::TextTokenizer;
+pub use tokenizer::TextTokenizer;
 
 /// The whole prompt of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ fn a_model_is_downloaded_once_and_then_found_without_the_hub() {
     let (downloads, rest): (Vec<&str>, Vec<&str>) =
         first.stderr.lines().partition(|line| line.starts_with("downloading") && line.ends_with("of owner/odd"));
     let what = "a line for each file, one for the precision, and the summary";
-    assert_eq!((downloads.len(), rest.len()), (6, 3), "{what}: {}", first.stderr);
+    assert_eq!((downloads.len(), rest.len()), (7, 3), "{what}: {}", first.stderr);
     assert!(!hub.requests().is_empty());
     drop(hub);
     ranked(&run(&files, &endpoint, &[], &[&ODD[..], &["--offline"]].concat()));

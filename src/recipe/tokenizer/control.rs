@@ -1,0 +1,63 @@
+//! Which tokens control a model. In a text they stay text, so that no document can end a message or begin another.
+//!
+//! A control token is one that the base model came with, one that has a role (end of text, padding, …), one that
+//! `chat_control_tokens` of `tokenizer_config.json` lists, or one that the prompt's template uses. Every other token was
+//! added for texts, and is seen in them.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use tokenizers::AddedToken;
+
+use super::declared::Declared;
+use super::files::TokenizerFiles;
+
+/// The tokens that base models came with. A list counts where the tokenizer has its first two tokens.
+const BASE_MODELS: [&[&str]; 3] = [QWEN, BERT, XLM_ROBERTA];
+
+const QWEN: &[&str] = &[
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+];
+const BERT: &[&str] = &["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"];
+const XLM_ROBERTA: &[&str] = &["<s>", "</s>", "<pad>", "<unk>", "<mask>"];
+
+/// The control tokens among a tokenizer's added tokens.
+pub(super) fn control_tokens(
+    added: &[(u32, AddedToken)],
+    declared: &Declared,
+    files: &TokenizerFiles,
+) -> Result<HashSet<String>> {
+    let has = |content: &&str| added.iter().any(|(_, token)| token.content == *content);
+    let base = BASE_MODELS.iter().filter(|list| list[..2].iter().all(has)).flat_map(|list| list.iter().copied());
+    let listed = files.config.field(|fields| fields.texts("chat_control_tokens"))?;
+    let mut control: HashSet<String> = base.chain(declared.roles()).chain(listed).map(str::to_owned).collect();
+    if files.config.field(|fields| fields.flag("split_special_tokens"))? {
+        control.extend(added.iter().filter(|(_, token)| token.special).map(|(_, token)| token.content.clone()));
+    }
+    Ok(control)
+}

@@ -1,0 +1,154 @@
+//! Tokenizes text as text: the tokens that control the model are never read in it, and those that were added for texts are.
+
+mod class;
+mod control;
+mod declared;
+mod files;
+mod head;
+mod stored;
+mod text;
+mod warnings;
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use tokenizers::{AddedToken, Tokenizer};
+
+use self::class::Class;
+use self::declared::Declared;
+use self::files::TokenizerFiles;
+use self::stored::Stored;
+use crate::checkpoint::ModelFiles;
+
+/// A model's tokenizer, parted in two: the tokens of texts, and the control tokens that templates are made of.
+pub struct TextTokenizer {
+    text: Tokenizer,
+    added: HashMap<String, u32>,
+    /// The added tokens that are seen in texts, with whether the checkpoint marks them as special.
+    seen: Vec<(AddedToken, bool)>,
+    /// What must follow a kept token before it is certain.
+    margin: head::Margin,
+    path: String,
+    warnings: Vec<String>,
+}
+
+impl TextTokenizer {
+    /// Reads the tokenizer of a model, with the tokens that its settings add, as AutoTokenizer of transformers does.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, or asks for what would give other tokens than transformers does.
+    pub fn read(files: &ModelFiles) -> Result<Self> {
+        let files = TokenizerFiles::read(files)?;
+        let path = files.vocabulary.path().display().to_string();
+        let mut warnings = Vec::new();
+        let class = Class::of(&files)?;
+        let stored = Stored::read(&files, class, &mut warnings)?;
+        let declared = Declared::read(&files, &stored, class)?;
+        let mut whole = stored.tokenizer.clone();
+        declared.add_to(&mut whole, class).with_context(|| path.clone())?;
+        let mut added: Vec<(u32, AddedToken)> = whole.get_added_tokens_decoder().into_iter().collect();
+        added.sort_unstable_by_key(|(id, _)| *id);
+        warnings.extend(warnings::disagreements(&files, &stored, &declared, &added));
+        warnings.extend(warnings::unused(&files, &whole)?);
+        let control = control::control_tokens(&added, &declared, &files)?;
+        let text = text::text_tokenizer(&whole, &added, &control, stored.unknown).with_context(|| path.clone())?;
+        let ids = added.iter().map(|(id, token)| (token.content.clone(), *id)).collect();
+        let is_seen = |token: &AddedToken| !control.contains(&token.content);
+        let seen = added.iter().map(|(_, token)| token).filter(|token| is_seen(token));
+        let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
+        let margin = head::Margin::new(&text, seen.iter().map(|(token, _)| token));
+        Ok(Self { text, added: ids, seen, margin, path, warnings })
+    }
+
+    /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
+    /// they are text from now on.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn keep_as_text(&mut self, template: &str) -> Result<()> {
+        // Templates have spaces and line breaks as ordinary text.
+        let used = |token: &AddedToken| template.contains(&token.content) && !token.content.trim().is_empty();
+        let (control, seen) = self.seen.drain(..).partition(|(token, _)| used(token));
+        self.seen = seen;
+        let control: Vec<(AddedToken, bool)> = control;
+        let control = control.into_iter().map(|(token, _)| token.special(true));
+        self.text.add_tokens(control).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        Ok(())
+    }
+
+    /// What the user should know about the tokenizer.
+    pub fn warnings(&self) -> Vec<String> {
+        let special = self.seen.iter().filter(|(_, special)| *special).map(|(token, _)| token.content.as_str());
+        let special: Vec<&str> = special.collect();
+        let mut warnings = self.warnings.clone();
+        if !special.is_empty() {
+            warnings.push(warnings::special_in_texts(&self.path, &special));
+        }
+        warnings
+    }
+
+    /// The id of a control token, or of another added token.
+    ///
+    /// # Errors
+    /// If the tokenizer lacks it.
+    pub fn control_token(&self, token: &str) -> Result<u32> {
+        self.added.get(token).copied().with_context(|| {
+            format!(
+                "{} has no token `{token}`, which the model's prompt needs; is it this model's tokenizer?",
+                self.path
+            )
+        })
+    }
+
+    /// The added tokens with their ids, all of which are tokens in a template's own text.
+    pub fn control_tokens(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.added.iter().map(|(token, id)| (token.as_str(), *id))
+    }
+
+    /// Checks that a model's embedding has a row for each token, control tokens included.
+    ///
+    /// # Errors
+    /// If it has fewer rows.
+    pub fn check_rows(&self, rows: usize) -> Result<()> {
+        let ids = self.added.values().copied().chain(self.text.get_vocab(false).into_values());
+        let size = ids.max().map_or(0, |id| id as usize + 1);
+        let mut beyond: Vec<&str> =
+            self.control_tokens().filter(|(_, id)| *id as usize >= rows).map(|(token, _)| token).collect();
+        beyond.sort_unstable();
+        let which = match beyond.as_slice() {
+            [] => String::new(),
+            beyond => format!(", among them {}, which the model has no row for", warnings::named(beyond)),
+        };
+        ensure!(
+            size <= rows,
+            "{} has {size} tokens and the model {rows}{which}; is it this model's tokenizer?",
+            self.path
+        );
+        Ok(())
+    }
+
+    /// The id of a word that is a single token.
+    ///
+    /// # Errors
+    /// If it is several.
+    pub fn single_token(&self, word: &str) -> Result<u32> {
+        match self.encode(word)?.as_slice() {
+            [id] => Ok(*id),
+            ids => {
+                bail!("{}: `{word}` should be one token and is {}; is it this model's tokenizer?", self.path, ids.len())
+            }
+        }
+    }
+
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests;
