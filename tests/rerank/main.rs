@@ -40,4 +40,5 @@ mod shapes;
 mod signals;
 mod tables;
 mod tiny;
+mod tokens;
 mod tools;
