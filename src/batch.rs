@@ -50,7 +50,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The pairs in the order in which a scorer gives their logits.
+    /// The pairs in the order in which an engine gives their logits.
     pub fn pairs(&self) -> impl Iterator<Item = PairId> + '_ {
         self.segments.iter().filter_map(|segment| segment.pair)
     }

@@ -31,7 +31,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::probability;
+    use crate::recipe::probability;
     use crate::record::Candidate;
 
     fn results(logits: &[(f32, i64)]) -> Vec<Ranked> {

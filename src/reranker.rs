@@ -1,21 +1,20 @@
-//! The steps from the name of a reranker to its scorer: its files are found, then prompts can be made, then weights are loaded.
+//! The steps from the name of a reranker to its engine: its files are found, then prompts can be made, then weights are loaded.
 //! Each step can fail before the next, more expensive one begins.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::batch::{Limits, LimitsChoice};
 use crate::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
 use crate::device::Target;
 use crate::engine::cpu::Precision;
-use crate::engine::cpu::forward::EncoderConfig;
-use crate::engine::gpu::forward::{GpuDecoder, MOST_TOKENS};
-use crate::engine::{FakeRecipe, FakeScorer, FirstTokenScorer, LastTokenScorer, Scorer};
+use crate::engine::gpu::forward::MOST_TOKENS;
+use crate::engine::{self, Engine, FakeEngine, Model};
 use crate::exit::UsageError;
-use crate::model::ModelConfig;
-use crate::recipe::{Qwen3Recipe, Recipe, TextTokenizer};
+use crate::model::{Answers, Architecture, HeadOutput};
+use crate::recipe::{FakeRecipe, Qwen3Recipe, Recipe, TextTokenizer};
 
 /// The longest prompt if neither the user nor the model sets a limit: that of the model's reference code.
 const DEFAULT_MAX_LENGTH: usize = 8192;
@@ -39,19 +38,18 @@ pub struct RerankerOptions {
 pub struct Reranker {
     recipe: Arc<dyn Recipe>,
     max_length: usize,
-    config: Option<ModelConfig>,
+    architecture: Option<Arc<Architecture>>,
     /// The precision of weights that happen to be on this machine, if a run does not need them.
     seen: Option<Precision>,
-    model: Option<Model>,
+    checkpoint: Option<Checkpoint>,
 }
 
-struct Model {
-    config: ModelConfig,
+/// Weights that are found and not read yet.
+struct Checkpoint {
+    model: Model,
     files: Vec<PathBuf>,
-    weights: Arc<Weights>,
     /// Warnings of what the checkpoint and its directory have and the model does not use.
     warnings: Vec<String>,
-    answers: [u32; 2],
 }
 
 impl Reranker {
@@ -68,9 +66,9 @@ impl Reranker {
                 return Ok(Self {
                     recipe: Arc::new(FakeRecipe::new(max_length)),
                     max_length,
-                    config: None,
+                    architecture: None,
                     seen: None,
-                    model: None,
+                    checkpoint: None,
                 });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
@@ -84,15 +82,15 @@ impl Reranker {
     fn from_files(options: &RerankerOptions, files: &ModelFiles) -> Result<Self> {
         files.check_purpose()?;
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
-        let config = if options.weights || files.has("config.json")? {
-            Some(ModelConfig::read(&files.get("config.json")?)?)
+        let architecture = if options.weights || files.has("config.json")? {
+            Some(Arc::new(Architecture::read(&files.get("config.json")?)?))
         } else {
             None
         };
         let tokenizer = TextTokenizer::read(files)?;
-        let limit = config.as_ref().map_or(usize::MAX, |config| config.decoder.max_positions);
-        if let Some(config) = &config {
-            tokenizer.check_rows(config.decoder.vocabulary)?;
+        let limit = architecture.as_ref().map_or(usize::MAX, |architecture| architecture.max_length);
+        if let Some(architecture) = &architecture {
+            tokenizer.check_rows(architecture.vocabulary())?;
         }
         let of_tokenizer = tokenizer.warnings();
         let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH.min(limit));
@@ -105,18 +103,16 @@ impl Reranker {
             Some(_) => recipe?,
             None => recipe.with_context(|| format!("max_position_embeddings of config.json allows {limit} tokens"))?,
         };
-        let model = match config.clone().filter(|_| options.weights) {
-            Some(config) => {
-                let answers = recipe.answers()?;
-                let paths = files.weights()?;
-                let weights = Arc::new(Weights::open(&paths)?);
-                let warnings = [of_tokenizer, weights.check(&config)?, files.warnings()].concat();
-                Some(Model { config, files: paths, weights, warnings, answers })
+        let checkpoint = match architecture.clone().filter(|_| options.weights) {
+            Some(architecture) => {
+                let mut checkpoint = Checkpoint::find(architecture, &recipe, files)?;
+                checkpoint.warnings.splice(..0, of_tokenizer);
+                Some(checkpoint)
             }
             None => None,
         };
-        let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.stored()) };
-        Ok(Self { recipe: Arc::new(recipe), max_length, config, seen, model })
+        let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
+        Ok(Self { recipe: Arc::new(recipe), max_length, architecture, seen, checkpoint })
     }
 
     /// How pairs become prompts.
@@ -129,42 +125,36 @@ impl Reranker {
         self.max_length
     }
 
-    /// The model's configuration, if it was read.
-    pub fn config(&self) -> Option<&ModelConfig> {
-        self.config.as_ref()
-    }
-
-    /// How many tokens the model knows; 0 if its configuration was not read.
-    pub fn vocabulary(&self) -> usize {
-        self.model.as_ref().map_or(0, |model| model.config.decoder.vocabulary)
+    /// The model's description, if its configuration was read.
+    pub fn architecture(&self) -> Option<&Architecture> {
+        self.architecture.as_deref()
     }
 
     /// The model that will be loaded, in one line.
     pub fn describe(&self) -> String {
-        let Some(model) = &self.model else { return "no weights are needed".to_owned() };
-        let shape = &model.config.decoder;
-        let files: Vec<String> = model.files.iter().map(|path| path.display().to_string()).collect();
+        let Some(Checkpoint { model, files, .. }) = &self.checkpoint else { return "no weights are needed".to_owned() };
+        let Architecture { family, layers, hidden, .. } = &*model.architecture;
+        let heads = layers[0].attention.heads;
+        let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         format!(
-            "{:?}: {} layers, {} features, {}/{} heads of {}, {} tokens; {}",
-            model.config.family,
-            shape.layers,
-            shape.hidden,
-            shape.heads,
-            shape.key_heads,
-            shape.head_dim,
-            shape.vocabulary,
+            "{family}: {} layers, {hidden} features, {}/{} heads of {}, {} tokens; {}",
+            layers.len(),
+            heads.query,
+            heads.key,
+            heads.head_dim,
+            model.architecture.vocabulary(),
             files.join(", ")
         )
     }
 
     /// What users should know about the checkpoint.
     pub fn warnings(&self) -> &[String] {
-        self.model.as_ref().map_or(&[], |model| &model.warnings)
+        self.checkpoint.as_ref().map_or(&[], |checkpoint| &checkpoint.warnings)
     }
 
     /// The precision in which the checkpoint is stored; none, where no weights are needed.
     pub fn stored(&self) -> Option<Precision> {
-        self.model.as_ref().map(|model| model.weights.stored())
+        self.checkpoint.as_ref().map(|checkpoint| checkpoint.model.weights.precision())
     }
 
     /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, or else in bf16, as
@@ -178,41 +168,41 @@ impl Reranker {
     /// # Errors
     /// If the device's free memory can't be queried.
     pub fn limits(&self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
-        match (target, &self.model) {
-            (Target::Gpu(gpu), Some(model)) => Ok(choice.on_gpu(GpuDecoder::budget(&model.config.decoder, gpu)?)),
-            (Target::Gpu(_), None) => Ok(choice.on_gpu(MOST_TOKENS)),
-            (Target::Cpu(_), _) => Ok(choice.on_cpu()),
+        match (&self.checkpoint, target) {
+            (Some(checkpoint), _) => engine::limits(choice, &checkpoint.model.architecture, target),
+            (None, _) => {
+                let shares = self.architecture.as_ref().is_none_or(|architecture| architecture.shares_prefixes());
+                let on_gpu = matches!(target, Target::Gpu(_));
+                let limits = if on_gpu { choice.on_gpu(MOST_TOKENS) } else { choice.on_cpu() };
+                Ok(Limits { share_prefixes: limits.share_prefixes && shares, ..limits })
+            }
         }
     }
 
     /// Loads the weights.
     ///
     /// # Errors
-    /// If the device fails, or has no room for them.
-    pub fn load(&self, target: &Target) -> Result<Box<dyn Scorer>> {
-        let Some(model) = &self.model else { return Ok(Box::new(FakeScorer)) };
-        let scorer = LastTokenScorer::load(&model.config, &model.weights, target, model.answers);
-        Ok(Box::new(scorer.context("cannot load the model")?))
+    /// If the device's engine lacks what the model has, or the device fails or has no room for them.
+    pub fn load(&self, target: &Target) -> Result<Box<dyn Engine>> {
+        let Some(checkpoint) = &self.checkpoint else { return Ok(Box::new(FakeEngine)) };
+        engine::check(&checkpoint.model.architecture, target)?;
+        engine::load(&checkpoint.model, target).context("cannot load the model")
     }
 }
 
-/// Makes a scorer of a decoder with random weights, for measuring.
-///
-/// # Errors
-/// If the shape is impossible.
-pub fn random_scorer(config: &ModelConfig, target: &Target) -> Result<Box<dyn Scorer>> {
-    let decoder = &config.decoder;
-    let widest = decoder.intermediate.max(decoder.heads * decoder.head_dim).max(decoder.vocabulary);
-    let weights = Arc::new(Weights::random(widest * decoder.hidden));
-    Ok(Box::new(LastTokenScorer::load(config, &weights, target, [1, 0])?))
-}
-
-/// Makes a scorer of an encoder with random weights, for measuring.
-///
-/// # Errors
-/// If the shape is impossible, or the target a GPU.
-pub fn random_encoder(config: &EncoderConfig, target: &Target) -> Result<Box<dyn Scorer>> {
-    let Target::Cpu(arithmetic) = *target else { bail!("encoders don't run on a GPU yet; use --device cpu") };
-    let weights = Arc::new(Weights::random(config.intermediate.max(config.vocabulary) * config.hidden));
-    Ok(Box::new(FirstTokenScorer::load(config, &weights, arithmetic)?))
+impl Checkpoint {
+    /// Checks that the weights are those that are described.
+    fn find(architecture: Arc<Architecture>, recipe: &Qwen3Recipe, files: &ModelFiles) -> Result<Self> {
+        let answers = match architecture.head.output {
+            HeadOutput::Vocabulary(_) => {
+                let [yes, no] = recipe.answers()?;
+                Some(Answers { yes, no: Some(no) })
+            }
+            HeadOutput::Classifier(_) => None,
+        };
+        let paths = files.weights()?;
+        let weights = Arc::new(Weights::open(&paths)?);
+        let warnings = [weights.check(&architecture)?, files.warnings()].concat();
+        Ok(Self { model: Model { architecture, weights, answers }, files: paths, warnings })
+    }
 }

@@ -7,7 +7,7 @@ mod workload;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 pub use self::report::Report;
 pub use self::shape::Shape;
@@ -17,8 +17,8 @@ use crate::batch::{Batch, Limits, LimitsChoice, plan};
 use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Target};
-use crate::engine::Scorer;
 use crate::engine::cpu::{Instructions, Precision, peak};
+use crate::engine::{self, Engine, Model};
 use crate::engine::{Profile, Work};
 use crate::exit::Exit;
 use crate::progress::Reporter;
@@ -36,7 +36,7 @@ pub struct Bench {
     /// The pairs of each workload; none for one query's candidates.
     pub pairs: Option<usize>,
     /// A model's files, or a shape with random weights.
-    pub model: Model,
+    pub model: Measured,
     /// The device, which must be a single one.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
@@ -53,7 +53,7 @@ pub struct Bench {
 
 /// Where the weights come from.
 #[derive(Debug)]
-pub enum Model {
+pub enum Measured {
     /// A model's files.
     Files(ModelSource),
     /// Random weights.
@@ -97,11 +97,11 @@ impl Bench {
         let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
         reporter.note(&format!("{} on {} with {threads}", self.loading(), place.device));
         let loading = Instant::now();
-        let Loaded { mut scorer, name, template, limits } = found.load(self.limits, &place.target)?;
+        let Loaded { mut engine, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
-        let tokens = scorer.reserve(limits)?;
-        scorer.warnings().iter().for_each(|warning| reporter.warning(warning));
-        let limits = Limits { tokens, share_prefixes: limits.share_prefixes && template.shares, ..limits };
+        let tokens = engine.reserve(limits)?;
+        engine.warnings().iter().for_each(|warning| reporter.warning(warning));
+        let limits = Limits { tokens, ..limits };
         for &workload in &self.workloads {
             let groups = workload.prompts(self.pairs.unwrap_or(workload.candidates()), template);
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
@@ -113,16 +113,16 @@ impl Bench {
                 self.repetitions
             ));
             // The first forward pass is slower, as it touches fresh memory.
-            turn(scorer.as_mut(), &batches[..1], &place)?;
+            turn(engine.as_mut(), &batches[..1], &place)?;
             let turns = (1..=self.repetitions)
                 .map(|repetition| {
-                    let turn = turn(scorer.as_mut(), &batches, &place)?;
+                    let turn = turn(engine.as_mut(), &batches, &place)?;
                     reporter.note(&format!("{}: repetition {repetition} took {:.2} s", workload.name(), turn.seconds));
                     Ok(turn)
                 })
                 .collect::<Result<Vec<_>>>()?;
             let mut work = Work::default();
-            batches.iter().for_each(|batch| work.add(&scorer.work(batch)));
+            batches.iter().for_each(|batch| work.add(&engine.work(batch)));
             let mut report = Report::new(&place, workload, &turns, &work);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
@@ -139,16 +139,16 @@ impl Bench {
     /// The first step, as it is reported before it begins.
     fn loading(&self) -> String {
         match &self.model {
-            Model::Random(shape) => format!("making random weights of {}", shape.name()),
-            Model::Files(source) => format!("loading {source}"),
+            Measured::Random(shape) => format!("making random weights of {}", shape.name()),
+            Measured::Files(source) => format!("loading {source}"),
         }
     }
 
     /// Finds the model's files.
     fn find(&self) -> Result<Found> {
         let source = match &self.model {
-            Model::Random(shape) => return Ok(Found::Random(*shape)),
-            Model::Files(source) => source.clone(),
+            Measured::Random(shape) => return Ok(Found::Random(*shape)),
+            Measured::Files(source) => source.clone(),
         };
         let name = source.to_string();
         let options =
@@ -177,23 +177,26 @@ impl Found {
     fn load(self, limits: LimitsChoice, target: &Target) -> Result<Loaded> {
         match self {
             Self::Random(shape) => {
-                let limits = shape.limits(limits, target)?;
-                let scorer = shape.scorer(target)?;
+                let model = Model::random(shape.architecture()?);
+                let template = Template::of(&model.architecture);
+                let limits = engine::limits(limits, &model.architecture, target)?;
                 let name = format!("{} (random weights)", shape.name());
-                Ok(Loaded { scorer, name, template: shape.template(), limits })
+                Ok(Loaded { engine: engine::load(&model, target)?, name, template, limits })
             }
             Self::Files(reranker, name) => {
-                let template = Template::decoder(reranker.vocabulary());
+                let architecture =
+                    reranker.architecture().context("a model without a description can't be measured")?;
+                let template = Template::of(architecture);
                 let limits = reranker.limits(limits, target)?;
-                Ok(Loaded { scorer: reranker.load(target)?, name, template, limits })
+                Ok(Loaded { engine: reranker.load(target)?, name, template, limits })
             }
         }
     }
 }
 
-/// A scorer, and what is scored with it.
+/// An engine, and what is scored with it.
 struct Loaded {
-    scorer: Box<dyn Scorer>,
+    engine: Box<dyn Engine>,
     name: String,
     template: Template,
     limits: Limits,
@@ -216,7 +219,7 @@ fn free_memory(target: &Target) -> Option<usize> {
     }
 }
 
-fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Turn> {
+fn turn(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Turn> {
     let ceilings = || -> Result<[f64; 2]> {
         Ok(match &place.target {
             Target::Cpu(arithmetic) => [peak(*arithmetic, PEAK_TIME), 0.],
@@ -224,11 +227,11 @@ fn turn(scorer: &mut dyn Scorer, batches: &[Batch], place: &Place) -> Result<Tur
         })
     };
     let before = ceilings()?;
-    scorer.begin_profile();
+    engine.begin_profile();
     let started = Instant::now();
-    batches.iter().try_for_each(|batch| scorer.score(batch).map(drop))?;
+    batches.iter().try_for_each(|batch| engine.run(batch).map(drop))?;
     let seconds = started.elapsed().as_secs_f64();
-    let profile = scorer.take_profile().unwrap_or_default();
+    let profile = engine.take_profile().unwrap_or_default();
     let profiled = match place.target {
         Target::Cpu(_) => seconds * place.threads as f64,
         Target::Gpu(_) => seconds,

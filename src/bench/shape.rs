@@ -2,15 +2,9 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
+use serde_json::{Value, json};
 
-use super::workload::Template;
-use crate::batch::{Limits, LimitsChoice};
-use crate::device::Target;
-use crate::engine::Scorer;
-use crate::engine::cpu::forward::EncoderConfig;
-use crate::engine::gpu::forward::GpuDecoder;
-use crate::model::{DecoderConfig, Family, HeadKind, ModelConfig};
-use crate::reranker::{random_encoder, random_scorer};
+use crate::model::Architecture;
 
 /// The vocabulary of the random models: a small one, as the speed does not depend on it.
 const VOCABULARY: usize = 4096;
@@ -35,92 +29,45 @@ pub enum Shape {
     MiniLm,
 }
 
-/// The configuration that a shape stands for.
-enum Config {
-    Decoder(ModelConfig),
-    Encoder(EncoderConfig),
-}
-
 impl Shape {
     /// The name, as users write it.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Makes a scorer with random weights.
+    /// The description of the model.
     ///
     /// # Errors
-    /// If it does not fit on the device, or can't run there.
-    pub fn scorer(self, target: &Target) -> Result<Box<dyn Scorer>> {
-        match self.config() {
-            Config::Decoder(config) => random_scorer(&config, target),
-            Config::Encoder(config) => random_encoder(&config, target),
-        }
+    /// If the configuration below is wrong.
+    pub(super) fn architecture(self) -> Result<Architecture> {
+        Architecture::of_shape(&self.config())
     }
 
-    /// What a batch may hold on a device, before the weights are loaded.
-    pub(super) fn limits(self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
-        match (self.config(), target) {
-            (Config::Decoder(config), Target::Gpu(gpu)) => Ok(choice.on_gpu(GpuDecoder::budget(&config.decoder, gpu)?)),
-            _ => Ok(choice.on_cpu()),
-        }
-    }
-
-    /// The template of the model's prompts.
-    pub(super) fn template(self) -> Template {
-        match self.config() {
-            Config::Decoder(config) => Template::decoder(config.decoder.vocabulary),
-            Config::Encoder(config) => {
-                Template::encoder(config.vocabulary, config.max_positions - config.first_position)
-            }
-        }
-    }
-
-    fn config(self) -> Config {
+    /// The parts of a config.json that matter to the speed.
+    fn config(self) -> Value {
         match self {
-            Self::Qwen3Small => Config::Decoder(qwen3(1024, 3072, 28, 16)),
-            Self::Qwen3Medium => Config::Decoder(qwen3(2560, 9728, 36, 32)),
-            Self::Qwen3Large => Config::Decoder(qwen3(4096, 12288, 36, 32)),
-            Self::BgeBase => Config::Encoder(EncoderConfig {
-                prefix: "roberta",
-                vocabulary: VOCABULARY,
-                hidden: 768,
-                intermediate: 3072,
-                layers: 12,
-                heads: 12,
-                norm_epsilon: 1e-5,
-                max_positions: 514,
-                first_position: 2,
-                token_types: 1,
+            Self::Qwen3Small => qwen3([1024, 3072, 28, 16]),
+            Self::Qwen3Medium => qwen3([2560, 9728, 36, 32]),
+            Self::Qwen3Large => qwen3([4096, 12288, 36, 32]),
+            Self::BgeBase => json!({
+                "model_type": "xlm-roberta", "vocab_size": VOCABULARY, "hidden_size": 768, "intermediate_size": 3072,
+                "num_hidden_layers": 12, "num_attention_heads": 12, "layer_norm_eps": 1e-5,
+                "max_position_embeddings": 514, "type_vocab_size": 1, "pad_token_id": 1,
+                "architectures": ["XLMRobertaForSequenceClassification"]
             }),
-            Self::MiniLm => Config::Encoder(EncoderConfig {
-                prefix: "bert",
-                vocabulary: VOCABULARY,
-                hidden: 384,
-                intermediate: 1536,
-                layers: 6,
-                heads: 12,
-                norm_epsilon: 1e-12,
-                max_positions: 512,
-                first_position: 0,
-                token_types: 2,
+            Self::MiniLm => json!({
+                "model_type": "bert", "vocab_size": VOCABULARY, "hidden_size": 384, "intermediate_size": 1536,
+                "num_hidden_layers": 6, "num_attention_heads": 12, "layer_norm_eps": 1e-12,
+                "max_position_embeddings": 512, "type_vocab_size": 2
             }),
         }
     }
 }
 
-fn qwen3(hidden: usize, intermediate: usize, layers: usize, heads: usize) -> ModelConfig {
-    let decoder = DecoderConfig {
-        vocabulary: VOCABULARY,
-        hidden,
-        intermediate,
-        layers,
-        heads,
-        key_heads: 8,
-        head_dim: 128,
-        norm_epsilon: 1e-6,
-        rope_theta: 1e6,
-        max_positions: 40960,
-    };
-    ModelConfig { family: Family::Qwen3, head: HeadKind::YesNo { tied: true }, decoder }
+fn qwen3([hidden, intermediate, layers, heads]: [usize; 4]) -> Value {
+    json!({
+        "model_type": "qwen3", "vocab_size": VOCABULARY, "hidden_size": hidden, "intermediate_size": intermediate,
+        "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": 8, "head_dim": 128,
+        "rms_norm_eps": 1e-6, "rope_theta": 1e6, "max_position_embeddings": 40960, "tie_word_embeddings": true
+    })
 }

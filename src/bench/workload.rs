@@ -3,6 +3,7 @@
 
 use clap::ValueEnum;
 
+use crate::model::Architecture;
 use crate::random::Random;
 use crate::recipe::Prompt;
 
@@ -19,19 +20,26 @@ pub(super) struct Template {
     max_length: usize,
     /// The size of the model's vocabulary.
     vocabulary: usize,
-    /// Whether shared prefixes can be computed once.
-    pub(super) shares: bool,
 }
 
 impl Template {
+    /// The template of a model's family.
+    pub(super) fn of(architecture: &Architecture) -> Self {
+        let vocabulary = architecture.vocabulary();
+        match architecture.shares_prefixes() {
+            true => Self::decoder(vocabulary),
+            false => Self::encoder(vocabulary, architecture.max_length),
+        }
+    }
+
     /// The template of Qwen3-Reranker: system text, default instruction, a short question, and the beginning of the answer.
-    pub(super) fn decoder(vocabulary: usize) -> Self {
-        Self { system: 33, query: 33, suffix: 9, max_length: usize::MAX, vocabulary, shares: true }
+    fn decoder(vocabulary: usize) -> Self {
+        Self { system: 33, query: 33, suffix: 9, max_length: usize::MAX, vocabulary }
     }
 
     /// The template of encoders: a short question and separators.
-    pub(super) fn encoder(vocabulary: usize, max_length: usize) -> Self {
-        Self { system: 1, query: 12, suffix: 1, max_length, vocabulary, shares: false }
+    fn encoder(vocabulary: usize, max_length: usize) -> Self {
+        Self { system: 1, query: 12, suffix: 1, max_length, vocabulary }
     }
 }
 

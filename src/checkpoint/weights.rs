@@ -8,11 +8,12 @@ use candle_core::DType;
 use memmap2::UncheckedAdvice;
 use safetensors::Dtype;
 
+use super::rows::{RowSource, StoredRows};
 use super::safetensors_file::{Entry, Mapped};
 use super::tensor_names::{Harmless, harmless, instead};
-use crate::model::ModelConfig;
 
-use crate::engine::cpu::{Matrix, Precision};
+use crate::engine::cpu::Precision;
+use crate::model::{Architecture, HeadOutput, Tensor};
 use crate::random::Random;
 
 /// The tensors of one checkpoint, in one file or in several, read where they are needed.
@@ -55,12 +56,12 @@ impl Weights {
     ///
     /// # Errors
     /// If a tensor is missing, of another shape or type, there twice, or there and not read though it may matter.
-    pub fn check(&self, config: &ModelConfig) -> Result<Vec<String>> {
+    pub fn check(&self, architecture: &Architecture) -> Result<Vec<String>> {
         let mut read = HashSet::new();
-        for (name, shape) in config.tensors() {
-            let (_, entry) = self.find(&name, &shape)?;
-            self.dtype(&name, entry)?;
-            read.insert(name);
+        for tensor in architecture.tensors() {
+            let (_, entry) = self.find(tensor)?;
+            self.dtype(tensor, entry)?;
+            read.insert(&tensor.name);
         }
         let mut seen = HashSet::new();
         for name in self.files.iter().flat_map(|file| file.tensors.keys()) {
@@ -69,7 +70,7 @@ impl Weights {
         let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(*name)).collect();
         unread.sort_unstable();
         // More of the head that is in use, such as its bias, would change the scores.
-        let of_head = |name: &str| name.starts_with(config.head_prefix()) && !name.ends_with("head.weight");
+        let of_head = |name: &str| name.starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
         let (heads, others): (Vec<_>, Vec<_>) = unread
             .into_iter()
             .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
@@ -79,10 +80,10 @@ impl Weights {
             "{}: there are tensors that are not part of the model that config.json describes ({} layers): {}; is it this \
              checkpoint's config.json?",
             self.names,
-            config.decoder.layers,
+            architecture.layers.len(),
             some(&others)
         );
-        let heads = heads.into_iter().filter(|name| !(name.as_str() == "lm_head.weight" && config.ties(self)));
+        let heads = heads.into_iter().filter(|name| !(name.as_str() == LM_HEAD && self.is_tied(architecture)));
         let heads: Vec<_> = heads.collect();
         if heads.is_empty() {
             return Ok(Vec::new());
@@ -90,15 +91,17 @@ impl Weights {
         Ok(vec![format!("the checkpoint has heads that config.json does not use: {}", some(&heads))])
     }
 
-    /// Whether two tensors have the same bytes.
-    pub(super) fn equal(&self, one: &str, other: &str) -> bool {
+    /// Whether the head that the checkpoint has is the embedding, as its configuration states.
+    fn is_tied(&self, architecture: &Architecture) -> bool {
+        let embedding = &architecture.embedding.tokens.name;
         let bytes = |name: &str| self.files.iter().find_map(|file| Some(file.bytes(file.tensors.get(name)?)));
-        bytes(one).is_some_and(|bytes_of_one| bytes(other) == Some(bytes_of_one))
+        matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head.name == *embedding)
+            && bytes(LM_HEAD).is_some_and(|head| bytes(embedding) == Some(head))
     }
 
     /// The precision in which more than half of the values are stored, else f32. Checkpoints in 16 bits often keep a few
     /// vectors, or their head, in f32.
-    pub fn stored(&self) -> Precision {
+    pub fn precision(&self) -> Precision {
         if !self.random.is_empty() {
             return Precision::Bf16;
         }
@@ -114,31 +117,25 @@ impl Weights {
         }
     }
 
-    /// A matrix in the type that the file has.
+    /// The rows of a matrix.
     ///
     /// # Errors
     /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
-    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix<'_>> {
-        if !self.random.is_empty() {
-            let bytes = shape[0].checked_mul(shape[1]).and_then(|values| self.random.get(..values.checked_mul(2)?));
-            let bytes = bytes.context("the shape is larger than the random weights")?;
-            return Ok(Matrix { dtype: DType::BF16, bytes, inputs: shape[1] });
-        }
-        let (file, entry) = self.find(name, &shape)?;
-        Ok(Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: shape[1] })
+    pub fn matrix(&self, tensor: &Tensor) -> Result<Box<dyn RowSource + '_>> {
+        Ok(Box::new(self.stored(tensor)?))
     }
 
     /// A vector, widened to f32.
     ///
     /// # Errors
     /// As [`Weights::matrix`].
-    pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+    pub fn vector(&self, tensor: &Tensor) -> Result<Vec<f32>> {
         if !self.random.is_empty() {
-            return Ok(vec![1.; length]);
+            return Ok(vec![1.; tensor.rows.len()]);
         }
-        let (file, entry) = self.find(name, &[length])?;
-        let mut values = vec![0f32; length];
-        Matrix { dtype: self.dtype(name, entry)?, bytes: file.bytes(entry), inputs: length }.row(0, &mut values);
+        let rows = self.stored(tensor)?;
+        let mut values = vec![0f32; tensor.rows.len()];
+        StoredRows { inputs: values.len(), ..rows }.row(0, &mut values);
         Ok(values)
     }
 
@@ -146,31 +143,47 @@ impl Weights {
     ///
     /// # Errors
     /// As [`Weights::matrix`], and if there is no such row.
-    pub fn row(&self, name: &str, shape: [usize; 2], row: usize) -> Result<Vec<f32>> {
-        let matrix = self.matrix(name, shape)?;
-        ensure!(row < shape[0], "{}: tensor {name} has {} rows, and token {row} none", self.names, shape[0]);
-        let mut values = vec![0f32; shape[1]];
-        matrix.row(row, &mut values);
+    pub fn row(&self, tensor: &Tensor, row: usize) -> Result<Vec<f32>> {
+        let rows = tensor.rows.len();
+        ensure!(row < rows, "{}: tensor {} has {rows} rows, and token {row} none", self.names, tensor.name);
+        let mut values = vec![0f32; tensor.inputs()];
+        self.stored(tensor)?.row(row, &mut values);
         Ok(values)
     }
 
+    fn stored(&self, tensor: &Tensor) -> Result<StoredRows<'_>> {
+        let (dtype, bytes) = if self.random.is_empty() {
+            let (file, entry) = self.find(tensor)?;
+            (self.dtype(tensor, entry)?, file.bytes(entry))
+        } else {
+            (DType::BF16, self.random.as_slice())
+        };
+        let inputs = tensor.inputs();
+        let size = inputs.checked_mul(dtype.size_in_bytes()).context("a row is too long")?;
+        let [start, end] = [tensor.rows.start, tensor.rows.end].map(|row| row.checked_mul(size));
+        let bytes = start.zip(end).and_then(|(start, end)| bytes.get(start..end));
+        let bytes = bytes.with_context(|| format!("{}: tensor {} has fewer rows", self.names, tensor.name))?;
+        Ok(StoredRows { dtype, bytes, inputs })
+    }
+
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
-    pub fn release(&self, name: &str) {
-        let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
+    pub fn release(&self, tensor: &Tensor) {
+        let found = self.files.iter().find_map(|file| file.tensors.get(&tensor.name).map(|entry| (file, entry)));
         let Some((file, entry)) = found else { return };
         // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.
         // Only memory depends on it.
         let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
     }
 
-    fn find(&self, name: &str, shape: &[usize]) -> Result<(&Mapped, &Entry)> {
+    fn find(&self, tensor: &Tensor) -> Result<(&Mapped, &Entry)> {
+        let Tensor { name, shape, .. } = tensor;
         let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
         let Some((file, entry)) = found else {
             let names = self.files.iter().flat_map(|file| file.tensors.keys()).map(String::as_str);
             bail!("{}: tensor {name} is missing; {}", self.names, instead(name, names))
         };
         ensure!(
-            entry.shape == shape,
+            entry.shape == *shape,
             "{}: tensor {name} has shape {:?}, and config.json demands {shape:?}",
             self.names,
             entry.shape
@@ -178,16 +191,20 @@ impl Weights {
         Ok((file, entry))
     }
 
-    fn dtype(&self, name: &str, entry: &Entry) -> Result<DType> {
+    fn dtype(&self, tensor: &Tensor, entry: &Entry) -> Result<DType> {
         match entry.dtype {
             Dtype::F32 => Ok(DType::F32),
             Dtype::F16 => Ok(DType::F16),
             Dtype::BF16 => Ok(DType::BF16),
-            other => bail!("{}: tensor {name} is of type {other:?}; rerank reads f32, f16 and bf16", self.names),
+            other => {
+                bail!("{}: tensor {} is of type {other:?}; rerank reads f32, f16 and bf16", self.names, tensor.name)
+            }
         }
     }
 }
 
+/// A language model's matrix of rows for each token that may come next.
+const LM_HEAD: &str = "lm_head.weight";
 const LONGEST_SHOWN: usize = 100;
 
 /// The first of many names.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::model::{resolve_limits, resolve_precision, resolve_threads};
-use crate::bench::{Bench, Model};
+use crate::bench::{Bench, Measured};
 use crate::checkpoint::ModelSource;
 use crate::cli::BenchArguments;
 use crate::engine::cpu::Instructions;
@@ -15,11 +15,11 @@ use crate::engine::cpu::Instructions;
 pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
     let instructions = Instructions::from_environment().map_err(anyhow::Error::msg)?;
     let model = match &arguments.model {
-        Some(model) => Model::Files(ModelSource::parse(model, "main", false)?),
-        None => Model::Random(arguments.shape),
+        Some(model) => Measured::Files(ModelSource::parse(model, "main", false)?),
+        None => Measured::Random(arguments.shape),
     };
     ensure!(
-        !matches!(model, Model::Files(ModelSource::Fake)),
+        !matches!(model, Measured::Files(ModelSource::Fake)),
         "--model fake: it multiplies no matrices, so that there is nothing to measure; name a model's directory, or a --shape"
     );
     Ok(Bench {

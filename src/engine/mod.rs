@@ -1,31 +1,57 @@
-//! Stage 4, score: a batch becomes logits.
-
-use anyhow::Result;
-
-use crate::batch::{Batch, Limits};
+//! Stage 4, score: a batch becomes logits. An engine interprets a model's description: [`cpu`] on the processor, [`gpu`] on
+//! NVIDIA GPUs.
 
 pub mod cpu;
 mod fake;
-mod first_token;
 pub mod gpu;
-mod last_token;
-pub(crate) mod profile;
-pub(crate) mod work;
+mod head;
+mod profile;
+mod work;
 
-pub use fake::{FakeRecipe, FakeScorer};
-pub use first_token::FirstTokenScorer;
-pub use last_token::LastTokenScorer;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+
+use crate::batch::{Batch, Limits, LimitsChoice};
+use crate::checkpoint::Weights;
+use crate::device::Target;
+use crate::model::{Answers, Architecture, HeadOutput};
+
+pub use fake::FakeEngine;
+pub use head::LogitHead;
 pub use profile::{KINDS, Kind, Profile};
 pub use work::Work;
 
-/// Scores tokenized pairs. One implementation per kind of head, not per model size or device.
-pub trait Scorer: Send {
+/// Everything that an engine needs of a model.
+#[derive(Clone)]
+pub struct Model {
+    /// What it computes.
+    pub architecture: Arc<Architecture>,
+    /// Its tensors.
+    pub weights: Arc<Weights>,
+    /// The tokens whose logits are the answers of a language model; none for a classifier.
+    pub answers: Option<Answers>,
+}
+
+impl Model {
+    /// A model with random weights, whose speed alone is of interest.
+    pub fn random(architecture: Architecture) -> Self {
+        let sizes = architecture.tensors().into_iter().map(|tensor| tensor.shape.iter().product());
+        let weights = Arc::new(Weights::random(sizes.max().unwrap_or(0)));
+        let is_language_model = matches!(architecture.head.output, HeadOutput::Vocabulary(_));
+        let answers = is_language_model.then_some(Answers { yes: 1, no: Some(0) });
+        Self { architecture: Arc::new(architecture), weights, answers }
+    }
+}
+
+/// Scores tokenized pairs.
+pub trait Engine: Send {
     /// One logit per pair, in the batch's order of pairs. A pair's logit depends on its own tokens alone: not on the
     /// batch around it, and on the CPU to the bit.
     ///
     /// # Errors
     /// If the device fails. A logit that is not finite is no error here.
-    fn score(&mut self, batch: &Batch) -> Result<Vec<f32>>;
+    fn run(&mut self, batch: &Batch) -> Result<Vec<f32>>;
 
     /// Makes room for batches of up to `limits`, or as much as there is memory for. Returns the tokens that fit.
     ///
@@ -54,20 +80,57 @@ pub trait Scorer: Send {
     }
 }
 
-/// The score of a logit: P(yes), the softmax over `no` and `yes`.
-pub fn probability(logit: f32) -> f32 {
-    (1. / (1. + (-f64::from(logit)).exp())) as f32
+/// Loads a model's weights for a device.
+///
+/// # Errors
+/// If the engine there lacks what the description has, a tensor is missing or of another shape than described, or the device
+/// fails or has no room for them.
+pub fn load(model: &Model, target: &Target) -> Result<Box<dyn Engine>> {
+    Ok(match target {
+        Target::Cpu(arithmetic) => Box::new(cpu::forward::CpuEngine::load(model, *arithmetic)?),
+        Target::Gpu(gpu) => Box::new(gpu::forward::GpuEngine::load(model, gpu.clone())?),
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a batch may hold on a device, before the weights are loaded.
+///
+/// # Errors
+/// If the device's free memory can't be queried.
+pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target) -> Result<Limits> {
+    let limits = match target {
+        Target::Gpu(gpu) => choice.on_gpu(gpu::forward::GpuEngine::budget(architecture, gpu)?),
+        Target::Cpu(_) => choice.on_cpu(),
+    };
+    Ok(Limits { share_prefixes: limits.share_prefixes && architecture.shares_prefixes(), ..limits })
+}
 
-    #[test]
-    fn probabilities_of_published_logits() {
-        // Qwen3-Reranker-0.6B on "Which planet is known as the Red Planet?": Venus, Mars.
-        assert!((probability(-3.109298) - 0.042725).abs() < 1e-6);
-        assert!((probability(7.12039) - 0.999192).abs() < 1e-6);
-        assert_eq!((probability(200.), probability(-800.), probability(0.)), (1., 0., 0.5));
+/// Refuses a description that the engine of a device can't compute, before weights are read.
+///
+/// # Errors
+/// A sentence that names what the engine lacks.
+pub fn check(architecture: &Architecture, target: &Target) -> Result<()> {
+    match target {
+        Target::Cpu(_) => cpu::forward::check(architecture),
+        Target::Gpu(_) => gpu::forward::check(architecture),
     }
+}
+
+/// Checks that a batch has only what the model can take.
+///
+/// # Errors
+/// If a token id is outside the vocabulary, a prompt longer than the model's learned positions, or beginnings are shared though
+/// what they become depends on what follows.
+fn check_batch(architecture: &Architecture, batch: &Batch) -> Result<()> {
+    let vocabulary = architecture.vocabulary();
+    for &token in &batch.token_ids {
+        ensure!((token as usize) < vocabulary, "token {token} is outside the vocabulary of {vocabulary}");
+    }
+    let most = architecture.embedding.positions.as_ref().map_or(usize::MAX, |_| architecture.max_length);
+    let shares = architecture.shares_prefixes();
+    for segment in &batch.segments {
+        let length = segment.tokens.len();
+        ensure!(length <= most, "a prompt has {length} tokens, and the model was made for {most}");
+        ensure!(shares || segment.continues.is_none(), "an encoder's prompts can't share their beginnings");
+    }
+    Ok(())
 }

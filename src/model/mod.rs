@@ -1,6 +1,16 @@
-//! What a model computes, from its configuration.
+//! What a model computes: an [`Architecture`], which a family makes of a configuration.
 
+mod architecture;
 mod config;
+mod families;
+mod tensor;
 mod work;
 
-pub use config::{DecoderConfig, Family, HeadKind, ModelConfig};
+#[cfg(test)]
+mod description_tests;
+
+pub use architecture::{
+    Activation, Answers, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp,
+    NormPlacement, Pooling, Positions, Rotary,
+};
+pub use tensor::{Linear, Norm, NormKind, Tensor};

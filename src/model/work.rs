@@ -1,126 +1,168 @@
-//! The operations and the memory that a decoder needs, computed from its shape.
+//! The operations and the memory traffic that a batch needs, counted from the description alone.
 
-use super::DecoderConfig;
+use super::{Architecture, Layer, Mask, Mlp, Pooling};
 use crate::batch::Batch;
-use crate::engine::cpu::Heads;
 use crate::engine::{Kind, Work};
 
-/// Rows of a batch, summed over a decoder's layers.
+/// Which keys the queries of a layer see.
+type Sight = (Mask, Option<usize>);
+
+/// Rows of a batch in one layer.
 struct Rows {
-    /// The rows of all tokens, in every layer.
+    /// The rows of all tokens.
     tokens: f64,
-    /// The rows for which more than keys and values is computed: those of tokens, and in the last layer those of pairs.
+    /// The rows for which more than keys and values is computed: in the last layer those of the pooled tokens.
     whole: f64,
-    /// The rows of the pairs' last tokens, for which alone the last layer is computed.
-    pairs: f64,
+    /// The pooled rows that are computed again, in the last layer.
+    pooled: f64,
     /// Keys that the queries see.
     seen: f64,
 }
 
-impl DecoderConfig {
-    /// Weights of a layer's products.
-    pub(crate) fn layer_weights(&self) -> usize {
-        let Self { hidden, intermediate, .. } = *self;
-        hidden * (2 * self.query_width() + 2 * self.key_width() + 3 * intermediate)
+/// The widths of a layer's products.
+struct Widths {
+    hidden: f64,
+    queries: f64,
+    keys: f64,
+    inner: f64,
+    /// The outputs of the products before the activation.
+    merged: f64,
+}
+
+impl Architecture {
+    /// Weights of all products and of the embedding.
+    pub(crate) fn weights(&self) -> usize {
+        let layers = self.layers.iter().map(Layer::weights).sum::<usize>();
+        self.vocabulary() * self.hidden + layers
     }
 
-    /// Heads, as attention counts them.
-    pub(crate) fn attention(&self) -> Heads {
-        Heads { query: self.heads, key: self.key_heads, head_dim: self.head_dim }
-    }
-
-    /// Features of all query heads.
-    pub(crate) fn query_width(&self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    /// Features of all key heads, and of all value heads.
-    pub(crate) fn key_width(&self) -> usize {
-        self.key_heads * self.head_dim
-    }
-
-    /// Features of the widest merged product: queries, keys and values, or gates and ups.
-    pub(crate) fn products_width(&self) -> usize {
-        (self.query_width() + 2 * self.key_width()).max(2 * self.intermediate)
-    }
-
-    fn rows(&self, batch: &Batch) -> Rows {
-        let (layers, pairs) = (self.layers as f64, batch.pairs().count() as f64);
-        let tokens = batch.token_ids.len() as f64;
-        let sees = |position: &u32| f64::from(*position) + 1.;
-        let ends = batch.pair_segments().map(|segment| &batch.positions[batch.segments[segment].tokens.end - 1]);
-        let seen = (layers - 1.) * batch.positions.iter().map(sees).sum::<f64>() + ends.map(sees).sum::<f64>();
-        Rows { tokens: layers * tokens, whole: (layers - 1.) * tokens + pairs, pairs, seen }
-    }
-
-    /// Operations that a batch needs. In the last layer, all but keys and values are those of the pairs' last tokens.
+    /// Operations that a batch needs. In the last layer, all but keys and values are those of the pooled tokens.
     pub fn operations(&self, batch: &Batch) -> Work {
-        let Rows { tokens, whole, seen, .. } = self.rows(batch);
-        let [hidden, inner, queries, keys] =
-            [self.hidden, self.intermediate, self.query_width(), self.key_width()].map(|width| width as f64);
         let mut work = Work::default();
-        work.operate(Kind::Projection, 2. * hidden * (whole * queries + tokens * 2. * keys));
-        work.operate(Kind::Output, 2. * whole * queries * hidden);
-        work.operate(Kind::GateAndUp, 2. * whole * hidden * 2. * inner);
-        work.operate(Kind::Down, 2. * whole * inner * hidden);
-        work.operate(Kind::Attention, 4. * seen * queries);
+        for (layer, rows) in self.layers.iter().zip(self.rows(batch)) {
+            let Widths { hidden, queries, keys, inner, merged } = layer.widths(self.hidden);
+            let Rows { tokens, whole, seen, .. } = rows;
+            work.operate(Kind::Projection, 2. * hidden * (whole * queries + tokens * 2. * keys));
+            work.operate(Kind::Output, 2. * whole * queries * hidden);
+            work.operate(Kind::GateAndUp, 2. * whole * hidden * merged);
+            work.operate(Kind::Down, 2. * whole * inner * hidden);
+            work.operate(Kind::Attention, 4. * seen * queries);
+        }
         work
     }
 
     /// The same, with the bytes that cross a device's memory where every step is an operation on all tokens: activations and
     /// weights have `size` bytes, the residual stream has four.
     pub fn operations_and_bytes(&self, batch: &Batch, size: usize) -> Work {
-        let Rows { tokens, whole, pairs, .. } = self.rows(batch);
-        let [hidden, inner, queries, keys, size] =
-            [self.hidden, self.intermediate, self.query_width(), self.key_width(), size].map(|width| width as f64);
-        let layers = self.layers as f64;
-        // Read and written.
-        let residual = 2. * 4. * hidden * whole;
         let mut work = self.operations(batch);
-        let merged = whole * queries + tokens * 2. * keys;
-        work.transfer(
-            Kind::Projection,
-            size * ((tokens + pairs) * hidden + merged + layers * hidden * (queries + 2. * keys)),
-        );
-        work.transfer(Kind::Rotary, 2. * size * (whole * queries + tokens * keys));
-        work.transfer(Kind::Attention, size * (whole * 2. * queries + tokens * 2. * keys));
-        work.transfer(Kind::Output, residual + size * queries * (whole + layers * hidden));
-        work.transfer(Kind::GateAndUp, size * (whole * (hidden + 2. * inner) + layers * hidden * 2. * inner));
-        work.transfer(Kind::Activation, size * whole * 3. * inner);
-        work.transfer(Kind::Down, residual + size * inner * (whole + layers * hidden));
-        // Two a layer, one of them of all tokens; the last one's rows are gathered and read once more for the head.
-        work.transfer(Kind::Norm, (4. + size) * hidden * (tokens + pairs + whole) + 3. * 4. * hidden * pairs);
-        work.transfer(Kind::Embedding, (4. + size) * hidden * tokens / layers);
+        let (size, tokens) = (size as f64, batch.token_ids.len() as f64);
+        for (layer, rows) in self.layers.iter().zip(self.rows(batch)) {
+            let Widths { hidden, queries, keys, inner, merged } = layer.widths(self.hidden);
+            let Rows { tokens, whole, pooled, .. } = rows;
+            // Read and written.
+            let residual = 2. * 4. * hidden * whole;
+            let projected = whole * queries + tokens * 2. * keys;
+            let inputs = (tokens + pooled) * hidden;
+            work.transfer(Kind::Projection, size * (inputs + projected + hidden * (queries + 2. * keys)));
+            work.transfer(Kind::Rotary, 2. * size * (whole * queries + tokens * keys));
+            work.transfer(Kind::Attention, size * (whole * 2. * queries + tokens * 2. * keys));
+            work.transfer(Kind::Output, residual + size * queries * (whole + hidden));
+            work.transfer(Kind::GateAndUp, size * (whole * (hidden + merged) + hidden * merged));
+            work.transfer(Kind::Activation, size * whole * (inner + merged));
+            work.transfer(Kind::Down, residual + size * inner * (whole + hidden));
+            // Two a layer, one of them of all tokens; the last one's rows are gathered and read once more for the head.
+            work.transfer(Kind::Norm, (4. + size) * hidden * (tokens + pooled + whole) + 3. * 4. * hidden * pooled);
+        }
+        work.transfer(Kind::Embedding, (4. + size) * self.hidden as f64 * tokens);
         work
+    }
+
+    /// The rows of a batch, for each layer.
+    fn rows(&self, batch: &Batch) -> impl Iterator<Item = Rows> {
+        let (tokens, pairs) = (batch.token_ids.len() as f64, batch.pairs().count() as f64);
+        let last = self.layers.len() - 1;
+        let prunes = self.pooling != Pooling::Mean;
+        let mut known: Vec<(Sight, [f64; 2])> = Vec::new();
+        self.layers.iter().enumerate().map(move |(index, layer)| {
+            let kind = (layer.attention.mask, layer.attention.window);
+            let seen = known.iter().find(|(other, _)| *other == kind).map(|(_, seen)| *seen);
+            let seen = seen.unwrap_or_else(|| {
+                let seen = [self.seen(batch, kind, false), self.seen(batch, kind, true)];
+                known.push((kind, seen));
+                seen
+            });
+            if index == last && prunes {
+                Rows { tokens, whole: pairs, pooled: pairs, seen: seen[1] }
+            } else {
+                Rows { tokens, whole: tokens, pooled: 0., seen: seen[0] }
+            }
+        })
+    }
+
+    /// The keys that a batch's queries see, or those of the pooled tokens alone.
+    fn seen(&self, batch: &Batch, (mask, window): Sight, pooled: bool) -> f64 {
+        let segments = batch.segments.iter().map(|segment| {
+            let positions = &batch.positions[segment.tokens.clone()];
+            let length = positions.last().map_or(0, |&position| position as usize + 1);
+            let sees = |position: usize| {
+                let first = window.map_or(0, |window| position.saturating_sub(window));
+                let end = match mask {
+                    Mask::Causal => position + 1,
+                    Mask::Bidirectional => window.map_or(length, |window| length.min(position + window + 1)),
+                };
+                (end - first) as f64
+            };
+            match (pooled, self.pooling) {
+                (true, _) if segment.pair.is_none() => 0.,
+                (true, Pooling::LastToken) => sees(length - 1),
+                (true, Pooling::FirstToken) => sees(0),
+                _ => positions.iter().map(|&position| sees(position as usize)).sum(),
+            }
+        });
+        segments.sum()
+    }
+}
+
+impl Layer {
+    /// Weights of the layer's products.
+    fn weights(&self) -> usize {
+        let attention = &self.attention;
+        let products = [&attention.query, &attention.key, &attention.value, &attention.output, self.mlp.down()];
+        let products = products.into_iter().chain(self.mlp.inner());
+        products.map(|linear| linear.outputs() * linear.weight.inputs()).sum()
+    }
+
+    fn widths(&self, hidden: usize) -> Widths {
+        let (heads, inner) = (self.attention.heads, self.mlp.intermediate());
+        let merged = if matches!(self.mlp, Mlp::Gated { .. }) { 2 * inner } else { inner };
+        let [hidden, queries, keys, inner, merged] =
+            [hidden, heads.query_width(), heads.key_width(), inner, merged].map(|width| width as f64);
+        Widths { hidden, queries, keys, inner, merged }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::batch::{Limits, plan};
     use crate::recipe::Prompt;
 
     #[test]
     fn counted_by_hand() {
-        let config = DecoderConfig {
-            vocabulary: 100,
-            hidden: 8,
-            intermediate: 24,
-            layers: 3,
-            heads: 4,
-            key_heads: 2,
-            head_dim: 4,
-            norm_epsilon: 1e-6,
-            rope_theta: 1e4,
-            max_positions: 64,
-        };
+        let config = json!({
+            "model_type": "qwen3", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 24, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "rms_norm_eps": 1e-6, "rope_theta": 1e4,
+            "max_position_embeddings": 64
+        });
+        let model = Architecture::of_shape(&config).unwrap();
         let prompt = |last: u32| Prompt { token_ids: vec![1, 2, 3, last], truncated: false };
         let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true, fill: false };
         let batch = &plan(&[vec![prompt(4), prompt(5)]], limits)[0];
         // Three tokens that both share, and one of each.
         assert_eq!(batch.token_ids.len(), 5);
-        let work = config.operations_and_bytes(batch, 2);
+        let work = model.operations_and_bytes(batch, 2);
         let operations = |kind: Kind| work.operations[kind as usize];
         let bytes = |kind: Kind| work.bytes[kind as usize];
         // Two layers with all 5 tokens, one with 2 pairs; queries are 16 wide, keys 8.
@@ -138,6 +180,22 @@ mod tests {
         assert_eq!(bytes(Kind::Activation), 2. * 12. * 72.);
         assert_eq!(bytes(Kind::Embedding), 5. * 8. * (2. + 4.));
         assert_eq!(bytes(Kind::Down), 12. * 8. * 8. + 2. * 24. * (12. + 3. * 8.));
-        assert_eq!(work.operations, config.operations(batch).operations);
+        assert_eq!(work.operations, model.operations(batch).operations);
+        // Layers' products, and the embedding.
+        assert_eq!(model.weights(), 100 * 8 + 3 * 8 * (16 + 8 + 8 + 16 + 3 * 24));
+    }
+
+    #[test]
+    fn encoders_see_their_whole_prompt() {
+        let config = json!({
+            "model_type": "bert", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 24, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "type_vocab_size": 2, "max_position_embeddings": 64
+        });
+        let model = Architecture::of_shape(&config).unwrap();
+        let prompt = |length: usize| Prompt { token_ids: vec![7; length], truncated: false };
+        let limits = Limits { pairs: 9, tokens: 99, share_prefixes: false, fill: false };
+        let work = model.operations(&plan(&[vec![prompt(5), prompt(3)]], limits)[0]);
+        assert_eq!(work.operations[Kind::Attention as usize], 4. * 8. * ((25. + 9.) + (5. + 3.)));
+        assert_eq!(work.operations[Kind::GateAndUp as usize], 2. * 8. * 24. * (8. + 2.));
     }
 }

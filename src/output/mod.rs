@@ -145,7 +145,7 @@ impl Formatter {
 mod examples {
     use serde_json::value::RawValue;
 
-    use crate::engine::probability;
+    use crate::recipe::probability;
     use crate::record::{Candidate, Query, Ranked, Ranking};
 
     /// A ranking with these logits, and a candidate for each.

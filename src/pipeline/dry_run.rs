@@ -13,7 +13,7 @@ use crate::batch::{Batch, Limits};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
 use crate::engine::cpu::Precision;
-use crate::model::ModelConfig;
+use crate::model::Architecture;
 use crate::output::OutputFile;
 use crate::progress::{HumanCount, Reporter};
 use crate::standard_output;
@@ -24,8 +24,8 @@ pub(super) struct Planned<'a> {
     pub(super) config: &'a Config,
     pub(super) limits: Limits,
     pub(super) max_length: usize,
-    /// The model's configuration; none for the fake model, and if there is only a tokenizer.
-    pub(super) model: Option<&'a ModelConfig>,
+    /// The model's description; none for the fake model, and if there is only a tokenizer.
+    pub(super) model: Option<&'a Architecture>,
     /// The precision in which the checkpoint is stored, or bf16 if that is not known.
     pub(super) expected: Precision,
 }
@@ -98,11 +98,11 @@ pub(super) fn run(
 }
 
 impl Cost {
-    fn add(&mut self, window: &Window, model: Option<&ModelConfig>) {
+    fn add(&mut self, window: &Window, model: Option<&Architecture>) {
         if self.sample.is_none() {
             self.sample = window.batches.front().cloned();
         }
-        let operations = |model: &ModelConfig, batch| model.decoder.operations(batch).all_operations();
+        let operations = |model: &Architecture, batch| model.operations(batch).all_operations();
         self.operations += model.map_or(0., |model| window.batches.iter().map(|batch| operations(model, batch)).sum());
         self.queries += window.groups.len() as u64;
         self.batches += window.batches.len() as u64;

@@ -13,9 +13,8 @@ use super::setup::count_of_threads;
 use crate::batch::Batch;
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened, Target};
-use crate::engine::Scorer;
-use crate::model::{DecoderConfig, HeadKind, ModelConfig};
-use crate::reranker::random_scorer;
+use crate::engine::{self, Engine, Model};
+use crate::model::{Architecture, HeadOutput};
 
 /// Layers of the largest measured model. The last layer computes less than the others, so that models of one layer and of two
 /// show both kinds.
@@ -39,7 +38,7 @@ pub(super) struct Speed {
 ///
 /// # Errors
 /// If a device is not there, or has no memory for the layers.
-pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) -> Result<Speed> {
+pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -> Result<Speed> {
     let Planned { config, limits, expected, .. } = *planned;
     let devices = match &config.device {
         DeviceChoice::Auto if !cfg!(feature = "cuda") => vec![Opened::Cpu],
@@ -54,38 +53,49 @@ pub(super) fn measure(planned: &Planned, model: &ModelConfig, sample: &Batch) ->
     };
     let sample = shortened(sample, tokens);
     let mut parts = Vec::new();
-    for layers in 1..=LAYERS.min(model.decoder.layers) {
-        let decoder = DecoderConfig { layers, vocabulary: VOCABULARY, ..model.decoder.clone() };
-        let part = ModelConfig { head: HeadKind::YesNo { tied: true }, decoder, ..model.clone() };
-        let mut scorer = random_scorer(&part, &target)?;
-        scorer.reserve(limits)?;
-        parts.push(scorer);
+    for layers in 1..=LAYERS.min(model.layers.len()) {
+        let mut engine = engine::load(&Model::random(part(model, layers)), &target)?;
+        engine.reserve(limits)?;
+        parts.push(engine);
     }
-    let seconds = whole_model(&mean_seconds(&mut parts, &sample)?, model.decoder.layers);
+    let seconds = whole_model(&mean_seconds(&mut parts, &sample)?, model.layers.len());
     let source = format!(
         "{} on {}, {}; measured on {} of the {} layers, with random weights and {} tokens of this input",
         compute.precision.name(),
         device.describe(),
         count_of_threads(),
         parts.len(),
-        model.decoder.layers,
+        model.layers.len(),
         sample.token_ids.len(),
     );
-    let operations = model.decoder.operations(&sample).all_operations();
+    let operations = model.operations(&sample).all_operations();
     Ok(Speed { operations_per_second: operations / seconds * count as f64, source })
 }
 
+/// The model with its last layers alone, and with few tokens.
+fn part(model: &Architecture, layers: usize) -> Architecture {
+    let mut part = model.clone();
+    part.layers.drain(..model.layers.len() - layers);
+    let tokens = &mut part.embedding.tokens;
+    tokens.shape[0] = VOCABULARY;
+    tokens.rows = 0..VOCABULARY;
+    if let HeadOutput::Vocabulary(head) = &mut part.head.output {
+        head.clone_from(tokens);
+    }
+    part
+}
+
 /// The mean times of models of one layer, of two and so on. They run in turns, so that a disturbance affects all of them.
-fn mean_seconds(scorers: &mut [Box<dyn Scorer>], sample: &Batch) -> Result<Vec<f64>> {
+fn mean_seconds(engines: &mut [Box<dyn Engine>], sample: &Batch) -> Result<Vec<f64>> {
     // The first forward pass is slower, as it touches fresh memory.
-    scorers.iter_mut().try_for_each(|scorer| scorer.score(sample).map(drop))?;
+    engines.iter_mut().try_for_each(|engine| engine.run(sample).map(drop))?;
     let began = Instant::now();
-    let mut seconds = vec![0.; scorers.len()];
+    let mut seconds = vec![0.; engines.len()];
     let mut turns = 0.;
     while turns == 0. || began.elapsed() < TIME {
-        for (scorer, seconds) in scorers.iter_mut().zip(&mut seconds) {
+        for (engine, seconds) in engines.iter_mut().zip(&mut seconds) {
             let started = Instant::now();
-            scorer.score(sample)?;
+            engine.run(sample)?;
             *seconds += started.elapsed().as_secs_f64();
         }
         turns += 1.;

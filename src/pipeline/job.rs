@@ -16,8 +16,8 @@ use super::workers::{Done, Workers};
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::device::Target;
+use crate::engine::Engine;
 use crate::engine::Profile;
-use crate::engine::Scorer;
 use crate::exit::Exit;
 use crate::output::{Closed, OutputFile};
 use crate::progress::Reporter;
@@ -67,7 +67,7 @@ impl<'a> Job<'a> {
         reporter: &'a Reporter,
         stop: &'a Stop,
         (faults, reading): (&'a Faults, &'a Reading),
-        (setup, scorers, stats_file): (&Setup, Vec<Box<dyn Scorer>>, Option<OutputFile>),
+        (setup, engines, stats_file): (&Setup, Vec<Box<dyn Engine>>, Option<OutputFile>),
     ) -> Self {
         let target = &setup.targets[0];
         let stats = Stats {
@@ -78,7 +78,7 @@ impl<'a> Job<'a> {
             instructions: setup.devices[0].instructions(config.instructions.level),
             kernels: target.kernel_class(),
             threads: rayon::current_num_threads(),
-            warnings: scorers.iter().flat_map(|scorer| scorer.warnings()).collect(),
+            warnings: engines.iter().flat_map(|engine| engine.warnings()).collect(),
             ..Stats::default()
         };
         Self {
@@ -89,7 +89,7 @@ impl<'a> Job<'a> {
             reading,
             // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and
             // would only take longer to interrupt.
-            workers: Workers::new(scorers, if matches!(target, Target::Gpu(_)) { 2 } else { 1 }),
+            workers: Workers::new(engines, if matches!(target, Target::Gpu(_)) { 2 } else { 1 }),
             watch: Watch::new(&setup.devices),
             compute: setup.compute,
             profile: Profile::default(),

@@ -81,9 +81,9 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done });
     };
 
-    let scorers = setup.load(config, reporter)?;
+    let engines = setup.load(config, reporter)?;
     let load = loading.elapsed();
-    let mut job = Job::new(config, reporter, stop, (&faults, &reading), (&setup, scorers, stats_file));
+    let mut job = Job::new(config, reporter, stop, (&faults, &reading), (&setup, engines, stats_file));
     let (rankings, writing) = spawn_writer(writer);
     reporter.start();
     stop.begin_scoring();

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use super::faults::{Faults, Verdict};
 use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
-use crate::engine::probability;
 use crate::rank::{Cutoff, rank};
+use crate::recipe::probability;
 use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
 
 /// A window while its batches are scored.

@@ -10,7 +10,7 @@ use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::device::{DeviceChoice, Opened, Target};
-use crate::engine::Scorer;
+use crate::engine::Engine;
 use crate::engine::cpu::{Arithmetic, Precision};
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
@@ -65,12 +65,12 @@ impl Setup {
     /// The facts about the run that a dry run needs.
     pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
         let Self { reranker, limits, .. } = self;
-        let (model, expected) = (reranker.config(), reranker.expected());
+        let (model, expected) = (reranker.architecture(), reranker.expected());
         Planned { config, limits: *limits, max_length: reranker.max_length(), model, expected }
     }
 
     /// Loads a replica of the model for each target, in parallel.
-    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Vec<Box<dyn Scorer>>> {
+    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Vec<Box<dyn Engine>>> {
         // A profile slows a GPU down a little, so it is kept only if somebody will see it.
         let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
         let (reranker, limits) = (&self.reranker, self.limits);
@@ -116,17 +116,17 @@ fn load(
     target: &Target,
     limits: Limits,
     (counted, reporter): (bool, &Reporter),
-) -> Result<Box<dyn Scorer>> {
-    let mut scorer = reranker.load(target)?;
-    let tokens = scorer.reserve(limits)?;
+) -> Result<Box<dyn Engine>> {
+    let mut engine = reranker.load(target)?;
+    let tokens = engine.reserve(limits)?;
     if counted {
-        scorer.begin_profile();
+        engine.begin_profile();
     }
-    scorer.warnings().iter().for_each(|warning| reporter.note(warning));
+    engine.warnings().iter().for_each(|warning| reporter.note(warning));
     if tokens < limits.tokens {
         reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
     }
-    Ok(scorer)
+    Ok(engine)
 }
 
 fn reranker_options(config: &Config) -> RerankerOptions {

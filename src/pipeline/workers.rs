@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use crate::batch::Batch;
+use crate::engine::Engine;
 use crate::engine::Profile;
-use crate::engine::Scorer;
 
 /// The threads that score, and the channels to and from them.
 pub(super) struct Workers {
@@ -39,21 +39,21 @@ pub(super) struct Done {
     pub(super) logits: Result<Vec<f32>>,
     /// Multiplications and additions that it needed.
     pub(super) operations: f64,
-    /// Where the time went, if the scorer keeps a profile.
+    /// Where the time went, if the engine keeps a profile.
     pub(super) profile: Option<Profile>,
 }
 
 impl Workers {
-    /// Starts a thread for each scorer. Each may have up to `ahead` batches, including the one that it is scoring.
-    pub(super) fn new(scorers: Vec<Box<dyn Scorer>>, ahead: usize) -> Self {
+    /// Starts a thread for each engine. Each may have up to `ahead` batches, including the one that it is scoring.
+    pub(super) fn new(engines: Vec<Box<dyn Engine>>, ahead: usize) -> Self {
         let (tasks, receiver) = channel::<Task>();
         let (sender, done) = channel();
         let receiver = Arc::new(Mutex::new(receiver));
-        let start = |scorer: Box<dyn Scorer>| {
+        let start = |engine: Box<dyn Engine>| {
             let (receiver, sender) = (Arc::clone(&receiver), sender.clone());
-            thread::spawn(move || work(scorer, &receiver, &sender))
+            thread::spawn(move || work(engine, &receiver, &sender))
         };
-        Self { tasks, done, threads: scorers.into_iter().map(start).collect(), ahead, busy: 0 }
+        Self { tasks, done, threads: engines.into_iter().map(start).collect(), ahead, busy: 0 }
     }
 
     /// The number of threads.
@@ -61,7 +61,7 @@ impl Workers {
         self.threads.len()
     }
 
-    /// Waits for the batches at hand and drops the scorers, so that they free their devices' memory before the program ends.
+    /// Waits for the batches at hand and drops the engines, so that they free their devices' memory before the program ends.
     /// Returns their warnings.
     pub(super) fn finish(self) -> Vec<String> {
         drop(self.tasks);
@@ -69,12 +69,12 @@ impl Workers {
         self.threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     }
 
-    /// Whether a scorer can take another batch.
+    /// Whether an engine can take another batch.
     pub(super) fn have_room(&self) -> bool {
         self.busy < self.count() * self.ahead
     }
 
-    /// Whether all scorers have nothing to do.
+    /// Whether all engines have nothing to do.
     pub(super) fn are_idle(&self) -> bool {
         self.busy == 0
     }
@@ -102,16 +102,16 @@ impl Workers {
     }
 }
 
-/// Scores batches until either channel is closed. Returns the scorer's warnings.
-fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) -> Vec<String> {
+/// Scores batches until either channel is closed. Returns the engine's warnings.
+fn work(mut engine: Box<dyn Engine>, tasks: &Mutex<Receiver<Task>>, done: &Sender<Done>) -> Vec<String> {
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Task { window, batch }) = task else { return scorer.warnings() };
+        let Ok(Task { window, batch }) = task else { return engine.warnings() };
         // A panic is returned as an error. Otherwise the other threads would go on, and the run would wait for this batch
         // forever.
         let scored = catch_unwind(AssertUnwindSafe(|| {
-            let logits = scorer.score(&batch)?;
-            Ok((logits, scorer.work(&batch).all_operations(), scorer.take_profile()))
+            let logits = engine.run(&batch)?;
+            Ok((logits, engine.work(&batch).all_operations(), engine.take_profile()))
         }));
         let panicked = scored.is_err();
         let (logits, operations, profile) = match scored {
@@ -120,7 +120,7 @@ fn work(mut scorer: Box<dyn Scorer>, tasks: &Mutex<Receiver<Task>>, done: &Sende
             Err(_) => (Err(anyhow!("the thread that scored it has panicked")), 0., None),
         };
         if done.send(Done { window, batch, logits, operations, profile }).is_err() || panicked {
-            return scorer.warnings();
+            return engine.warnings();
         }
     }
 }
@@ -131,11 +131,11 @@ mod tests {
 
     use super::*;
 
-    /// A scorer that returns a logit for each token, panics at three tokens and fails at four.
+    /// An engine that returns a logit for each token, panics at three tokens and fails at four.
     struct Fragile;
 
-    impl Scorer for Fragile {
-        fn score(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+    impl Engine for Fragile {
+        fn run(&mut self, batch: &Batch) -> Result<Vec<f32>> {
             assert_ne!(batch.token_ids.len(), 3);
             ensure!(batch.token_ids.len() != 4, "four");
             Ok(vec![0.; batch.token_ids.len()])

@@ -4,9 +4,14 @@ use anyhow::Result;
 
 use crate::record::Query;
 
+mod fake;
+mod probability;
 mod qwen3;
 mod tokenizer;
 
+pub use fake::FakeRecipe;
+pub(crate) use fake::SEPARATOR;
+pub use probability::probability;
 pub use qwen3::{DEFAULT_INSTRUCTION, Qwen3Recipe};
 pub use tokenizer::TextTokenizer;
 

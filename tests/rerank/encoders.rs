@@ -1,39 +1,35 @@
 //! The encoders' forward against candle-transformers', on random weights of odd shapes.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, VarMap};
 use candle_transformers::models::bert::{self, BertModel};
 use rerank::batch::{Batch, Limits, plan};
 use rerank::checkpoint::Weights;
-use rerank::engine::cpu::forward::EncoderConfig;
+use rerank::engine::cpu::forward::CpuEngine;
 use rerank::engine::cpu::{Arithmetic, Level, Precision};
-use rerank::engine::{FirstTokenScorer, Scorer};
+use rerank::engine::{Engine, Model};
+use rerank::model::Architecture;
 use rerank::recipe::Prompt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::Files;
 
 /// Heads of 10 features; nothing is a multiple of a panel.
-fn config(prefix: &'static str, first_position: usize) -> EncoderConfig {
-    EncoderConfig {
-        prefix,
-        vocabulary: 90,
-        hidden: 50,
-        intermediate: 70,
-        layers: 3,
-        heads: 5,
-        norm_epsilon: 1e-5,
-        max_positions: 80,
-        first_position,
-        token_types: 2,
-    }
+fn config(family: &str) -> Value {
+    json!({
+        "model_type": family, "vocab_size": 90, "hidden_size": 50, "intermediate_size": 70, "num_hidden_layers": 3,
+        "num_attention_heads": 5, "layer_norm_eps": 1e-5, "max_position_embeddings": 80, "type_vocab_size": 2,
+        "pad_token_id": 1, "hidden_act": "gelu",
+        "architectures": [if family == "bert" { "BertForSequenceClassification" } else { "XLMRobertaForSequenceClassification" }]
+    })
 }
 
 /// Prompts of up to the longest length, none with the padding token 1.
-fn prompts(config: &EncoderConfig) -> Vec<Prompt> {
-    let longest = config.max_positions - config.first_position;
+fn prompts(architecture: &Architecture) -> Vec<Prompt> {
     let tokens = |length: usize| (0..length).map(|index| 2 + (index * index * 7 + length) as u32 % 88).collect();
-    [1, 2, 31, 40, 64, longest]
+    [1, 2, 31, 40, 64, architecture.max_length]
         .into_iter()
         .map(|length| Prompt { token_ids: tokens(length), truncated: false })
         .collect()
@@ -58,11 +54,11 @@ fn set(variables: &VarMap) {
 }
 
 /// Logits by candidate, in batches of so many tokens.
-fn logits(scorer: &mut FirstTokenScorer, prompts: &[Prompt], tokens: usize) -> Vec<f32> {
+fn logits(engine: &mut CpuEngine, prompts: &[Prompt], tokens: usize) -> Vec<f32> {
     let mut logits = vec![f32::NAN; prompts.len()];
     let limits = Limits { pairs: 9, tokens, share_prefixes: false, fill: false };
     for batch in plan(&[prompts.to_vec()], limits) {
-        for (id, logit) in batch.pairs().zip(scorer.score(&batch).unwrap()) {
+        for (id, logit) in batch.pairs().zip(engine.run(&batch).unwrap()) {
             logits[id.candidate] = logit;
         }
     }
@@ -70,12 +66,14 @@ fn logits(scorer: &mut FirstTokenScorer, prompts: &[Prompt], tokens: usize) -> V
 }
 
 /// Checks all levels and precisions against the logits that candle gives.
-fn agrees(config: &EncoderConfig, variables: &VarMap, expected: impl Fn(&Tensor) -> Tensor) {
+fn agrees(family: &str, variables: &VarMap, expected: impl Fn(&Tensor) -> Tensor) {
     let files = Files::new();
     let path = files.path("model.safetensors");
     variables.save(&path).unwrap();
-    let weights = std::sync::Arc::new(Weights::open(&[path]).unwrap());
-    let prompts = prompts(config);
+    let weights = Arc::new(Weights::open(&[path]).unwrap());
+    let architecture = Arc::new(Architecture::of_shape(&config(family)).unwrap());
+    let prompts = prompts(&architecture);
+    let model = Model { architecture, weights, answers: None };
     let expected: Vec<f32> = prompts
         .iter()
         .map(|prompt| Tensor::new(prompt.token_ids.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap())
@@ -86,12 +84,12 @@ fn agrees(config: &EncoderConfig, variables: &VarMap, expected: impl Fn(&Tensor)
     for level in Level::all() {
         for (precision, tolerance) in [(Precision::F32, 2e-5), (Precision::Bf16, 0.05), (Precision::Int8, 0.1)] {
             for arithmetic in Arithmetic::all(level, precision) {
-                let mut scorer = FirstTokenScorer::load(config, &weights, arithmetic).unwrap();
-                let together = logits(&mut scorer, &prompts, 1000);
+                let mut engine = CpuEngine::load(&model, arithmetic).unwrap();
+                let together = logits(&mut engine, &prompts, 1000);
                 for (logit, expected) in together.iter().zip(&expected) {
                     assert!((logit - expected).abs() < tolerance, "{arithmetic:?}: {together:?}, not {expected:?}");
                 }
-                assert_eq!(together, logits(&mut scorer, &prompts, 100), "{arithmetic:?}");
+                assert_eq!(together, logits(&mut engine, &prompts, 100), "{arithmetic:?}");
             }
         }
     }
@@ -100,7 +98,6 @@ fn agrees(config: &EncoderConfig, variables: &VarMap, expected: impl Fn(&Tensor)
 #[test]
 fn xlm_roberta_agrees_with_candle_transformers() {
     use candle_transformers::models::xlm_roberta::{Config, XLMRobertaForSequenceClassification};
-    let ours = config("roberta", 2);
     let theirs: Config = serde_json::from_value(json!({
         "hidden_size": 50, "layer_norm_eps": 1e-5, "attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0,
         "num_attention_heads": 5, "position_embedding_type": "absolute", "intermediate_size": 70, "hidden_act": "gelu",
@@ -113,7 +110,7 @@ fn xlm_roberta_agrees_with_candle_transformers() {
     build();
     set(&variables);
     let model = build();
-    agrees(&ours, &variables, |tokens| {
+    agrees("xlm-roberta", &variables, |tokens| {
         let ones = Tensor::ones_like(tokens).unwrap();
         model.forward(tokens, &ones, &tokens.zeros_like().unwrap()).unwrap()
     });
@@ -139,7 +136,7 @@ fn bert_agrees_with_candle_transformers() {
     bert(&variables);
     set(&variables);
     let (model, pooler, classifier) = bert(&variables);
-    agrees(&config("bert", 0), &variables, |tokens| {
+    agrees("bert", &variables, |tokens| {
         let hidden = model.forward(tokens, &tokens.zeros_like().unwrap(), None).unwrap();
         let pooled = pooler.forward(&hidden.i((.., 0)).unwrap()).unwrap().tanh().unwrap();
         classifier.forward(&pooled).unwrap()
@@ -152,18 +149,20 @@ fn what_an_encoder_can_not_do_is_told() {
     bert(&variables);
     let files = Files::new();
     variables.save(files.path("model.safetensors")).unwrap();
-    let weights = std::sync::Arc::new(Weights::open(&[files.path("model.safetensors")]).unwrap());
+    let weights = Arc::new(Weights::open(&[files.path("model.safetensors")]).unwrap());
+    let architecture = Arc::new(Architecture::of_shape(&config("bert")).unwrap());
     let arithmetic = Arithmetic::new(Level::available(), Precision::F32);
-    let mut scorer = FirstTokenScorer::load(&config("bert", 0), &weights, arithmetic).unwrap();
+    let mut engine = CpuEngine::load(&Model { architecture, weights, answers: None }, arithmetic).unwrap();
     let mut fails = |token_ids: Vec<Vec<u32>>, share_prefixes: bool, said: &str| {
         let prompts: Vec<_> = token_ids.into_iter().map(|token_ids| Prompt { token_ids, truncated: false }).collect();
         let batches: Vec<Batch> = plan(&[prompts], Limits { pairs: 9, tokens: 999, share_prefixes, fill: false });
-        let message = scorer.score(&batches[0]).unwrap_err().to_string();
+        let message = engine.run(&batches[0]).unwrap_err().to_string();
         assert!(message.contains(said), "{message}");
     };
     fails(vec![vec![5; 81]], false, "81 tokens");
     fails(vec![vec![90]], false, "outside the vocabulary of 90");
     fails(vec![vec![5, 6, 7], vec![5, 6, 8]], true, "share");
-    let wrong = EncoderConfig { heads: 4, ..config("bert", 0) };
-    assert!(FirstTokenScorer::load(&wrong, &weights, arithmetic).err().unwrap().to_string().contains("evenly"));
+    let mut wrong = config("bert");
+    wrong["num_attention_heads"] = 4.into();
+    assert!(Architecture::of_shape(&wrong).unwrap_err().to_string().contains("evenly"));
 }

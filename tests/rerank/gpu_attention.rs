@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use half::{bf16, f16};
-use rerank::engine::cpu::Heads;
 use rerank::engine::gpu::{Attending, Gpu, KeyRange, QueryTile, Rows, Type};
+use rerank::model::{Heads, Mask};
 
 use crate::emulated::Emulated;
 
@@ -113,7 +113,7 @@ fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, late: bool) -> V
         tiles: if late { none } else { all },
         late_tiles: if late { all } else { none },
         ranges: ranges.view(0..ranges.bytes()),
-        causal: true,
+        mask: Mask::Causal,
     };
     gpu.attend(&attending, Heads { query: 1, key: 1, head_dim: HEAD_DIM }).unwrap();
     let mut found = vec![0; KEYS * HEAD_DIM * value.size()];

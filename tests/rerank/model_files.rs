@@ -190,7 +190,7 @@ fn impossible_sizes_are_errors_and_not_aborts() {
         ("num_key_value_heads", 3, "self_attn.k_proj"),
         ("hidden_size", 1_000_000_000, "[420, 1000000000]"),
         ("intermediate_size", 2_000_000_000, "mlp.gate_proj"),
-        ("num_hidden_layers", 2_000_000_000, "model.layers.4"),
+        ("num_hidden_layers", 2_000_000_000, "num_hidden_layers is 2000000000, and can be up to 1024"),
         ("vocab_size", 2_000_000_000, "2000000000"),
         ("head_dim", u64::MAX, "head_dim is 18446744073709551615"),
         ("max_position_embeddings", 1_000_000_000_000, "max_position_embeddings is 1000000000000"),

@@ -150,7 +150,7 @@ fn the_forward_agrees_with_candle_transformers() {
     let ours = reranker
         .load(&Target::Cpu(Arithmetic::new(Level::available(), Precision::F32)))
         .unwrap()
-        .score(&batches[0])
+        .run(&batches[0])
         .unwrap();
     for (id, logit) in batches[0].pairs().zip(ours) {
         model.clear_kv_cache();

@@ -13,17 +13,18 @@ use anyhow::Result;
 use candle_core::DType;
 use half::bf16;
 
+use crate::checkpoint::StoredRows;
 use crate::engine::cpu::arithmetic::{Arithmetic, Unit, Units};
 use crate::engine::cpu::attention::key_values::KeyValues;
-use crate::engine::cpu::attention::{Attended, Attention, KeyBlock, Mask, Span};
+use crate::engine::cpu::attention::{Attended, Attention, KeyBlock, Span};
 use crate::engine::cpu::gemm::linear::Linear;
 use crate::engine::cpu::gemm::microkernel::SIDE;
 use crate::engine::cpu::gemm::operand::Operand;
 use crate::engine::cpu::gemm::panels::{PANEL, Panels};
-use crate::engine::cpu::gemm::weight::{Matrix, Source};
+use crate::engine::cpu::gemm::weight::Source;
 use crate::engine::cpu::level::Level;
 use crate::engine::cpu::precision::Precision;
-use crate::engine::cpu::rows::qk_norm_rope::Heads;
+use crate::model::{Heads, Mask};
 
 /// The units of bf16 are used where they are so many times as fast as those of f32.
 const MIN_SPEEDUP: f64 = 1.25;
@@ -121,9 +122,9 @@ impl Layer {
     fn new(arithmetic: Arithmetic) -> Result<Self> {
         let bytes: Vec<u8> =
             values(Self::OUTPUTS * Self::INPUTS).flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect();
-        let matrix = Matrix { dtype: DType::BF16, bytes: &bytes, inputs: Self::INPUTS };
+        let matrix = StoredRows { dtype: DType::BF16, bytes: &bytes, inputs: Self::INPUTS };
         let sources: Vec<Source> = (0..Self::OUTPUTS).map(|row| Some((0, row))).collect();
-        let linear = Linear::new(&[matrix], &sources, arithmetic)?;
+        let linear = Linear::new(&[&matrix], &sources, arithmetic)?;
         let mut rows: Vec<f32> = values(Self::ROWS * Self::INPUTS).collect();
         let mut input = Operand::default();
         input.reshape(linear.form(), Self::ROWS);

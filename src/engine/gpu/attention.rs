@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::device::{Address, Launch, View};
 use super::operations::{Gpu, ROWS, Rows, arguments, int};
-use crate::engine::cpu::Heads;
+use crate::model::{Heads, Mask};
 
 /// Rows (queries times heads of a group) of a block.
 const TILE: usize = 64;
@@ -73,8 +73,8 @@ pub struct Attending<'a> {
     pub late_tiles: View<'a>,
     /// `KeyRange`s.
     pub ranges: View<'a>,
-    /// Whether queries see only keys up to their own position.
-    pub causal: bool,
+    /// Which keys they see.
+    pub mask: Mask,
 }
 
 /// `Attending` of `attention.cuh`.
@@ -174,7 +174,7 @@ impl Gpu {
             result_width: int(attending.results.width)?,
             group: int(heads.group())?,
             group_reciprocal: int((1usize << 16).div_ceil(heads.group()))?,
-            causal: i32::from(attending.causal),
+            causal: i32::from(attending.mask == Mask::Causal),
             scale: std::f32::consts::LOG2_E / (head_dim as f32).sqrt(),
         };
         let count = tiles.bytes() / size_of::<QueryTile>();

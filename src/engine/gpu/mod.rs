@@ -28,7 +28,7 @@ mod switches;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
-pub use operations::{Gpu, Rows, Turn, Weight};
+pub use operations::{Gpu, QkNormRope, Rows, Weight};
 pub use peak::Ceilings;
 
 #[cfg(feature = "cuda")]

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::attention::{AttentionKernel, LATE_FROM};
 use super::device::{Address, Device, Launch, Memory, Product, Type, View};
-use crate::engine::cpu::Heads;
+use crate::model::Heads;
 
 /// A device, the type of its activations, and which of its kernels may be used.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl<'a> Rows<'a> {
 }
 
 /// What is done to queries and keys, see `heads.cu`.
-pub struct Turn<'a> {
+pub struct QkNormRope<'a> {
     /// RMSNorm's weight of query heads, f32.
     pub query_weight: &'a Memory,
     /// RMSNorm's weight of key heads, f32.
@@ -76,7 +76,7 @@ pub struct Turn<'a> {
 
 /// `Turn` of `heads.cu`.
 #[repr(C)]
-struct RawTurn {
+struct RawQkNormRope {
     query_weight: Address,
     key_weight: Address,
     cosines: Address,
@@ -231,26 +231,38 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn turn(&self, products: Rows<'_>, heads: Heads, parts: [usize; 2], turn: &Turn<'_>) -> Result<()> {
+    pub fn normalize_and_rotate(
+        &self,
+        products: Rows<'_>,
+        heads: Heads,
+        parts: [usize; 2],
+        operation: &QkNormRope<'_>,
+    ) -> Result<()> {
         let [query_heads, key_heads] = parts;
         let rest = products.width / heads.head_dim - query_heads - key_heads;
         let half = heads.head_dim / 2;
         let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
         ensure!(fits, "heads of {} features are not supported on a GPU; use --device cpu", heads.head_dim);
-        assert!(turn.query_weight.bytes() >= heads.head_dim * 4 && turn.key_weight.bytes() >= heads.head_dim * 4);
-        assert!(turn.positions.bytes() >= products.count * 4 && turn.sines.bytes() == turn.cosines.bytes() && half > 0);
-        let raw = RawTurn {
-            query_weight: turn.query_weight.address(),
-            key_weight: turn.key_weight.address(),
-            cosines: turn.cosines.address(),
-            sines: turn.sines.address(),
-            positions: turn.positions.address(),
+        assert!(
+            operation.query_weight.bytes() >= heads.head_dim * 4 && operation.key_weight.bytes() >= heads.head_dim * 4
+        );
+        assert!(
+            operation.positions.bytes() >= products.count * 4
+                && operation.sines.bytes() == operation.cosines.bytes()
+                && half > 0
+        );
+        let raw = RawQkNormRope {
+            query_weight: operation.query_weight.address(),
+            key_weight: operation.key_weight.address(),
+            cosines: operation.cosines.address(),
+            sines: operation.sines.address(),
+            positions: operation.positions.address(),
             tokens: int(products.count)?,
             query_heads: int(query_heads)?,
             key_heads: int(key_heads)?,
             value_heads: int(rest)?,
             head_dim: int(heads.head_dim)?,
-            epsilon: turn.epsilon,
+            epsilon: operation.epsilon,
         };
         let rows = products.address(self.value.size(), products.width);
         let (kernel, launch) = if self.has_fixed(heads.head_dim) {

@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use super::attention::{Attending, AttentionKernel, KeyRange, QueryTile, queries};
 use super::device::{Memory, Type};
 use super::operations::{Gpu, Rows};
-use crate::engine::cpu::Heads;
+use crate::model::{Heads, Mask};
 
 /// The ranges of the self-test's prompt: three begin in one tile of keys, and the last goes on for so many that every half of the
 /// shared memory is used twice.
@@ -115,7 +115,7 @@ impl SelfTest {
             tiles,
             late_tiles: tiles,
             ranges: self.ranges.view(0..self.ranges.bytes()),
-            causal: true,
+            mask: Mask::Causal,
         };
         gpu.attend_by(kernel, &attending, tiles, self.heads)?;
         memory.download(bytemuck::cast_slice_mut(&mut results))?;

@@ -22,7 +22,7 @@ use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::precision::bf16_bits;
 use crate::engine::cpu::rows::math::row_by_row;
-use crate::engine::cpu::rows::qk_norm_rope::Heads;
+use crate::model::Heads;
 
 /// Pairs of words in a row of a block.
 const PAIRS: usize = WORDS / 2;

@@ -36,20 +36,12 @@ use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::precision::bf16_bits;
 use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
+use crate::model::Mask;
 
 /// Blocks of keys that are looked at together.
 const CHUNK: usize = 8;
 /// Times 32 columns that look at a chunk of keys one after the other, while it is in the cache.
 const TOGETHER: usize = 8;
-
-/// Which keys a query sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mask {
-    /// Those up to its own position.
-    Causal,
-    /// All of its span.
-    Bidirectional,
-}
 
 /// Where the keys of 32 consecutive positions are.
 #[derive(Clone, Debug, PartialEq, Eq)]

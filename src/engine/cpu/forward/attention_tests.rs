@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::tiles::Layout;
 use crate::batch::{Batch, Segment};
-use crate::engine::cpu::{Arithmetic, Attended, Attention, Heads, KeyValues, Level, Mask, PANEL, Panels, Precision};
+use crate::engine::cpu::{Arithmetic, Attended, Attention, KeyValues, Level, PANEL, Panels, Precision};
+use crate::model::{Heads, Mask};
 
 /// Queries, keys and values, by token and feature.
 struct Tensors {

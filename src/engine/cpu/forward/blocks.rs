@@ -4,22 +4,12 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::workspace::Workspace;
-use crate::engine::cpu::{
-    Attended, Attention, Features, Heads, KeyValues, Linear, Mask, Operand, PANEL, Panels, Source, Span,
-};
+use crate::engine::cpu::{Attended, Attention, Features, KeyValues, Linear, Operand, PANEL, Panels, Span};
 use crate::engine::{Kind, Profile};
+use crate::model::{Heads, Mask};
 
 /// Features inside an MLP that are computed before they are multiplied further.
 const CHUNK: usize = 1024;
-
-/// The shape of a layer.
-#[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) heads: Heads,
-    pub(super) hidden: usize,
-    pub(super) intermediate: usize,
-    pub(super) epsilon: f32,
-}
 
 /// Time that is being counted.
 pub(super) struct Clock<'a> {
@@ -36,14 +26,6 @@ impl<'a> Clock<'a> {
     pub(super) fn lap(&mut self, kind: Kind) {
         self.profile.lap(kind, &mut self.lap);
     }
-}
-
-/// The rows of a matrix whose outputs are `count` heads, each filled up to whole panels.
-pub(super) fn by_head(heads: Heads, count: usize) -> Vec<Source> {
-    let width = heads.panels() * PANEL;
-    let row =
-        |output: usize| (output % width < heads.head_dim).then(|| output / width * heads.head_dim + output % width);
-    (0..count * width).map(|output| row(output).map(|row| (0, row))).collect()
 }
 
 /// Calls `compute` with each key head, its panels, the tile's rows as they stand in the workspace, and room for a head.

@@ -10,29 +10,15 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::layer::Layer;
 use super::tiles::{Layout, tiles};
 use super::workspace::{Tile, Workspace};
 use crate::batch::Batch;
-use crate::engine::cpu::{Buffer, KeyValues, PANEL, Writing};
+use crate::engine::cpu::{Buffer, KeyValues, PANEL, Rope};
 use crate::engine::{Kind, Profile};
 
 /// Rows of a tile: so many that weights are read seldom, so few that what a tile needs at once stays in an L2 cache of 2 MiB.
 const TILE_ROWS: usize = 256;
-
-/// A layer that computes one tile at a time.
-pub(super) trait TileLayer: Sync {
-    /// The values that all layers share, such as the angles of a rotary embedding.
-    type Context: Sync;
-
-    /// Prepares a tile whose residual stream was just set.
-    fn enter(&self, tile: &mut Tile<'_>);
-
-    /// Computes a tile's keys and values, and stores them for every tile's attention.
-    fn keys_and_values(&self, tile: &Tile<'_>, to: &Writing<'_>, context: &Self::Context, workspace: &mut Workspace);
-
-    /// Computes the rest of the layer on a tile, when all keys and values are stored.
-    fn finish(&self, tile: &mut Tile<'_>, stores: &KeyValues, context: &Self::Context, workspace: &mut Workspace);
-}
 
 /// Memory that forward passes use one after the other.
 pub(super) struct Memory {
@@ -61,15 +47,16 @@ impl Memory {
 }
 
 /// A batch and the layers that it goes through; there is at least one.
-pub(super) struct Pass<'a, L: TileLayer> {
-    pub(super) layers: &'a [L],
-    pub(super) context: &'a L::Context,
+pub(super) struct Pass<'a> {
+    pub(super) layers: &'a [Layer],
+    /// The angles of the layers' rotary embeddings.
+    pub(super) angles: &'a [Rope],
     pub(super) batch: &'a Batch,
     /// Features of the residual stream.
     pub(super) hidden: usize,
 }
 
-impl<L: TileLayer> Pass<'_, L> {
+impl Pass<'_> {
     /// Sets the tiles' rows by `embed` (a tile, and the tokens that are its rows), and computes all layers. Of the last one
     /// only the rows of `wanted` are computed, each a segment and one of its tokens: the others are needed as keys and values.
     /// These rows, of `hidden` features, are what `take` gets, in tiles.
@@ -106,15 +93,15 @@ impl<L: TileLayer> Pass<'_, L> {
                 embed(tile, range.clone());
                 self.layers[0].enter(tile);
                 workspace.profile.lap(Kind::Embedding, &mut lap);
-                self.layers[0].keys_and_values(tile, &to, self.context, workspace);
+                self.layers[0].keys_and_values(tile, &to, self.angles, workspace);
             });
         });
         for pair in self.layers.windows(2) {
             let to = next.write();
             tiles.par_iter_mut().with_max_len(1).for_each(|tile| {
                 with_workspace(workspaces, |workspace| {
-                    pair[0].finish(tile, store, self.context, workspace);
-                    pair[1].keys_and_values(tile, &to, self.context, workspace);
+                    pair[0].finish(tile, store, self.angles, workspace);
+                    pair[1].keys_and_values(tile, &to, self.angles, workspace);
                 });
             });
             std::mem::swap(&mut store, &mut next);
@@ -142,7 +129,7 @@ impl<L: TileLayer> Pass<'_, L> {
             }
             last.enter(&mut tile);
             with_workspace(finished.workspaces, |workspace| {
-                last.finish(&mut tile, finished.store, self.context, workspace);
+                last.finish(&mut tile, finished.store, self.angles, workspace);
             });
             take(&tile)
         });

@@ -1,7 +1,8 @@
 //! A tile of tokens on its way through a model, and the memory that its operations use in between.
 
+use crate::checkpoint::RowSource;
 use crate::engine::Profile;
-use crate::engine::cpu::{Attention, Buffer, Matrix, Operand, PANEL, Panels, Span, Squares};
+use crate::engine::cpu::{Attention, Buffer, Operand, PANEL, Panels, Span, Squares};
 
 /// Tokens that one thread computes.
 pub(super) struct Tile<'a> {
@@ -37,13 +38,13 @@ impl<'a> Tile<'a> {
     }
 
     /// Sets the rows to those of tokens; what is beyond them is zeros.
-    pub(super) fn embed(&mut self, token_ids: &[u32], embedding: &Matrix<'_>) {
+    pub(super) fn embed(&mut self, token_ids: &[u32], embedding: &dyn RowSource) {
         for panel in 0..self.hidden.count() {
             self.hidden.panel_mut(panel).iter_mut().skip(token_ids.len()).for_each(|row| row.fill(0.));
         }
-        let mut values = vec![0f32; embedding.inputs.next_multiple_of(PANEL)];
+        let mut values = vec![0f32; embedding.inputs().next_multiple_of(PANEL)];
         for (row, &token) in token_ids.iter().enumerate() {
-            embedding.row(token as usize, &mut values[..embedding.inputs]);
+            embedding.row(token as usize, &mut values[..embedding.inputs()]);
             for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
                 self.hidden.panel_mut(panel)[row] = *values;
             }
@@ -51,10 +52,10 @@ impl<'a> Tile<'a> {
     }
 
     /// Adds a row of a matrix to each of the tile's first rows.
-    pub(super) fn add_rows(&mut self, rows: impl Iterator<Item = usize>, matrix: &Matrix<'_>) {
-        let mut values = vec![0f32; matrix.inputs.next_multiple_of(PANEL)];
+    pub(super) fn add_rows(&mut self, rows: impl Iterator<Item = usize>, matrix: &dyn RowSource) {
+        let mut values = vec![0f32; matrix.inputs().next_multiple_of(PANEL)];
         for (row, source) in rows.enumerate() {
-            matrix.row(source, &mut values[..matrix.inputs]);
+            matrix.row(source, &mut values[..matrix.inputs()]);
             for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
                 self.hidden.panel_mut(panel)[row].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             }

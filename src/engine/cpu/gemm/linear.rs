@@ -9,10 +9,11 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use candle_core::DType;
 
+use crate::checkpoint::RowSource;
 use crate::engine::cpu::gemm::microkernel::{Format, Kernel, SIDE};
 use crate::engine::cpu::gemm::operand::{Form, Operand, RUN};
 use crate::engine::cpu::gemm::panels::{Features, Panels};
-use crate::engine::cpu::gemm::weight::{Matrix, Packed, Source, pack, runs};
+use crate::engine::cpu::gemm::weight::{Packed, Source, pack, runs};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::rows::math::row_by_row;
 use crate::engine::cpu::{Arithmetic, Level};
@@ -34,17 +35,17 @@ impl Linear {
     ///
     /// # Errors
     /// If the matrices' inputs or types differ.
-    pub fn new(matrices: &[Matrix<'_>], sources: &[Source], arithmetic: Arithmetic) -> Result<Self> {
+    pub fn new(matrices: &[&dyn RowSource], sources: &[Source], arithmetic: Arithmetic) -> Result<Self> {
         let Some(first) = matrices.first() else { anyhow::bail!("a linear layer needs weights") };
         ensure!(
-            matrices.iter().all(|matrix| matrix.inputs == first.inputs),
+            matrices.iter().all(|matrix| matrix.inputs() == first.inputs()),
             "weights that are multiplied together differ in their inputs"
         );
         // Narrow only if all are.
-        let narrow = matrices.iter().all(|matrix| matrix.dtype == DType::BF16);
+        let narrow = matrices.iter().all(|matrix| matrix.stored_as() == DType::BF16);
         let Arithmetic { level, precision, .. } = arithmetic;
         let format = arithmetic.linear(if narrow { DType::BF16 } else { DType::F32 });
-        let steps = format.steps(first.inputs);
+        let steps = format.steps(first.inputs());
         let form = Form { level, format: format.left(), rounding: precision.rounding(), steps };
         let weight = pack(matrices, sources, form, format);
         Ok(Self { kernel: Kernel::new(level, format), form, outputs: sources.len(), weight })

@@ -4,10 +4,9 @@ use candle_core::DType;
 use half::{bf16, f16};
 use proptest::prelude::*;
 
+use crate::checkpoint::StoredRows;
 use crate::engine::cpu::gemm::microkernel::{BLOCK, Format, Kernel, Run, SIDE};
-use crate::engine::cpu::{
-    Arithmetic, Level, Linear, Matrix, Operand, PANEL, Panels, Precision, Source, Squares, swiglu,
-};
+use crate::engine::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Precision, Source, Squares, swiglu};
 
 /// Values from −1 to 1, always the same for a seed.
 fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -61,7 +60,7 @@ impl Case {
         };
         let sources: Vec<Source> = (0..self.outputs).map(|row| Some((0, row))).collect();
         let linear =
-            Linear::new(&[Matrix { dtype, bytes: &bytes, inputs: self.inputs }], &sources, arithmetic).unwrap();
+            Linear::new(&[&StoredRows { dtype, bytes: &bytes, inputs: self.inputs }], &sources, arithmetic).unwrap();
         let (mut panels, rows) = in_panels(&self.rows, self.inputs);
         let panels = Panels::new(&mut panels, rows);
         let mut operand = Operand::default();

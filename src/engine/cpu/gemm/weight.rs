@@ -1,56 +1,15 @@
 //! Weights on their way from a checkpoint to the right operand of products.
 
 use candle_core::DType;
-use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::checkpoint::RowSource;
 use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS};
 use crate::engine::cpu::gemm::operand::{Form, RUN, to_byte};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::precision::{Rounding, bf16_bits};
-
-/// A matrix `(outputs, inputs)` as a checkpoint has it, row by row, little-endian.
-#[derive(Clone, Copy, Debug)]
-pub struct Matrix<'a> {
-    /// f32, f16 or bf16.
-    pub dtype: DType,
-    /// The values.
-    pub bytes: &'a [u8],
-    /// Values in a row.
-    pub inputs: usize,
-}
-
-impl<'a> Matrix<'a> {
-    fn row_bytes(&self, row: usize) -> &'a [u8] {
-        let size = self.inputs * self.dtype.size_in_bytes();
-        &self.bytes[row * size..][..size]
-    }
-
-    /// The values of a row, widened.
-    pub fn row(&self, row: usize, values: &mut [f32]) {
-        let bytes = self.row_bytes(row);
-        match self.dtype {
-            DType::BF16 => {
-                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                    *value = bf16::from_le_bytes(bytes).to_f32();
-                }
-            }
-            DType::F16 => {
-                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<2>().0) {
-                    *value = f16::from_le_bytes(bytes).to_f32();
-                }
-            }
-            DType::F32 => {
-                for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
-                    *value = f32::from_le_bytes(bytes);
-                }
-            }
-            other => unreachable!("checked where tensors are looked up: {other:?}"),
-        }
-    }
-}
 
 /// Where an output of a linear layer comes from: a matrix and its row. `None` is a row of zeros, which fills a head or a
 /// panel up.
@@ -64,8 +23,8 @@ pub(crate) struct Packed {
 }
 
 /// Packs rows of matrices of `inputs` inputs.
-pub(crate) fn pack(matrices: &[Matrix<'_>], sources: &[Source], form: Form, format: Format) -> Packed {
-    let inputs = matrices[0].inputs;
+pub(crate) fn pack(matrices: &[&dyn RowSource], sources: &[Source], form: Form, format: Format) -> Packed {
+    let inputs = matrices[0].inputs();
     let steps = format.steps(inputs);
     let panels = sources.len().div_ceil(SIDE);
     let panel_bytes = steps * format.right_bytes();
@@ -79,8 +38,8 @@ pub(crate) fn pack(matrices: &[Matrix<'_>], sources: &[Source], form: Form, form
             for (output, words) in words.chunks_exact_mut(steps * WORDS).enumerate() {
                 let Some(&Some((matrix, row))) = sources.get(panel * SIDE + output) else { continue };
                 let matrix = matrices[matrix];
-                if format == Format::Bf16 && matrix.dtype == DType::BF16 {
-                    let row = matrix.row_bytes(row);
+                let narrow = format == Format::Bf16 && matrix.stored_as() == DType::BF16;
+                if let Some(row) = matrix.stored_rows(row..row + 1).filter(|_| narrow) {
                     bytemuck::cast_slice_mut(words)[..row.len()].copy_from_slice(row);
                     continue;
                 }

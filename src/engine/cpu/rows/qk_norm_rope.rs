@@ -7,26 +7,11 @@ use crate::engine::cpu::gemm::panels::{PANEL, Panels};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::rows::math::row_by_row;
 use crate::engine::cpu::rows::rms_norm::Squares;
-
-/// The shape of the heads. Query head `h` uses key head `h / (query / key)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads; a multiple of the key heads.
-    pub query: usize,
-    /// Key and value heads.
-    pub key: usize,
-    /// Features of a head, an even number.
-    pub head_dim: usize,
-}
+use crate::model::Heads;
 
 impl Heads {
-    /// Query heads that look at one key head.
-    pub fn group(self) -> usize {
-        self.query / self.key
-    }
-
     /// Panels of a head; its last one is filled up with zeros.
-    pub fn panels(self) -> usize {
+    pub(crate) fn panels(self) -> usize {
         self.head_dim.div_ceil(PANEL)
     }
 }

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use crate::batch::Batch;
 use crate::engine::gpu::{KeyRange, QueryTile, Tiling};
+use crate::model::{Mask, Pooling};
 
 /// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
 pub(super) struct Packed {
     pub(super) words: Vec<u32>,
-    /// The ranges of the words, in bytes, that have token ids, positions, the pairs' last tokens and their positions, ranges, and all kinds
+    /// The ranges of the words, in bytes, that have token ids, positions, the pairs' pooled tokens and their positions, ranges, and all kinds
     /// of tiles.
     pub(super) parts: [Range<usize>; 8],
 }
@@ -20,16 +21,16 @@ pub(super) struct GpuLayout {
     pub(super) tiles: Vec<QueryTile>,
     /// But for those that are late in their prompts.
     pub(super) late_tiles: Vec<QueryTile>,
-    /// Tiles of the pairs' last tokens alone; rows are pairs.
-    pub(super) ends: Vec<QueryTile>,
+    /// Tiles of the pairs' pooled tokens alone; rows are pairs.
+    pub(super) pooled: Vec<QueryTile>,
     /// For each segment, the ranges of its prompt.
     pub(super) ranges: Vec<KeyRange>,
-    /// The pairs' last tokens.
-    pub(super) last_tokens: Vec<u32>,
+    /// The pairs' pooled tokens.
+    pub(super) pooled_tokens: Vec<u32>,
 }
 
 impl GpuLayout {
-    pub(super) fn new(batch: &Batch, tiling: Tiling) -> Self {
+    pub(super) fn new(batch: &Batch, tiling: Tiling, (mask, pooling): (Mask, Pooling)) -> Self {
         let mut layout = Self::default();
         for (index, segment) in batch.segments.iter().enumerate() {
             let first_range = layout.ranges.len() as i32;
@@ -45,7 +46,10 @@ impl GpuLayout {
                 position: batch.positions[tokens.start] as i32,
                 first_range,
                 ranges,
-                visible: batch.positions[tokens.end - 1] as i32 + 1,
+                visible: match mask {
+                    Mask::Causal => batch.positions[tokens.end - 1] as i32 + 1,
+                    Mask::Bidirectional => batch.positions[segment.tokens.end - 1] as i32 + 1,
+                },
             };
             let Range { start, end } = segment.tokens;
             let position = batch.positions[start] as usize;
@@ -57,8 +61,9 @@ impl GpuLayout {
                 tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
             }
             if segment.pair.is_some() {
-                layout.ends.push(tile(end - 1..end, layout.last_tokens.len()));
-                layout.last_tokens.push(end as u32 - 1);
+                let token = if pooling == Pooling::FirstToken { start } else { end - 1 };
+                layout.pooled.push(tile(token..token + 1, layout.pooled_tokens.len()));
+                layout.pooled_tokens.push(token as u32);
             }
         }
         // Blocks start in this order: the longest work first, so that none is left alone at the end.
@@ -70,16 +75,17 @@ impl GpuLayout {
 
     /// Packs the layout for the device.
     pub(super) fn pack(&self, batch: &Batch) -> Packed {
-        let end_positions: Vec<u32> = self.last_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
+        let pooled_positions: Vec<u32> =
+            self.pooled_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
         let parts: [&[u32]; 8] = [
             &batch.token_ids,
             &batch.positions,
-            &self.last_tokens,
-            &end_positions,
+            &self.pooled_tokens,
+            &pooled_positions,
             bytemuck::cast_slice(&self.ranges),
             bytemuck::cast_slice(&self.tiles),
             bytemuck::cast_slice(&self.late_tiles),
-            bytemuck::cast_slice(&self.ends),
+            bytemuck::cast_slice(&self.pooled),
         ];
         let mut end = 0;
         let ranges = parts.map(|part| {
@@ -106,7 +112,11 @@ mod tests {
         let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
         for share_prefixes in [true, false] {
             for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false }) {
-                let layout = GpuLayout::new(&batch, Tiling { early: 32, position: 100, late: 64 });
+                let layout = GpuLayout::new(
+                    &batch,
+                    Tiling { early: 32, position: 100, late: 64 },
+                    (Mask::Causal, Pooling::LastToken),
+                );
                 let mut seen = vec![0; batch.token_ids.len()];
                 let early = layout.tiles.iter().map(|tile| (tile, 0..100, 32));
                 for (tile, positions, queries) in
@@ -128,8 +138,8 @@ mod tests {
                     assert!(next >= tile.visible && tile.visible == tile.position + tile.rows);
                 }
                 assert!(seen.iter().all(|&count| count == 1));
-                assert_eq!(layout.ends.len(), batch.pairs().count());
-                for (row, (end, segment)) in layout.ends.iter().zip(batch.pair_segments()).enumerate() {
+                assert_eq!(layout.pooled.len(), batch.pairs().count());
+                for (row, (end, segment)) in layout.pooled.iter().zip(batch.pair_segments()).enumerate() {
                     assert_eq!((end.first_row as usize, end.rows), (row, 1));
                     assert_eq!(end.visible as usize, batch.prompt(segment).len());
                     let tokens: Vec<u32> = layout.ranges[end.first_range as usize..][..end.ranges as usize]

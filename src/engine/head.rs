@@ -1,0 +1,117 @@
+//! From pooled hidden vectors to logits, in f32 whatever the precision of the products before: in bf16, logits of unlike
+//! documents tie (Qwen3-Reranker, arXiv 2508.03306).
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Model;
+use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Precision};
+use crate::checkpoint::Weights;
+use crate::model::{self, Activation, Answers, HeadOutput, HeadStep};
+
+/// A model's head.
+pub struct LogitHead {
+    steps: Vec<Dense>,
+    /// What the last vector is multiplied with.
+    row: Vec<f32>,
+    bias: Option<f32>,
+}
+
+/// A linear layer with tanh behind it.
+struct Dense {
+    linear: Linear,
+    bias: Vec<f32>,
+}
+
+impl LogitHead {
+    /// Reads the head. Dense layers are computed with instructions of a level.
+    ///
+    /// # Errors
+    /// If a tensor is missing or of another shape than described, or the recipe and the head do not fit each other.
+    pub fn load(model: &Model, level: Level) -> Result<Self> {
+        let Model { architecture, weights, answers } = model;
+        let head = &architecture.head;
+        let steps = head.steps.iter().map(|step| Dense::load(step, weights, level)).collect::<Result<_>>()?;
+        let (row, bias) = match (&head.output, answers) {
+            (HeadOutput::Classifier(linear), None) => {
+                let bias = match &linear.bias {
+                    Some(bias) => Some(weights.vector(bias)?[0]),
+                    None => None,
+                };
+                (weights.row(&linear.weight, 0)?, bias)
+            }
+            (HeadOutput::Vocabulary(matrix), Some(Answers { yes, no })) => {
+                let mut row = weights.row(matrix, *yes as usize)?;
+                if let Some(no) = no {
+                    let no = weights.row(matrix, *no as usize)?;
+                    row.iter_mut().zip(no).for_each(|(yes, no)| *yes -= no);
+                }
+                (row, None)
+            }
+            (HeadOutput::Classifier(_), Some(_)) => {
+                bail!("the recipe names answers, and the model has a head of one label and no rows for tokens")
+            }
+            (HeadOutput::Vocabulary(_), None) => {
+                bail!("the recipe asks for a head of one label, and the model is a language model without one")
+            }
+        };
+        Ok(Self { steps, row, bias })
+    }
+
+    /// The row, where it is all that the head has: then a device can do the product itself.
+    pub(super) fn single_row(&self) -> Option<&[f32]> {
+        (self.steps.is_empty() && self.bias.is_none()).then_some(&self.row)
+    }
+
+    /// The logits of vectors.
+    pub fn logits(&self, pooled: &[Vec<f32>]) -> Vec<f32> {
+        if self.steps.is_empty() {
+            return pooled.iter().map(|vector| self.logit(vector)).collect();
+        }
+        let mut vectors = pooled.to_vec();
+        self.steps.iter().for_each(|step| step.apply(&mut vectors));
+        vectors.iter().map(|vector| self.logit(vector)).collect()
+    }
+
+    fn logit(&self, vector: &[f32]) -> f32 {
+        let product = vector.iter().zip(&self.row).map(|(value, weight)| value * weight).sum::<f32>();
+        self.bias.map_or(product, |bias| product + bias)
+    }
+}
+
+impl Dense {
+    fn load(step: &HeadStep, weights: &Weights, level: Level) -> Result<Self> {
+        let HeadStep::Dense(model::Linear { weight, bias }, activation) = step else {
+            bail!("norms in heads can't be computed yet")
+        };
+        ensure!(*activation == Some(Activation::Tanh), "heads with another activation than tanh can't be computed yet");
+        let rows: Vec<_> = (0..weight.rows.len()).map(|row| Some((0, row))).collect();
+        let linear = Linear::new(&[weights.matrix(weight)?.as_ref()], &rows, Arithmetic::new(level, Precision::F32))?;
+        let bias = weights.vector(bias.as_ref().context("heads without biases can't be computed yet")?)?;
+        Ok(Self { linear, bias })
+    }
+
+    fn apply(&self, vectors: &mut [Vec<f32>]) {
+        if vectors.is_empty() {
+            return;
+        }
+        let rows = vectors.len().next_multiple_of(PANEL);
+        let panels = vectors[0].len().div_ceil(PANEL);
+        let mut memory = vec![0f32; rows * (panels + self.linear.panels()) * PANEL];
+        let (inputs, outputs) = memory.split_at_mut(rows * panels * PANEL);
+        let (mut inputs, mut outputs) = (Panels::new(inputs, rows), Panels::new(outputs, rows));
+        for (row, values) in vectors.iter().enumerate() {
+            for (feature, value) in values.iter().enumerate() {
+                inputs.panel_mut(feature / PANEL)[row][feature % PANEL] = *value;
+            }
+        }
+        let mut operand = Operand::default();
+        operand.reshape(self.linear.form(), rows);
+        operand.pack(&inputs, &[], &[]);
+        self.linear.forward(&operand, 0..self.linear.panels(), &mut outputs);
+        for (row, vector) in vectors.iter_mut().enumerate() {
+            let dense = |feature: usize| outputs.panel(feature / PANEL)[row][feature % PANEL];
+            let values = self.bias.iter().enumerate();
+            *vector = values.map(|(feature, bias)| (dense(feature) + bias).tanh()).collect();
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What a transformer computes, as data. A family fills it in from a configuration, an engine interprets it; neither knows
+//! the other.
+//!
+//! Every weight is a [`Tensor`]: the name that transformers gives it, and its shape. So the description is also the list of
+//! what a checkpoint must have.
+
+use super::tensor::{Linear, Norm, Tensor};
+
+/// A transformer that scores a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// The family, as `model_type` in config.json names it.
+    pub family: &'static str,
+    /// Features of the residual stream.
+    pub hidden: usize,
+    /// The longest prompt that the model was made for, in tokens.
+    pub max_length: usize,
+    /// How tokens become the residual stream.
+    pub embedding: Embedding,
+    /// The layers, of which there is at least one.
+    pub layers: Vec<Layer>,
+    /// The norm behind the last layer.
+    pub final_norm: Option<Norm>,
+    /// Which hidden vector stands for a prompt.
+    pub pooling: Pooling,
+    /// How that vector becomes a logit.
+    pub head: Head,
+}
+
+/// How tokens become vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// A row for each token.
+    pub tokens: Tensor,
+    /// What the row is multiplied by: √hidden in Gemma.
+    pub scale: f32,
+    /// A row for each position, which is added.
+    pub positions: Option<Positions>,
+    /// A row for each token type, which is added.
+    pub token_types: Option<Tensor>,
+    /// The norm of the sum.
+    pub norm: Option<Norm>,
+}
+
+/// Learned positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// The rows.
+    pub table: Tensor,
+    /// The row of a prompt's first token.
+    pub first: usize,
+}
+
+/// A layer: attention and MLP, each added to the residual stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Where the two norms stand.
+    pub placement: NormPlacement,
+    /// The norm of attention; none in ModernBERT's first layer.
+    pub attention_norm: Option<Norm>,
+    /// Attention.
+    pub attention: Attention,
+    /// The norm of the MLP.
+    pub mlp_norm: Norm,
+    /// The MLP.
+    pub mlp: Mlp,
+}
+
+/// Where a layer's norms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlacement {
+    /// `x + f(norm(x))`
+    Before,
+    /// `norm(x + f(x))`
+    After,
+}
+
+/// Attention of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// The heads.
+    pub heads: Heads,
+    /// Queries, heads one after the other.
+    pub query: Linear,
+    /// Keys.
+    pub key: Linear,
+    /// Values.
+    pub value: Linear,
+    /// What attention gives becomes features of the residual stream.
+    pub output: Linear,
+    /// Norms of each query and key head, before they are rotated.
+    pub query_key_norms: Option<[Norm; 2]>,
+    /// The rotary embedding of queries and keys.
+    pub rotary: Option<Rotary>,
+    /// Which keys a query sees.
+    pub mask: Mask,
+    /// The farthest that a key may stand from its query.
+    pub window: Option<usize>,
+    /// What the products of queries and keys are multiplied by.
+    pub scale: f64,
+}
+
+/// The shape of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key and value heads; divides the query heads.
+    pub key: usize,
+    /// Features of a head; not always those of the residual stream over the heads.
+    pub head_dim: usize,
+}
+
+impl Heads {
+    /// Query heads that share a key head.
+    pub fn group(self) -> usize {
+        self.query / self.key
+    }
+
+    /// Features of all query heads.
+    pub fn query_width(self) -> usize {
+        self.query * self.head_dim
+    }
+
+    /// Features of all key heads, and of all value heads.
+    pub fn key_width(self) -> usize {
+        self.key * self.head_dim
+    }
+
+    /// The usual scale of scores: `1 / √head_dim`.
+    pub fn usual_scale(self) -> f64 {
+        1. / (self.head_dim as f64).sqrt()
+    }
+}
+
+/// Rotary position embedding (Su et al., 2021): the first half of a head's features turns with the second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// The base of the frequencies.
+    pub theta: f64,
+    /// How many of a head's features turn.
+    pub features: usize,
+}
+
+/// Which keys a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Those up to its own position.
+    Causal,
+    /// All of its prompt.
+    Bidirectional,
+}
+
+/// The MLP of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mlp {
+    /// `down(activation(gate(x)) · up(x))` (Shazeer, 2020).
+    Gated {
+        /// What goes through the activation.
+        gate: Linear,
+        /// What it is multiplied with.
+        up: Linear,
+        /// Back to the residual stream.
+        down: Linear,
+        /// The activation.
+        activation: Activation,
+    },
+    /// `down(activation(up(x)))`
+    Plain {
+        /// What goes through the activation.
+        up: Linear,
+        /// Back to the residual stream.
+        down: Linear,
+        /// The activation.
+        activation: Activation,
+    },
+}
+
+impl Mlp {
+    /// The products that come before the activation.
+    pub fn inner(&self) -> Vec<&Linear> {
+        match self {
+            Self::Gated { gate, up, .. } => vec![gate, up],
+            Self::Plain { up, .. } => vec![up],
+        }
+    }
+
+    /// The product behind it.
+    pub fn down(&self) -> &Linear {
+        match self {
+            Self::Gated { down, .. } | Self::Plain { down, .. } => down,
+        }
+    }
+
+    /// The activation.
+    pub fn activation(&self) -> Activation {
+        match self {
+            Self::Gated { activation, .. } | Self::Plain { activation, .. } => *activation,
+        }
+    }
+
+    /// Features between the products.
+    pub fn intermediate(&self) -> usize {
+        self.inner()[0].outputs()
+    }
+}
+
+/// Activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(x)`, also called swish.
+    Silu,
+    /// `x · Φ(x)`, by the error function.
+    Gelu,
+    /// The same, approximated by tanh.
+    GeluTanh,
+    /// `max(x, 0)`
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// Which hidden vector stands for a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// That of the first token.
+    FirstToken,
+    /// That of the last token.
+    LastToken,
+    /// The mean of all tokens'.
+    Mean,
+}
+
+/// From the pooled vector to the logit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// What comes first.
+    pub steps: Vec<HeadStep>,
+    /// The last product.
+    pub output: HeadOutput,
+}
+
+/// A step of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeadStep {
+    /// A linear layer and its activation.
+    Dense(Linear, Option<Activation>),
+    /// A norm.
+    Norm(Norm),
+}
+
+/// The last product of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeadOutput {
+    /// A language model's matrix with a row for each token, of which the recipe names one or two: the answers.
+    Vocabulary(Tensor),
+    /// A single row.
+    Classifier(Linear),
+}
+
+/// The tokens that answer a language model's prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// The token whose logit grows with relevance.
+    pub yes: u32,
+    /// The token whose logit is subtracted, if there is one.
+    pub no: Option<u32>,
+}
+
+impl Architecture {
+    /// How many tokens the model knows.
+    pub fn vocabulary(&self) -> usize {
+        self.embedding.tokens.rows.len()
+    }
+
+    /// Whether a token's hidden vectors depend on nothing that follows it, so that prompts can share a beginning.
+    pub fn shares_prefixes(&self) -> bool {
+        self.layers.iter().all(|layer| layer.attention.mask == Mask::Causal)
+    }
+
+    /// All tensors that are read. Those of the head and the embedding come first, then the layers.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        let mut tensors = Vec::new();
+        match &self.head.output {
+            HeadOutput::Vocabulary(tensor) => tensors.push(tensor),
+            HeadOutput::Classifier(linear) => tensors.extend(linear.tensors()),
+        }
+        for step in &self.head.steps {
+            match step {
+                HeadStep::Dense(linear, _) => tensors.extend(linear.tensors()),
+                HeadStep::Norm(norm) => tensors.extend(norm.tensors()),
+            }
+        }
+        let Embedding { tokens, positions, token_types, norm, .. } = &self.embedding;
+        tensors.push(tokens);
+        tensors.extend(positions.iter().map(|positions| &positions.table));
+        tensors.extend(token_types);
+        tensors.extend(norm.iter().chain(&self.final_norm).flat_map(Norm::tensors));
+        tensors.extend(self.layers.iter().flat_map(Layer::tensors));
+        tensors
+    }
+
+    /// The prefix of the names of the head's tensors.
+    pub fn head_prefix(&self) -> &str {
+        let name = match &self.head.output {
+            HeadOutput::Vocabulary(_) => "lm_head.",
+            HeadOutput::Classifier(linear) => &linear.weight.name,
+        };
+        name.split_inclusive('.').next().unwrap_or(name)
+    }
+}
+
+impl Layer {
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let Attention { query, key, value, output, query_key_norms, .. } = &self.attention;
+        let attention = [query, key, value, output].into_iter().flat_map(Linear::tensors);
+        let heads = query_key_norms.iter().flatten().flat_map(Norm::tensors);
+        let mlp = self.mlp.inner().into_iter().chain([self.mlp.down()]).flat_map(Linear::tensors);
+        let norm = self.attention_norm.iter().flat_map(Norm::tensors);
+        norm.chain(attention).chain(heads).chain(self.mlp_norm.tensors()).chain(mlp)
+    }
+}

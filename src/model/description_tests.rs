@@ -1,0 +1,197 @@
+//! Models of other families, described as values: the description has a word for everything that they do, and the engines
+//! refuse by name what they lack.
+
+use super::*;
+use crate::engine::{cpu, gpu};
+
+/// A layer in the style of Llama, as Qwen2, Mistral and Gemma have it.
+fn llama_layer(heads: Heads, [hidden, intermediate]: [usize; 2], biases: bool, theta: f64) -> Layer {
+    let linear = |part: &str, outputs: usize, inputs: usize| {
+        let name = format!("model.layers.0.{part}");
+        if biases && ["q_proj", "k_proj", "v_proj"].iter().any(|biased| part.ends_with(biased)) {
+            Linear::biased(&name, outputs, inputs)
+        } else {
+            Linear::new(&name, outputs, inputs)
+        }
+    };
+    Layer {
+        placement: NormPlacement::Before,
+        attention_norm: Some(Norm::rms("model.layers.0.input_layernorm", hidden, 1e-6)),
+        attention: Attention {
+            heads,
+            query: linear("self_attn.q_proj", heads.query_width(), hidden),
+            key: linear("self_attn.k_proj", heads.key_width(), hidden),
+            value: linear("self_attn.v_proj", heads.key_width(), hidden),
+            output: linear("self_attn.o_proj", hidden, heads.query_width()),
+            query_key_norms: None,
+            rotary: Some(Rotary { theta, features: heads.head_dim }),
+            mask: Mask::Causal,
+            window: None,
+            scale: heads.usual_scale(),
+        },
+        mlp_norm: Norm::rms("model.layers.0.post_attention_layernorm", hidden, 1e-6),
+        mlp: Mlp::Gated {
+            gate: linear("mlp.gate_proj", intermediate, hidden),
+            up: linear("mlp.up_proj", intermediate, hidden),
+            down: linear("mlp.down_proj", hidden, intermediate),
+            activation: Activation::Silu,
+        },
+    }
+}
+
+fn decoder(family: &'static str, [vocabulary, hidden]: [usize; 2], layer: Layer) -> Architecture {
+    let tokens = Tensor::matrix("model.embed_tokens.weight", vocabulary, hidden);
+    Architecture {
+        family,
+        hidden,
+        max_length: 32_768,
+        embedding: Embedding { tokens: tokens.clone(), scale: 1., positions: None, token_types: None, norm: None },
+        layers: vec![layer],
+        final_norm: Some(Norm::rms("model.norm", hidden, 1e-6)),
+        pooling: Pooling::LastToken,
+        head: Head { steps: Vec::new(), output: HeadOutput::Vocabulary(tokens) },
+    }
+}
+
+/// mxbai-rerank-base-v2: biases of queries, keys and values, and no norms of heads.
+fn qwen2() -> Architecture {
+    let heads = Heads { query: 14, key: 2, head_dim: 64 };
+    decoder("qwen2", [151_936, 896], llama_layer(heads, [896, 4864], true, 1e6))
+}
+
+/// ctxl-rerank-v2-6b: a window that Mistral 7B v0.1 has, and a classifier.
+fn mistral() -> Architecture {
+    let heads = Heads { query: 32, key: 8, head_dim: 128 };
+    let mut layer = llama_layer(heads, [4096, 14_336], false, 1e4);
+    layer.attention.window = Some(4095);
+    let mut model = decoder("mistral", [32_000, 4096], layer);
+    model.head.output = HeadOutput::Classifier(Linear::new("score", 1, 4096));
+    model
+}
+
+/// bge-reranker-v2-gemma: norms around 1, a scaled embedding, GeGLU by tanh.
+fn gemma() -> Architecture {
+    let heads = Heads { query: 8, key: 1, head_dim: 256 };
+    let mut layer = llama_layer(heads, [2048, 16_384], false, 1e4);
+    let Mlp::Gated { activation, .. } = &mut layer.mlp else { unreachable!("the layer was made with a gate") };
+    *activation = Activation::GeluTanh;
+    layer.attention_norm.iter_mut().chain([&mut layer.mlp_norm]).for_each(|norm| norm.weight_offset = 1.);
+    let mut model = decoder("gemma", [256_000, 2048], layer);
+    model.embedding.scale = 2048f32.sqrt();
+    model
+}
+
+/// gte-reranker-modernbert-base: fused products, windows in two of three layers, mean pooling, a head with a norm.
+fn modernbert() -> Architecture {
+    const HIDDEN: usize = 768;
+    let heads = Heads { query: 12, key: 12, head_dim: 64 };
+    let norm = |name: &str| Norm { bias: None, ..Norm::layer(name, HIDDEN, 1e-5) };
+    let layer = |index: usize| {
+        let name = |part: &str| format!("model.layers.{index}.{part}");
+        let products = Linear::new(&name("attn.Wqkv"), 3 * HIDDEN, HIDDEN);
+        let inner = Linear::new(&name("mlp.Wi"), 2 * 1152, HIDDEN);
+        let part = |linear: &Linear, number: usize, rows: usize| Linear {
+            weight: linear.weight.part(number * rows..(number + 1) * rows),
+            bias: None,
+        };
+        let global = index.is_multiple_of(3);
+        Layer {
+            placement: NormPlacement::Before,
+            attention_norm: (index > 0).then(|| norm(&name("attn_norm"))),
+            attention: Attention {
+                heads,
+                query: part(&products, 0, HIDDEN),
+                key: part(&products, 1, HIDDEN),
+                value: part(&products, 2, HIDDEN),
+                output: Linear::new(&name("attn.Wo"), HIDDEN, HIDDEN),
+                query_key_norms: None,
+                rotary: Some(Rotary { theta: if global { 160_000. } else { 10_000. }, features: 64 }),
+                mask: Mask::Bidirectional,
+                window: (!global).then_some(64),
+                scale: heads.usual_scale(),
+            },
+            mlp_norm: norm(&name("mlp_norm")),
+            mlp: Mlp::Gated {
+                gate: part(&inner, 0, 1152),
+                up: part(&inner, 1, 1152),
+                down: Linear::new(&name("mlp.Wo"), HIDDEN, 1152),
+                activation: Activation::Gelu,
+            },
+        }
+    };
+    Architecture {
+        family: "modernbert",
+        hidden: HIDDEN,
+        max_length: 8192,
+        embedding: Embedding {
+            tokens: Tensor::matrix("model.embeddings.tok_embeddings.weight", 50_368, HIDDEN),
+            scale: 1.,
+            positions: None,
+            token_types: None,
+            norm: Some(norm("model.embeddings.norm")),
+        },
+        layers: (0..22).map(layer).collect(),
+        final_norm: Some(norm("model.final_norm")),
+        pooling: Pooling::Mean,
+        head: Head {
+            steps: vec![
+                HeadStep::Dense(Linear::new("head.dense", HIDDEN, HIDDEN), Some(Activation::Gelu)),
+                HeadStep::Norm(norm("head.norm")),
+            ],
+            output: HeadOutput::Classifier(Linear::biased("classifier", 1, HIDDEN)),
+        },
+    }
+}
+
+/// A published configuration of an encoder that is described by its family.
+fn encoder(config: &serde_json::Value) -> Architecture {
+    Architecture::of_shape(config).unwrap()
+}
+
+#[test]
+fn other_families_can_be_described() {
+    let modernbert = modernbert();
+    // All tensors of the published model but that of the first layer's norm, which it does not have.
+    let mut names: Vec<&str> = modernbert.tensors().into_iter().map(|tensor| tensor.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 22 * 6 - 1 + 3 + 2 + 2);
+    assert!(names.contains(&"model.layers.1.attn_norm.weight") && !names.contains(&"model.layers.0.attn_norm.weight"));
+    assert_eq!((modernbert.shares_prefixes(), modernbert.head_prefix()), (false, "classifier."));
+    // The products of 22 layers of queries, keys, values, outputs, gates, ups and downs, and the embedding.
+    assert_eq!(modernbert.weights(), 50_368 * 768 + 22 * 768 * (4 * 768 + 3 * 1152));
+
+    let bge = encoder(&serde_json::json!({
+        "model_type": "xlm-roberta", "architectures": ["XLMRobertaForSequenceClassification"], "vocab_size": 250_002,
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "layer_norm_eps": 1e-5, "max_position_embeddings": 8194, "type_vocab_size": 1, "pad_token_id": 1
+    }));
+    let positions = bge.embedding.positions.as_ref().unwrap();
+    assert_eq!((bge.max_length, positions.first, bge.head_prefix()), (8192, 2, "classifier."));
+    assert_eq!(bge.tensors().len(), 24 * 16 + 3 + 2 + 4);
+
+    let minilm = encoder(&serde_json::json!({
+        "model_type": "bert", "architectures": ["BertForSequenceClassification"], "vocab_size": 30_522, "hidden_size": 384,
+        "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 12, "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512, "type_vocab_size": 2, "pad_token_id": 0
+    }));
+    assert_eq!((minilm.max_length, minilm.layers[5].attention.heads.head_dim), (512, 32));
+    for model in [bge, minilm] {
+        assert!(cpu::forward::check(&model).is_ok(), "{}", model.family);
+    }
+}
+
+#[test]
+fn engines_refuse_by_name_what_they_lack() {
+    for (model, on_cpu, on_gpu) in [
+        (qwen2(), "a rotary embedding without norms of queries and keys", "queries and keys without norms"),
+        (mistral(), "attention in windows", "queries and keys without norms"),
+        (gemma(), "the scaled embedding", "the scaled embedding"),
+        (modernbert(), "mean pooling", "the embedding's norm"),
+    ] {
+        for (checked, named) in [(cpu::forward::check(&model), on_cpu), (gpu::forward::check(&model), on_gpu)] {
+            let message = checked.unwrap_err().to_string();
+            assert!(message.contains(named) && message.contains(model.family), "{message}");
+        }
+    }
+}

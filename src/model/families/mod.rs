@@ -1,0 +1,63 @@
+//! Families of models, a file each: what a family's config.json says becomes an [`Architecture`] with the names that
+//! transformers gives the tensors. A new family is a file and a line in [`FAMILIES`].
+
+mod bert;
+mod qwen3;
+
+use anyhow::{Result, bail};
+
+use super::Architecture;
+use crate::checkpoint::fields::Fields;
+
+/// A family of models.
+pub(super) struct Family {
+    /// The values of `model_type`.
+    pub(super) model_types: &'static [&'static str],
+    /// The values of `architectures`, and the models that people know by them.
+    pub(super) classes: &'static [(&'static str, &'static str)],
+    /// Whether there is a recipe for its prompts. The others are measured by `rerank bench --shape` and are not run yet.
+    pub(super) has_recipe: bool,
+    /// Describes the model whose class is the first argument.
+    pub(super) describe: fn(&str, Fields<'_>) -> Result<Architecture>,
+}
+
+/// All families.
+const FAMILIES: [&Family; 2] = [&qwen3::FAMILY, &bert::FAMILY];
+
+/// More layers than any model has.
+const MOST_LAYERS: usize = 1024;
+
+/// Describes the model of a configuration, of a family that a `recipe` is needed for or not.
+///
+/// # Errors
+/// If no family knows it, or the family lacks what it demands.
+pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture> {
+    let model_type = fields.text("model_type")?;
+    let classes = fields.texts("architectures")?;
+    let named = |family: &&&Family| model_type.is_some_and(|name| family.model_types.contains(&name));
+    let family = FAMILIES.iter().filter(|family| family.has_recipe || !recipe).find(named);
+    let class = classes.first().copied().or(family.map(|family| family.classes[0].0));
+    match (family, class) {
+        (Some(family), Some(class)) if family.classes.iter().any(|(name, _)| *name == class) => {
+            (family.describe)(class, fields)
+        }
+        _ if model_type.is_none() && classes.is_empty() => {
+            bail!(
+                "it has neither `model_type` nor `architectures`; is it a model's config.json? Supported are {}",
+                supported()
+            )
+        }
+        _ => bail!(
+            "its family is not supported (model_type {}, architecture {}); supported are {}",
+            model_type.unwrap_or("not given"),
+            classes.first().unwrap_or(&"not given"),
+            supported()
+        ),
+    }
+}
+
+/// The classes of all families, as an error message lists them.
+fn supported() -> String {
+    let classes = FAMILIES.iter().filter(|family| family.has_recipe).flat_map(|family| family.classes);
+    classes.map(|(name, models)| format!("{name} ({models})")).collect::<Vec<_>>().join(", ")
+}

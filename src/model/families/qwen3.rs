@@ -1,0 +1,143 @@
+//! Qwen3: see `modeling_qwen3.py` of transformers, whose numbers the tests compare.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Family, MOST_LAYERS};
+use crate::checkpoint::fields::Fields;
+use crate::model::{
+    Activation, Architecture, Attention, Embedding, Head, HeadOutput, Heads, Layer, Linear, Mask, Mlp, Norm,
+    NormPlacement, Pooling, Rotary, Tensor,
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_types: &["qwen3"],
+    classes: &[("Qwen3ForCausalLM", "Qwen3-Reranker 0.6B, 4B, 8B"), ("Qwen3ForSequenceClassification", "one label")],
+    has_recipe: true,
+    describe,
+};
+
+const DEFAULT_HEAD_DIM: usize = 128;
+/// Beyond every model; frequencies far smaller than its inverse are 0 in f32.
+const LARGEST_THETA: f64 = 1e15;
+
+fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
+    let layers = fields.required_size("num_hidden_layers")?;
+    ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
+    check_features(fields)?;
+    let hidden = fields.required_size("hidden_size")?;
+    let vocabulary = fields.required_size("vocab_size")?;
+    let sizes = Sizes::read(fields)?;
+    let embedding = Tensor::matrix("model.embed_tokens.weight", vocabulary, hidden);
+    let output = match class {
+        "Qwen3ForSequenceClassification" => {
+            let labels = fields.size("num_labels")?.or(fields.count("id2label")).unwrap_or(1);
+            ensure!(labels == 1, "it has {labels} labels, and a reranker has one");
+            HeadOutput::Classifier(Linear::new("score", 1, hidden))
+        }
+        _ if fields.flag("tie_word_embeddings")? => HeadOutput::Vocabulary(embedding.clone()),
+        _ => HeadOutput::Vocabulary(Tensor::matrix("lm_head.weight", vocabulary, hidden)),
+    };
+    Ok(Architecture {
+        family: "qwen3",
+        hidden,
+        max_length: fields.required_size("max_position_embeddings")?,
+        embedding: Embedding { tokens: embedding, scale: 1., positions: None, token_types: None, norm: None },
+        layers: (0..layers).map(|layer| sizes.layer(layer, hidden)).collect(),
+        final_norm: Some(Norm::rms("model.norm", hidden, sizes.epsilon)),
+        pooling: Pooling::LastToken,
+        head: Head { steps: Vec::new(), output },
+    })
+}
+
+fn check_features(fields: Fields<'_>) -> Result<()> {
+    ensure!(
+        fields.get("quantization_config").is_none(),
+        "it is quantized (quantization_config), which is not supported yet"
+    );
+    ensure!(!fields.flag("attention_bias")?, "attention_bias is not supported");
+    ensure!(!fields.flag("use_sliding_window")?, "use_sliding_window is not supported");
+    ensure!(
+        fields.get("is_causal").is_none() || fields.flag("is_causal")?,
+        "is_causal is false: its attention looks both ways, as in an embedding model, which is not supported"
+    );
+    for kind in fields.texts("layer_types")? {
+        ensure!(kind == "full_attention", "layer_types has `{kind}`, and only full_attention is supported");
+    }
+    let factor = fields.number("partial_rotary_factor")?.unwrap_or(1.);
+    ensure!(factor == 1., "partial_rotary_factor {factor} is not supported, only 1");
+    let activation = fields.text("hidden_act")?.unwrap_or("silu");
+    ensure!(activation == "silu", "hidden_act `{activation}` is not supported, only silu");
+    for name in ["rope_scaling", "rope_parameters"] {
+        let Some(rope) = fields.object(name)? else { continue };
+        let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or("default");
+        ensure!(kind == "default", "rope scaling `{kind}` is not supported");
+        let factor = rope.number("partial_rotary_factor")?.unwrap_or(1.);
+        ensure!(factor == 1., "{name} has a partial_rotary_factor of {factor}, which is not supported, only 1");
+    }
+    Ok(())
+}
+
+/// The sizes of a layer, each of which can be any number still: the weights are checked against them before memory is
+/// allocated.
+struct Sizes {
+    heads: Heads,
+    intermediate: usize,
+    epsilon: f64,
+    rotary: Rotary,
+}
+
+impl Sizes {
+    fn read(fields: Fields<'_>) -> Result<Self> {
+        let query = fields.required_size("num_attention_heads")?;
+        let key = fields.size("num_key_value_heads")?.unwrap_or(query);
+        ensure!(query.is_multiple_of(key), "{query} attention heads can't share {key} key heads evenly");
+        let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
+        ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
+        let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
+        let epsilon = fields.number("rms_norm_eps")?.context("it has no rms_norm_eps")?;
+        ensure!(epsilon < 1., "rms_norm_eps is {epsilon}, and should be far below 1, such as 1e-6");
+        let theta = parameters.or(fields.number("rope_theta")?).context("it has no rope_theta")?;
+        ensure!(
+            (1. ..=LARGEST_THETA).contains(&theta),
+            "rope_theta is {theta:e}, and can be from 1 to {LARGEST_THETA:e}"
+        );
+        let intermediate = fields.required_size("intermediate_size")?;
+        Ok(Self {
+            heads: Heads { query, key, head_dim },
+            intermediate,
+            epsilon,
+            rotary: Rotary { theta, features: head_dim },
+        })
+    }
+
+    fn layer(&self, index: usize, hidden: usize) -> Layer {
+        let Self { heads, intermediate, epsilon, rotary } = *self;
+        let name = |part: &str| format!("model.layers.{index}.{part}");
+        let linear = |part: &str, outputs: usize, inputs: usize| Linear::new(&name(part), outputs, inputs);
+        let norm = |part: &str, features: usize| Norm::rms(&name(part), features, epsilon);
+        let (queries, keys) = (heads.query_width(), heads.key_width());
+        Layer {
+            placement: NormPlacement::Before,
+            attention_norm: Some(norm("input_layernorm", hidden)),
+            attention: Attention {
+                heads,
+                query: linear("self_attn.q_proj", queries, hidden),
+                key: linear("self_attn.k_proj", keys, hidden),
+                value: linear("self_attn.v_proj", keys, hidden),
+                output: linear("self_attn.o_proj", hidden, queries),
+                query_key_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| norm(part, heads.head_dim))),
+                rotary: Some(rotary),
+                mask: Mask::Causal,
+                window: None,
+                scale: heads.usual_scale(),
+            },
+            mlp_norm: norm("post_attention_layernorm", hidden),
+            mlp: Mlp::Gated {
+                gate: linear("mlp.gate_proj", intermediate, hidden),
+                up: linear("mlp.up_proj", intermediate, hidden),
+                down: linear("mlp.down_proj", hidden, intermediate),
+                activation: Activation::Silu,
+            },
+        }
+    }
+}
