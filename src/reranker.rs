@@ -93,7 +93,9 @@ impl Reranker {
             tokenizer.check_rows(architecture.vocabulary())?;
         }
         let of_tokenizer = tokenizer.warnings();
-        let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH.min(limit));
+        let shorter = tokenizer.max_length();
+        let usual = DEFAULT_MAX_LENGTH.min(limit).min(shorter);
+        let max_length = options.max_length.unwrap_or(usual);
         if max_length > limit {
             let problem = format!("--max-length {max_length}: the model was made for {limit} tokens");
             return Err(UsageError::new(problem).into());
@@ -101,7 +103,16 @@ impl Reranker {
         let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref());
         let recipe = match options.max_length {
             Some(_) => recipe?,
-            None => recipe.with_context(|| format!("max_position_embeddings of config.json allows {limit} tokens"))?,
+            None => recipe.with_context(|| {
+                format!(
+                    "{} allows {usual} tokens",
+                    if shorter < limit {
+                        "model_max_length of tokenizer_config.json"
+                    } else {
+                        "max_position_embeddings of config.json"
+                    }
+                )
+            })?,
         };
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
             Some(architecture) => {

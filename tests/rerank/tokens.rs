@@ -197,3 +197,18 @@ fn an_older_tokenizer_scores_like_its_newer_form() {
     std::fs::remove_file(files.path("model/merges.txt")).unwrap();
     rerank(&arguments).fails(1, &["has no tokenizer.json, only vocab.json"]);
 }
+
+#[test]
+fn prompts_are_cut_where_the_tokenizers_settings_have_it() {
+    for (length, longest) in [(json!(90), 90), (json!(1e30), 8192), (Value::Null, 8192)] {
+        let files = Files::new();
+        let model = model(&files, &json!({"model_max_length": length}), &json!({}));
+        let run = rerank(&[&["--model", &model, "--dry-run"], &INPUT[..]].concat());
+        assert!(run.stdout.contains(&format!("(longer than {longest} tokens)")), "{}", run.stdout);
+    }
+    let files = Files::new();
+    let model = model(&files, &json!({"model_max_length": 9}), &json!({}));
+    rerank(&[&["--model", &model], &INPUT[..]].concat()).fails(1, &["model_max_length", "leaves no room"]);
+    let longer = rerank(&[&["--model", &model, "--max-length", "300", "--dry-run"], &INPUT[..]].concat());
+    assert!(longer.stdout.contains("(longer than 300 tokens)"), "{}", longer.stdout);
+}

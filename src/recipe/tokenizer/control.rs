@@ -12,7 +12,7 @@ use tokenizers::AddedToken;
 use super::declared::Declared;
 use super::files::TokenizerFiles;
 
-/// The tokens that base models came with. A list counts where the tokenizer has its first two tokens.
+/// The tokens that base models came with. A list counts where the tokenizer has two of its tokens.
 const BASE_MODELS: [&[&str]; 3] = [QWEN, BERT, XLM_ROBERTA];
 
 const QWEN: &[&str] = &[
@@ -53,7 +53,10 @@ pub(super) fn control_tokens(
     files: &TokenizerFiles,
 ) -> Result<HashSet<String>> {
     let has = |content: &&str| added.iter().any(|(_, token)| token.content == *content);
-    let base = BASE_MODELS.iter().filter(|list| list[..2].iter().all(has)).flat_map(|list| list.iter().copied());
+    let base = BASE_MODELS
+        .iter()
+        .filter(|list| list.iter().filter(|content| has(content)).count() >= 2)
+        .flat_map(|list| list.iter().copied());
     let listed = files.config.field(|fields| fields.texts("chat_control_tokens"))?;
     let mut control: HashSet<String> = base.chain(declared.roles()).chain(listed).map(str::to_owned).collect();
     if files.config.field(|fields| fields.flag("split_special_tokens"))? {

@@ -9,6 +9,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::class::Class;
 use super::files::{Settings, TokenizerFiles};
 use super::stored::Stored;
+use crate::checkpoint::fields::Fields;
 
 /// The roles that a control token can have, in transformers' order.
 const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -159,7 +160,7 @@ fn token_of(value: &Value, special: bool) -> Result<AddedToken> {
     if let Some(content) = value.as_str() {
         return Ok(AddedToken::from(content, special));
     }
-    let fields = crate::checkpoint::fields::Fields::of(value)?;
+    let fields = Fields::of(value)?;
     let content = fields.text("content")?.context("it has no content")?;
     let flag = |name: &str| fields.flag(name);
     let special = if fields.get("special").is_some() { flag("special")? } else { special };

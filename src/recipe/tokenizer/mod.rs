@@ -19,6 +19,7 @@ use self::declared::Declared;
 use self::files::TokenizerFiles;
 use self::stored::Stored;
 use crate::checkpoint::ModelFiles;
+use crate::checkpoint::fields::Fields;
 
 /// A model's tokenizer, parted in two: the tokens of texts, and the control tokens that templates are made of.
 pub struct TextTokenizer {
@@ -28,6 +29,7 @@ pub struct TextTokenizer {
     seen: Vec<(AddedToken, bool)>,
     /// What must follow a kept token before it is certain.
     margin: head::Margin,
+    max_length: usize,
     path: String,
     warnings: Vec<String>,
 }
@@ -57,7 +59,8 @@ impl TextTokenizer {
         let seen = added.iter().map(|(_, token)| token).filter(|token| is_seen(token));
         let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
         let margin = head::Margin::new(&text, seen.iter().map(|(token, _)| token));
-        Ok(Self { text, added: ids, seen, margin, path, warnings })
+        let max_length = files.config.field(max_length)?;
+        Ok(Self { text, added: ids, seen, margin, max_length, path, warnings })
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
@@ -74,6 +77,11 @@ impl TextTokenizer {
         let control = control.into_iter().map(|(token, _)| token.special(true));
         self.text.add_tokens(control).map_err(|error| anyhow!("{}: {error}", self.path))?;
         Ok(())
+    }
+
+    /// The length to which the model's authors cut a whole prompt.
+    pub fn max_length(&self) -> usize {
+        self.max_length
     }
 
     /// What the user should know about the tokenizer.
@@ -148,6 +156,15 @@ impl TextTokenizer {
         let encoding = self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
         Ok(encoding.get_ids().to_vec())
     }
+}
+
+/// The length to which prompts are cut. Files without one have none, or an astronomical number.
+fn max_length(config: Fields<'_>) -> Result<usize> {
+    let length = match config.number("model_max_length")? {
+        None => config.number("max_len")?,
+        length => length,
+    };
+    Ok(length.map_or(usize::MAX, |length| length as usize))
 }
 
 #[cfg(test)]

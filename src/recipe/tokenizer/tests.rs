@@ -38,6 +38,7 @@ fn domain() -> TextTokenizer {
         ("e\u{301}t", [false, false, false, true, false]),
         ("[ENT]", [false, false, false, false, true]),
         ("  ", [false; 5]),
+        ("cats live on 12 farms", [false; 5]),
     ];
     changed(|tokenizer| {
         let list = tokenizer["added_tokens"].as_array_mut().unwrap();
@@ -132,7 +133,22 @@ fn the_first_tokens_of_a_long_text_are_those_of_the_whole() {
     }
 }
 
-const PIECES: [&str; 28] = [
+#[test]
+fn a_part_of_an_added_token_settles_nothing() {
+    let tokenizer = domain();
+    let settles = |head: &str, limit| {
+        let encoding = tokenizer.text.encode(head, false).unwrap();
+        tokenizer.margin.settles(head, &encoding, limit)
+    };
+    assert!(!settles("cats live on 12 far", 1), "it may become one token");
+    let more = " 12".repeat(40);
+    assert!(settles(&format!("cats live on 12 fares{more}"), 1));
+    let spaces = "\n x".repeat(40);
+    assert!(!settles(&format!("x{}", " ".repeat(400)), 1), "a token may take the spaces away");
+    assert!(settles(&format!("x{spaces}"), 1));
+}
+
+const PIECES: [&str; 31] = [
     "<drug>",
     "<drug>ged",
     "<dr",
@@ -161,9 +177,14 @@ const PIECES: [&str; 28] = [
     "<|im_",
     "漢字",
     "word ",
+    "cats live",
+    " on 12",
+    " farms",
 ];
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn a_head_settles_only_what_no_continuation_changes(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..70)) {
         let tokenizer = domain();
