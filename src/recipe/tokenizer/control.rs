@@ -1,7 +1,7 @@
 //! Which tokens control a model. In a text they stay text, so that no document can end a message or begin another.
 //!
 //! A control token is one that the base model came with, one that has a role (end of text, padding, …), one that
-//! `chat_control_tokens` of `tokenizer_config.json` lists, or one that the prompt's template uses. Every other token was
+//! `chat_control_tokens` of `tokenizer_config.json` lists, or a mark that the prompt's template uses. Every other token was
 //! added for texts, and is seen in them.
 
 use std::collections::HashSet;

@@ -9,7 +9,7 @@ mod stored;
 mod text;
 mod warnings;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokenizers::{AddedToken, Tokenizer};
@@ -64,16 +64,23 @@ impl TextTokenizer {
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
-    /// they are text from now on.
+    /// they are text from now on. A word that was added stays one, wherever it is.
     ///
     /// # Errors
-    /// If the tokenizer fails.
+    /// If one of them changes what is beside it, or the tokenizer fails.
     pub fn keep_as_text(&mut self, template: &str) -> Result<()> {
-        // Templates have spaces and line breaks as ordinary text.
-        let used = |token: &AddedToken| template.contains(&token.content) && !token.content.trim().is_empty();
-        let (control, seen) = self.seen.drain(..).partition(|(token, _)| used(token));
+        let used = |token: &AddedToken| template.contains(&token.content) && is_mark(&token.content);
+        let (control, seen): (Vec<_>, Vec<_>) = self.seen.drain(..).partition(|(token, _)| used(token));
         self.seen = seen;
-        let control: Vec<(AddedToken, bool)> = control;
+        for (token, _) in &control {
+            ensure!(
+                !(token.lstrip || token.rstrip || token.single_word),
+                "{}: the prompt's template uses the token `{}`, which has lstrip, rstrip or single_word; rerank reads \
+                 such tokens in texts only",
+                self.path,
+                token.content
+            );
+        }
         let control = control.into_iter().map(|(token, _)| token.special(true));
         self.text.add_tokens(control).map_err(|error| anyhow!("{}: {error}", self.path))?;
         Ok(())
@@ -108,9 +115,11 @@ impl TextTokenizer {
         })
     }
 
-    /// The added tokens with their ids, all of which are tokens in a template's own text.
+    /// The control tokens with their ids: the added tokens that are not seen in texts.
     pub fn control_tokens(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.added.iter().map(|(token, id)| (token.as_str(), *id))
+        let seen: HashSet<&str> = self.seen.iter().map(|(token, _)| token.content.as_str()).collect();
+        let added = self.added.iter().map(|(token, id)| (token.as_str(), *id));
+        added.filter(move |(token, _)| !seen.contains(token))
     }
 
     /// Checks that a model's embedding has a row for each token, control tokens included.
@@ -121,7 +130,7 @@ impl TextTokenizer {
         let ids = self.added.values().copied().chain(self.text.get_vocab(false).into_values());
         let size = ids.max().map_or(0, |id| id as usize + 1);
         let mut beyond: Vec<&str> =
-            self.control_tokens().filter(|(_, id)| *id as usize >= rows).map(|(token, _)| token).collect();
+            self.added.iter().filter(|(_, id)| **id as usize >= rows).map(|(token, _)| token.as_str()).collect();
         beyond.sort_unstable();
         let which = match beyond.as_slice() {
             [] => String::new(),
@@ -156,6 +165,13 @@ impl TextTokenizer {
         let encoding = self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
         Ok(encoding.get_ids().to_vec())
     }
+}
+
+/// Whether a token is a mark, such as `<Document>`, and not a word, such as `COVID-19`, or white space.
+fn is_mark(token: &str) -> bool {
+    let is_edge = |edge: Option<char>| edge.is_some_and(|edge| !edge.is_alphanumeric());
+    let token = token.trim();
+    is_edge(token.chars().next()) || is_edge(token.chars().next_back())
 }
 
 /// The length to which prompts are cut. Files without one have none, or an astronomical number.

@@ -64,11 +64,16 @@ fn a_template_makes_control_tokens_of_what_it_uses() {
     let mut tokenizer = domain();
     let [drug, entity] = ["<drug>", "[ENT]"].map(|token| tokenizer.control_token(token).unwrap());
     assert_eq!(tokenizer.encode("<drug>[ENT]").unwrap(), [drug, entity]);
-    tokenizer.keep_as_text("<Document>:  {document} [ENT]").unwrap();
-    let ids = tokenizer.encode("<drug>[ENT]  x").unwrap();
+    tokenizer.keep_as_text("A flea:  {document} [ENT]").unwrap();
+    let ids = tokenizer.encode("<drug>[ENT]  flea x").unwrap();
     assert!(ids[0] == drug && !ids.contains(&entity), "{ids:?}");
     assert!(ids.contains(&tokenizer.control_token("  ").unwrap()), "spaces are text: {ids:?}");
-    assert_eq!(tokenizer.control_token("[ENT]").unwrap(), entity);
+    assert!(ids.contains(&tokenizer.control_token("flea").unwrap()), "a word is text: {ids:?}");
+    let mut control: Vec<&str> = tokenizer.control_tokens().map(|(token, _)| token).collect();
+    control.sort_unstable();
+    assert_eq!(control, ["</think>", "<think>", "<|endoftext|>", "<|im_end|>", "<|im_start|>", "[ENT]"]);
+    let error = tokenizer.keep_as_text("\\n").unwrap_err().to_string();
+    assert!(error.contains("`\\n`") && error.contains("lstrip"), "{error}");
     assert!(tokenizer.warnings().is_empty(), "{:?}", tokenizer.warnings());
 }
 
