@@ -31,13 +31,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::recipe::probability;
+    use crate::recipe::{Activation, Function};
     use crate::record::Candidate;
 
     fn results(logits: &[(f32, i64)]) -> Vec<Ranked> {
         let ranked = |(index, &(logit, original_rank)): (usize, &(f32, i64))| {
             let candidate = Candidate { id: index.to_string(), original_rank, ..Candidate::default() };
-            Ranked { candidate, logit, score: probability(logit), truncated: false }
+            Ranked { candidate, logit, score: Activation::of(Function::Sigmoid).score(logit), truncated: false }
         };
         logits.iter().enumerate().map(ranked).collect()
     }

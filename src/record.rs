@@ -95,7 +95,7 @@ pub struct Ranked {
     pub candidate: Candidate,
     /// The model's raw output, finite.
     pub logit: f32,
-    /// What the user sees: P(yes), the sigmoid of the logit.
+    /// What the user sees: the function of the logit that the recipe has, mostly a probability.
     pub score: f32,
     /// Whether the document was cut to the maximum length.
     pub truncated: bool,

@@ -12,22 +12,16 @@ use crate::device::Target;
 use crate::engine::cpu::Precision;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
-use crate::exit::UsageError;
 use crate::model::{Answers, Architecture, HeadOutput};
-use crate::recipe::{FakeRecipe, Qwen3Recipe, Recipe, TextTokenizer};
-
-/// The longest prompt if neither the user nor the model sets a limit: that of the model's reference code.
-const DEFAULT_MAX_LENGTH: usize = 8192;
+use crate::recipe::{self, ModelFacts, Output, RecipeChoice, Resolved, TextTokenizer, fake_recipe};
 
 /// The choice of a reranker, and how it is used.
 #[derive(Clone, Debug)]
 pub struct RerankerOptions {
     /// Where the model is.
     pub source: ModelSource,
-    /// Longest prompt in tokens.
-    pub max_length: Option<usize>,
-    /// The instruction in the prompt, in place of the model's default.
-    pub instruction: Option<String>,
+    /// What the user chooses of the recipe.
+    pub recipe: RecipeChoice,
     /// Whether weights are needed; to count tokens, they are not.
     pub weights: bool,
     /// How downloads are shown.
@@ -36,8 +30,7 @@ pub struct RerankerOptions {
 
 /// A reranker whose prompts can be made; its weights are not loaded yet.
 pub struct Reranker {
-    recipe: Arc<dyn Recipe>,
-    max_length: usize,
+    recipe: Resolved,
     architecture: Option<Arc<Architecture>>,
     /// The precision of weights that happen to be on this machine, if a run does not need them.
     seen: Option<Precision>,
@@ -62,14 +55,8 @@ impl Reranker {
     pub fn find(options: &RerankerOptions) -> Result<Self> {
         let files = match &options.source {
             ModelSource::Fake => {
-                let max_length = options.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
-                return Ok(Self {
-                    recipe: Arc::new(FakeRecipe::new(max_length)),
-                    max_length,
-                    architecture: None,
-                    seen: None,
-                    checkpoint: None,
-                });
+                let recipe = fake_recipe(&options.recipe);
+                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
             ModelSource::Hub { id, revision, offline } => {
@@ -88,52 +75,28 @@ impl Reranker {
             None
         };
         let tokenizer = TextTokenizer::read(files)?;
-        let limit = architecture.as_ref().map_or(usize::MAX, |architecture| architecture.max_length);
         if let Some(architecture) = &architecture {
             tokenizer.check_rows(architecture.vocabulary())?;
         }
-        let of_tokenizer = tokenizer.warnings();
-        let shorter = tokenizer.max_length();
-        let usual = DEFAULT_MAX_LENGTH.min(limit).min(shorter);
-        let max_length = options.max_length.unwrap_or(usual);
-        if max_length > limit {
-            let problem = format!("--max-length {max_length}: the model was made for {limit} tokens");
-            return Err(UsageError::new(problem).into());
-        }
-        let recipe = Qwen3Recipe::new(tokenizer, max_length, options.instruction.as_deref());
-        let recipe = match options.max_length {
-            Some(_) => recipe?,
-            None => recipe.with_context(|| {
-                format!(
-                    "{} allows {usual} tokens",
-                    if shorter < limit {
-                        "model_max_length of tokenizer_config.json"
-                    } else {
-                        "max_position_embeddings of config.json"
-                    }
-                )
-            })?,
+        let facts = ModelFacts {
+            is_classifier: architecture
+                .as_ref()
+                .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
+            positions: architecture.as_ref().map(|architecture| architecture.max_length),
+            vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
         };
+        let recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
-            Some(architecture) => {
-                let mut checkpoint = Checkpoint::find(architecture, &recipe, files)?;
-                checkpoint.warnings.splice(..0, of_tokenizer);
-                Some(checkpoint)
-            }
+            Some(architecture) => Some(Checkpoint::find(architecture, recipe.output, files)?),
             None => None,
         };
         let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
-        Ok(Self { recipe: Arc::new(recipe), max_length, architecture, seen, checkpoint })
+        Ok(Self { recipe, architecture, seen, checkpoint })
     }
 
-    /// How pairs become prompts.
-    pub fn recipe(&self) -> Arc<dyn Recipe> {
-        Arc::clone(&self.recipe)
-    }
-
-    /// The longest prompt in tokens.
-    pub fn max_length(&self) -> usize {
-        self.max_length
+    /// How pairs become prompts, and logits scores.
+    pub fn recipe(&self) -> &Resolved {
+        &self.recipe
     }
 
     /// The model's description, if its configuration was read.
@@ -159,8 +122,9 @@ impl Reranker {
     }
 
     /// What users should know about the checkpoint.
-    pub fn warnings(&self) -> &[String] {
-        self.checkpoint.as_ref().map_or(&[], |checkpoint| &checkpoint.warnings)
+    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+        let of_checkpoint = self.checkpoint.iter().flat_map(|checkpoint| &checkpoint.warnings);
+        self.recipe.warnings.iter().chain(of_checkpoint)
     }
 
     /// The precision in which the checkpoint is stored; none, where no weights are needed.
@@ -203,13 +167,10 @@ impl Reranker {
 
 impl Checkpoint {
     /// Checks that the weights are those that are described.
-    fn find(architecture: Arc<Architecture>, recipe: &Qwen3Recipe, files: &ModelFiles) -> Result<Self> {
-        let answers = match architecture.head.output {
-            HeadOutput::Vocabulary(_) => {
-                let [yes, no] = recipe.answers()?;
-                Some(Answers { yes, no: Some(no) })
-            }
-            HeadOutput::Classifier(_) => None,
+    fn find(architecture: Arc<Architecture>, output: Output, files: &ModelFiles) -> Result<Self> {
+        let answers = match output {
+            Output::Answers { true_token, false_token } => Some(Answers { yes: true_token, no: false_token }),
+            Output::Classifier => None,
         };
         let paths = files.weights()?;
         let weights = Arc::new(Weights::open(&paths)?);

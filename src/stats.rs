@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::output::OutputFile;
 use crate::progress::HumanCount;
+use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
 
 /// What a run did and how long it took.
@@ -17,6 +18,8 @@ pub struct Stats {
     pub version: &'static str,
     /// The model, as the user named it.
     pub model: String,
+    /// The recipe that made the prompts and the scores.
+    pub recipe: RecipeName,
     /// The device that computed.
     pub device: String,
     /// The precision of products.

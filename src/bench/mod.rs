@@ -23,6 +23,7 @@ use crate::engine::{Profile, Work};
 use crate::exit::Exit;
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
+use crate::recipe::RecipeChoice;
 use crate::reranker::{Reranker, RerankerOptions};
 
 /// How long the matrix peak is measured, before and after every repetition.
@@ -152,7 +153,7 @@ impl Bench {
         };
         let name = source.to_string();
         let options =
-            RerankerOptions { source, max_length: None, instruction: None, weights: true, downloads: Downloads::Lines };
+            RerankerOptions { source, recipe: RecipeChoice::default(), weights: true, downloads: Downloads::Lines };
         Ok(Found::Files(Box::new(Reranker::find(&options)?), name))
     }
 }

@@ -20,6 +20,17 @@ impl<'a> Fields<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
+    /// All fields that are not null.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.0.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Refuses fields that are not among the known ones.
+    pub(crate) fn only(self, known: &[&str]) -> Result<()> {
+        let Some((name, _)) = self.iter().find(|(name, _)| !known.contains(name)) else { return Ok(()) };
+        bail!("it has the field {name}, which is not supported")
+    }
+
     pub(crate) fn text(self, name: &str) -> Result<Option<&'a str>> {
         let text = |value: &'a Value| value.as_str().with_context(|| wrong(name, value, "a text"));
         self.get(name).map(text).transpose()

@@ -21,22 +21,13 @@ impl std::fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
-/// Reads a file of text that must not be larger than `most` bytes.
+/// Reads a file of JSON that must not be larger than `most` bytes.
 ///
 /// # Errors
-/// If it can't be read, is larger, or is something else than text.
+/// If it can't be read, is larger, or is something else than JSON.
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
-    let failed = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(failed)?;
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).with_context(failed)?;
-    ensure!(
-        bytes.len() as u64 <= most,
-        "{} has more than {} MiB, which no such file of a model has",
-        path.display(),
-        most >> 20
-    );
-    let text = String::from_utf8(bytes).map_err(|error| error.into_bytes());
+    let text = read_bytes(path, most)?;
+    let text = String::from_utf8(text).map_err(|error| error.into_bytes());
     let other = match &text {
         Ok(text) if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) => None,
         Ok(text) => Some(text.as_bytes()),
@@ -47,6 +38,33 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
         bail!(Damaged(format!("{} is not JSON: {problem}", path.display())));
     }
     Ok(text.unwrap_or_default().trim_start_matches('\u{feff}').to_owned())
+}
+
+/// Reads a file of a person's text, such as a template, that must not be larger than `most` bytes.
+///
+/// # Errors
+/// If it can't be read, is larger, or is something else than text.
+pub(crate) fn read_plain_text(path: &Path, most: u64) -> Result<String> {
+    let bytes = read_bytes(path, most)?;
+    if let Some(problem) = known(&bytes[..bytes.len().min(HEAD as usize)]) {
+        bail!(Damaged(format!("{} can't be read: {problem}", path.display())));
+    }
+    let text = String::from_utf8(bytes).with_context(|| format!("{} is not text in UTF-8", path.display()))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
+}
+
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let failed = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(failed)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).with_context(failed)?;
+    ensure!(
+        bytes.len() as u64 <= most,
+        "{} has more than {} MiB, which no such file of a model has",
+        path.display(),
+        most >> 20
+    );
+    Ok(bytes)
 }
 
 /// The first bytes of a file.

@@ -12,7 +12,7 @@ mod source;
 mod tensor_names;
 mod weights;
 
-pub(crate) use file_kind::read_text;
+pub(crate) use file_kind::{read_plain_text, read_text};
 pub use files::ModelFiles;
 pub(crate) use files::not_json;
 pub use hub::{Downloads, Hub};

@@ -6,6 +6,7 @@ mod help;
 mod input;
 mod model;
 mod output;
+mod recipe;
 mod running;
 mod values;
 
@@ -16,6 +17,7 @@ pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
+pub use self::recipe::{RecipeArguments, ScoreChoice};
 pub use self::running::{ProgressChoice, RunningArguments};
 
 /// Rank candidates for queries with a reranking model.
@@ -67,6 +69,10 @@ pub struct RankArguments {
     /// Model
     #[command(flatten, next_help_heading = "Model")]
     pub model: ModelArguments,
+
+    /// Recipe
+    #[command(flatten, next_help_heading = "Recipe")]
+    pub recipe: RecipeArguments,
 
     /// Batches
     #[command(flatten, next_help_heading = "Batches")]

@@ -20,10 +20,6 @@ pub struct ModelArguments {
     #[arg(long)]
     pub offline: bool,
 
-    /// The instruction in the prompt, by which the model judges: a text, or `@FILE` [default: the model's own]
-    #[arg(long, value_name = "TEXT")]
-    pub instruction: Option<String>,
-
     /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
     #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub max_length: Option<u64>,

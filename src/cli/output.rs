@@ -26,8 +26,8 @@ pub struct OutputArguments {
     #[arg(short = 'k', long, value_name = "K", value_parser = values::top_k, allow_negative_numbers = true)]
     pub top_k: Option<u64>,
 
-    /// Keep candidates with at least this score, a probability from 0 to 1
-    #[arg(long, value_name = "SCORE", value_parser = values::probability, allow_negative_numbers = true)]
+    /// Keep candidates with at least this score, as it is printed: a probability from 0 to 1, or with --score raw a logit
+    #[arg(long, value_name = "SCORE", value_parser = values::score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
 
     /// Leave the texts out of the output

@@ -26,9 +26,9 @@ pub(super) fn threads(text: &str) -> Result<u64, String> {
 }
 
 /// `--min-score`.
-pub(super) fn probability(text: &str) -> Result<f32, String> {
-    let score = text.parse().ok().filter(|score| (0. ..=1.).contains(score));
-    score.ok_or_else(|| "a score is a probability: a number from 0 to 1 is expected, as in 0.5".to_owned())
+pub(super) fn score(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|score: &f32| score.is_finite());
+    score.ok_or_else(|| "a number is expected: as in 0.5 for a probability from 0 to 1, or for a logit".to_owned())
 }
 
 /// `--device`. Shells complete the names without a number; `cuda:N` is parsed too.

@@ -6,6 +6,7 @@ mod distinct;
 mod input;
 mod model;
 mod output;
+mod recipe;
 #[cfg(test)]
 mod tests;
 
@@ -17,17 +18,20 @@ use anyhow::Result;
 pub use self::bench::resolve_bench;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
-use self::model::{instruction_file, resolve_instruction, resolve_limits, resolve_precision, resolve_threads};
+use self::model::{resolve_limits, resolve_precision, resolve_threads};
 use self::output::{note_on_name, resolve_layout, resolve_output, resolve_stats};
+pub(crate) use self::recipe::check_least_score;
+use self::recipe::{files_read, note_on_fake, resolve_recipe};
 use crate::batch::LimitsChoice;
 use crate::checkpoint::ModelSource;
-use crate::cli::{OnError, ProgressChoice, RankArguments};
+use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::{Instructions, Precision};
 use crate::input::InputOptions;
 use crate::output::Layout;
 use crate::progress::{Progress, Verbosity};
 use crate::rank::Cutoff;
+use crate::recipe::RecipeChoice;
 
 /// The configuration of a ranking run.
 #[derive(Debug)]
@@ -52,10 +56,8 @@ pub struct Config {
     pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice.
     pub precision: Option<Precision>,
-    /// The instruction in the prompt, if the user gives one.
-    pub instruction: Option<String>,
-    /// The longest prompt in tokens, if the user limits it.
-    pub max_length: Option<usize>,
+    /// What the user chooses of the recipe.
+    pub recipe: RecipeChoice,
     /// What a batch may hold.
     pub limits: LimitsChoice,
     /// Threads that compute.
@@ -76,16 +78,16 @@ impl Config {
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
-        let RankArguments { input, output, model, batch, running } = arguments;
+        let RankArguments { input, output, model, recipe, batch, running } = arguments;
         let input_options = resolve_input(input)?;
         let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
         let stats = resolve_stats(output)?;
         let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
-        let read = [input_options.queries.clone(), input_options.collection.clone(), instruction_file(model)];
+        let read = [input_options.queries.clone(), input_options.collection.clone()];
         check_distinct(&Files {
             input: input_options.path.clone(),
-            others: read.into_iter().flatten().chain(source.local_files()).collect(),
+            others: read.into_iter().flatten().chain(files_read(recipe)).chain(source.local_files()).collect(),
             output: output_path.clone(),
             stats: stats.clone(),
             is_dry_run: running.dry_run,
@@ -95,9 +97,14 @@ impl Config {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        let unread = "--instruction: the fake model compares words, and is not instructed";
-        let unread = model.instruction.as_ref().filter(|_| source == ModelSource::Fake).map(|_| unread.to_owned());
+        let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).collect();
+        // What `auto` is, is known where the model's files are; the fake model has none.
+        let is_probability = match recipe.score {
+            ScoreChoice::Auto => source == ModelSource::Fake,
+            choice => choice == ScoreChoice::Sigmoid,
+        };
+        check_least_score(output.min_score, is_probability)?;
         let progress = resolve_progress(running.progress, verbosity, output_path.is_none());
         Ok(Self {
             input: input_options,
@@ -110,8 +117,7 @@ impl Config {
             device: model.device.clone(),
             instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),
-            instruction: model.instruction.as_deref().map(resolve_instruction).transpose()?,
-            max_length: model.max_length.map(|length| length as usize),
+            recipe: resolve_recipe(recipe, model.max_length)?,
             limits: resolve_limits(batch),
             threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,

@@ -1,11 +1,9 @@
 //! Resolves the options of the model, of batches and of threads.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::batch::LimitsChoice;
-use crate::cli::{BatchArguments, DtypeChoice, ModelArguments};
+use crate::cli::{BatchArguments, DtypeChoice};
 use crate::engine::cpu::Precision;
 
 pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
@@ -24,24 +22,6 @@ pub(super) fn resolve_limits(arguments: &BatchArguments) -> LimitsChoice {
         tokens: arguments.max_batch_tokens.map(|tokens| tokens as usize),
         share_prefixes: !arguments.no_prefix_sharing,
     }
-}
-
-/// The file that `--instruction @FILE` names, if it has that form.
-pub(super) fn instruction_file(arguments: &ModelArguments) -> Option<PathBuf> {
-    arguments.instruction.as_deref()?.strip_prefix('@').map(PathBuf::from)
-}
-
-pub(super) fn resolve_instruction(text: &str) -> Result<String> {
-    let instruction = match text.strip_prefix('@') {
-        None => text.to_owned(),
-        Some(path) => {
-            ensure!(!path.is_empty(), "--instruction @: name a file behind the @, as in @instruction.txt");
-            let text = std::fs::read_to_string(path).with_context(|| format!("--instruction: cannot read {path}"))?;
-            text.trim_start_matches('\u{feff}').trim_end().to_owned()
-        }
-    };
-    ensure!(!instruction.trim().is_empty(), "--instruction is empty; leave it out for the model's own");
-    Ok(instruction)
 }
 
 /// The most threads that `--threads` accepts.

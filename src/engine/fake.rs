@@ -29,12 +29,12 @@ fn logit(token_ids: &[u32]) -> f32 {
 mod tests {
     use super::*;
     use crate::batch::{Limits, plan};
-    use crate::recipe::{FakeRecipe, Prompt, Recipe};
+    use crate::recipe::{Prompt, RecipeChoice, fake_recipe};
     use crate::record::Query;
 
     #[test]
     fn words_in_common_count_whatever_is_shared() -> Result<()> {
-        let recipe = FakeRecipe::new(12);
+        let recipe = fake_recipe(&RecipeChoice { max_length: Some(12), ..RecipeChoice::default() }).prompts;
         let query = Query { text: "Red planet".into(), ..Query::default() };
         let long = "red ".repeat(20);
         let prompts: Vec<Prompt> = ["Mars, the red planet.", "The red one", "", &long]

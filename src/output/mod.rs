@@ -145,7 +145,7 @@ impl Formatter {
 mod examples {
     use serde_json::value::RawValue;
 
-    use crate::recipe::probability;
+    use crate::recipe::{Activation, Function};
     use crate::record::{Candidate, Query, Ranked, Ranking};
 
     /// A ranking with these logits, and a candidate for each.
@@ -162,7 +162,7 @@ mod examples {
         let ranked = |(index, &logit)| Ranked {
             candidate: candidate(index),
             logit,
-            score: probability(logit),
+            score: Activation::of(Function::Sigmoid).score(logit),
             truncated: index == 1,
         };
         Ranking {

@@ -16,6 +16,7 @@ use crate::engine::cpu::Precision;
 use crate::model::Architecture;
 use crate::output::OutputFile;
 use crate::progress::{HumanCount, Reporter};
+use crate::recipe::{RecipeName, Resolved};
 use crate::standard_output;
 use crate::stats::{self, saved_share};
 
@@ -23,7 +24,7 @@ use crate::stats::{self, saved_share};
 pub(super) struct Planned<'a> {
     pub(super) config: &'a Config,
     pub(super) limits: Limits,
-    pub(super) max_length: usize,
+    pub(super) recipe: &'a Resolved,
     /// The model's description; none for the fake model, and if there is only a tokenizer.
     pub(super) model: Option<&'a Architecture>,
     /// The precision in which the checkpoint is stored, or bf16 if that is not known.
@@ -51,6 +52,7 @@ struct Cost {
 struct Figures {
     version: &'static str,
     model: String,
+    recipe: RecipeName,
     dry_run: bool,
     queries: u64,
     pairs: u64,
@@ -78,8 +80,7 @@ pub(super) fn run(
     let mut cost = Cost::default();
     while let Ok(window) = windows.recv() {
         if let Some(batch) = window.batches.front().filter(|_| cost.pairs == 0) {
-            let prompt = batch.pair_segments().next().map(|segment| batch.prompt(segment));
-            reporter.detail(&format!("the first prompt's tokens: {:?}", prompt.unwrap_or_default()));
+            show_prompt(&window, batch, planned.recipe, reporter)?;
         }
         cost.add(&window, planned.model);
     }
@@ -95,6 +96,23 @@ pub(super) fn run(
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
+}
+
+/// Prints a whole prompt, as text and as tokens: that of the first pair of the first batch.
+fn show_prompt(window: &Window, batch: &Batch, recipe: &Resolved, reporter: &Reporter) -> Result<()> {
+    let (Some(pair), Some(segment)) = (batch.pairs().next(), batch.pair_segments().next()) else { return Ok(()) };
+    let group = &window.groups[pair.group];
+    let candidate = &group.candidates[pair.candidate];
+    let text = recipe.prompts.text(&group.query, &candidate.document())?;
+    let cut = match window.prompts[pair.group][pair.candidate].truncated {
+        true => "; the document is longer than fits, and its tokens end earlier",
+        false => "",
+    };
+    let (query, candidate) = (&group.query.id, &candidate.id);
+    reporter.detail(&format!("the prompt of query {query:?} and candidate {candidate:?}, control tokens in ⟦⟧{cut}:"));
+    text.split('\n').for_each(|line| reporter.detail(line));
+    reporter.detail(&format!("the prompt's tokens: {:?}", batch.prompt(segment)));
+    Ok(())
 }
 
 impl Cost {
@@ -144,11 +162,12 @@ impl Cost {
         Figures {
             version: env!("CARGO_PKG_VERSION"),
             model: planned.config.model.to_string(),
+            recipe: planned.recipe.name.clone(),
             dry_run: true,
             queries: self.queries,
             pairs: self.pairs,
             truncated: self.truncated,
-            max_length: planned.max_length,
+            max_length: planned.recipe.max_length,
             tokens_per_pair: names.into_iter().map(percentile).collect(),
             prompt_tokens: self.prompt_tokens,
             computed_tokens: self.computed_tokens,

@@ -21,6 +21,7 @@ use crate::engine::Profile;
 use crate::exit::Exit;
 use crate::output::{Closed, OutputFile};
 use crate::progress::Reporter;
+use crate::recipe::Activation;
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -49,6 +50,7 @@ pub(super) struct Job<'a> {
     pub(super) workers: Workers,
     pub(super) watch: Watch,
     pub(super) compute: Compute,
+    pub(super) activation: Activation,
     pub(super) profile: Profile,
     /// Windows whose rankings are not all sent yet, in the input's order.
     pub(super) windows: VecDeque<Scoring>,
@@ -73,6 +75,7 @@ impl<'a> Job<'a> {
         let stats = Stats {
             version: env!("CARGO_PKG_VERSION"),
             model: config.model.to_string(),
+            recipe: setup.reranker.recipe().name.clone(),
             device: setup.device(),
             dtype: setup.compute.precision.name().to_owned(),
             instructions: setup.devices[0].instructions(config.instructions.level),
@@ -92,6 +95,7 @@ impl<'a> Job<'a> {
             workers: Workers::new(engines, if matches!(target, Target::Gpu(_)) { 2 } else { 1 }),
             watch: Watch::new(&setup.devices),
             compute: setup.compute,
+            activation: setup.reranker.recipe().activation,
             profile: Profile::default(),
             windows: VecDeque::new(),
             first: 0,
@@ -194,7 +198,9 @@ impl<'a> Job<'a> {
     /// Sends the rankings that are complete to the writer. Returns false if the run can't go on.
     fn send_finished(&mut self, rankings: &SyncSender<Message>) -> bool {
         while let Some(scoring) = self.windows.front_mut() {
-            while let Some(finished) = scoring.next_ranking(self.config.cutoff, self.faults, &self.stats.dtype) {
+            while let Some(finished) =
+                scoring.next_ranking((self.activation, self.config.cutoff), self.faults, &self.stats.dtype)
+            {
                 let Ok(finished) = finished else { return false };
                 if rankings.send(Message::Ranking(finished.ranking)).is_err() {
                     return false;

@@ -134,7 +134,7 @@ fn spawn_stages(
     let (window_sender, window_receiver) = sync_channel(WINDOWS_AHEAD);
     let is_file = config.input.path.as_ref().is_some_and(|path| path.is_file());
     let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
-    let preparation = Preparation { recipe: reranker.recipe(), limits, patience };
+    let preparation = Preparation { prompts: Arc::clone(&reranker.recipe().prompts), limits, patience };
     let format = config.layout.format;
     let (reader_faults, reading) = (Arc::clone(faults), Arc::clone(reading));
     let reader =

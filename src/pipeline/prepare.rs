@@ -14,7 +14,7 @@ use super::faults::{Faults, Verdict};
 use crate::batch::{Batch, Limits, plan};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
-use crate::recipe::{Prompt, Recipe};
+use crate::recipe::{Prompt, Prompts};
 use crate::record::{BadRecord, Group};
 
 /// A window closes when it has this many bytes of text for each token that a batch may have. These are so many batches that
@@ -107,7 +107,7 @@ pub(super) fn read(
 
 /// How batches are prepared.
 pub(super) struct Preparation {
-    pub(super) recipe: Arc<dyn Recipe>,
+    pub(super) prompts: Arc<dyn Prompts>,
     pub(super) limits: Limits,
     /// How long a window that is not full waits for the next group. For a pipe that is zero, as its groups are ranked as they
     /// come. A file's next group is soon there, and waiting for it makes the plan the same in every run.
@@ -121,7 +121,7 @@ pub(super) fn prepare(
     faults: &Faults,
     windows: &SyncSender<Window>,
 ) {
-    let Preparation { recipe, limits, patience } = preparation;
+    let Preparation { prompts, limits, patience } = preparation;
     while let Ok(first) = groups.recv() {
         let (mut bytes, mut pairs) = (0, 0);
         let (mut gathered, mut permits) = (Vec::new(), Vec::new());
@@ -135,7 +135,7 @@ pub(super) fn prepare(
                 || pairs >= limits.pairs.saturating_mul(BATCHES);
             next = if full { None } else { next_within(groups, *patience) };
         }
-        let (mut window, stopped) = window(gathered, recipe.as_ref(), *limits, faults);
+        let (mut window, stopped) = window(gathered, prompts.as_ref(), *limits, faults);
         window.permits = permits;
         if windows.send(window).is_err() || stopped {
             return;
@@ -152,7 +152,7 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 
 /// Makes a window of these groups. The returned flag is true if a bad query stops the run; the window then has the groups
 /// before it.
-fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Faults) -> (Window, bool) {
+fn window(gathered: Vec<Group>, recipe: &dyn Prompts, limits: Limits, faults: &Faults) -> (Window, bool) {
     let tokenized: Vec<Result<Vec<Prompt>>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
     let (mut groups, mut prompts, mut stopped) = (Vec::new(), Vec::new(), false);
     for (group, result) in gathered.into_iter().zip(tokenized) {
@@ -175,7 +175,7 @@ fn window(gathered: Vec<Group>, recipe: &dyn Recipe, limits: Limits, faults: &Fa
     (Window { groups, prompts, batches, permits: Vec::new() }, stopped)
 }
 
-fn prompts_of(group: &Group, recipe: &dyn Recipe) -> Result<Vec<Prompt>> {
+fn prompts_of(group: &Group, recipe: &dyn Prompts) -> Result<Vec<Prompt>> {
     recipe.check_query(&group.query)?;
     let candidates = group.candidates.par_iter();
     candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect()

@@ -8,7 +8,7 @@ use super::faults::{Faults, Verdict};
 use super::prepare::{PromptFacts, Window};
 use crate::batch::Batch;
 use crate::rank::{Cutoff, rank};
-use crate::recipe::probability;
+use crate::recipe::Activation;
 use crate::record::{BadRecord, Group, Place, Query, Ranked, Ranking};
 
 /// A window while its batches are scored.
@@ -76,7 +76,7 @@ impl Scoring {
     /// record, and the ranking goes on without it, or the run stops.
     pub(super) fn next_ranking(
         &mut self,
-        cutoff: Cutoff,
+        (activation, cutoff): (Activation, Cutoff),
         faults: &Faults,
         dtype: &str,
     ) -> Option<Result<Finished, Stopped>> {
@@ -92,7 +92,7 @@ impl Scoring {
         for ((candidate, logit), facts) in group.candidates.into_iter().zip(&self.logits[index]).zip(facts) {
             let logit = logit.unwrap_or(f32::NAN);
             if logit.is_finite() {
-                results.push(Ranked { candidate, logit, score: probability(logit), truncated: facts.truncated });
+                results.push(Ranked { candidate, logit, score: activation.score(logit), truncated: facts.truncated });
                 continue;
             }
             let bad = BadRecord {

@@ -8,12 +8,13 @@ use super::dry_run::Planned;
 use crate::batch::Limits;
 use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
-use crate::config::Config;
+use crate::config::{Config, check_least_score};
 use crate::device::{DeviceChoice, Opened, Target};
 use crate::engine::Engine;
 use crate::engine::cpu::{Arithmetic, Precision};
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
+use crate::recipe::RecipeName;
 use crate::reranker::{Reranker, RerankerOptions};
 
 /// Everything that is chosen before the weights are loaded.
@@ -31,6 +32,7 @@ impl Setup {
     /// Finds the model's files, and chooses how the devices compute.
     pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
         let reranker = Reranker::find(&reranker_options(config))?;
+        check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
         let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
         let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
         let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
@@ -47,14 +49,19 @@ impl Setup {
     pub(super) fn report(&self, config: &Config, reporter: &Reporter) {
         let Self { reranker, compute, limits, .. } = self;
         reporter.detail(&format!("model: {}", reranker.describe()));
-        reranker.warnings().iter().for_each(|warning| reporter.warning(warning));
+        let recipe = reranker.recipe();
+        let RecipeName { name, origin, score } = &recipe.name;
+        reporter.detail(&format!("recipe: {name} ({origin}); score: {score}"));
+        recipe.details.iter().for_each(|detail| reporter.detail(detail));
+        recipe.notes.iter().for_each(|note| reporter.note(note));
+        reranker.warnings().for_each(|warning| reporter.warning(warning));
         reporter.detail(&format!(
             "device: {}, {} on {}, {}; prompts up to {} tokens; batches up to {} pairs and {} tokens",
             self.device(),
             if config.dry_run && config.precision.is_none() { "auto" } else { compute.precision.name() },
             self.targets[0].kernel_class(),
             count_of_threads(),
-            reranker.max_length(),
+            reranker.recipe().max_length,
             limits.pairs,
             limits.tokens,
         ));
@@ -66,7 +73,7 @@ impl Setup {
     pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
         let Self { reranker, limits, .. } = self;
         let (model, expected) = (reranker.architecture(), reranker.expected());
-        Planned { config, limits: *limits, max_length: reranker.max_length(), model, expected }
+        Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected }
     }
 
     /// Loads a replica of the model for each target, in parallel.
@@ -132,8 +139,7 @@ fn load(
 fn reranker_options(config: &Config) -> RerankerOptions {
     RerankerOptions {
         source: config.model.clone(),
-        max_length: config.max_length,
-        instruction: config.instruction.clone(),
+        recipe: config.recipe.clone(),
         weights: !config.dry_run,
         downloads: match config.progress {
             Progress::Bar => Downloads::Bar,

@@ -1,26 +1,41 @@
 //! A recipe without a model: words become hashes. It serves to try a pipeline out, and to test everything around a model.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 
-use super::{Prompt, Recipe};
+use super::{Activation, DEFAULT_MAX_LENGTH, Function, Output, Prompt, Prompts, RecipeChoice, RecipeName, Resolved};
 use crate::record::Query;
 
 /// The token between the query's words and the document's, and at the end; no word has this id.
 pub(crate) const SEPARATOR: u32 = 0;
 
-/// `query words · separator · document words · separator`; a word's id is a hash of its letters in lower case.
-pub struct FakeRecipe {
-    max_length: usize,
-}
-
-impl FakeRecipe {
-    /// Prompts have at most `max_length` tokens.
-    pub fn new(max_length: usize) -> Self {
-        Self { max_length }
+/// The recipe of the fake model.
+pub fn fake_recipe(choice: &RecipeChoice) -> Resolved {
+    let max_length = choice.max_length.unwrap_or(DEFAULT_MAX_LENGTH);
+    let activation = Activation::of(choice.score.unwrap_or(Function::Sigmoid));
+    Resolved {
+        prompts: Arc::new(FakePrompts { max_length }),
+        output: Output::Classifier,
+        activation,
+        name: RecipeName {
+            name: "fake".to_owned(),
+            origin: "built in".to_owned(),
+            score: activation.name().to_owned(),
+        },
+        max_length,
+        warnings: Vec::new(),
+        notes: Vec::new(),
+        details: Vec::new(),
     }
 }
 
-impl Recipe for FakeRecipe {
+/// `query words · separator · document words · separator`; a word's id is a hash of its letters in lower case.
+struct FakePrompts {
+    max_length: usize,
+}
+
+impl Prompts for FakePrompts {
     fn check_query(&self, query: &Query) -> Result<()> {
         let words = words(&query.text).count();
         ensure!(words + 2 < self.max_length, "the query leaves no room for a document in {} tokens", self.max_length);
@@ -34,6 +49,10 @@ impl Recipe for FakeRecipe {
         token_ids.extend(document.by_ref().take(room));
         token_ids.push(SEPARATOR);
         Ok(Prompt { token_ids, truncated: document.next().is_some() })
+    }
+
+    fn text(&self, query: &Query, document: &str) -> Result<String> {
+        Ok(format!("{}⟦⟧{document}⟦⟧", query.text))
     }
 }
 

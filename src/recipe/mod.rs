@@ -1,19 +1,34 @@
-//! 2 prompt: a pair becomes tokens. One recipe per reranker family; tokens, never tensors.
+//! 2 recipe: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own files, from a
+//! table of published ones, or from a file of the user's.
+
+use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::record::Query;
 
+mod activation;
+mod builtin;
+mod chat_template;
+mod checkpoint;
 mod fake;
-mod probability;
-mod qwen3;
+mod file;
+mod prompts;
+mod resolve;
+mod sentence_transformers;
+mod template;
 mod tokenizer;
+mod tokenizer_settings;
+mod value;
 
-pub use fake::FakeRecipe;
+pub use activation::{Activation, Function};
+pub use builtin::names as recipe_names;
 pub(crate) use fake::SEPARATOR;
-pub use probability::probability;
-pub use qwen3::{DEFAULT_INSTRUCTION, Qwen3Recipe};
+pub use fake::fake_recipe;
+pub use resolve::{DEFAULT_MAX_LENGTH, RecipeName, Resolved, resolve};
 pub use tokenizer::TextTokenizer;
+pub use value::Output;
 
 /// The whole prompt of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +39,75 @@ pub struct Prompt {
     pub truncated: bool,
 }
 
-/// How one family of rerankers puts a pair into a prompt.
-pub trait Recipe: Send + Sync {
+/// Puts pairs into prompts.
+pub trait Prompts: Send + Sync {
     /// Whether the query leaves room for a document.
     ///
     /// # Errors
-    /// A sentence with the remedy if it doesn't.
+    /// A sentence with the remedy if it doesn't, or the query can't be put into the prompt.
     fn check_query(&self, query: &Query) -> Result<()>;
 
     /// The prompt of a query and a document. The same pair gives the same tokens, whatever its neighbours.
     ///
     /// # Errors
-    /// If the tokenizer fails.
+    /// If the tokenizer fails, or the recipe can't be followed for these texts.
     fn prompt(&self, query: &Query, document: &str) -> Result<Prompt>;
+
+    /// The whole prompt as a person reads it, with the template's control tokens in `⟦⟧`. The document is not cut.
+    ///
+    /// # Errors
+    /// As those of [`Prompts::prompt`].
+    fn text(&self, query: &Query, document: &str) -> Result<String>;
+}
+
+/// The recipe that the user names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipeSource {
+    /// A built-in one.
+    Named(String),
+    /// One in a file.
+    File(PathBuf),
+}
+
+/// What the user chooses about the recipe; all of it is optional.
+#[derive(Clone, Debug, Default)]
+pub struct RecipeChoice {
+    /// The recipe, in place of the checkpoint's.
+    pub recipe: Option<RecipeSource>,
+    /// The function of the score, in place of the recipe's.
+    pub score: Option<Function>,
+    /// The instruction, in place of the recipe's default.
+    pub instruction: Option<String>,
+    /// The longest prompt in tokens.
+    pub max_length: Option<usize>,
+}
+
+/// What a recipe must know of the model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModelFacts {
+    /// Whether it is a classifier, with one output; else it is a language model.
+    pub is_classifier: bool,
+    /// The tokens that a prompt may have, if that is known.
+    pub positions: Option<usize>,
+    /// The tokens that the model knows, if that is known.
+    pub vocabulary: Option<usize>,
+}
+
+impl fmt::Display for RecipeSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => formatter.write_str(name),
+            Self::File(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
+impl RecipeSource {
+    /// A built-in recipe's name, or else a file's.
+    pub fn parse(text: &str) -> Self {
+        match builtin::names().split(", ").any(|name| name == text) {
+            true => Self::Named(text.to_owned()),
+            false => Self::File(text.into()),
+        }
+    }
 }

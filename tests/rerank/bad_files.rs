@@ -238,7 +238,7 @@ fn wrong_options_are_told() {
         (vec!["candidates.jsonl"], "candidates.jsonl"),
         (vec!["--top-k", "0"], "--top-k"),
         (vec!["--top-k", "many"], "--top-k"),
-        (vec!["--min-score", "2"], "--min-score"),
+        (vec!["--min-score", "2", "--score", "sigmoid"], "--min-score"),
         (vec!["--batch-size", "0"], "--batch-size"),
         (vec!["--threads", "0"], "--threads"),
         (vec!["--device", "abacus"], "abacus"),

@@ -136,15 +136,18 @@ fn the_forward_agrees_with_candle_transformers() {
     use rerank::checkpoint::{Downloads, ModelSource};
     use rerank::device::Target;
     use rerank::engine::cpu::{Arithmetic, Precision};
+    use rerank::recipe::RecipeChoice;
     use rerank::record::Query;
     use rerank::reranker::{Reranker, RerankerOptions};
     let source = ModelSource::Directory(ODD.into());
     let options =
-        RerankerOptions { source, max_length: None, instruction: None, weights: true, downloads: Downloads::Silent };
+        RerankerOptions { source, recipe: RecipeChoice::default(), weights: true, downloads: Downloads::Silent };
     let reranker = Reranker::find(&options).unwrap();
     let query = Query { text: "red planet".into(), ..Query::default() };
-    let prompts: Vec<_> =
-        ["Mars is red.", "", "Venus"].iter().map(|text| reranker.recipe().prompt(&query, text).unwrap()).collect();
+    let prompts: Vec<_> = ["Mars is red.", "", "Venus"]
+        .iter()
+        .map(|text| reranker.recipe().prompts.prompt(&query, text).unwrap())
+        .collect();
     let batches =
         plan(std::slice::from_ref(&prompts), Limits { pairs: 9, tokens: 9999, share_prefixes: true, fill: false });
     let ours = reranker

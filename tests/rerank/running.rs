@@ -34,7 +34,6 @@ fn numbers_that_make_no_sense_are_refused_in_words() {
         (["--top-k", "0"], "keep all"),
         (["--top-k", "-1"], "keep all"),
         (["--top-k", "ten"], "whole number from 1"),
-        (["--min-score", "-1"], "from 0 to 1"),
         (["--min-score", "0,5"], "from 0 to 1"),
         (["--threads", "-2"], "all cores"),
         (["--batch-size", "-1"], "whole number from 1"),

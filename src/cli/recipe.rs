@@ -1,0 +1,35 @@
+//! The options of the recipe: how a pair becomes a prompt, and a logit a score.
+
+use clap::{Args, ValueEnum};
+
+/// How the model is asked, and what of its answer is printed.
+#[derive(Debug, Args)]
+pub struct RecipeArguments {
+    /// The prompt and the answers, in place of those that the model's files give: qwen3-reranker, mxbai-rerank-v2, zerank, or a
+    /// TOML file with `template` (with {instruction}, {query} and {document}), and optionally `instruction` (the default),
+    /// `template_without_instruction`, `answers = { true = "yes", false = "no" }` (words or ids; false may be left out) or
+    /// `head = "classifier"`, `activation` (sigmoid or raw), `temperature`, `cut = "document"`, `name` [default: the model's
+    /// own; --verbose prints it]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+
+    /// The instruction in the prompt, by which the model judges: a text, or `@FILE` [default: the recipe's own]
+    #[arg(long, value_name = "TEXT")]
+    pub instruction: Option<String>,
+
+    /// What `score` is: sigmoid (a probability), or raw (the logit). auto: what the model's files give, else sigmoid. The
+    /// ranking is by logit in any case
+    #[arg(long, value_name = "FUNCTION", value_enum, ignore_case = true, default_value_t = ScoreChoice::Auto, hide_possible_values = true)]
+    pub score: ScoreChoice,
+}
+
+/// `--score`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScoreChoice {
+    /// The function that the model's files give.
+    Auto,
+    /// 1 / (1 + e^−logit).
+    Sigmoid,
+    /// The logit.
+    Raw,
+}

@@ -1,0 +1,211 @@
+//! The recipe that a checkpoint's own files give, by the rules of sentence-transformers; where there is none, Qwen3-Reranker's is
+//! assumed, and that is stated.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::activation::Activation;
+use super::chat_template::{ChatTemplate, MessageFormat, Unfit};
+use super::sentence_transformers::{Input, Stored};
+use super::template::{Piece, Slot, Template, Trim};
+use super::tokenizer_settings::{TemplateSource, TokenizerSettings};
+use super::value::{Answer, Recipe, RecipeOutput};
+use super::{Function, ModelFacts, builtin};
+use crate::checkpoint::{ModelFiles, not_json, read_text};
+
+/// The largest tokenizers have some dozens of MiB.
+const MOST_TOKENIZER: u64 = 512 << 20;
+
+/// The recipe of a checkpoint.
+pub(super) struct Found {
+    pub(super) recipe: Recipe,
+    /// The longest prompt, where sentence-transformers limits it.
+    pub(super) max_length: Option<usize>,
+    /// What users should know of how the recipe was found.
+    pub(super) notes: Vec<String>,
+    /// The same, for those who want every detail.
+    pub(super) details: Vec<String>,
+}
+
+impl Found {
+    fn with_note(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+}
+
+/// Reads the recipe of a checkpoint. Where the user has chosen the score's function, that of the checkpoint is not read.
+///
+/// # Errors
+/// If a file can't be read, or has something that is not supported.
+pub(super) fn find(files: &ModelFiles, model: &ModelFacts, score: Option<Function>) -> Result<Found> {
+    let stored = Stored::read(files)?;
+    let output = output(&stored, model)?;
+    let activation = match (&stored.activation, score) {
+        (Some((name, place)), None) => Activation::of_torch(name).with_context(|| place.clone())?,
+        _ => Activation::of(Function::Sigmoid),
+    };
+    let settings = TokenizerSettings::read(files, stored.variables.get("chat_template"))?;
+    let mut found = prompts(files, &stored, settings, model)?;
+    found.max_length = stored.max_length;
+    found.recipe.activation = activation;
+    if let Some((answers, place)) = output {
+        if found.recipe.output != answers {
+            found.recipe.origin += &format!(", answers of {place}");
+        }
+        found.recipe.output = answers;
+    }
+    if let Some((text, place)) = &stored.instruction {
+        match &found.recipe.instructed {
+            Some(_) => {
+                found.recipe.instruction = Some(text.clone());
+                found.recipe.origin += &format!(", instruction of {place}");
+            }
+            None => found.notes.push(format!(
+                "the instruction of {place} has no place in the chat template ({}), and is left out",
+                found.recipe.origin
+            )),
+        }
+    }
+    Ok(found)
+}
+
+/// What the files say of the output, and which file does.
+fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, String)>> {
+    if let Some((classifier, place)) = &stored.classifier {
+        ensure!(
+            *classifier == model.is_classifier,
+            "{place}: transformer_task is that of a {}, and config.json describes a {}",
+            kind(*classifier),
+            kind(model.is_classifier)
+        );
+        ensure!(
+            *classifier || stored.answers.is_some(),
+            "{place}: transformer_task is text-generation, and modules.json has no LogitScore that makes a score of it"
+        );
+    }
+    let Some((true_token, false_token, place)) = &stored.answers else {
+        return Ok(model.is_classifier.then(|| (RecipeOutput::Classifier, "config.json".to_owned())));
+    };
+    ensure!(!model.is_classifier, "{place} is for a language model, and config.json describes a classifier");
+    let output =
+        RecipeOutput::Answers { true_answer: Answer::Id(*true_token), false_answer: false_token.map(Answer::Id) };
+    Ok(Some((output, place.clone())))
+}
+
+fn kind(classifier: bool) -> &'static str {
+    if classifier { "classifier" } else { "language model" }
+}
+
+/// The recipe with its prompts; the rest is that of the built-in recipe.
+fn prompts(files: &ModelFiles, stored: &Stored, settings: TokenizerSettings, model: &ModelFacts) -> Result<Found> {
+    let mut variables = settings.tokens;
+    variables.extend(stored.variables.clone().into_iter().filter(|(name, _)| name != "chat_template"));
+    let chat = |source: &TemplateSource, format: Option<MessageFormat>| {
+        let inferred = match source.is_named {
+            true => MessageFormat::Structured,
+            false => ChatTemplate::inferred_format(&source.text),
+        };
+        ChatTemplate::new(&source.text, format.unwrap_or(inferred), variables.clone(), &source.origin)
+    };
+    match (stored.input, &settings.template) {
+        (Some(Input::Texts), _) => texts(files),
+        (Some(Input::Messages(_)), None) => {
+            bail!(
+                "sentence_bert_config.json asks for messages, and the model has no chat template (chat_template.jinja)"
+            )
+        }
+        (Some(Input::Messages(format)), Some(source)) => {
+            of_chat(chat(source, format)?, source).map_err(|unfit| unfit.into_error(&source.origin))
+        }
+        (None, None) => assumed("it has no chat template", model.is_classifier || stored.answers.is_some()),
+        (None, Some(source)) => {
+            let names_roles = ChatTemplate::names_roles(&source.text);
+            let assumed = |why: &str| {
+                let why = format!("the chat template of {} is for other uses{why}", source.origin);
+                assumed(&why, names_roles || model.is_classifier || stored.answers.is_some())
+            };
+            let chat = match chat(source, None) {
+                Err(error) if names_roles => return Err(error),
+                Err(_) => return assumed(""),
+                Ok(chat) => chat,
+            };
+            match of_chat(chat, source) {
+                Err(Unfit::NotForPairs(why)) => assumed(&format!(": {why}")),
+                Err(unfit) => Err(unfit.into_error(&source.origin)),
+                Ok(found) if names_roles => Ok(found),
+                Ok(found) => Ok(found.with_note(format!(
+                    "the chat template of {} is used with messages of the roles query and document, which it does not name; \
+                     if the model was trained with Qwen3-Reranker's prompt, add --recipe {}",
+                    source.origin,
+                    builtin::DEFAULT
+                ))),
+            }
+        }
+    }
+}
+
+/// Qwen3-Reranker's recipe, in place of one that is not there. Language models of this family are mostly rerankers by that
+/// prompt; where there is more reason for doubt, the assumption is stated in every run.
+fn assumed(why: &str, is_doubtful: bool) -> Result<Found> {
+    let recipe = builtin::built_in(builtin::DEFAULT)?.context("the default recipe is missing")?;
+    let note = format!("the recipe is taken to be {} ({why})", recipe.name);
+    let stated = format!("{note}; --recipe {} confirms that, or names another", recipe.name);
+    let found = Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() };
+    Ok(match is_doubtful {
+        true => found.with_note(stated),
+        false => Found { details: vec![note], ..found },
+    })
+}
+
+/// The recipe of a chat template.
+fn of_chat(chat: ChatTemplate, source: &TemplateSource) -> Result<Found, Unfit> {
+    let plain = chat.pieces(false)?;
+    let instructed = match chat.pieces(true) {
+        // A template that counts messages takes the instruction for the query: it has no place for one.
+        Err(Unfit::NotForPairs(_)) => None,
+        instructed => instructed?,
+    };
+    let recipe = own("chat template", &source.origin, plain, instructed);
+    let recipe = Recipe { chat: Some(Arc::new(chat)), ..recipe };
+    Ok(Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() })
+}
+
+/// The recipe of a model that is given the texts themselves: an instruction, the query, and the document behind it.
+fn texts(files: &ModelFiles) -> Result<Found> {
+    if let Some(path) = files.optional("tokenizer.json")? {
+        let value: Value =
+            serde_json::from_str(&read_text(&path, MOST_TOKENIZER)?).map_err(|error| not_json(&error))?;
+        let kind = value["post_processor"]["type"].as_str().unwrap_or("ByteLevel");
+        ensure!(
+            kind == "ByteLevel",
+            "{}: its post_processor ({kind}) adds tokens to pairs of texts, which is not supported yet",
+            path.display()
+        );
+    }
+    let slot = |slot| Piece::Slot(slot, Trim::None);
+    let plain = Template::new(vec![slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
+    let instructed =
+        Template::new(vec![slot(Slot::Instruction), slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
+    let recipe =
+        own("texts without a template", "modality_config of sentence_bert_config.json", Some(plain), Some(instructed));
+    Ok(Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() })
+}
+
+fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Template>) -> Recipe {
+    let word = |word: &str| Answer::Word(word.to_owned());
+    Recipe {
+        name: name.to_owned(),
+        origin: origin.to_owned(),
+        plain,
+        instructed,
+        instruction: None,
+        // As sentence-transformers has it for language models without a LogitScore.
+        output: RecipeOutput::Answers { true_answer: word("yes"), false_answer: Some(word("no")) },
+        activation: Activation::of(Function::Sigmoid),
+        control_tokens: Vec::new(),
+        chat: None,
+    }
+}

@@ -1,0 +1,167 @@
+//! Chooses the recipe of a run, and prepares its prompts.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+use super::activation::{Activation, Function};
+use super::checkpoint::{Found, find};
+use super::prompts::RecipePrompts;
+use super::value::{Output, Recipe, RecipeOutput};
+use super::{ModelFacts, Prompts, RecipeChoice, RecipeSource, TextTokenizer, builtin, file};
+use crate::checkpoint::ModelFiles;
+use crate::exit::UsageError;
+
+/// The longest prompt if neither the user nor the model sets a limit: that of the reference code of Qwen3-Reranker.
+pub const DEFAULT_MAX_LENGTH: usize = 8192;
+
+/// The recipe of a run, ready to make prompts.
+pub struct Resolved {
+    /// How pairs become prompts.
+    pub prompts: Arc<dyn Prompts>,
+    /// What of the model's output is the logit.
+    pub output: Output,
+    /// How the logit becomes a score.
+    pub activation: Activation,
+    /// The recipe's name, and where it was read.
+    pub name: RecipeName,
+    /// The longest prompt in tokens.
+    pub max_length: usize,
+    /// What users should know of the tokenizer.
+    pub warnings: Vec<String>,
+    /// What users should know of how the recipe was found.
+    pub notes: Vec<String>,
+    /// The same, for those who want every detail.
+    pub details: Vec<String>,
+}
+
+/// A recipe's name, where it was read, and what makes the score, as `--stats` writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecipeName {
+    /// The name.
+    pub name: String,
+    /// Where it was read.
+    pub origin: String,
+    /// The function of the score.
+    pub score: String,
+}
+
+/// Chooses the recipe: the user's, or else the checkpoint's own.
+///
+/// # Errors
+/// If the files have something that is not supported, the recipe does not fit to the model or its tokenizer, or the choice has
+/// something that the recipe has no place for.
+pub fn resolve(
+    choice: &RecipeChoice,
+    files: &ModelFiles,
+    mut tokenizer: TextTokenizer,
+    model: &ModelFacts,
+) -> Result<Resolved> {
+    let Found { mut recipe, max_length: stored, notes, details } = match &choice.recipe {
+        Some(source) => {
+            Found { recipe: chosen(source, model)?, max_length: None, notes: Vec::new(), details: Vec::new() }
+        }
+        None => find(files, model, choice.score)?,
+    };
+    match choice.score {
+        Some(Function::Identity) => recipe.activation = Activation::of(Function::Identity),
+        Some(function) => recipe.activation.function = function,
+        None => {}
+    }
+    recipe.check().with_context(|| format!("the recipe {} ({})", recipe.name, recipe.origin))?;
+    if choice.instruction.is_some() && recipe.instructed.is_none() {
+        let problem = format!("--instruction: the recipe {} ({}) has no place for it", recipe.name, recipe.origin);
+        return Err(UsageError::new(problem).into());
+    }
+    for template in [&recipe.plain, &recipe.instructed].into_iter().flatten() {
+        tokenizer.keep_as_text(&template.literals())?;
+    }
+    let warnings = tokenizer.warnings();
+    let output = recipe.output.resolve(&tokenizer)?;
+    check_vocabulary(&output, &recipe, model)?;
+    let limit = Limit::of(stored, tokenizer.max_length(), model);
+    let max_length = limit.max_length(choice)?;
+    let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
+    let prompts = match choice.max_length {
+        Some(_) => prompts?,
+        None => prompts.with_context(|| format!("{} allows {max_length} tokens", limit.place))?,
+    };
+    let name = RecipeName { name: recipe.name, origin: recipe.origin, score: recipe.activation.name().to_owned() };
+    Ok(Resolved {
+        prompts: Arc::new(prompts),
+        output,
+        activation: recipe.activation,
+        name,
+        max_length,
+        warnings,
+        notes,
+        details,
+    })
+}
+
+/// The recipe that the user names.
+fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
+    match source {
+        RecipeSource::File(path) => file::read(path, model),
+        RecipeSource::Named(name) => {
+            let recipe = builtin::built_in(name)?;
+            let Some(mut recipe) = recipe else {
+                bail!("--recipe {name}: there is no such recipe; built in are {}", builtin::names())
+            };
+            // Converted checkpoints have the difference of both answers as their one row, and the same prompt.
+            if model.is_classifier {
+                recipe.output = RecipeOutput::Classifier;
+            }
+            Ok(recipe)
+        }
+    }
+}
+
+fn check_vocabulary(output: &Output, recipe: &Recipe, model: &ModelFacts) -> Result<()> {
+    let (Output::Answers { true_token, false_token }, Some(vocabulary)) = (output, model.vocabulary) else {
+        return Ok(());
+    };
+    for token in [Some(*true_token), *false_token].into_iter().flatten() {
+        ensure!(
+            (token as usize) < vocabulary,
+            "the recipe {} ({}) scores by token {token}, and the model has {vocabulary} tokens",
+            recipe.name,
+            recipe.origin
+        );
+    }
+    Ok(())
+}
+
+/// The longest prompt that a checkpoint allows.
+struct Limit {
+    /// The tokens that the model was made for.
+    positions: usize,
+    /// The usual limit.
+    usual: usize,
+    /// Where the usual limit is from.
+    place: &'static str,
+}
+
+impl Limit {
+    /// The least limit of those that the checkpoint has. One of sentence-transformers stands for that of the tokenizer.
+    fn of(stored: Option<usize>, of_tokenizer: usize, model: &ModelFacts) -> Self {
+        let positions = model.positions.unwrap_or(usize::MAX);
+        let (shorter, name) = match stored {
+            Some(stored) => (stored, "max_seq_length of sentence_bert_config.json"),
+            None => (of_tokenizer, "model_max_length of tokenizer_config.json"),
+        };
+        let place = if shorter < positions { name } else { "max_position_embeddings of config.json" };
+        Self { positions, usual: DEFAULT_MAX_LENGTH.min(positions).min(shorter), place }
+    }
+
+    /// The longest prompt of a run.
+    fn max_length(&self, choice: &RecipeChoice) -> Result<usize> {
+        let max_length = choice.max_length.unwrap_or(self.usual);
+        if max_length > self.positions {
+            let problem = format!("--max-length {max_length}: the model was made for {} tokens", self.positions);
+            return Err(UsageError::new(problem).into());
+        }
+        Ok(max_length)
+    }
+}

@@ -1,0 +1,78 @@
+//! What sentence-transformers writes beside a reranker's weights. Everything in these files is obeyed, or refused by name.
+
+mod model;
+mod modules;
+mod transformer;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+use self::model::ModelSettings;
+use self::modules::Modules;
+use self::transformer::TransformerSettings;
+use super::chat_template::MessageFormat;
+use crate::checkpoint::{ModelFiles, not_json, read_text};
+
+/// Larger than any of these files.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// How a checkpoint's texts reach its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// As messages, by a chat template; the form is inferred if it is not given.
+    Messages(Option<MessageFormat>),
+    /// As two texts, one behind the other.
+    Texts,
+}
+
+/// What the files of a checkpoint say of its recipe.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// The ids of the answers, and the file that has them.
+    pub(super) answers: Option<(u32, Option<u32>, String)>,
+    /// How texts reach the model, if that is given.
+    pub(super) input: Option<Input>,
+    /// Whether the model is a classifier, if that is given, and the file that has it.
+    pub(super) classifier: Option<(bool, String)>,
+    /// The longest prompt.
+    pub(super) max_length: Option<usize>,
+    /// The default instruction, and the file that has it.
+    pub(super) instruction: Option<(String, String)>,
+    /// The dotted name of the activation, and the file that has it.
+    pub(super) activation: Option<(String, String)>,
+    /// Variables of the chat template.
+    pub(super) variables: Map<String, Value>,
+}
+
+impl Stored {
+    /// Reads the files that are there.
+    ///
+    /// # Errors
+    /// If one can't be read, or has something that is not supported.
+    pub(super) fn read(files: &ModelFiles) -> Result<Self> {
+        let modules = Modules::read(files)?;
+        let transformer = TransformerSettings::read(files)?;
+        let model = ModelSettings::read(files)?;
+        modules.check_against(&transformer)?;
+        Ok(Self {
+            answers: modules.answers,
+            input: transformer.input,
+            classifier: transformer.classifier,
+            max_length: transformer.max_length,
+            instruction: model.instruction,
+            activation: model.activation,
+            variables: transformer.variables,
+        })
+    }
+}
+
+/// A JSON file of a model, with its path; none, if there is no such file.
+pub(super) fn read_json(files: &ModelFiles, name: &str) -> Result<Option<(PathBuf, Value)>> {
+    let Some(path) = files.optional(name)? else { return Ok(None) };
+    let text = read_text(&path, MOST_BYTES)?;
+    let value = serde_json::from_str(&text).map_err(|error| not_json(&error));
+    let value = value.with_context(|| format!("{} can't be read", path.display()))?;
+    Ok(Some((path, value)))
+}

@@ -1,0 +1,116 @@
+//! What `tokenizer_config.json` and the files beside it say of prompts: chat templates and their variables.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+
+use super::sentence_transformers::read_json;
+use crate::checkpoint::fields::Fields;
+use crate::checkpoint::{ModelFiles, read_plain_text};
+
+const FILE: &str = "tokenizer_config.json";
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+const MOST_TEMPLATE: u64 = 1 << 20;
+/// The tokens that a template can name.
+const TOKENS: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// The settings of a tokenizer.
+#[derive(Debug, Default)]
+pub(super) struct TokenizerSettings {
+    /// The control tokens by their role, which are variables of a chat template.
+    pub(super) tokens: Map<String, Value>,
+    /// The chat template, if there is one.
+    pub(super) template: Option<TemplateSource>,
+}
+
+/// A chat template's source.
+#[derive(Debug)]
+pub(super) struct TemplateSource {
+    pub(super) text: String,
+    /// Where it was read, for messages.
+    pub(super) origin: String,
+    /// Whether it is one of several with names.
+    pub(super) is_named: bool,
+}
+
+impl TokenizerSettings {
+    /// Reads the files that are there. `template` is the name of the wanted chat template, or a template itself.
+    pub(super) fn read(files: &ModelFiles, template: Option<&Value>) -> Result<Self> {
+        let mut settings = Self::default();
+        let mut templates = Vec::new();
+        let stored_settings = read_json(files, FILE)?;
+        if let Some((path, value)) = &stored_settings {
+            let place = path.display().to_string();
+            let fields = Fields::of(value).with_context(|| place.clone())?;
+            settings.tokens = tokens(fields);
+            templates = stored(fields.get("chat_template"), &place)?;
+        }
+        if let Some(path) = files.optional(TEMPLATE_FILE)? {
+            let text = read_plain_text(&path, MOST_TEMPLATE)?;
+            templates.retain(|(name, _)| name.is_some_and(|name| name != "default"));
+            templates.push((None, TemplateSource { text, origin: path.display().to_string(), is_named: false }));
+        }
+        settings.template = chosen(files, templates, template)?;
+        Ok(settings)
+    }
+}
+
+/// The control tokens by their role; each is a text, or an object with one.
+fn tokens(fields: Fields<'_>) -> Map<String, Value> {
+    let token = |name: &&str| {
+        let value = fields.get(name)?;
+        let text = value.as_str().or_else(|| value["content"].as_str())?;
+        Some(((*name).to_owned(), text.into()))
+    };
+    TOKENS.iter().filter_map(token).collect()
+}
+
+type Templates<'a> = Vec<(Option<&'a str>, TemplateSource)>;
+
+/// One template, or a list of templates with names.
+fn stored<'a>(value: Option<&'a Value>, place: &str) -> Result<Templates<'a>> {
+    let source = |text: &str, is_named| TemplateSource { text: text.to_owned(), origin: place.to_owned(), is_named };
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![(None, source(text, false))]),
+        Some(Value::Array(list)) => {
+            let named =
+                |entry: &'a Value| Some((Some(entry["name"].as_str()?), source(entry["template"].as_str()?, true)));
+            let named: Option<Vec<_>> = list.iter().map(named).collect();
+            named.with_context(|| {
+                format!("{place}: chat_template is a list, and should have objects with name and template")
+            })
+        }
+        Some(_) => bail!("{place}: chat_template is neither a text nor a list of templates"),
+    }
+}
+
+/// The template that was asked for, or the one that is used by default.
+fn chosen(files: &ModelFiles, templates: Templates, wanted: Option<&Value>) -> Result<Option<TemplateSource>> {
+    let wanted =
+        wanted.map(|wanted| wanted.as_str().context("chat_template in processing_kwargs is no text")).transpose()?;
+    let Some(wanted) = wanted else {
+        let names: Vec<String> = templates.iter().filter_map(|(name, _)| name.map(str::to_owned)).collect();
+        let usual = templates.into_iter().find(|(name, _)| name.is_none_or(|name| name == "default"));
+        if let (None, false) = (&usual, names.is_empty()) {
+            bail!("{FILE} has several chat templates and none is the default: {}", names.join(", "));
+        }
+        return Ok(usual.map(|(_, source)| source));
+    };
+    if let Some((_, source)) = templates.into_iter().find(|(name, _)| *name == Some(wanted)) {
+        return Ok(Some(source));
+    }
+    let name = format!("additional_chat_templates/{wanted}.jinja");
+    let is_name = wanted.len() < 100 && wanted.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter));
+    if let Some(path) = if is_name { files.optional(&name)? } else { None } {
+        let text = read_plain_text(&path, MOST_TEMPLATE)?;
+        return Ok(Some(TemplateSource { text, origin: path.display().to_string(), is_named: true }));
+    }
+    if is_name {
+        bail!("processing_kwargs of sentence_bert_config.json asks for the chat template {wanted}, and there is none");
+    }
+    Ok(Some(TemplateSource {
+        text: wanted.to_owned(),
+        origin: "sentence_bert_config.json".to_owned(),
+        is_named: false,
+    }))
+}
