@@ -174,7 +174,10 @@ impl Checkpoint {
         };
         let paths = files.weights()?;
         let weights = Arc::new(Weights::open(&paths)?);
-        let warnings = [weights.check(&architecture)?, files.warnings()].concat();
-        Ok(Self { model: Model { architecture, weights, answers }, files: paths, warnings })
+        let mut architecture = (*architecture).clone();
+        let of_head = weights.resolve_tied_head(&mut architecture, answers)?;
+        let warnings = of_head.into_iter().chain(weights.check(&architecture)?).collect();
+        let model = Model { architecture: Arc::new(architecture), weights, answers };
+        Ok(Self { model, files: paths, warnings })
     }
 }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a>(&'a Map<String, Value>);
 
+/// Nothing bounds what a file may call a field.
+const LONGEST_SHOWN: usize = 60;
+
 /// Sizes are below this, so that products of a few of them can be computed.
 const MOST: u64 = 1 << 31;
 
@@ -75,11 +78,29 @@ impl<'a> Fields<'a> {
         self.size(name)?.with_context(|| format!("it has no {name}"))
     }
 
+    /// A whole number from 0 on.
+    pub(crate) fn count_from_zero(self, name: &str) -> Result<Option<usize>> {
+        let zero = self.get(name).is_some_and(|value| value.as_f64() == Some(0.));
+        if zero { Ok(Some(0)) } else { self.size(name) }
+    }
+
     /// The texts of a list.
     pub(crate) fn texts(self, name: &str) -> Result<Vec<&'a str>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let texts = || value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>();
         texts().with_context(|| wrong(name, value, "a list of texts"))
+    }
+
+    /// Whether there are no fields.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of fields beside the `known` ones. A field that is null is none.
+    pub(crate) fn others(self, known: &[&str]) -> Vec<String> {
+        let present = self.0.iter().filter(|(_, value)| !value.is_null());
+        let shown = |name: &String| name.chars().take(LONGEST_SHOWN).collect();
+        present.map(|(name, _)| name).filter(|name| !known.contains(&name.as_str())).map(shown).collect()
     }
 
     /// How many entries a list or an object has.

@@ -14,6 +14,8 @@ use super::hub::{Downloads, Hub};
 
 /// The weights' file, where there is one.
 const SINGLE: &str = "model.safetensors";
+/// The list of the weights' files, where there are several.
+const INDEX: &str = "model.safetensors.index.json";
 /// The index of a model of thousands of shards is far smaller.
 const MOST_INDEX: u64 = 64 << 20;
 /// The most names of a directory's files that are read for a message on what it has.
@@ -107,7 +109,6 @@ impl ModelFiles {
     /// # Errors
     /// If there are none, or a shard is missing.
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
-        const INDEX: &str = "model.safetensors.index.json";
         // The content of the cache is known without a request to the hub.
         let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));
         if !sharded {
@@ -130,24 +131,10 @@ impl ModelFiles {
         shards.iter().map(|shard| self.get(shard)).collect()
     }
 
-    /// What the user should know about what stands beside the model's files.
-    pub fn warnings(&self) -> Vec<String> {
-        let Self::Directory(directory) = self else { return Vec::new() };
-        let adapter = directory.join("adapter_config.json");
-        if !adapter.is_file() {
-            return Vec::new();
-        }
-        vec![format!(
-            "{} describes an adapter (LoRA), which is not applied: the model's own weights are read; merge them with \
-             merge_and_unload() of peft, or remove the file if they are merged",
-            adapter.display()
-        )]
-    }
-
-    /// Refuses what is a model, though none that ranks.
+    /// Refuses what is a model, though none that ranks, or not the whole model.
     ///
     /// # Errors
-    /// If the directory is that of a model which embeds texts.
+    /// If the directory is that of a model which embeds texts, or has an adapter beside the weights.
     pub fn check_purpose(&self) -> Result<()> {
         const MODULES: &str = "modules.json";
         let Self::Directory(directory) = self else { return Ok(()) };
@@ -157,6 +144,13 @@ impl ModelFiles {
             "{} is an embedding model of sentence-transformers ({MODULES} pools the tokens into a vector), which gives \
              vectors and no scores; name a reranker, such as Qwen/Qwen3-Reranker-0.6B",
             directory.display()
+        );
+        let adapter = directory.join("adapter_config.json");
+        ensure!(
+            !adapter.is_file() || ![SINGLE, INDEX].iter().any(|weights| self.is_here(weights)),
+            "{} describes an adapter (LoRA) beside the model's weights, which rerank does not apply yet: merge them with \
+             merge_and_unload() of peft and save_pretrained(), or remove the adapter's files if they are merged",
+            adapter.display()
         );
         Ok(())
     }
@@ -203,7 +197,11 @@ fn shards_of(path: &Path) -> Result<BTreeSet<String>> {
         let shard = shard.as_str().with_context(|| format!("the file of tensor {tensor} is not a name: {shard}"));
         shards.insert(shard.with_context(wrong)?.to_owned());
     }
-    if let Some(shard) = shards.iter().find(|shard| shard.contains(['/', '\\']) || shard.starts_with("..")) {
+    let is_inside = |shard: &&String| {
+        let plain = |part: &str| !part.is_empty() && part != ".." && part != ".";
+        shard.split('/').all(plain) && !shard.contains(['\\', ':'])
+    };
+    if let Some(shard) = shards.iter().find(|shard| !is_inside(shard)) {
         bail!("{} names a shard outside the model: {shard}", path.display());
     }
     if let Some(shard) = shards.iter().find(|shard| !shard.ends_with(".safetensors")) {

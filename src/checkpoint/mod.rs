@@ -1,5 +1,6 @@
 //! A model's files: where they are, what they are, and the tensors in them.
 
+mod audit;
 mod contents;
 pub(crate) mod fields;
 mod file_kind;

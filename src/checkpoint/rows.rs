@@ -3,7 +3,7 @@
 use candle_core::DType;
 use half::{bf16, f16};
 
-/// A matrix `(outputs, inputs)` whose rows are widened to f32 when they are asked for. What else a checkpoint may need, such
+/// A matrix `(outputs, inputs)` whose rows are turned into f32 when they are asked for. What else a checkpoint may need, such
 /// as dequantization, is done behind this and nowhere else.
 pub trait RowSource: Sync {
     /// Values in a row.
@@ -12,7 +12,7 @@ pub trait RowSource: Sync {
     /// In what the values are stored.
     fn stored_as(&self) -> DType;
 
-    /// Widens a row.
+    /// The values of a row.
     fn row(&self, row: usize, values: &mut [f32]);
 
     /// The bytes of some rows, little-endian, row after row, if they are those of `stored_as`.
@@ -22,7 +22,7 @@ pub trait RowSource: Sync {
 /// Rows that are stored one after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredRows<'a> {
-    /// f32, f16 or bf16.
+    /// f64, f32, f16 or bf16.
     pub dtype: DType,
     /// The values, little-endian.
     pub bytes: &'a [u8],
@@ -46,6 +46,7 @@ impl RowSource for StoredRows<'_> {
             DType::BF16 => widen(bytes, values, |bytes| bf16::from_le_bytes(bytes).to_f32()),
             DType::F16 => widen(bytes, values, |bytes| f16::from_le_bytes(bytes).to_f32()),
             DType::F32 => widen(bytes, values, f32::from_le_bytes),
+            DType::F64 => widen(bytes, values, |bytes| f64::from_le_bytes(bytes) as f32),
             other => unreachable!("checked where tensors are looked up: {other:?}"),
         }
     }

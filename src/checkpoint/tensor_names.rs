@@ -1,5 +1,7 @@
 //! Names of tensors: which are harmless where they are not read, and what a name that is missing may be called instead.
 
+use super::audit::some;
+
 /// The reason why a tensor that is not read does no harm, if one is known.
 pub(super) enum Harmless {
     /// A table that is computed from the configuration, which older versions of transformers stored.
@@ -33,26 +35,39 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
     HEADS.contains(&first).then_some(Harmless::Head)
 }
 
-/// Why a tensor that a decoder needs is not among `names`, and what to do: the end of a sentence.
-pub(super) fn instead<'a>(missing: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let bare = missing.strip_prefix("model.").unwrap_or(missing);
+/// The names under which transformers looks for a tensor of a description: its own, that of a model which was saved without
+/// its head, that of one which was wrapped once more, and that of the text part of a larger model.
+pub(super) fn stored_names(name: &str) -> [String; 5] {
+    let bare = name.strip_prefix("model.").unwrap_or(name);
+    [
+        name.to_owned(),
+        bare.to_owned(),
+        format!("model.{name}"),
+        format!("language_model.{name}"),
+        format!("language_model.{bare}"),
+    ]
+}
+
+/// Why a tensor that a model needs is not among `names`, and what to do: the end of a sentence.
+pub(super) fn instead(missing: &str, names: &[&String]) -> String {
     for name in names {
-        if name == bare {
-            return format!(
-                "its name is {name}, as in an embedding model or one without a head (AutoModel), which gives no scores; \
-                 name a reranker, such as Qwen/Qwen3-Reranker-0.6B"
-            );
-        }
         if let Some(prefix) = name.strip_suffix(missing).filter(|prefix| prefix.ends_with('.')) {
             return format!("its name is {name}; save the model without what wraps it in training ({prefix})");
         }
     }
-    match missing {
-        "lm_head.weight" => {
-            "is the model complete? If its head is its embedding, tie_word_embeddings is true in its config.json"
-                .to_owned()
+    let found = match names {
+        [] => "the checkpoint has no tensors".to_owned(),
+        names => {
+            let mut sorted = names.to_vec();
+            sorted.sort_unstable();
+            format!("the checkpoint has {}", some(&sorted))
         }
-        _ => "is the model complete?".to_owned(),
+    };
+    match missing {
+        "lm_head.weight" => format!(
+            "is the model complete? If its head is its embedding, tie_word_embeddings is true in its config.json ({found})"
+        ),
+        _ => format!("is the model complete? {}", found.replacen("the", "The", 1)),
     }
 }
 
@@ -63,13 +78,12 @@ mod tests {
     #[test]
     fn other_names_of_a_missing_tensor_are_understood() {
         for (missing, name, named) in [
-            ("model.norm.weight", "norm.weight", "embedding model"),
             ("model.norm.weight", "base_model.model.model.norm.weight", "(base_model.model.)"),
             ("lm_head.weight", "module.lm_head.weight", "(module.)"),
             ("lm_head.weight", "model.norm.weight", "tie_word_embeddings"),
-            ("model.norm.weight", "model.score_norm.weight", "complete"),
+            ("model.norm.weight", "model.score_norm.weight", "complete? The checkpoint has model.score_norm.weight"),
         ] {
-            let reason = instead(missing, [name].into_iter());
+            let reason = instead(missing, &[&name.to_owned()]);
             assert!(reason.contains(named), "{reason}");
         }
     }

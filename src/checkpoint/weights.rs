@@ -1,6 +1,5 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,10 +9,10 @@ use safetensors::Dtype;
 
 use super::rows::{RowSource, StoredRows};
 use super::safetensors_file::{Entry, Mapped};
-use super::tensor_names::{Harmless, harmless, instead};
+use super::tensor_names::{instead, stored_names};
 
 use crate::engine::cpu::Precision;
-use crate::model::{Architecture, HeadOutput, Tensor};
+use crate::model::Tensor;
 use crate::random::Random;
 
 /// The tensors of one checkpoint, in one file or in several, read where they are needed.
@@ -51,52 +50,19 @@ impl Weights {
         Self { files: Vec::new(), names: "random weights".to_owned(), random }
     }
 
-    /// Checks all tensors that a model reads, before memory is allocated by the sizes that its configuration gives, and that
-    /// there are no others. Returns what is there and not used.
-    ///
-    /// # Errors
-    /// If a tensor is missing, of another shape or type, there twice, or there and not read though it may matter.
-    pub fn check(&self, architecture: &Architecture) -> Result<Vec<String>> {
-        let mut read = HashSet::new();
-        for tensor in architecture.tensors() {
-            let (_, entry) = self.find(tensor)?;
-            self.dtype(tensor, entry)?;
-            read.insert(&tensor.name);
-        }
-        let mut seen = HashSet::new();
-        for name in self.files.iter().flat_map(|file| file.tensors.keys()) {
-            ensure!(seen.insert(name), "{}: tensor {name} is there twice, in two files", self.names);
-        }
-        let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(*name)).collect();
-        unread.sort_unstable();
-        // More of the head that is in use, such as its bias, would change the scores.
-        let of_head = |name: &str| name.starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
-        let (heads, others): (Vec<_>, Vec<_>) = unread
-            .into_iter()
-            .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
-            .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
-        ensure!(
-            others.is_empty(),
-            "{}: there are tensors that are not part of the model that config.json describes ({} layers): {}; is it this \
-             checkpoint's config.json?",
-            self.names,
-            architecture.layers.len(),
-            some(&others)
-        );
-        let heads = heads.into_iter().filter(|name| !(name.as_str() == LM_HEAD && self.is_tied(architecture)));
-        let heads: Vec<_> = heads.collect();
-        if heads.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(vec![format!("the checkpoint has heads that config.json does not use: {}", some(&heads))])
+    /// Whether there is a tensor of this name, as transformers would find it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.locate(name).is_some()
     }
 
-    /// Whether the head that the checkpoint has is the embedding, as its configuration states.
-    fn is_tied(&self, architecture: &Architecture) -> bool {
-        let embedding = &architecture.embedding.tokens.name;
-        let bytes = |name: &str| self.files.iter().find_map(|file| Some(file.bytes(file.tensors.get(name)?)));
-        matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head.name == *embedding)
-            && bytes(LM_HEAD).is_some_and(|head| bytes(embedding) == Some(head))
+    /// The names of all tensors, as they are stored; those that are in several files come several times.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().flat_map(|file| file.tensors.keys())
+    }
+
+    /// The checkpoint, as a message names it.
+    pub(super) fn description(&self) -> &str {
+        &self.names
     }
 
     /// The precision in which more than half of the values are stored, else f32. Checkpoints in 16 bits often keep a few
@@ -120,7 +86,7 @@ impl Weights {
     /// The rows of a matrix.
     ///
     /// # Errors
-    /// If it is missing, of another shape, or of a type other than f32, f16 and bf16.
+    /// If it is missing, of another shape, or of another type than f64, f32, f16 and bf16.
     pub fn matrix(&self, tensor: &Tensor) -> Result<Box<dyn RowSource + '_>> {
         Ok(Box::new(self.stored(tensor)?))
     }
@@ -153,7 +119,7 @@ impl Weights {
 
     fn stored(&self, tensor: &Tensor) -> Result<StoredRows<'_>> {
         let (dtype, bytes) = if self.random.is_empty() {
-            let (file, entry) = self.find(tensor)?;
+            let (_, file, entry) = self.find(tensor)?;
             (self.dtype(tensor, entry)?, file.bytes(entry))
         } else {
             (DType::BF16, self.random.as_slice())
@@ -168,49 +134,59 @@ impl Weights {
 
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
     pub fn release(&self, tensor: &Tensor) {
-        let found = self.files.iter().find_map(|file| file.tensors.get(&tensor.name).map(|entry| (file, entry)));
-        let Some((file, entry)) = found else { return };
+        let Some((_, file, entry)) = self.locate(&tensor.name) else { return };
         // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.
         // Only memory depends on it.
         let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
     }
 
-    fn find(&self, tensor: &Tensor) -> Result<(&Mapped, &Entry)> {
+    /// Checks that a tensor is there in the described shape and in a type that can be read. Returns its stored name.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(super) fn check_tensor(&self, tensor: &Tensor) -> Result<&str> {
+        let (name, _, entry) = self.find(tensor)?;
+        self.dtype(tensor, entry)?;
+        Ok(name)
+    }
+
+    fn find(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
         let Tensor { name, shape, .. } = tensor;
-        let found = self.files.iter().find_map(|file| file.tensors.get(name).map(|entry| (file, entry)));
-        let Some((file, entry)) = found else {
-            let names = self.files.iter().flat_map(|file| file.tensors.keys()).map(String::as_str);
-            bail!("{}: tensor {name} is missing; {}", self.names, instead(name, names))
+        let Some(found) = self.locate(name) else {
+            bail!("{}: tensor {name} is missing; {}", self.names, instead(name, &self.names().collect::<Vec<_>>()))
         };
         ensure!(
-            entry.shape == *shape,
-            "{}: tensor {name} has shape {:?}, and config.json demands {shape:?}",
+            found.2.shape == *shape,
+            "{}: tensor {} has shape {:?}, and config.json demands {shape:?}",
             self.names,
-            entry.shape
+            found.0,
+            found.2.shape
         );
-        Ok((file, entry))
+        Ok(found)
+    }
+
+    /// The stored name and the place of a tensor.
+    fn locate(&self, name: &str) -> Option<(&str, &Mapped, &Entry)> {
+        stored_names(name).iter().find_map(|name| {
+            self.files
+                .iter()
+                .find_map(|file| file.tensors.get_key_value(name).map(|(name, entry)| (name.as_str(), file, entry)))
+        })
     }
 
     fn dtype(&self, tensor: &Tensor, entry: &Entry) -> Result<DType> {
         match entry.dtype {
+            Dtype::F64 => Ok(DType::F64),
             Dtype::F32 => Ok(DType::F32),
             Dtype::F16 => Ok(DType::F16),
             Dtype::BF16 => Ok(DType::BF16),
             other => {
-                bail!("{}: tensor {} is of type {other:?}; rerank reads f32, f16 and bf16", self.names, tensor.name)
+                bail!(
+                    "{}: tensor {} is of type {other:?}; rerank reads f64, f32, f16 and bf16",
+                    self.names,
+                    tensor.name
+                )
             }
         }
     }
-}
-
-/// A language model's matrix of rows for each token that may come next.
-const LM_HEAD: &str = "lm_head.weight";
-const LONGEST_SHOWN: usize = 100;
-
-/// The first of many names.
-fn some(names: &[&String]) -> String {
-    // Nothing bounds what a file may call a tensor.
-    let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_SHOWN).collect()).collect();
-    let more = names.len() - shown.len();
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -95,7 +95,10 @@ mod tests {
             (json!({"is_causal": false}), "looks both ways"),
             (json!({"layer_types": vec!["sliding_attention"; 28]}), "`sliding_attention`"),
             (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor 0.5"),
-            (json!({"rope_parameters": {"rope_theta": 1e6, "partial_rotary_factor": 0.25}}), "of 0.25"),
+            (
+                json!({"rope_parameters": {"rope_theta": 1e6, "partial_rotary_factor": 0.25}}),
+                "partial_rotary_factor 0.25",
+            ),
             (json!({"rms_norm_eps": 1e300}), "far below 1"),
             (json!({"rope_theta": 1e-300}), "rope_theta is 1e-300"),
         ] {

@@ -2,7 +2,9 @@
 //! transformers gives the tensors. A new family is a file and a line in [`FAMILIES`].
 
 mod bert;
+mod harmless;
 mod qwen3;
+mod rotary;
 
 use anyhow::{Result, bail};
 

@@ -1,8 +1,8 @@
 //! Qwen3: see `modeling_qwen3.py` of transformers, whose numbers the tests compare.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{Family, MOST_LAYERS};
+use super::{Family, MOST_LAYERS, harmless, rotary};
 use crate::checkpoint::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, Heads, Layer, Linear, Mask, Mlp, Norm,
@@ -16,14 +16,41 @@ pub(super) const FAMILY: Family = Family {
     describe,
 };
 
+/// The fields that are read here.
+const READ: [&str; 21] = [
+    "attention_bias",
+    "head_dim",
+    "hidden_act",
+    "hidden_size",
+    "intermediate_size",
+    "is_causal",
+    "layer_types",
+    "max_position_embeddings",
+    "max_window_layers",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "partial_rotary_factor",
+    "rms_norm_eps",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "sliding_window",
+    "tie_word_embeddings",
+    "use_sliding_window",
+    "vocab_size",
+];
+
+// What transformers takes where a field is missing.
 const DEFAULT_HEAD_DIM: usize = 128;
-/// Beyond every model; frequencies far smaller than its inverse are 0 in f32.
-const LARGEST_THETA: f64 = 1e15;
+const DEFAULT_NORM_EPSILON: f64 = 1e-6;
+const DEFAULT_MAX_LENGTH: usize = 32_768;
+const DEFAULT_MAX_WINDOW_LAYERS: usize = 28;
 
 fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     let layers = fields.required_size("num_hidden_layers")?;
     ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
-    check_features(fields)?;
+    check_features(fields, layers)?;
     let hidden = fields.required_size("hidden_size")?;
     let vocabulary = fields.required_size("vocab_size")?;
     let sizes = Sizes::read(fields)?;
@@ -40,7 +67,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     Ok(Architecture {
         family: "qwen3",
         hidden,
-        max_length: fields.required_size("max_position_embeddings")?,
+        max_length: fields.size("max_position_embeddings")?.unwrap_or(DEFAULT_MAX_LENGTH),
         embedding: Embedding { tokens: embedding, scale: 1., positions: None, token_types: None, norm: None },
         layers: (0..layers).map(|layer| sizes.layer(layer, hidden)).collect(),
         final_norm: Some(Norm::rms("model.norm", hidden, sizes.epsilon)),
@@ -49,31 +76,26 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     })
 }
 
-fn check_features(fields: Fields<'_>) -> Result<()> {
-    ensure!(
-        fields.get("quantization_config").is_none(),
-        "it is quantized (quantization_config), which is not supported yet"
-    );
+fn check_features(fields: Fields<'_>, layers: usize) -> Result<()> {
+    harmless::check(fields, &READ)?;
     ensure!(!fields.flag("attention_bias")?, "attention_bias is not supported");
-    ensure!(!fields.flag("use_sliding_window")?, "use_sliding_window is not supported");
     ensure!(
         fields.get("is_causal").is_none() || fields.flag("is_causal")?,
         "is_causal is false: its attention looks both ways, as in an embedding model, which is not supported"
     );
-    for kind in fields.texts("layer_types")? {
-        ensure!(kind == "full_attention", "layer_types has `{kind}`, and only full_attention is supported");
+    let kinds = fields.texts("layer_types")?;
+    for kind in &kinds {
+        ensure!(*kind == "full_attention", "layer_types has `{kind}`, and only full_attention is supported");
     }
-    let factor = fields.number("partial_rotary_factor")?.unwrap_or(1.);
-    ensure!(factor == 1., "partial_rotary_factor {factor} is not supported, only 1");
+    // Without layer_types, the layers from max_window_layers on have windows.
+    let first_window = fields.count_from_zero("max_window_layers")?.unwrap_or(DEFAULT_MAX_WINDOW_LAYERS);
+    let windows = kinds.is_empty() && fields.get("sliding_window").is_some() && first_window < layers;
+    ensure!(
+        !(fields.flag("use_sliding_window")? && windows),
+        "use_sliding_window is not supported: layers from {first_window} on look back over a window only"
+    );
     let activation = fields.text("hidden_act")?.unwrap_or("silu");
-    ensure!(activation == "silu", "hidden_act `{activation}` is not supported, only silu");
-    for name in ["rope_scaling", "rope_parameters"] {
-        let Some(rope) = fields.object(name)? else { continue };
-        let kind = rope.text("rope_type")?.or(rope.text("type")?).unwrap_or("default");
-        ensure!(kind == "default", "rope scaling `{kind}` is not supported");
-        let factor = rope.number("partial_rotary_factor")?.unwrap_or(1.);
-        ensure!(factor == 1., "{name} has a partial_rotary_factor of {factor}, which is not supported, only 1");
-    }
+    ensure!(["silu", "swish"].contains(&activation), "hidden_act `{activation}` is not supported, only silu");
     Ok(())
 }
 
@@ -93,20 +115,14 @@ impl Sizes {
         ensure!(query.is_multiple_of(key), "{query} attention heads can't share {key} key heads evenly");
         let head_dim = fields.size("head_dim")?.unwrap_or(DEFAULT_HEAD_DIM);
         ensure!(head_dim.is_multiple_of(2), "head_dim {head_dim} is odd");
-        let parameters = fields.object("rope_parameters")?.map_or(Ok(None), |rope| rope.number("rope_theta"))?;
-        let epsilon = fields.number("rms_norm_eps")?.context("it has no rms_norm_eps")?;
+        let epsilon = fields.number("rms_norm_eps")?.unwrap_or(DEFAULT_NORM_EPSILON);
         ensure!(epsilon < 1., "rms_norm_eps is {epsilon}, and should be far below 1, such as 1e-6");
-        let theta = parameters.or(fields.number("rope_theta")?).context("it has no rope_theta")?;
-        ensure!(
-            (1. ..=LARGEST_THETA).contains(&theta),
-            "rope_theta is {theta:e}, and can be from 1 to {LARGEST_THETA:e}"
-        );
         let intermediate = fields.required_size("intermediate_size")?;
         Ok(Self {
             heads: Heads { query, key, head_dim },
             intermediate,
             epsilon,
-            rotary: Rotary { theta, features: head_dim },
+            rotary: rotary::read(fields, head_dim)?,
         })
     }
 

@@ -1,0 +1,108 @@
+//! Whether a checkpoint has what a description names, and nothing that it does not name.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, ensure};
+
+use super::Weights;
+use super::tensor_names::{Harmless, harmless};
+use crate::model::{Answers, Architecture, HeadOutput, Tensor};
+
+/// A language model's matrix of rows for the tokens that may come next.
+const LM_HEAD: &str = "lm_head.weight";
+
+impl Weights {
+    /// Decides between a head and an embedding that a configuration calls the same, as transformers does: where only one of
+    /// them is stored, it is both; where both are, and the rows of the answers differ, the head is used. Returns what users
+    /// should know about that.
+    ///
+    /// # Errors
+    /// If the rows can't be read.
+    pub fn resolve_tied_head(
+        &self,
+        architecture: &mut Architecture,
+        answers: Option<Answers>,
+    ) -> Result<Option<String>> {
+        let embedding = architecture.embedding.tokens.clone();
+        let HeadOutput::Vocabulary(head) = &mut architecture.head.output else { return Ok(None) };
+        if *head != embedding || !self.has(LM_HEAD) {
+            return Ok(None);
+        }
+        let own = Tensor { name: LM_HEAD.to_owned(), ..embedding.clone() };
+        if !self.has(&embedding.name) {
+            architecture.embedding.tokens = own.clone();
+            *head = own;
+            return Ok(None);
+        }
+        let tokens = answers.into_iter().flat_map(|Answers { yes, no }| [Some(yes), no]).flatten();
+        for token in tokens {
+            if self.row(&own, token as usize)? != self.row(&embedding, token as usize)? {
+                *head = own;
+                return Ok(Some(format!(
+                    "config.json states that the head is the embedding (tie_word_embeddings), and the checkpoint's {LM_HEAD} \
+                     differs from it: {LM_HEAD} is used, as in transformers"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks all tensors that a model reads, before memory is allocated by the sizes that its configuration gives, and that
+    /// there are no others. Returns what is there and not used.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of another shape or type, there twice, or there and not read though it may matter.
+    pub fn check(&self, architecture: &Architecture) -> Result<Vec<String>> {
+        let mut read = HashSet::new();
+        for tensor in architecture.tensors() {
+            read.insert(self.check_tensor(tensor)?);
+        }
+        let mut seen = HashSet::new();
+        for name in self.names() {
+            ensure!(seen.insert(name), "{}: tensor {name} is there twice, in two files", self.description());
+        }
+        let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(name.as_str())).collect();
+        unread.sort_unstable();
+        // More of the head that is in use, such as its bias, would change the scores.
+        let of_head = |name: &str| name.starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
+        let (heads, others): (Vec<_>, Vec<_>) = unread
+            .into_iter()
+            .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
+            .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
+        ensure!(
+            others.is_empty(),
+            "{}: there are tensors that are not part of the model that config.json describes ({} layers): {}; is it this \
+             checkpoint's config.json?",
+            self.description(),
+            architecture.layers.len(),
+            some(&others)
+        );
+        // Where the embedding is the head, the rows of the answers were compared.
+        let is_language_model = matches!(architecture.head.output, HeadOutput::Vocabulary(_));
+        let heads: Vec<_> = heads.into_iter().filter(|name| !(is_language_model && name.ends_with(LM_HEAD))).collect();
+        let mut warnings = Vec::new();
+        if !heads.is_empty() {
+            warnings.push(format!("the checkpoint has heads that config.json does not use: {}", some(&heads)));
+        }
+        let embedding = &architecture.embedding.tokens;
+        let has_no_head = matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head == embedding);
+        if has_no_head && !self.check_tensor(embedding)?.contains("model.") {
+            warnings.push(
+                "the weights were saved without a head, as those of embedding models are: unless the model was trained to answer \
+                 the prompt, its scores mean nothing"
+                    .to_owned(),
+            );
+        }
+        Ok(warnings)
+    }
+}
+
+const LONGEST_SHOWN: usize = 100;
+
+/// The first of many names.
+pub(super) fn some(names: &[&String]) -> String {
+    // Nothing bounds what a file may call a tensor.
+    let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_SHOWN).collect()).collect();
+    let more = names.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
