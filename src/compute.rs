@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 
-use crate::device::{Opened, Target};
-use crate::engine::cpu::{Arithmetic, Instructions, Measured, Precision, Unit, Units, VARIABLE, measure};
+use crate::device::Opened;
+use crate::engine::Target;
+use crate::engine::cpu::{Arithmetic, Instructions, Measured, Unit, Units, VARIABLE, measure};
+use crate::precision::Precision;
 
 /// How a run computes, and why so.
 #[derive(Clone, Copy, Debug)]

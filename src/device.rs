@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::engine::cpu::{Arithmetic, Level, Precision};
+use crate::engine::Target;
+use crate::engine::cpu::{Arithmetic, Level};
 use crate::engine::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
+use crate::precision::Precision;
 
 /// The value of `--device`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,25 +83,6 @@ pub enum Opened {
     Cpu,
     /// A GPU.
     Gpu(Arc<dyn Device>),
-}
-
-/// Where a model's forward runs, and how.
-#[derive(Clone)]
-pub enum Target {
-    /// The processor, with this arithmetic.
-    Cpu(Arithmetic),
-    /// A GPU, with its type of values.
-    Gpu(Gpu),
-}
-
-impl Target {
-    /// The class of kernels that run there. The bits of scores depend on it and on the precision. All GPUs are one class.
-    pub fn kernel_class(&self) -> String {
-        match self {
-            Self::Cpu(arithmetic) => arithmetic.kernel_class(),
-            Self::Gpu(_) => "cuda".to_owned(),
-        }
-    }
 }
 
 impl DeviceChoice {

@@ -16,7 +16,7 @@
 //! - [`batch`]: 3 plan. Prompts become batches, shared beginnings once.
 //! - [`engine`]: 4 score. Batches become logits, on the processor or a GPU. What is computed comes from [`model`] (what a
 //!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
-//!   [`device`]: where; [`compute`]: in which precision and with which kernels.
+//!   [`device`]: where; [`compute`]: in which [`precision`] and with which kernels.
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
@@ -33,11 +33,13 @@ pub mod config;
 pub mod device;
 pub mod engine;
 pub mod exit;
+pub(crate) mod fields;
 pub mod input;
 pub mod model;
 pub mod out_of_memory;
 pub mod output;
 pub mod pipeline;
+pub mod precision;
 pub mod progress;
 pub(crate) mod random;
 pub mod rank;

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 
 use crate::batch::{Limits, LimitsChoice};
 use crate::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
-use crate::device::Target;
-use crate::engine::cpu::Precision;
+use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
 use crate::model::{Answers, Architecture, HeadOutput};
+use crate::precision::Precision;
 use crate::recipe::{self, ModelFacts, Output, RecipeChoice, Resolved, TextTokenizer, fake_recipe};
 
 /// The choice of a reranker, and how it is used.

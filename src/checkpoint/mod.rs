@@ -1,8 +1,8 @@
 //! A model's files: where they are, what they are, and the tensors in them.
 
 mod audit;
+mod config;
 mod contents;
-pub(crate) mod fields;
 mod file_kind;
 mod files;
 mod hub;

@@ -11,8 +11,8 @@ use super::rows::{RowSource, StoredRows};
 use super::safetensors_file::{Entry, Mapped};
 use super::tensor_names::{instead, stored_names};
 
-use crate::engine::cpu::Precision;
 use crate::model::Tensor;
+use crate::precision::Precision;
 use crate::random::Random;
 
 /// The tensors of one checkpoint, in one file or in several, read where they are needed.

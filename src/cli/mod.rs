@@ -1,4 +1,4 @@
-//! The command line, as clap parses it. The help of the options is the manual; [`crate::config`] resolves what they mean.
+//! The command line, as clap parses it. The help of the options is the manual; the module `config` resolves what they mean.
 
 mod bench;
 mod generate;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::batch::LimitsChoice;
 use crate::cli::{BatchArguments, DtypeChoice};
-use crate::engine::cpu::Precision;
+use crate::precision::Precision;
 
 pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
     match choice {

@@ -4,9 +4,10 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Model;
-use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Precision};
+use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels};
 use crate::checkpoint::Weights;
 use crate::model::{self, Activation, Answers, HeadOutput, HeadStep};
+use crate::precision::Precision;
 
 /// A model's head.
 pub struct LogitHead {

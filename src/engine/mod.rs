@@ -5,7 +5,9 @@ pub mod cpu;
 mod fake;
 pub mod gpu;
 mod head;
+mod operations;
 mod profile;
+mod target;
 mod work;
 
 use std::sync::Arc;
@@ -14,12 +16,12 @@ use anyhow::{Result, ensure};
 
 use crate::batch::{Batch, Limits, LimitsChoice};
 use crate::checkpoint::Weights;
-use crate::device::Target;
 use crate::model::{Answers, Architecture, HeadOutput};
 
 pub use fake::FakeEngine;
 pub use head::LogitHead;
 pub use profile::{KINDS, Kind, Profile};
+pub use target::Target;
 pub use work::Work;
 
 /// Everything that an engine needs of a model.

@@ -1,38 +1,26 @@
-//! `config.json` becomes a description of the model.
+//! A configuration becomes a description of the model.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::{Architecture, families};
-use crate::checkpoint::fields::Fields;
-use crate::checkpoint::{not_json, read_text};
-
-/// Larger than any configuration.
-const MOST_CONFIG: u64 = 16 << 20;
+use crate::fields::Fields;
 
 impl Architecture {
-    /// Reads and checks a `config.json`.
+    /// Describes the model of a `config.json`.
     ///
     /// # Errors
-    /// If it can't be read, is of a family that is not supported, or has a feature that is not.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = read_text(path, MOST_CONFIG)?;
-        Self::parse(&text).with_context(|| format!("{} does not describe a model that rerank can run", path.display()))
+    /// If it is of a family that is not supported, or has a feature that is not.
+    pub fn of_config(config: &Value) -> Result<Self> {
+        families::describe(Fields::of(config)?, true)
     }
 
     /// The same of a configuration whose speed alone is of interest: its family needs no recipe.
     ///
     /// # Errors
-    /// As [`Architecture::read`].
+    /// As [`Architecture::of_config`].
     pub fn of_shape(config: &Value) -> Result<Self> {
         families::describe(Fields::of(config)?, false)
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
-        families::describe(Fields::of(&value)?, true)
     }
 }
 
@@ -55,7 +43,7 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             config[name] = value.clone();
         }
-        Architecture::parse(&config.to_string())
+        Architecture::of_config(&config)
     }
 
     #[test]

@@ -4,7 +4,6 @@ mod architecture;
 mod config;
 mod families;
 mod tensor;
-mod work;
 
 #[cfg(test)]
 mod description_tests;

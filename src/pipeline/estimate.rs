@@ -12,7 +12,8 @@ use super::dry_run::Planned;
 use super::setup::count_of_threads;
 use crate::batch::Batch;
 use crate::compute::Compute;
-use crate::device::{DeviceChoice, Opened, Target};
+use crate::device::{DeviceChoice, Opened};
+use crate::engine::Target;
 use crate::engine::{self, Engine, Model};
 use crate::model::{Architecture, HeadOutput};
 

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 
 use super::sentence_transformers::read_json;
-use crate::checkpoint::fields::Fields;
 use crate::checkpoint::{ModelFiles, read_plain_text};
+use crate::fields::Fields;
 
 const FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::cpu::{Arithmetic, Level};
+use rerank::precision::Precision;
 use serde_json::{Value, json};
 
 use crate::fixture::{Files, rerank, rerank_by, rerank_on};

@@ -8,9 +8,10 @@ use candle_transformers::models::bert::{self, BertModel};
 use rerank::batch::{Batch, Limits, plan};
 use rerank::checkpoint::Weights;
 use rerank::engine::cpu::forward::CpuEngine;
-use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::cpu::{Arithmetic, Level};
 use rerank::engine::{Engine, Model};
 use rerank::model::Architecture;
+use rerank::precision::Precision;
 use rerank::recipe::Prompt;
 use serde_json::{Value, json};
 

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::cpu::{Arithmetic, Level};
+use rerank::precision::Precision;
 use serde::Deserialize;
 use serde_json::json;
 

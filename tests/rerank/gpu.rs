@@ -5,11 +5,12 @@ use std::sync::Arc;
 use rerank::batch::{Batch, Limits, plan};
 use rerank::checkpoint::Weights;
 use rerank::engine::cpu::forward::CpuEngine;
-use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::cpu::{Arithmetic, Level};
 use rerank::engine::gpu::forward::GpuEngine;
 use rerank::engine::gpu::{Device, Gpu, Type};
 use rerank::engine::{Engine, Model};
 use rerank::model::{Answers, Architecture, Mask, NormPlacement, Pooling};
+use rerank::precision::Precision;
 use rerank::recipe::Prompt;
 use serde_json::json;
 

@@ -134,8 +134,9 @@ fn the_forward_agrees_with_candle_transformers() {
 
     use rerank::batch::{Limits, plan};
     use rerank::checkpoint::{Downloads, ModelSource};
-    use rerank::device::Target;
-    use rerank::engine::cpu::{Arithmetic, Precision};
+    use rerank::engine::Target;
+    use rerank::engine::cpu::Arithmetic;
+    use rerank::precision::Precision;
     use rerank::recipe::RecipeChoice;
     use rerank::record::Query;
     use rerank::reranker::{Reranker, RerankerOptions};

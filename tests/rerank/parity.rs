@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use rerank::engine::cpu::{Arithmetic, Level, Precision, Unit};
+use rerank::engine::cpu::{Arithmetic, Level, Unit};
+use rerank::precision::Precision;
 use serde::Deserialize;
 use serde_json::Value;
 

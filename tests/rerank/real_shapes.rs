@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rerank::batch::{Limits, plan};
 use rerank::checkpoint::Weights;
-use rerank::engine::cpu::{Arithmetic, Level, Precision};
+use rerank::engine::cpu::{Arithmetic, Level};
 use rerank::engine::gpu::forward::GpuEngine;
 use rerank::engine::gpu::{Gpu, Type};
 use rerank::engine::{self, Engine};
 use rerank::model::{Answers, Architecture};
+use rerank::precision::Precision;
 use rerank::recipe::Prompt;
 use serde::Deserialize;
 use serde_json::json;

@@ -5,7 +5,7 @@ use candle_core::DType;
 
 use crate::engine::cpu::gemm::microkernel::Format;
 use crate::engine::cpu::level::Level;
-use crate::engine::cpu::precision::Precision;
+use crate::precision::Precision;
 
 /// What multiplies operands that are rounded to bf16. The sums differ by rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

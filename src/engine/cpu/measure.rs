@@ -23,8 +23,8 @@ use crate::engine::cpu::gemm::operand::Operand;
 use crate::engine::cpu::gemm::panels::{PANEL, Panels};
 use crate::engine::cpu::gemm::weight::Source;
 use crate::engine::cpu::level::Level;
-use crate::engine::cpu::precision::Precision;
 use crate::model::{Heads, Mask};
+use crate::precision::Precision;
 
 /// The units of bf16 are used where they are so many times as fast as those of f32.
 const MIN_SPEEDUP: f64 = 1.25;

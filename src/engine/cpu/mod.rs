@@ -20,7 +20,7 @@ mod instructions;
 pub(crate) mod level;
 mod measure;
 pub(crate) mod memory;
-pub(crate) mod precision;
+pub(crate) mod rounding;
 pub(crate) mod rows;
 
 pub use arithmetic::{Arithmetic, Unit, Units};
@@ -35,7 +35,6 @@ pub use instructions::{Instructions, VARIABLE};
 pub use level::Level;
 pub use measure::{Measured, Times, measure};
 pub use memory::Buffer;
-pub use precision::Precision;
 pub use rows::bias::{add_bias, gelu};
 pub use rows::layer_norm::LayerNorm;
 pub use rows::qk_norm_rope::{QkNormRope, Rope};

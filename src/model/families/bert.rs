@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{Family, MOST_LAYERS};
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm,
     NormPlacement, Pooling, Positions, Tensor,

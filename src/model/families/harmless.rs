@@ -4,7 +4,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 /// Fields that have no effect where a prompt is scored.
 const HARMLESS: [&str; 86] = [

@@ -9,7 +9,7 @@ mod rotary;
 use anyhow::{Result, bail};
 
 use super::Architecture;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 /// A family of models.
 pub(super) struct Family {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Family, MOST_LAYERS, harmless, rotary};
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, Heads, Layer, Linear, Mask, Mlp, Norm,
     NormPlacement, Pooling, Rotary, Tensor,

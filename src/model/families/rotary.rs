@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail, ensure};
 
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 use crate::model::Rotary;
 
 const DEFAULT_THETA: f64 = 1e4;

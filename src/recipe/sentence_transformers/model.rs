@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::read_json;
 use crate::checkpoint::ModelFiles;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 const FILE: &str = "config_sentence_transformers.json";
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::read_json;
 use super::transformer::TransformerSettings;
 use crate::checkpoint::ModelFiles;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 const FILE: &str = "modules.json";
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Input, read_json};
 use crate::checkpoint::ModelFiles;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 use crate::recipe::chat_template::MessageFormat;
 
 /// The file, and the names that it had in older versions; the first that is there is read.

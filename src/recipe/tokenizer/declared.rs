@@ -9,7 +9,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::class::Class;
 use super::files::{Settings, TokenizerFiles};
 use super::stored::Stored;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 /// The roles that a control token can have, in transformers' order.
 const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::checkpoint::fields::Fields;
 use crate::checkpoint::{ModelFiles, not_json, read_text};
+use crate::fields::Fields;
 
 /// The largest tokenizers have some dozens of MiB.
 const MOST_TOKENIZER: u64 = 512 << 20;

@@ -19,7 +19,7 @@ use self::declared::Declared;
 use self::files::TokenizerFiles;
 use self::stored::Stored;
 use crate::checkpoint::ModelFiles;
-use crate::checkpoint::fields::Fields;
+use crate::fields::Fields;
 
 /// A model's tokenizer, parted in two: the tokens of texts, and the control tokens that templates are made of.
 pub struct TextTokenizer {

@@ -20,7 +20,7 @@ use crate::engine::cpu::gemm::panels::{Features, PANEL, Panels};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
-use crate::engine::cpu::precision::bf16_bits;
+use crate::engine::cpu::rounding::bf16_bits;
 use crate::engine::cpu::rows::math::row_by_row;
 use crate::model::Heads;
 

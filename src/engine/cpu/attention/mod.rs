@@ -34,7 +34,7 @@ use crate::engine::cpu::gemm::panels::{PANEL, Panels};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
-use crate::engine::cpu::precision::bf16_bits;
+use crate::engine::cpu::rounding::bf16_bits;
 use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
 use crate::model::Mask;
 

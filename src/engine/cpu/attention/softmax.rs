@@ -3,7 +3,7 @@
 
 use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS};
 use crate::engine::cpu::level::for_each_level;
-use crate::engine::cpu::precision::Rounding;
+use crate::engine::cpu::rounding::Rounding;
 use crate::engine::cpu::rows::math::{exp2, multiply_add};
 
 /// One value for each of 32 queries.

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::tiles::Layout;
 use crate::batch::{Batch, Segment};
-use crate::engine::cpu::{Arithmetic, Attended, Attention, KeyValues, Level, PANEL, Panels, Precision};
+use crate::engine::cpu::{Arithmetic, Attended, Attention, KeyValues, Level, PANEL, Panels};
 use crate::model::{Heads, Mask};
+use crate::precision::Precision;
 
 /// Queries, keys and values, by token and feature.
 struct Tensors {

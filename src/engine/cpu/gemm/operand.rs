@@ -5,7 +5,7 @@ use crate::engine::cpu::gemm::microkernel::{BLOCK, Format, SIDE, WORDS, left_sig
 use crate::engine::cpu::gemm::panels::{Features, PANEL, Panels};
 use crate::engine::cpu::level::{Level, for_each_level};
 use crate::engine::cpu::memory::Buffer;
-use crate::engine::cpu::precision::{Rounding, bf16_bits};
+use crate::engine::cpu::rounding::{Rounding, bf16_bits};
 use crate::engine::cpu::rows::math::row_by_row;
 
 /// Steps that a kernel runs through before it turns to the next rows: 1,024 bytes of each row.

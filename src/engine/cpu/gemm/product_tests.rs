@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use crate::checkpoint::StoredRows;
 use crate::engine::cpu::gemm::microkernel::{BLOCK, Format, Kernel, Run, SIDE};
-use crate::engine::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Precision, Source, Squares, swiglu};
+use crate::engine::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Source, Squares, swiglu};
+use crate::precision::Precision;
 
 /// Values from −1 to 1, always the same for a seed.
 fn values(count: usize, seed: u64) -> Vec<f32> {

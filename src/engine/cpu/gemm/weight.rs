@@ -9,7 +9,7 @@ use crate::engine::cpu::gemm::operand::{Form, RUN, to_byte};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
-use crate::engine::cpu::precision::{Rounding, bf16_bits};
+use crate::engine::cpu::rounding::{Rounding, bf16_bits};
 
 /// Where an output of a linear layer comes from: a matrix and its row. `None` is a row of zeros, which fills a head or a
 /// panel up.

@@ -1,8 +1,8 @@
 //! The operations and the memory traffic that a batch needs, counted from the description alone.
 
-use super::{Architecture, Layer, Mask, Mlp, Pooling};
+use super::{Kind, Work};
 use crate::batch::Batch;
-use crate::engine::{Kind, Work};
+use crate::model::{Architecture, Layer, Mask, Mlp, Pooling};
 
 /// Which keys the queries of a layer see.
 type Sight = (Mask, Option<usize>);

@@ -1,0 +1,25 @@
+//! Reads a `config.json`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{not_json, read_text};
+use crate::model::Architecture;
+
+/// Larger than any configuration.
+const MOST_CONFIG: u64 = 16 << 20;
+
+impl Architecture {
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// If it can't be read, is of a family that is not supported, or has a feature that is not.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = read_text(path, MOST_CONFIG)?;
+        let config = serde_json::from_str::<Value>(&text).map_err(|error| not_json(&error));
+        let described = config.and_then(|config| Self::of_config(&config));
+        described.with_context(|| format!("{} does not describe a model that rerank can run", path.display()))
+    }
+}

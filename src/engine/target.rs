@@ -1,0 +1,23 @@
+//! Where a model's forward runs.
+
+use super::cpu::Arithmetic;
+use super::gpu::Gpu;
+
+/// Where a model's forward runs, and how.
+#[derive(Clone)]
+pub enum Target {
+    /// The processor, with this arithmetic.
+    Cpu(Arithmetic),
+    /// A GPU, with its type of values.
+    Gpu(Gpu),
+}
+
+impl Target {
+    /// The class of kernels that run there. The bits of scores depend on it and on the precision. All GPUs are one class.
+    pub fn kernel_class(&self) -> String {
+        match self {
+            Self::Cpu(arithmetic) => arithmetic.kernel_class(),
+            Self::Gpu(_) => "cuda".to_owned(),
+        }
+    }
+}
