@@ -7,7 +7,7 @@
 //! - [`Linear`] multiplies them with packed weights; [`Squares`], [`swiglu()`] and [`QkNormRope`] are what stands between.
 //! - [`KeyValues`] keeps the keys and values of all tiles, [`Attention`] streams through them.
 //!
-//! All products have one shape ([`gemm::microkernel`]), with a kernel for each instruction set [`Level`]; the row-wise operations are
+//! All products have one shape (`gemm::microkernel`), with a kernel for each instruction set [`Level`]; the row-wise operations are
 //! compiled for each level from one source.
 //!
 //! **A row's result depends on that row alone**, to the bit: not on how many rows stand around it, nor on the threads.
