@@ -147,7 +147,9 @@ impl ChatTemplate {
 
     /// Whether the template names the roles of a pair; it may pass any role through.
     pub(super) fn names_roles(source: &str) -> bool {
-        source.contains(Slot::Query.name()) && source.contains(Slot::Document.name())
+        [Slot::Query, Slot::Document]
+            .iter()
+            .all(|slot| ["'", "\""].iter().any(|quote| source.contains(&format!("{quote}{}{quote}", slot.name()))))
     }
 
     /// Finds out which white space around a text the template takes away.

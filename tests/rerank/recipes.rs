@@ -93,8 +93,7 @@ fn checkpoints_score_as_with_sentence_transformers() {
 }
 
 /// A chat template like those of published rerankers, with the bare texts.
-const TEMPLATE: &str =
-    "<|im_start|>{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}query, document<|im_end|>";
+const TEMPLATE: &str = "<|im_start|>{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ 'query' }}, {{ 'document' }}<|im_end|>";
 
 /// The odd model with a chat template and these other files.
 fn with_template(files: &Files, template: &str) -> String {
@@ -235,10 +234,10 @@ fn a_template_that_changes_texts_is_refused() {
         ("query {{ q }} document {{ d }} {{ d }}", "2 places for the document"),
         ("query {{ q }} document {{ d }} {{ q | length }}", "more with the text of the query"),
         ("query {{ q }} document {{ d }}{% if 'Mars' in d %}!{% endif %}", "makes another prompt of these texts"),
-        ("query {{ q }} document {{ d", "can't be read"),
-        ("query {{ q | nonesuch }} document {{ d }}", "nonesuch"),
+        ("{{ 'query' }} {{ q }} {{ 'document' }} {{ d", "can't be read"),
+        ("{{ 'query' }} {{ q | nonesuch }} {{ 'document' }} {{ d }}", "nonesuch"),
         ("<|im_strat|> query {{ q }} document {{ d }}", "<|im_strat|>"),
-        ("query {{ q }} document {{ d }} {{ strftime_now('%Y') }}", "strftime_now"),
+        ("{{ 'query' }} {{ q }} {{ 'document' }} {{ d }} {{ strftime_now('%Y') }}", "strftime_now"),
     ] {
         let files = Files::new();
         let run = score(&with_template(&files, &format!("{roles}{template}")), &[]);
