@@ -11,16 +11,13 @@ use crate::recipe::{Function, RecipeChoice, RecipeSource};
 /// The files that the options name and the run reads.
 pub(super) fn files_read(arguments: &RecipeArguments) -> impl Iterator<Item = PathBuf> {
     let instruction = arguments.instruction.as_deref().and_then(|text| text.strip_prefix('@')).map(PathBuf::from);
-    let recipe = match arguments.recipe.as_deref().map(RecipeSource::parse) {
-        Some(RecipeSource::File(path)) => Some(path),
-        _ => None,
-    };
+    let recipe = arguments.recipe.as_deref().and_then(RecipeSource::path);
     instruction.into_iter().chain(recipe)
 }
 
 pub(super) fn resolve_recipe(arguments: &RecipeArguments, max_length: Option<u64>) -> Result<RecipeChoice> {
     Ok(RecipeChoice {
-        recipe: arguments.recipe.as_deref().map(RecipeSource::parse),
+        recipe: arguments.recipe.as_deref().map(RecipeSource::read).transpose()?,
         score: match arguments.score {
             ScoreChoice::Auto => None,
             ScoreChoice::Sigmoid => Some(Function::Sigmoid),

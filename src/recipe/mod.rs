@@ -1,7 +1,6 @@
 //! 2 recipe: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own files, from a
 //! table of published ones, or from a file of the user's.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -15,6 +14,8 @@ mod checkpoint;
 mod fake;
 mod file;
 mod prompts;
+#[cfg(test)]
+mod prompts_tests;
 mod resolve;
 mod sentence_transformers;
 mod template;
@@ -26,6 +27,7 @@ pub use activation::{Activation, Function};
 pub use builtin::names as recipe_names;
 pub(crate) use fake::SEPARATOR;
 pub use fake::fake_recipe;
+pub use file::FileRecipe;
 pub use resolve::{DEFAULT_MAX_LENGTH, RecipeName, Resolved, resolve};
 pub use tokenizer::TextTokenizer;
 pub use value::Output;
@@ -61,12 +63,12 @@ pub trait Prompts: Send + Sync {
 }
 
 /// The recipe that the user names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum RecipeSource {
     /// A built-in one.
     Named(String),
-    /// One in a file.
-    File(PathBuf),
+    /// One of the user's.
+    File(Box<FileRecipe>),
 }
 
 /// What the user chooses about the recipe; all of it is optional.
@@ -93,21 +95,21 @@ pub struct ModelFacts {
     pub vocabulary: Option<usize>,
 }
 
-impl fmt::Display for RecipeSource {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => formatter.write_str(name),
-            Self::File(path) => path.display().fmt(formatter),
+impl RecipeSource {
+    /// The recipe of this name, or in this file.
+    ///
+    /// # Errors
+    /// If there is neither, or the file is no recipe.
+    pub fn read(text: &str) -> Result<Self> {
+        match Self::path(text) {
+            None => Ok(Self::Named(text.to_owned())),
+            Some(path) => Ok(Self::File(Box::new(FileRecipe::read(&path)?))),
         }
     }
-}
 
-impl RecipeSource {
-    /// A built-in recipe's name, or else a file's.
-    pub fn parse(text: &str) -> Self {
-        match builtin::names().split(", ").any(|name| name == text) {
-            true => Self::Named(text.to_owned()),
-            false => Self::File(text.into()),
-        }
+    /// The file that is read, if this is no built-in recipe's name.
+    pub fn path(text: &str) -> Option<PathBuf> {
+        let is_name = builtin::names().split(", ").any(|name| name == text);
+        (!is_name).then(|| text.into())
     }
 }

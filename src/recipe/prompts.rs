@@ -285,7 +285,6 @@ fn parts<'a>(text: &'a str, tokenizer: &TextTokenizer) -> Result<Vec<Part<'a>>> 
             .min();
         let (at, length, id) = next.map_or((rest.len(), 0, 0), |(at, length, id)| (at, length.0, id));
         if at > 0 {
-            check_literal(&rest[..at], tokenizer)?;
             parts.push(Part::Text(&rest[..at]));
         }
         if length > 0 {
@@ -294,15 +293,4 @@ fn parts<'a>(text: &'a str, tokenizer: &TextTokenizer) -> Result<Vec<Part<'a>>> 
         rest = &rest[at + length..];
     }
     Ok(parts)
-}
-
-/// Refuses what is written like a control token and is none: the model would read a dozen characters in its place.
-fn check_literal(text: &str, tokenizer: &TextTokenizer) -> Result<()> {
-    let Some(at) = text.find("<|") else { return Ok(()) };
-    let name = text[at..].find("|>").map(|end| &text[at..at + end + 2]);
-    match name.filter(|name| name.len() < 64 && !name.contains(char::is_whitespace)) {
-        // The error names the tokenizer.
-        Some(name) => tokenizer.control_token(name).map(drop),
-        None => Ok(()),
-    }
 }

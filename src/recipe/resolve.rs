@@ -9,7 +9,7 @@ use super::activation::{Activation, Function};
 use super::checkpoint::{Found, find};
 use super::prompts::RecipePrompts;
 use super::value::{Output, Recipe, RecipeOutput};
-use super::{ModelFacts, Prompts, RecipeChoice, RecipeSource, TextTokenizer, builtin, file};
+use super::{ModelFacts, Prompts, RecipeChoice, RecipeSource, TextTokenizer, builtin};
 use crate::checkpoint::ModelFiles;
 use crate::exit::UsageError;
 
@@ -58,7 +58,7 @@ pub fn resolve(
     mut tokenizer: TextTokenizer,
     model: &ModelFacts,
 ) -> Result<Resolved> {
-    let Found { mut recipe, max_length: stored, notes, details } = match &choice.recipe {
+    let Found { mut recipe, max_length: stored, mut notes, details } = match &choice.recipe {
         Some(source) => {
             Found { recipe: chosen(source, model)?, max_length: None, notes: Vec::new(), details: Vec::new() }
         }
@@ -75,8 +75,11 @@ pub fn resolve(
         return Err(UsageError::new(problem).into());
     }
     for template in [&recipe.plain, &recipe.instructed].into_iter().flatten() {
-        tokenizer.keep_as_text(&template.literals())?;
+        let literals = template.literals();
+        notes.extend(unknown_token(&literals, &tokenizer, &recipe));
+        tokenizer.keep_as_text(&literals)?;
     }
+    notes.dedup();
     let warnings = tokenizer.warnings();
     let output = recipe.output.resolve(&tokenizer)?;
     check_vocabulary(&output, &recipe, model)?;
@@ -103,7 +106,7 @@ pub fn resolve(
 /// The recipe that the user names.
 fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
     match source {
-        RecipeSource::File(path) => file::read(path, model),
+        RecipeSource::File(recipe) => recipe.for_model(model).context("--recipe"),
         RecipeSource::Named(name) => {
             let recipe = builtin::built_in(name)?;
             let Some(mut recipe) = recipe else {
@@ -116,6 +119,20 @@ fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
             Ok(recipe)
         }
     }
+}
+
+/// A note on what is written like a control token and is none: the model reads a dozen characters in its place.
+fn unknown_token(literals: &str, tokenizer: &TextTokenizer, recipe: &Recipe) -> Option<String> {
+    let starts = literals.match_indices("<|").map(|(start, _)| &literals[start..]);
+    let names = starts.filter_map(|text| Some(&text[..text.find("|>")? + 2]));
+    let mut unknown = names
+        .filter(|name| name.len() < 64 && !name.contains(char::is_whitespace))
+        .filter(|name| tokenizer.control_token(name).is_err());
+    Some(format!(
+        "the template of {} has {}, which is no token of the model's tokenizer, and is read as text",
+        recipe.origin,
+        unknown.next()?
+    ))
 }
 
 fn check_vocabulary(output: &Output, recipe: &Recipe, model: &ModelFacts) -> Result<()> {

@@ -72,28 +72,34 @@ fn a_template_without_instruction_is_used_where_none_is_given() {
 #[test]
 fn a_wrong_recipe_is_refused_with_its_place() {
     let files = Files::new();
-    for (content, parts) in [
-        (format!("{QWEN3}colour = 3"), vec!["line 16", "colour", "template"]),
-        (QWEN3.replace("{query}", "{question}"), vec!["{question}", "line 5", "{document}"]),
-        (QWEN3.replace("{query}", ""), vec!["no place for the query"]),
-        (QWEN3.replace("\"yes\"", "\"yes or no\""), vec!["`yes or no` should be one token"]),
-        (QWEN3.replace("\"yes\"", "99999"), vec!["token 99999", "420 tokens"]),
-        (QWEN3.replace("<|im_start|>user", "<|im_begin|>user"), vec!["<|im_begin|>"]),
-        (format!("{QWEN3}cut = \"query\""), vec!["cut", "document"]),
-        (format!("{QWEN3}activation = \"tanh\""), vec!["tanh", "sigmoid"]),
-        (format!("{QWEN3}temperature = 0"), vec!["temperature"]),
-        (format!("{QWEN3}head = \"classifier\""), vec!["answers", "classifier"]),
-        (QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", ""), vec!["no answers"]),
-        (QWEN3.replace("instruction = \"Given", "name = \"Given"), vec!["template_without_instruction"]),
-        ("template = ".to_owned(), vec!["line 1"]),
+    for (content, status, parts) in [
+        (format!("{QWEN3}colour = 3"), 2, vec!["line 16", "colour", "template"]),
+        (QWEN3.replace("{query}", "{question}"), 2, vec!["{question}", "line 5", "{document}"]),
+        (QWEN3.replace("{query}", ""), 2, vec!["no place for the query"]),
+        (QWEN3.replace("\"yes\"", "\"yes or no\""), 1, vec!["`yes or no` should be one token"]),
+        (QWEN3.replace("\"yes\"", "99999"), 1, vec!["token 99999", "420 tokens"]),
+        (format!("{QWEN3}cut = \"query\""), 2, vec!["cut", "document"]),
+        (format!("{QWEN3}activation = \"tanh\""), 2, vec!["tanh", "sigmoid"]),
+        (format!("{QWEN3}temperature = 0"), 2, vec!["temperature"]),
+        (format!("{QWEN3}head = \"classifier\""), 2, vec!["answers", "classifier"]),
+        (QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", ""), 1, vec!["no answers"]),
+        (
+            QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", "head = \"classifier\""),
+            1,
+            vec!["needs `answers`"],
+        ),
+        (QWEN3.replace("instruction = \"Given", "name = \"Given"), 2, vec!["template_without_instruction"]),
+        ("template = ".to_owned(), 2, vec!["line 1"]),
     ] {
         let name = files.write("wrong.toml", content);
-        let mut expected = vec!["wrong.toml"];
-        expected.extend(parts);
-        rerank(&[&ODD[..], &["--recipe", &name]].concat()).fails(1, &expected[1..]);
+        rerank(&[&ODD[..], &["--recipe", &name]].concat()).fails(status, &parts);
     }
     rerank(&[&ODD[..], &["--recipe", "qwen2"]].concat())
-        .fails(1, &["qwen2", "qwen3-reranker, mxbai-rerank-v2, zerank"]);
+        .fails(2, &["qwen2", "qwen3-reranker, mxbai-rerank-v2, zerank"]);
+    let help = rerank(&["--help"]).stdout;
+    for name in rerank::recipe::recipe_names().split(", ") {
+        assert!(help.contains(name), "{name}");
+    }
 }
 
 #[test]

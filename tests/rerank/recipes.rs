@@ -236,7 +236,6 @@ fn a_template_that_changes_texts_is_refused() {
         ("query {{ q }} document {{ d }}{% if 'Mars' in d %}!{% endif %}", "makes another prompt of these texts"),
         ("{{ 'query' }} {{ q }} {{ 'document' }} {{ d", "can't be read"),
         ("{{ 'query' }} {{ q | nonesuch }} {{ 'document' }} {{ d }}", "nonesuch"),
-        ("<|im_strat|> query {{ q }} document {{ d }}", "<|im_strat|>"),
         ("{{ 'query' }} {{ q }} {{ 'document' }} {{ d }} {{ strftime_now('%Y') }}", "strftime_now"),
     ] {
         let files = Files::new();
@@ -244,4 +243,12 @@ fn a_template_that_changes_texts_is_refused() {
         assert_eq!(run.status, 1, "{template}");
         run.fails(1, &[part]);
     }
+}
+
+#[test]
+fn what_only_looks_like_a_token_is_noted() {
+    let files = Files::new();
+    let run = score(&with_template(&files, &format!("<|im_strat|>{TEMPLATE}")), &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("chat_template.jinja has <|im_strat|>, which is no token"), "{}", run.stderr);
 }
