@@ -155,7 +155,7 @@ impl ModelFiles {
         Ok(())
     }
 
-    /// Says what to do about a file that is damaged and not the user's own: nobody knows how the cache is laid out.
+    /// Adds what to do about a file that is damaged and not the user's own: nobody knows how the cache is laid out.
     pub fn with_remedy(&self, error: Error) -> Error {
         match self {
             Self::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => anyhow!(

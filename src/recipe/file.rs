@@ -21,7 +21,7 @@ struct RecipeFile {
     template: String,
     template_without_instruction: Option<String>,
     instruction: Option<String>,
-    /// What is cut where a prompt is too long. There is no choice yet; the key says what happens.
+    /// What is cut where a prompt is too long. There is no choice yet; the key states what happens.
     #[serde(default, rename = "cut")]
     _cut: Cut,
     answers: Option<Answers>,

@@ -127,7 +127,7 @@ fn fetch(hub: &Hub, client: &Client, (file, facts): (&str, &Facts), part: &Path)
                 return Err(Failure::lasting("the answer is a web page", IN_BETWEEN));
             }
             if size(&answer).is_some_and(|size| size != facts.size) {
-                return Err(Failure::lasting("the file has another size than the hub says", IN_BETWEEN));
+                return Err(Failure::lasting("the file has another size than the hub states", IN_BETWEEN));
             }
             receive(client, answer, facts, (&mut opened, &at, &progress)).inspect_err(|failure| {
                 // A failure on this machine is reported as it is, and not as one of the hub.

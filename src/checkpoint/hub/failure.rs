@@ -38,7 +38,7 @@ impl Failure {
         Self::Final { problem: problem.into(), remedy: Some(remedy.into()) }
     }
 
-    /// Says where on the way to the hub it failed; `way` is a part of a sentence.
+    /// Adds where on the way to the hub it failed; `way` is a part of a sentence.
     pub(super) fn at(mut self, way: &str) -> Self {
         let (Self::Passing { problem, .. } | Self::Final { problem, .. }) = &mut self;
         *problem += way;

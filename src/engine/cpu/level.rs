@@ -67,7 +67,7 @@ impl FromStr for Level {
     }
 }
 
-/// Compiles a function for each level from one source, and gives it a first argument that says which one runs.
+/// Compiles a function for each level from one source, and gives it a first argument that selects the one that runs.
 ///
 /// What it calls should be `#[inline(always)]`, so that it is compiled for the level too.
 macro_rules! for_each_level {

@@ -36,7 +36,7 @@ impl Rounding {
     }
 }
 
-/// The nearest bf16, ties to even. A NaN stays one as long as its upper half says so, which is so for every NaN that
+/// The nearest bf16, ties to even. A NaN stays one as long as its upper half is one, which is so for every NaN that
 /// arithmetic makes.
 #[inline(always)]
 pub(crate) fn bf16_bits(value: f32) -> u16 {

@@ -56,7 +56,7 @@ pub fn count() -> Result<usize> {
     let mut version = 0;
     // SAFETY: writes the number.
     let known = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
-    known.map_err(|error| explain(error, "the NVIDIA driver does not tell its version"))?;
+    known.map_err(|error| explain(error, "the NVIDIA driver does not report its version"))?;
     ensure!(
         version / 1000 >= CUDA.parse().unwrap_or(12),
         "the NVIDIA driver knows CUDA {}.{}, and this program was built with CUDA {CUDA}; update the driver, build with an \
@@ -78,9 +78,9 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     let count = count()?;
     ensure!(ordinal < count, "there is no GPU {ordinal}: this machine has {count}, counted from 0");
     let context = CudaContext::new(ordinal).map_err(|error| explain(error, "the GPU can't be opened"))?;
-    let name = context.name().map_err(|error| explain(error, "the GPU does not tell its name"))?;
+    let name = context.name().map_err(|error| explain(error, "the GPU does not report its name"))?;
     let capability =
-        context.compute_capability().map_err(|error| explain(error, "the GPU does not tell its capability"))?;
+        context.compute_capability().map_err(|error| explain(error, "the GPU does not report its capability"))?;
     ensure!(
         capability >= OLDEST,
         "GPU {ordinal} ({name}) has compute capability {}.{}, and rerank needs 8.0 (Ampere) or newer; use --device cpu",
@@ -104,7 +104,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     let exact = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
     // SAFETY: the handle was just made. Where it is not known, digits are lost and nothing else.
     let _ = unsafe { blas::cublasSetMathMode(*blas.handle(), exact) };
-    let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not tell its memory"))?;
+    let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not report its memory"))?;
     let processors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).unwrap_or(0);
     let description = format!(
         "cuda:{ordinal} ({name}, {:.1} GB, compute capability {}.{}, {processors} multiprocessors, {})",
@@ -177,7 +177,7 @@ unsafe impl Device for Cuda {
         self.context
             .mem_get_info()
             .map(|(free, _)| free)
-            .map_err(|error| explain(error, "the GPU does not tell its memory"))
+            .map_err(|error| explain(error, "the GPU does not report its memory"))
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address> {
@@ -190,7 +190,7 @@ unsafe impl Device for Cuda {
     }
 
     unsafe fn release(&self, address: Address) {
-        // What fails here has failed before, and was told.
+        // What fails here has failed before, and was reported.
         if self.bind().is_ok() {
             // SAFETY: as the caller's. The driver waits for what still uses the memory.
             let _ = unsafe { result::free_sync(address) };

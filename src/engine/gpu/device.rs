@@ -92,7 +92,7 @@ pub unsafe trait Device: Send + Sync {
         self.describe()
     }
 
-    /// What it is doing, if it tells.
+    /// What it is doing, if it reports that.
     fn load(&self) -> Option<Load> {
         None
     }

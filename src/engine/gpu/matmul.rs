@@ -138,7 +138,7 @@ impl Matmul {
     }
 
     /// Algorithms for products like this one of any number of rows, those first that are expected to be the fastest. Each
-    /// makes a sum in one piece, as far as the library says, and works in as many bytes of memory at most.
+    /// makes a sum in one piece, as far as the library reports, and works in as many bytes of memory at most.
     ///
     /// # Errors
     /// If the library knows none.

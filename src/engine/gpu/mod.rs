@@ -34,10 +34,10 @@ pub use peak::Ceilings;
 #[cfg(feature = "cuda")]
 pub use cuda::{count as count_cuda, open as open_cuda};
 
-/// Whether the environment says what can be understood.
+/// Checks that the environment's variables can be understood.
 ///
 /// # Errors
-/// If it does not.
+/// If one can't.
 pub fn check_environment() -> anyhow::Result<()> {
     #[cfg(feature = "cuda")]
     switches::Without::read()?;

@@ -226,7 +226,7 @@ impl Gpu {
         }
     }
 
-    /// Normalizes and turns the query and key heads of merged products (queries, keys, values) in place; `queries` tells how
+    /// Normalizes and turns the query and key heads of merged products (queries, keys, values) in place; `queries` is how
     /// many of the heads are queries, `keys` keys, and the rest of a row are left alone.
     ///
     /// # Errors
@@ -271,7 +271,7 @@ impl Gpu {
         } else {
             (format!("turn_heads_{}", self.value.name()), by_row(products.count * (query_heads + key_heads))?)
         };
-        // SAFETY: the memory was checked; that the tables reach to all positions is the decoder's care.
+        // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
         unsafe { self.device.launch(&kernel, launch, arguments!(rows, raw)) }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Without {
 }
 
 impl Without {
-    /// What the environment says.
+    /// What the environment asks for.
     ///
     /// # Errors
     /// If it names what there is not.
@@ -26,7 +26,7 @@ impl Without {
         Self::parse(&std::env::var(VARIABLE).unwrap_or_default())
     }
 
-    /// What the variable says.
+    /// What the variable asks for.
     ///
     /// # Errors
     /// If it names what there is not.

@@ -1,4 +1,4 @@
-//! Families of models, a file each: what a family's config.json says becomes an [`Architecture`] with the names that
+//! Families of models, a file each: what a family's config.json holds becomes an [`Architecture`] with the names that
 //! transformers gives the tensors. A new family is a file and a line in [`FAMILIES`].
 
 mod bert;

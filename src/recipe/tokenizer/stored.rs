@@ -38,7 +38,7 @@ struct ModelOutline {
     unk_id: Option<usize>,
 }
 
-/// A tokenizer, and what its file says beside it.
+/// A tokenizer, and what its file has beside it.
 pub(super) struct Stored {
     pub(super) tokenizer: Tokenizer,
     /// The tokens of the file's list, with their ids there.

@@ -57,7 +57,7 @@ enum InnerProducts {
 }
 
 impl Layer {
-    /// Reads the weights. `angles` says which of the model's tables of angles a layer uses.
+    /// Reads the weights. `angles` is the index of the layer's table of angles.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than described.

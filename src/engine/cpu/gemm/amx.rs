@@ -141,7 +141,7 @@ macro_rules! kernel {
                     "tilestored [{lower} + {stride} * 2 + 64], tmm3",
                     runs = inout(reg) runs.as_ptr() => _,
                     end = in(reg) runs.as_ptr_range().end,
-                    // Says at first whether to add.
+                    // Whether to add, at first.
                     steps = inout(reg) usize::from(add) => _,
                     left = out(reg) _,
                     right = inout(reg) right => _,

@@ -10,7 +10,7 @@ pub(crate) type Square = [[u32; 16]; 16];
 pub(crate) fn transpose(square: &Square, level: Level) -> Square {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx512 {
-        // SAFETY: the level says that the processor has AVX-512.
+        // SAFETY: the level is chosen only where the processor has AVX-512.
         return unsafe { avx512(square) };
     }
     let _ = level;
