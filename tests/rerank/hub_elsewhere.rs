@@ -32,7 +32,7 @@ fn a_file_of_another_size_than_the_hub_says_never_gets_into_the_cache() {
     let files = Files::new();
     let hub = Hub::start();
     hub.fail("config.json", Fault::Status("200 OK", OTHER), 2);
-    run(&files, &hub.endpoint(), &[], &ODD).fails(1, &["config.json", "another size than the hub says"]);
+    run(&files, &hub.endpoint(), &[], &ODD).fails(1, &["config.json", "another size than the hub states"]);
     ranked(&run(&files, &hub.endpoint(), &[], &ODD));
 }
 
