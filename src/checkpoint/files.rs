@@ -138,9 +138,11 @@ impl ModelFiles {
     pub fn check_purpose(&self) -> Result<()> {
         const MODULES: &str = "modules.json";
         let Self::Directory(directory) = self else { return Ok(()) };
-        let modules = std::fs::read_to_string(directory.join(MODULES)).unwrap_or_default();
+        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
+        // Some rerankers pool, too, and state that they are rerankers.
+        let is_reranker = read("config_sentence_transformers.json").contains("\"CrossEncoder\"");
         ensure!(
-            !modules.contains(".Pooling\""),
+            is_reranker || !read(MODULES).contains(".Pooling\""),
             "{} is an embedding model of sentence-transformers ({MODULES} pools the tokens into a vector), which gives \
              vectors and no scores; name a reranker, such as Qwen/Qwen3-Reranker-0.6B",
             directory.display()

@@ -18,7 +18,7 @@ Double quotes hold cells together in CSV and are text in TSV (--quotes). White s
     (
         "Output formats",
         "\
-JSONL: a query on each line, best first by logit, then by original rank; score is P(yes).
+JSONL: a query on each line, best first by logit, then by original rank; score is P(yes), or what --score and the model's files make of the logit.
   {\"query_id\":\"q1\",\"query\":\"…\",
    \"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,…}]}
 The output's extension determines the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete. Two runs never write to one file at a time, and a file that is read is never overwritten.",

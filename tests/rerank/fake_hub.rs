@@ -37,6 +37,8 @@ pub struct Hub {
 
 #[derive(Default)]
 struct Shared {
+    /// The model's files besides those of its directory.
+    more: Vec<(String, Vec<u8>)>,
     /// The heads of all requests.
     requests: Mutex<Vec<String>>,
     ended: AtomicBool,
@@ -46,9 +48,14 @@ struct Shared {
 
 impl Hub {
     pub fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// A hub whose model has these files, too.
+    pub fn start_with(more: Vec<(String, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { more, ..Shared::default() });
         let state = Arc::clone(&shared);
         let serving = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -86,6 +93,11 @@ impl Drop for Hub {
 }
 
 impl Shared {
+    fn read(&self, file: &str) -> Option<Vec<u8>> {
+        let more = self.more.iter().find(|(name, _)| name == file).map(|(_, content)| content.clone());
+        more.or_else(|| std::fs::read(format!("{MODEL}/{file}")).ok())
+    }
+
     fn fault(&self, path: &str, whole: bool) -> Option<Fault> {
         let mut faults = self.faults.lock().unwrap();
         let (_, fault, times) = faults.iter_mut().find(|(part, fault, times)| {
@@ -118,11 +130,11 @@ fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let file = ["main", "pr%2F1", COMMIT]
         .iter()
         .find_map(|revision| path.strip_prefix(&format!("/owner/odd/resolve/{revision}/")))
-        .and_then(|file| Some((file, std::fs::read(format!("{MODEL}/{file}")).ok()?)));
+        .and_then(|file| Some((file, shared.read(file)?)));
     match file {
         Some((file, bytes)) => send_file(stream, &head, (file, &bytes), fault, shared),
         None if path == "/api/models/owner/odd/revision/main" || path == "/api/models/owner/odd/revision/pr%2F1" => {
-            send(stream, "200 OK", "", listing().as_bytes())
+            send(stream, "200 OK", "", listing(shared).as_bytes())
         }
         None => send(stream, "404 Not Found", "", b"not found"),
     }
@@ -136,9 +148,10 @@ fn wait(shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-fn listing() -> String {
+fn listing(shared: &Shared) -> String {
     let names = std::fs::read_dir(MODEL).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let siblings: Vec<_> = names.map(|name| serde_json::json!({"rfilename": name})).collect();
+    let more = shared.more.iter().map(|(name, _)| name.clone());
+    let siblings: Vec<_> = names.chain(more).map(|name| serde_json::json!({"rfilename": name})).collect();
     serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string()
 }
 
@@ -154,7 +167,8 @@ fn send_file(
     let (start, end) = range.split_once('-').unwrap();
     let (start, end) = (start.parse().unwrap(), end.parse().map_or(bytes.len(), |last: usize| last + 1));
     let headers = format!(
-        "x-repo-commit: {COMMIT}\r\netag: \"{file}\"\r\ncontent-range: bytes {start}-{}/{}\r\n",
+        "x-repo-commit: {COMMIT}\r\netag: \"{}\"\r\ncontent-range: bytes {start}-{}/{}\r\n",
+        file.replace('/', "-"),
         end - 1,
         bytes.len()
     );

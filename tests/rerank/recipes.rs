@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Files, Run, rerank_on};
+use crate::fake_hub::{self, Hub};
+use crate::fixture::{Files, Run, rerank, rerank_on};
 use crate::models::{change_config, changed};
 
 const CASES: &str = "testdata/recipes";
@@ -173,11 +174,13 @@ fn what_is_not_supported_is_refused_by_name() {
     let module = |kind: &str, path: &str| json!({"idx": 0, "name": "0", "path": path, "type": kind});
     let transformer = || module("sentence_transformers.models.Transformer", "");
     let pooling = module("sentence_transformers.sentence_transformer.modules.dense.Dense", "1_Dense");
+    let pooling_of_texts = module("sentence_transformers.sentence_transformer.modules.pooling.Pooling", "1_Pooling");
     let own = module("modeling.Transformer", "");
     let elsewhere = module("sentence_transformers.models.Transformer", "0_Transformer");
     let outside = module("sentence_transformers.models.Transformer", "../other");
     for (file, change, parts) in [
         ("modules.json", json!([transformer(), pooling]), vec!["modules.json", "modules.dense.Dense", "--recipe"]),
+        ("modules.json", json!([transformer(), pooling_of_texts]), vec!["module 1", "pooling.Pooling", "--recipe"]),
         ("modules.json", json!([own]), vec!["modules.json", "modeling.Transformer"]),
         ("modules.json", json!([elsewhere]), vec!["0_Transformer"]),
         ("modules.json", json!([outside]), vec!["../other", "out of the model"]),
@@ -251,4 +254,27 @@ fn what_only_looks_like_a_token_is_noted() {
     let run = score(&with_template(&files, &format!("<|im_strat|>{TEMPLATE}")), &[]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(run.stderr.contains("chat_template.jinja has <|im_strat|>, which is no token"), "{}", run.stderr);
+}
+
+#[test]
+fn a_recipe_on_the_hub_is_obeyed() {
+    let files = Files::new();
+    let (model, _) = model(&files, "qwen");
+    let names = [
+        "modules.json",
+        "1_LogitScore/config.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+        "chat_template.jinja",
+    ];
+    let more = names.map(|name| (name.to_owned(), files.read(&format!("model/{name}")).into_bytes()));
+    let hub = Hub::start_with(more.to_vec());
+    let from_hub = fake_hub::run(&files, &hub.endpoint(), &[], &fake_hub::ODD);
+    let requests = hub.requests().len();
+    let here = rerank(&["--input", "testdata/candidates.jsonl", "--model", &model]);
+    assert_eq!(from_hub.rankings(), here.rankings());
+    // What the model does not have is not asked for again.
+    let again = fake_hub::run(&files, &hub.endpoint(), &[], &fake_hub::ODD);
+    assert_eq!(again.rankings(), here.rankings());
+    assert_eq!(hub.requests().len(), requests);
 }
