@@ -113,7 +113,7 @@ sanitize() {
     step "sanitizer-$1-$2-$3" 40 compute-sanitizer --tool "$1" --error-exitcode 9 "$binary" --device cuda --dtype "$3" \
         --model "$work/small/$2" --input "$work/small/$4.jsonl" --max-batch-tokens 512 --output /dev/null --quiet
 }
-ours='attend|turn_heads|rms_norm|swiglu|embed|gather_rows|score_rows'
+ours='attend|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows'
 check_races() {
     compute-sanitizer --tool racecheck "$binary" --device cuda --dtype "$2" --model "$work/small/$1" \
         --input "$work/small/passage.jsonl" --max-batch-tokens 512 --output /dev/null --quiet > "$work/races.txt"

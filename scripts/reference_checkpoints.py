@@ -13,10 +13,12 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from reference import recipe
 
+CLASSIFIER = {"architectures": ["Qwen3ForSequenceClassification"], "num_labels": 1}
+LINE_BREAKS = 256
 VARIANTS = {
     "unchanged": {},
     "scaling holds the base": {"config": {"rope_scaling": {"rope_type": "default", "rope_theta": 300.0}}},
@@ -46,10 +48,17 @@ VARIANTS = {
     "saved without a head": {"tensors": "bare"},
     "wrapped twice": {"tensors": "twice"},
     "double precision": {"tensors": "double"},
+    "a classifier": {"config": CLASSIFIER, "tensors": "classifier"},
+    # The prompt's last token is that of two line breaks: a classifier takes the last one that is not padding.
+    "a classifier whose prompts end in padding": {
+        "config": {**CLASSIFIER, "pad_token_id": LINE_BREAKS},
+        "tensors": "classifier",
+    },
+    "windows of the default size that are off": {"without": ["sliding_window"]},
 }
 
 
-def stored(tensors: dict, how: str | None) -> dict:
+def stored(tensors: dict, how: str | None, prompt: recipe.Prompt) -> dict:
     """The tensors as a variant stores them."""
     bare = lambda name: name.removeprefix("model.")
     match how:
@@ -59,22 +68,26 @@ def stored(tensors: dict, how: str | None) -> dict:
             return {bare(name): tensor for name, tensor in tensors.items()}
         case "twice":
             return {f"model.{name}": tensor for name, tensor in tensors.items()}
+        case "classifier":
+            kept = {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"}
+            head = tensors["lm_head.weight"]
+            return {**kept, "score.weight": (head[prompt.yes] - head[prompt.no])[None]}
         case "double":
             return {name: tensor.double() for name, tensor in tensors.items()}
     return tensors
 
 
 @torch.inference_mode()
-def logits(directory: str, model: Path, groups: list[dict]) -> list[float]:
-    prompt = recipe.Prompt(model / "tokenizer.json")
-    loaded = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+def logits(directory: str, is_classifier: bool, prompt: recipe.Prompt, groups: list[dict]) -> list[float]:
+    auto = AutoModelForSequenceClassification if is_classifier else AutoModelForCausalLM
+    loaded = auto.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
     found = []
     for group in groups:
         for candidate in group["candidates"]:
             text = recipe.body(group["query"], candidate["text"], group.get("instruction"))
             ids = prompt.wrap(prompt.body_ids(text))
-            output = loaded(torch.tensor([ids]), use_cache=False).logits[0, -1]
-            found.append((output[prompt.yes] - output[prompt.no]).item())
+            output = loaded(torch.tensor([ids]), use_cache=False).logits[0]
+            found.append((output[0] if is_classifier else output[-1, prompt.yes] - output[-1, prompt.no]).item())
     return found
 
 
@@ -91,16 +104,19 @@ def main() -> None:
         tensors.update(load_file(path))
     config = json.loads((arguments.model / "config.json").read_text(encoding="utf-8"))
     groups = recipe.read_groups(arguments.input)[:1]
+    prompt = recipe.Prompt(arguments.model / "tokenizer.json")
+    assert prompt.suffix[-1] == LINE_BREAKS
     variants = {}
     for name, variant in VARIANTS.items():
         changed = {**config, **variant.get("config", {})}
         for field in variant.get("without", []):
             del changed[field]
         with tempfile.TemporaryDirectory() as directory:
+            how = variant.get("tensors")
             Path(directory, "config.json").write_text(json.dumps(changed), encoding="utf-8")
-            kept = {key: value.contiguous() for key, value in stored(tensors, variant.get("tensors")).items()}
+            kept = {key: value.contiguous() for key, value in stored(tensors, how, prompt).items()}
             save_file(kept, Path(directory, "model.safetensors"), metadata={"format": "pt"})
-            variants[name] = {**variant, "logits": logits(directory, arguments.model, groups)}
+            variants[name] = {**variant, "logits": logits(directory, how == "classifier", prompt, groups)}
         print(f"{name}: {variants[name]['logits']}")
     made_by = f"scripts/reference_checkpoints.py, torch {torch.__version__}, transformers {transformers.__version__}"
     text = json.dumps({"made_by": made_by, "variants": variants}, indent=1)

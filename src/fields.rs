@@ -91,6 +91,11 @@ impl<'a> Fields<'a> {
         texts().with_context(|| wrong(name, value, "a list of texts"))
     }
 
+    /// Whether a field is there and null, where that means something else than that it is missing.
+    pub(crate) fn is_null(self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::is_null)
+    }
+
     /// Whether there are no fields.
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()

@@ -13,7 +13,7 @@ use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
-use crate::recipe::{self, ModelFacts, Output, RecipeChoice, Resolved, TextTokenizer, fake_recipe};
+use crate::recipe::{self, ModelFacts, Output, RecipeChoice, Resolved, TextTokenizer, WithoutPadding, fake_recipe};
 
 /// The choice of a reranker, and how it is used.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct RerankerOptions {
     pub recipe: RecipeChoice,
     /// Whether weights are needed; to count tokens, they are not.
     pub weights: bool,
+    /// Whether it is to run on GPUs.
+    pub on_gpu: bool,
     /// How downloads are shown.
     pub downloads: Downloads,
 }
@@ -74,6 +76,10 @@ impl Reranker {
         } else {
             None
         };
+        if let Some(architecture) = &architecture {
+            engine::check(architecture, options.on_gpu)?;
+            files.check_adapter()?;
+        }
         let tokenizer = TextTokenizer::read(files)?;
         if let Some(architecture) = &architecture {
             tokenizer.check_rows(architecture.vocabulary())?;
@@ -85,7 +91,10 @@ impl Reranker {
             positions: architecture.as_ref().map(|architecture| architecture.max_length),
             vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
         };
-        let recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
+        let mut recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
+        if let Some(token) = architecture.as_ref().and_then(|architecture| architecture.padding) {
+            recipe.prompts = Arc::new(WithoutPadding { prompts: recipe.prompts, token });
+        }
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
             Some(architecture) => Some(Checkpoint::find(architecture, recipe.output, files)?),
             None => None,
@@ -160,7 +169,6 @@ impl Reranker {
     /// If the device's engine lacks what the model has, or the device fails or has no room for them.
     pub fn load(&self, target: &Target) -> Result<Box<dyn Engine>> {
         let Some(checkpoint) = &self.checkpoint else { return Ok(Box::new(FakeEngine)) };
-        engine::check(&checkpoint.model.architecture, target)?;
         engine::load(&checkpoint.model, target).context("cannot load the model")
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use super::Turn;
+use super::Repetition;
 use crate::engine::{KINDS, Work};
 
 /// The figures of one kind of work.
@@ -30,19 +30,19 @@ pub struct Part {
 pub struct Breakdown(pub Vec<Part>);
 
 impl Breakdown {
-    pub(super) fn new(turn: &Turn, work: &Work) -> Self {
+    pub(super) fn new(repetition: &Repetition, work: &Work) -> Self {
         // The profile's seconds are those of all threads together, and so are those of each kind.
-        let threads = turn.profiled / turn.seconds;
+        let threads = repetition.profiled / repetition.seconds;
         let part = |(kind, name): (usize, &&'static str)| {
-            let seconds = turn.profile.nanoseconds[kind] as f64 / 1e9 / threads;
+            let seconds = repetition.profile.nanoseconds[kind] as f64 / 1e9 / threads;
             let (operations, bytes) = (work.operations[kind], work.bytes[kind]);
-            let transfer = if turn.bandwidth > 0. { bytes / turn.bandwidth } else { 0. };
+            let transfer = if repetition.bandwidth > 0. { bytes / repetition.bandwidth } else { 0. };
             Part {
                 kind: name,
-                time_share: seconds / turn.seconds,
+                time_share: seconds / repetition.seconds,
                 tera_operations_per_second: operations / seconds / 1e12,
                 gigabytes_per_second: bytes / seconds / 1e9,
-                share_of_ceiling: (operations / turn.peak).max(transfer) / seconds,
+                share_of_ceiling: (operations / repetition.peak).max(transfer) / seconds,
             }
         };
         let mut parts: Vec<_> = KINDS.iter().enumerate().map(part).filter(|part| part.time_share > 0.).collect();
@@ -97,12 +97,12 @@ mod tests {
         // Two threads, of which both were busy for 3 of 4 seconds.
         profile.nanoseconds[Kind::Down as usize] = 4_000_000_000;
         profile.nanoseconds[Kind::Norm as usize] = 2_000_000_000;
-        let turn = Turn { seconds: 4., profile, profiled: 8., peak: 10e12, bandwidth: 100e9 };
+        let repetition = Repetition { seconds: 4., profile, profiled: 8., peak: 10e12, bandwidth: 100e9 };
         let mut work = Work::default();
         work.operate(Kind::Down, 10e12);
         work.transfer(Kind::Down, 20e9);
         work.transfer(Kind::Norm, 90e9);
-        let Breakdown(parts) = Breakdown::new(&turn, &work);
+        let Breakdown(parts) = Breakdown::new(&repetition, &work);
         let [down, norm] = &parts[..] else { panic!("{parts:?}") };
         assert_eq!([down.kind, norm.kind], ["down products", "norm"]);
         assert_eq!([down.time_share, norm.time_share], [0.5, 0.25]);
@@ -112,7 +112,7 @@ mod tests {
         let text = Breakdown(parts).to_string();
         assert!(text.contains("norm                             25.0%         -      90           90%"), "{text}");
         assert!(text.contains("waiting and other                25.0%"), "{text}");
-        let on_a_processor = Part { gigabytes_per_second: 0., ..Breakdown::new(&turn, &work).0[0].clone() };
+        let on_a_processor = Part { gigabytes_per_second: 0., ..Breakdown::new(&repetition, &work).0[0].clone() };
         assert!(!Breakdown(vec![on_a_processor]).to_string().contains("GB/s"));
     }
 }

@@ -16,7 +16,7 @@ pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
 use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
 use crate::engine::cpu::{Instructions, peak};
 use crate::engine::{self, Engine, Model};
@@ -64,7 +64,7 @@ pub enum Measured {
 }
 
 /// One repetition.
-struct Turn {
+struct Repetition {
     seconds: f64,
     profile: Profile,
     /// The time of all threads together, in seconds; the profile accounts for a part of it.
@@ -86,7 +86,7 @@ impl Bench {
         let reporter = Reporter::new(Progress::None, Verbosity::Normal);
         let devices = self.device.open(|note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
-        let found = self.find()?;
+        let found = self.find(matches!(device, Opened::Gpu(_)))?;
         let compute = Compute::choose(device, self.instructions, self.precision, found.stored())?;
         compute.reason().iter().for_each(|reason| reporter.note(reason));
         let place = Place {
@@ -116,17 +116,21 @@ impl Bench {
                 self.repetitions
             ));
             // The first forward pass is slower, as it touches fresh memory.
-            turn(engine.as_mut(), &batches[..1], &place)?;
-            let turns = (1..=self.repetitions)
-                .map(|repetition| {
-                    let turn = turn(engine.as_mut(), &batches, &place)?;
-                    reporter.note(&format!("{}: repetition {repetition} took {:.2} s", workload.name(), turn.seconds));
-                    Ok(turn)
+            repeat(engine.as_mut(), &batches[..1], &place)?;
+            let repetitions = (1..=self.repetitions)
+                .map(|number| {
+                    let repetition = repeat(engine.as_mut(), &batches, &place)?;
+                    reporter.note(&format!(
+                        "{}: repetition {number} took {:.2} s",
+                        workload.name(),
+                        repetition.seconds
+                    ));
+                    Ok(repetition)
                 })
                 .collect::<Result<Vec<_>>>()?;
             let mut work = Work::default();
             batches.iter().for_each(|batch| work.add(&engine.work(batch)));
-            let mut report = Report::new(&place, workload, &turns, &work);
+            let mut report = Report::new(&place, workload, &repetitions, &work);
             report.model.clone_from(&name);
             report.load_seconds = load_seconds;
             report.batch_tokens = limits.tokens;
@@ -148,14 +152,19 @@ impl Bench {
     }
 
     /// Finds the model's files.
-    fn find(&self) -> Result<Found> {
+    fn find(&self, on_gpu: bool) -> Result<Found> {
         let source = match &self.model {
             Measured::Random(shape) => return Ok(Found::Random(*shape)),
             Measured::Files(source) => source.clone(),
         };
         let name = source.to_string();
-        let options =
-            RerankerOptions { source, recipe: RecipeChoice::default(), weights: true, downloads: Downloads::Lines };
+        let options = RerankerOptions {
+            source,
+            recipe: RecipeChoice::default(),
+            weights: true,
+            on_gpu,
+            downloads: Downloads::Lines,
+        };
         Ok(Found::Files(Box::new(Reranker::find(&options)?), name))
     }
 }
@@ -222,7 +231,7 @@ fn free_memory(target: &Target) -> Option<usize> {
     }
 }
 
-fn turn(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Turn> {
+fn repeat(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Repetition> {
     let ceilings = || -> Result<[f64; 2]> {
         Ok(match &place.target {
             Target::Cpu(arithmetic) => [peak(*arithmetic, PEAK_TIME), 0.],
@@ -241,5 +250,5 @@ fn turn(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Tur
     };
     let after = ceilings()?;
     let [peak, bandwidth] = [0, 1].map(|index| (before[index] + after[index]) / 2.);
-    Ok(Turn { seconds, profile, profiled, peak, bandwidth })
+    Ok(Repetition { seconds, profile, profiled, peak, bandwidth })
 }

@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::breakdown::Breakdown;
-use super::{Place, Turn, Workload};
+use super::{Place, Repetition, Workload};
 use crate::batch::Batch;
 use crate::engine::{Kind, Work};
 use crate::stats::peak_memory;
@@ -74,13 +74,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(place: &Place, workload: Workload, turns: &[Turn], work: &Work) -> Self {
+    pub(super) fn new(place: &Place, workload: Workload, repetitions: &[Repetition], work: &Work) -> Self {
         // All repetitions do the same work: the share of the peak goes with 1 / (seconds · peak).
-        let mut order: Vec<&Turn> = turns.iter().collect();
+        let mut order: Vec<&Repetition> = repetitions.iter().collect();
         order.sort_by(|one, other| (one.seconds * one.peak).total_cmp(&(other.seconds * other.peak)));
-        let turn = order[order.len() / 2];
+        let repetition = order[order.len() / 2];
         let operations = work.all_operations();
-        let share = |turn: &Turn| operations / (turn.seconds * turn.peak);
+        let share = |repetition: &Repetition| operations / (repetition.seconds * repetition.peak);
         Self {
             workload: workload.name(),
             dtype: place.dtype,
@@ -88,18 +88,18 @@ impl Report {
             instructions: place.instructions,
             kernels: place.target.kernel_class(),
             threads: place.threads,
-            repetitions: turns.len(),
-            seconds: turn.seconds,
+            repetitions: repetitions.len(),
+            seconds: repetition.seconds,
             tera_operations: operations / 1e12,
             attention_tera_operations: work.operations[Kind::Attention as usize] / 1e12,
-            tera_operations_per_second: operations / turn.seconds / 1e12,
-            peak_tera_operations_per_second: turn.peak / 1e12,
-            peak_gigabytes_per_second: turn.bandwidth / 1e9,
-            share_of_peak: share(turn),
-            shares_of_peak: turns.iter().map(share).collect(),
+            tera_operations_per_second: operations / repetition.seconds / 1e12,
+            peak_tera_operations_per_second: repetition.peak / 1e12,
+            peak_gigabytes_per_second: repetition.bandwidth / 1e9,
+            share_of_peak: share(repetition),
+            shares_of_peak: repetitions.iter().map(share).collect(),
             // `count` fills these in.
-            all_pairs_per_second: turns.iter().map(|turn| 1. / turn.seconds).collect(),
-            breakdown: Breakdown::new(turn, work),
+            all_pairs_per_second: repetitions.iter().map(|repetition| 1. / repetition.seconds).collect(),
+            breakdown: Breakdown::new(repetition, work),
             peak_memory: peak_memory(),
             ..Self::default()
         }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, ensure};
 
 use super::Weights;
-use super::tensor_names::{Harmless, harmless};
+use super::tensor_names::{Harmless, bare, harmless};
 use crate::model::{Answers, Architecture, HeadOutput, Tensor};
 
 /// A language model's matrix of rows for the tokens that may come next.
@@ -64,7 +64,7 @@ impl Weights {
         let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(name.as_str())).collect();
         unread.sort_unstable();
         // More of the head that is in use, such as its bias, would change the scores.
-        let of_head = |name: &str| name.starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
+        let of_head = |name: &str| bare(name).starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
         let (heads, others): (Vec<_>, Vec<_>) = unread
             .into_iter()
             .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
@@ -86,7 +86,7 @@ impl Weights {
         }
         let embedding = &architecture.embedding.tokens;
         let has_no_head = matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head == embedding);
-        if has_no_head && !self.check_tensor(embedding)?.contains("model.") {
+        if has_no_head && !self.check_tensor(embedding)?.split('.').any(|part| part == "model") {
             warnings.push(
                 "the weights were saved without a head, as those of embedding models are: unless the model was trained to answer \
                  the prompt, its scores mean nothing"

@@ -131,10 +131,10 @@ impl ModelFiles {
         shards.iter().map(|shard| self.get(shard)).collect()
     }
 
-    /// Refuses what is a model, though none that ranks, or not the whole model.
+    /// Refuses what is a model, though none that ranks.
     ///
     /// # Errors
-    /// If the directory is that of a model which embeds texts, or has an adapter beside the weights.
+    /// If the directory is that of a model which embeds texts.
     pub fn check_purpose(&self) -> Result<()> {
         const MODULES: &str = "modules.json";
         let Self::Directory(directory) = self else { return Ok(()) };
@@ -147,9 +147,17 @@ impl ModelFiles {
              vectors and no scores; name a reranker, such as Qwen/Qwen3-Reranker-0.6B",
             directory.display()
         );
-        let adapter = directory.join("adapter_config.json");
+        Ok(())
+    }
+
+    /// Refuses weights that are not the whole model.
+    ///
+    /// # Errors
+    /// If there is an adapter beside them.
+    pub fn check_adapter(&self) -> Result<()> {
+        let Some(adapter) = self.optional("adapter_config.json")? else { return Ok(()) };
         ensure!(
-            !adapter.is_file() || ![SINGLE, INDEX].iter().any(|weights| self.is_here(weights)),
+            !self.has(SINGLE)? && !self.has(INDEX)?,
             "{} describes an adapter (LoRA) beside the model's weights, which rerank does not apply yet: merge them with \
              merge_and_unload() of peft and save_pretrained(), or remove the adapter's files if they are merged",
             adapter.display()

@@ -31,13 +31,23 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
     {
         return Some(Harmless::Table);
     }
-    let first = name.strip_prefix("model.").unwrap_or(name).split('.').next()?;
+    let first = bare(name).split('.').next()?;
     HEADS.contains(&first).then_some(Harmless::Head)
 }
 
-/// The names under which transformers looks for a tensor of a description: its own, that of a model which was saved without
-/// its head, that of one which was wrapped once more, and that of the text part of a larger model.
-pub(super) fn stored_names(name: &str) -> [String; 5] {
+/// A stored name without what may stand before the names of parts.
+pub(super) fn bare(name: &str) -> &str {
+    let mut bare = name;
+    while let Some(rest) = bare.strip_prefix("model.").or(bare.strip_prefix("language_model.")) {
+        bare = rest;
+    }
+    bare
+}
+
+/// The names under which a tensor of a description is looked for. The first three are those under which transformers finds it:
+/// its own, that of a model which was saved without its head, and that of one which was wrapped once more. The others are those
+/// of the text part of a larger model.
+pub(super) fn stored_names(name: &str) -> [String; 6] {
     let bare = name.strip_prefix("model.").unwrap_or(name);
     [
         name.to_owned(),
@@ -45,6 +55,7 @@ pub(super) fn stored_names(name: &str) -> [String; 5] {
         format!("model.{name}"),
         format!("language_model.{name}"),
         format!("language_model.{bare}"),
+        format!("model.language_model.{bare}"),
     ]
 }
 

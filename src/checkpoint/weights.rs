@@ -74,8 +74,9 @@ impl Weights {
         let entries = || self.files.iter().flat_map(|file| file.tensors.values());
         let bytes =
             |dtype: Dtype| entries().filter(|entry| entry.dtype == dtype).map(|entry| entry.length).sum::<usize>();
-        // A value of f32 has twice as many bytes.
-        let [f32, bf16, f16] = [bytes(Dtype::F32) / 2, bytes(Dtype::BF16), bytes(Dtype::F16)];
+        // A value of f32 has twice as many bytes, one of f64 four times, and it is computed in f32.
+        let f32 = bytes(Dtype::F32) / 2 + bytes(Dtype::F64) / 4;
+        let [bf16, f16] = [bytes(Dtype::BF16), bytes(Dtype::F16)];
         match (bf16 > f32 + f16, f16 > f32 + bf16) {
             (true, _) => Precision::Bf16,
             (_, true) => Precision::F16,

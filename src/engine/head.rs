@@ -1,7 +1,7 @@
 //! From pooled hidden vectors to logits, in f32 whatever the precision of the products before: in bf16, logits of unlike
 //! documents tie (Qwen3-Reranker, arXiv 2508.03306).
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::Model;
 use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels};
@@ -81,13 +81,12 @@ impl LogitHead {
 
 impl Dense {
     fn load(step: &HeadStep, weights: &Weights, level: Level) -> Result<Self> {
-        let HeadStep::Dense(model::Linear { weight, bias }, activation) = step else {
-            bail!("norms in heads can't be computed yet")
+        let HeadStep::Dense(model::Linear { weight, bias }, Some(Activation::Tanh)) = step else {
+            bail!("a head has a step that was not refused before")
         };
-        ensure!(*activation == Some(Activation::Tanh), "heads with another activation than tanh can't be computed yet");
         let rows: Vec<_> = (0..weight.rows.len()).map(|row| Some((0, row))).collect();
         let linear = Linear::new(&[weights.matrix(weight)?.as_ref()], &rows, Arithmetic::new(level, Precision::F32))?;
-        let bias = weights.vector(bias.as_ref().context("heads without biases can't be computed yet")?)?;
+        let bias = weights.vector(bias.as_ref().context("a dense layer of the head has no bias")?)?;
         Ok(Self { linear, bias })
     }
 

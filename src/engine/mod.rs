@@ -7,6 +7,7 @@ pub mod gpu;
 mod head;
 mod operations;
 mod profile;
+mod support;
 mod target;
 mod work;
 
@@ -21,6 +22,7 @@ use crate::model::{Answers, Architecture, HeadOutput};
 pub use fake::FakeEngine;
 pub use head::LogitHead;
 pub use profile::{KINDS, Kind, Profile};
+pub use support::check;
 pub use target::Target;
 pub use work::Work;
 
@@ -104,17 +106,6 @@ pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target
         Target::Cpu(_) => choice.on_cpu(),
     };
     Ok(Limits { share_prefixes: limits.share_prefixes && architecture.shares_prefixes(), ..limits })
-}
-
-/// Refuses a description that the engine of a device can't compute, before weights are read.
-///
-/// # Errors
-/// A sentence that names what the engine lacks.
-pub fn check(architecture: &Architecture, target: &Target) -> Result<()> {
-    match target {
-        Target::Cpu(_) => cpu::forward::check(architecture),
-        Target::Gpu(_) => gpu::forward::check(architecture),
-    }
 }
 
 /// Checks that a batch has only what the model can take.

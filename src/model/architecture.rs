@@ -23,6 +23,8 @@ pub struct Architecture {
     pub final_norm: Option<Norm>,
     /// Which hidden vector stands for a prompt.
     pub pooling: Pooling,
+    /// Tokens of this id at a prompt's end are passed over: the last one before them is the last token.
+    pub padding: Option<u32>,
     /// How that vector becomes a logit.
     pub head: Head,
 }
@@ -273,9 +275,11 @@ impl Architecture {
         self.embedding.tokens.rows.len()
     }
 
-    /// Whether a token's hidden vectors depend on nothing that follows it, so that prompts can share a beginning.
+    /// Whether prompts can share a beginning: a token's hidden vectors depend on nothing that follows it, and the pooled one is
+    /// the prompt's own.
     pub fn shares_prefixes(&self) -> bool {
-        self.layers.iter().all(|layer| layer.attention.mask == Mask::Causal)
+        let is_causal = |layer: &Layer| layer.attention.mask == Mask::Causal;
+        self.pooling == Pooling::LastToken && self.layers.iter().all(is_causal)
     }
 
     /// All tensors that are read. Those of the head and the embedding come first, then the layers.

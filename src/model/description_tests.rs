@@ -2,7 +2,7 @@
 //! refuse by name what they lack.
 
 use super::*;
-use crate::engine::{cpu, gpu};
+use crate::engine::check;
 
 /// A layer in the style of Llama, as Qwen2, Mistral and Gemma have it.
 fn llama_layer(heads: Heads, [hidden, intermediate]: [usize; 2], biases: bool, theta: f64) -> Layer {
@@ -49,6 +49,7 @@ fn decoder(family: &'static str, [vocabulary, hidden]: [usize; 2], layer: Layer)
         layers: vec![layer],
         final_norm: Some(Norm::rms("model.norm", hidden, 1e-6)),
         pooling: Pooling::LastToken,
+        padding: None,
         head: Head { steps: Vec::new(), output: HeadOutput::Vocabulary(tokens) },
     }
 }
@@ -133,6 +134,7 @@ fn modernbert() -> Architecture {
         layers: (0..22).map(layer).collect(),
         final_norm: Some(norm("model.final_norm")),
         pooling: Pooling::Mean,
+        padding: None,
         head: Head {
             steps: vec![
                 HeadStep::Dense(Linear::new("head.dense", HIDDEN, HIDDEN), Some(Activation::Gelu)),
@@ -177,21 +179,90 @@ fn other_families_can_be_described() {
     }));
     assert_eq!((minilm.max_length, minilm.layers[5].attention.heads.head_dim), (512, 32));
     for model in [bge, minilm] {
-        assert!(cpu::forward::check(&model).is_ok(), "{}", model.family);
+        assert!(check(&model, false).is_ok(), "{}", model.family);
     }
 }
 
 #[test]
 fn engines_refuse_by_name_what_they_lack() {
-    for (model, on_cpu, on_gpu) in [
-        (qwen2(), "a rotary embedding without norms of queries and keys", "queries and keys without norms"),
-        (mistral(), "attention in windows", "queries and keys without norms"),
-        (gemma(), "the scaled embedding", "the scaled embedding"),
-        (modernbert(), "mean pooling", "the embedding's norm"),
+    for (model, named) in [
+        (qwen2(), "queries and keys without a norm of each head"),
+        (mistral(), "attention in windows"),
+        (gemma(), "layers whose norms are not two RMSNorms"),
+        (modernbert(), "mean pooling"),
     ] {
-        for (checked, named) in [(cpu::forward::check(&model), on_cpu), (gpu::forward::check(&model), on_gpu)] {
-            let message = checked.unwrap_err().to_string();
+        for on_gpu in [false, true] {
+            let message = check(&model, on_gpu).unwrap_err().to_string();
             assert!(message.contains(named) && message.contains(model.family), "{message}");
+            assert_eq!(message.contains("--device cpu"), on_gpu);
+        }
+    }
+}
+
+fn shape(family: &str) -> Architecture {
+    Architecture::of_shape(&serde_json::json!({
+        "model_type": family, "vocab_size": 90, "hidden_size": 64, "intermediate_size": 70, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 80, "type_vocab_size": 2
+    }))
+    .unwrap()
+}
+
+#[test]
+fn nothing_that_is_described_is_passed_over() {
+    type Change = fn(&mut Architecture);
+    let both: [Change; 12] = [
+        |model| model.layers.clear(),
+        |model| model.pooling = Pooling::Mean,
+        |model| model.embedding.scale = 2.,
+        |model| model.layers[1].attention.window = Some(9),
+        |model| model.layers[1].attention.scale = 1.,
+        |model| model.layers[1].attention.heads.query = 2,
+        |model| model.layers.iter_mut().for_each(|layer| layer.attention.heads.key = 0),
+        |model| model.layers[1].attention_norm = None,
+        |model| model.layers[1].mlp_norm.weight_offset = 1.,
+        |model| model.head.steps.push(HeadStep::Norm(Norm::rms("head.norm", 64, 1e-6))),
+        |model| model.head.output = HeadOutput::Classifier(Linear::new("score", 2, 64)),
+        |model| {
+            let (Mlp::Gated { activation, .. } | Mlp::Plain { activation, .. }) = &mut model.layers[1].mlp;
+            *activation = Activation::Relu;
+        },
+    ];
+    let of_decoders: [Change; 12] = [
+        |model| model.layers[1].placement = NormPlacement::After,
+        |model| model.layers[0].placement = NormPlacement::After,
+        |model| model.pooling = Pooling::FirstToken,
+        |model| model.final_norm = None,
+        |model| model.embedding.token_types = Some(Tensor::matrix("types", 2, 64)),
+        |model| model.layers[1].attention.rotary = None,
+        |model| model.layers[1].attention.rotary = Some(Rotary { theta: 1e4, features: 8 }),
+        |model| model.layers[1].attention.query_key_norms = None,
+        |model| model.layers[1].attention.query_key_norms = Some(["q", "k"].map(|name| Norm::rms(name, 64, 1e-6))),
+        |model| {
+            let norms = model.layers[1].attention.query_key_norms.as_mut().unwrap();
+            norms[1].epsilon = 0.5;
+        },
+        |model| model.layers[1].attention.output.bias = Some(Tensor::vector("bias", 64)),
+        |model| model.layers[1].mlp_norm.bias = Some(Tensor::vector("bias", 64)),
+    ];
+    let of_encoders: [Change; 8] = [
+        |model| model.layers[1].placement = NormPlacement::Before,
+        |model| model.pooling = Pooling::LastToken,
+        |model| model.final_norm = Some(Norm::rms("norm", 64, 1e-6)),
+        |model| model.embedding.positions = None,
+        |model| model.embedding.norm = None,
+        |model| model.layers[1].attention.mask = Mask::Causal,
+        |model| model.layers[1].attention.output.bias = None,
+        |model| model.layers[1].attention.rotary = Some(Rotary { theta: 1e4, features: 16 }),
+    ];
+    for (family, changes) in [("qwen3", &of_decoders[..]), ("bert", &of_encoders[..])] {
+        assert!(check(&shape(family), false).is_ok());
+        assert_eq!(check(&shape(family), true).is_ok(), family == "qwen3");
+        for (number, change) in both.iter().chain(changes).enumerate() {
+            let mut model = shape(family);
+            change(&mut model);
+            for on_gpu in [false, true] {
+                assert!(check(&model, on_gpu).is_err(), "change {number} of {family}");
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Setup {
 impl Setup {
     /// Finds the model's files, and chooses how the devices compute.
     pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
-        let reranker = Reranker::find(&reranker_options(config))?;
+        let reranker = Reranker::find(&reranker_options(config, &devices))?;
         check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
         let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
         let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
@@ -138,11 +138,12 @@ fn load(
     Ok(engine)
 }
 
-fn reranker_options(config: &Config) -> RerankerOptions {
+fn reranker_options(config: &Config, devices: &[Opened]) -> RerankerOptions {
     RerankerOptions {
         source: config.model.clone(),
         recipe: config.recipe.clone(),
         weights: !config.dry_run,
+        on_gpu: devices.iter().any(|device| matches!(device, Opened::Gpu(_))),
         downloads: match config.progress {
             Progress::Bar => Downloads::Bar,
             Progress::Log => Downloads::Lines,

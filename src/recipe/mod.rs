@@ -13,6 +13,7 @@ mod chat_template;
 mod checkpoint;
 mod fake;
 mod file;
+mod padding;
 mod prompts;
 #[cfg(test)]
 mod prompts_tests;
@@ -28,6 +29,7 @@ pub use builtin::names as recipe_names;
 pub(crate) use fake::SEPARATOR;
 pub use fake::fake_recipe;
 pub use file::FileRecipe;
+pub use padding::WithoutPadding;
 pub use resolve::{DEFAULT_MAX_LENGTH, RecipeName, Resolved, resolve};
 pub use tokenizer::TextTokenizer;
 pub use value::Output;

@@ -27,10 +27,10 @@ Call bound(void (*kernel)(Arguments...)) {
 #define KERNEL(name) {#name, bound(name)}
 #define OF_EACH_TYPE(name) KERNEL(name##_f32), KERNEL(name##_bf16), KERNEL(name##_f16)
 const std::map<std::string, Call> KERNELS = {
-    OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(turn_heads),   OF_EACH_TYPE(swiglu),
+    OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(qk_norm_rope),   OF_EACH_TYPE(swiglu),
     OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
-    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(turn_heads_bf16_64),
-    KERNEL(turn_heads_bf16_128), KERNEL(turn_heads_f16_64), KERNEL(turn_heads_f16_128), KERNEL(attend_hopper_early_bf16_64),
+    KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(qk_norm_rope_bf16_64),
+    KERNEL(qk_norm_rope_bf16_128), KERNEL(qk_norm_rope_f16_64), KERNEL(qk_norm_rope_f16_128), KERNEL(attend_hopper_early_bf16_64),
     KERNEL(attend_hopper_early_bf16_128), KERNEL(attend_hopper_early_f16_64), KERNEL(attend_hopper_early_f16_128),
     KERNEL(attend_hopper_late_bf16_64), KERNEL(attend_hopper_late_bf16_128), KERNEL(attend_hopper_late_f16_64),
     KERNEL(attend_hopper_late_f16_128),

@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use crate::fixture::{Files, rerank, rerank_on};
-use crate::models::{change_config, changed, logits};
+use crate::models::{change_config, changed, logits, token};
 
 type Tensors = HashMap<String, Tensor>;
 
@@ -26,6 +26,11 @@ fn store(tensors: &mut Tensors, how: Option<&str>) {
         Some("only-head") => drop(tensors.remove("model.embed_tokens.weight").unwrap()),
         Some("bare") => renamed(tensors, bare),
         Some("twice") => renamed(tensors, |name| format!("model.{name}")),
+        Some("classifier") => {
+            let head = tensors.remove("lm_head.weight").unwrap();
+            let row = |word| head.get(token(word)).unwrap();
+            tensors.insert("score.weight".into(), (row("yes") - row("no")).unwrap().unsqueeze(0).unwrap());
+        }
         Some("double") => tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(DType::F64).unwrap()),
         Some(other) => panic!("{other}"),
     }
@@ -134,6 +139,10 @@ fn a_field_that_nobody_knows_is_refused_by_name() {
         (json!({"quantization_config": {"quant_method": "gptq", "bits": 4}}), "quantized"),
         (json!({"quantization": {"group_size": 64, "bits": 4}}), "quantized"),
         (json!({"auto_map": {"AutoModelForCausalLM": "modeling.Own"}}), "code of its own"),
+        (
+            json!({"use_sliding_window": true, "sliding_window": 9, "layer_types": ["full_attention"]}),
+            "layer_types has 1 entries",
+        ),
         (json!({"is_encoder_decoder": true}), "is_encoder_decoder"),
         (json!({"pruned_heads": {"0": [1]}}), "pruned_heads"),
         (
@@ -152,6 +161,19 @@ fn a_field_that_nobody_knows_is_refused_by_name() {
         let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]);
         run.fails(1, &["config.json", named]);
     }
+}
+
+#[test]
+fn a_window_whose_size_is_missing_has_the_default_size() {
+    let files = Files::new();
+    let model = variant(
+        &files,
+        &json!({
+            "config": {"use_sliding_window": true, "max_window_layers": 0},
+            "without": ["layer_types", "sliding_window"]
+        }),
+    );
+    rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]).fails(1, &["config.json", "layers from 0 on"]);
 }
 
 #[test]

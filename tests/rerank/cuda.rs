@@ -150,9 +150,9 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
     let fixed = ["--model", &model, "--input", &input, "--progress", "none", "--max-batch-tokens", "300"];
     let expected = logits(&run(&[&fixed[..], &["--device", "cpu", "--dtype", "f32"]].concat(), &[]).rankings());
     for (number, (without, capability, kernels)) in [
-        ("", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "turn_heads_bf16_64"]),
-        ("", "80", ["attend_bf16_64", "attend_plain_bf16", "turn_heads_bf16_64"]),
-        ("tensor", "90", ["attend_plain_bf16", "turn_heads_bf16_64", "swiglu_bf16"]),
+        ("", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "qk_norm_rope_bf16_64"]),
+        ("", "80", ["attend_bf16_64", "attend_plain_bf16", "qk_norm_rope_bf16_64"]),
+        ("tensor", "90", ["attend_plain_bf16", "qk_norm_rope_bf16_64", "swiglu_bf16"]),
     ]
     .into_iter()
     .enumerate()

@@ -37,6 +37,10 @@ pub fn changed(files: &Files, config: &Value, change: impl FnOnce(&mut HashMap<S
 
 pub fn change_config(files: &Files, changes: &Value) {
     let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+    if changes.get("num_hidden_layers").is_some() {
+        // An entry for each layer; all are of the usual kind.
+        config.as_object_mut().unwrap().remove("layer_types");
+    }
     for (name, value) in changes.as_object().unwrap() {
         config[name] = value.clone();
     }
@@ -50,7 +54,7 @@ pub fn logits(model: &str, arguments: &[&str]) -> Vec<f64> {
 }
 
 /// The id that the odd model's tokenizer gives a word of one token.
-fn token(word: &str) -> usize {
+pub fn token(word: &str) -> usize {
     let tokenizer = tokenizers::Tokenizer::from_file(format!("{ODD}/tokenizer.json")).unwrap();
     tokenizer.token_to_id(word).unwrap() as usize
 }
@@ -141,8 +145,13 @@ fn the_forward_agrees_with_candle_transformers() {
     use rerank::record::Query;
     use rerank::reranker::{Reranker, RerankerOptions};
     let source = ModelSource::Directory(ODD.into());
-    let options =
-        RerankerOptions { source, recipe: RecipeChoice::default(), weights: true, downloads: Downloads::Silent };
+    let options = RerankerOptions {
+        source,
+        recipe: RecipeChoice::default(),
+        weights: true,
+        on_gpu: false,
+        downloads: Downloads::Silent,
+    };
     let reranker = Reranker::find(&options).unwrap();
     let query = Query { text: "red planet".into(), ..Query::default() };
     let prompts: Vec<_> = ["Mars is red.", "", "Venus"]

@@ -36,7 +36,7 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
     let mut images: Vec<Image> = vec![
         (image!("attention"), &[("attend", FIXED)]),
         (image!("attention_plain"), &[("attend_plain", TYPES)]),
-        (image!("heads"), &[("turn_heads", TYPES), ("turn_heads", FIXED)]),
+        (image!("heads"), &[("qk_norm_rope", TYPES), ("qk_norm_rope", FIXED)]),
         (image!("norm"), &[("embed", TYPES), ("rms_norm", TYPES), ("gather_rows", ALONE), ("score_rows", ALONE)]),
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];

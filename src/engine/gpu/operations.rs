@@ -266,10 +266,10 @@ impl Gpu {
         };
         let rows = products.address(self.value.size(), products.width);
         let (kernel, launch) = if self.has_fixed(heads.head_dim) {
-            let kernel = format!("turn_heads_{}_{}", self.value.name(), heads.head_dim);
+            let kernel = format!("qk_norm_rope_{}_{}", self.value.name(), heads.head_dim);
             (kernel, Launch { grid: [raw.tokens.cast_unsigned(), 1], block: [128, 1], shared: 0 })
         } else {
-            (format!("turn_heads_{}", self.value.name()), by_row(products.count * (query_heads + key_heads))?)
+            (format!("qk_norm_rope_{}", self.value.name()), by_row(products.count * (query_heads + key_heads))?)
         };
         // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
         unsafe { self.device.launch(&kernel, launch, arguments!(rows, raw)) }

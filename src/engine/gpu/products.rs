@@ -117,13 +117,13 @@ impl Products {
     /// # Errors
     /// If the library knows no algorithm, or there is no memory to try them in.
     fn choose(&self, product: &Product) -> Result<Option<Algorithm>> {
-        let trial = Trial::new(self, product)?;
-        let candidates = self.matmul.candidates(&trial.product, self.workspace.bytes)?;
-        let timed = candidates.into_iter().filter_map(|algorithm| Some((algorithm, trial.time(&algorithm).ok()?)));
+        let probe = Probe::new(self, product)?;
+        let candidates = self.matmul.candidates(&probe.product, self.workspace.bytes)?;
+        let timed = candidates.into_iter().filter_map(|algorithm| Some((algorithm, probe.time(&algorithm).ok()?)));
         let mut timed: Vec<(Algorithm, f32)> = timed.collect();
         while let Some(fastest) = fastest(&timed) {
             let (algorithm, _) = timed.remove(fastest);
-            if trial.has_bits_of_its_own_rows(&algorithm).unwrap_or(false) {
+            if probe.has_bits_of_its_own_rows(&algorithm).unwrap_or(false) {
                 return Ok(Some(algorithm));
             }
         }
@@ -154,14 +154,14 @@ fn fastest(timed: &[(Algorithm, f32)]) -> Option<usize> {
 }
 
 /// A product of many rows to try algorithms on: the real results must not be added to, and may have fewer rows.
-struct Trial<'a> {
+struct Probe<'a> {
     products: &'a Products,
     product: Product,
     left: Scratch,
     results: Scratch,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Probe<'a> {
     /// For products like this one, of which the right matrix is there.
     ///
     /// # Errors
@@ -177,10 +177,10 @@ impl<'a> Trial<'a> {
             }
         };
         let product = Product { rows, left: left.address, results: results.address, ..*product };
-        let trial = Self { products, product, left, results };
-        trial.fill(&trial.left)?;
-        trial.fill(&trial.results)?;
-        Ok(trial)
+        let probe = Self { products, product, left, results };
+        probe.fill(&probe.left)?;
+        probe.fill(&probe.results)?;
+        Ok(probe)
     }
 
     /// Fills memory with the right matrix, again and again: on zeros all algorithms are faster than on values.

@@ -61,7 +61,7 @@ mod tests {
     fn names_switch_off_what_they_say() {
         let excluded = |text: &str| -> Vec<&str> {
             let without = Without::parse(text).unwrap();
-            let kernels = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_plain", "turn_heads"];
+            let kernels = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_plain", "qk_norm_rope"];
             kernels.into_iter().filter(|kernel| without.excludes(kernel)).collect()
         };
         assert_eq!(excluded(""), Vec::<&str>::new());

@@ -15,8 +15,26 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["bert", "xlm-roberta"],
     classes: &[(BERT, "one label"), ("XLMRobertaForSequenceClassification", "one label")],
     has_recipe: false,
+    read: &READ,
     describe,
 };
+
+/// The fields that are read here.
+const READ: [&str; 13] = [
+    "hidden_act",
+    "hidden_size",
+    "intermediate_size",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_labels",
+    "pad_token_id",
+    "position_embedding_type",
+    "id2label",
+    "type_vocab_size",
+    "vocab_size",
+];
 
 fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     let is_bert = class == BERT;
@@ -33,7 +51,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
     let rows = fields.required_size("max_position_embeddings")?;
     // The row of the padding token and those before it belong to no position.
-    let padding = fields.get("pad_token_id").and_then(serde_json::Value::as_u64).unwrap_or(1) as usize;
+    let padding = fields.count_from_zero("pad_token_id")?.unwrap_or(1);
     let first = if is_bert { 0 } else { padding + 1 };
     let max_length = rows.checked_sub(first).context("max_position_embeddings leaves no position")?;
     let table =
@@ -54,6 +72,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
         layers: (0..layers).map(|layer| sizes.layer(&format!("{prefix}.encoder.layer.{layer}"))).collect(),
         final_norm: None,
         pooling: Pooling::FirstToken,
+        padding: None,
         head: Head {
             steps: vec![HeadStep::Dense(Linear::biased(dense, hidden, hidden), Some(Activation::Tanh))],
             output: HeadOutput::Classifier(Linear::biased(output, 1, hidden)),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::fields::Fields;
 
 /// Fields that have no effect where a prompt is scored.
-const HARMLESS: [&str; 86] = [
+const HARMLESS: [&str; 85] = [
     // What the file is, and who wrote it.
     "_commit_hash",
     "_name_or_path",
@@ -99,7 +99,6 @@ const HARMLESS: [&str; 86] = [
     "top_p",
     "typical_p",
     "use_reentrant",
-    "is_decoder",
 ];
 
 /// Fields that have no effect as long as they are off.

@@ -19,6 +19,8 @@ pub(super) struct Family {
     pub(super) classes: &'static [(&'static str, &'static str)],
     /// Whether there is a recipe for its prompts. The others are measured by `rerank bench --shape` and are not run yet.
     pub(super) has_recipe: bool,
+    /// The fields of a configuration that it reads.
+    pub(super) read: &'static [&'static str],
     /// Describes the model whose class is the first argument.
     pub(super) describe: fn(&str, Fields<'_>) -> Result<Architecture>,
 }
@@ -41,6 +43,7 @@ pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture>
     let class = classes.first().copied().or(family.map(|family| family.classes[0].0));
     match (family, class) {
         (Some(family), Some(class)) if family.classes.iter().any(|(name, _)| *name == class) => {
+            harmless::check(fields, family.read)?;
             (family.describe)(class, fields)
         }
         _ if model_type.is_none() && classes.is_empty() => {

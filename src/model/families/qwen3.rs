@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Family, MOST_LAYERS, harmless, rotary};
+use super::{Family, MOST_LAYERS, rotary};
 use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, Heads, Layer, Linear, Mask, Mlp, Norm,
@@ -13,17 +13,20 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["qwen3"],
     classes: &[("Qwen3ForCausalLM", "Qwen3-Reranker 0.6B, 4B, 8B"), ("Qwen3ForSequenceClassification", "one label")],
     has_recipe: true,
+    read: &READ,
     describe,
 };
 
 /// The fields that are read here.
-const READ: [&str; 21] = [
+const READ: [&str; 22] = [
     "attention_bias",
     "head_dim",
     "hidden_act",
     "hidden_size",
     "intermediate_size",
     "is_causal",
+    // Without effect: this family looks back in any case.
+    "is_decoder",
     "layer_types",
     "max_position_embeddings",
     "max_window_layers",
@@ -54,11 +57,14 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     let hidden = fields.required_size("hidden_size")?;
     let vocabulary = fields.required_size("vocab_size")?;
     let sizes = Sizes::read(fields)?;
+    let mut padding = None;
     let embedding = Tensor::matrix("model.embed_tokens.weight", vocabulary, hidden);
     let output = match class {
         "Qwen3ForSequenceClassification" => {
             let labels = fields.size("num_labels")?.or(fields.count("id2label")).unwrap_or(1);
             ensure!(labels == 1, "it has {labels} labels, and a reranker has one");
+            // A classifier takes the last token that is not padding, in batches without padding too.
+            padding = fields.count_from_zero("pad_token_id")?.map(|token| token as u32);
             HeadOutput::Classifier(Linear::new("score", 1, hidden))
         }
         _ if fields.flag("tie_word_embeddings")? => HeadOutput::Vocabulary(embedding.clone()),
@@ -72,24 +78,29 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
         layers: (0..layers).map(|layer| sizes.layer(layer, hidden)).collect(),
         final_norm: Some(Norm::rms("model.norm", hidden, sizes.epsilon)),
         pooling: Pooling::LastToken,
+        padding,
         head: Head { steps: Vec::new(), output },
     })
 }
 
 fn check_features(fields: Fields<'_>, layers: usize) -> Result<()> {
-    harmless::check(fields, &READ)?;
     ensure!(!fields.flag("attention_bias")?, "attention_bias is not supported");
     ensure!(
         fields.get("is_causal").is_none() || fields.flag("is_causal")?,
         "is_causal is false: its attention looks both ways, as in an embedding model, which is not supported"
     );
     let kinds = fields.texts("layer_types")?;
+    ensure!(
+        kinds.is_empty() || kinds.len() == layers,
+        "layer_types has {} entries, and there are {layers} layers",
+        kinds.len()
+    );
     for kind in &kinds {
         ensure!(*kind == "full_attention", "layer_types has `{kind}`, and only full_attention is supported");
     }
     // Without layer_types, the layers from max_window_layers on have windows.
     let first_window = fields.count_from_zero("max_window_layers")?.unwrap_or(DEFAULT_MAX_WINDOW_LAYERS);
-    let windows = kinds.is_empty() && fields.get("sliding_window").is_some() && first_window < layers;
+    let windows = kinds.is_empty() && !fields.is_null("sliding_window") && first_window < layers;
     ensure!(
         !(fields.flag("use_sliding_window")? && windows),
         "use_sliding_window is not supported: layers from {first_window} on look back over a window only"

@@ -4,7 +4,6 @@ mod blocks;
 mod layer;
 mod pass;
 mod projection;
-mod support;
 mod tiles;
 mod workspace;
 
@@ -21,10 +20,8 @@ use self::workspace::Tile;
 use super::{Arithmetic, KeyValues, LayerNorm, PANEL, Rope};
 use crate::batch::Batch;
 use crate::checkpoint::Weights;
-use crate::engine::{Engine, LogitHead, Model, Profile, Work, check_batch};
+use crate::engine::{Engine, LogitHead, Model, Profile, Work, check_batch, support};
 use crate::model::{Architecture, Embedding, Pooling, Positions, Rotary};
-
-pub(crate) use self::support::check;
 
 /// A model on the processor.
 pub struct CpuEngine {
@@ -48,7 +45,7 @@ impl CpuEngine {
     /// If the description has what this engine lacks, or a tensor is missing or of another shape than described.
     pub fn load(model: &Model, arithmetic: Arithmetic) -> Result<Self> {
         let (architecture, weights) = (&*model.architecture, &*model.weights);
-        check(architecture)?;
+        support::check(architecture, false)?;
         let first = architecture.layers.first().context("the model has no layers")?;
         let heads = first.attention.heads;
         let mut rotaries: Vec<Rotary> = Vec::new();

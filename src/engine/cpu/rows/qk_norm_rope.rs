@@ -65,25 +65,25 @@ pub struct QkNormRope<'a> {
 }
 
 impl QkNormRope<'_> {
-    /// Normalizes and turns each row of one head's panels; `positions` are those of the first rows, the others are padding.
+    /// Normalizes and rotates each row of one head's panels; `positions` are those of the first rows, the others are padding.
     pub fn apply(&self, head: &mut Panels<'_>, positions: &[u32], level: Level) {
         let mut squares = Squares::default();
         squares.clear(head.rows());
         squares.add_all(head, level);
         let scales = squares.scales(self.weight.len(), self.epsilon, level);
         if (self.weight.len() / 2).is_multiple_of(PANEL) {
-            turn_panels(level, *self, head, positions, &scales);
+            rotate_panels(level, *self, head, positions, &scales);
         } else {
-            turn_rows(level, *self, head, positions, &scales);
+            rotate_rows(level, *self, head, positions, &scales);
         }
     }
 }
 
 for_each_level! {
-/// Where features that turn together are in the same place of different panels.
-fn turn_panels(turn: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
-    let half = turn.weight.len() / 2;
-    let (weights, _) = turn.weight.as_chunks::<PANEL>();
+/// Where features that rotate together are in the same place of different panels.
+fn rotate_panels(operation: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
+    let half = operation.weight.len() / 2;
+    let (weights, _) = operation.weight.as_chunks::<PANEL>();
     let (count, rows) = (half / PANEL, head.rows());
     let (first, second) = head.rows_mut().split_at_mut(count * rows);
     for panel in 0..count {
@@ -93,9 +93,9 @@ fn turn_panels(turn: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], s
             row_by_row();
             let start = position as usize * half + panel * PANEL;
             let (Some(cosines), Some(sines)) =
-                (turn.rope.cosines[start..].first_chunk::<PANEL>(), turn.rope.sines[start..].first_chunk::<PANEL>())
+                (operation.rope.cosines[start..].first_chunk::<PANEL>(), operation.rope.sines[start..].first_chunk::<PANEL>())
             else {
-                continue;
+                unreachable!("the angles reach every position of a batch")
             };
             for lane in 0..PANEL {
                 let real = first[lane] * (scale * first_weight[lane]);
@@ -110,19 +110,19 @@ fn turn_panels(turn: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], s
 
 for_each_level! {
 /// Heads of any length.
-fn turn_rows(turn: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
-    let features = turn.weight.len();
+fn rotate_rows(operation: QkNormRope<'_>, head: &mut Panels<'_>, positions: &[u32], scales: &[f32]) {
+    let features = operation.weight.len();
     let half = features / 2;
     let mut values = vec![0f32; head.count() * PANEL];
     for ((row, &position), scale) in positions.iter().enumerate().zip(scales) {
         for (panel, values) in values.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
             *values = head.panel(panel)[row];
         }
-        for (value, weight) in values.iter_mut().zip(turn.weight) {
+        for (value, weight) in values.iter_mut().zip(operation.weight) {
             *value *= scale * weight;
         }
         let start = position as usize * half;
-        let (cosines, sines) = (&turn.rope.cosines[start..start + half], &turn.rope.sines[start..start + half]);
+        let (cosines, sines) = (&operation.rope.cosines[start..start + half], &operation.rope.sines[start..start + half]);
         let (first, second) = values[..features].split_at_mut(half);
         for (((first, second), cosine), sine) in first.iter_mut().zip(second).zip(cosines).zip(sines) {
             let (real, imaginary) = (*first, *second);

@@ -4,7 +4,6 @@
 mod activations;
 mod layout;
 mod pass;
-mod support;
 mod weights;
 
 use std::cell::RefCell;
@@ -19,10 +18,8 @@ use self::weights::GpuWeights;
 use crate::batch::{Batch, Limits};
 use crate::engine::cpu::{Level, Rope};
 use crate::engine::gpu::{Gpu, Memory, OutOfMemory, Rows};
-use crate::engine::{Engine, Kind, LogitHead, Model, Profile, Work, check_batch};
+use crate::engine::{Engine, Kind, LogitHead, Model, Profile, Work, check_batch, support};
 use crate::model::Architecture;
-
-pub(crate) use self::support::check;
 
 /// Tokens of a batch beyond which a GPU is not faster.
 pub const MOST_TOKENS: usize = 32_768;
@@ -59,7 +56,7 @@ impl GpuEngine {
     /// no memory for them.
     pub fn load(model: &Model, mut gpu: Gpu) -> Result<Self> {
         let architecture = &model.architecture;
-        check(architecture)?;
+        support::check(architecture, true)?;
         let attention = &architecture.layers.first().context("the model has no layers")?.attention;
         let rotary = attention.rotary.context("the model has no rotary embedding")?;
         let head = LogitHead::load(model, Level::available())?;
