@@ -37,6 +37,8 @@ pub struct Reranker {
     /// The precision of weights that happen to be on this machine, if a run does not need them.
     seen: Option<Precision>,
     checkpoint: Option<Checkpoint>,
+    /// The warning of files that were not looked for on the hub.
+    unknown: Option<String>,
 }
 
 /// Weights that are found and not read yet.
@@ -58,7 +60,7 @@ impl Reranker {
         let files = match &options.source {
             ModelSource::Fake => {
                 let recipe = fake_recipe(&options.recipe);
-                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None });
+                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None, unknown: None });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
             ModelSource::Hub { id, revision, offline } => {
@@ -100,7 +102,7 @@ impl Reranker {
             None => None,
         };
         let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
-        Ok(Self { recipe, architecture, seen, checkpoint })
+        Ok(Self { recipe, architecture, seen, checkpoint, unknown: files.unknown() })
     }
 
     /// How pairs become prompts, and logits scores.
@@ -130,10 +132,10 @@ impl Reranker {
         )
     }
 
-    /// What users should know about the checkpoint.
+    /// What users should know about the checkpoint and its tokenizer.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         let of_checkpoint = self.checkpoint.iter().flat_map(|checkpoint| &checkpoint.warnings);
-        self.recipe.warnings.iter().chain(of_checkpoint)
+        self.unknown.iter().chain(&self.recipe.warnings).chain(of_checkpoint)
     }
 
     /// The precision in which the checkpoint is stored; none, where no weights are needed.

@@ -76,6 +76,14 @@ impl ModelFiles {
         }
     }
 
+    /// The warning of files that may be missing unnoticed: offline, the model may have more than is here.
+    pub fn unknown(&self) -> Option<String> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Hub(hub) => hub.unknown(),
+        }
+    }
+
     /// The local path of a file, downloaded first if need be.
     ///
     /// # Errors

@@ -19,8 +19,33 @@ fn a_model_is_downloaded_once_and_then_found_without_the_hub() {
     assert_eq!((downloads.len(), rest.len()), (7, 3), "{what}: {}", first.stderr);
     assert!(!hub.requests().is_empty());
     drop(hub);
-    ranked(&run(&files, &endpoint, &[], &[&ODD[..], &["--offline"]].concat()));
+    let offline = run(&files, &endpoint, &[], &[&ODD[..], &["--offline"]].concat());
+    ranked(&offline);
+    assert!(!offline.stderr.contains("is not known"), "{}", offline.stderr);
     ranked(&run(&files, &endpoint, &[("HF_HUB_OFFLINE", "1")], &ODD));
+}
+
+#[test]
+fn files_of_which_nothing_is_known_are_named_offline() {
+    let files = Files::new();
+    let hub = Hub::start();
+    ranked(&run(&files, &hub.endpoint(), &[], &ODD));
+    // As a program leaves the cache that has asked for some files only.
+    let cache = files.path("home/hub/models--owner--odd");
+    std::fs::remove_dir_all(cache.join(".no_exist")).unwrap();
+    let offline = [&ODD[..], &["--offline"]].concat();
+    let unknown = run(&files, &hub.endpoint(), &[], &offline);
+    ranked(&unknown);
+    let warning = unknown.stderr.lines().find(|line| line.contains("is not known")).unwrap();
+    for name in ["owner/odd", "modules.json", "chat_template.jinja", "config_sentence_transformers.json", "--offline"] {
+        assert!(warning.contains(name), "{warning}");
+    }
+    assert!(!warning.contains("tokenizer.json"), "{warning}");
+    // As the Python client leaves it that has downloaded everything.
+    std::fs::write(cache.join("snapshots").join(COMMIT).join(".gitattributes"), "").unwrap();
+    let whole = run(&files, &hub.endpoint(), &[], &offline);
+    ranked(&whole);
+    assert!(!whole.stderr.contains("is not known"), "{}", whole.stderr);
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod failure;
 mod patience;
 mod progress;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::env;
 use std::path::PathBuf;
 
@@ -37,6 +37,8 @@ pub struct Hub {
     /// The client; none while offline.
     client: Option<Client>,
     listing: OnceCell<Vec<String>>,
+    /// Files that were taken for absent, offline, without knowing it.
+    unknown: RefCell<Vec<String>>,
     downloads: Downloads,
 }
 
@@ -61,6 +63,7 @@ impl Hub {
             place: Place::new(&cache, id, revision),
             client,
             listing: OnceCell::new(),
+            unknown: RefCell::default(),
             downloads,
         })
     }
@@ -81,7 +84,8 @@ impl Hub {
     }
 
     /// A file's path in the cache, downloaded if need be, where the model has it. The hub is asked once for each commit: a
-    /// model whose files are all here needs no network. Offline, what is not in the cache is taken for absent.
+    /// model whose files are all here needs no network. Offline, what is not in the cache is taken for absent, and noted if
+    /// that is not known.
     pub(super) fn optional(&self, file: &str) -> Result<Option<PathBuf>> {
         if let Some(path) = self.cached(file) {
             return Ok(Some(path));
@@ -92,10 +96,30 @@ impl Hub {
         if self.names()?.iter().any(|name| name == file) {
             return self.get(file).map(Some);
         }
-        if self.client.is_some() {
-            self.place.note_absence(file);
+        match self.client {
+            Some(_) => self.place.note_absence(file),
+            None => self.unknown.borrow_mut().push(file.to_owned()),
         }
         Ok(None)
+    }
+
+    /// The warning of files that were taken for absent, offline, though the model may have them: another recipe, or another
+    /// tokenizer, would give other scores without a word.
+    pub(super) fn unknown(&self) -> Option<String> {
+        let mut unknown = self.unknown.borrow().clone();
+        unknown.sort_unstable();
+        unknown.dedup();
+        // The Python client leaves no marks of what a model lacks where it downloads all of it. Then this file is there, too,
+        // which every repository has and nobody downloads by its name.
+        if unknown.is_empty() || self.cached(".gitattributes").is_some() {
+            return None;
+        }
+        Some(format!(
+            "{}: the run is offline, and whether the model has these files is not known, as they have not been downloaded: \
+             {}. They are taken for absent; if it has one, other scores may be right. One run without --offline settles it",
+            self.name,
+            unknown.join(", ")
+        ))
     }
 
     /// The names of the repository's files; none while offline.
