@@ -8,7 +8,7 @@ use std::fmt;
 use anyhow::{Context, Result, anyhow, ensure};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde_json::{Map, json};
 
@@ -43,6 +43,9 @@ pub(super) enum Unfit {
     Other(anyhow::Error),
 }
 
+/// What one rendering may take, in minijinja's measure: an instruction takes 1, and so do 64 bytes that are made. The largest
+/// published templates take a few thousand for a pair.
+const FUEL: u64 = 50_000;
 const NAME: &str = "chat_template";
 /// How the message of an error begins that the template itself raises.
 const RAISED: &str = "it refuses such messages: ";
@@ -63,7 +66,14 @@ impl ChatTemplate {
     ) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-        environment.set_unknown_method_callback(unknown_method_callback);
+        environment.set_unknown_method_callback(method);
+        environment.add_filter("trim", |value: Value, characters: Option<String>| {
+            let text = value.to_string();
+            match characters {
+                None => Trim::Both.apply(&text).to_owned(),
+                Some(characters) => text.trim_matches(|character| characters.contains(character)).to_owned(),
+            }
+        });
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
         });
@@ -100,7 +110,11 @@ impl ChatTemplate {
         for (name, value) in &self.variables {
             context[name] = value.clone();
         }
-        self.environment.get_template(NAME)?.render(Value::from(Serde(&context)))
+        let mut environment = self.environment.clone();
+        // Each text may be made anew some dozens of times, however long it is.
+        let texts = instruction.map_or(0, str::len) + query.len() + document.len();
+        environment.set_fuel(Some(FUEL + texts as u64));
+        environment.get_template(NAME)?.render(Value::from(Serde(&context)))
     }
 
     /// The pieces of the prompt, with or without an instruction. With one, the result is none if the template has no place for it.
@@ -208,6 +222,20 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
+/// A method of Python's strings; white space is what Python takes for it.
+fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    let trim = match name {
+        "strip" => Some(Trim::Both),
+        "lstrip" => Some(Trim::Start),
+        "rstrip" => Some(Trim::End),
+        _ => None,
+    };
+    match (trim, value.as_str(), arguments) {
+        (Some(trim), Some(text), []) => Ok(trim.apply(text).into()),
+        _ => unknown_method_callback(state, value, name, arguments),
+    }
+}
+
 /// Parts a rendered text at the marks.
 fn parted(rendered: &str, marks: [&str; 3]) -> Vec<Piece> {
     let (mut pieces, mut rest) = (Vec::new(), rendered);
@@ -241,7 +269,10 @@ fn without_generation_blocks(source: &str) -> String {
 
 /// What is wrong, with the line.
 fn problem(error: &Error) -> String {
-    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => "it takes too many steps, or makes too much text".to_owned(),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    };
     match error.line() {
         Some(line) => format!("{what} (line {line})"),
         None => what,

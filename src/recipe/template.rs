@@ -48,11 +48,17 @@ impl Trim {
     pub fn apply(self, text: &str) -> &str {
         match self {
             Self::None => text,
-            Self::Both => text.trim(),
-            Self::Start => text.trim_start(),
-            Self::End => text.trim_end(),
+            Self::Both => text.trim_matches(is_space),
+            Self::Start => text.trim_start_matches(is_space),
+            Self::End => text.trim_end_matches(is_space),
         }
     }
+}
+
+/// Whether Python's `strip`, by which templates are meant, takes a character away: beside Unicode's white space the four
+/// separators of ASCII.
+fn is_space(character: char) -> bool {
+    character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
 /// A part of a template.
@@ -204,6 +210,20 @@ mod tests {
         let values = Values { instruction: "", query: "{document} {{", document: " d\n" };
         assert_eq!(template.text(&values), "a{b} {document} {{\nd!");
         assert!(!template.has_instruction());
+    }
+
+    #[test]
+    fn white_space_is_that_of_python() {
+        // [chr(c) for c in range(0x110000) if chr(c).isspace()]
+        let spaces = "\t\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{1f} \u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\
+                      \u{2005}\u{2006}\u{2007}\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
+        let found: String = ('\0'..=char::MAX).filter(|character| is_space(*character)).collect();
+        assert_eq!(found, spaces);
+        for (trim, left) in
+            [(Trim::Both, "a"), (Trim::Start, "a\u{1f}"), (Trim::End, "\u{1c}a"), (Trim::None, "\u{1c}a\u{1f}")]
+        {
+            assert_eq!(trim.apply("\u{1c}a\u{1f}"), left);
+        }
     }
 
     #[test]
