@@ -57,11 +57,6 @@ impl<'a> Fields<'a> {
         self.get(name).map(object).transpose()
     }
 
-    /// The names and values of all fields.
-    pub(crate) fn entries(self) -> impl Iterator<Item = (&'a String, &'a Value)> {
-        self.0.iter()
-    }
-
     /// A size: a whole number from 1 on, which may be written as 128.0.
     pub(crate) fn size(self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };

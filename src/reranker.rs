@@ -13,7 +13,7 @@ use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
-use crate::recipe::{self, ModelFacts, Output, RecipeChoice, Resolved, TextTokenizer, WithoutPadding, fake_recipe};
+use crate::recipe::{self, ModelFacts, RecipeChoice, Resolved, TextTokenizer, WithoutPadding, fake_recipe};
 
 /// The choice of a reranker, and how it is used.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Reranker {
             recipe.prompts = Arc::new(WithoutPadding { prompts: recipe.prompts, token });
         }
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
-            Some(architecture) => Some(Checkpoint::find(architecture, recipe.output, files)?),
+            Some(architecture) => Some(Checkpoint::find(architecture, recipe.answers, files)?),
             None => None,
         };
         let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
@@ -177,11 +177,7 @@ impl Reranker {
 
 impl Checkpoint {
     /// Checks that the weights are those that are described.
-    fn find(architecture: Arc<Architecture>, output: Output, files: &ModelFiles) -> Result<Self> {
-        let answers = match output {
-            Output::Answers { true_token, false_token } => Some(Answers { yes: true_token, no: false_token }),
-            Output::Classifier => None,
-        };
+    fn find(architecture: Arc<Architecture>, answers: Option<Answers>, files: &ModelFiles) -> Result<Self> {
         let paths = files.weights()?;
         let weights = Arc::new(Weights::open(&paths)?);
         let mut architecture = (*architecture).clone();

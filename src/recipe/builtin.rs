@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::activation::{Activation, Function};
 use super::template::Template;
-use super::value::{Answer, Recipe, RecipeOutput};
+use super::value::{Answer, Cut, Recipe, RecipeOutput};
 
 /// The recipe that is assumed where a checkpoint has none.
 pub const DEFAULT: &str = "qwen3-reranker";
@@ -92,6 +92,7 @@ pub fn built_in(name: &str) -> Result<Option<Recipe>> {
             true_answer: answer(found.answers.0),
             false_answer: found.answers.1.map(answer),
         },
+        cut: Cut::Document,
         activation: Activation { function: Function::Sigmoid, temperature: found.temperature },
         control_tokens: found.control_tokens.iter().map(|&token| token.to_owned()).collect(),
         chat: None,

@@ -4,19 +4,16 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::Map;
 
 use super::activation::Activation;
 use super::chat_template::{ChatTemplate, MessageFormat, Unfit};
 use super::sentence_transformers::{Input, Stored};
 use super::template::{Piece, Slot, Template, Trim};
 use super::tokenizer_settings::{TemplateSource, TokenizerSettings};
-use super::value::{Answer, Recipe, RecipeOutput};
-use super::{Function, ModelFacts, builtin};
-use crate::checkpoint::{ModelFiles, not_json, read_text};
-
-/// The largest tokenizers have some dozens of MiB.
-const MOST_TOKENIZER: u64 = 512 << 20;
+use super::value::{Answer, Cut, Recipe, RecipeOutput};
+use super::{Function, ModelFacts, TextTokenizer, builtin};
+use crate::checkpoint::ModelFiles;
 
 /// The recipe of a checkpoint.
 pub(super) struct Found {
@@ -40,7 +37,12 @@ impl Found {
 ///
 /// # Errors
 /// If a file can't be read, or has something that is not supported.
-pub(super) fn find(files: &ModelFiles, model: &ModelFacts, score: Option<Function>) -> Result<Found> {
+pub(super) fn find(
+    files: &ModelFiles,
+    tokenizer: &TextTokenizer,
+    model: &ModelFacts,
+    score: Option<Function>,
+) -> Result<Found> {
     let stored = Stored::read(files)?;
     let output = output(&stored, model)?;
     let activation = match (&stored.activation, score) {
@@ -48,9 +50,10 @@ pub(super) fn find(files: &ModelFiles, model: &ModelFacts, score: Option<Functio
         _ => Activation::of(Function::Sigmoid),
     };
     let settings = TokenizerSettings::read(files, stored.variables.get("chat_template"))?;
-    let mut found = prompts(files, &stored, settings, model)?;
+    let mut found = prompts(&stored, &settings, tokenizer, model)?;
     found.max_length = stored.max_length;
     found.recipe.activation = activation;
+    found.notes.extend(other_cut(&found.recipe, &settings));
     if let Some((answers, place)) = output {
         if found.recipe.output != answers {
             found.recipe.origin += &format!(", answers of {place}");
@@ -95,13 +98,38 @@ fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, S
     Ok(Some((output, place.clone())))
 }
 
+/// A note on prompts of which transformers cuts another part than the end of the document.
+fn other_cut(recipe: &Recipe, settings: &TokenizerSettings) -> Option<String> {
+    let query_behind = |template: &Template| {
+        let is_slot = |wanted| move |piece: &Piece| matches!(piece, Piece::Slot(slot, _) if *slot == wanted);
+        let document = template.pieces().iter().position(is_slot(Slot::Document));
+        template.pieces().iter().rposition(is_slot(Slot::Query)) > document
+    };
+    let reason = match &settings.cuts_start {
+        Some(place) => format!("{place} has truncation_side, by which transformers cuts the start"),
+        None if [&recipe.plain, &recipe.instructed].into_iter().flatten().any(query_behind) => {
+            format!(
+                "transformers cuts the query there, which the template of {} has behind the document",
+                recipe.origin
+            )
+        }
+        None => return None,
+    };
+    Some(format!("where a prompt is too long, rerank cuts the end of the document, and the score is another: {reason}"))
+}
+
 fn kind(classifier: bool) -> &'static str {
     if classifier { "classifier" } else { "language model" }
 }
 
 /// The recipe with its prompts; the rest is that of the built-in recipe.
-fn prompts(files: &ModelFiles, stored: &Stored, settings: TokenizerSettings, model: &ModelFacts) -> Result<Found> {
-    let mut variables = settings.tokens;
+fn prompts(
+    stored: &Stored,
+    settings: &TokenizerSettings,
+    tokenizer: &TextTokenizer,
+    model: &ModelFacts,
+) -> Result<Found> {
+    let mut variables: Map<_, _> = tokenizer.roles().map(|(role, token)| (role.to_owned(), token.into())).collect();
     variables.extend(stored.variables.clone().into_iter().filter(|(name, _)| name != "chat_template"));
     let chat = |source: &TemplateSource, format: Option<MessageFormat>| {
         let inferred = match source.is_named {
@@ -111,7 +139,7 @@ fn prompts(files: &ModelFiles, stored: &Stored, settings: TokenizerSettings, mod
         ChatTemplate::new(&source.text, format.unwrap_or(inferred), variables.clone(), &source.origin)
     };
     match (stored.input, &settings.template) {
-        (Some(Input::Texts), _) => texts(files),
+        (Some(Input::Texts), _) => texts(tokenizer, stored.cut),
         (Some(Input::Messages(_)), None) => {
             bail!(
                 "sentence_bert_config.json asks for messages, and the model has no chat template (chat_template.jinja)"
@@ -174,23 +202,15 @@ fn of_chat(chat: ChatTemplate, source: &TemplateSource) -> Result<Found, Unfit> 
 }
 
 /// The recipe of a model that is given the texts themselves: an instruction, the query, and the document behind it.
-fn texts(files: &ModelFiles) -> Result<Found> {
-    if let Some(path) = files.optional("tokenizer.json")? {
-        let value: Value =
-            serde_json::from_str(&read_text(&path, MOST_TOKENIZER)?).map_err(|error| not_json(&error))?;
-        let kind = value["post_processor"]["type"].as_str().unwrap_or("ByteLevel");
-        ensure!(
-            kind == "ByteLevel",
-            "{}: its post_processor ({kind}) adds tokens to pairs of texts, which is not supported yet",
-            path.display()
-        );
-    }
+fn texts(tokenizer: &TextTokenizer, cut: Cut) -> Result<Found> {
+    tokenizer.check_pairs()?;
     let slot = |slot| Piece::Slot(slot, Trim::None);
     let plain = Template::new(vec![slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
     let instructed =
         Template::new(vec![slot(Slot::Instruction), slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
     let recipe =
         own("texts without a template", "modality_config of sentence_bert_config.json", Some(plain), Some(instructed));
+    let recipe = Recipe { cut, ..recipe };
     Ok(Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() })
 }
 
@@ -204,6 +224,7 @@ fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Tem
         instruction: None,
         // As sentence-transformers has it for language models without a LogitScore.
         output: RecipeOutput::Answers { true_answer: word("yes"), false_answer: Some(word("no")) },
+        cut: Cut::Document,
         activation: Activation::of(Function::Sigmoid),
         control_tokens: Vec::new(),
         chat: None,

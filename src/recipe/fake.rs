@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::{Activation, DEFAULT_MAX_LENGTH, Function, Output, Prompt, Prompts, RecipeChoice, RecipeName, Resolved};
+use super::{Activation, DEFAULT_MAX_LENGTH, Function, Prompt, Prompts, RecipeChoice, RecipeName, Resolved};
 use crate::record::Query;
 
 /// The token between the query's words and the document's, and at the end; no word has this id.
@@ -16,7 +16,7 @@ pub fn fake_recipe(choice: &RecipeChoice) -> Resolved {
     let activation = Activation::of(choice.score.unwrap_or(Function::Sigmoid));
     Resolved {
         prompts: Arc::new(FakePrompts { max_length }),
-        output: Output::Classifier,
+        answers: None,
         activation,
         name: RecipeName {
             name: "fake".to_owned(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::activation::{Activation, Function};
 use super::template::Template;
-use super::value::{Answer, Recipe, RecipeOutput};
+use super::value::{Answer, Cut, Recipe, RecipeOutput};
 use super::{ModelFacts, builtin};
 use crate::checkpoint::read_plain_text;
 
@@ -21,22 +21,14 @@ struct RecipeFile {
     template: String,
     template_without_instruction: Option<String>,
     instruction: Option<String>,
-    /// What is cut where a prompt is too long. There is no choice yet; the key states what happens.
-    #[serde(default, rename = "cut")]
-    _cut: Cut,
+    #[serde(default)]
+    cut: Cut,
     answers: Option<Answers>,
     head: Option<Head>,
     #[serde(default)]
     activation: Function,
     #[serde(default = "one")]
     temperature: f64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Cut {
-    #[default]
-    Document,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +117,7 @@ impl FileRecipe {
             instructed,
             instruction: file.instruction,
             output: RecipeOutput::Classifier,
+            cut: file.cut,
             activation: Activation { function: file.activation, temperature: file.temperature },
             control_tokens: Vec::new(),
             chat: None,
@@ -137,7 +130,12 @@ impl FileRecipe {
     /// # Errors
     /// If the model does not have the recipe's output.
     pub(super) fn for_model(&self, model: &ModelFacts) -> Result<Recipe> {
-        let output = match (&self.output, model.is_classifier) {
+        let output = self.output(model).with_context(|| format!("--recipe {}", self.recipe.origin))?;
+        Ok(Recipe { output, ..self.recipe.clone() })
+    }
+
+    fn output(&self, model: &ModelFacts) -> Result<RecipeOutput> {
+        Ok(match (&self.output, model.is_classifier) {
             (Some(RecipeOutput::Answers { .. }), true) => {
                 bail!(
                     "it has answers, which are tokens of a language model, and the model is a classifier; leave them out"
@@ -151,7 +149,6 @@ impl FileRecipe {
                  answers = {{ true = \"yes\", false = \"no\" }}"
             ),
             (output, _) => output.clone().unwrap_or(RecipeOutput::Classifier),
-        };
-        Ok(Recipe { output, ..self.recipe.clone() })
+        })
     }
 }

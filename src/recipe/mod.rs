@@ -1,4 +1,4 @@
-//! 2 recipe: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own files, from a
+//! Stage 2, prompt: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own files, from a
 //! table of published ones, or from a file of the user's.
 
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ mod checkpoint;
 mod fake;
 mod file;
 mod padding;
+mod pair;
 mod prompts;
 #[cfg(test)]
 mod prompts_tests;
@@ -32,7 +33,6 @@ pub use file::FileRecipe;
 pub use padding::WithoutPadding;
 pub use resolve::{DEFAULT_MAX_LENGTH, RecipeName, Resolved, resolve};
 pub use tokenizer::TextTokenizer;
-pub use value::Output;
 
 /// The whole prompt of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::chat_template::ChatTemplate;
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
-use super::value::Recipe;
-use super::{Prompt, Prompts, TextTokenizer};
+use super::value::{Cut, Recipe};
+use super::{Prompt, Prompts, TextTokenizer, pair};
 use crate::record::Query;
 
 /// The prompts of a recipe.
@@ -19,6 +19,7 @@ pub(super) struct RecipePrompts {
     /// The instruction of queries that have none of their own.
     instruction: Option<String>,
     chat: Option<Arc<ChatTemplate>>,
+    cut: Cut,
     max_length: usize,
     name: String,
 }
@@ -71,7 +72,8 @@ impl RecipePrompts {
         );
         let instruction = instruction.map(str::to_owned).or_else(|| recipe.instruction.clone());
         let chat = recipe.chat.clone();
-        Ok(Self { tokenizer, plain, instructed, instruction, chat, max_length, name: recipe.name.clone() })
+        let (cut, name) = (recipe.cut, recipe.name.clone());
+        Ok(Self { tokenizer, plain, instructed, instruction, chat, cut, max_length, name })
     }
 
     /// The query's prompt, and its instruction, which may be empty.
@@ -148,6 +150,9 @@ impl RecipePrompts {
 impl Prompts for RecipePrompts {
     fn check_query(&self, query: &Query) -> Result<()> {
         let (segments, instruction) = self.segments(query)?;
+        if self.cut == Cut::LongestFirst {
+            return Ok(());
+        }
         // The room is counted from the front, so that a query of many megabytes takes no longer than one that just fits.
         let values = Values { instruction, query: &query.text, document: "" };
         let mut room = self.max_length;
@@ -182,6 +187,9 @@ impl Prompts for RecipePrompts {
         if let Some(chat) = &self.chat {
             let given = query.instruction.as_deref().or(self.instruction.as_deref());
             chat.check(given, &values, &segments.template)?;
+        }
+        if self.cut == Cut::LongestFirst {
+            return pair::longest_first(&self.tokenizer, segments.two_texts(&values)?, self.max_length);
         }
         let around = self.around(segments, &values)?;
         let taken = around.before.len() + around.after.len();
@@ -238,6 +246,14 @@ impl Segments {
         }
         close(&mut segments, &mut pieces, tokenizer)?;
         Ok(Self { template, segments })
+    }
+
+    /// The texts of a template that is made of two.
+    fn two_texts(&self, values: &Values) -> Result<[String; 2]> {
+        let [Segment::Text(first), Segment::Text(second)] = self.segments.as_slice() else {
+            bail!("the recipe cuts the longer of two texts, and its template is not made of two texts")
+        };
+        Ok([first, second].map(|pieces| text_of(pieces, values)))
     }
 
     /// The tokens that are the same in every prompt.

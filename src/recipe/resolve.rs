@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::activation::{Activation, Function};
 use super::checkpoint::{Found, find};
 use super::prompts::RecipePrompts;
-use super::value::{Output, Recipe, RecipeOutput};
+use super::value::{Recipe, RecipeOutput};
 use super::{ModelFacts, Prompts, RecipeChoice, RecipeSource, TextTokenizer, builtin};
 use crate::checkpoint::ModelFiles;
 use crate::exit::UsageError;
+use crate::model::Answers;
 
 /// The longest prompt if neither the user nor the model sets a limit: that of the reference code of Qwen3-Reranker.
 pub const DEFAULT_MAX_LENGTH: usize = 8192;
@@ -20,8 +21,8 @@ pub const DEFAULT_MAX_LENGTH: usize = 8192;
 pub struct Resolved {
     /// How pairs become prompts.
     pub prompts: Arc<dyn Prompts>,
-    /// What of the model's output is the logit.
-    pub output: Output,
+    /// The tokens whose logits are compared; none, if the logit is a classifier's.
+    pub answers: Option<Answers>,
     /// How the logit becomes a score.
     pub activation: Activation,
     /// The recipe's name, and where it was read.
@@ -62,7 +63,7 @@ pub fn resolve(
         Some(source) => {
             Found { recipe: chosen(source, model)?, max_length: None, notes: Vec::new(), details: Vec::new() }
         }
-        None => find(files, model, choice.score)?,
+        None => find(files, &tokenizer, model, choice.score)?,
     };
     match choice.score {
         Some(Function::Identity) => recipe.activation = Activation::of(Function::Identity),
@@ -81,8 +82,9 @@ pub fn resolve(
     }
     notes.dedup();
     let warnings = tokenizer.warnings();
-    let output = recipe.output.resolve(&tokenizer)?;
-    check_vocabulary(&output, &recipe, model)?;
+    let place = || format!("the recipe {} ({})", recipe.name, recipe.origin);
+    let answers = recipe.output.resolve(&tokenizer).with_context(place)?;
+    check_vocabulary(answers, model).with_context(place)?;
     let limit = Limit::of(stored, tokenizer.max_length(), model);
     let max_length = limit.max_length(choice)?;
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
@@ -93,7 +95,7 @@ pub fn resolve(
     let name = RecipeName { name: recipe.name, origin: recipe.origin, score: recipe.activation.name().to_owned() };
     Ok(Resolved {
         prompts: Arc::new(prompts),
-        output,
+        answers,
         activation: recipe.activation,
         name,
         max_length,
@@ -106,7 +108,7 @@ pub fn resolve(
 /// The recipe that the user names.
 fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
     match source {
-        RecipeSource::File(recipe) => recipe.for_model(model).context("--recipe"),
+        RecipeSource::File(recipe) => recipe.for_model(model),
         RecipeSource::Named(name) => {
             let recipe = builtin::built_in(name)?;
             let Some(mut recipe) = recipe else {
@@ -135,17 +137,10 @@ fn unknown_token(literals: &str, tokenizer: &TextTokenizer, recipe: &Recipe) -> 
     ))
 }
 
-fn check_vocabulary(output: &Output, recipe: &Recipe, model: &ModelFacts) -> Result<()> {
-    let (Output::Answers { true_token, false_token }, Some(vocabulary)) = (output, model.vocabulary) else {
-        return Ok(());
-    };
-    for token in [Some(*true_token), *false_token].into_iter().flatten() {
-        ensure!(
-            (token as usize) < vocabulary,
-            "the recipe {} ({}) scores by token {token}, and the model has {vocabulary} tokens",
-            recipe.name,
-            recipe.origin
-        );
+fn check_vocabulary(answers: Option<Answers>, model: &ModelFacts) -> Result<()> {
+    let (Some(Answers { yes, no }), Some(vocabulary)) = (answers, model.vocabulary) else { return Ok(()) };
+    for token in [Some(yes), no].into_iter().flatten() {
+        ensure!((token as usize) < vocabulary, "it scores by token {token}, and the model has {vocabulary} tokens");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! What `tokenizer_config.json` and the files beside it say of prompts: chat templates and their variables.
+//! What `tokenizer_config.json` and the files beside it give for prompts: the chat template, and which end of a long prompt is cut.
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::sentence_transformers::read_json;
 use crate::checkpoint::{ModelFiles, read_plain_text};
@@ -10,16 +10,14 @@ use crate::fields::Fields;
 const FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 const MOST_TEMPLATE: u64 = 1 << 20;
-/// The tokens that a template can name.
-const TOKENS: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The settings of a tokenizer.
 #[derive(Debug, Default)]
 pub(super) struct TokenizerSettings {
-    /// The control tokens by their role, which are variables of a chat template.
-    pub(super) tokens: Map<String, Value>,
     /// The chat template, if there is one.
     pub(super) template: Option<TemplateSource>,
+    /// The file that asks for the start of long prompts to be cut, if it does.
+    pub(super) cuts_start: Option<String>,
 }
 
 /// A chat template's source.
@@ -41,7 +39,8 @@ impl TokenizerSettings {
         if let Some((path, value)) = &stored_settings {
             let place = path.display().to_string();
             let fields = Fields::of(value).with_context(|| place.clone())?;
-            settings.tokens = tokens(fields);
+            let cuts_start = fields.text("truncation_side")?.is_some_and(|side| side != "right");
+            settings.cuts_start = cuts_start.then(|| place.clone());
             templates = stored(fields.get("chat_template"), &place)?;
         }
         if let Some(path) = files.optional(TEMPLATE_FILE)? {
@@ -52,16 +51,6 @@ impl TokenizerSettings {
         settings.template = chosen(files, templates, template)?;
         Ok(settings)
     }
-}
-
-/// The control tokens by their role; each is a text, or an object with one.
-fn tokens(fields: Fields<'_>) -> Map<String, Value> {
-    let token = |name: &&str| {
-        let value = fields.get(name)?;
-        let text = value.as_str().or_else(|| value["content"].as_str())?;
-        Some(((*name).to_owned(), text.into()))
-    };
-    TOKENS.iter().filter_map(token).collect()
 }
 
 type Templates<'a> = Vec<(Option<&'a str>, TemplateSource)>;

@@ -9,6 +9,7 @@ use super::TextTokenizer;
 use super::activation::Activation;
 use super::chat_template::ChatTemplate;
 use super::template::Template;
+use crate::model::Answers;
 
 /// How a reranker is used.
 #[derive(Clone, Debug)]
@@ -25,12 +26,26 @@ pub struct Recipe {
     pub instruction: Option<String>,
     /// What of the model's output is the logit.
     pub output: RecipeOutput,
+    /// What is cut where a prompt is too long.
+    pub cut: Cut,
     /// How the logit becomes a score.
     pub activation: Activation,
     /// Tokens without which the tokenizer is another model's.
     pub control_tokens: Vec<String>,
     /// The chat template that the prompts were read from, and must agree with.
     pub chat: Option<Arc<ChatTemplate>>,
+}
+
+/// What is cut where a prompt is too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cut {
+    /// The end of the document. A query that leaves no room for one is an error.
+    #[default]
+    Document,
+    /// The end of the longer of two texts, until both are equally long, and then of both: `longest_first` of transformers.
+    #[serde(skip)]
+    LongestFirst,
 }
 
 /// What of the model's output is the logit.
@@ -57,20 +72,6 @@ pub enum Answer {
     Id(u32),
 }
 
-/// What of the model's output is the logit, with the ids of tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Row `true_token` of the language model's head, less row `false_token` if there is one.
-    Answers {
-        /// The token that stands for relevant.
-        true_token: u32,
-        /// The token that stands for not relevant.
-        false_token: Option<u32>,
-    },
-    /// The one row of a classifier.
-    Classifier,
-}
-
 impl Recipe {
     /// Checks that there is a prompt for every case.
     ///
@@ -86,16 +87,16 @@ impl Recipe {
 }
 
 impl RecipeOutput {
-    /// Finds the tokens' ids.
+    /// Finds the ids of the answers' tokens; a classifier has none.
     ///
     /// # Errors
     /// If a word is not one token.
-    pub(super) fn resolve(&self, tokenizer: &TextTokenizer) -> Result<Output> {
-        let Self::Answers { true_answer, false_answer } = self else { return Ok(Output::Classifier) };
+    pub(super) fn resolve(&self, tokenizer: &TextTokenizer) -> Result<Option<Answers>> {
+        let Self::Answers { true_answer, false_answer } = self else { return Ok(None) };
         let id = |answer: &Answer| match answer {
             Answer::Id(id) => Ok(*id),
             Answer::Word(word) => tokenizer.control_token(word).or_else(|_| tokenizer.single_token(word)),
         };
-        Ok(Output::Answers { true_token: id(true_answer)?, false_token: false_answer.as_ref().map(id).transpose()? })
+        Ok(Some(Answers { yes: id(true_answer)?, no: false_answer.as_ref().map(id).transpose()? }))
     }
 }

@@ -92,7 +92,7 @@ fn a_wrong_recipe_is_refused_with_its_place() {
         ("template = ".to_owned(), 2, vec!["line 1"]),
     ] {
         let name = files.write("wrong.toml", content);
-        rerank(&[&ODD[..], &["--recipe", &name]].concat()).fails(status, &parts);
+        rerank(&[&ODD[..], &["--recipe", &name]].concat()).fails(status, &[&["wrong.toml"], &parts[..]].concat());
     }
     rerank(&[&ODD[..], &["--recipe", "qwen2"]].concat())
         .fails(2, &["qwen2", "qwen3-reranker, mxbai-rerank-v2, zerank"]);

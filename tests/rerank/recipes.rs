@@ -249,6 +249,127 @@ fn a_template_that_changes_texts_is_refused() {
 }
 
 #[test]
+fn a_template_without_end_is_stopped() {
+    for template in [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set n = namespace(s='ab') %}{% for a in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+        "{% for a in range(9999) %}{{ 'a' * 99999 }}{% endfor %}",
+    ] {
+        let files = Files::new();
+        let run = score(&with_template(&files, &format!("{TEMPLATE}{template}")), &[]);
+        run.fails(1, &["chat_template.jinja", "too many steps, or makes too much text"]);
+    }
+}
+
+#[test]
+fn a_long_text_is_no_fault_of_its_template() {
+    let files = Files::new();
+    let model = with_template(&files, TEMPLATE);
+    let line = json!({"query": "q", "candidates": ["Mars is red. ".repeat(500_000)]}).to_string();
+    let run = rerank_on(line, &["--model", &model, "--dry-run"]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+}
+
+#[test]
+fn white_space_is_taken_away_as_python_does() {
+    let template =
+        "<|im_start|>{% for m in messages %}{{ m.content | trim }}.{{ m.content.strip() }}{% endfor %}{{ 'query' }}";
+    for (template, shown) in [
+        (template.replace(".{{ m.content.strip() }}", ""), "⟦<|im_start|>⟧qdquery"),
+        (template.replace("{{ m.content | trim }}.", ""), "⟦<|im_start|>⟧qdquery"),
+    ] {
+        let files = Files::new();
+        let model = with_template(&files, &format!("{template}{{# 'document' #}}"));
+        let line = json!({"query": "\u{1c} q\u{1f}", "candidates": ["\u{1d}d\u{a0}\u{1e}"]}).to_string();
+        let run = rerank_on(line, &["--model", &model, "--dry-run", "--verbose"]);
+        assert!(run.stderr.contains(shown), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn another_cut_than_that_of_transformers_is_noted() {
+    let note = "where a prompt is too long, rerank cuts the end of the document";
+    for (template, config, part) in [
+        (TEMPLATE, json!({}), None),
+        (TEMPLATE, json!({"truncation_side": "right"}), None),
+        (TEMPLATE, json!({"truncation_side": "left"}), Some("tokenizer_config.json has truncation_side")),
+        (
+            "{{ messages[1].content }}{{ messages[0].content }}{# 'query' 'document' #}",
+            json!({}),
+            Some("chat_template.jinja has behind the document"),
+        ),
+    ] {
+        let files = Files::new();
+        let model = with_template(&files, template);
+        files.write("model/tokenizer_config.json", config.to_string());
+        let run = score(&model, &[]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert_eq!(run.stderr.contains(note), part.is_some(), "{}", run.stderr);
+        assert!(run.stderr.contains(part.unwrap_or_default()), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn tokens_around_pairs_of_texts_are_refused() {
+    let files = Files::new();
+    let (model, _) = model(&files, "text");
+    let mut tokenizer: Value = serde_json::from_str(&files.read("model/tokenizer.json")).unwrap();
+    let merge = |merge: &Value| match merge {
+        Value::Array(parts) => format!("{} {}\n", parts[0].as_str().unwrap(), parts[1].as_str().unwrap()),
+        merge => format!("{}\n", merge.as_str().unwrap()),
+    };
+    let merges: String = tokenizer["model"]["merges"].as_array().unwrap().iter().map(merge).collect();
+    tokenizer["post_processor"] = json!({
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<|im_end|>", "type_id": 0}},
+                 {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<|im_end|>": {"id": "<|im_end|>", "ids": [417], "tokens": ["<|im_end|>"]}},
+    });
+    files.write("model/tokenizer.json", tokenizer.to_string());
+    score(&model, &[]).fails(1, &["model/tokenizer.json", "adds tokens to pairs of texts"]);
+    // The older form of the same tokenizer, whose settings stand beside it.
+    std::fs::remove_file(files.path("model/tokenizer.json")).unwrap();
+    files.write("model/vocab.json", tokenizer["model"]["vocab"].to_string());
+    files.write("model/merges.txt", merges);
+    let mut added = json!({});
+    for token in tokenizer["added_tokens"].as_array().unwrap() {
+        added[token["id"].to_string()] = json!({"content": token["content"], "special": true});
+    }
+    let settings = json!({"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": added});
+    files.write("model/tokenizer_config.json", settings.to_string());
+    assert_eq!(score(&model, &[]).status, 0);
+    for name in ["add_eos_token", "add_bos_token"] {
+        let mut settings = settings.clone();
+        settings[name] = true.into();
+        files.write("model/tokenizer_config.json", settings.to_string());
+        score(&model, &[]).fails(1, &["model/vocab.json", "adds tokens to pairs of texts", name]);
+    }
+}
+
+#[test]
+fn the_figures_have_what_was_warned_of() {
+    let files = Files::new();
+    let (model, _) = model(&files, "classifier");
+    for name in ["modules.json", "sentence_bert_config.json", "chat_template.jinja"] {
+        std::fs::remove_file(files.path("model").join(name)).unwrap();
+    }
+    let mut tokenizer: Value = serde_json::from_str(&files.read("model/tokenizer_config.json")).unwrap();
+    tokenizer["auto_map"] = json!({"AutoTokenizer": ["own.py", null]});
+    files.write("model/tokenizer_config.json", tokenizer.to_string());
+    let stats = files.name("stats.json");
+    for dry in [&[][..], &["--dry-run"]] {
+        let run = score(&model, &[&["--stats", &stats], dry].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let figures: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+        let warnings = figures["warnings"].as_array().unwrap();
+        for part in ["the recipe is taken to be qwen3-reranker", "auto_map"] {
+            assert!(warnings.iter().any(|warning| warning.as_str().unwrap().contains(part)), "{part}: {warnings:?}");
+        }
+    }
+}
+
+#[test]
 fn what_only_looks_like_a_token_is_noted() {
     let files = Files::new();
     let run = score(&with_template(&files, &format!("<|im_strat|>{TEMPLATE}")), &[]);

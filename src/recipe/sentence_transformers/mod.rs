@@ -13,6 +13,7 @@ use self::model::ModelSettings;
 use self::modules::Modules;
 use self::transformer::TransformerSettings;
 use super::chat_template::MessageFormat;
+use super::value::Cut;
 use crate::checkpoint::{ModelFiles, not_json, read_text};
 
 /// Larger than any of these files.
@@ -38,6 +39,8 @@ pub(super) struct Stored {
     pub(super) classifier: Option<(bool, String)>,
     /// The longest prompt.
     pub(super) max_length: Option<usize>,
+    /// What of two texts is cut.
+    pub(super) cut: Cut,
     /// The default instruction, and the file that has it.
     pub(super) instruction: Option<(String, String)>,
     /// The dotted name of the activation, and the file that has it.
@@ -61,6 +64,7 @@ impl Stored {
             input: transformer.input,
             classifier: transformer.classifier,
             max_length: transformer.max_length,
+            cut: transformer.cut,
             instruction: model.instruction,
             activation: model.activation,
             variables: transformer.variables,

@@ -7,6 +7,7 @@ use super::{Input, read_json};
 use crate::checkpoint::ModelFiles;
 use crate::fields::Fields;
 use crate::recipe::chat_template::MessageFormat;
+use crate::recipe::value::Cut;
 
 /// The file, and the names that it had in older versions; the first that is there is read.
 const FILES: [&str; 7] = [
@@ -52,6 +53,8 @@ pub(super) struct TransformerSettings {
     pub(super) classifier: Option<(bool, String)>,
     pub(super) output_name: Option<String>,
     pub(super) max_length: Option<usize>,
+    /// What of two texts is cut.
+    pub(super) cut: Cut,
     /// Variables of the chat template.
     pub(super) variables: Map<String, Value>,
 }
@@ -75,6 +78,7 @@ impl TransformerSettings {
                 classifier: task(fields)?.map(|classifier| (classifier, place.clone())),
                 output_name: fields.text("module_output_name")?.map(str::to_owned),
                 max_length: tokenizer_length(fields)?.or(fields.size("max_seq_length")?),
+                cut: Cut::LongestFirst,
                 variables: Map::new(),
             };
             settings.read_processing(fields)?;
@@ -92,8 +96,9 @@ impl TransformerSettings {
             for (name, value) in arguments.iter() {
                 match (name, value) {
                     ("max_length", _) => self.max_length = arguments.size("max_length")?,
-                    ("truncation", Value::Bool(true)) => {}
-                    ("truncation", Value::String(way)) if way == "longest_first" || way == "only_second" => {}
+                    ("truncation", Value::Bool(true)) => self.cut = Cut::LongestFirst,
+                    ("truncation", Value::String(way)) if way == "longest_first" => self.cut = Cut::LongestFirst,
+                    ("truncation", Value::String(way)) if way == "only_second" => self.cut = Cut::Document,
                     ("logits_to_keep", _) if part == "text" => {}
                     ("restore_suffix", Value::Bool(true)) if part == "chat_template" => {}
                     ("restore_suffix" | "continue_final_message" | "truncation", _) => {

@@ -58,7 +58,8 @@ pub(super) fn control_tokens(
         .filter(|list| list.iter().filter(|content| has(content)).count() >= 2)
         .flat_map(|list| list.iter().copied());
     let listed = files.config.field(|fields| fields.texts("chat_control_tokens"))?;
-    let mut control: HashSet<String> = base.chain(declared.roles()).chain(listed).map(str::to_owned).collect();
+    let mut control: HashSet<String> =
+        base.chain(declared.roles().map(|(_, token)| token)).chain(listed).map(str::to_owned).collect();
     if files.config.field(|fields| fields.flag("split_special_tokens"))? {
         control.extend(added.iter().filter(|(_, token)| token.special).map(|(_, token)| token.content.clone()));
     }

@@ -21,8 +21,8 @@ const QWEN2_END: &str = "<|endoftext|>";
 pub(super) struct Declared {
     /// By the id that is given for them, which only gives their order.
     numbered: BTreeMap<u32, AddedToken>,
-    /// The tokens with a role of `ROLES`.
-    roles: Vec<AddedToken>,
+    /// The tokens with a role of `ROLES`, and the role.
+    roles: Vec<(&'static str, AddedToken)>,
     /// The special tokens without such a role: first those with a name of their own.
     others: Vec<AddedToken>,
     /// How many of `others` have a name.
@@ -39,7 +39,7 @@ impl Declared {
         special.read(&files.config)?;
         let mut numbered = BTreeMap::new();
         if let Some(tokens) = files.config.field(|fields| fields.object("added_tokens_decoder"))? {
-            for (id, token) in tokens.entries() {
+            for (id, token) in tokens.iter() {
                 let place = || format!("added_tokens_decoder of the model's {} has {id:?}: {token}", files.config.name);
                 let number = id.parse().map_err(|_| anyhow!("the id is not a number")).with_context(place)?;
                 numbered.insert(number, token_of(token, false).with_context(place)?);
@@ -59,12 +59,13 @@ impl Declared {
 
     /// Adds the tokens to a tokenizer: each keeps its id in the vocabulary, or gets the next free one.
     pub(super) fn add_to(&self, tokenizer: &mut Tokenizer, class: Class) -> Result<()> {
-        let named = || self.roles.iter().chain(&self.others[..self.named]);
+        let of_roles = || self.roles.iter().map(|(_, token)| token);
+        let named = || of_roles().chain(&self.others[..self.named]);
         let mut tokens: Vec<AddedToken> = self.numbered.values().cloned().collect();
         for token in &mut tokens {
             token.special |= named().any(|named| named.content == token.content);
         }
-        for token in self.roles.iter().chain(&self.others) {
+        for token in of_roles().chain(&self.others) {
             if !tokens.iter().any(|other| other.content == token.content)
                 && !tokenizer.get_added_vocabulary().get_vocab().contains_key(&token.content)
             {
@@ -74,15 +75,15 @@ impl Declared {
         let failed = |error| anyhow!("the added tokens can't be used: {error}");
         tokenizer.add_tokens(tokens).map_err(failed)?;
         if class == Class::Qwen2 {
-            let special = self.roles.iter().chain(&self.others).map(|token| AddedToken::from(&token.content, true));
+            let special = of_roles().chain(&self.others).map(|token| AddedToken::from(&token.content, true));
             tokenizer.add_tokens(special).map_err(failed)?;
         }
         Ok(())
     }
 
-    /// The tokens with a role, such as the end of a text.
-    pub(super) fn roles(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().map(|token| token.content.as_str())
+    /// The tokens with a role, such as `eos_token`, the end of a text; the role comes first.
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.roles.iter().map(|(role, token)| (*role, token.content.as_str()))
     }
 
     /// The tokens with the ids that are given for them.
@@ -142,9 +143,11 @@ impl Special {
     }
 
     fn declared(self, numbered: BTreeMap<u32, AddedToken>, class: Class) -> Declared {
-        let role = |role: &&str| match self.roles.get(*role) {
-            Some(token) => token.clone(),
-            None if class == Class::Qwen2 && QWEN2_ROLES.contains(role) => Some(AddedToken::from(QWEN2_END, true)),
+        let role = |role: &&'static str| match self.roles.get(*role) {
+            Some(token) => Some((*role, token.clone()?)),
+            None if class == Class::Qwen2 && QWEN2_ROLES.contains(role) => {
+                Some((*role, AddedToken::from(QWEN2_END, true)))
+            }
             None => None,
         };
         let roles = ROLES.iter().filter_map(role).collect();

@@ -9,7 +9,7 @@ use crate::checkpoint::{ModelFiles, not_json, read_text};
 use crate::fields::Fields;
 
 /// The largest tokenizers have some dozens of MiB.
-const MOST_TOKENIZER: u64 = 512 << 20;
+pub(super) const MOST_TOKENIZER: u64 = 512 << 20;
 /// The settings beside a tokenizer have a few MiB, where thousands of tokens were added.
 const MOST_SETTINGS: u64 = 64 << 20;
 
@@ -61,7 +61,7 @@ impl Settings {
 
     /// The names and values of all fields, those that are null among them.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.fields().entries()
+        self.value.as_object().into_iter().flatten()
     }
 
     /// Reads a field, and names the file if that fails.

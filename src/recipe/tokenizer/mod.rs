@@ -29,6 +29,10 @@ pub struct TextTokenizer {
     seen: Vec<(AddedToken, bool)>,
     /// What must follow a kept token before it is certain.
     margin: head::Margin,
+    /// The control tokens with a role, such as `eos_token`; the role comes first.
+    roles: Vec<(&'static str, String)>,
+    /// Whether the tokenizer adds tokens of its own to a pair of texts.
+    adds_to_pairs: bool,
     max_length: usize,
     path: String,
     warnings: Vec<String>,
@@ -52,6 +56,8 @@ impl TextTokenizer {
         added.sort_unstable_by_key(|(id, _)| *id);
         warnings.extend(warnings::disagreements(&files, &stored, &declared, &added));
         warnings.extend(warnings::unused(&files, &whole)?);
+        let adds_to_pairs = warnings::adds_tokens(&files, &whole, true)?;
+        let roles = declared.roles().map(|(role, token)| (role, token.to_owned())).collect();
         let control = control::control_tokens(&added, &declared, &files)?;
         let text = text::text_tokenizer(&whole, &added, &control, stored.unknown).with_context(|| path.clone())?;
         let ids = added.iter().map(|(id, token)| (token.content.clone(), *id)).collect();
@@ -60,7 +66,7 @@ impl TextTokenizer {
         let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
         let margin = head::Margin::new(&text, seen.iter().map(|(token, _)| token));
         let max_length = files.config.field(max_length)?;
-        Ok(Self { text, added: ids, seen, margin, max_length, path, warnings })
+        Ok(Self { text, added: ids, seen, margin, roles, adds_to_pairs, max_length, path, warnings })
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
@@ -83,6 +89,25 @@ impl TextTokenizer {
         }
         let control = control.into_iter().map(|(token, _)| token.special(true));
         self.text.add_tokens(control).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        Ok(())
+    }
+
+    /// The control tokens with a role, such as `eos_token`; the role comes first.
+    pub fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.roles.iter().map(|(role, token)| (*role, token.as_str()))
+    }
+
+    /// Checks that a pair of texts has no other tokens than both texts have.
+    ///
+    /// # Errors
+    /// If the tokenizer adds tokens of its own.
+    pub fn check_pairs(&self) -> Result<()> {
+        ensure!(
+            !self.adds_to_pairs,
+            "{} adds tokens to pairs of texts (by its post_processor, or by add_bos_token and add_eos_token of \
+             tokenizer_config.json), which is not supported yet; --recipe names a prompt that has such tokens itself",
+            self.path
+        );
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tokenizers::normalizers::NFC;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::class::Class;
-use super::files::{TokenizerFiles, Vocabulary};
+use super::files::{MOST_TOKENIZER, TokenizerFiles, Vocabulary};
 use crate::checkpoint::{not_json, read_text};
 
 /// The parts of a `tokenizer.json` that are looked at beside what the library reads.
@@ -76,8 +76,7 @@ impl Stored {
     }
 
     fn older(words: &Path, merges: &Path) -> Result<Self> {
-        const MOST: u64 = 512 << 20;
-        read_text(words, MOST)?;
+        read_text(words, MOST_TOKENIZER)?;
         let names = [words, merges].map(|path| path.to_string_lossy().into_owned());
         let model = BPE::from_file(&names[0], &names[1]).build().map_err(|error| {
             anyhow!("{} and {} are not a vocabulary with its merges: {error}", words.display(), merges.display())

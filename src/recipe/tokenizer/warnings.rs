@@ -88,11 +88,7 @@ pub(super) fn unused(files: &TokenizerFiles, whole: &Tokenizer) -> Result<Vec<St
         files.config.name
     );
     let family = files.model.field(|fields| fields.text("model_type"))?;
-    let adds = whole.get_post_processor().is_some_and(|processor| processor.added_tokens(false) > 0);
-    let older = matches!(files.vocabulary, Vocabulary::Parts { .. });
-    let around = |name| files.config.field(|fields| fields.flag(name));
-    let adds = adds || (older && (around("add_bos_token")? || around("add_eos_token")?));
-    if adds && family.is_some_and(|family| ["qwen2", "qwen3"].contains(&family)) {
+    if adds_tokens(files, whole, false)? && family.is_some_and(|family| ["qwen2", "qwen3"].contains(&family)) {
         warnings.push(format!(
             "{} adds tokens around every text (by its post_processor, or by add_bos_token and add_eos_token of {}); they \
              are left out, since the prompt's template has its own",
@@ -101,4 +97,13 @@ pub(super) fn unused(files: &TokenizerFiles, whole: &Tokenizer) -> Result<Vec<St
         ));
     }
     Ok(warnings)
+}
+
+/// Whether transformers adds tokens to a text, or to a pair of texts. With a `tokenizer.json`, its post-processor alone decides.
+pub(super) fn adds_tokens(files: &TokenizerFiles, whole: &Tokenizer, to_pairs: bool) -> Result<bool> {
+    let around = |name| files.config.field(|fields| fields.flag(name));
+    let older = matches!(files.vocabulary, Vocabulary::Parts { .. });
+    let processor = whole.get_post_processor();
+    Ok(processor.is_some_and(|processor| processor.added_tokens(to_pairs) > 0)
+        || older && (around("add_bos_token")? || around("add_eos_token")?))
 }
