@@ -36,7 +36,8 @@ pub struct Stats {
     /// The GPUs that computed, with their load where the driver's management library reports it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuFigures>,
-    /// What keeps devices from computing as they should, and how the input was read where that could surprise.
+    /// What the run warned of: notes on the options, the recipe, the tokenizer and the checkpoint, what keeps devices from
+    /// computing as they should, and how the input was read where that could surprise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Rankings written.

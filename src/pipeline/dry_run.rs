@@ -8,6 +8,7 @@ use indicatif::HumanDuration;
 use serde::Serialize;
 
 use super::estimate;
+use super::faults::Faults;
 use super::prepare::Window;
 use crate::batch::{Batch, Limits};
 use crate::checkpoint::ModelSource;
@@ -29,6 +30,8 @@ pub(super) struct Planned<'a> {
     pub(super) model: Option<&'a Architecture>,
     /// The precision in which the checkpoint is stored, or bf16 if that is not known.
     pub(super) expected: Precision,
+    /// What the run warns of before it begins.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The counts of a dry run, whose memory does not grow with the input's length.
@@ -54,6 +57,8 @@ struct Figures {
     model: String,
     recipe: RecipeName,
     dry_run: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     queries: u64,
     pairs: u64,
     truncated: u64,
@@ -75,6 +80,7 @@ pub(super) fn run(
     planned: &Planned,
     stats_file: Option<OutputFile>,
     reporter: &Reporter,
+    faults: &Faults,
 ) -> Result<()> {
     standard_output::check().context("cannot write to standard output")?;
     let mut cost = Cost::default();
@@ -88,7 +94,8 @@ pub(super) fn run(
         Ok((seconds, source)) => (Some(seconds), source),
         Err(error) => (None, format!("not estimated: {error:#}")),
     };
-    let figures = cost.figures(planned, seconds, source);
+    let mut figures = cost.figures(planned, seconds, source);
+    figures.warnings.extend(faults.take_notes());
     if let Some(mut file) = stats_file {
         stats::write(&figures, &mut file)?;
     }
@@ -164,6 +171,7 @@ impl Cost {
             model: planned.config.model.to_string(),
             recipe: planned.recipe.name.clone(),
             dry_run: true,
+            warnings: planned.warnings.clone(),
             queries: self.queries,
             pairs: self.pairs,
             truncated: self.truncated,

@@ -81,7 +81,11 @@ impl<'a> Job<'a> {
             instructions: setup.devices[0].instructions(config.instructions.level),
             kernels: target.kernel_class(),
             threads: rayon::current_num_threads(),
-            warnings: engines.iter().flat_map(|engine| engine.warnings()).collect(),
+            warnings: setup
+                .warnings(config)
+                .into_iter()
+                .chain(engines.iter().flat_map(|engine| engine.warnings()))
+                .collect(),
             ..Stats::default()
         };
         Self {

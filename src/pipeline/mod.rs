@@ -74,7 +74,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let events = first.into_iter().chain(events);
     let (windows, stages) = spawn_stages(events, (config, setup.limits), &setup.reranker, &faults, &reading);
     let Some(writer) = writer else {
-        dry_run::run(&windows, &setup.planned(config), stats_file, reporter)?;
+        dry_run::run(&windows, &setup.planned(config), stats_file, reporter, &faults)?;
         if !faults.failed() {
             join(stages)?;
         }

@@ -47,6 +47,13 @@ impl Setup {
         self.devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ")
     }
 
+    /// What the run warns of before it begins, for its figures: the notes on options, the recipe, the tokenizer and the
+    /// checkpoint.
+    pub(super) fn warnings(&self, config: &Config) -> Vec<String> {
+        let notes = config.notes.iter().chain(&self.reranker.recipe().notes);
+        notes.chain(self.reranker.warnings()).cloned().collect()
+    }
+
     /// Reports what was chosen.
     pub(super) fn report(&self, config: &Config, reporter: &Reporter) {
         let Self { reranker, compute, limits, .. } = self;
@@ -75,7 +82,8 @@ impl Setup {
     pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
         let Self { reranker, limits, .. } = self;
         let (model, expected) = (reranker.architecture(), reranker.expected());
-        Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected }
+        let warnings = self.warnings(config);
+        Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected, warnings }
     }
 
     /// Loads a replica of the model for each target, in parallel.
