@@ -6,16 +6,17 @@ use super::{Prompt, TextTokenizer};
 
 /// The prompt of two texts. Where it is too long, the longer text loses its end, and both do where both are long.
 pub(super) fn longest_first(tokenizer: &TextTokenizer, texts: [String; 2], max_length: usize) -> Result<Prompt> {
-    // How much longer than a whole prompt a text is does not matter.
-    let enough = max_length.saturating_add(1);
-    let [mut first, mut second] =
-        [tokenizer.encode_up_to(&texts[0], enough)?.0, tokenizer.encode_up_to(&texts[1], enough)?.0];
-    let truncated = first.len() + second.len() > max_length;
-    let kept = kept([first.len(), second.len()], max_length);
-    first.truncate(kept[0]);
-    second.truncate(kept[1]);
-    first.extend(second);
-    Ok(Prompt { token_ids: first, truncated })
+    let [first, second] = &texts;
+    let (mut first_tokens, longer) = tokenizer.encode_up_to(first, max_length)?;
+    // An odd token is that of the longer text. Where both are longer than a whole prompt, the first is counted to its end.
+    let counted = if longer { tokenizer.encode(first)?.len() } else { first_tokens.len() };
+    let (mut second_tokens, _) = tokenizer.encode_up_to(second, counted.max(max_length.saturating_add(1)))?;
+    let kept = kept([counted, second_tokens.len()], max_length);
+    let truncated = counted + second_tokens.len() > max_length;
+    first_tokens.truncate(kept[0]);
+    second_tokens.truncate(kept[1]);
+    first_tokens.extend(second_tokens);
+    Ok(Prompt { token_ids: first_tokens, truncated })
 }
 
 /// How many tokens two texts of these lengths keep.
@@ -62,8 +63,8 @@ mod tests {
                 truncate_encodings(encoding(first), Some(encoding(second)), &parameters).unwrap();
             prop_assert_eq!(kept([first, second], max_length), [one.len(), other.unwrap().len()]);
             // A text is only read as far as it may be kept.
-            let read = [first, second].map(|length| length.min(max_length + 1));
-            prop_assert_eq!(kept(read, max_length), kept([first, second], max_length));
+            let read = second.min(first.max(max_length + 1));
+            prop_assert_eq!(kept([first, read], max_length), kept([first, second], max_length));
         }
     }
 }
