@@ -30,8 +30,9 @@ impl<'a> Fields<'a> {
 
     /// Refuses fields that are not among the known ones.
     pub(crate) fn only(self, known: &[&str]) -> Result<()> {
-        let Some((name, _)) = self.iter().find(|(name, _)| !known.contains(name)) else { return Ok(()) };
-        bail!("it has the field {name}, which is not supported")
+        let others = self.others(known);
+        ensure!(others.is_empty(), "it has fields that are not supported: {}", others.join(", "));
+        Ok(())
     }
 
     pub(crate) fn text(self, name: &str) -> Result<Option<&'a str>> {
@@ -98,9 +99,8 @@ impl<'a> Fields<'a> {
 
     /// The names of fields beside the `known` ones. A field that is null is none.
     pub(crate) fn others(self, known: &[&str]) -> Vec<String> {
-        let present = self.0.iter().filter(|(_, value)| !value.is_null());
-        let shown = |name: &String| name.chars().take(LONGEST_SHOWN).collect();
-        present.map(|(name, _)| name).filter(|name| !known.contains(&name.as_str())).map(shown).collect()
+        let shown = |name: &str| name.chars().take(LONGEST_SHOWN).collect();
+        self.iter().map(|(name, _)| name).filter(|name| !known.contains(name)).map(shown).collect()
     }
 
     /// How many entries a list or an object has.

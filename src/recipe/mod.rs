@@ -1,5 +1,5 @@
-//! Stage 2, prompt: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own files, from a
-//! table of published ones, or from a file of the user's.
+//! Stage 2, prompt: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own
+//! files, from a table of published ones, or from a file of the user's.
 
 use std::path::PathBuf;
 
