@@ -92,6 +92,11 @@ impl<'a> Fields<'a> {
         self.0.get(name).is_some_and(Value::is_null)
     }
 
+    /// Whether a field is there, even if it is null.
+    pub(crate) fn has(self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Whether there are no fields.
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()

@@ -93,6 +93,7 @@ pub fn built_in(name: &str) -> Result<Option<Recipe>> {
             false_answer: found.answers.1.map(answer),
         },
         cut: Cut::Document,
+        answers_file: None,
         activation: Activation { function: Function::Sigmoid, temperature: found.temperature },
         control_tokens: found.control_tokens.iter().map(|&token| token.to_owned()).collect(),
         chat: None,

@@ -32,6 +32,8 @@ pub struct ChatTemplate {
     /// Where the template was read, for messages.
     origin: String,
     names_roles: bool,
+    /// The text of the system message of every prompt, where the template has no place for it and reacts to it.
+    system: Option<String>,
 }
 
 /// Why a template can't make a pair's prompt.
@@ -83,7 +85,13 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation_blocks(&source.replace("\r\n", "\n").replace('\r', "\n")))
             .map_err(|error| anyhow!("the chat template of {origin} can't be read: {}", problem(&error)))?;
-        Ok(Self { environment, format, variables, origin: origin.to_owned(), names_roles: Self::names_roles(source) })
+        let names_roles = Self::names_roles(source);
+        Ok(Self { environment, format, variables, origin: origin.to_owned(), names_roles, system: None })
+    }
+
+    /// The template with this system message in each prompt that has no instruction.
+    pub(super) fn with_system(self, text: &str) -> Self {
+        Self { system: Some(text.to_owned()), ..self }
     }
 
     /// The form of messages that sentence-transformers infers from a template.
@@ -101,7 +109,7 @@ impl ChatTemplate {
             MessageFormat::Structured => json!([{"type": "text", "text": text}]),
         };
         let message = |role: &str, text: &str| json!({"role": role, "content": content(text)});
-        let system = instruction.map(|instruction| message("system", instruction));
+        let system = instruction.or(self.system.as_deref()).map(|text| message("system", text));
         let messages: Vec<_> =
             system.into_iter().chain([message("query", query), message("document", document)]).collect();
         let mut context = json!({

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Map;
 
 use super::activation::Activation;
@@ -31,6 +31,33 @@ impl Found {
         self.notes.push(note);
         self
     }
+
+    /// Gives every prompt the default instruction as its system message, where the chat template does not print it: the
+    /// template can react to the message all the same.
+    fn keep_system(&mut self, text: &str, place: &str) -> Result<()> {
+        let origin = self.recipe.origin.clone();
+        let Some(chat) = self.recipe.chat.take() else {
+            self.notes
+                .push(format!("the instruction of {place} has no place in the prompt of {origin}, and is left out"));
+            return Ok(());
+        };
+        let chat = Arc::into_inner(chat).context("the chat template is used elsewhere")?.with_system(text);
+        let plain = chat.pieces(false).map_err(|unfit| match unfit {
+            Unfit::NotForPairs(why) => anyhow!(
+                "the chat template ({origin}) can't carry the default prompt of {place} beside a query and a document \
+                 ({why}); remove default_prompt_name, or name another prompt with --recipe"
+            ),
+            Unfit::Other(error) => error,
+        })?;
+        let effect =
+            if plain == self.recipe.plain { "is without effect" } else { "changes the text around the pair only" };
+        self.notes.push(format!(
+            "the instruction of {place} is not printed by the chat template ({origin}): as the system message it {effect}"
+        ));
+        self.recipe.plain = plain;
+        self.recipe.chat = Some(Arc::new(chat));
+        Ok(())
+    }
 }
 
 /// Reads the recipe of a checkpoint. Where the user has chosen the score's function, that of the checkpoint is not read.
@@ -56,9 +83,14 @@ pub(super) fn find(
     found.notes.extend(other_cut(&found.recipe, &settings));
     if let Some((answers, place)) = output {
         if found.recipe.output != answers {
-            found.recipe.origin += &format!(", answers of {place}");
+            let part = if model.is_classifier { "head" } else { "answers" };
+            found.recipe.origin += &format!(", {part} of {place}");
         }
         found.recipe.output = answers;
+        found.recipe.answers_file = stored.answers.as_ref().map(|(_, _, place)| place.clone());
+    }
+    if let (Some((_, place)), None) = (&stored.activation, score) {
+        found.recipe.origin += &format!(", activation of {place}");
     }
     if let Some((text, place)) = &stored.instruction {
         match &found.recipe.instructed {
@@ -66,10 +98,7 @@ pub(super) fn find(
                 found.recipe.instruction = Some(text.clone());
                 found.recipe.origin += &format!(", instruction of {place}");
             }
-            None => found.notes.push(format!(
-                "the instruction of {place} has no place in the chat template ({}), and is left out",
-                found.recipe.origin
-            )),
+            None => found.keep_system(text, place)?,
         }
     }
     Ok(found)
@@ -225,6 +254,7 @@ fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Tem
         // As sentence-transformers has it for language models without a LogitScore.
         output: RecipeOutput::Answers { true_answer: word("yes"), false_answer: Some(word("no")) },
         cut: Cut::Document,
+        answers_file: None,
         activation: Activation::of(Function::Sigmoid),
         control_tokens: Vec::new(),
         chat: None,

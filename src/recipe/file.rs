@@ -118,6 +118,7 @@ impl FileRecipe {
             instruction: file.instruction,
             output: RecipeOutput::Classifier,
             cut: file.cut,
+            answers_file: None,
             activation: Activation { function: file.activation, temperature: file.temperature },
             control_tokens: Vec::new(),
             chat: None,

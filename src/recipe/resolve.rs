@@ -84,7 +84,7 @@ pub fn resolve(
     let warnings = tokenizer.warnings();
     let place = || format!("the recipe {} ({})", recipe.name, recipe.origin);
     let answers = recipe.output.resolve(&tokenizer).with_context(place)?;
-    check_vocabulary(answers, model).with_context(place)?;
+    check_vocabulary(answers, &recipe, model).with_context(place)?;
     let limit = Limit::of(stored, tokenizer.max_length(), model);
     let max_length = limit.max_length(choice)?;
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
@@ -137,10 +137,14 @@ fn unknown_token(literals: &str, tokenizer: &TextTokenizer, recipe: &Recipe) -> 
     ))
 }
 
-fn check_vocabulary(answers: Option<Answers>, model: &ModelFacts) -> Result<()> {
-    let (Some(Answers { yes, no }), Some(vocabulary)) = (answers, model.vocabulary) else { return Ok(()) };
-    for token in [Some(yes), no].into_iter().flatten() {
-        ensure!((token as usize) < vocabulary, "it scores by token {token}, and the model has {vocabulary} tokens");
+fn check_vocabulary(answers: Option<Answers>, recipe: &Recipe, model: &ModelFacts) -> Result<()> {
+    let Some(Answers { yes, no }) = answers else { return Ok(()) };
+    let [of_true, of_false] = recipe.answer_names();
+    ensure!(no != Some(yes), "{of_true} and {of_false} are the same token, {yes}, and every score would be 0.5");
+    for (name, token) in [(of_true, Some(yes)), (of_false, no)] {
+        if let (Some(token), Some(vocabulary)) = (token, model.vocabulary) {
+            ensure!((token as usize) < vocabulary, "{name} is token {token}, and the model has {vocabulary} tokens");
+        }
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ pub struct Recipe {
     pub output: RecipeOutput,
     /// What is cut where a prompt is too long.
     pub cut: Cut,
+    /// The file that has the answers as token ids, if one of sentence-transformers does.
+    pub answers_file: Option<String>,
     /// How the logit becomes a score.
     pub activation: Activation,
     /// Tokens without which the tokenizer is another model's.
@@ -73,6 +75,14 @@ pub enum Answer {
 }
 
 impl Recipe {
+    /// The answers as messages name them.
+    pub(super) fn answer_names(&self) -> [String; 2] {
+        match &self.answers_file {
+            Some(file) => ["true_token_id", "false_token_id"].map(|name| format!("{name} of {file}")),
+            None => ["true", "false"].map(|name| format!("the answer `{name}`")),
+        }
+    }
+
     /// Checks that there is a prompt for every case.
     ///
     /// # Errors

@@ -77,6 +77,7 @@ fn a_wrong_recipe_is_refused_with_its_place() {
         (QWEN3.replace("{query}", "{question}"), 2, vec!["{question}", "line 5", "{document}"]),
         (QWEN3.replace("{query}", ""), 2, vec!["no place for the query"]),
         (QWEN3.replace("\"yes\"", "\"yes or no\""), 1, vec!["`yes or no` should be one token"]),
+        (QWEN3.replace("\"yes\"", "\"no\""), 1, vec!["same token", "wrong.toml"]),
         (QWEN3.replace("\"yes\"", "99999"), 1, vec!["token 99999", "420 tokens"]),
         (format!("{QWEN3}cut = \"query\""), 2, vec!["cut", "document"]),
         (format!("{QWEN3}activation = \"tanh\""), 2, vec!["tanh", "sigmoid"]),

@@ -191,7 +191,12 @@ fn what_is_not_supported_is_refused_by_name() {
             json!({"true_token_id": null}),
             vec!["1_LogitScore/config.json", "no true_token_id"],
         ),
-        ("1_LogitScore/config.json", json!({"true_token_id": 420}), vec!["token 420", "420 tokens"]),
+        ("1_LogitScore/config.json", json!({"true_token_id": 420}), vec!["true_token_id", "token 420", "420 tokens"]),
+        (
+            "1_LogitScore/config.json",
+            json!({"false_token_id": 123}),
+            vec!["true_token_id of", "1_LogitScore/config.json and false_token_id of", "same token, 123"],
+        ),
         ("1_LogitScore/config.json", json!({"true_token_id": -1}), vec!["true_token_id is -1"]),
         ("1_LogitScore/config.json", json!({"scale": 2}), vec!["1_LogitScore/config.json", "scale"]),
         ("1_LogitScore/config.json", json!({"module_input_name": "logits"}), vec!["module_input_name is logits"]),
@@ -367,6 +372,17 @@ fn the_figures_have_what_was_warned_of() {
             assert!(warnings.iter().any(|warning| warning.as_str().unwrap().contains(part)), "{part}: {warnings:?}");
         }
     }
+}
+
+#[test]
+fn a_default_prompt_that_takes_the_querys_place_is_refused() {
+    let files = Files::new();
+    let (model, _) = model(&files, "qwen");
+    files.write(
+        "model/chat_template.jinja",
+        "{{ 'query' }} {{ messages[0].content }} {{ 'document' }} {{ messages[1].content }}",
+    );
+    score(&model, &[]).fails(1, &["default prompt of", "config_sentence_transformers.json", "--recipe"]);
 }
 
 #[test]

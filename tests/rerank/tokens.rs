@@ -124,6 +124,12 @@ fn what_would_give_other_tokens_is_refused_by_name() {
     for (config, parts, named) in [
         (json!({"tokenizer_class": "GPT2TokenizerFast"}), &nothing, &["GPT2TokenizerFast", "TokenizersBackend"][..]),
         (json!({"fast_tokenizer_files": ["tokenizer.4.0.json"]}), &nothing, &["fast_tokenizer_files"]),
+        (json!({"split_special_tokens": true}), &nothing, &["split_special_tokens", "tokenizer_config.json", "<|im_"]),
+        (
+            nothing.clone(),
+            &json!({"model/continuing_subword_prefix": "##"}),
+            &["tokenizer.json", "continuing_subword_prefix", "`##`"],
+        ),
         (nothing.clone(), &json!({"model/dropout": 0.1}), &["tokenizer.json", "dropout of 0.1", "null"]),
         (json!({"added_tokens_decoder": {"x": "y"}}), &nothing, &["added_tokens_decoder", "\"x\"", "not a number"]),
         (json!({"added_tokens_decoder": {"7": {"lstrip": true}}}), &nothing, &["tokenizer_config.json", "no content"]),

@@ -74,8 +74,12 @@ fn older_activation(files: &ModelFiles) -> Result<Option<(String, String)>> {
     let read = || -> Result<Option<String>> {
         let fields = Fields::of(&value)?;
         let newer = fields.object("sentence_transformers")?;
-        let newer = newer.map_or(Ok(None), |settings| settings.text("activation_fn"))?;
-        Ok(newer.or(fields.text("sbert_ce_default_activation_function")?).map(str::to_owned))
+        // The newer place counts where it is there, even if it is null.
+        let name = match newer {
+            Some(settings) if settings.has("activation_fn") => settings.text("activation_fn")?,
+            _ => fields.text("sbert_ce_default_activation_function")?,
+        };
+        Ok(name.map(str::to_owned))
     };
     Ok(read().with_context(|| place.clone())?.map(|name| (name, place.clone())))
 }

@@ -60,8 +60,13 @@ pub(super) fn control_tokens(
     let listed = files.config.field(|fields| fields.texts("chat_control_tokens"))?;
     let mut control: HashSet<String> =
         base.chain(declared.roles().map(|(_, token)| token)).chain(listed).map(str::to_owned).collect();
-    if files.config.field(|fields| fields.flag("split_special_tokens"))? {
-        control.extend(added.iter().filter(|(_, token)| token.special).map(|(_, token)| token.content.clone()));
-    }
+    control.extend(split(added, files)?);
     Ok(control)
+}
+
+/// The special tokens of a tokenizer that makes text of them wherever they are.
+pub(super) fn split(added: &[(u32, AddedToken)], files: &TokenizerFiles) -> Result<HashSet<String>> {
+    let splits = files.config.field(|fields| fields.flag("split_special_tokens"))?;
+    let special = added.iter().filter(|(_, token)| splits && token.special && !token.content.is_empty());
+    Ok(special.map(|(_, token)| token.content.clone()).collect())
 }

@@ -34,6 +34,8 @@ pub struct TextTokenizer {
     /// Whether the tokenizer adds tokens of its own to a pair of texts.
     adds_to_pairs: bool,
     max_length: usize,
+    /// The special tokens, where they are text even in a template.
+    split: HashSet<String>,
     path: String,
     warnings: Vec<String>,
 }
@@ -61,20 +63,28 @@ impl TextTokenizer {
         let control = control::control_tokens(&added, &declared, &files)?;
         let text = text::text_tokenizer(&whole, &added, &control, stored.unknown).with_context(|| path.clone())?;
         let ids = added.iter().map(|(id, token)| (token.content.clone(), *id)).collect();
+        let split = control::split(&added, &files)?;
         let is_seen = |token: &AddedToken| !control.contains(&token.content);
         let seen = added.iter().map(|(_, token)| token).filter(|token| is_seen(token));
         let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
         let margin = head::Margin::new(&text, seen.iter().map(|(token, _)| token));
         let max_length = files.config.field(max_length)?;
-        Ok(Self { text, added: ids, seen, margin, roles, adds_to_pairs, max_length, path, warnings })
+        Ok(Self { text, added: ids, seen, margin, roles, adds_to_pairs, max_length, split, path, warnings })
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
     /// they are text from now on. A word that was added stays one, wherever it is.
     ///
     /// # Errors
-    /// If one of them changes what is beside it, or the tokenizer fails.
+    /// If one of them changes what is beside it or is no token in templates, or the tokenizer fails.
     pub fn keep_as_text(&mut self, template: &str) -> Result<()> {
+        if let Some(token) = self.split.iter().find(|token| template.contains(*token)) {
+            bail!(
+                "split_special_tokens in the model's tokenizer_config.json is true, which makes text of `{token}` in the \
+                 prompt's template, and is supported for templates without such tokens only; set it to false if the \
+                 model was trained with them as tokens"
+            );
+        }
         let used = |token: &AddedToken| template.contains(&token.content) && is_mark(&token.content);
         let (control, seen): (Vec<_>, Vec<_>) = self.seen.drain(..).partition(|(token, _)| used(token));
         self.seen = seen;

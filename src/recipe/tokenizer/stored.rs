@@ -35,7 +35,9 @@ pub(super) struct Numbered {
 
 #[derive(Deserialize)]
 struct ModelOutline {
+    r#type: Option<String>,
     unk_id: Option<usize>,
+    continuing_subword_prefix: Option<String>,
 }
 
 /// A tokenizer, and what its file has beside it.
@@ -70,8 +72,16 @@ impl Stored {
         let unreadable = |error: &str| {
             anyhow!("{} is not a tokenizer that rerank can read: {}", path.display(), problem(text, error))
         };
-        let tokenizer = Tokenizer::from_bytes(text).map_err(|error| unreadable(&error.to_string()))?;
         let outline: Outline = serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))?;
+        // The library panics where a merge has a part that is shorter than the prefix.
+        let prefix = outline.model.continuing_subword_prefix.as_deref().unwrap_or_default();
+        ensure!(
+            prefix.is_empty() || outline.model.r#type.as_deref().is_some_and(|kind| kind != "BPE"),
+            "{} has the continuing_subword_prefix `{prefix}` in its BPE model, which is not supported; set it to null if \
+             the parts of words in its vocabulary are not marked by it",
+            path.display()
+        );
+        let tokenizer = Tokenizer::from_bytes(text).map_err(|error| unreadable(&error.to_string()))?;
         Ok(Self { tokenizer, added_tokens: outline.added_tokens, unknown: outline.model.unk_id })
     }
 
