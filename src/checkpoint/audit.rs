@@ -85,8 +85,15 @@ impl Weights {
             warnings.push(format!("the checkpoint has heads that config.json does not use: {}", some(&heads)));
         }
         let embedding = &architecture.embedding.tokens;
+        let stored = self.check_tensor(embedding)?;
+        if stored.contains("language_model.") {
+            warnings.push(format!(
+                "the weights stand under other names than the model's, as the text part of a larger model ({stored}); they are \
+                 used, though transformers does not look for them there"
+            ));
+        }
         let has_no_head = matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head == embedding);
-        if has_no_head && !self.check_tensor(embedding)?.split('.').any(|part| part == "model") {
+        if has_no_head && !stored.split('.').any(|part| part == "model") {
             warnings.push(
                 "the weights were saved without a head, as those of embedding models are: unless the model was trained to answer \
                  the prompt, its scores mean nothing"

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use super::{not_json, read_text};
@@ -18,7 +18,13 @@ impl Architecture {
     /// If it can't be read, is of a family that is not supported, or has a feature that is not.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, MOST_CONFIG)?;
-        let config = serde_json::from_str::<Value>(&text).map_err(|error| not_json(&error));
+        let config = serde_json::from_str::<Value>(&text).map_err(|error| {
+            match text.contains("NaN") || text.contains("Infinity") {
+                // Python writes them, and JSON does not know them.
+                true => anyhow!("it has NaN or Infinity, which are no numbers of JSON ({error}); write a number there"),
+                false => not_json(&error),
+            }
+        });
         let described = config.and_then(|config| Self::of_config(&config));
         described.with_context(|| format!("{} does not describe a model that rerank can run", path.display()))
     }

@@ -216,11 +216,14 @@ fn shards_of(path: &Path) -> Result<BTreeSet<String>> {
         shards.insert(shard.with_context(wrong)?.to_owned());
     }
     let is_inside = |shard: &&String| {
-        let plain = |part: &str| !part.is_empty() && part != ".." && part != ".";
+        let plain = |part: &str| !part.is_empty() && part != "..";
         shard.split('/').all(plain) && !shard.contains(['\\', ':'])
     };
     if let Some(shard) = shards.iter().find(|shard| !is_inside(shard)) {
-        bail!("{} names a shard outside the model: {shard}", path.display());
+        bail!(
+            "{} names a shard outside the model, or by a way that leads out of it: {shard}; name it by its path in the model's folder",
+            path.display()
+        );
     }
     if let Some(shard) = shards.iter().find(|shard| !shard.ends_with(".safetensors")) {
         bail!("{} names {shard}, and rerank reads shards in safetensors only", path.display());

@@ -104,6 +104,8 @@ fn the_text_part_of_a_larger_model_is_found() {
         let files = Files::new();
         let model = changed(&files, &json!({}), |tensors| renamed(tensors, name));
         assert_eq!(logits(&model, &["--dtype", "f32"]), expected);
+        let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]);
+        assert!(run.stderr.contains("warning: the weights stand under other names"), "{}", run.stderr);
     }
 }
 
@@ -118,6 +120,8 @@ fn shards_may_stand_in_a_folder_of_the_model() {
         let name = format!("model-0000{shard}-of-00003.safetensors");
         std::fs::rename(files.path("model").join(&name), files.path("model/weights").join(&name)).unwrap();
     }
+    assert_eq!(logits(&model, &[]), logits("testdata/odd-reranker", &[]));
+    files.write("model/model.safetensors.index.json", index.replace("\"model-", "\"./weights/model-"));
     assert_eq!(logits(&model, &[]), logits("testdata/odd-reranker", &[]));
     for outside in ["../model-", "/model-", "a/../../model-", "weights\\\\model-"] {
         files.write("model/model.safetensors.index.json", index.replace("\"model-", &format!("\"{outside}")));
@@ -161,6 +165,15 @@ fn a_field_that_nobody_knows_is_refused_by_name() {
         let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]);
         run.fails(1, &["config.json", named]);
     }
+}
+
+#[test]
+fn numbers_that_only_python_writes_are_named() {
+    let files = Files::new();
+    let model = files.copy_model("testdata/odd-reranker", "model");
+    let config = files.read("model/config.json").replacen("0.02", "NaN", 1);
+    files.write("model/config.json", config);
+    rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]).fails(1, &["config.json", "NaN or Infinity"]);
 }
 
 #[test]
