@@ -115,19 +115,9 @@ impl Bench {
                 workload.name(),
                 self.repetitions
             ));
-            // The first forward pass is slower, as it touches fresh memory.
-            repeat(engine.as_mut(), &batches[..1], &place)?;
-            let repetitions = (1..=self.repetitions)
-                .map(|number| {
-                    let repetition = repeat(engine.as_mut(), &batches, &place)?;
-                    reporter.note(&format!(
-                        "{}: repetition {number} took {:.2} s",
-                        workload.name(),
-                        repetition.seconds
-                    ));
-                    Ok(repetition)
-                })
-                .collect::<Result<Vec<_>>>()?;
+            let repetitions = self.repeat(engine.as_mut(), &batches, &place, |number, seconds| {
+                reporter.note(&format!("{}: repetition {number} took {seconds:.2} s", workload.name()));
+            })?;
             let mut work = Work::default();
             batches.iter().for_each(|batch| work.add(&engine.work(batch)));
             let mut report = Report::new(&place, workload, &repetitions, &work);
@@ -141,6 +131,24 @@ impl Bench {
             publish(&report)?;
         }
         Ok(Exit::Done)
+    }
+
+    /// Scores the batches several times, and reports the time of each.
+    fn repeat(
+        &self,
+        engine: &mut dyn Engine,
+        batches: &[Batch],
+        place: &Place,
+        report: impl Fn(usize, f64),
+    ) -> Result<Vec<Repetition>> {
+        // The first forward pass is slower, as it touches fresh memory.
+        score(engine, &batches[..1], place)?;
+        let scored = |number: usize| {
+            let repetition = score(engine, batches, place)?;
+            report(number, repetition.seconds);
+            Ok(repetition)
+        };
+        (1..=self.repetitions).map(scored).collect()
     }
 
     /// The first step, as it is reported before it begins.
@@ -231,7 +239,7 @@ fn free_memory(target: &Target) -> Option<usize> {
     }
 }
 
-fn repeat(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Repetition> {
+fn score(engine: &mut dyn Engine, batches: &[Batch], place: &Place) -> Result<Repetition> {
     let ceilings = || -> Result<[f64; 2]> {
         Ok(match &place.target {
             Target::Cpu(arithmetic) => [peak(*arithmetic, PEAK_TIME), 0.],
