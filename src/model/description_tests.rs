@@ -82,65 +82,71 @@ fn gemma() -> Architecture {
     model
 }
 
-/// gte-reranker-modernbert-base: fused products, windows in two of three layers, mean pooling, a head with a norm.
-fn modernbert() -> Architecture {
-    const HIDDEN: usize = 768;
+const MODERNBERT: usize = 768;
+
+fn modernbert_norm(name: &str) -> Norm {
+    Norm { bias: None, ..Norm::layer(name, MODERNBERT, 1e-5) }
+}
+
+/// A layer with fused products; two of three look at a window.
+fn modernbert_layer(index: usize) -> Layer {
     let heads = Heads { query: 12, key: 12, head_dim: 64 };
-    let norm = |name: &str| Norm { bias: None, ..Norm::layer(name, HIDDEN, 1e-5) };
-    let layer = |index: usize| {
-        let name = |part: &str| format!("model.layers.{index}.{part}");
-        let products = Linear::new(&name("attn.Wqkv"), 3 * HIDDEN, HIDDEN);
-        let inner = Linear::new(&name("mlp.Wi"), 2 * 1152, HIDDEN);
-        let part = |linear: &Linear, number: usize, rows: usize| Linear {
-            weight: linear.weight.part(number * rows..(number + 1) * rows),
-            bias: None,
-        };
-        let global = index.is_multiple_of(3);
-        Layer {
-            placement: NormPlacement::Before,
-            attention_norm: (index > 0).then(|| norm(&name("attn_norm"))),
-            attention: Attention {
-                heads,
-                query: part(&products, 0, HIDDEN),
-                key: part(&products, 1, HIDDEN),
-                value: part(&products, 2, HIDDEN),
-                output: Linear::new(&name("attn.Wo"), HIDDEN, HIDDEN),
-                query_key_norms: None,
-                rotary: Some(Rotary { theta: if global { 160_000. } else { 10_000. }, features: 64 }),
-                mask: Mask::Bidirectional,
-                window: (!global).then_some(64),
-                scale: heads.usual_scale(),
-            },
-            mlp_norm: norm(&name("mlp_norm")),
-            mlp: Mlp::Gated {
-                gate: part(&inner, 0, 1152),
-                up: part(&inner, 1, 1152),
-                down: Linear::new(&name("mlp.Wo"), HIDDEN, 1152),
-                activation: Activation::Gelu,
-            },
-        }
+    let name = |part: &str| format!("model.layers.{index}.{part}");
+    let products = Linear::new(&name("attn.Wqkv"), 3 * MODERNBERT, MODERNBERT);
+    let inner = Linear::new(&name("mlp.Wi"), 2 * 1152, MODERNBERT);
+    let part = |linear: &Linear, number: usize, rows: usize| Linear {
+        weight: linear.weight.part(number * rows..(number + 1) * rows),
+        bias: None,
     };
+    let global = index.is_multiple_of(3);
+    Layer {
+        placement: NormPlacement::Before,
+        attention_norm: (index > 0).then(|| modernbert_norm(&name("attn_norm"))),
+        attention: Attention {
+            heads,
+            query: part(&products, 0, MODERNBERT),
+            key: part(&products, 1, MODERNBERT),
+            value: part(&products, 2, MODERNBERT),
+            output: Linear::new(&name("attn.Wo"), MODERNBERT, MODERNBERT),
+            query_key_norms: None,
+            rotary: Some(Rotary { theta: if global { 160_000. } else { 10_000. }, features: 64 }),
+            mask: Mask::Bidirectional,
+            window: (!global).then_some(64),
+            scale: heads.usual_scale(),
+        },
+        mlp_norm: modernbert_norm(&name("mlp_norm")),
+        mlp: Mlp::Gated {
+            gate: part(&inner, 0, 1152),
+            up: part(&inner, 1, 1152),
+            down: Linear::new(&name("mlp.Wo"), MODERNBERT, 1152),
+            activation: Activation::Gelu,
+        },
+    }
+}
+
+/// gte-reranker-modernbert-base: mean pooling, and a head with a norm.
+fn modernbert() -> Architecture {
     Architecture {
         family: "modernbert",
-        hidden: HIDDEN,
+        hidden: MODERNBERT,
         max_length: 8192,
         embedding: Embedding {
-            tokens: Tensor::matrix("model.embeddings.tok_embeddings.weight", 50_368, HIDDEN),
+            tokens: Tensor::matrix("model.embeddings.tok_embeddings.weight", 50_368, MODERNBERT),
             scale: 1.,
             positions: None,
             token_types: None,
-            norm: Some(norm("model.embeddings.norm")),
+            norm: Some(modernbert_norm("model.embeddings.norm")),
         },
-        layers: (0..22).map(layer).collect(),
-        final_norm: Some(norm("model.final_norm")),
+        layers: (0..22).map(modernbert_layer).collect(),
+        final_norm: Some(modernbert_norm("model.final_norm")),
         pooling: Pooling::Mean,
         padding: None,
         head: Head {
             steps: vec![
-                HeadStep::Dense(Linear::new("head.dense", HIDDEN, HIDDEN), Some(Activation::Gelu)),
-                HeadStep::Norm(norm("head.norm")),
+                HeadStep::Dense(Linear::new("head.dense", MODERNBERT, MODERNBERT), Some(Activation::Gelu)),
+                HeadStep::Norm(modernbert_norm("head.norm")),
             ],
-            output: HeadOutput::Classifier(Linear::biased("classifier", 1, HIDDEN)),
+            output: HeadOutput::Classifier(Linear::biased("classifier", 1, MODERNBERT)),
         },
     }
 }
