@@ -31,7 +31,12 @@ impl<'a> Fields<'a> {
     /// Refuses fields that are not among the known ones.
     pub(crate) fn only(self, known: &[&str]) -> Result<()> {
         let others = self.others(known);
-        ensure!(others.is_empty(), "it has fields that are not supported: {}", others.join(", "));
+        ensure!(
+            others.is_empty(),
+            "it has fields that are not supported: {}; --recipe NAME|FILE ignores the file, or remove them if the scores \
+             do not depend on them",
+            others.join(", ")
+        );
         Ok(())
     }
 

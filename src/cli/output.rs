@@ -27,7 +27,7 @@ pub struct OutputArguments {
     pub top_k: Option<u64>,
 
     /// Keep candidates with at least this score, as it is printed: a probability from 0 to 1, or with --score raw a logit
-    #[arg(long, value_name = "SCORE", value_parser = values::score, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", value_parser = values::score, allow_hyphen_values = true)]
     pub min_score: Option<f32>,
 
     /// Leave the texts out of the output

@@ -12,6 +12,7 @@ use minijinja::{Environment, Error, ErrorKind, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde_json::{Map, json};
 
+use super::python::print_like_python;
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
 
 /// How a message has its text.
@@ -76,6 +77,7 @@ impl ChatTemplate {
                 Some(characters) => text.trim_matches(|character| characters.contains(character)).to_owned(),
             }
         });
+        print_like_python(&mut environment);
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
         });

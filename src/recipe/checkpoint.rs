@@ -79,6 +79,7 @@ pub(super) fn find(
     let settings = TokenizerSettings::read(files, stored.variables.get("chat_template"))?;
     let mut found = prompts(&stored, &settings, tokenizer, model)?;
     found.max_length = stored.max_length;
+    found.notes.extend(stored.notes.iter().cloned());
     found.recipe.activation = activation;
     found.notes.extend(other_cut(&found.recipe, &settings));
     if let Some((answers, place)) = output {
@@ -115,7 +116,8 @@ fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, S
         );
         ensure!(
             *classifier || stored.answers.is_some(),
-            "{place}: transformer_task is text-generation, and modules.json has no LogitScore that makes a score of it"
+            "{place}: transformer_task is text-generation, and there is no modules.json with a LogitScore, which makes a score of it; \
+             --recipe NAME|FILE gives the answers in its place"
         );
     }
     let Some((true_token, false_token, place)) = &stored.answers else {

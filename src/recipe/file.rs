@@ -56,6 +56,16 @@ pub struct FileRecipe {
     output: Option<RecipeOutput>,
 }
 
+/// What is wrong with a file, with the line.
+fn problem(error: &toml::de::Error, text: &str) -> anyhow::Error {
+    let message = error.message().trim_end();
+    let place = error.span().and_then(|span| text.get(..span.start)).filter(|_| !message.starts_with("missing field"));
+    let Some(before) = place else { return anyhow!("{message}") };
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line: String = text[start..].lines().next().unwrap_or_default().trim().chars().take(60).collect();
+    anyhow!("line {}, `{line}`: {message}", before.matches('\n').count() + 1)
+}
+
 impl FileRecipe {
     /// Reads a file.
     ///
@@ -69,13 +79,16 @@ impl FileRecipe {
                 builtin::names()
             );
         }
-        let text = read_plain_text(path, MOST_BYTES)?;
+        let option = || format!("--recipe {}", path.display());
+        let length = path.metadata().with_context(option)?.len();
+        ensure!(!path.is_dir(), "{}: it is a directory, and should be a recipe in TOML", option());
+        ensure!(length > 0, "{}: it is empty, and should be a recipe in TOML with a `template`", option());
+        let text = read_plain_text(path, MOST_BYTES).with_context(option)?;
         let parse = || -> Result<Self> {
-            let file: RecipeFile =
-                toml::from_str(&text).map_err(|error| anyhow!("{}", error.to_string().trim_end()))?;
+            let file: RecipeFile = toml::from_str(&text).map_err(|error| problem(&error, &text))?;
             Self::of(file, path)
         };
-        parse().with_context(|| format!("--recipe {}", path.display()))
+        parse().with_context(option)
     }
 
     fn of(file: RecipeFile, path: &Path) -> Result<Self> {

@@ -18,6 +18,7 @@ mod pair;
 mod prompts;
 #[cfg(test)]
 mod prompts_tests;
+mod python;
 mod resolve;
 mod sentence_transformers;
 mod template;

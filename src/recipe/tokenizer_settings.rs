@@ -83,16 +83,17 @@ fn chosen(files: &ModelFiles, templates: Templates, wanted: Option<&Value>) -> R
         if let (None, false) = (&usual, names.is_empty()) {
             bail!("{FILE} has several chat templates and none is the default: {}", names.join(", "));
         }
-        return Ok(usual.map(|(_, source)| source));
+        return match usual {
+            Some((_, source)) => Ok(Some(source)),
+            None => additional(files, "default", false),
+        };
     };
     if let Some((_, source)) = templates.into_iter().find(|(name, _)| *name == Some(wanted)) {
         return Ok(Some(source));
     }
-    let name = format!("additional_chat_templates/{wanted}.jinja");
     let is_name = wanted.len() < 100 && wanted.chars().all(|letter| letter.is_alphanumeric() || "_-.".contains(letter));
-    if let Some(path) = if is_name { files.optional(&name)? } else { None } {
-        let text = read_plain_text(&path, MOST_TEMPLATE)?;
-        return Ok(Some(TemplateSource { text, origin: path.display().to_string(), is_named: true }));
+    if let Some(source) = if is_name { additional(files, wanted, true)? } else { None } {
+        return Ok(Some(source));
     }
     if is_name {
         bail!("processing_kwargs of sentence_bert_config.json asks for the chat template {wanted}, and there is none");
@@ -102,4 +103,11 @@ fn chosen(files: &ModelFiles, templates: Templates, wanted: Option<&Value>) -> R
         origin: "sentence_bert_config.json".to_owned(),
         is_named: false,
     }))
+}
+
+/// A template in a file of its own beside the others.
+fn additional(files: &ModelFiles, name: &str, is_named: bool) -> Result<Option<TemplateSource>> {
+    let Some(path) = files.optional(&format!("additional_chat_templates/{name}.jinja"))? else { return Ok(None) };
+    let text = read_plain_text(&path, MOST_TEMPLATE)?;
+    Ok(Some(TemplateSource { text, origin: path.display().to_string(), is_named }))
 }

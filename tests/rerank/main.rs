@@ -37,6 +37,7 @@ mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;
 mod real_shapes;
+mod recipe_notes;
 mod recipe_options;
 mod recipes;
 mod round_trips;

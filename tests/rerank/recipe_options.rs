@@ -95,6 +95,19 @@ fn a_wrong_recipe_is_refused_with_its_place() {
         let name = files.write("wrong.toml", content);
         rerank(&[&ODD[..], &["--recipe", &name]].concat()).fails(status, &[&["wrong.toml"], &parts[..]].concat());
     }
+    let wrong = files.write("wrong.toml", format!("{QWEN3}colour = 3"));
+    let run = rerank(&[&ODD[..], &["--recipe", &wrong]].concat());
+    assert!(
+        run.stderr.contains("line 16, `colour = 3`: unknown field") && !run.stderr.contains("\\n"),
+        "{}",
+        run.stderr
+    );
+    let empty = files.write("empty.toml", "");
+    let run = rerank(&[&ODD[..], &["--recipe", &empty]].concat());
+    run.fails(2, &["--recipe", "empty.toml", "it is empty, and should be a recipe"]);
+    assert!(!run.stderr.contains("download"), "{}", run.stderr);
+    let directory = files.name("");
+    rerank(&[&ODD[..], &["--recipe", &directory]].concat()).fails(2, &["--recipe", "it is a directory"]);
     rerank(&[&ODD[..], &["--recipe", "qwen2"]].concat())
         .fails(2, &["qwen2", "qwen3-reranker, mxbai-rerank-v2, zerank"]);
     let help = rerank(&["--help"]).stdout;
@@ -115,6 +128,14 @@ fn the_score_is_what_was_asked_for_and_the_ranking_stays() {
     let middle = logits[2].to_string();
     let kept = values(&["--score", "raw", "--min-score", &middle], "logit");
     assert_eq!(kept, logits.iter().copied().filter(|logit| *logit >= logits[2]).collect::<Vec<_>>());
+    assert_eq!(
+        values(&["--score", "raw", "--min-score", "-1e3"], "logit").len(),
+        logits.len(),
+        "a negative number is a value in any notation"
+    );
+    for unreachable in ["-inf", "nan", "-"] {
+        rerank(&[&ODD[..], &["--min-score", unreachable]].concat()).fails(2, &["--min-score", "a number is expected"]);
+    }
     rerank(&[&ODD[..], &["--min-score", "-1.5"]].concat()).fails(2, &["--min-score -1.5", "--score raw"]);
     rerank(&[&ODD[..], &["--min-score", "2", "--score", "sigmoid"]].concat()).fails(2, &["--min-score 2"]);
     let fake =

@@ -29,7 +29,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Makes the model of a case, as scripts/reference_recipes.py does, and returns its name and the case's settings.
-fn model(files: &Files, case: &str) -> (String, Value) {
+pub fn model(files: &Files, case: &str) -> (String, Value) {
     let folder = Path::new(CASES).join(case);
     let settings = read(folder.join("case.json"));
     let model = if settings["classifier"] == true {
@@ -60,11 +60,11 @@ fn input() -> String {
     pairs.as_array().unwrap().iter().map(line).collect()
 }
 
-fn score(model: &str, arguments: &[&str]) -> Run {
+pub fn score(model: &str, arguments: &[&str]) -> Run {
     rerank_on(input(), &[&["--model", model, "--dtype", "f32"], arguments].concat())
 }
 
-fn values(run: &Run, name: &str) -> Vec<f64> {
+pub fn values(run: &Run, name: &str) -> Vec<f64> {
     run.rankings().iter().map(|ranking| ranking["results"][0][name].as_f64().unwrap()).collect()
 }
 
@@ -94,10 +94,10 @@ fn checkpoints_score_as_with_sentence_transformers() {
 }
 
 /// A chat template like those of published rerankers, with the bare texts.
-const TEMPLATE: &str = "<|im_start|>{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ 'query' }}, {{ 'document' }}<|im_end|>";
+pub const TEMPLATE: &str = "<|im_start|>{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ 'query' }}, {{ 'document' }}<|im_end|>";
 
 /// The odd model with a chat template and these other files.
-fn with_template(files: &Files, template: &str) -> String {
+pub fn with_template(files: &Files, template: &str) -> String {
     let model = files.copy_model("testdata/odd-reranker", "model");
     files.write("model/chat_template.jinja", template);
     model
@@ -137,23 +137,6 @@ fn a_chat_models_template_is_passed_over() {
     }
 }
 
-#[test]
-fn the_recipe_of_a_classifier_without_one_is_stated() {
-    let files = Files::new();
-    let (model, _) = model(&files, "classifier");
-    for name in ["modules.json", "sentence_bert_config.json", "chat_template.jinja"] {
-        std::fs::remove_file(files.path("model").join(name)).unwrap();
-    }
-    let run = score(&model, &[]);
-    assert!(run.stderr.contains("the recipe is taken to be qwen3-reranker"), "{}", run.stderr);
-    let named = score(&model, &["--recipe", "qwen3-reranker"]);
-    assert!(!named.stderr.contains("taken to be"), "{}", named.stderr);
-    assert_eq!(values(&run, "logit"), values(&named, "logit"));
-    // The stored function is the checkpoint's, and a chosen recipe has its own.
-    assert_eq!(values(&run, "score"), values(&run, "logit"));
-    assert_ne!(values(&named, "score"), values(&named, "logit"));
-}
-
 /// Runs a case whose files are changed, and checks what is reported.
 #[track_caller]
 fn refused(case: &str, change: (&str, Value), parts: &[&str]) {
@@ -176,6 +159,8 @@ fn what_is_not_supported_is_refused_by_name() {
     let pooling = module("sentence_transformers.sentence_transformer.modules.dense.Dense", "1_Dense");
     let pooling_of_texts = module("sentence_transformers.sentence_transformer.modules.pooling.Pooling", "1_Pooling");
     let own = module("modeling.Transformer", "");
+    let no_folder = module("sentence_transformers.cross_encoder.modules.LogitScore", "");
+    let no_path = json!({"idx": 1, "name": "1", "type": "sentence_transformers.cross_encoder.modules.LogitScore"});
     let elsewhere = module("sentence_transformers.models.Transformer", "0_Transformer");
     let outside = module("sentence_transformers.models.Transformer", "../other");
     for (file, change, parts) in [
@@ -184,8 +169,10 @@ fn what_is_not_supported_is_refused_by_name() {
         ("modules.json", json!([own]), vec!["modules.json", "modeling.Transformer"]),
         ("modules.json", json!([elsewhere]), vec!["0_Transformer"]),
         ("modules.json", json!([outside]), vec!["../other", "out of the model"]),
+        ("modules.json", json!([transformer(), no_path]), vec!["modules.json, module 1", "no path"]),
+        ("modules.json", json!([transformer(), no_folder]), vec!["modules.json: the path of module 1", "folder"]),
         ("modules.json", json!([]), vec!["no modules"]),
-        ("modules.json", json!([transformer()]), vec!["text-generation", "no LogitScore"]),
+        ("modules.json", json!([transformer()]), vec!["text-generation", "with a LogitScore", "--recipe"]),
         (
             "1_LogitScore/config.json",
             json!({"true_token_id": null}),
@@ -227,7 +214,7 @@ fn what_is_not_supported_is_refused_by_name() {
         ("config_sentence_transformers.json", json!({"activation_fn": "my.Function"}), vec!["my.Function"]),
         ("config_sentence_transformers.json", json!({"default_prompt_name": "nonesuch"}), vec!["nonesuch"]),
         ("config_sentence_transformers.json", json!({"model_type": "SparseEncoder"}), vec!["SparseEncoder"]),
-        ("config_sentence_transformers.json", json!({"calibration": 2}), vec!["calibration"]),
+        ("config_sentence_transformers.json", json!({"calibration": 2}), vec!["calibration", "--recipe NAME|FILE"]),
     ] {
         refused("qwen", (file, change), &parts);
     }
@@ -372,25 +359,6 @@ fn the_figures_have_what_was_warned_of() {
             assert!(warnings.iter().any(|warning| warning.as_str().unwrap().contains(part)), "{part}: {warnings:?}");
         }
     }
-}
-
-#[test]
-fn a_default_prompt_that_takes_the_querys_place_is_refused() {
-    let files = Files::new();
-    let (model, _) = model(&files, "qwen");
-    files.write(
-        "model/chat_template.jinja",
-        "{{ 'query' }} {{ messages[0].content }} {{ 'document' }} {{ messages[1].content }}",
-    );
-    score(&model, &[]).fails(1, &["default prompt of", "config_sentence_transformers.json", "--recipe"]);
-}
-
-#[test]
-fn what_only_looks_like_a_token_is_noted() {
-    let files = Files::new();
-    let run = score(&with_template(&files, &format!("<|im_strat|>{TEMPLATE}")), &[]);
-    assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("chat_template.jinja has <|im_strat|>, which is no token"), "{}", run.stderr);
 }
 
 #[test]

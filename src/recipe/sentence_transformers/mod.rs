@@ -1,5 +1,6 @@
 //! What sentence-transformers writes beside a reranker's weights. Everything in these files is obeyed, or refused by name.
 
+mod differences;
 mod model;
 mod modules;
 mod transformer;
@@ -47,6 +48,8 @@ pub(super) struct Stored {
     pub(super) activation: Option<(String, String)>,
     /// Variables of the chat template.
     pub(super) variables: Map<String, Value>,
+    /// Where sentence-transformers itself would not do what the files say.
+    pub(super) notes: Vec<String>,
 }
 
 impl Stored {
@@ -59,16 +62,19 @@ impl Stored {
         let transformer = TransformerSettings::read(files)?;
         let model = ModelSettings::read(files)?;
         modules.check_against(&transformer)?;
-        Ok(Self {
+        let mut stored = Self {
             answers: modules.answers,
             input: transformer.input,
-            classifier: transformer.classifier,
+            classifier: transformer.classifier.clone(),
             max_length: transformer.max_length,
             cut: transformer.cut,
-            instruction: model.instruction,
-            activation: model.activation,
-            variables: transformer.variables,
-        })
+            instruction: model.instruction.clone(),
+            activation: model.activation.clone(),
+            variables: transformer.variables.clone(),
+            notes: Vec::new(),
+        };
+        stored.notes = differences::notes(&stored, &transformer, &model, files)?;
+        Ok(stored)
     }
 }
 

@@ -26,6 +26,10 @@ const KNOWN: [&str; 9] = [
 pub(super) struct ModelSettings {
     pub(super) instruction: Option<(String, String)>,
     pub(super) activation: Option<(String, String)>,
+    /// Whether the file states that the model is a reranker.
+    pub(super) is_cross_encoder: bool,
+    /// The file, if it is there.
+    pub(super) place: Option<String>,
 }
 
 impl ModelSettings {
@@ -33,6 +37,7 @@ impl ModelSettings {
         let mut settings = Self::default();
         if let Some((path, value)) = read_json(files, FILE)? {
             let place = path.display().to_string();
+            settings.place = Some(place.clone());
             settings
                 .read_own(Fields::of(&value).with_context(|| place.clone())?, &place)
                 .with_context(|| place.clone())?;
@@ -46,7 +51,8 @@ impl ModelSettings {
     fn read_own(&mut self, fields: Fields<'_>, place: &str) -> Result<()> {
         fields.only(&KNOWN)?;
         match fields.text("model_type")? {
-            None | Some("CrossEncoder") => {}
+            None => {}
+            Some("CrossEncoder") => self.is_cross_encoder = true,
             Some(kind) => bail!(
                 "model_type is {kind}, which gives vectors and no scores; name a reranker (a CrossEncoder), or a --recipe if \
                  it is one"

@@ -34,7 +34,13 @@ impl Modules {
                     "{place}: the transformer is in the folder {folder}, which is not supported; copy its files to where \
                      {FILE} is"
                 ),
-                (1, Module::LogitScore { folder }) => scoring = Some(folder),
+                (1, Module::LogitScore { folder }) => {
+                    ensure!(
+                        !folder.is_empty(),
+                        "{place}: the path of module 1, the LogitScore, should name its folder"
+                    );
+                    scoring = Some(folder);
+                }
                 (_, module) => bail!(
                     "{place}: module {index} is {}, and only a Transformer is supported, alone or with a LogitScore behind \
                      it; --recipe ignores {FILE}",
@@ -81,7 +87,11 @@ enum Module {
 impl Module {
     fn read(fields: Fields<'_>) -> Result<Self> {
         let kind = fields.text("type")?.context("it has no type")?;
-        let folder = fields.text("path")?.unwrap_or_default().trim_end_matches('/').to_owned();
+        let folder = fields
+            .text("path")?
+            .context("it has no path, the folder of the module's files")?
+            .trim_end_matches('/')
+            .to_owned();
         let outside = folder.starts_with('/') || folder.split(['/', '\\']).any(|part| part == "..");
         ensure!(!outside, "its path {folder} leads out of the model");
         let own = kind.starts_with("sentence_transformers.");

@@ -57,6 +57,8 @@ pub(super) struct TransformerSettings {
     pub(super) cut: Cut,
     /// Variables of the chat template.
     pub(super) variables: Map<String, Value>,
+    /// The file, if it is there.
+    pub(super) place: Option<String>,
 }
 
 impl TransformerSettings {
@@ -80,6 +82,7 @@ impl TransformerSettings {
                 max_length: tokenizer_length(fields)?.or(fields.size("max_seq_length")?),
                 cut: Cut::LongestFirst,
                 variables: Map::new(),
+                place: Some(place.clone()),
             };
             settings.read_processing(fields)?;
             Ok(settings)
