@@ -91,6 +91,11 @@ impl ChatTemplate {
         Ok(Self { environment, format, variables, origin: origin.to_owned(), names_roles, system: None })
     }
 
+    /// Where the template was read.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The template with this system message in each prompt that has no instruction.
     pub(super) fn with_system(self, text: &str) -> Self {
         Self { system: Some(text.to_owned()), ..self }

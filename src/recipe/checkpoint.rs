@@ -35,12 +35,14 @@ impl Found {
     /// Gives every prompt the default instruction as its system message, where the chat template does not print it: the
     /// template can react to the message all the same.
     fn keep_system(&mut self, text: &str, place: &str) -> Result<()> {
-        let origin = self.recipe.origin.clone();
         let Some(chat) = self.recipe.chat.take() else {
-            self.notes
-                .push(format!("the instruction of {place} has no place in the prompt of {origin}, and is left out"));
+            self.notes.push(format!(
+                "the instruction of {place} has no place in the prompt of {}, and is left out",
+                self.recipe.origin
+            ));
             return Ok(());
         };
+        let origin = chat.origin().to_owned();
         let chat = Arc::into_inner(chat).context("the chat template is used elsewhere")?.with_system(text);
         let plain = chat.pieces(false).map_err(|unfit| match unfit {
             Unfit::NotForPairs(why) => anyhow!(
