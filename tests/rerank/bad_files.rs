@@ -1,4 +1,4 @@
-//! Files and options that can't be used: told before anything is lost.
+//! Files and options that can't be used are reported before anything is lost.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -31,7 +31,7 @@ pub fn many_lines() -> String {
 }
 
 #[test]
-fn a_missing_input_is_told() {
+fn a_missing_input_is_reported() {
     refused(&["--input", "missing.jsonl"], 2, &["missing.jsonl"]);
     refused(&["--input", "testdata/missing/candidates.jsonl"], 2, &["testdata/missing/candidates.jsonl"]);
 }
@@ -42,7 +42,7 @@ fn a_directory_is_no_input() {
 }
 
 #[test]
-fn an_empty_input_is_told() {
+fn an_empty_input_is_reported() {
     for content in ["", "\n", "\r\n \n", "\u{feff}", "\u{feff}\n"] {
         rerank_on(content, &["--model", "fake"]).fails(1, &["standard input", "empty"]);
     }
@@ -51,20 +51,20 @@ fn an_empty_input_is_told() {
 }
 
 #[test]
-fn an_unknown_format_is_told_with_the_known_ones() {
+fn an_unknown_format_is_reported_with_the_known_ones() {
     rerank_on("hello world", &["--model", "fake"]).fails(1, &["standard input", "--input-format", "jsonl", "trec"]);
     refused(&["--input-format", "xml"], 2, &["xml", "jsonl", "trec"]);
     refused(&["--output-format", "xml"], 2, &["xml", "jsonl", "trec"]);
 }
 
 #[test]
-fn utf_16_is_told_with_the_remedy() {
+fn utf_16_is_reported_with_the_remedy() {
     let wide: Vec<u8> = format!("\u{feff}{GOOD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     rerank_on(wide, &["--model", "fake"]).fails(1, &["UTF-16", "iconv"]);
 }
 
 #[test]
-fn truncated_compressed_files_are_told_and_what_came_before_is_ranked() {
+fn truncated_compressed_files_are_reported_and_what_came_before_is_ranked() {
     let files = Files::new();
     let (zipped, zstandard) = (gzip(many_lines().as_bytes()), zstd::encode_all(many_lines().as_bytes(), 1).unwrap());
     for (name, bytes) in [("a.jsonl.gz", zipped), ("a.jsonl.zst", zstandard)] {
@@ -77,7 +77,7 @@ fn truncated_compressed_files_are_told_and_what_came_before_is_ranked() {
 }
 
 #[test]
-fn a_truncated_list_is_told_and_what_came_before_is_ranked() {
+fn a_truncated_list_is_reported_and_what_came_before_is_ranked() {
     let run = rerank_on(format!("[{GOOD}, {GOOD}\n"), &["--model", "fake", "--on-error", "skip"]);
     run.fails(1, &["standard input:1: ", "query \"good\"", "the closing `]` is missing"]);
     assert_eq!(run.stdout.lines().count(), 1);
@@ -108,7 +108,7 @@ fn a_link_that_points_to_nothing_yet_is_written_through() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_line_of_100_megabytes_is_told_in_little_memory_and_the_next_is_ranked() {
+fn a_line_of_100_megabytes_is_reported_in_little_memory_and_the_next_is_ranked() {
     let mut child = command(&["--model", "fake", "--on-error", "skip"]);
     let child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().unwrap();
@@ -134,7 +134,7 @@ fn a_line_of_100_megabytes_is_told_in_little_memory_and_the_next_is_ranked() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_told_before_the_run() {
+fn an_output_that_cannot_be_written_is_reported_before_the_run() {
     let files = Files::new();
     let missing = files.name("missing/ranked.jsonl");
     refused(&["--output", &missing], 2, &[&missing, "no such directory"]);
@@ -144,7 +144,7 @@ fn an_output_that_cannot_be_written_is_told_before_the_run() {
 }
 
 #[test]
-fn a_stats_file_that_cannot_be_written_is_told_before_the_run() {
+fn a_stats_file_that_cannot_be_written_is_reported_before_the_run() {
     let files = Files::new();
     let (output, missing) = (files.name("ranked.jsonl"), files.name("missing/stats.json"));
     refused(&["--output", &output, "--stats", &missing], 2, &[&missing]);
@@ -153,7 +153,7 @@ fn a_stats_file_that_cannot_be_written_is_told_before_the_run() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     refused(&["--output", "/dev/full"], 1, &["/dev/full", "No space left"]);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let input = ["--model", "fake", "--input", "testdata/candidates.jsonl"];
@@ -232,7 +232,7 @@ fn stats_that_are_the_output_are_refused() {
 }
 
 #[test]
-fn wrong_options_are_told() {
+fn wrong_options_are_reported() {
     for (arguments, named) in [
         (vec!["--nonsense"], "--nonsense"),
         (vec!["candidates.jsonl"], "candidates.jsonl"),

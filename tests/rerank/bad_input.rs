@@ -1,4 +1,4 @@
-//! Records that can't be used, in JSON: each is told with its file, line and id, and the rest is ranked.
+//! Records that can't be used, in JSON: each is reported with its file, line and id, and the rest is ranked.
 
 use serde_json::Value;
 
@@ -26,8 +26,8 @@ fn bad(lines: impl AsRef<[u8]>, parts: &[&str], left: &[&str]) {
     let run = rerank(&["--model", "fake", "--input", &input]);
     run.fails(1, &parts);
     assert_eq!(query_ids(&run.stdout), ["first"], "what stands before the bad record is ranked, and nothing after");
-    let told = run.stderr.lines().filter(|line| line.starts_with("error: ")).count();
-    assert_eq!(told, 1, "{}", run.stderr);
+    let reported = run.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(reported, 1, "{}", run.stderr);
 
     let run = rerank(&["--model", "fake", "--input", &input, "--on-error", "skip"]);
     run.fails(1, &parts);
@@ -54,7 +54,7 @@ fn bad_query(members: &str, parts: &[&str]) {
 }
 
 #[test]
-fn what_is_not_json_is_told() {
+fn what_is_not_json_is_reported() {
     for line in ["{\"query_id\":\"bad\",", "query red", "{'query': 'red'}", "{\"query\":\"red\"} x", "}", "[1, 2"] {
         bad(line, &[":2: ", "not JSON"], &[]);
     }
@@ -64,7 +64,7 @@ fn what_is_not_json_is_told() {
 }
 
 #[test]
-fn a_trailing_comma_is_told() {
+fn a_trailing_comma_is_reported() {
     bad(
         r#"{"query_id":"bad","query":"red","candidates":[{"id":"d","text":"red"},]}"#,
         &[":2: ", "not JSON", "column 71"],
@@ -73,7 +73,7 @@ fn a_trailing_comma_is_told() {
 }
 
 #[test]
-fn pythons_nan_and_infinity_are_told_with_the_remedy() {
+fn pythons_nan_and_infinity_are_reported_with_the_remedy() {
     for score in ["NaN", "Infinity", "-Infinity"] {
         let line =
             format!(r#"{{"query_id":"bad","query":"red","candidates":[{{"id":"x","text":"red","score":{score}}}]}}"#);
@@ -82,7 +82,7 @@ fn pythons_nan_and_infinity_are_told_with_the_remedy() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_told() {
+fn what_is_not_utf_8_is_reported() {
     let mut line = br#"{"query_id":"bad","query":"caf"#.to_vec();
     line.extend(b"\xe9\",\"candidates\":[]}");
     bad(line, &[":2: ", "not UTF-8", "iconv"], &[]);
@@ -92,7 +92,7 @@ fn what_is_not_utf_8_is_told() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_told() {
+fn half_a_surrogate_pair_is_reported() {
     for (text, place) in
         [("\\ud83d", "character 1"), ("a \\ud83d b", "character 3"), ("\\ud83d\\ude00\\udc00", "character 2")]
     {
@@ -110,28 +110,28 @@ fn half_a_surrogate_pair_is_told() {
 }
 
 #[test]
-fn a_missing_query_is_told_with_the_names_that_were_looked_for() {
+fn a_missing_query_is_reported_with_the_names_that_were_looked_for() {
     bad_query(r#""query_id":"bad""#, &["query \"bad\"", "there is no query", "`question`"]);
     bad_query(r#""query_id":"bad","query":null"#, &["query \"bad\"", "there is no query"]);
     bad_query(r#""query":{"qid":"bad"}"#, &["query \"bad\"", "there is no query", "no `text`"]);
 }
 
 #[test]
-fn an_empty_query_is_told() {
+fn an_empty_query_is_reported() {
     for query in ["", " ", "\\t\\n ", "\\u3000"] {
         bad_query(&format!(r#""query_id":"bad","query":"{query}""#), &["query \"bad\"", "the query is empty"]);
     }
 }
 
 #[test]
-fn a_query_of_a_wrong_type_is_told() {
+fn a_query_of_a_wrong_type_is_reported() {
     bad_query(r#""query_id":"bad","query":{}"#, &["query \"bad\"", "there is no query"]);
     bad_query(r#""query_id":"bad","query":["red","blue"]"#, &["query \"bad\"", "`query`", "a list"]);
     bad_query(r#""query_id":"bad","query":true"#, &["query \"bad\"", "`query`", "true or false"]);
 }
 
 #[test]
-fn ids_of_a_wrong_type_are_told() {
+fn ids_of_a_wrong_type_are_reported() {
     bad_query(r#""query_id":["bad"],"query":"red""#, &["`query_id`", "a list", "a string or an integer"]);
     bad_query(r#""query_id":1.5,"query":"red""#, &["`query_id`", "a number", "a string or an integer"]);
     bad_candidate(r#"{"id":{"a":1},"text":"red"}"#, &["`id`", "an object", "a string or an integer"]);
@@ -139,7 +139,7 @@ fn ids_of_a_wrong_type_are_told() {
 }
 
 #[test]
-fn candidates_of_a_wrong_type_are_told() {
+fn candidates_of_a_wrong_type_are_reported() {
     for candidates in ["\"red\"", "{\"id\":\"d\",\"text\":\"red\"}", "3"] {
         let line = format!(r#"{{"query_id":"bad","query":"red","candidates":{candidates}}}"#);
         bad(line, &[":2: ", "`candidates`", "a list is expected"], &[]);
@@ -150,13 +150,13 @@ fn candidates_of_a_wrong_type_are_told() {
 }
 
 #[test]
-fn a_record_with_neither_candidates_nor_text_is_told() {
+fn a_record_with_neither_candidates_nor_text_is_reported() {
     bad(r#"{"query_id":"bad","query":"red"}"#, &[":2: ", "neither a list of candidates", "`hits`"], &[]);
     bad("{}", &[":2: ", "neither a list of candidates"], &[]);
 }
 
 #[test]
-fn a_missing_text_is_told_with_its_candidate() {
+fn a_missing_text_is_reported_with_its_candidate() {
     for candidate in [r#"{"id":"x"}"#, r#"{"id":"x","text":null}"#, r#"{"id":"x","url":"http://red"}"#] {
         bad_candidate(candidate, &["candidate \"x\"", "no text"]);
     }
@@ -165,7 +165,7 @@ fn a_missing_text_is_told_with_its_candidate() {
 }
 
 #[test]
-fn a_text_of_a_wrong_type_is_told() {
+fn a_text_of_a_wrong_type_is_reported() {
     for (text, found) in
         [("{}", "there is no text"), ("[\"red\",\"blue\"]", "a list, a string is expected"), ("false", "true or false")]
     {
@@ -174,7 +174,7 @@ fn a_text_of_a_wrong_type_is_told() {
 }
 
 #[test]
-fn scores_and_ranks_of_a_wrong_type_are_told() {
+fn scores_and_ranks_of_a_wrong_type_are_reported() {
     bad_candidate(r#"{"id":"x","text":"red","score":"seven"}"#, &["candidate \"x\"", "\"seven\"", "not a number"]);
     bad_candidate(r#"{"id":"x","text":"red","score":[7]}"#, &["candidate \"x\"", "`score`", "a list"]);
     bad_candidate(r#"{"id":"x","text":"red","rank":"first"}"#, &["candidate \"x\"", "\"first\"", "not an integer"]);
@@ -182,7 +182,7 @@ fn scores_and_ranks_of_a_wrong_type_are_told() {
 }
 
 #[test]
-fn a_score_that_is_not_finite_is_told() {
+fn a_score_that_is_not_finite_is_reported() {
     for score in ["1e999", "-1e999"] {
         let candidate = format!(r#"{{"id":"x","text":"red","score":{score}}}"#);
         bad_candidate(&candidate, &["candidate \"x\"", score, "not a finite number"]);
@@ -190,7 +190,7 @@ fn a_score_that_is_not_finite_is_told() {
 }
 
 #[test]
-fn a_duplicate_candidate_id_is_told() {
+fn a_duplicate_candidate_id_is_reported() {
     bad_candidate(r#"{"id":"good","text":"other"}"#, &["candidate \"good\"", "twice"]);
     let rows = r#"{"query_id":"bad","query":"red","id":"x","text":"red"}
 {"query_id":"bad","query":"red","id":"x","text":"other"}"#;
@@ -252,7 +252,7 @@ fn no_candidates_are_an_empty_ranking() {
 }
 
 #[test]
-fn every_skipped_record_is_told_and_the_rest_is_ranked() {
+fn every_skipped_record_is_reported_and_the_rest_is_ranked() {
     let lines = [
         FIRST,
         "not JSON",

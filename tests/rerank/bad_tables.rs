@@ -20,7 +20,7 @@ fn bad(rows: &str, parts: &[&str], left: &[&str]) {
     bad_behind(&["zero:1", "first:2"], rows, parts, left);
 }
 
-/// As [`bad`], for a row that does not tell whose it is: it may be the last of the query before it, which is therefore
+/// As [`bad`], for a row that does not show whose it is: it may be the last of the query before it, which is therefore
 /// not complete.
 #[track_caller]
 fn bad_without_query(rows: &str, parts: &[&str], left: &[&str]) {
@@ -55,7 +55,7 @@ fn unusable(name: &str, content: &str, arguments: &[&str], status: i32, parts: &
 }
 
 #[test]
-fn a_ragged_row_is_told() {
+fn a_ragged_row_is_reported() {
     bad_without_query("bad,red,x", &[":5: ", "3 fields", "5"], &[]);
     bad_without_query("bad,red,x,red,green,1", &[":5: ", "6 fields", "5", "quotes"], &[]);
 }
@@ -66,7 +66,7 @@ fn a_ragged_row_between_good_ones_costs_only_itself() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_is_told_with_its_line() {
+fn a_quote_that_is_never_closed_is_reported_with_its_line() {
     let files = Files::new();
     let rows = "p,red,a,red,1\nq,red,a,red,1\nq,red,b,\"blue,1\ns,red,c,red,1\n";
     let input = files.write("pairs.csv", format!("{HEADER}{rows}"));
@@ -78,7 +78,7 @@ fn a_quote_that_is_never_closed_is_told_with_its_line() {
 }
 
 #[test]
-fn scores_that_are_no_finite_numbers_are_told() {
+fn scores_that_are_no_finite_numbers_are_reported() {
     for score in ["NaN", "nan", "inf", "-inf", "Infinity", "1e999"] {
         bad(
             &format!("bad,red,x,red,{score}\nbad,red,y,red,1"),
@@ -90,13 +90,13 @@ fn scores_that_are_no_finite_numbers_are_told() {
 }
 
 #[test]
-fn an_empty_query_is_told() {
+fn an_empty_query_is_reported() {
     bad("bad,,x,red,1", &[":5: ", "query \"bad\"", "the query is empty"], &[]);
     bad("bad,  ,x,red,1\nbad,  ,y,red,1", &[":5: ", "query \"bad\"", "the query is empty"], &[]);
 }
 
 #[test]
-fn a_duplicate_candidate_id_is_told_with_both_lines() {
+fn a_duplicate_candidate_id_is_reported_with_both_lines() {
     bad("bad,red,x,red,1\nbad,red,x,blue,1", &[":6: ", "query \"bad\"", "candidate \"x\"", "line 5"], &["bad:1"]);
 }
 
@@ -111,7 +111,7 @@ fn a_query_id_that_comes_back_names_both_lines() {
 }
 
 #[test]
-fn what_is_not_utf_8_is_told() {
+fn what_is_not_utf_8_is_reported() {
     let files = Files::new();
     let mut content = format!("{HEADER}first,red,a,red,2\nbad,red,x,caf").into_bytes();
     content.extend(b"\xe9,1\nlast,red,c,red,\n");
@@ -123,7 +123,7 @@ fn what_is_not_utf_8_is_told() {
 }
 
 #[test]
-fn a_column_that_is_not_there_is_told_with_those_that_are() {
+fn a_column_that_is_not_there_is_reported_with_those_that_are() {
     let rows = "question,passage,id\nred,red,a\n";
     unusable(
         "a.csv",
@@ -139,7 +139,7 @@ fn a_column_that_is_not_there_is_told_with_those_that_are() {
 }
 
 #[test]
-fn tables_without_rows_are_told() {
+fn tables_without_rows_are_reported() {
     unusable("a.csv", HEADER, &[], 1, &["no rows"]);
     unusable("a.tsv", "query\ttext", &[], 1, &["no rows"]);
     for content in ["", "\n", " \n\n"] {
@@ -174,7 +174,7 @@ fn bad_run(name: &str, content: &str, parts: &[&str], before: &[&str], left: &[&
 }
 
 #[test]
-fn a_run_without_its_texts_is_told() {
+fn a_run_without_its_texts_is_reported() {
     let files = Files::new();
     let input = files.write("run.trec", "q1 Q0 d1 1 2.5 bm25\n");
     let queries = files.write("queries.tsv", "q1\tred planet\n");
@@ -185,13 +185,13 @@ fn a_run_without_its_texts_is_told() {
 }
 
 #[test]
-fn a_run_line_of_five_fields_is_told() {
+fn a_run_line_of_five_fields_is_reported() {
     let run = "q1 Q0 d1 1 2.5 bm25\nq2 Q0 d1 1 bm25\nq2 Q0 d2 2 1.5 bm25\n";
     bad_run("run.trec", run, &["run.trec:2: ", "5 fields", "six"], &[], &["q1:1", "q2:1"]);
 }
 
 #[test]
-fn a_query_without_a_text_is_told_once() {
+fn a_query_without_a_text_is_reported_once() {
     let parts = ["run.trec:3: ", "query \"q2\"", "queries.tsv"];
     bad_run("queries.tsv", "q1\tred planet\n", &parts, &["q1:2"], &["q1:2"]);
     let parts = ["run.trec:1: ", "query \"q1\"", "queries.tsv"];
@@ -202,13 +202,13 @@ fn a_query_without_a_text_is_told_once() {
 }
 
 #[test]
-fn a_document_that_is_not_in_the_collection_is_told() {
+fn a_document_that_is_not_in_the_collection_is_reported() {
     let parts = ["run.trec:2: ", "query \"q1\"", "candidate \"d2\"", "collection.tsv"];
     bad_run("collection.tsv", "d1\tMars, the red planet\n", &parts, &[], &["q1:1", "q2:1"]);
 }
 
 #[test]
-fn scores_of_a_run_that_are_not_finite_are_told() {
+fn scores_of_a_run_that_are_not_finite_are_reported() {
     for score in ["NaN", "inf", "1e999"] {
         let run = format!("q1 Q0 d1 1 2.5 bm25\nq2 Q0 d1 1 {score} bm25\nq2 Q0 d2 2 1.5 bm25\n");
         let parts = ["run.trec:2: ", "query \"q2\"", "candidate \"d1\"", score, "not a finite number"];
@@ -217,7 +217,7 @@ fn scores_of_a_run_that_are_not_finite_are_told() {
 }
 
 #[test]
-fn broken_queries_and_collections_are_told_with_their_lines() {
+fn broken_queries_and_collections_are_reported_with_their_lines() {
     bad_run("queries.tsv", "q1\tred planet\nq2\n", &["queries.tsv:2: "], &[], &[]);
     bad_run("collection.tsv", "{\"_id\":\"d1\",\"text\":\"red\"}\n{\"_id\":\n", &["collection.tsv:2: "], &[], &[]);
     bad_run("collection.tsv", "", &["collection.tsv", "empty"], &[], &[]);

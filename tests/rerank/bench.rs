@@ -1,4 +1,4 @@
-//! `rerank bench`: what it tells adds up. How fast it is decides nothing.
+//! `rerank bench`: what it reports adds up. How fast it is decides nothing.
 
 use rerank::engine::cpu::Level;
 use serde_json::Value;
@@ -59,7 +59,7 @@ fn auto_means_what_it_means_in_a_run() {
 }
 
 #[test]
-fn every_workload_is_told() {
+fn every_workload_is_reported() {
     let arguments = [
         "bench",
         "--model",

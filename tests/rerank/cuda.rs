@@ -92,7 +92,7 @@ fn little_memory_is_enough() {
 }
 
 #[test]
-fn what_keeps_a_gpu_from_being_used_is_told() {
+fn what_keeps_a_gpu_from_being_used_is_reported() {
     let fails = |device: &str, gpu: &[(&str, &str)], parts: &[&str]| {
         run(&[&TINY[..], &["--device", device]].concat(), gpu).fails(1, parts);
     };
@@ -109,7 +109,7 @@ fn what_keeps_a_gpu_from_being_used_is_told() {
 }
 
 #[test]
-fn what_is_switched_off_is_told() {
+fn what_is_switched_off_is_reported() {
     let files = Files::new();
     let stats = files.name("stats.json");
     let arguments = ["--device", "cuda", "--max-batch-tokens", "100", "--stats", &stats, "--quiet", "--top-k", "1"];

@@ -145,7 +145,7 @@ fn bert_agrees_with_candle_transformers() {
 }
 
 #[test]
-fn what_an_encoder_can_not_do_is_told() {
+fn what_an_encoder_can_not_do_is_reported() {
     let variables = VarMap::new();
     bert(&variables);
     let files = Files::new();

@@ -1,4 +1,4 @@
-//! A hub on the loopback, which can be told to fail.
+//! A hub on the loopback, which can be made to fail.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -47,7 +47,7 @@ fn ranked_as_expected(run: &Run) {
     assert_eq!(run.rankings().iter().map(summary).collect::<Vec<_>>(), EXPECTED);
 }
 
-/// Checks a shape on a pipe, where only its content tells what it is.
+/// Checks a shape on a pipe, where only its content shows what it is.
 #[track_caller]
 fn check_piped(content: impl AsRef<[u8]>, arguments: &[&str]) {
     ranked_as_expected(&rerank_on(content, &[&["--model", "fake"], arguments].concat()));

@@ -127,7 +127,7 @@ fn a_download_that_breaks_off_is_taken_up_again() {
 }
 
 #[test]
-fn a_model_that_the_hub_does_not_know_is_told() {
+fn a_model_that_the_hub_does_not_know_is_reported() {
     let files = Files::new();
     let hub = Hub::start();
     let output = files.name("ranked.jsonl");
@@ -137,7 +137,7 @@ fn a_model_that_the_hub_does_not_know_is_told() {
 }
 
 #[test]
-fn a_revision_that_the_hub_does_not_know_is_told() {
+fn a_revision_that_the_hub_does_not_know_is_reported() {
     let files = Files::new();
     let hub = Hub::start();
     run(&files, &hub.endpoint(), &[], &[&ODD[..], &["--revision", "v9"]].concat())
@@ -145,14 +145,14 @@ fn a_revision_that_the_hub_does_not_know_is_told() {
 }
 
 #[test]
-fn an_unreachable_hub_is_told_with_the_remedy() {
+fn an_unreachable_hub_is_reported_with_the_remedy() {
     let files = Files::new();
     let endpoint = Hub::start().endpoint();
     run(&files, &endpoint, &[], &ODD).fails(1, &["owner/odd", "network", "--model"]);
 }
 
 #[test]
-fn offline_without_a_cache_is_told_with_the_remedy() {
+fn offline_without_a_cache_is_reported_with_the_remedy() {
     let files = Files::new();
     let hub = Hub::start();
     for (variables, arguments) in [(vec![], vec!["--offline"]), (vec![("HF_HUB_OFFLINE", "1")], vec![])] {

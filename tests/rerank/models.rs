@@ -188,7 +188,7 @@ fn refused(change: impl FnOnce(&Files), arguments: &[&str], parts: &[&str]) {
 }
 
 #[test]
-fn an_incomplete_directory_is_told() {
+fn an_incomplete_directory_is_reported() {
     for name in ["config.json", "tokenizer.json", "model-00002-of-00003.safetensors"] {
         refused(|files| std::fs::remove_file(files.path("model").join(name)).unwrap(), &[], &[name, "/model has no"]);
     }
@@ -200,7 +200,7 @@ fn an_incomplete_directory_is_told() {
 }
 
 #[test]
-fn a_cut_off_shard_is_told() {
+fn a_cut_off_shard_is_reported() {
     refused(
         |files| {
             let path = files.path("model/model-00002-of-00003.safetensors");
@@ -218,7 +218,7 @@ fn a_cut_off_shard_is_told() {
 }
 
 #[test]
-fn a_tensor_of_another_shape_is_told() {
+fn a_tensor_of_another_shape_is_reported() {
     refused(
         |files| change_config(files, &json!({"intermediate_size": 81})),
         &[],
@@ -228,7 +228,7 @@ fn a_tensor_of_another_shape_is_told() {
 }
 
 #[test]
-fn an_unsupported_family_is_told_with_the_supported_ones() {
+fn an_unsupported_family_is_reported_with_the_supported_ones() {
     let llama = json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"]});
     refused(
         |files| change_config(files, &llama),
@@ -239,7 +239,7 @@ fn an_unsupported_family_is_told_with_the_supported_ones() {
 }
 
 #[test]
-fn another_models_tokenizer_is_told() {
+fn another_models_tokenizer_is_reported() {
     refused(
         |files| {
             let text = files.read("model/tokenizer.json").replace("<|im_end|>", "<|im_stop|>");
@@ -253,14 +253,14 @@ fn another_models_tokenizer_is_told() {
 }
 
 #[test]
-fn lengths_beyond_the_model_or_without_room_are_told() {
+fn lengths_beyond_the_model_or_without_room_are_reported() {
     rerank(&[&["--model", "testdata/odd-reranker", "--max-length", "50000"], &INPUT[..]].concat())
         .fails(2, &["--max-length 50000", "40960"]);
     refused(|_| {}, &["--max-length", "20"], &["--max-length 20", "leaves no room"]);
 }
 
 #[test]
-fn a_nan_is_told_with_its_pair() {
+fn a_nan_is_reported_with_its_pair() {
     let files = Files::new();
     let model = changed(&files, &json!({}), |tensors| {
         let norm = tensors["model.norm.weight"].affine(f64::NAN, 0.).unwrap();

@@ -58,7 +58,7 @@ fn a_reader_that_has_enough_of_the_help_is_no_error() {
 }
 
 #[test]
-fn an_input_that_is_closed_at_once_is_told() {
+fn an_input_that_is_closed_at_once_is_reported() {
     let output = command(&["--model", "fake"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("standard input is empty"));

@@ -92,16 +92,16 @@ fn with_little_memory_algorithms_are_tried_on_fewer_rows() {
 #[test]
 fn what_one_library_does_not_do_the_other_does() {
     let expected = bits("f32", "3", &[]);
-    let told = [
+    let reported = [
         ("missing", "cuda:0: cuBLASLt does not start"),
         ("none", "cuda:0: cuBLASLt has no algorithm"),
         ("refuses", "cuda:0: cuBLASLt has no algorithm"),
     ];
-    for (lacking, told) in told {
+    for (lacking, reported) in reported {
         let files = Files::new();
         let log = files.name("log");
         let (bits, warnings) = bits_and_warnings("f32", "3", &[("EMULATED_LT", lacking), ("EMULATED_LOG", &log)]);
-        assert_eq!(warnings.matches(told).count(), 1, "{lacking}: {warnings}");
+        assert_eq!(warnings.matches(reported).count(), 1, "{lacking}: {warnings}");
         assert!(!files.path("log").exists(), "{lacking}");
         assert_eq!(bits.len(), expected.len());
         for ((id, logit), (other, reference)) in bits.iter().zip(&expected) {
@@ -112,7 +112,7 @@ fn what_one_library_does_not_do_the_other_does() {
 }
 
 #[test]
-fn what_fails_in_the_middle_of_a_run_is_told_at_its_end() {
+fn what_fails_in_the_middle_of_a_run_is_reported_at_its_end() {
     let (bits, warnings) = bits_and_warnings("f32", "3", &[("EMULATED_LT", "later")]);
     assert_eq!(warnings.matches("cuda:0: cuBLASLt has no algorithm for all batches").count(), 1, "{warnings}");
     assert_eq!(bits.len(), bits_and_warnings("f32", "3", &[]).0.len());
