@@ -64,11 +64,14 @@ impl Setup {
         recipe.details.iter().for_each(|detail| reporter.detail(detail));
         recipe.notes.iter().for_each(|note| reporter.note(note));
         reranker.warnings().for_each(|warning| reporter.warning(warning));
+        // Without weights it is not known what `auto` is, nor with which kernels.
+        let arithmetic = match config.dry_run && config.precision.is_none() {
+            true => "auto".to_owned(),
+            false => format!("{} on {}", compute.precision.name(), self.targets[0].kernel_class()),
+        };
         reporter.detail(&format!(
-            "device: {}, {} on {}, {}; prompts up to {} tokens; batches up to {} pairs and {} tokens",
+            "device: {}, {arithmetic}, {}; prompts up to {} tokens; batches up to {} pairs and {} tokens",
             self.device(),
-            if config.dry_run && config.precision.is_none() { "auto" } else { compute.precision.name() },
-            self.targets[0].kernel_class(),
             count_of_threads(),
             reranker.recipe().max_length,
             limits.pairs,

@@ -83,7 +83,8 @@ impl FileRecipe {
         let length = path.metadata().with_context(option)?.len();
         ensure!(!path.is_dir(), "{}: it is a directory, and should be a recipe in TOML", option());
         ensure!(length > 0, "{}: it is empty, and should be a recipe in TOML with a `template`", option());
-        let text = read_plain_text(path, MOST_BYTES).with_context(option)?;
+        // An editor on Windows ends lines with two characters, of which the first would become a part of the prompt.
+        let text = read_plain_text(path, MOST_BYTES).with_context(option)?.replace("\r\n", "\n");
         let parse = || -> Result<Self> {
             let file: RecipeFile = toml::from_str(&text).map_err(|error| problem(&error, &text))?;
             Self::of(file, path)

@@ -37,6 +37,8 @@ fn a_recipes_file_does_what_it_says() {
     let same = files.write("mine.toml", QWEN3);
     assert_eq!(values(&["--recipe", &same], "logit"), plain);
     assert_eq!(values(&["--recipe", "qwen3-reranker"], "logit"), plain);
+    let of_windows = files.write("windows.toml", QWEN3.replace('\n', "\r\n"));
+    assert_eq!(values(&["--recipe", &of_windows], "logit"), plain);
     for (from, to) in [
         ("Judge whether", "Judge if"),
         ("Given a web", "Given another web"),

@@ -116,7 +116,7 @@ impl Hub {
         }
         Some(format!(
             "{}: the run is offline, and whether the model has these files is not known, as they have not been downloaded: \
-             {}. They are taken for absent; if it has one, other scores may be right. One run without --offline settles it",
+             {}. They are taken for absent; if it has one, other scores may be right. One run that is not offline settles it",
             self.name,
             unknown.join(", ")
         ))
