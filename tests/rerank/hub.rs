@@ -37,7 +37,9 @@ fn files_of_which_nothing_is_known_are_named_offline() {
     let unknown = run(&files, &hub.endpoint(), &[], &offline);
     ranked(&unknown);
     let warning = unknown.stderr.lines().find(|line| line.contains("is not known")).unwrap();
-    for name in ["owner/odd", "modules.json", "chat_template.jinja", "config_sentence_transformers.json", "is not offline"] {
+    for name in
+        ["owner/odd", "modules.json", "chat_template.jinja", "config_sentence_transformers.json", "is not offline"]
+    {
         assert!(warning.contains(name), "{warning}");
     }
     assert!(!warning.contains("tokenizer.json"), "{warning}");
