@@ -74,7 +74,7 @@ fn find_nvcc() -> PathBuf {
     found.unwrap_or_else(|| PathBuf::from("nvcc"))
 }
 
-/// Of the compiler.
+/// The version of the compiler.
 fn version(nvcc: &Path) -> (u32, u32) {
     let output = Command::new(nvcc).arg("--version").output().unwrap_or_else(|error| {
         fail(&format!(
@@ -93,7 +93,7 @@ fn version(nvcc: &Path) -> (u32, u32) {
     version
 }
 
-/// Of the cards for which code is made, in order.
+/// The compute capabilities for which code is made, in order.
 fn capabilities(version: (u32, u32)) -> Vec<u32> {
     let known = if version < (12, 8) { CAPABILITIES.to_owned() } else { format!("{CAPABILITIES},100,120") };
     let capabilities = env::var("CUDA_COMPUTE_CAP").unwrap_or(known);

@@ -25,9 +25,9 @@ struct Model {
 
 #[derive(Deserialize)]
 struct Pair {
-    /// Of the document.
+    /// How many words the document has.
     words: usize,
-    /// Of the prompt.
+    /// How many tokens the prompt has.
     tokens: usize,
     f64: f64,
     /// transformers' own in f32.

@@ -30,13 +30,13 @@ struct Expected {
 struct Model {
     shape: Shape,
     pairs: Vec<Pair>,
-    /// Of arbitrary tokens, without a prompt around them.
+    /// The logits of arbitrary tokens, without a prompt around them.
     sequences: Vec<Logits>,
 }
 
 #[derive(Deserialize)]
 struct Pair {
-    /// Of the document.
+    /// How many words the document has.
     words: usize,
     #[serde(flatten)]
     logits: Logits,

@@ -59,7 +59,7 @@ pub struct Product {
     pub right: Address,
     /// The results; f32 where they are added, and else of this type.
     pub results: Address,
-    /// Of the matrices.
+    /// The type of the matrices' values.
     pub value: Type,
     /// Whether to add to what stands in the results.
     pub add: bool,

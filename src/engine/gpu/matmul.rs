@@ -85,7 +85,7 @@ fn data(value: Type) -> sys::cudaDataType {
     }
 }
 
-/// Of the library that is open.
+/// The version of the cuBLASLt library that was loaded.
 pub(super) fn version() -> usize {
     // SAFETY: asks for a number.
     unsafe { sys::cublasLtGetVersion() }

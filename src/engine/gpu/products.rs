@@ -53,7 +53,7 @@ pub(super) struct Products {
     stream: Arc<CudaStream>,
     /// What algorithms work in, one after the other in the order of the stream.
     workspace: Scratch,
-    /// Of the card.
+    /// The card's name.
     name: Arc<str>,
     /// Around what is timed.
     events: [sys::CUevent; 2],

@@ -154,7 +154,7 @@ fn add_rows(results: &mut [Features], sums: &[Features]) {
 
 }
 
-/// Of a block's rows and outputs.
+/// The scales of a block's rows and outputs.
 struct Scales<'a> {
     rows: &'a [f32],
     outputs: &'a [f32],
