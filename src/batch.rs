@@ -45,6 +45,8 @@ pub struct Batch {
     pub token_ids: Vec<u32>,
     /// Each token's position in its prompt, counted from 0.
     pub positions: Vec<u32>,
+    /// Each token's type: 0 or 1, which only some models tell apart.
+    pub token_types: Vec<u8>,
     /// The segments, in the order of their tokens; a shared prefix stands before the segments that continue it.
     pub segments: Vec<Segment>,
 }
@@ -84,7 +86,8 @@ impl Batch {
         let mut batch = Self::default();
         for candidate in 0..tokens.div_ceil(LENGTH) {
             let length = LENGTH.min(tokens - candidate * LENGTH);
-            batch.push(&[0; LENGTH][..length], None, Some(PairId { group: 0, candidate }));
+            let pair = Some(PairId { group: 0, candidate });
+            batch.push([0; LENGTH][..length].iter().map(|&token| (token, 0)), None, pair);
         }
         batch
     }
@@ -111,20 +114,31 @@ impl Batch {
         for index in (0..needed.len()).filter(|&index| needed[index]) {
             let segment = &self.segments[index];
             let continues = segment.continues.map(|before| places[before]);
-            places[index] = batch.push(&self.token_ids[segment.tokens.clone()], continues, segment.pair);
+            let tokens = segment.tokens.clone().map(|token| (self.token_ids[token], self.token_types[token]));
+            places[index] = batch.push(tokens, continues, segment.pair);
         }
         batch
     }
 
-    fn push(&mut self, token_ids: &[u32], continues: Option<usize>, pair: Option<PairId>) -> usize {
+    /// Adds a segment of tokens, each with its type.
+    fn push(
+        &mut self,
+        tokens: impl Iterator<Item = (u32, u8)>,
+        continues: Option<usize>,
+        pair: Option<PairId>,
+    ) -> usize {
         let start = self.token_ids.len();
         let position = match continues {
             Some(index) => self.positions[self.segments[index].tokens.end - 1] + 1,
             None => 0,
         };
-        self.token_ids.extend_from_slice(token_ids);
-        self.positions.extend((position..).take(token_ids.len()));
-        self.segments.push(Segment { tokens: start..start + token_ids.len(), continues, pair });
+        for (token, token_type) in tokens {
+            self.token_ids.push(token);
+            self.token_types.push(token_type);
+        }
+        let end = self.token_ids.len();
+        self.positions.extend((position..).take(end - start));
+        self.segments.push(Segment { tokens: start..end, continues, pair });
         self.segments.len() - 1
     }
 }
@@ -207,11 +221,13 @@ pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
                 batches.push(std::mem::take(&mut batch));
                 (pairs, prefix) = (0, None);
             }
-            let token_ids = &prompts[candidate].token_ids;
+            let prompt = &prompts[candidate];
+            let tokens = |range: Range<usize>| range.map(|token| (prompt.token_ids[token], prompt.token_type(token)));
             if shared > 0 && prefix.is_none() {
-                prefix = Some(batch.push(&token_ids[..shared], None, None));
+                prefix = Some(batch.push(tokens(0..shared), None, None));
             }
-            batch.push(&token_ids[shared..], prefix, Some(PairId { group, candidate }));
+            let own = shared..prompt.token_ids.len();
+            batch.push(tokens(own), prefix, Some(PairId { group, candidate }));
             pairs += 1;
         }
     }
@@ -231,7 +247,10 @@ fn shared_prefix(prompts: &[Prompt]) -> usize {
     let mut shared = first.token_ids.len();
     for prompt in rest {
         let same = first.token_ids.iter().zip(&prompt.token_ids).take_while(|(one, other)| one == other).count();
-        shared = shared.min(same);
+        let second = |prompt: &Prompt| prompt.second_type.unwrap_or(usize::MAX);
+        let types_differ_from =
+            if second(first) == second(prompt) { usize::MAX } else { second(first).min(second(prompt)) };
+        shared = shared.min(same).min(types_differ_from);
     }
     let shortest = prompts.iter().map(|prompt| prompt.token_ids.len()).min().unwrap_or(0);
     shared.min(shortest.saturating_sub(1))
@@ -249,7 +268,7 @@ mod tests {
             proptest::collection::vec(proptest::collection::vec(0u32..3, 1..9), 0..9),
         );
         let group = group.prop_map(|(head, tails)| {
-            let prompt = |tail: Vec<u32>| Prompt { token_ids: [head.clone(), tail].concat(), truncated: false };
+            let prompt = |tail: Vec<u32>| Prompt::whole([head.clone(), tail].concat());
             tails.into_iter().map(prompt).collect()
         });
         proptest::collection::vec(group, 0..6)
@@ -300,7 +319,7 @@ mod tests {
     }
 
     fn prompt(token_ids: &[u32]) -> Prompt {
-        Prompt { token_ids: token_ids.to_vec(), truncated: false }
+        Prompt::whole(token_ids.to_vec())
     }
 
     #[test]
@@ -330,7 +349,7 @@ mod tests {
     #[test]
     fn much_room_is_filled_with_a_part_of_a_group() {
         let group = |shared: usize| -> Vec<Prompt> {
-            let own = |last: u32| Prompt { token_ids: [vec![7; shared], vec![last; 1000]].concat(), truncated: false };
+            let own = |last: u32| Prompt::whole([vec![7; shared], vec![last; 1000]].concat());
             (0..8).map(own).collect()
         };
         let counts = |shared: usize, pairs: usize, fill: bool| -> Vec<usize> {

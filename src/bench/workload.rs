@@ -101,6 +101,7 @@ impl Workload {
                 let document = tokens(random, length.min(room));
                 Prompt {
                     token_ids: [&system, &query, &document, &suffix].into_iter().flatten().copied().collect(),
+                    second_type: None,
                     truncated: length > room,
                 }
             };

@@ -157,7 +157,7 @@ mod tests {
             "max_position_embeddings": 64
         });
         let model = Architecture::of_shape(&config).unwrap();
-        let prompt = |last: u32| Prompt { token_ids: vec![1, 2, 3, last], truncated: false };
+        let prompt = |last: u32| Prompt::whole(vec![1, 2, 3, last]);
         let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true, fill: false };
         let batch = &plan(&[vec![prompt(4), prompt(5)]], limits)[0];
         // Three tokens that both share, and one of each.
@@ -192,7 +192,7 @@ mod tests {
             "num_attention_heads": 2, "type_vocab_size": 2, "max_position_embeddings": 64
         });
         let model = Architecture::of_shape(&config).unwrap();
-        let prompt = |length: usize| Prompt { token_ids: vec![7; length], truncated: false };
+        let prompt = |length: usize| Prompt::whole(vec![7; length]);
         let limits = Limits { pairs: 9, tokens: 99, share_prefixes: false, fill: false };
         let work = model.operations(&plan(&[vec![prompt(5), prompt(3)]], limits)[0]);
         assert_eq!(work.operations[Kind::Attention as usize], 4. * 8. * ((25. + 9.) + (5. + 3.)));

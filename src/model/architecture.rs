@@ -4,6 +4,7 @@
 //! Every weight is a [`Tensor`]: the name that transformers gives it, and its shape. So the description is also the list of
 //! what a checkpoint must have.
 
+use super::rotary::Rotary;
 use super::tensor::{Linear, Norm, Tensor};
 
 /// A transformer that scores a prompt.
@@ -133,15 +134,6 @@ impl Heads {
     pub fn usual_scale(self) -> f64 {
         1. / (self.head_dim as f64).sqrt()
     }
-}
-
-/// Rotary position embedding (Su et al., 2021): the first half of a head's features turns with the second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rotary {
-    /// The base of the frequencies.
-    pub theta: f64,
-    /// How many of a head's features turn.
-    pub features: usize,
 }
 
 /// Which keys a query sees.

@@ -24,7 +24,7 @@ fn llama_layer(heads: Heads, [hidden, intermediate]: [usize; 2], biases: bool, t
             value: linear("self_attn.v_proj", heads.key_width(), hidden),
             output: linear("self_attn.o_proj", hidden, heads.query_width()),
             query_key_norms: None,
-            rotary: Some(Rotary { theta, features: heads.head_dim }),
+            rotary: Some(Rotary::of_theta(theta, heads.head_dim)),
             mask: Mask::Causal,
             window: None,
             scale: heads.usual_scale(),
@@ -109,7 +109,7 @@ fn modernbert_layer(index: usize) -> Layer {
             value: part(&products, 2, MODERNBERT),
             output: Linear::new(&name("attn.Wo"), MODERNBERT, MODERNBERT),
             query_key_norms: None,
-            rotary: Some(Rotary { theta: if global { 160_000. } else { 10_000. }, features: 64 }),
+            rotary: Some(Rotary::of_theta(if global { 160_000. } else { 10_000. }, 64)),
             mask: Mask::Bidirectional,
             window: (!global).then_some(64),
             scale: heads.usual_scale(),
@@ -242,7 +242,7 @@ fn nothing_that_is_described_is_passed_over() {
         |model| model.final_norm = None,
         |model| model.embedding.token_types = Some(Tensor::matrix("types", 2, 64)),
         |model| model.layers[1].attention.rotary = None,
-        |model| model.layers[1].attention.rotary = Some(Rotary { theta: 1e4, features: 8 }),
+        |model| model.layers[1].attention.rotary = Some(Rotary::of_theta(1e4, 8)),
         |model| model.layers[1].attention.query_key_norms = None,
         |model| model.layers[1].attention.query_key_norms = Some(["q", "k"].map(|name| Norm::rms(name, 64, 1e-6))),
         |model| {
@@ -260,7 +260,7 @@ fn nothing_that_is_described_is_passed_over() {
         |model| model.embedding.norm = None,
         |model| model.layers[1].attention.mask = Mask::Causal,
         |model| model.layers[1].attention.output.bias = None,
-        |model| model.layers[1].attention.rotary = Some(Rotary { theta: 1e4, features: 16 }),
+        |model| model.layers[1].attention.rotary = Some(Rotary::of_theta(1e4, 16)),
     ];
     for (family, changes) in [("qwen3", &of_decoders[..]), ("bert", &of_encoders[..])] {
         assert!(check(&shape(family), false).is_ok());

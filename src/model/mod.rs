@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod families;
+mod rotary;
 mod tensor;
 
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod description_tests;
 
 pub use architecture::{
     Activation, Answers, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp,
-    NormPlacement, Pooling, Positions, Rotary,
+    NormPlacement, Pooling, Positions,
 };
+pub use rotary::{Rotary, RotaryScaling};
 pub use tensor::{Linear, Norm, NormKind, Tensor};

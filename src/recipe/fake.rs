@@ -48,7 +48,7 @@ impl Prompts for FakePrompts {
         let mut document = words(document);
         token_ids.extend(document.by_ref().take(room));
         token_ids.push(SEPARATOR);
-        Ok(Prompt { token_ids, truncated: document.next().is_some() })
+        Ok(Prompt { token_ids, second_type: None, truncated: document.next().is_some() })
     }
 
     fn text(&self, query: &Query, document: &str) -> Result<String> {

@@ -40,8 +40,22 @@ pub use tokenizer::TextTokenizer;
 pub struct Prompt {
     /// Token ids, from the first of the template to the last.
     pub token_ids: Vec<u32>,
+    /// Where the tokens of type 1 begin, which go on to the end: those of the second text of a pair. All others are of type 0.
+    pub second_type: Option<usize>,
     /// Whether the document was cut to fit the maximum length.
     pub truncated: bool,
+}
+
+impl Prompt {
+    /// A whole prompt whose tokens are all of type 0.
+    pub fn whole(token_ids: Vec<u32>) -> Self {
+        Self { token_ids, second_type: None, truncated: false }
+    }
+
+    /// The type of a token.
+    pub fn token_type(&self, token: usize) -> u8 {
+        u8::from(self.second_type.is_some_and(|second| token >= second))
+    }
 }
 
 /// Puts pairs into prompts.

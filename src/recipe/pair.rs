@@ -16,7 +16,7 @@ pub(super) fn longest_first(tokenizer: &TextTokenizer, texts: [String; 2], max_l
     first_tokens.truncate(kept[0]);
     second_tokens.truncate(kept[1]);
     first_tokens.extend(second_tokens);
-    Ok(Prompt { token_ids: first_tokens, truncated })
+    Ok(Prompt { token_ids: first_tokens, second_type: None, truncated })
 }
 
 /// How many tokens two texts of these lengths keep.

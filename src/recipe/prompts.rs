@@ -199,7 +199,7 @@ impl Prompts for RecipePrompts {
         token_ids.reserve_exact(body.len() + around.after.len());
         token_ids.extend(body);
         token_ids.extend(around.after);
-        Ok(Prompt { token_ids, truncated })
+        Ok(Prompt { token_ids, second_type: None, truncated })
     }
 
     fn text(&self, query: &Query, document: &str) -> Result<String> {

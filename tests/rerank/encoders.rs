@@ -30,10 +30,7 @@ fn config(family: &str) -> Value {
 /// Prompts of up to the longest length, none with the padding token 1.
 fn prompts(architecture: &Architecture) -> Vec<Prompt> {
     let tokens = |length: usize| (0..length).map(|index| 2 + (index * index * 7 + length) as u32 % 88).collect();
-    [1, 2, 31, 40, 64, architecture.max_length]
-        .into_iter()
-        .map(|length| Prompt { token_ids: tokens(length), truncated: false })
-        .collect()
+    [1, 2, 31, 40, 64, architecture.max_length].into_iter().map(|length| Prompt::whole(tokens(length))).collect()
 }
 
 /// The same values every time; those of norms are near 1, as trained ones.
@@ -155,7 +152,7 @@ fn what_an_encoder_can_not_do_is_reported() {
     let arithmetic = Arithmetic::new(Level::available(), Precision::F32);
     let mut engine = CpuEngine::load(&Model { architecture, weights, answers: None }, arithmetic).unwrap();
     let mut fails = |token_ids: Vec<Vec<u32>>, share_prefixes: bool, said: &str| {
-        let prompts: Vec<_> = token_ids.into_iter().map(|token_ids| Prompt { token_ids, truncated: false }).collect();
+        let prompts: Vec<_> = token_ids.into_iter().map(Prompt::whole).collect();
         let batches: Vec<Batch> = plan(&[prompts], Limits { pairs: 9, tokens: 999, share_prefixes, fill: false });
         let message = engine.run(&batches[0]).unwrap_err().to_string();
         assert!(message.contains(said), "{message}");

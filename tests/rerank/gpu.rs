@@ -39,7 +39,7 @@ fn of(architecture: Architecture) -> Model {
 fn prompt(shared: u32, own: u32, seed: u32) -> Prompt {
     let shared = (0..shared).map(|token| token * 7 % 500);
     let own = (0..own).map(|token| (token * seed + seed) % 500);
-    Prompt { token_ids: shared.chain(own).collect(), truncated: false }
+    Prompt::whole(shared.chain(own).collect())
 }
 
 /// Prompts that share a beginning of 70 tokens, one alone, and a long one.
@@ -158,10 +158,8 @@ fn a_checkpoint_is_read_and_beginnings_need_not_be_shared() {
     let model = Model { architecture, weights, answers: Some(Answers { yes: 7, no: None }) };
     for (value, tolerance) in [(Type::F32, 2e-5), (Type::Bf16, 0.05)] {
         let mut engine = GpuEngine::load(&model, Gpu::new(Emulated::new(1 << 30), value)).unwrap();
-        let prompts: Vec<_> = [[1, 5, 9, 9, 2], [1, 5, 9, 3, 400]]
-            .into_iter()
-            .map(|tokens| Prompt { token_ids: tokens.repeat(4), truncated: false })
-            .collect();
+        let prompts: Vec<_> =
+            [[1, 5, 9, 9, 2], [1, 5, 9, 3, 400]].into_iter().map(|tokens| Prompt::whole(tokens.repeat(4))).collect();
         for share_prefixes in [true, false] {
             let limits = Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false };
             for batch in plan(std::slice::from_ref(&prompts), limits) {
@@ -205,11 +203,11 @@ fn batches_that_do_not_fit_are_scored_in_parts() {
         assert!(batch.token_ids.len() > 200);
         assert_eq!(engine.run(&batch).unwrap(), whole.run(&batch).unwrap());
     }
-    let long = Prompt { token_ids: vec![3; 400], truncated: false };
+    let long = Prompt::whole(vec![3; 400]);
     let message = format!("{:#}", engine.run(&plan(&[vec![long]], limits)[0]).unwrap_err());
     assert!(message.contains("a prompt of 400 tokens") && message.contains("--max-length"), "{message}");
     // And goes on.
-    let short = Prompt { token_ids: vec![3; 20], truncated: false };
+    let short = Prompt::whole(vec![3; 20]);
     assert_eq!(engine.run(&plan(&[vec![short]], limits)[0]).unwrap().len(), 1);
 }
 

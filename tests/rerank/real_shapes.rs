@@ -132,7 +132,7 @@ fn published_shapes_agree_with_transformers_on_an_emulated_gpu() {
         let prompts: Vec<Prompt> = sequences
             .iter()
             .enumerate()
-            .map(|(seed, logits)| Prompt { token_ids: tokens(seed as u64, logits.tokens), truncated: false })
+            .map(|(seed, logits)| Prompt::whole(tokens(seed as u64, logits.tokens)))
             .collect();
         let limits = Limits { pairs: 9, tokens: 1000, share_prefixes: true, fill: false };
         let [batch] = &plan(&[prompts], limits)[..] else { panic!("one batch holds all") };

@@ -34,5 +34,5 @@ pub(super) fn read(fields: Fields<'_>, head_dim: usize) -> Result<Rotary> {
     ensure!(factor == 1., "partial_rotary_factor {factor} is not supported, only 1");
     let theta = theta.or(fields.number("rope_theta")?).unwrap_or(DEFAULT_THETA);
     ensure!((1. ..=LARGEST_THETA).contains(&theta), "rope_theta is {theta:e}, and can be from 1 to {LARGEST_THETA:e}");
-    Ok(Rotary { theta, features: head_dim })
+    Ok(Rotary::of_theta(theta, head_dim))
 }

@@ -68,7 +68,7 @@ impl CpuEngine {
             embedding_norm: embedding_norm(&architecture.embedding, weights)?,
             layers,
             final_norm,
-            angles: rotaries.iter().map(|rotary| Rope::new(rotary.features, rotary.theta)).collect(),
+            angles: rotaries.into_iter().map(Rope::new).collect(),
             memory: Memory::new(|| KeyValues::new(heads, arithmetic)),
             model: model.clone(),
         })

@@ -7,7 +7,7 @@ use crate::engine::cpu::gemm::panels::{PANEL, Panels};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::rows::math::row_by_row;
 use crate::engine::cpu::rows::rms_norm::Squares;
-use crate::model::Heads;
+use crate::model::{Heads, Rotary};
 
 impl Heads {
     /// Panels of a head; its last one is filled up with zeros.
@@ -25,12 +25,9 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// For heads of `head_dim` features; `theta` is the base of the frequencies.
-    pub fn new(head_dim: usize, theta: f64) -> Self {
-        let frequencies = (0..head_dim / 2)
-            .map(|pair| 1. / theta.powf(f64::from((2 * pair) as f32 / head_dim as f32)) as f32)
-            .collect();
-        Self { frequencies, cosines: Vec::new(), sines: Vec::new() }
+    /// The tables of a rotary embedding, which reach nowhere yet.
+    pub fn new(rotary: Rotary) -> Self {
+        Self { frequencies: rotary.frequencies(), cosines: Vec::new(), sines: Vec::new() }
     }
 
     /// Cosines and sines, `(positions, head_dim / 2)` each, as far as they reach.

@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn every_query_is_in_one_tile_and_sees_its_prompt() {
-        let prompt = |length: usize, seed: u32| Prompt {
-            token_ids: (0..length as u32).map(|token| if token < 40 { token } else { token + seed * 1000 }).collect(),
-            truncated: false,
+        let prompt = |length: usize, seed: u32| {
+            let token = |token: u32| if token < 40 { token } else { token + seed * 1000 };
+            Prompt::whole((0..length as u32).map(token).collect())
         };
         let groups = [vec![prompt(50, 1), prompt(41, 2), prompt(300, 3)], vec![prompt(1, 4)]];
         for share_prefixes in [true, false] {

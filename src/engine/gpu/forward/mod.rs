@@ -66,7 +66,7 @@ impl GpuEngine {
             let weights = GpuWeights::load(architecture, &model.weights, row, &gpu)?;
             let mut engine = Self {
                 angles: [gpu.memory(0)?, gpu.memory(0)?],
-                rope: Rope::new(rotary.features, rotary.theta),
+                rope: Rope::new(rotary),
                 architecture: Arc::clone(architecture),
                 widths: Widths::new(architecture),
                 weights,
