@@ -43,6 +43,15 @@ pub struct Embedding {
     pub token_types: Option<Tensor>,
     /// The norm of the sum.
     pub norm: Option<Norm>,
+    /// What makes the residual stream of the normalized sum, where the rows are narrower than that: ELECTRA's small models.
+    pub projection: Option<Linear>,
+}
+
+impl Embedding {
+    /// A token's row is all there is.
+    pub fn of_tokens(tokens: Tensor) -> Self {
+        Self { tokens, scale: 1., positions: None, token_types: None, norm: None, projection: None }
+    }
 }
 
 /// Learned positions.
@@ -287,10 +296,11 @@ impl Architecture {
                 HeadStep::Norm(norm) => tensors.extend(norm.tensors()),
             }
         }
-        let Embedding { tokens, positions, token_types, norm, .. } = &self.embedding;
+        let Embedding { tokens, positions, token_types, norm, projection, .. } = &self.embedding;
         tensors.push(tokens);
         tensors.extend(positions.iter().map(|positions| &positions.table));
         tensors.extend(token_types);
+        tensors.extend(projection.iter().flat_map(Linear::tensors));
         tensors.extend(norm.iter().chain(&self.final_norm).flat_map(Norm::tensors));
         tensors.extend(self.layers.iter().flat_map(Layer::tensors));
         tensors

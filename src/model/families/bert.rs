@@ -68,6 +68,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
             positions: Some(Positions { table: table("position", rows), first }),
             token_types: Some(table("token_type", fields.required_size("type_vocab_size")?)),
             norm: Some(Norm::layer(&format!("{prefix}.embeddings.LayerNorm"), hidden, epsilon)),
+            projection: None,
         },
         layers: (0..layers).map(|layer| sizes.layer(&format!("{prefix}.encoder.layer.{layer}"))).collect(),
         final_norm: None,

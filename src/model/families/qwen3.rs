@@ -74,7 +74,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
         family: "qwen3",
         hidden,
         max_length: fields.size("max_position_embeddings")?.unwrap_or(DEFAULT_MAX_LENGTH),
-        embedding: Embedding { tokens: embedding, scale: 1., positions: None, token_types: None, norm: None },
+        embedding: Embedding::of_tokens(embedding),
         layers: (0..layers).map(|layer| sizes.layer(layer, hidden)).collect(),
         final_norm: Some(Norm::rms("model.norm", hidden, sizes.epsilon)),
         pooling: Pooling::LastToken,

@@ -1,45 +1,27 @@
-//! What of a description the engines can compute. They know two styles of transformers; whatever else is described is refused by
-//! the name of what they lack, before weights are read.
+//! What of a description the engine of the processor can compute.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
+use super::{Support, is_layer_norm, is_rms, linears};
 use crate::model::{
-    Activation, Architecture, Attention, Embedding, HeadOutput, HeadStep, Layer, Linear, Mask, Mlp, Norm, NormKind,
-    NormPlacement, Pooling,
+    Activation, Architecture, Attention, Embedding, HeadOutput, HeadStep, Layer, Mask, Mlp, Norm, NormPlacement,
+    Pooling,
 };
 
-/// Refuses a description that the engine of the processor, or that of GPUs, can't compute.
-///
-/// # Errors
-/// A sentence that names what the engine lacks.
-pub fn check(architecture: &Architecture, on_gpu: bool) -> Result<()> {
-    let support = Support { architecture, on_gpu };
-    let [first, ..] = &architecture.layers[..] else { return support.lacks(true, "a model without layers") };
-    let is_encoder = first.placement == NormPlacement::After;
-    support.lacks(is_encoder && on_gpu, "norms behind the residual sums")?;
-    support.check_head(is_encoder)?;
-    for layer in &architecture.layers {
-        support.check_attention(&layer.attention, &first.attention)?;
-        if is_encoder {
-            support.check_encoder_layer(layer)?;
-        } else {
-            support.check_decoder_layer(layer, &first.attention)?;
-        }
-    }
-    if is_encoder { support.check_around_encoder() } else { support.check_around_decoder() }
-}
-
-struct Support<'a> {
-    architecture: &'a Architecture,
-    on_gpu: bool,
-}
-
 impl Support<'_> {
-    fn lacks(&self, lacks: bool, what: &str) -> Result<()> {
-        let family = self.architecture.family;
-        let place = if self.on_gpu { " on a GPU yet; use --device cpu" } else { " yet" };
-        ensure!(!lacks, "{what} of {family} models can't be computed{place}");
-        Ok(())
+    pub(super) fn check_cpu(&self) -> Result<()> {
+        let [first, ..] = &self.architecture.layers[..] else { return self.lacks(true, "a model without layers") };
+        let is_encoder = first.placement == NormPlacement::After;
+        self.check_head(is_encoder)?;
+        for layer in &self.architecture.layers {
+            self.check_attention(&layer.attention, &first.attention)?;
+            if is_encoder {
+                self.check_encoder_layer(layer)?;
+            } else {
+                self.check_decoder_layer(layer)?;
+            }
+        }
+        if is_encoder { self.check_around_encoder() } else { self.check_around_decoder() }
     }
 
     fn check_head(&self, is_encoder: bool) -> Result<()> {
@@ -53,7 +35,6 @@ impl Support<'_> {
         self.lacks(!is_encoder && !head.steps.is_empty(), "dense layers in the head")?;
         if let HeadOutput::Classifier(linear) = &head.output {
             self.lacks(linear.outputs() != 1, "heads of several labels")?;
-            self.lacks(self.on_gpu && linear.bias.is_some(), "a bias in the head")?;
         }
         Ok(())
     }
@@ -68,7 +49,7 @@ impl Support<'_> {
         self.lacks(pools_first && *mask == Mask::Causal, "the first token, which sees nothing but itself,")
     }
 
-    fn check_decoder_layer(&self, layer: &Layer, first: &Attention) -> Result<()> {
+    fn check_decoder_layer(&self, layer: &Layer) -> Result<()> {
         let Layer { placement, attention_norm, attention, mlp_norm, mlp } = layer;
         self.lacks(*placement != NormPlacement::Before, "norms before some layers and behind others")?;
         let norms = attention_norm.as_ref().is_some_and(is_rms) && is_rms(mlp_norm);
@@ -81,7 +62,6 @@ impl Support<'_> {
         self.lacks(differ, "norms of queries and keys with an ε of their own")?;
         let whole = rotary.is_some_and(|rotary| rotary.features == heads.head_dim);
         self.lacks(!whole, "attention without a rotary embedding of whole heads")?;
-        self.lacks(self.on_gpu && *rotary != first.rotary, "rotary embeddings that differ by layer")?;
         let gated = matches!(mlp, Mlp::Gated { activation: Activation::Silu, .. });
         self.lacks(!gated, "MLPs that are not gated by silu")?;
         self.lacks(linears(layer).any(|linear| linear.bias.is_some()), "biases")
@@ -89,7 +69,8 @@ impl Support<'_> {
 
     fn check_around_decoder(&self) -> Result<()> {
         let Architecture { embedding, final_norm, .. } = self.architecture;
-        let Embedding { scale, positions, token_types, norm, .. } = embedding;
+        let Embedding { scale, positions, token_types, norm, projection, .. } = embedding;
+        self.lacks(projection.is_some(), "a projection of the embedding")?;
         self.lacks(*scale != 1., "the scaled embedding")?;
         self.lacks(positions.is_some(), "learned positions")?;
         self.lacks(token_types.is_some() || norm.is_some(), "token types or the embedding's norm")?;
@@ -111,7 +92,8 @@ impl Support<'_> {
 
     fn check_around_encoder(&self) -> Result<()> {
         let Architecture { embedding, final_norm, pooling, .. } = self.architecture;
-        let Embedding { scale, positions, token_types, norm, .. } = embedding;
+        let Embedding { scale, positions, token_types, norm, projection, .. } = embedding;
+        self.lacks(projection.is_some(), "a projection of the embedding")?;
         self.lacks(*scale != 1., "the scaled embedding")?;
         self.lacks(
             positions.is_none() || token_types.is_none(),
@@ -121,18 +103,4 @@ impl Support<'_> {
         self.lacks(final_norm.is_some(), "a last norm behind norms")?;
         self.lacks(*pooling != Pooling::FirstToken, "the last token of an encoder")
     }
-}
-
-fn is_rms(norm: &Norm) -> bool {
-    norm.kind == NormKind::Rms && norm.weight_offset == 0. && norm.bias.is_none()
-}
-
-fn is_layer_norm(norm: &Norm) -> bool {
-    norm.kind == NormKind::Layer && norm.weight_offset == 0.
-}
-
-/// All linear layers of a layer.
-fn linears(layer: &Layer) -> impl Iterator<Item = &Linear> {
-    let Attention { query, key, value, output, .. } = &layer.attention;
-    [query, key, value, output, layer.mlp.down()].into_iter().chain(layer.mlp.inner())
 }
