@@ -29,7 +29,7 @@ pub struct Shape {
 }
 
 /// Numbers from 0 to 255.
-fn integers(seed: u64, count: usize) -> impl Iterator<Item = u64> {
+pub fn integers(seed: u64, count: usize) -> impl Iterator<Item = u64> {
     (0..count as u64).map(move |index| {
         let mixed = (index + (seed << 32) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -12,6 +12,8 @@ mod emulated;
 mod encoders;
 mod exact;
 mod fake_hub;
+mod families;
+mod family;
 mod fixture;
 mod foreign;
 mod formats;

@@ -1,0 +1,65 @@
+"""How the reference implementation scores the pairs of a test model.
+
+`reference` in the definition is one of
+
+  {"kind": "cross-encoder"}   sentence-transformers' CrossEncoder, before its activation: the default
+  {"kind": "pair", "max_length": N}   transformers' classifier on the tokenizer's pair, cut by only_second
+  {"kind": "prompt", "template": TEXT, "special": BOOL, "answers": [ID, ID or null], "pieces": LIST}
+      transformers' language model on a prompt with {query} and {document}; or on pieces of it that
+      are tokenized one by one
+"""
+
+from pathlib import Path
+
+import torch
+import transformers
+from sentence_transformers import CrossEncoder
+
+
+@torch.inference_mode()
+def score(definition: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list[tuple[int, float]]:
+    """The tokens and the logit of every pair, computed one after the other."""
+    reference = definition.get("reference", {"kind": "cross-encoder"})
+    return KINDS[reference["kind"]](reference, directory, pairs, dtype)
+
+
+def cross_encoder(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
+    model = CrossEncoder(str(directory), device="cpu", model_kwargs={"dtype": dtype})
+    found = []
+    for pair in pairs:
+        logit = model.predict([pair], activation_fn=torch.nn.Identity())
+        tokens = model.preprocess([pair])["input_ids"].shape[1]
+        found.append((tokens, float(logit[0])))
+    return found
+
+
+def pair(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(directory, dtype=dtype).eval()
+    found = []
+    for query, document in pairs:
+        inputs = tokenizer(
+            query, document, truncation="only_second", max_length=reference["max_length"], return_tensors="pt"
+        )
+        found.append((inputs["input_ids"].shape[1], model(**inputs).logits[0, 0].float().item()))
+    return found
+
+
+def prompt(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).eval()
+    rows = model.get_output_embeddings().weight.float()
+    yes, no = reference["answers"]
+    direction = rows[yes] if no is None else rows[yes] - rows[no]
+    found = []
+    for query, document in pairs:
+        pieces = reference.get("pieces") or [reference["template"]]
+        texts = [piece.replace("{query}", query).replace("{document}", document) for piece in pieces]
+        special = reference.get("special", False)
+        ids = [token for text in texts for token in tokenizer(text, add_special_tokens=special)["input_ids"]]
+        hidden = model.model(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0, -1]
+        found.append((len(ids), torch.dot(hidden.float(), direction).item()))
+    return found
+
+
+KINDS = {"cross-encoder": cross_encoder, "pair": pair, "prompt": prompt}

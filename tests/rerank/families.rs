@@ -1,0 +1,110 @@
+//! A small model of each family against transformers, by the whole program. The models and the expected numbers are in
+//! testdata/families; `scripts/reference_families.py` says what the files mean, and writes the numbers.
+
+use rerank::engine::cpu::{Arithmetic, Level, Unit};
+use rerank::precision::Precision;
+use serde_json::json;
+
+use crate::family::{Family, all};
+use crate::fixture::{Files, Run, command, rerank_by, run};
+
+/// The ids of all pairs of a test model, in a file with a group for each query.
+fn input(family: &Family, files: &Files) -> String {
+    let mut lines = String::new();
+    for (index, pair) in family.pairs.iter().enumerate() {
+        let candidates = json!([{"id": index.to_string(), "text": pair.document.text()}]);
+        let line = json!({"query_id": index.to_string(), "query": pair.query.text(), "candidates": candidates});
+        lines += &format!("{line}\n");
+    }
+    files.write("input.jsonl", lines)
+}
+
+/// The logits in the order of the pairs.
+fn logits(run: &Run, pairs: usize) -> Vec<f64> {
+    let mut found = vec![f64::NAN; pairs];
+    for ranking in run.rankings() {
+        for result in ranking["results"].as_array().unwrap() {
+            found[result["id"].as_str().unwrap().parse::<usize>().unwrap()] = result["logit"].as_f64().unwrap();
+        }
+    }
+    found
+}
+
+fn arguments<'a>(family: &'a Family, model: &'a str, input: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec!["--model", model, "--input", input, "--quiet", "--no-text"];
+    arguments.extend(family.arguments.iter().map(String::as_str));
+    arguments
+}
+
+fn off(logits: &[f64], family: &Family) -> Vec<f64> {
+    logits.iter().zip(&family.pairs).map(|(logit, pair)| (logit - pair.f32).abs()).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[test]
+fn families_agree_with_transformers_in_f32() {
+    for (name, family) in all() {
+        let files = Files::new();
+        let (model, input) = (family.write(&files, "model"), input(&family, &files));
+        for level in Level::all() {
+            let run = rerank_by(Arithmetic::new(level, Precision::F32), &arguments(&family, &model, &input));
+            for (index, off) in off(&logits(&run, family.pairs.len()), &family).into_iter().enumerate() {
+                assert!(off < 1e-4, "{name} on {level}, pair {index}: off by {off:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn families_are_near_in_less_precision() {
+    for (name, family) in all() {
+        let files = Files::new();
+        let (model, input) = (family.write(&files, "model"), input(&family, &files));
+        let theirs: Vec<_> = family.pairs.iter().map(|pair| (pair.bf16 - pair.f32).abs()).collect();
+        let largest = family.pairs.iter().map(|pair| pair.f32.abs()).fold(0., f64::max);
+        for level in Level::all() {
+            for (precision, bound) in [
+                (Precision::Bf16, 1.5 * mean(&theirs) + 0.002 * largest),
+                (Precision::F16, 0.3 * mean(&theirs) + 0.002 * largest),
+                (Precision::Int8, family.int8_bound),
+            ] {
+                for arithmetic in Arithmetic::all(level, precision) {
+                    let run = rerank_by(arithmetic, &arguments(&family, &model, &input));
+                    let mean = mean(&off(&logits(&run, family.pairs.len()), &family));
+                    assert!(
+                        mean <= bound,
+                        "{name} by {arithmetic:?}: off by {mean} on average, and {bound} is allowed"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pair_of_any_family_has_the_same_bits_in_any_batch() {
+    for (name, family) in all() {
+        let files = Files::new();
+        let (model, forward) = (family.write(&files, "model"), input(&family, &files));
+        let lines: Vec<_> = files.read("input.jsonl").lines().rev().map(|line| format!("{line}\n")).collect();
+        let backward = files.write("backward.jsonl", lines.concat());
+        let by = |precision: Precision, input: &str, options: &[&str]| {
+            let mut command = command(&arguments(&family, &model, input));
+            command.args(["--dtype", precision.name()]).args(options);
+            // The kernels are named, as a measurement may choose others in the next run.
+            let arithmetic = Arithmetic::new(Level::available(), precision);
+            let [products, attention] = [arithmetic.units.products, arithmetic.units.attention].map(Unit::name);
+            let kernels = format!("{}/products={products}/attention={attention}", arithmetic.level);
+            command.env("RERANK_INSTRUCTIONS", kernels);
+            logits(&run(command, ""), family.pairs.len())
+        };
+        for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+            let together = by(precision, &forward, &["--threads", "2"]);
+            assert_eq!(together, by(precision, &backward, &["--threads", "1"]), "{name} in {precision:?}");
+            assert_eq!(together, by(precision, &forward, &["--batch-size", "1"]), "{name} in {precision:?}, alone");
+        }
+    }
+}
