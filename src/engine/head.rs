@@ -32,7 +32,7 @@ impl LogitHead {
         let Model { architecture, weights, answers } = model;
         let head = &architecture.head;
         let steps = head.steps.iter().map(|step| Dense::load(step, weights, level)).collect::<Result<_>>()?;
-        let (row, bias) = match (&head.output, answers) {
+        let (mut row, mut bias) = match (&head.output, answers) {
             (HeadOutput::Classifier(linear), None) => {
                 let bias = match &linear.bias {
                     Some(bias) => Some(weights.vector(bias)?[0]),
@@ -55,6 +55,9 @@ impl LogitHead {
                 bail!("the recipe asks for a head of one label, and the model is a language model without one")
             }
         };
+        if head.temperature != 1. {
+            row.iter_mut().chain(&mut bias).for_each(|weight| *weight = (f64::from(*weight) / head.temperature) as f32);
+        }
         Ok(Self { steps, row, bias })
     }
 

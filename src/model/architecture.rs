@@ -241,6 +241,8 @@ pub struct Head {
     pub steps: Vec<HeadStep>,
     /// The last product.
     pub output: HeadOutput,
+    /// What the product is divided by: 1 in most models, a setting of Nemotron's.
+    pub temperature: f64,
 }
 
 /// A step of a head.

@@ -50,7 +50,7 @@ fn decoder(family: &'static str, [vocabulary, hidden]: [usize; 2], layer: Layer)
         final_norm: Some(Norm::rms("model.norm", hidden, 1e-6)),
         pooling: Pooling::LastToken,
         padding: None,
-        head: Head { steps: Vec::new(), output: HeadOutput::Vocabulary(tokens) },
+        head: Head { steps: Vec::new(), output: HeadOutput::Vocabulary(tokens), temperature: 1. },
     }
 }
 
@@ -148,6 +148,7 @@ fn modernbert() -> Architecture {
                 HeadStep::Norm(modernbert_norm("head.norm")),
             ],
             output: HeadOutput::Classifier(Linear::biased("classifier", 1, MODERNBERT)),
+            temperature: 1.,
         },
     }
 }

@@ -77,6 +77,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
         head: Head {
             steps: vec![HeadStep::Dense(Linear::biased(dense, hidden, hidden), Some(Activation::Tanh))],
             output: HeadOutput::Classifier(Linear::biased(output, 1, hidden)),
+            temperature: 1.,
         },
     })
 }

@@ -79,7 +79,7 @@ fn describe(class: &str, fields: Fields<'_>) -> Result<Architecture> {
         final_norm: Some(Norm::rms("model.norm", hidden, sizes.epsilon)),
         pooling: Pooling::LastToken,
         padding,
-        head: Head { steps: Vec::new(), output },
+        head: Head { steps: Vec::new(), output, temperature: 1. },
     })
 }
 
