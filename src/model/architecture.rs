@@ -104,12 +104,39 @@ pub struct Attention {
     pub query_key_norms: Option<[Norm; 2]>,
     /// The rotary embedding of queries and keys.
     pub rotary: Option<Rotary>,
+    /// What the distance of a key adds to its score.
+    pub relative: Option<Relative>,
     /// Which keys a query sees.
     pub mask: Mask,
     /// The farthest that a key may stand from its query.
     pub window: Option<usize>,
     /// What the products of queries and keys are multiplied by.
     pub scale: f64,
+}
+
+/// Disentangled attention (He et al., 2021): a score is the sum of content with content, the query's content with the key's
+/// distance, and the key's content with the query's distance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relative {
+    /// A row for each distance: those of keys that stand farther behind come first. It is the same in all layers.
+    pub table: Tensor,
+    /// The norm of its rows.
+    pub norm: Option<Norm>,
+    /// Makes keys of the rows, for the content of queries.
+    pub key: Option<Linear>,
+    /// Makes queries of the rows, for the content of keys.
+    pub query: Option<Linear>,
+    /// Distances from half of this number on share a row with others, on a logarithmic scale; none if each has its own.
+    pub buckets: Option<usize>,
+    /// The farthest distance that is told apart.
+    pub max_distance: usize,
+}
+
+impl Relative {
+    /// The linear layers that the rows go through.
+    pub fn projections(&self) -> impl Iterator<Item = &Linear> {
+        self.key.iter().chain(&self.query)
+    }
 }
 
 /// The shape of attention.
@@ -304,6 +331,10 @@ impl Architecture {
         tensors.extend(token_types);
         tensors.extend(projection.iter().flat_map(Linear::tensors));
         tensors.extend(norm.iter().chain(&self.final_norm).flat_map(Norm::tensors));
+        // All layers read the same table.
+        let relative = self.layers.iter().find_map(|layer| layer.attention.relative.as_ref());
+        tensors.extend(relative.map(|relative| &relative.table));
+        tensors.extend(relative.iter().flat_map(|relative| &relative.norm).flat_map(Norm::tensors));
         tensors.extend(self.layers.iter().flat_map(Layer::tensors));
         tensors
     }
@@ -325,6 +356,9 @@ impl Layer {
         let heads = query_key_norms.iter().flatten().flat_map(Norm::tensors);
         let mlp = self.mlp.inner().into_iter().chain([self.mlp.down()]).flat_map(Linear::tensors);
         let norm = self.attention_norm.iter().flat_map(Norm::tensors);
-        norm.chain(attention).chain(heads).chain(self.mlp_norm.tensors()).chain(mlp)
+        // Layers whose positions are projected as their contents are have no other tensors for them.
+        let relative = self.attention.relative.iter().flat_map(Relative::projections);
+        let own = relative.filter(move |linear| *linear != query && *linear != key).flat_map(Linear::tensors);
+        norm.chain(own).chain(attention).chain(heads).chain(self.mlp_norm.tensors()).chain(mlp)
     }
 }

@@ -11,7 +11,7 @@ mod description_tests;
 
 pub use architecture::{
     Activation, Answers, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp,
-    NormPlacement, Pooling, Positions,
+    NormPlacement, Pooling, Positions, Relative,
 };
 pub use rotary::{Rotary, RotaryScaling};
 pub use tensor::{Linear, Norm, NormKind, Tensor};

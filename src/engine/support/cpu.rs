@@ -40,7 +40,8 @@ impl Support<'_> {
     }
 
     fn check_attention(&self, attention: &Attention, first: &Attention) -> Result<()> {
-        let Attention { heads, mask, window, scale, .. } = attention;
+        let Attention { heads, mask, window, scale, relative, .. } = attention;
+        self.lacks(relative.is_some(), "disentangled attention")?;
         self.lacks(*heads != first.heads || *mask != first.mask, "attention that differs by layer")?;
         self.lacks(heads.key == 0 || !heads.query.is_multiple_of(heads.key), "heads that can't be shared evenly")?;
         self.lacks(window.is_some(), "attention in windows")?;

@@ -119,6 +119,7 @@ impl Sizes {
                 output: linear("attention.output.dense", hidden, hidden),
                 query_key_norms: None,
                 rotary: None,
+                relative: None,
                 mask: Mask::Bidirectional,
                 window: None,
                 scale: heads.usual_scale(),

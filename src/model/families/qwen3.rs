@@ -154,6 +154,7 @@ impl Sizes {
                 output: linear("self_attn.o_proj", hidden, queries),
                 query_key_norms: Some(["self_attn.q_norm", "self_attn.k_norm"].map(|part| norm(part, heads.head_dim))),
                 rotary: Some(rotary),
+                relative: None,
                 mask: Mask::Causal,
                 window: None,
                 scale: heads.usual_scale(),
