@@ -12,19 +12,34 @@ pub(super) enum Harmless {
 
 /// Knows the usual tensors that reranking does not need.
 pub(super) fn harmless(name: &str) -> Option<Harmless> {
-    // Frequencies follow from rope_theta, positions count from 0, and masks from what is looked at.
-    const TABLES: [&str; 6] = [
+    // Frequencies follow from rope_theta, positions count from 0, the types of a single text are 0, and masks follow from what is
+    // looked at.
+    const TABLES: [&str; 7] = [
         "rotary_emb.inv_freq",
         "rotary_emb.cos_cached",
         "rotary_emb.sin_cached",
         "position_ids",
+        "token_type_ids",
         "masked_bias",
         "attn_mask",
     ];
     // These are heads of a language model whose rows are the embedding's or which became a classifier; of a classifier that is run as a
-    // language model; of a pooled vector; of a value function from reinforcement learning; of other tasks.
-    const HEADS: [&str; 8] =
-        ["lm_head", "score", "classifier", "classification_head", "pooler", "v_head", "qa_outputs", "cls"];
+    // language model; of a pooled vector; of a value function from reinforcement learning; of other tasks, such as pretraining.
+    const HEADS: [&str; 13] = [
+        "lm_head",
+        "score",
+        "classifier",
+        "classification_head",
+        "pooler",
+        "v_head",
+        "qa_outputs",
+        "cls",
+        "discriminator_predictions",
+        "generator_predictions",
+        "vocab_transform",
+        "vocab_layer_norm",
+        "vocab_projector",
+    ];
     if TABLES
         .iter()
         .any(|table| name.strip_suffix(table).is_some_and(|before| before.is_empty() || before.ends_with('.')))
@@ -37,8 +52,9 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
 
 /// A stored name without what may stand before the names of parts.
 pub(super) fn bare(name: &str) -> &str {
+    const WRAPPERS: [&str; 6] = ["model.", "language_model.", "bert.", "roberta.", "electra.", "distilbert."];
     let mut bare = name;
-    while let Some(rest) = bare.strip_prefix("model.").or(bare.strip_prefix("language_model.")) {
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
         bare = rest;
     }
     bare
@@ -46,17 +62,23 @@ pub(super) fn bare(name: &str) -> &str {
 
 /// The names under which a tensor of a description is looked for. The first three are those under which transformers finds it:
 /// its own, that of a model which was saved without its head, and that of one which was wrapped once more. The others are those
-/// of the text part of a larger model.
-pub(super) fn stored_names(name: &str) -> [String; 6] {
+/// of the text part of a larger model. Behind each is that of the first versions of transformers, which called the parts of a norm
+/// as TensorFlow does.
+pub(super) fn stored_names(name: &str) -> Vec<String> {
     let bare = name.strip_prefix("model.").unwrap_or(name);
-    [
+    let names = [
         name.to_owned(),
         bare.to_owned(),
         format!("model.{name}"),
         format!("language_model.{name}"),
         format!("language_model.{bare}"),
         format!("model.language_model.{bare}"),
-    ]
+    ];
+    let older = |name: &str| {
+        let of = |part: &str, older: &str| Some(format!("{}{older}", name.strip_suffix(part)?));
+        of("LayerNorm.weight", "LayerNorm.gamma").or(of("LayerNorm.bias", "LayerNorm.beta"))
+    };
+    names.into_iter().flat_map(|name| [older(&name), Some(name)].into_iter().rev().flatten()).collect()
 }
 
 /// Why a tensor that a model needs is not among `names`, and what to do: the end of a sentence.
@@ -104,7 +126,7 @@ mod tests {
         for name in ["model.layers.0.self_attn.rotary_emb.inv_freq", "embeddings.position_ids", "rotary_emb.inv_freq"] {
             assert!(matches!(harmless(name), Some(Harmless::Table)), "{name}");
         }
-        for name in ["lm_head.weight", "score.weight", "v_head.summary.bias", "pooler.dense.weight"] {
+        for name in ["lm_head.weight", "score.weight", "v_head.summary.bias", "roberta.pooler.dense.weight"] {
             assert!(matches!(harmless(name), Some(Harmless::Head)), "{name}");
         }
         for name in [

@@ -4,10 +4,11 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
+use super::Family;
 use crate::fields::Fields;
 
 /// Fields that have no effect where a prompt is scored.
-const HARMLESS: [&str; 85] = [
+const HARMLESS: [&str; 100] = [
     // What the file is, and who wrote it.
     "_commit_hash",
     "_name_or_path",
@@ -21,6 +22,7 @@ const HARMLESS: [&str; 85] = [
     "model_type",
     "name_or_path",
     "num_labels",
+    "output_past",
     "problem_type",
     "task_specific_params",
     "tokenizer_class",
@@ -53,7 +55,10 @@ const HARMLESS: [&str; 85] = [
     "initializer_factor",
     "initializer_range",
     "mlp_dropout",
+    "qa_dropout",
     "resid_pdrop",
+    "seq_classif_dropout",
+    "summary_last_dropout",
     "use_bfloat16",
     // How transformers computes, which changes rounding at most, and what it returns.
     "_attn_implementation",
@@ -67,8 +72,20 @@ const HARMLESS: [&str; 85] = [
     "return_dict",
     "tf_legacy_loss",
     "torchscript",
+    "use_flash_attn",
     "use_cache",
     "use_return_dict",
+    // Which weights are one while it is trained, and heads of other classes of the family.
+    "directionality",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+    "summary_activation",
+    "summary_type",
+    "summary_use_proj",
+    "tie_weights_",
     // Writing texts.
     "bad_words_ids",
     "begin_suppress_tokens",
@@ -111,21 +128,17 @@ const OFF: [&str; 6] = [
     "use_mrope",
 ];
 
-/// Refuses a configuration with fields that neither the family nor this list knows.
+/// Refuses a configuration with fields that neither the family nor this list knows, or that needs code which the family does
+/// not stand for.
 ///
 /// # Errors
 /// A sentence that names them.
-pub(super) fn check(fields: Fields<'_>, read: &[&str]) -> Result<()> {
+pub(super) fn check(fields: Fields<'_>, family: &Family) -> Result<()> {
     if let Some(quantized) = ["quantization_config", "quantization"].into_iter().find(|name| fields.get(name).is_some())
     {
         bail!("it is quantized ({quantized}), which is not supported yet");
     }
-    if let Some(code) = fields.get("auto_map") {
-        bail!(
-            "its model is computed by code of its own (auto_map: {}), which rerank does not run",
-            code.as_object().and_then(|map| map.keys().next()).map_or("", String::as_str)
-        );
-    }
+    check_code(fields, family)?;
     for name in OFF {
         let is_off = |value: &Value| match value {
             Value::Bool(on) => !on,
@@ -135,13 +148,31 @@ pub(super) fn check(fields: Fields<'_>, read: &[&str]) -> Result<()> {
         };
         ensure!(fields.get(name).is_none_or(is_off), "{name} is not supported");
     }
-    let known: Vec<&str> = read.iter().chain(&HARMLESS).chain(&OFF).copied().collect();
+    let own = fields.get("auto_map").map(|_| "auto_map");
+    let known: Vec<&str> = family.read.iter().chain(&own).chain(&HARMLESS).chain(&OFF).copied().collect();
     let others = fields.others(&known);
     ensure!(
         others.is_empty(),
         "it has fields that this version of rerank does not know, and which may change the scores: {}; if they have nothing to \
          do with what the model computes, remove them from the file",
         others.join(", ")
+    );
+    Ok(())
+}
+
+/// Refuses code of a model's own, unless the family computes what this code does.
+fn check_code(fields: Fields<'_>, family: &Family) -> Result<()> {
+    let Some(code) = fields.get("auto_map") else { return Ok(()) };
+    let configuration = code["AutoConfig"].as_str().unwrap_or_default();
+    // The class stands behind the file, and that behind the repository, if it is another.
+    let class = configuration.rsplit('.').next().unwrap_or_default();
+    ensure!(
+        family.code.contains(&class),
+        "its model is computed by code of its own (auto_map: {}), which rerank does not run",
+        match configuration {
+            "" => code.as_object().and_then(|map| map.keys().next()).map_or("", String::as_str),
+            configuration => configuration,
+        }
     );
     Ok(())
 }

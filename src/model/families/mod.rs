@@ -2,8 +2,12 @@
 //! transformers gives the tensors. A new family is a file and a line in [`FAMILIES`].
 
 mod bert;
+mod distilbert;
+mod electra;
+mod encoder;
 mod harmless;
 mod qwen3;
+mod roberta;
 mod rotary;
 
 use anyhow::{Result, bail};
@@ -17,6 +21,8 @@ pub(super) struct Family {
     pub(super) model_types: &'static [&'static str],
     /// The values of `architectures`, and the models that people know by them.
     pub(super) classes: &'static [(&'static str, &'static str)],
+    /// The configuration classes of models with code of their own (`auto_map`), which this family computes by itself.
+    pub(super) code: &'static [&'static str],
     /// Whether there is a recipe for its prompts. The others are measured by `rerank bench --shape` and are not run yet.
     pub(super) has_recipe: bool,
     /// The fields of a configuration that it reads.
@@ -26,7 +32,8 @@ pub(super) struct Family {
 }
 
 /// All families.
-const FAMILIES: [&Family; 2] = [&qwen3::FAMILY, &bert::FAMILY];
+const FAMILIES: [&Family; 6] =
+    [&qwen3::FAMILY, &bert::FAMILY, &roberta::XLM_ROBERTA, &roberta::ROBERTA, &electra::FAMILY, &distilbert::FAMILY];
 
 /// More layers than any model has.
 const MOST_LAYERS: usize = 1024;
@@ -39,11 +46,16 @@ pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture>
     let model_type = fields.text("model_type")?;
     let classes = fields.texts("architectures")?;
     let named = |family: &&&Family| model_type.is_some_and(|name| family.model_types.contains(&name));
-    let family = FAMILIES.iter().filter(|family| family.has_recipe || !recipe).find(named);
+    // Models with code of their own may have no model_type.
+    let by_class = |family: &&&Family| {
+        model_type.is_none() && family.classes.iter().any(|(name, _)| classes.first() == Some(name))
+    };
+    let known = || FAMILIES.iter().filter(|family| family.has_recipe || !recipe);
+    let family = known().find(named).or_else(|| known().find(by_class));
     let class = classes.first().copied().or(family.map(|family| family.classes[0].0));
     match (family, class) {
         (Some(family), Some(class)) if family.classes.iter().any(|(name, _)| *name == class) => {
-            harmless::check(fields, family.read)?;
+            harmless::check(fields, family)?;
             (family.describe)(class, fields)
         }
         _ if model_type.is_none() && classes.is_empty() => {

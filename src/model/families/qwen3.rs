@@ -12,6 +12,7 @@ use crate::model::{
 pub(super) const FAMILY: Family = Family {
     model_types: &["qwen3"],
     classes: &[("Qwen3ForCausalLM", "Qwen3-Reranker 0.6B, 4B, 8B"), ("Qwen3ForSequenceClassification", "one label")],
+    code: &[],
     has_recipe: true,
     read: &READ,
     describe,
