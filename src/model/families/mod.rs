@@ -31,9 +31,16 @@ pub(super) struct Family {
     pub(super) describe: fn(&str, Fields<'_>) -> Result<Architecture>,
 }
 
-/// All families.
-const FAMILIES: [&Family; 6] =
-    [&qwen3::FAMILY, &bert::FAMILY, &roberta::XLM_ROBERTA, &roberta::ROBERTA, &electra::FAMILY, &distilbert::FAMILY];
+/// All families, a line each.
+#[rustfmt::skip]
+const FAMILIES: &[&Family] = &[
+    &qwen3::FAMILY,
+    &bert::FAMILY,
+    &roberta::XLM_ROBERTA,
+    &roberta::ROBERTA,
+    &electra::FAMILY,
+    &distilbert::FAMILY,
+];
 
 /// More layers than any model has.
 const MOST_LAYERS: usize = 1024;
