@@ -1,26 +1,42 @@
 //! From pooled hidden vectors to logits, in f32 whatever the precision of the products before: in bf16, logits of unlike
 //! documents tie (Qwen3-Reranker, arXiv 2508.03306).
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::Model;
-use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels};
+use super::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, activated};
 use crate::checkpoint::Weights;
-use crate::model::{self, Activation, Answers, HeadOutput, HeadStep};
+use crate::model::{self, Activation, Answers, HeadOutput, HeadStep, NormKind};
 use crate::precision::Precision;
 
 /// A model's head.
 pub struct LogitHead {
-    steps: Vec<Dense>,
+    steps: Vec<Step>,
     /// What the last vector is multiplied with.
     row: Vec<f32>,
     bias: Option<f32>,
 }
 
-/// A linear layer with tanh behind it.
+/// What is done to a vector before the last product.
+enum Step {
+    Dense(Dense),
+    Norm(VectorNorm),
+}
+
+/// A linear layer and its activation.
 struct Dense {
     linear: Linear,
-    bias: Vec<f32>,
+    outputs: usize,
+    bias: Option<Vec<f32>>,
+    activation: Option<Activation>,
+}
+
+/// A norm of a vector.
+struct VectorNorm {
+    kind: NormKind,
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    epsilon: f64,
 }
 
 impl LogitHead {
@@ -31,7 +47,7 @@ impl LogitHead {
     pub fn load(model: &Model, level: Level) -> Result<Self> {
         let Model { architecture, weights, answers } = model;
         let head = &architecture.head;
-        let steps = head.steps.iter().map(|step| Dense::load(step, weights, level)).collect::<Result<_>>()?;
+        let steps = head.steps.iter().map(|step| Step::load(step, weights, level)).collect::<Result<_>>()?;
         let (mut row, mut bias) = match (&head.output, answers) {
             (HeadOutput::Classifier(linear), None) => {
                 let bias = match &linear.bias {
@@ -82,15 +98,29 @@ impl LogitHead {
     }
 }
 
-impl Dense {
+impl Step {
     fn load(step: &HeadStep, weights: &Weights, level: Level) -> Result<Self> {
-        let HeadStep::Dense(model::Linear { weight, bias }, Some(Activation::Tanh)) = step else {
-            bail!("a head has a step that was not refused before")
-        };
+        Ok(match step {
+            HeadStep::Dense(linear, activation) => Self::Dense(Dense::load(linear, *activation, weights, level)?),
+            HeadStep::Norm(norm) => Self::Norm(VectorNorm::load(norm, weights)?),
+        })
+    }
+
+    fn apply(&self, vectors: &mut [Vec<f32>]) {
+        match self {
+            Self::Dense(dense) => dense.apply(vectors),
+            Self::Norm(norm) => vectors.iter_mut().for_each(|vector| norm.apply(vector)),
+        }
+    }
+}
+
+impl Dense {
+    fn load(linear: &model::Linear, activation: Option<Activation>, weights: &Weights, level: Level) -> Result<Self> {
+        let model::Linear { weight, bias } = linear;
         let rows: Vec<_> = (0..weight.rows.len()).map(|row| Some((0, row))).collect();
         let linear = Linear::new(&[weights.matrix(weight)?.as_ref()], &rows, Arithmetic::new(level, Precision::F32))?;
-        let bias = weights.vector(bias.as_ref().context("a dense layer of the head has no bias")?)?;
-        Ok(Self { linear, bias })
+        let bias = bias.as_ref().map(|bias| weights.vector(bias)).transpose()?;
+        Ok(Self { linear, outputs: weight.rows.len(), bias, activation })
     }
 
     fn apply(&self, vectors: &mut [Vec<f32>]) {
@@ -112,9 +142,36 @@ impl Dense {
         operand.pack(&inputs, &[], &[]);
         self.linear.forward(&operand, 0..self.linear.panels(), &mut outputs);
         for (row, vector) in vectors.iter_mut().enumerate() {
-            let dense = |feature: usize| outputs.panel(feature / PANEL)[row][feature % PANEL];
-            let values = self.bias.iter().enumerate();
-            *vector = values.map(|(feature, bias)| (dense(feature) + bias).tanh()).collect();
+            let product = |feature: usize| outputs.panel(feature / PANEL)[row][feature % PANEL];
+            let dense = |feature: usize| {
+                let value = self.bias.as_ref().map_or(product(feature), |bias| product(feature) + bias[feature]);
+                self.activation.map_or(value, |activation| activated(activation, value))
+            };
+            *vector = (0..self.outputs).map(dense).collect();
+        }
+    }
+}
+
+impl VectorNorm {
+    fn load(norm: &model::Norm, weights: &Weights) -> Result<Self> {
+        ensure!(norm.kind == NormKind::Layer || norm.bias.is_none(), "RMSNorm has no bias");
+        let mut weight = weights.vector(&norm.weight)?;
+        weight.iter_mut().for_each(|weight| *weight += norm.weight_offset);
+        let bias = norm.bias.as_ref().map(|bias| weights.vector(bias)).transpose()?;
+        Ok(Self { kind: norm.kind, weight, bias, epsilon: norm.epsilon })
+    }
+
+    fn apply(&self, vector: &mut [f32]) {
+        let mean_of = |sum: f64| sum / self.weight.len() as f64;
+        let mean = match self.kind {
+            NormKind::Rms => 0.,
+            NormKind::Layer => mean_of(vector.iter().map(|&value| f64::from(value)).sum()),
+        };
+        let variance = mean_of(vector.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum());
+        let scale = 1. / (variance + self.epsilon).sqrt();
+        for (index, (value, weight)) in vector.iter_mut().zip(&self.weight).enumerate() {
+            let bias = self.bias.as_ref().map_or(0., |bias| bias[index]);
+            *value = ((f64::from(*value) - mean) * scale) as f32 * weight + bias;
         }
     }
 }

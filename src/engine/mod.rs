@@ -111,19 +111,27 @@ pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target
 /// Checks that a batch has only what the model can take.
 ///
 /// # Errors
-/// If a token id is outside the vocabulary, a prompt longer than the model's learned positions, or beginnings are shared though
-/// what they become depends on what follows.
+/// If a token id is outside the vocabulary, or a token's type outside the table of types, a prompt is longer than the model's
+/// learned positions, or beginnings are shared though what they become depends on what follows.
 fn check_batch(architecture: &Architecture, batch: &Batch) -> Result<()> {
     let vocabulary = architecture.vocabulary();
     for &token in &batch.token_ids {
         ensure!((token as usize) < vocabulary, "token {token} is outside the vocabulary of {vocabulary}");
+    }
+    if let Some(table) = &architecture.embedding.token_types {
+        let types = table.rows.len();
+        let most = batch.token_types.iter().copied().max().unwrap_or(0);
+        ensure!(
+            usize::from(most) < types,
+            "a token is of type {most}, and the model has {types} types, counted from 0"
+        );
     }
     let most = architecture.embedding.positions.as_ref().map_or(usize::MAX, |_| architecture.max_length);
     let shares = architecture.shares_prefixes();
     for segment in &batch.segments {
         let length = segment.tokens.len();
         ensure!(length <= most, "a prompt has {length} tokens, and the model was made for {most}");
-        ensure!(shares || segment.continues.is_none(), "an encoder's prompts can't share their beginnings");
+        ensure!(shares || segment.continues.is_none(), "the prompts of this model can't share their beginnings");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Kind, Work};
 use crate::batch::Batch;
-use crate::model::{Architecture, Layer, Mask, Mlp, Pooling};
+use crate::model::{Architecture, Embedding, Layer, Mask, Mlp, Pooling};
 
 /// Which keys the queries of a layer see.
 type Sight = (Mask, Option<usize>);
@@ -33,7 +33,9 @@ impl Architecture {
     /// Weights of all products and of the embedding.
     pub(crate) fn weights(&self) -> usize {
         let layers = self.layers.iter().map(Layer::weights).sum::<usize>();
-        self.vocabulary() * self.hidden + layers
+        let Embedding { tokens, projection, .. } = &self.embedding;
+        let projection = projection.as_ref().map_or(0, |linear| linear.outputs() * linear.weight.inputs());
+        self.vocabulary() * tokens.inputs() + projection + layers
     }
 
     /// Operations that a batch needs. In the last layer, all but keys and values are those of the pooled tokens.
@@ -47,6 +49,10 @@ impl Architecture {
             work.operate(Kind::GateAndUp, 2. * whole * hidden * merged);
             work.operate(Kind::Down, 2. * whole * inner * hidden);
             work.operate(Kind::Attention, 4. * seen * queries);
+        }
+        if let Some(projection) = &self.embedding.projection {
+            let weights = projection.outputs() * projection.weight.inputs();
+            work.operate(Kind::Embedding, 2. * weights as f64 * batch.token_ids.len() as f64);
         }
         work
     }

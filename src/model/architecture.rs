@@ -108,7 +108,8 @@ pub struct Attention {
     pub relative: Option<Relative>,
     /// Which keys a query sees.
     pub mask: Mask,
-    /// The farthest that a key may stand from its query.
+    /// The farthest that a key may stand from its query, to either side: half of ModernBERT's `local_attention`, and one less
+    /// than the `sliding_window` of Mistral, which counts the query's own key.
     pub window: Option<usize>,
     /// What the products of queries and keys are multiplied by.
     pub scale: f64,

@@ -7,6 +7,7 @@ mod bench;
 mod checkpoints;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod descriptions;
 mod determinism;
 mod emulated;
 mod encoders;
@@ -24,6 +25,7 @@ mod handed_models;
 mod hub;
 mod hub_elsewhere;
 mod hub_faults;
+mod interpreters;
 #[cfg(target_os = "linux")]
 mod large;
 mod model_files;
@@ -42,6 +44,7 @@ mod real_shapes;
 mod recipe_notes;
 mod recipe_options;
 mod recipes;
+mod reference;
 mod round_trips;
 mod running;
 mod runs;

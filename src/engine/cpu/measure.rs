@@ -16,7 +16,7 @@ use half::bf16;
 use crate::checkpoint::StoredRows;
 use crate::engine::cpu::arithmetic::{Arithmetic, Unit, Units};
 use crate::engine::cpu::attention::key_values::KeyValues;
-use crate::engine::cpu::attention::{Attended, Attention, KeyBlock, Span};
+use crate::engine::cpu::attention::{Attended, Attention, KeyBlock, Sight, Span};
 use crate::engine::cpu::gemm::linear::Linear;
 use crate::engine::cpu::gemm::microkernel::SIDE;
 use crate::engine::cpu::gemm::operand::Operand;
@@ -155,7 +155,8 @@ impl Passage {
     fn new(arithmetic: Arithmetic) -> Self {
         let mut stores = KeyValues::new(Self::HEADS, arithmetic);
         stores.clear(Self::TOKENS / SIDE);
-        let attention = Attention::new(&stores, Mask::Causal);
+        let sight = Sight { mask: Mask::Causal, window: None, scale: Self::HEADS.usual_scale() };
+        let attention = Attention::new(&stores, sight);
         let size = Self::HEADS.query * Self::HEADS.panels() * Self::TOKENS * PANEL;
         let [queries, keys] = [size, size / Self::HEADS.group()].map(|size| values(size).collect());
         Self { stores, attention, queries, keys, results: vec![0.; size] }

@@ -4,7 +4,7 @@
 //! what one operation writes is still in that core's cache when the next one reads it. Here are the operations on one tile:
 //!
 //! - [`Panels`] hold activations (f32), [`Operand`] the same rounded and packed for products.
-//! - [`Linear`] multiplies them with packed weights; [`Squares`], [`swiglu()`] and [`QkNormRope`] are what stands between.
+//! - [`Linear`] multiplies them with packed weights; [`Squares`], [`gate()`], [`activate()`] and [`QkNormRope`] are what stands between.
 //! - [`KeyValues`] keeps the keys and values of all tiles, [`Attention`] streams through them.
 //!
 //! All products have one shape (`gemm::microkernel`), with a kernel for each instruction set [`Level`]; the row-wise operations are
@@ -25,7 +25,7 @@ pub(crate) mod rows;
 
 pub use arithmetic::{Arithmetic, Unit, Units};
 pub use attention::key_values::{KeyValues, Writing};
-pub use attention::{Attended, Attention, KeyBlock, Span};
+pub use attention::{Attended, Attention, KeyBlock, Sight, Span};
 pub use gemm::linear::Linear;
 pub use gemm::operand::{Form, Operand};
 pub use gemm::panels::{Features, PANEL, Panels};
@@ -35,8 +35,8 @@ pub use instructions::{Instructions, VARIABLE};
 pub use level::Level;
 pub use measure::{Measured, Times, measure};
 pub use memory::Buffer;
-pub use rows::bias::{add_bias, gelu};
+pub use rows::activation::{activate, activated, gate};
+pub use rows::bias::add_bias;
 pub use rows::layer_norm::LayerNorm;
 pub use rows::qk_norm_rope::{QkNormRope, Rope};
-pub use rows::rms_norm::Squares;
-pub use rows::swiglu::swiglu;
+pub use rows::rms_norm::{RmsNorm, Squares};

@@ -35,10 +35,6 @@ fn is_rms(norm: &Norm) -> bool {
     norm.kind == NormKind::Rms && norm.weight_offset == 0. && norm.bias.is_none()
 }
 
-fn is_layer_norm(norm: &Norm) -> bool {
-    norm.kind == NormKind::Layer && norm.weight_offset == 0.
-}
-
 /// All linear layers of a layer.
 fn linears(layer: &Layer) -> impl Iterator<Item = &Linear> {
     let Attention { query, key, value, output, .. } = &layer.attention;

@@ -18,6 +18,7 @@
 //! stands in a segment of its own or not. Blocks that no column sees are skipped; weights of keys that a column does not see
 //! are zero and change nothing.
 
+mod columns;
 pub(crate) mod key_values;
 mod merge;
 pub(crate) mod softmax;
@@ -25,6 +26,7 @@ pub(crate) mod softmax;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::engine::cpu::attention::columns::{Columns, Visible};
 use crate::engine::cpu::attention::key_values::KeyValues;
 use crate::engine::cpu::attention::merge::merge;
 use crate::engine::cpu::attention::softmax::{Lanes, Softmax, WeightForm};
@@ -36,7 +38,8 @@ use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::rounding::bf16_bits;
 use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
-use crate::model::Mask;
+
+pub use self::columns::Sight;
 
 /// Blocks of keys that are looked at together.
 const CHUNK: usize = 8;
@@ -76,7 +79,7 @@ pub enum Attended<'a, 'b> {
 /// Attention of one tile's queries.
 pub struct Attention {
     kernel: Kernel,
-    mask: Mask,
+    sight: Sight,
     scratch: Scratch,
     /// Blocks that were put together: for each, its keys and its values.
     merged: Buffer<u32>,
@@ -105,13 +108,18 @@ struct Look<'a> {
 
 impl Attention {
     /// For keys and values like these.
-    pub fn new(stores: &KeyValues, mask: Mask) -> Self {
+    pub fn new(stores: &KeyValues, sight: Sight) -> Self {
         let form = stores.form();
         let kernel = Kernel::new(form.level, form.format);
-        Self { kernel, mask, scratch: Scratch::default(), merged: Buffer::default() }
+        Self { kernel, sight, scratch: Scratch::default(), merged: Buffer::default() }
     }
 
-    /// `softmax(q · kᵀ / √head_dim) · v` for the query heads of one key head.
+    /// Changes which keys queries see from now on.
+    pub fn set_sight(&mut self, sight: Sight) {
+        self.sight = sight;
+    }
+
+    /// `softmax(q · kᵀ · scale) · v` for the query heads of one key head.
     ///
     /// `queries` are the panels of those heads, one head after the other; `results` have all heads' features, without gaps
     /// between heads.
@@ -145,8 +153,8 @@ impl Attention {
                 for (packed, columns) in scratch.queries.chunks_exact_mut(queries_size).zip(&blocks) {
                     take_queries(form.level, packed, queries, look, columns);
                 }
-                let visible = blocks.iter().map(|columns| columns.visible(self.mask, span)).collect();
-                let factors = scratch.stream(&self.kernel, look, visible);
+                let visible = blocks.iter().map(|columns| columns.visible(self.sight, span)).collect();
+                let factors = scratch.stream(&self.kernel, self.sight.scale, look, visible);
                 for ((sums, factors), columns) in scratch.sums.chunks_exact(sums_size).zip(&factors).zip(&blocks) {
                     give_results(form.level, sums, factors, look, columns, results);
                 }
@@ -155,64 +163,37 @@ impl Attention {
     }
 }
 
-/// Up to 32 queries: the rows and heads that they come from.
-struct Columns {
-    rows: [usize; SIDE],
-    heads: [usize; SIDE],
-    count: usize,
-}
-
-impl Columns {
-    fn new(span: &Span<'_>, columns: Range<usize>, group: usize) -> Self {
-        let (mut rows, mut heads, count) = ([span.rows.start; SIDE], [0; SIDE], columns.len());
-        let (mut row, mut head) = (columns.start / group, columns.start % group);
-        for lane in 0..count {
-            (rows[lane], heads[lane]) = (span.rows.start + row, head);
-            head += 1;
-            if head == group {
-                (row, head) = (row + 1, 0);
-            }
-        }
-        Self { rows, heads, count }
-    }
-
-    /// How many keys each column sees. Those behind the last see what the span's first query does.
-    fn visible(&self, mask: Mask, span: &Span<'_>) -> [u32; SIDE] {
-        match mask {
-            Mask::Causal => self.rows.map(|row| (span.position + row - span.rows.start + 1) as u32),
-            Mask::Bidirectional => [span.length as u32; SIDE],
-        }
-    }
-}
-
 impl Scratch {
     /// Goes through the keys. Returns by what the sums of each 32 columns must be multiplied.
-    fn stream(&mut self, kernel: &Kernel, look: Look<'_>, visible: Vec<[u32; SIDE]>) -> Vec<Lanes> {
+    fn stream(&mut self, kernel: &Kernel, scale: f64, look: Look<'_>, visible: Vec<Visible>) -> Vec<Lanes> {
         let form = look.stores.form();
         let (key_words, value_words) = (look.stores.key_words(), look.stores.value_words());
-        let scale = std::f32::consts::LOG2_E / (look.stores.heads().head_dim as f32).sqrt();
+        let scale = (std::f64::consts::LOG2_E * scale) as f32;
         let sums_size = look.stores.heads().panels() * SIDE * SIDE;
-        let ends: Vec<usize> = visible
-            .iter()
-            .map(|visible| visible.iter().max().map_or(0, |&most| (most as usize).div_ceil(SIDE)))
-            .collect();
-        let blocks = ends.iter().copied().max().unwrap_or(0);
+        let ranges: Vec<Range<usize>> = visible.iter().map(Visible::blocks).collect();
+        let begin = ranges.iter().map(|range| range.start).min().unwrap_or(0) / CHUNK * CHUNK;
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
         let mut states: Vec<Softmax> = visible.into_iter().map(|visible| Softmax::new(scale, visible)).collect();
         let weight_form = WeightForm { format: form.format, rounding: form.rounding };
         // A merged block's words stand where the blocks of parts before it end.
         let mut next_merged = look.merged.chunks_exact(key_words + look.stores.heads().panels() * value_words);
-        for first in (0..blocks).step_by(CHUNK) {
-            let chunk = &look.span.keys[first..blocks.min(first + CHUNK)];
+        let is_merged = |block: &&KeyBlock| matches!(block, KeyBlock::Parts(_));
+        let passed = look.span.keys[..begin].iter().filter(is_merged).count();
+        next_merged.by_ref().take(passed).for_each(drop);
+        for first in (begin..end).step_by(CHUNK) {
+            let chunk = &look.span.keys[first..end.min(first + CHUNK)];
             let sources: [Source<'_>; CHUNK] = std::array::from_fn(|index| match chunk.get(index) {
                 None => Source::Whole(0),
                 Some(KeyBlock::Whole(block)) => Source::Whole(*block),
                 Some(KeyBlock::Parts(_)) => Source::Merged(next_merged.next().unwrap_or_default()),
             });
-            for (index, (softmax, &end)) in states.iter_mut().zip(&ends).enumerate() {
-                if end <= first {
+            for (index, (softmax, range)) in states.iter_mut().zip(&ranges).enumerate() {
+                // Chunks begin at the same positions whatever the columns see, so that sums are grouped alike.
+                let seen = range.start.max(first)..range.end.min(first + CHUNK);
+                if seen.is_empty() {
                     continue;
                 }
-                let sources = &sources[..CHUNK.min(end - first)];
+                let sources = &sources[seen.start - first..seen.end - first];
                 let queries: &[u8] = bytemuck::cast_slice(&self.queries[index * key_words..][..key_words]);
                 let (scores, _) = self.scores.as_chunks_mut::<{ SIDE * SIDE }>();
                 for (source, scores) in sources.iter().zip(scores) {
@@ -224,9 +205,9 @@ impl Scratch {
                 }
                 let (scores, weights) = (&mut self.scores[..sources.len() * SIDE * SIDE], &mut self.weights);
                 let scores = scores.as_chunks_mut::<SIDE>().0;
-                let factors = softmax::step(form.level, softmax, scores, first * SIDE, weight_form, weights);
+                let factors = softmax::step(form.level, softmax, scores, seen.start * SIDE, weight_form, weights);
                 let sums = index * sums_size..(index + 1) * sums_size;
-                self.add_values(kernel, look, sources, (sums, (first > 0).then_some(factors)));
+                self.add_values(kernel, look, sources, (sums, (seen.start > range.start).then_some(factors)));
             }
         }
         states.iter().map(Softmax::finish).collect()

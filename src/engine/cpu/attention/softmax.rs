@@ -1,6 +1,7 @@
 //! The running softmax of streaming attention (Milakov and Gimelshein, 2018): 32 queries side by side, keys below one
 //! another, so that nothing is summed across lanes.
 
+use crate::engine::cpu::attention::columns::Visible;
 use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::rounding::Rounding;
@@ -19,10 +20,9 @@ pub(crate) struct Softmax {
     sum: Lanes,
     /// Scores are multiplied by this, `log₂ e` included.
     scale: f32,
-    /// Keys that each query sees, counted from position 0.
-    visible: [u32; SIDE],
-    /// The least of them.
-    all_see: usize,
+    visible: Visible,
+    /// The positions of keys that all queries see.
+    all_see: std::ops::Range<usize>,
 }
 
 /// In which form weights are handed on.
@@ -34,8 +34,10 @@ pub(crate) struct WeightForm {
 
 impl Softmax {
     /// Every query sees at least one key.
-    pub(crate) fn new(scale: f32, visible: [u32; SIDE]) -> Self {
-        let all_see = visible.iter().copied().min().unwrap_or(0) as usize;
+    pub(crate) fn new(scale: f32, visible: Visible) -> Self {
+        let first = visible.first.iter().copied().max().unwrap_or(0) as usize;
+        let end = visible.end.iter().copied().min().unwrap_or(0) as usize;
+        let all_see = first..end;
         Self { most: [f32::NEG_INFINITY; SIDE], base: [f32::INFINITY; SIDE], sum: [0.; SIDE], scale, visible, all_see }
     }
 
@@ -48,13 +50,12 @@ impl Softmax {
         weights: &mut [u32],
     ) -> Lanes {
         let old = self.most;
-        if first + scores.len() > self.all_see {
-            for (key, scores) in scores.iter_mut().enumerate().skip(self.all_see.saturating_sub(first)) {
-                let position = (first + key) as u32;
-                for (score, &visible) in scores.iter_mut().zip(&self.visible) {
-                    *score = if position < visible { *score } else { f32::NEG_INFINITY };
-                }
-            }
+        if first < self.all_see.start {
+            hide(scores, first, |position, lane| position >= self.visible.first[lane]);
+        }
+        if first + scores.len() > self.all_see.end {
+            let seen = self.all_see.end.saturating_sub(first);
+            hide(&mut scores[seen..], first + seen, |position, lane| position < self.visible.end[lane]);
         }
         let mut most = old;
         for scores in scores.iter() {
@@ -83,7 +84,8 @@ impl Softmax {
     #[inline(always)]
     fn weigh<const FMA: bool>(&self, scores: &[Lanes], form: WeightForm, weights: &mut [u32]) -> Lanes {
         let scale = self.scale;
-        let base = self.base;
+        // A query that has seen no key yet, as its window begins later, weighs all of them 0.
+        let base = self.base.map(|base| if base == f32::INFINITY { 0. } else { base });
         let mut sum = [0f32; SIDE];
         let mut weigh = |scores: &Lanes| -> Lanes {
             let mut weights = [0f32; SIDE];
@@ -121,6 +123,17 @@ impl Softmax {
     /// By what the weighted sums must be multiplied at the end.
     pub(crate) fn finish(&self) -> Lanes {
         self.sum.map(|sum| 1. / sum)
+    }
+}
+
+/// Lowers the scores of keys that are not seen, from position `first` on.
+#[inline(always)]
+fn hide(scores: &mut [Lanes], first: usize, sees: impl Fn(u32, usize) -> bool) {
+    for (key, scores) in scores.iter_mut().enumerate() {
+        let position = (first + key) as u32;
+        for (lane, score) in scores.iter_mut().enumerate() {
+            *score = if sees(position, lane) { *score } else { f32::NEG_INFINITY };
+        }
     }
 }
 

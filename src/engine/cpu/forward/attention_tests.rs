@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tiles::Layout;
 use crate::batch::{Batch, Segment};
-use crate::engine::cpu::{Arithmetic, Attended, Attention, KeyValues, Level, PANEL, Panels};
+use crate::engine::cpu::{Arithmetic, Attended, Attention, KeyValues, Level, PANEL, Panels, Sight};
 use crate::model::{Heads, Mask};
 use crate::precision::Precision;
 
@@ -41,7 +41,7 @@ impl Tensors {
     }
 
     /// The definition for one query head of one token, which sees `seen` tokens.
-    fn expected(&self, token: usize, head: usize, seen: &[usize]) -> Vec<f64> {
+    fn expected(&self, token: usize, head: usize, seen: &[usize], scale: f64) -> Vec<f64> {
         let Heads { head_dim, .. } = self.heads;
         let query = &self.queries[token][head * head_dim..][..head_dim];
         let key_head = head / self.heads.group();
@@ -50,7 +50,7 @@ impl Tensors {
         let score = |other: usize| -> f64 {
             let product: f64 =
                 (0..head_dim).map(|feature| f64::from(query[feature]) * of(&self.keys, other, feature)).sum();
-            product / (head_dim as f64).sqrt()
+            product * scale
         };
         let scores: Vec<f64> = seen.iter().map(|&other| score(other)).collect();
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -75,12 +75,12 @@ impl Tensors {
     }
 
     /// The results of all tokens, computed in tiles of so many.
-    fn run(&self, batch: &Batch, arithmetic: Arithmetic, mask: Mask, tile: usize) -> Vec<Vec<f32>> {
+    fn run(&self, batch: &Batch, arithmetic: Arithmetic, sight: Sight, tile: usize) -> Vec<Vec<f32>> {
         let layout = Layout::new(batch);
         let stores = self.stores(&layout, arithmetic);
         let tokens = batch.token_ids.len();
         let ranges = (0..tokens).step_by(tile).map(|start| start..tokens.min(start + tile));
-        ranges.flat_map(|range| self.attend((batch, &layout), range, &stores, mask)).collect()
+        ranges.flat_map(|range| self.attend((batch, &layout), range, &stores, sight)).collect()
     }
 
     /// The keys and values of all tokens.
@@ -105,11 +105,11 @@ impl Tensors {
         (batch, layout): (&Batch, &Layout),
         range: Range<usize>,
         stores: &KeyValues,
-        mask: Mask,
+        sight: Sight,
     ) -> Vec<Vec<f32>> {
         let (heads, padded) = (self.heads, range.len().next_multiple_of(PANEL));
         let features = heads.query * heads.head_dim;
-        let mut attention = Attention::new(stores, mask);
+        let mut attention = Attention::new(stores, sight);
         let mut memory = vec![f32::NAN; features.next_multiple_of(PANEL) * padded];
         let mut panels = Panels::new(&mut memory, padded);
         let spans = layout.spans(batch, &range);
@@ -154,21 +154,27 @@ proptest! {
         own in proptest::collection::vec(1usize..150, 1..4),
         heads in heads(),
         causal: bool,
+        window in proptest::option::of(0usize..200),
+        scale in proptest::option::of(0.05f64..0.4),
         tile in 1usize..300,
     ) {
         let batch = batch(prefix, &own);
         let tensors = Tensors::new(batch.token_ids.len(), heads);
         let mask = if causal { Mask::Causal } else { Mask::Bidirectional };
+        let sight = Sight { mask, window, scale: scale.unwrap_or(heads.usual_scale()) };
         for level in Level::all() {
             for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.03), (Precision::F16, 4e-3)] {
                 for arithmetic in Arithmetic::all(level, precision) {
-                let results = tensors.run(&batch, arithmetic, mask, tile);
+                let results = tensors.run(&batch, arithmetic, sight, tile);
                 for (index, segment) in batch.segments.iter().enumerate() {
                     let history: Vec<usize> = batch.history(index).into_iter().flatten().collect();
                     for token in [segment.tokens.start, segment.tokens.end - 1] {
-                        let seen = if causal { &history[..=batch.positions[token] as usize] } else { &history[..] };
+                        let position = batch.positions[token] as usize;
+                        let end = if causal { position + 1 } else { history.len() };
+                        let near = |other: &usize| window.is_none_or(|window| other.abs_diff(position) <= window);
+                        let seen: Vec<usize> = (0..end).filter(near).map(|other| history[other]).collect();
                         for head in 0..heads.query {
-                            let expected = tensors.expected(token, head, seen);
+                            let expected = tensors.expected(token, head, &seen, sight.scale);
                             let values = &results[token][head * heads.head_dim..];
                             for (value, expected) in values.iter().zip(&expected) {
                                 let difference = (f64::from(*value) - expected).abs();
@@ -187,15 +193,17 @@ proptest! {
         prefix in 1usize..400,
         own in 1usize..200,
         heads in heads(),
+        window in proptest::option::of(0usize..400),
         tiles in (1usize..300, 1usize..300),
     ) {
         let tokens = prefix + own;
         let tensors = Tensors::new(tokens, heads);
+        let sight = Sight { mask: Mask::Causal, window, scale: heads.usual_scale() };
         for level in Level::all() {
             for precision in [Precision::F32, Precision::Bf16] {
                 for arithmetic in Arithmetic::all(level, precision) {
-                let whole = tensors.run(&batch(0, &[tokens]), arithmetic, Mask::Causal, tiles.0);
-                let parts = tensors.run(&batch(prefix, &[own]), arithmetic, Mask::Causal, tiles.1);
+                let whole = tensors.run(&batch(0, &[tokens]), arithmetic, sight, tiles.0);
+                let parts = tensors.run(&batch(prefix, &[own]), arithmetic, sight, tiles.1);
                 prop_assert_eq!(&whole, &parts, "{:?}", arithmetic);
                 }
             }
@@ -234,6 +242,7 @@ fn long_documents_are_summed_as_exactly_as_short_ones() {
     // In f32 the peaked keys of the first chunk alone still lose digits beside the first of them.
     for (tensors, exact, rounded) in [(flat(TOKENS, heads), 1e-6, 1e-3), (peaked(TOKENS, heads), 1e-5, 3e-4)] {
         let seen: Vec<usize> = (0..TOKENS).collect();
+        let sight = Sight { mask: Mask::Causal, window: None, scale: heads.usual_scale() };
         for &arithmetic in &all {
             let tolerance = match arithmetic.precision {
                 Precision::F32 => exact,
@@ -242,9 +251,9 @@ fn long_documents_are_summed_as_exactly_as_short_ones() {
             };
             let stores = tensors.stores(&layout, arithmetic);
             for range in [0..40, 4080..4120, TOKENS - 70..TOKENS] {
-                let results = tensors.attend((&batch, &layout), range.clone(), &stores, Mask::Causal);
+                let results = tensors.attend((&batch, &layout), range.clone(), &stores, sight);
                 for (token, result) in [(range.start, results.first()), (range.end - 1, results.last())] {
-                    let expected = tensors.expected(token, 1, &seen[..=token]);
+                    let expected = tensors.expected(token, 1, &seen[..=token], heads.usual_scale());
                     for (value, expected) in result.unwrap()[heads.head_dim..].iter().zip(expected) {
                         let difference = (f64::from(*value) - expected).abs();
                         assert!(difference < tolerance, "{arithmetic:?} {token}: {value} {expected}");

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::workspace::Workspace;
-use crate::engine::cpu::{Attended, Attention, Features, KeyValues, Linear, Operand, PANEL, Panels, Span};
+use crate::engine::cpu::{Attended, Attention, Features, KeyValues, Linear, Operand, PANEL, Panels, Sight, Span};
 use crate::engine::{Kind, Profile};
-use crate::model::{Heads, Mask};
+use crate::model::Heads;
 
 /// Features inside an MLP that are computed before they are multiplied further.
 const CHUNK: usize = 1024;
@@ -47,7 +47,7 @@ pub(super) fn each_key_head(
 /// Attention of a tile whose rows, as they are multiplied with the weights of queries, stand in the workspace.
 pub(super) struct AttentionBlock<'a> {
     pub(super) heads: Heads,
-    pub(super) mask: Mask,
+    pub(super) sight: Sight,
     /// Multiplies what attention gives.
     pub(super) output: &'a Linear,
     pub(super) stores: &'a KeyValues,
@@ -64,9 +64,10 @@ impl AttentionBlock<'_> {
         done: impl FnMut(&[Features]),
     ) {
         let (heads, rows) = (self.heads, hidden.rows());
-        let Workspace { normed, inner, products, results, attention, profile } = workspace;
+        let Workspace { normed, inner, products, results, attention, profile, .. } = workspace;
         let mut clock = Clock::new(profile);
-        let attention = attention.get_or_insert_with(|| Attention::new(self.stores, self.mask));
+        let attention = attention.get_or_insert_with(|| Attention::new(self.stores, self.sight));
+        attention.set_sight(self.sight);
         let group_panels = heads.group() * heads.panels();
         products.reserve(group_panels * rows * PANEL);
         let mut products = Panels::new(&mut products[..group_panels * rows * PANEL], rows);

@@ -1,49 +1,46 @@
 //! One layer of the description, on one tile of tokens.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::blocks::{AttentionBlock, Clock, MlpBlock, each_key_head};
+use super::norm::{BlockNorm, RowNorm};
 use super::projection::{Projection, as_they_are, by_head, in_turn};
 use super::workspace::{Tile, Workspace};
 use crate::checkpoint::Weights;
 use crate::engine::Kind;
 use crate::engine::cpu::{
-    Arithmetic, KeyValues, LayerNorm, Level, Linear, Operand, PANEL, Panels, QkNormRope, Rope, Writing, gelu, swiglu,
+    Arithmetic, KeyValues, Level, Linear, Operand, Panels, QkNormRope, Rope, Sight, Writing, activate, add_bias, gate,
 };
-use crate::model::{self, Heads, Mask, Mlp, NormPlacement};
+use crate::model::{self, Activation, Heads, Mlp, NormKind, NormPlacement};
 
 /// A layer, ready to be computed.
 pub(super) struct Layer {
     heads: Heads,
-    hidden: usize,
     level: Level,
-    mask: Mask,
+    sight: Sight,
     attention_norm: BlockNorm,
     /// Each head is filled up to whole panels.
     query: Projection,
     key: Projection,
     value: Projection,
     output: Projection,
-    rotation: Option<Rotation>,
+    /// What is done to the heads of queries and to those of keys.
+    rotations: Option<[Rotation; 2]>,
     mlp_norm: BlockNorm,
     mlp: InnerProducts,
+    activation: Activation,
     intermediate: usize,
     down: Projection,
+    /// Whether the next layer begins with a norm that needs the sums of squares of what this one gives.
+    counts_squares: bool,
 }
 
-/// The norm of attention or of the MLP.
-enum BlockNorm {
-    /// RMSNorm of what goes in; its weight is filled up to whole panels, as the residual stream is.
-    Before { weight: Vec<f32>, epsilon: f32 },
-    /// LayerNorm of the sum.
-    After(LayerNorm),
-}
-
-/// What is done to the heads of queries and keys.
+/// What is done to heads before attention.
 struct Rotation {
-    query_weight: Vec<f32>,
-    key_weight: Vec<f32>,
-    epsilon: f32,
+    /// Ones where there is no norm.
+    weight: Vec<f32>,
+    /// The ε of the norm, if there is one.
+    epsilon: Option<f32>,
     /// Which of the model's tables of angles is used.
     angles: usize,
 }
@@ -57,57 +54,61 @@ enum InnerProducts {
 }
 
 impl Layer {
-    /// Reads the weights. `angles` is the index of the layer's table of angles.
+    /// Reads the weights. `angles` is the index of the layer's table of angles, if it has one, and `next` the layer that
+    /// follows.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than described.
     pub(super) fn load(
         layer: &model::Layer,
-        hidden: usize,
-        angles: usize,
+        angles: Option<usize>,
+        next: Option<&model::Layer>,
         (weights, arithmetic): (&Weights, Arithmetic),
     ) -> Result<Self> {
         let heads = layer.attention.heads;
         let load = |layers: &[&model::Linear], sources: &[_]| Projection::load(layers, sources, weights, arithmetic);
         let model::Attention { query, key, value, output, query_key_norms, .. } = &layer.attention;
-        let attention_norm = layer.attention_norm.as_ref().context("a layer has no norm of attention")?;
-        let rotation = match query_key_norms {
+        let norm = |norm: Option<&model::Norm>, layer: &model::Layer| BlockNorm::load(norm, layer.placement, weights);
+        let rotations = match angles {
             None => None,
-            Some([query, key]) => Some(Rotation {
-                query_weight: weights.vector(&query.weight)?,
-                key_weight: weights.vector(&key.weight)?,
-                epsilon: query.epsilon as f32,
-                angles,
-            }),
+            Some(angles) => {
+                let norms = query_key_norms.as_ref();
+                let load = |head: usize| Rotation::load(norms.map(|norms| &norms[head]), heads, angles, weights);
+                Some([load(0)?, load(1)?])
+            }
         };
         let intermediate = layer.mlp.intermediate();
         let mlp = match &layer.mlp {
             Mlp::Gated { gate, up, .. } => InnerProducts::Gated(load(&[gate, up], &in_turn(intermediate))?),
             Mlp::Plain { up, .. } => InnerProducts::Plain(load(&[up], &as_they_are(intermediate))?),
         };
+        let counts_squares = next.is_some_and(|next| {
+            let is_rms = |norm: &model::Norm| norm.kind == NormKind::Rms;
+            next.placement == NormPlacement::Before && next.attention_norm.as_ref().is_some_and(is_rms)
+        });
         Ok(Self {
             heads,
-            hidden,
             level: arithmetic.level,
-            mask: layer.attention.mask,
-            attention_norm: BlockNorm::load(attention_norm, layer.placement, weights)?,
+            sight: Sight::of(&layer.attention),
+            attention_norm: norm(layer.attention_norm.as_ref(), layer)?,
             query: load(&[query], &by_head(heads, heads.query))?,
             key: load(&[key], &by_head(heads, heads.key))?,
             value: load(&[value], &by_head(heads, heads.key))?,
-            output: load(&[output], &as_they_are(hidden))?,
-            rotation,
-            mlp_norm: BlockNorm::load(&layer.mlp_norm, layer.placement, weights)?,
+            output: load(&[output], &as_they_are(output.outputs()))?,
+            rotations,
+            mlp_norm: norm(Some(&layer.mlp_norm), layer)?,
             mlp,
+            activation: layer.mlp.activation(),
             intermediate,
-            down: load(&[layer.mlp.down()], &as_they_are(hidden))?,
+            down: load(&[layer.mlp.down()], &as_they_are(layer.mlp.down().outputs()))?,
+            counts_squares,
         })
     }
 
     /// Prepares a tile whose residual stream was just set.
     pub(super) fn enter(&self, tile: &mut Tile<'_>) {
-        if self.attention_norm.is_before() {
-            tile.squares.clear(tile.hidden.rows());
-            tile.squares.add_all(&tile.hidden, self.level);
+        if self.attention_norm.needs_squares() {
+            tile.count_squares(self.level);
         }
     }
 
@@ -120,7 +121,7 @@ impl Layer {
         workspace: &mut Workspace,
     ) {
         self.operand(&self.attention_norm, &self.key.linear, tile, workspace);
-        let rotation = self.rotation.as_ref().map(|rotation| rotation.of_keys(angles));
+        let rotation = self.rotations.as_ref().map(|[_, keys]| keys.with(angles));
         each_key_head(self.heads, tile.hidden.rows(), workspace, |head, panels, normed, products, clock| {
             self.key.linear.forward(normed, panels.clone(), products);
             clock.lap(Kind::Projection);
@@ -149,11 +150,12 @@ impl Layer {
     fn attend(&self, tile: &mut Tile<'_>, stores: &KeyValues, angles: &[Rope], workspace: &mut Workspace) {
         let (heads, level) = (self.heads, self.level);
         self.operand(&self.attention_norm, &self.query.linear, tile, workspace);
-        let rotation = self.rotation.as_ref().map(|rotation| rotation.of_queries(angles));
+        let rotation = self.rotations.as_ref().map(|[queries, _]| queries.with(angles));
+        self.open(&self.attention_norm, self.output.whole_bias(), tile);
         let Tile { hidden, positions, spans, squares, .. } = tile;
         squares.clear(hidden.rows());
-        let counts = self.mlp_norm.is_before();
-        let block = AttentionBlock { heads, mask: self.mask, output: &self.output.linear, stores };
+        let counts = self.mlp_norm.needs_squares();
+        let block = AttentionBlock { heads, sight: self.sight, output: &self.output.linear, stores };
         let queries =
             |panels: std::ops::Range<usize>, normed: &Operand, products: &mut Panels<'_>, clock: &mut Clock<'_>| {
                 self.query.linear.forward(normed, panels.clone(), products);
@@ -173,15 +175,19 @@ impl Layer {
             }
         });
         self.close(&self.attention_norm, self.output.whole_bias(), tile, workspace);
+        if counts && self.attention_norm.is_after() {
+            tile.count_squares(level);
+        }
     }
 
     /// `hidden += down(activation(inner(norm(hidden))))`, or the norm of that sum.
     fn feed_forward(&self, tile: &mut Tile<'_>, workspace: &mut Workspace) {
         let inner = self.mlp.projection();
         self.operand(&self.mlp_norm, &inner.linear, tile, workspace);
+        self.open(&self.mlp_norm, self.down.whole_bias(), tile);
         let Tile { hidden, squares, .. } = tile;
         squares.clear(hidden.rows());
-        let counts = self.attention_norm.is_before();
+        let counts = self.counts_squares;
         let parts = if matches!(self.mlp, InnerProducts::Gated(_)) { 2 } else { 0 };
         let block = MlpBlock { intermediate: self.intermediate, down: &self.down.linear, parts };
         let activate = |panel: usize,
@@ -191,12 +197,13 @@ impl Layer {
             InnerProducts::Gated(_) => {
                 inner.linear.forward(rows, 2 * panel..2 * panel + 2, products);
                 clock.lap(Kind::GateAndUp);
-                swiglu(self.level, products, to);
+                inner.add_bias(2 * panel..2 * panel + 2, products);
+                gate(self.level, self.activation, products, to);
             }
             InnerProducts::Plain(_) => {
                 inner.linear.forward(rows, panel..panel + 1, to);
                 clock.lap(Kind::GateAndUp);
-                gelu(self.level, to, inner.bias(panel..panel + 1));
+                activate(self.level, self.activation, to, inner.bias(panel..panel + 1));
             }
         };
         block.run(hidden, workspace, activate, |panel| {
@@ -205,23 +212,43 @@ impl Layer {
             }
         });
         self.close(&self.mlp_norm, self.down.whole_bias(), tile, workspace);
+        if counts && self.mlp_norm.is_after() {
+            tile.count_squares(self.level);
+        }
     }
 
     /// Packs the tile's rows for products, normalized where the norm stands before them.
     fn operand(&self, norm: &BlockNorm, next: &Linear, tile: &Tile<'_>, workspace: &mut Workspace) {
-        let Workspace { normed, profile, .. } = workspace;
+        let Workspace { normed, normalized, profile, .. } = workspace;
         let mut clock = Clock::new(profile);
-        normed.reshape(next.form(), tile.hidden.rows());
+        let rows = tile.hidden.rows();
+        normed.reshape(next.form(), rows);
         match norm {
-            BlockNorm::Before { weight, epsilon } => {
-                let scales = tile.squares.scales(self.hidden, *epsilon, self.level);
-                normed.pack(&tile.hidden, &scales, weight);
+            BlockNorm::Before(RowNorm::Rms(norm)) => {
+                normed.pack(&tile.hidden, &norm.scales(&tile.squares, self.level), norm.weight());
                 clock.lap(Kind::Norm);
             }
-            BlockNorm::After(_) => {
+            BlockNorm::Before(norm @ RowNorm::Layer(_)) => {
+                let values = tile.hidden.values();
+                normalized.reserve(values.len());
+                normalized[..values.len()].copy_from_slice(values);
+                let mut rows = Panels::new(&mut normalized[..values.len()], rows);
+                norm.apply(&mut rows, &[], self.level);
+                clock.lap(Kind::Norm);
+                normed.pack(&rows, &[], &[]);
+                clock.lap(Kind::Pack);
+            }
+            BlockNorm::None | BlockNorm::After(_) => {
                 normed.pack(&tile.hidden, &[], &[]);
                 clock.lap(Kind::Pack);
             }
+        }
+    }
+
+    /// Adds the bias of a block's last product before the product itself, unless the norm of the sum adds it.
+    fn open(&self, norm: &BlockNorm, bias: &[f32], tile: &mut Tile<'_>) {
+        if !norm.is_after() {
+            add_bias(self.level, &mut tile.hidden, bias);
         }
     }
 
@@ -235,40 +262,16 @@ impl Layer {
     }
 }
 
-impl BlockNorm {
-    fn load(norm: &model::Norm, placement: NormPlacement, weights: &Weights) -> Result<Self> {
-        match placement {
-            NormPlacement::Before => {
-                let mut weight = weights.vector(&norm.weight)?;
-                weight.resize(weight.len().next_multiple_of(PANEL), 0.);
-                Ok(Self::Before { weight, epsilon: norm.epsilon as f32 })
-            }
-            NormPlacement::After => Ok(Self::After(load_layer_norm(norm, weights)?)),
-        }
-    }
-
-    fn is_before(&self) -> bool {
-        matches!(self, Self::Before { .. })
-    }
-}
-
-/// Reads a LayerNorm.
-pub(super) fn load_layer_norm(norm: &model::Norm, weights: &Weights) -> Result<LayerNorm> {
-    let weight = weights.vector(&norm.weight)?;
-    let bias = match &norm.bias {
-        Some(bias) => weights.vector(bias)?,
-        None => vec![0.; weight.len()],
-    };
-    Ok(LayerNorm::new(weight, bias, norm.epsilon as f32))
-}
-
 impl Rotation {
-    fn of_queries<'a>(&'a self, angles: &'a [Rope]) -> QkNormRope<'a> {
-        QkNormRope { weight: &self.query_weight, epsilon: self.epsilon, rope: &angles[self.angles] }
+    fn load(norm: Option<&model::Norm>, heads: Heads, angles: usize, weights: &Weights) -> Result<Self> {
+        let Some(norm) = norm else { return Ok(Self { weight: vec![1.; heads.head_dim], epsilon: None, angles }) };
+        let mut weight = weights.vector(&norm.weight)?;
+        weight.iter_mut().for_each(|weight| *weight += norm.weight_offset);
+        Ok(Self { weight, epsilon: Some(norm.epsilon as f32), angles })
     }
 
-    fn of_keys<'a>(&'a self, angles: &'a [Rope]) -> QkNormRope<'a> {
-        QkNormRope { weight: &self.key_weight, epsilon: self.epsilon, rope: &angles[self.angles] }
+    fn with<'a>(&'a self, angles: &'a [Rope]) -> QkNormRope<'a> {
+        QkNormRope { weight: &self.weight, epsilon: self.epsilon, rope: &angles[self.angles] }
     }
 }
 

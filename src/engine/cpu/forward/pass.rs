@@ -11,7 +11,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::layer::Layer;
-use super::tiles::{Layout, tiles};
+use super::tiles::{Layout, split};
 use super::workspace::{Tile, Workspace};
 use crate::batch::Batch;
 use crate::engine::cpu::{Buffer, KeyValues, PANEL, Rope};
@@ -56,41 +56,36 @@ pub(super) struct Pass<'a> {
     pub(super) hidden: usize,
 }
 
+/// What of the last layer is wanted.
+pub(super) enum Wanted {
+    /// The rows of these tokens, each with its segment.
+    Tokens(Vec<(usize, usize)>),
+    /// The mean of all tokens of each pair's segment.
+    Means,
+}
+
 impl Pass<'_> {
-    /// Sets the tiles' rows by `embed` (a tile, and the tokens that are its rows), and computes all layers. Of the last one
-    /// only the rows of `wanted` are computed, each a segment and one of its tokens: the others are needed as keys and values.
-    /// These rows, of `hidden` features, are what `take` gets, in tiles.
-    pub(super) fn run<R: Send>(
+    /// Sets the tiles' rows by `embed` (a tile, and the tokens that are its rows), computes all layers, and finishes rows by
+    /// `close`. Of the last layer only the wanted rows are computed: the others are needed as keys and values. Returns the
+    /// wanted vectors.
+    pub(super) fn run(
         &self,
         memory: &mut Memory,
-        embed: impl Fn(&mut Tile<'_>, Range<usize>) + Sync,
-        wanted: &[(usize, usize)],
-        take: impl Fn(&Tile<'_>) -> Vec<R> + Sync,
-    ) -> Vec<R> {
+        embed: impl Fn(&mut Tile<'_>, Range<usize>, &mut Workspace) + Sync,
+        wanted: &Wanted,
+        close: impl Fn(&mut Tile<'_>) + Sync,
+    ) -> Vec<Vec<f32>> {
         let layout = Layout::new(self.batch);
-        let ranges = tiles(self.batch.token_ids.len(), TILE_ROWS, rayon::current_num_threads());
+        let ranges = split(self.batch.token_ids.len(), TILE_ROWS, rayon::current_num_threads());
         let Memory { hidden, stores, workspaces } = memory;
         stores.iter_mut().for_each(|store| store.clear(layout.blocks));
-        let width = self.hidden.next_multiple_of(PANEL);
-        let padded: usize = ranges.iter().map(|range| range.len().next_multiple_of(PANEL)).sum();
-        hidden.reserve(padded * width);
-        let mut rest: &mut [f32] = hidden;
-        let mut tiles = Vec::with_capacity(ranges.len());
-        for range in &ranges {
-            let (own, others) = rest.split_at_mut(range.len().next_multiple_of(PANEL) * width);
-            rest = others;
-            let mut tile = Tile::new(own, range.len());
-            tile.positions.extend(&self.batch.positions[range.clone()]);
-            tile.slots = &layout.slots[range.clone()];
-            tile.spans = layout.spans(self.batch, range);
-            tiles.push(tile);
-        }
+        let mut tiles = self.tiles(&ranges, &layout, hidden);
         let [mut store, mut next] = stores.each_mut();
         let to = store.write();
         tiles.par_iter_mut().zip(&ranges).with_max_len(1).for_each(|(tile, range)| {
             with_workspace(workspaces, |workspace| {
                 let mut lap = Instant::now();
-                embed(tile, range.clone());
+                embed(tile, range.clone(), workspace);
                 self.layers[0].enter(tile);
                 workspace.profile.lap(Kind::Embedding, &mut lap);
                 self.layers[0].keys_and_values(tile, &to, self.angles, workspace);
@@ -106,24 +101,49 @@ impl Pass<'_> {
             });
             std::mem::swap(&mut store, &mut next);
         }
-        self.end(Finished { tiles: &tiles, ranges: &ranges, layout: &layout, store, workspaces }, wanted, take)
+        let finished = Finished { ranges: &ranges, layout: &layout, store, workspaces };
+        match wanted {
+            Wanted::Tokens(wanted) => self.end(&tiles, &finished, wanted, close),
+            Wanted::Means => self.end_with_means(&mut tiles, &finished, close),
+        }
     }
 
-    fn end<R: Send>(
+    /// The tiles of tokens, whose rows stand in `memory`, tile after tile.
+    fn tiles<'a>(&self, ranges: &[Range<usize>], layout: &'a Layout, memory: &'a mut Buffer<f32>) -> Vec<Tile<'a>> {
+        let width = self.hidden.next_multiple_of(PANEL);
+        let padded: usize = ranges.iter().map(|range| range.len().next_multiple_of(PANEL)).sum();
+        memory.reserve(padded * width);
+        let mut rest: &mut [f32] = memory;
+        let mut tiles = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let (own, others) = rest.split_at_mut(range.len().next_multiple_of(PANEL) * width);
+            rest = others;
+            let mut tile = Tile::new(own, range.len());
+            tile.positions.extend(&self.batch.positions[range.clone()]);
+            tile.slots = &layout.slots[range.clone()];
+            tile.spans = layout.spans(self.batch, range);
+            tiles.push(tile);
+        }
+        tiles
+    }
+
+    /// Computes the last layer for the wanted rows alone.
+    fn end(
         &self,
-        finished: Finished<'_, '_>,
+        tiles: &[Tile<'_>],
+        finished: &Finished<'_>,
         wanted: &[(usize, usize)],
-        take: impl Fn(&Tile<'_>) -> Vec<R> + Sync,
-    ) -> Vec<R> {
+        close: impl Fn(&mut Tile<'_>) + Sync,
+    ) -> Vec<Vec<f32>> {
         let last = &self.layers[self.layers.len() - 1];
-        let parts = tiles(wanted.len(), TILE_ROWS, rayon::current_num_threads());
+        let parts = split(wanted.len(), TILE_ROWS, rayon::current_num_threads());
         let results = parts.into_par_iter().with_max_len(1).map(|part| {
             let width = self.hidden.next_multiple_of(PANEL);
             let mut memory = vec![0f32; part.len().next_multiple_of(PANEL) * width];
             let mut tile = Tile::new(&mut memory, part.len());
             for (row, &(segment, token)) in wanted[part].iter().enumerate() {
-                let source = finished.ranges.partition_point(|range| range.end <= token);
-                tile.copy_row(row, &finished.tiles[source], token - finished.ranges[source].start);
+                let source = finished.tile_of(token);
+                tile.copy_row(row, &tiles[source], token - finished.ranges[source].start);
                 tile.positions.push(self.batch.positions[token]);
                 tile.spans.push(finished.layout.single(self.batch, segment, token, row));
             }
@@ -131,20 +151,58 @@ impl Pass<'_> {
             with_workspace(finished.workspaces, |workspace| {
                 last.finish(&mut tile, finished.store, self.angles, workspace);
             });
-            take(&tile)
+            close(&mut tile);
+            let row = |row: usize| tile.row(row).take(self.hidden).collect();
+            (0..tile.positions.len()).map(row).collect::<Vec<Vec<f32>>>()
         });
         results.collect::<Vec<_>>().into_iter().flatten().collect()
     }
+
+    /// Computes the last layer for all rows, and the mean of each pair's.
+    fn end_with_means(
+        &self,
+        tiles: &mut [Tile<'_>],
+        finished: &Finished<'_>,
+        close: impl Fn(&mut Tile<'_>) + Sync,
+    ) -> Vec<Vec<f32>> {
+        let last = &self.layers[self.layers.len() - 1];
+        tiles.par_iter_mut().with_max_len(1).for_each(|tile| {
+            with_workspace(finished.workspaces, |workspace| {
+                last.finish(tile, finished.store, self.angles, workspace);
+            });
+            close(tile);
+        });
+        let pairs: Vec<usize> = self.batch.pair_segments().collect();
+        let mean = |segment: usize| -> Vec<f32> {
+            let tokens = self.batch.segments[segment].tokens.clone();
+            let count = tokens.len() as f64;
+            // Summed in the order of the tokens, however they are split into tiles.
+            let mut sums = vec![0f64; self.hidden];
+            for token in tokens {
+                let tile = finished.tile_of(token);
+                let row = tiles[tile].row(token - finished.ranges[tile].start);
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(value));
+            }
+            sums.into_iter().map(|sum| (sum / count) as f32).collect()
+        };
+        pairs.into_par_iter().map(mean).collect()
+    }
 }
 
-/// All layers but the last, and that one's keys and values.
-struct Finished<'a, 'b> {
-    tiles: &'a [Tile<'b>],
+/// What all layers but the last have left, and that one's keys and values.
+struct Finished<'a> {
     /// The tokens of each tile.
     ranges: &'a [Range<usize>],
     layout: &'a Layout,
     store: &'a KeyValues,
     workspaces: &'a Mutex<Vec<Workspace>>,
+}
+
+impl Finished<'_> {
+    /// The tile of which a token is a row.
+    fn tile_of(&self, token: usize) -> usize {
+        self.ranges.partition_point(|range| range.end <= token)
+    }
 }
 
 /// Lends memory that no other thread uses meanwhile.

@@ -80,7 +80,7 @@ impl Layout {
 }
 
 /// Splits rows into tiles of about the same size, none above `most`, as many as `threads` have to do.
-pub(super) fn tiles(rows: usize, most: usize, threads: usize) -> Vec<Range<usize>> {
+pub(super) fn split(rows: usize, most: usize, threads: usize) -> Vec<Range<usize>> {
     let blocks = rows.div_ceil(BLOCK);
     let count = rows.div_ceil(most).next_multiple_of(threads).min(blocks).max(1);
     let bound = |tile: usize| (blocks * tile / count * BLOCK).min(rows);
@@ -147,7 +147,7 @@ mod tests {
 
         #[test]
         fn tiles_cover_the_rows(rows in 1usize..5000, threads in 1usize..9) {
-            let tiles = tiles(rows, 256, threads);
+            let tiles = split(rows, 256, threads);
             let mut next = 0;
             for tile in &tiles {
                 prop_assert_eq!(tile.start, next);

@@ -1,8 +1,7 @@
 //! A tile of tokens on its way through a model, and the memory that its operations use in between.
 
-use crate::checkpoint::RowSource;
 use crate::engine::Profile;
-use crate::engine::cpu::{Attention, Buffer, Operand, PANEL, Panels, Span, Squares};
+use crate::engine::cpu::{Attention, Buffer, Level, Operand, PANEL, Panels, Span, Squares};
 
 /// Tokens that one thread computes.
 pub(super) struct Tile<'a> {
@@ -24,6 +23,8 @@ pub(super) struct Workspace {
     pub(super) inner: Operand,
     pub(super) products: Buffer<f32>,
     pub(super) results: Buffer<f32>,
+    /// Rows that were normalized before a product.
+    pub(super) normalized: Buffer<f32>,
     pub(super) attention: Option<Attention>,
     pub(super) profile: Profile,
 }
@@ -37,29 +38,10 @@ impl<'a> Tile<'a> {
         Self { hidden, positions: Vec::with_capacity(rows), slots: &[], spans: Vec::new(), squares }
     }
 
-    /// Sets the rows to those of tokens; what is beyond them is zeros.
-    pub(super) fn embed(&mut self, token_ids: &[u32], embedding: &dyn RowSource) {
-        for panel in 0..self.hidden.count() {
-            self.hidden.panel_mut(panel).iter_mut().skip(token_ids.len()).for_each(|row| row.fill(0.));
-        }
-        let mut values = vec![0f32; embedding.inputs().next_multiple_of(PANEL)];
-        for (row, &token) in token_ids.iter().enumerate() {
-            embedding.row(token as usize, &mut values[..embedding.inputs()]);
-            for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
-                self.hidden.panel_mut(panel)[row] = *values;
-            }
-        }
-    }
-
-    /// Adds a row of a matrix to each of the tile's first rows.
-    pub(super) fn add_rows(&mut self, rows: impl Iterator<Item = usize>, matrix: &dyn RowSource) {
-        let mut values = vec![0f32; matrix.inputs().next_multiple_of(PANEL)];
-        for (row, source) in rows.enumerate() {
-            matrix.row(source, &mut values[..matrix.inputs()]);
-            for (panel, values) in values.as_chunks::<PANEL>().0.iter().enumerate() {
-                self.hidden.panel_mut(panel)[row].iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            }
-        }
+    /// Sums the squares of the residual stream anew.
+    pub(super) fn count_squares(&mut self, level: Level) {
+        self.squares.clear(self.hidden.rows());
+        self.squares.add_all(&self.hidden, level);
     }
 
     /// The features of a row, and zeros behind them.

@@ -57,6 +57,11 @@ impl<'a> Panels<'a> {
         self.values.as_chunks_mut().0
     }
 
+    /// All values, panel after panel.
+    pub fn values(&self) -> &[f32] {
+        self.values
+    }
+
     /// The 32 × 32 values of 32 rows of a panel, as bits.
     pub(crate) fn block_mut(&mut self, panel: usize, block: usize) -> &mut [u32] {
         let start = (panel * self.rows + block * SIDE) * PANEL;

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use crate::checkpoint::StoredRows;
 use crate::engine::cpu::gemm::microkernel::{BLOCK, Format, Kernel, Run, SIDE};
-use crate::engine::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Source, Squares, swiglu};
+use crate::engine::cpu::{Arithmetic, Level, Linear, Operand, PANEL, Panels, Source, Squares, gate};
+use crate::model::Activation;
 use crate::precision::Precision;
 
 /// Values from −1 to 1, always the same for a seed.
@@ -222,7 +223,7 @@ fn rows_are_normalized_and_activated() {
         let wide = Panels::new(&mut wide, padded);
         let mut results = vec![0f32; padded * PANEL];
         let mut results = Panels::new(&mut results, padded);
-        swiglu(level, &wide, &mut results);
+        gate(level, Activation::Silu, &wide, &mut results);
         for row in 0..40 {
             for lane in 0..PANEL {
                 let (gate, up) = (f64::from(wide.panel(0)[row][lane]), f64::from(wide.panel(1)[row][lane]));

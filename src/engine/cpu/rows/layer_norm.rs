@@ -25,8 +25,8 @@ impl LayerNorm {
         Self { weight, bias, features, epsilon }
     }
 
-    /// Adds `before` (whole panels of features, zeros behind them) to each row and normalizes it. What stands behind the
-    /// features becomes zero.
+    /// Adds `before` (whole panels of features, zeros behind them; or nothing, if it is empty) to each row and normalizes it.
+    /// What stands behind the features becomes zero.
     pub fn apply(&self, panels: &mut Panels<'_>, before: &[f32], level: Level) {
         normalize(level, self, panels, before);
     }
@@ -43,7 +43,8 @@ fn normalize(norm: &LayerNorm, panels: &mut Panels<'_>, before: &[f32]) {
     let (rows, count) = (panels.rows(), norm.weight.len() / PANEL);
     let before = before.as_chunks::<PANEL>().0;
     let mut sums = vec![[0f32; PANEL]; rows];
-    for (panel, before) in before.iter().enumerate().take(count) {
+    for panel in 0..count {
+        let before = before.get(panel).unwrap_or(&[0.; PANEL]);
         for (values, sums) in panels.panel_mut(panel).iter_mut().zip(&mut sums) {
             row_by_row();
             for ((value, before), sum) in values.iter_mut().zip(before).zip(sums) {

@@ -44,6 +44,46 @@ pub(crate) fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1. / (1. + exp2::<FMA>(bounded * -LOG2_E))
 }
 
+/// `tanh(x)` to 2e-7.
+#[inline(always)]
+pub(crate) fn tanh<const FMA: bool>(x: f32) -> f32 {
+    2. * sigmoid::<FMA>(2. * x) - 1.
+}
+
+/// `max(x, 0)`; a NaN stays one.
+#[inline(always)]
+pub(crate) fn relu(x: f32) -> f32 {
+    if x < 0. { 0. } else { x }
+}
+
+/// `x · Φ(x)` (Hendrycks and Gimpel, 2016), in its exact form, as PyTorch's `gelu`.
+#[inline(always)]
+pub(crate) fn gelu<const FMA: bool>(x: f32) -> f32 {
+    x * normal_distribution::<FMA>(x)
+}
+
+/// The same, approximated as PyTorch's `gelu(approximate="tanh")`: `(1 + tanh(y)) / 2` is `sigmoid(2 · y)`.
+#[inline(always)]
+pub(crate) fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
+    const SCALE: f32 = 2. * 0.797_884_6;
+    x * sigmoid::<FMA>(SCALE * x * multiply_add::<FMA>(0.044_715 * x, x, 1.))
+}
+
+/// Φ to 1e-7: Abramowitz and Stegun, 26.2.17 by way of 7.1.26.
+#[inline(always)]
+fn normal_distribution<const FMA: bool>(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1. / multiply_add::<FMA>(0.327_591_1, z, 1.);
+    let series = [1.061_405_4, -1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6];
+    let mut sum = series[0];
+    for coefficient in &series[1..] {
+        sum = multiply_add::<FMA>(sum, t, *coefficient);
+    }
+    // Beyond −126 the power is 0, as half of the tail is to f32's last digit.
+    let tail = 0.5 * t * sum * exp2::<FMA>(z * z * -std::f32::consts::LOG2_E);
+    if x < 0. { tail } else { 1. - tail }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! What happens to the heads of queries and keys between their product and attention: RMSNorm of each head (Qwen3), then
-//! rotary position embedding (Su et al., 2021) in the half-split layout of GPT-NeoX: feature `i` of a head turns together
+//! What happens to the heads of queries and keys between their product and attention: RMSNorm of each head (Qwen3; most models
+//! have none), then rotary position embedding (Su et al., 2021) in the half-split layout of GPT-NeoX: feature `i` of a head turns together
 //! with feature `i + head_dim / 2`.
 
 use crate::engine::cpu::Level;
@@ -53,10 +53,10 @@ impl Rope {
 /// What is done to a head.
 #[derive(Clone, Copy)]
 pub struct QkNormRope<'a> {
-    /// RMSNorm's weight, `head_dim` values.
+    /// RMSNorm's weight, `head_dim` values; ones where there is no norm.
     pub weight: &'a [f32],
-    /// RMSNorm's ε.
-    pub epsilon: f32,
+    /// RMSNorm's ε, if there is a norm.
+    pub epsilon: Option<f32>,
     /// The angles, reaching to all positions.
     pub rope: &'a Rope,
 }
@@ -64,10 +64,15 @@ pub struct QkNormRope<'a> {
 impl QkNormRope<'_> {
     /// Normalizes and rotates each row of one head's panels; `positions` are those of the first rows, the others are padding.
     pub fn apply(&self, head: &mut Panels<'_>, positions: &[u32], level: Level) {
-        let mut squares = Squares::default();
-        squares.clear(head.rows());
-        squares.add_all(head, level);
-        let scales = squares.scales(self.weight.len(), self.epsilon, level);
+        let scales = match self.epsilon {
+            None => vec![1.; head.rows()],
+            Some(epsilon) => {
+                let mut squares = Squares::default();
+                squares.clear(head.rows());
+                squares.add_all(head, level);
+                squares.scales(self.weight.len(), epsilon, level)
+            }
+        };
         if (self.weight.len() / 2).is_multiple_of(PANEL) {
             rotate_panels(level, *self, head, positions, &scales);
         } else {

@@ -4,9 +4,10 @@
 //! cache; the multiplications are done where rows are packed for the next product.
 
 use crate::engine::cpu::Level;
-use crate::engine::cpu::gemm::panels::{Features, Panels};
+use crate::engine::cpu::gemm::panels::{Features, PANEL, Panels};
 use crate::engine::cpu::gemm::transpose::transpose;
 use crate::engine::cpu::level::for_each_level;
+use crate::engine::cpu::rows::bias::add_bias;
 use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
 
 /// Partial sums of a row: independent, so that they run in vector lanes; always as many, so that the order is fixed.
@@ -42,6 +43,56 @@ impl Squares {
         scales.truncate(self.sums.len());
         scales
     }
+}
+
+/// Weights of one norm.
+pub struct RmsNorm {
+    /// Filled up to whole panels with zeros.
+    weight: Vec<f32>,
+    features: usize,
+    epsilon: f32,
+}
+
+impl RmsNorm {
+    /// `weight` has one value for each feature.
+    pub fn new(mut weight: Vec<f32>, epsilon: f32) -> Self {
+        let features = weight.len();
+        weight.resize(features.next_multiple_of(PANEL), 0.);
+        Self { weight, features, epsilon }
+    }
+
+    /// The weight, and zeros behind it up to whole panels.
+    pub fn weight(&self) -> &[f32] {
+        &self.weight
+    }
+
+    /// The factor of each row whose squares were summed.
+    pub fn scales(&self, squares: &Squares, level: Level) -> Vec<f32> {
+        squares.scales(self.features, self.epsilon, level)
+    }
+
+    /// Adds `before` (whole panels of features, or nothing, if it is empty) to each row and normalizes it in its place.
+    pub fn apply(&self, panels: &mut Panels<'_>, before: &[f32], level: Level) {
+        add_bias(level, panels, before);
+        let mut squares = Squares::default();
+        squares.clear(panels.rows());
+        squares.add_all(panels, level);
+        multiply(level, panels, &self.scales(&squares, level), &self.weight);
+    }
+}
+
+for_each_level! {
+/// `value · row scale · feature scale`
+fn multiply(panels: &mut Panels<'_>, scales: &[f32], weight: &[f32]) {
+    for (panel, weights) in weight.as_chunks::<PANEL>().0.iter().enumerate() {
+        for (values, scale) in panels.panel_mut(panel).iter_mut().zip(scales) {
+            row_by_row();
+            for (value, weight) in values.iter_mut().zip(weights) {
+                *value = *value * scale * weight;
+            }
+        }
+    }
+}
 }
 
 for_each_level! {
