@@ -1,9 +1,9 @@
 //! What the encoders after BERT have in common: learned positions, layers whose norms stand behind, and a head on the first
 //! token. The names of their tensors and of their configurations' fields differ.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::MOST_LAYERS;
+use super::{MOST_LAYERS, activation, labels};
 use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm,
@@ -113,26 +113,16 @@ impl Sizes {
 
 /// Refuses what none of these families has.
 pub(super) fn check_features(fields: Fields<'_>) -> Result<()> {
-    let labels = fields.size("num_labels")?.or(fields.count("id2label")).unwrap_or(1);
-    ensure!(
-        labels == 1,
-        "it has {labels} labels, and a reranker has one: it is a classifier for another task, such as entailment"
-    );
+    labels::check(fields)?;
     let positions = fields.text("position_embedding_type")?.unwrap_or("absolute");
     ensure!(positions == "absolute", "position_embedding_type `{positions}` is not supported, only absolute");
     ensure!(!fields.flag("is_decoder")?, "is_decoder is true: its attention looks back only, which is not supported");
     Ok(())
 }
 
-/// The activation that a field names, as transformers calls them.
+/// The activation that a field names.
 pub(super) fn activation(name: &str, fields: Fields<'_>) -> Result<Activation> {
-    Ok(match fields.text(name)?.unwrap_or("gelu") {
-        "gelu" | "gelu_python" => Activation::Gelu,
-        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Activation::GeluTanh,
-        "relu" => Activation::Relu,
-        "silu" | "swish" => Activation::Silu,
-        other => bail!("{name} `{other}` is not supported, only gelu, gelu_new, gelu_pytorch_tanh, relu and silu"),
-    })
+    activation::of_name(name, fields.text(name)?.unwrap_or("gelu"))
 }
 
 /// Describes an encoder whose head has these steps before its one row.

@@ -1,14 +1,23 @@
 //! Families of models, a file each: what a family's config.json holds becomes an [`Architecture`] with the names that
 //! transformers gives the tensors. A new family is a file and a line in [`FAMILIES`].
 
+mod activation;
 mod bert;
+mod decoder;
 mod distilbert;
 mod electra;
 mod encoder;
+mod gemma;
 mod harmless;
+mod labels;
+mod llama;
+mod mistral;
+mod qwen2;
 mod qwen3;
+mod refused;
 mod roberta;
 mod rotary;
+mod windows;
 
 use anyhow::{Result, bail};
 
@@ -35,6 +44,11 @@ pub(super) struct Family {
 #[rustfmt::skip]
 const FAMILIES: &[&Family] = &[
     &qwen3::FAMILY,
+    &qwen2::FAMILY,
+    &gemma::FAMILY,
+    &mistral::FAMILY,
+    &llama::FAMILY,
+    &llama::BIDIRECTIONAL,
     &bert::FAMILY,
     &roberta::XLM_ROBERTA,
     &roberta::ROBERTA,
@@ -71,12 +85,15 @@ pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture>
                 supported()
             )
         }
-        _ => bail!(
-            "its family is not supported (model_type {}, architecture {}); supported are {}",
-            model_type.unwrap_or("not given"),
-            classes.first().unwrap_or(&"not given"),
-            supported()
-        ),
+        _ => match refused::reason(&classes, fields) {
+            Some(reason) => bail!("{reason}"),
+            None => bail!(
+                "its family is not supported (model_type {}, architecture {}); supported are {}",
+                model_type.unwrap_or("not given"),
+                classes.first().unwrap_or(&"not given"),
+                supported()
+            ),
+        },
     }
 }
 

@@ -1,0 +1,44 @@
+//! Models that are no rerankers of the kind that rerank runs, and why: they are refused by a sentence of their own.
+
+use crate::fields::Fields;
+
+const LISTWISE: &str = "it is a listwise reranker, which reads all documents of a query in one prompt, so that a score depends on \
+     the other documents; rerank scores each pair by itself";
+const MULTIMODAL: &str = "it is a multimodal model, which reads images, too; rerank runs rerankers of texts only";
+const LAYERWISE: &str = "it is a layerwise reranker, which scores at a layer that is chosen for each run, by code of its own, which \
+     rerank does not run; bge-reranker-v2-m3 and bge-reranker-v2-gemma of the same makers are supported";
+const ENCODER_DECODER: &str =
+    "it has an encoder and a decoder (T5), as monoT5, and rerank runs models that are one of both";
+const LATE: &str =
+    "it is a late-interaction model (ColBERT), which compares the vectors of tokens and is no cross-encoder";
+
+/// Architectures by the ends of their names, which the first that fits decides.
+const ARCHITECTURES: [(&[&str], &str); 5] = [
+    (&["JinaForRanking"], LISTWISE),
+    (&["JinaVLForRanking", "VLForConditionalGeneration", "VLForSequenceClassification", "VLModel"], MULTIMODAL),
+    (&["LayerWiseMiniCPMForCausalLM", "CostWiseGemmaForCausalLM"], LAYERWISE),
+    (&["T5ForConditionalGeneration", "T5EncoderModel", "T5ForSequenceClassification"], ENCODER_DECODER),
+    (&["ColBERT", "ColBERTModel"], LATE),
+];
+
+/// Parts of a configuration that only multimodal models have.
+const OF_OTHER_SENSES: [&str; 4] = ["vision_config", "audio_config", "image_token_id", "image_token_index"];
+
+/// Why a model of these classes can't be run, if there is more to say than that its family is unknown.
+pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
+    let class = classes.first().copied().unwrap_or_default();
+    let named = ARCHITECTURES.iter().find(|(ends, _)| ends.iter().any(|end| class.ends_with(end)));
+    let reason = match named {
+        Some((_, reason)) => reason,
+        None if OF_OTHER_SENSES.iter().any(|name| fields.get(name).is_some()) => MULTIMODAL,
+        None if class.ends_with("ForConditionalGeneration") => ENCODER_DECODER,
+        None if class.ends_with("Model") => {
+            return Some(format!(
+                "its architecture {class} has no head that scores: it is an embedding model, which gives a vector for each text, \
+                 or a base model that was not trained as a reranker"
+            ));
+        }
+        None => return None,
+    };
+    Some(format!("{reason} (architecture {class})"))
+}
