@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (changes, named) in [
-            (json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}), "Qwen3-Reranker"),
+            (json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}), "Qwen3-Reranker"),
             (json!({"rope_scaling": {"type": "yarn", "factor": 4.0}}), "yarn"),
             (json!({"quantization_config": {"bits": 4}}), "quantiz"),
             (json!({"num_key_value_heads": 5}), "evenly"),
@@ -77,7 +77,7 @@ mod tests {
             (json!({"max_position_embeddings": 1_000_000_000_000u64}), "max_position_embeddings is 1000000000000"),
             (json!({"rms_norm_eps": "small"}), "should be a number"),
             (json!({"architectures": "Qwen3ForCausalLM"}), "a list of texts"),
-            (json!({"hidden_act": "gelu"}), "gelu"),
+            (json!({"hidden_act": "quick_gelu"}), "quick_gelu"),
             (json!({"head_dim": 0}), "head_dim"),
             (json!({"hidden_size": 18_446_744_073_709_551_616f64}), "from 1 to 2147483647"),
             (json!({"is_causal": false}), "looks both ways"),

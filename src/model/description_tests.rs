@@ -4,83 +4,46 @@
 use super::*;
 use crate::engine::check;
 
-/// A layer in the style of Llama, as Qwen2, Mistral and Gemma have it.
-fn llama_layer(heads: Heads, [hidden, intermediate]: [usize; 2], biases: bool, theta: f64) -> Layer {
-    let linear = |part: &str, outputs: usize, inputs: usize| {
-        let name = format!("model.layers.0.{part}");
-        if biases && ["q_proj", "k_proj", "v_proj"].iter().any(|biased| part.ends_with(biased)) {
-            Linear::biased(&name, outputs, inputs)
-        } else {
-            Linear::new(&name, outputs, inputs)
-        }
-    };
-    Layer {
-        placement: NormPlacement::Before,
-        attention_norm: Some(Norm::rms("model.layers.0.input_layernorm", hidden, 1e-6)),
-        attention: Attention {
-            heads,
-            query: linear("self_attn.q_proj", heads.query_width(), hidden),
-            key: linear("self_attn.k_proj", heads.key_width(), hidden),
-            value: linear("self_attn.v_proj", heads.key_width(), hidden),
-            output: linear("self_attn.o_proj", hidden, heads.query_width()),
-            query_key_norms: None,
-            rotary: Some(Rotary::of_theta(theta, heads.head_dim)),
-            relative: None,
-            mask: Mask::Causal,
-            window: None,
-            scale: heads.usual_scale(),
-        },
-        mlp_norm: Norm::rms("model.layers.0.post_attention_layernorm", hidden, 1e-6),
-        mlp: Mlp::Gated {
-            gate: linear("mlp.gate_proj", intermediate, hidden),
-            up: linear("mlp.up_proj", intermediate, hidden),
-            down: linear("mlp.down_proj", hidden, intermediate),
-            activation: Activation::Silu,
-        },
-    }
-}
-
-fn decoder(family: &'static str, [vocabulary, hidden]: [usize; 2], layer: Layer) -> Architecture {
-    let tokens = Tensor::matrix("model.embed_tokens.weight", vocabulary, hidden);
-    Architecture {
-        family,
-        hidden,
-        max_length: 32_768,
-        embedding: Embedding::of_tokens(tokens.clone()),
-        layers: vec![layer],
-        final_norm: Some(Norm::rms("model.norm", hidden, 1e-6)),
-        pooling: Pooling::LastToken,
-        padding: None,
-        head: Head { steps: Vec::new(), output: HeadOutput::Vocabulary(tokens), temperature: 1. },
-    }
-}
-
 /// mxbai-rerank-base-v2: biases of queries, keys and values, and no norms of heads.
 fn qwen2() -> Architecture {
-    let heads = Heads { query: 14, key: 2, head_dim: 64 };
-    decoder("qwen2", [151_936, 896], llama_layer(heads, [896, 4864], true, 1e6))
+    published(&serde_json::json!({
+        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": 151_936, "hidden_size": 896,
+        "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "max_window_layers": 21, "sliding_window": 32_768, "use_sliding_window": false, "rope_theta": 1e6,
+        "tie_word_embeddings": true, "hidden_act": "silu", "max_position_embeddings": 32_768, "rms_norm_eps": 1e-6
+    }))
 }
 
-/// ctxl-rerank-v2-6b: a window that Mistral 7B v0.1 has, and a classifier.
+/// A classifier with the window that Mistral 7B v0.1 has.
 fn mistral() -> Architecture {
-    let heads = Heads { query: 32, key: 8, head_dim: 128 };
-    let mut layer = llama_layer(heads, [4096, 14_336], false, 1e4);
-    layer.attention.window = Some(4095);
-    let mut model = decoder("mistral", [32_000, 4096], layer);
-    model.head.output = HeadOutput::Classifier(Linear::new("score", 1, 4096));
-    model
+    published(&serde_json::json!({
+        "model_type": "mistral", "architectures": ["MistralForSequenceClassification"], "vocab_size": 32_000,
+        "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "sliding_window": 4096, "rope_theta": 1e4, "max_position_embeddings": 32_768,
+        "id2label": {"0": "LABEL_0"}, "rms_norm_eps": 1e-5
+    }))
 }
 
 /// bge-reranker-v2-gemma: norms around 1, a scaled embedding, GeGLU by tanh.
 fn gemma() -> Architecture {
-    let heads = Heads { query: 8, key: 1, head_dim: 256 };
-    let mut layer = llama_layer(heads, [2048, 16_384], false, 1e4);
-    let Mlp::Gated { activation, .. } = &mut layer.mlp else { unreachable!("the layer was made with a gate") };
-    *activation = Activation::GeluTanh;
-    layer.attention_norm.iter_mut().chain([&mut layer.mlp_norm]).for_each(|norm| norm.weight_offset = 1.);
-    let mut model = decoder("gemma", [256_000, 2048], layer);
-    model.embedding.scale = 2048f32.sqrt();
-    model
+    published(&serde_json::json!({
+        "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "vocab_size": 256_000, "hidden_size": 2048,
+        "intermediate_size": 16_384, "num_hidden_layers": 18, "num_attention_heads": 8, "num_key_value_heads": 1,
+        "head_dim": 256, "hidden_act": "gelu", "max_position_embeddings": 8192, "attention_bias": false
+    }))
+}
+
+/// llama-nemotron-rerank-1b-v2: tokens see those behind them, and frequencies are scaled.
+fn nemotron() -> Architecture {
+    published(&serde_json::json!({
+        "model_type": "llama_bidirec", "architectures": ["LlamaBidirectionalForSequenceClassification"],
+        "auto_map": {"AutoConfig": "llama_bidirectional_model.LlamaBidirectionalConfig"}, "vocab_size": 128_256,
+        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 64, "pooling": "avg", "temperature": 0.5, "rope_theta": 5e5,
+        "rope_scaling": {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192},
+        "max_position_embeddings": 131_072, "rms_norm_eps": 1e-5, "id2label": {"0": "LABEL_0"}
+    }))
 }
 
 const MODERNBERT: usize = 768;
@@ -155,8 +118,8 @@ fn modernbert() -> Architecture {
     }
 }
 
-/// A published configuration of an encoder that is described by its family.
-fn encoder(config: &serde_json::Value) -> Architecture {
+/// A published configuration that is described by its family.
+fn published(config: &serde_json::Value) -> Architecture {
     Architecture::of_shape(config).unwrap()
 }
 
@@ -173,7 +136,7 @@ fn other_families_can_be_described() {
     // The products of 22 layers of queries, keys, values, outputs, gates, ups and downs, and the embedding.
     assert_eq!(modernbert.weights(), 50_368 * 768 + 22 * 768 * (4 * 768 + 3 * 1152));
 
-    let bge = encoder(&serde_json::json!({
+    let bge = published(&serde_json::json!({
         "model_type": "xlm-roberta", "architectures": ["XLMRobertaForSequenceClassification"], "vocab_size": 250_002,
         "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
         "layer_norm_eps": 1e-5, "max_position_embeddings": 8194, "type_vocab_size": 1, "pad_token_id": 1
@@ -182,7 +145,7 @@ fn other_families_can_be_described() {
     assert_eq!((bge.max_length, positions.first, bge.head_prefix()), (8192, 2, "classifier."));
     assert_eq!(bge.tensors().len(), 24 * 16 + 3 + 2 + 4);
 
-    let minilm = encoder(&serde_json::json!({
+    let minilm = published(&serde_json::json!({
         "model_type": "bert", "architectures": ["BertForSequenceClassification"], "vocab_size": 30_522, "hidden_size": 384,
         "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 12, "layer_norm_eps": 1e-12,
         "max_position_embeddings": 512, "type_vocab_size": 2, "pad_token_id": 0
@@ -194,11 +157,45 @@ fn other_families_can_be_described() {
 }
 
 #[test]
+fn decoders_differ_as_their_families_state() {
+    let [qwen2, mistral, gemma, nemotron] = [qwen2(), mistral(), gemma(), nemotron()];
+    // All are whole: the numbers of tensors that the published checkpoints have.
+    let tensors = |model: &Architecture| {
+        let mut names: Vec<_> = model.tensors().into_iter().map(|tensor| tensor.name.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.len()
+    };
+    assert_eq!((tensors(&qwen2), tensors(&gemma)), (24 * 12 + 2, 18 * 9 + 2));
+    assert_eq!((tensors(&mistral), tensors(&nemotron)), (32 * 9 + 3, 16 * 9 + 3));
+
+    let attention = |model: &Architecture| model.layers[0].attention.clone();
+    assert_eq!((attention(&qwen2).heads.head_dim, attention(&qwen2).window), (64, None));
+    assert!(attention(&qwen2).value.bias.is_some() && attention(&qwen2).output.bias.is_none());
+    // As many tokens as the window has, the own one among them.
+    assert_eq!((attention(&mistral).window, mistral.head_prefix()), (Some(4095), "score."));
+    assert_eq!((gemma.embedding.scale, gemma.layers[17].mlp.activation()), (2048f32.sqrt(), Activation::GeluTanh));
+    assert_eq!(gemma.head.output, HeadOutput::Vocabulary(gemma.embedding.tokens.clone()));
+    let norms = |model: &Architecture| {
+        [&model.layers[3].mlp_norm, model.final_norm.as_ref().unwrap()].map(|norm| norm.weight_offset)
+    };
+    assert_eq!((norms(&gemma), norms(&qwen2)), ([1., 1.], [0., 0.]));
+    assert_eq!((nemotron.pooling, nemotron.head.temperature, nemotron.shares_prefixes()), (Pooling::Mean, 0.5, false));
+    // llama_bidirectional_model.py on transformers' LlamaRotaryEmbedding: kept, between, and divided by 32.
+    let frequencies = attention(&nemotron).rotary.unwrap().frequencies();
+    for (pair, expected) in [(0, 1.), (14, 0.003_211_446), (15, 0.001_290_548), (17, 9.708_286e-5), (31, 9.418_306e-8)]
+    {
+        assert!((frequencies[pair] / expected - 1.).abs() < 1e-5, "{pair}: {}", frequencies[pair]);
+    }
+}
+
+#[test]
 fn engines_refuse_by_name_what_they_lack() {
     for (model, named) in [
         (qwen2(), "queries and keys without a norm of each head"),
         (mistral(), "attention in windows"),
         (gemma(), "layers whose norms are not two RMSNorms"),
+        (nemotron(), "the pooling of other tokens"),
         (modernbert(), "the pooling of other tokens"),
     ] {
         assert!(check(&model, false).is_ok(), "{}", model.family);

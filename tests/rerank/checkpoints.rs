@@ -149,10 +149,8 @@ fn a_field_that_nobody_knows_is_refused_by_name() {
         ),
         (json!({"is_encoder_decoder": true}), "is_encoder_decoder"),
         (json!({"pruned_heads": {"0": [1]}}), "pruned_heads"),
-        (
-            json!({"use_sliding_window": true, "sliding_window": 9, "layer_types": null, "max_window_layers": 2}),
-            "layers from 2 on",
-        ),
+        (json!({"use_bidirectional_attention": true}), "looks both ways"),
+        (json!({"mlp_bias": true}), "mlp_bias"),
         (
             json!({"layer_types": ["full_attention", "full_attention", "full_attention", "sliding_attention"]}),
             "sliding_attention",
@@ -174,19 +172,6 @@ fn numbers_that_only_python_writes_are_named() {
     let config = files.read("model/config.json").replacen("0.02", "NaN", 1);
     files.write("model/config.json", config);
     rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]).fails(1, &["config.json", "NaN or Infinity"]);
-}
-
-#[test]
-fn a_window_whose_size_is_missing_has_the_default_size() {
-    let files = Files::new();
-    let model = variant(
-        &files,
-        &json!({
-            "config": {"use_sliding_window": true, "max_window_layers": 0},
-            "without": ["layer_types", "sliding_window"]
-        }),
-    );
-    rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]).fails(1, &["config.json", "layers from 0 on"]);
 }
 
 #[test]

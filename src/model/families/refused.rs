@@ -32,7 +32,7 @@ pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
         Some((_, reason)) => reason,
         None if OF_OTHER_SENSES.iter().any(|name| fields.get(name).is_some()) => MULTIMODAL,
         None if class.ends_with("ForConditionalGeneration") => ENCODER_DECODER,
-        None if class.ends_with("Model") => {
+        None if class.ends_with("Model") && !class.ends_with("LMHeadModel") => {
             return Some(format!(
                 "its architecture {class} has no head that scores: it is an embedding model, which gives a vector for each text, \
                  or a base model that was not trained as a reranker"
