@@ -92,6 +92,7 @@ impl Reranker {
                 .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
             positions: architecture.as_ref().map(|architecture| architecture.max_length),
             vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
+            family: architecture.as_ref().map(|architecture| architecture.family),
         };
         let mut recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
         if let Some(token) = architecture.as_ref().and_then(|architecture| architecture.padding) {

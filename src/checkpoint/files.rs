@@ -29,6 +29,9 @@ pub enum ModelFiles {
     Hub(Box<Hub>),
 }
 
+/// The folders of a directory's path that may carry the model's name: the hub's cache has it two above the files.
+const MOST_FOLDERS: usize = 3;
+
 impl ModelFiles {
     /// Files in a directory.
     pub fn in_directory(directory: &Path) -> Self {
@@ -41,6 +44,21 @@ impl ModelFiles {
     /// If the hub's client can't be set up.
     pub fn on_hub(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
         Ok(Self::Hub(Box::new(Hub::open(id, revision, offline, downloads)?)))
+    }
+
+    /// What the model may be called: its name on the hub, or the parts of the directory's path.
+    pub fn names_of_model(&self) -> Vec<String> {
+        match self {
+            Self::Hub(hub) => vec![hub.name().to_owned()],
+            Self::Directory(directory) => {
+                let whole = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+                [directory, &whole]
+                    .into_iter()
+                    .flat_map(|path| path.iter().rev().take(MOST_FOLDERS))
+                    .map(|part| part.to_string_lossy().into_owned())
+                    .collect()
+            }
+        }
     }
 
     fn is_here(&self, name: &str) -> bool {

@@ -1,5 +1,5 @@
-//! The recipe that a checkpoint's own files give, by the rules of sentence-transformers; where there is none, Qwen3-Reranker's is
-//! assumed, and that is stated.
+//! The recipe that a checkpoint's own files give, by the rules of sentence-transformers; where there is none, the built-in one by
+//! which the model is known.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::sentence_transformers::{Input, Stored};
 use super::template::{Piece, Slot, Template, Trim};
 use super::tokenizer_settings::{TemplateSource, TokenizerSettings};
 use super::value::{Answer, Cut, Recipe, RecipeOutput};
-use super::{Function, ModelFacts, TextTokenizer, builtin};
+use super::{Function, ModelFacts, TextTokenizer, builtin, known};
 use crate::checkpoint::ModelFiles;
 
 /// The recipe of a checkpoint.
@@ -27,7 +27,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn with_note(mut self, note: String) -> Self {
+    pub(super) fn with_note(mut self, note: String) -> Self {
         self.notes.push(note);
         self
     }
@@ -75,14 +75,14 @@ pub(super) fn find(
     let stored = Stored::read(files)?;
     let output = output(&stored, model)?;
     let activation = match (&stored.activation, score) {
-        (Some((name, place)), None) => Activation::of_torch(name).with_context(|| place.clone())?,
-        _ => Activation::of(Function::Sigmoid),
+        (Some((name, place)), None) => Some(Activation::of_torch(name).with_context(|| place.clone())?),
+        _ => None,
     };
     let settings = TokenizerSettings::read(files, stored.variables.get("chat_template"))?;
-    let mut found = prompts(&stored, &settings, tokenizer, model)?;
+    let mut found = prompts(files, &stored, &settings, tokenizer, model)?;
     found.max_length = stored.max_length;
     found.notes.extend(stored.notes.iter().cloned());
-    found.recipe.activation = activation;
+    found.recipe.activation = activation.unwrap_or(found.recipe.activation);
     found.notes.extend(other_cut(&found.recipe, &settings));
     if let Some((answers, place)) = output {
         if found.recipe.output != answers {
@@ -157,6 +157,7 @@ fn kind(classifier: bool) -> &'static str {
 
 /// The recipe with its prompts; the rest is that of the built-in recipe.
 fn prompts(
+    files: &ModelFiles,
     stored: &Stored,
     settings: &TokenizerSettings,
     tokenizer: &TextTokenizer,
@@ -171,6 +172,7 @@ fn prompts(
         };
         ChatTemplate::new(&source.text, format.unwrap_or(inferred), variables.clone(), &source.origin)
     };
+    let known = || known::recognised(files, model);
     match (stored.input, &settings.template) {
         (Some(Input::Texts), _) => texts(tokenizer, stored.cut),
         (Some(Input::Messages(_)), None) => {
@@ -181,12 +183,18 @@ fn prompts(
         (Some(Input::Messages(format)), Some(source)) => {
             of_chat(chat(source, format)?, source).map_err(|unfit| unfit.into_error(&source.origin))
         }
-        (None, None) => assumed("it has no chat template", model.is_classifier || stored.answers.is_some()),
+        (None, None) => match known()? {
+            Some(known) => known.found(model),
+            None => known::assumed("it has no chat template", model.is_classifier || stored.answers.is_some(), model),
+        },
         (None, Some(source)) => {
             let names_roles = ChatTemplate::names_roles(&source.text);
+            if let Some(known) = known()?.filter(|_| !names_roles) {
+                return known.found(model);
+            }
             let assumed = |why: &str| {
                 let why = format!("the chat template of {} is for other uses{why}", source.origin);
-                assumed(&why, names_roles || model.is_classifier || stored.answers.is_some())
+                known::assumed(&why, names_roles || model.is_classifier || stored.answers.is_some(), model)
             };
             let chat = match chat(source, None) {
                 Err(error) if names_roles => return Err(error),
@@ -206,19 +214,6 @@ fn prompts(
             }
         }
     }
-}
-
-/// Qwen3-Reranker's recipe, in place of one that is not there. Language models of this family are mostly rerankers by that
-/// prompt; where there is more reason for doubt, the assumption is stated in every run.
-fn assumed(why: &str, is_doubtful: bool) -> Result<Found> {
-    let recipe = builtin::built_in(builtin::DEFAULT)?.context("the default recipe is missing")?;
-    let note = format!("the recipe is taken to be {} ({why})", recipe.name);
-    let stated = format!("{note}; --recipe {} confirms that, or names another", recipe.name);
-    let found = Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() };
-    Ok(match is_doubtful {
-        true => found.with_note(stated),
-        false => Found { details: vec![note], ..found },
-    })
 }
 
 /// The recipe of a chat template.
@@ -257,7 +252,9 @@ fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Tem
         instruction: None,
         // As sentence-transformers has it for language models without a LogitScore.
         output: RecipeOutput::Answers { true_answer: word("yes"), false_answer: Some(word("no")) },
+        special_tokens: false,
         cut: Cut::Document,
+        longest_pair: None,
         answers_file: None,
         activation: Activation::of(Function::Sigmoid),
         control_tokens: Vec::new(),

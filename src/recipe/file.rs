@@ -21,6 +21,9 @@ struct RecipeFile {
     template: String,
     template_without_instruction: Option<String>,
     instruction: Option<String>,
+    /// Whether the tokens that the tokenizer adds around a text stand around the prompt.
+    #[serde(default)]
+    special_tokens: bool,
     #[serde(default)]
     cut: Cut,
     answers: Option<Answers>,
@@ -131,7 +134,9 @@ impl FileRecipe {
             instructed,
             instruction: file.instruction,
             output: RecipeOutput::Classifier,
+            special_tokens: file.special_tokens,
             cut: file.cut,
+            longest_pair: None,
             answers_file: None,
             activation: Activation { function: file.activation, temperature: file.temperature },
             control_tokens: Vec::new(),

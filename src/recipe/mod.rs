@@ -13,6 +13,7 @@ mod chat_template;
 mod checkpoint;
 mod fake;
 mod file;
+mod known;
 mod padding;
 mod pair;
 mod prompts;
@@ -20,6 +21,7 @@ mod prompts;
 mod prompts_tests;
 mod python;
 mod resolve;
+mod segments;
 mod sentence_transformers;
 mod template;
 mod tokenizer;
@@ -110,6 +112,8 @@ pub struct ModelFacts {
     pub positions: Option<usize>,
     /// The tokens that the model knows, if that is known.
     pub vocabulary: Option<usize>,
+    /// Its family, if that is known.
+    pub family: Option<&'static str>,
 }
 
 impl RecipeSource {

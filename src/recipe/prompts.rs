@@ -1,13 +1,14 @@
-//! Makes the prompts of any recipe. Control tokens come from the template alone; what stands between two of them is tokenized
-//! as one string, as the reference does, because cutting it at the slots could change where tokens meet.
+//! Makes the prompts of any recipe. Control tokens come from the template alone, or from the tokenizer; what stands between two
+//! of them is tokenized as one string, as the reference does, because cutting it at the slots could change where tokens meet.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::chat_template::ChatTemplate;
+use super::segments::{Part, Segment, Segments, parts};
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
-use super::value::{Cut, Recipe};
+use super::value::{Cut, PairLength, Recipe};
 use super::{Prompt, Prompts, TextTokenizer, pair};
 use crate::record::Query;
 
@@ -24,19 +25,6 @@ pub(super) struct RecipePrompts {
     name: String,
 }
 
-/// A template whose control tokens are found.
-struct Segments {
-    template: Template,
-    segments: Vec<Segment>,
-}
-
-enum Segment {
-    /// Tokens that are the same in every prompt.
-    Fixed(Vec<u32>),
-    /// Text with slots, tokenized as one string.
-    Text(Vec<Piece>),
-}
-
 /// A prompt without its document.
 struct Around {
     before: Vec<u32>,
@@ -45,6 +33,8 @@ struct Around {
     head: String,
     tail: String,
     trim: Trim,
+    /// Whether that text goes on behind a control token.
+    inside: bool,
 }
 
 impl RecipePrompts {
@@ -62,7 +52,8 @@ impl RecipePrompts {
             tokenizer.control_token(token)?;
         }
         let segments = |template: &Option<Template>| {
-            template.as_ref().map(|template| Segments::new(template.clone(), &tokenizer)).transpose()
+            let new = |template: &Template| Segments::new(template.clone(), &tokenizer, recipe.special_tokens);
+            template.as_ref().map(new).transpose()
         };
         let (plain, instructed) = (segments(&recipe.plain)?, segments(&recipe.instructed)?);
         let shortest = [&plain, &instructed].into_iter().flatten().map(Segments::fixed_tokens).min().unwrap_or(0);
@@ -74,6 +65,21 @@ impl RecipePrompts {
         let chat = recipe.chat.clone();
         let (cut, name) = (recipe.cut, recipe.name.clone());
         Ok(Self { tokenizer, plain, instructed, instruction, chat, cut, max_length, name })
+    }
+
+    /// The longest prompt of a recipe that limits its pairs.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub(super) fn longest(tokenizer: &TextTokenizer, recipe: &Recipe) -> Result<Option<usize>> {
+        let template = recipe.plain.as_ref().or(recipe.instructed.as_ref());
+        let (Some(PairLength { tokens, fixed }), Some(template)) = (recipe.longest_pair, template) else {
+            return Ok(None);
+        };
+        let segments = Segments::new(template.clone(), tokenizer, recipe.special_tokens)?;
+        let instruction = recipe.instruction.as_deref().unwrap_or_default();
+        let around = segments.tokens_beside_pair(&Values { instruction, query: "", document: "" }, tokenizer)?;
+        Ok(Some(tokens + around.saturating_sub(fixed)))
     }
 
     /// The query's prompt, and its instruction, which may be empty.
@@ -95,19 +101,20 @@ impl RecipePrompts {
             head: String::new(),
             tail: String::new(),
             trim: Trim::None,
+            inside: false,
         };
         let mut behind = false;
         for segment in &segments.segments {
             let tokens = if behind { &mut around.after } else { &mut around.before };
             match segment {
                 Segment::Fixed(fixed) => tokens.extend_from_slice(fixed),
-                Segment::Text(pieces) => {
+                Segment::Text { pieces, inside } => {
                     let place = pieces.iter().position(|piece| matches!(piece, Piece::Slot(Slot::Document, _)));
                     let Some(place) = place else {
-                        tokens.extend(self.tokenizer.encode(&text_of(pieces, values))?);
+                        tokens.extend(self.tokenizer.at(*inside).encode(&text_of(pieces, values))?);
                         continue;
                     };
-                    behind = true;
+                    (behind, around.inside) = (true, *inside);
                     around.head = text_of(&pieces[..place], values);
                     around.tail = text_of(&pieces[place + 1..], values);
                     if let Piece::Slot(_, trim) = pieces[place] {
@@ -124,23 +131,25 @@ impl RecipePrompts {
     fn body(&self, around: &Around, document: &str, budget: usize) -> Result<(Vec<u32>, bool)> {
         let document = around.trim.apply(document);
         let head = format!("{}{document}", around.head);
+        let tokenizer = self.tokenizer.at(around.inside);
         if around.tail.is_empty() {
-            return self.tokenizer.encode_up_to(&head, budget);
+            return tokenizer.encode_up_to(&head, budget);
         }
-        let (tokens, longer) = self.tokenizer.encode_up_to(&format!("{head}{}", around.tail), budget)?;
+        let (tokens, longer) = tokenizer.encode_up_to(&format!("{head}{}", around.tail), budget)?;
         if !longer {
             return Ok((tokens, false));
         }
         let tail = self.tail_tokens(around)?;
         let room = budget.checked_sub(tail.len()).context("the text behind the document does not fit")?;
-        let (mut tokens, _) = self.tokenizer.encode_up_to(&head, room)?;
+        let (mut tokens, _) = tokenizer.encode_up_to(&head, room)?;
         tokens.extend(tail);
         Ok((tokens, true))
     }
 
     /// The tokens that the text behind a document has, whatever the document: those in which two documents agree.
     fn tail_tokens(&self, around: &Around) -> Result<Vec<u32>> {
-        let of = |document: &str| self.tokenizer.encode(&format!("{}{document}{}", around.head, around.tail));
+        let tokenizer = self.tokenizer.at(around.inside);
+        let of = |document: &str| tokenizer.encode(&format!("{}{document}{}", around.head, around.tail));
         let (one, mut other) = (of("0")?, of("1 2 3 4")?);
         let same = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
         Ok(other.split_off(other.len() - same))
@@ -159,10 +168,10 @@ impl Prompts for RecipePrompts {
         for segment in &segments.segments {
             let (tokens, longer) = match segment {
                 Segment::Fixed(tokens) => (tokens.len(), false),
-                Segment::Text(pieces) => {
+                Segment::Text { pieces, inside } => {
                     let text = text_of(pieces, &values);
                     // A space before the document is part of the document's first token.
-                    let (tokens, longer) = self.tokenizer.encode_up_to(text.trim_end_matches(' '), room)?;
+                    let (tokens, longer) = self.tokenizer.at(*inside).encode_up_to(text.trim_end_matches(' '), room)?;
                     (tokens.len(), longer)
                 }
             };
@@ -222,91 +231,4 @@ impl Prompts for RecipePrompts {
         }
         Ok(text)
     }
-}
-
-impl Segments {
-    fn new(template: Template, tokenizer: &TextTokenizer) -> Result<Self> {
-        let (mut segments, mut pieces) = (Vec::new(), Vec::new());
-        for piece in template.pieces() {
-            match piece {
-                Piece::Text(text) => {
-                    for part in parts(text, tokenizer)? {
-                        match part {
-                            Part::Text(text) => pieces.push(Piece::Text(text.to_owned())),
-                            Part::Control(_, id) => {
-                                close(&mut segments, &mut pieces, tokenizer)?;
-                                add_fixed(&mut segments, [id]);
-                            }
-                        }
-                    }
-                }
-                Piece::Slot(..) => pieces.push(piece.clone()),
-                Piece::Boundary => close(&mut segments, &mut pieces, tokenizer)?,
-            }
-        }
-        close(&mut segments, &mut pieces, tokenizer)?;
-        Ok(Self { template, segments })
-    }
-
-    /// The texts of a template that is made of two.
-    fn two_texts(&self, values: &Values) -> Result<[String; 2]> {
-        let [Segment::Text(first), Segment::Text(second)] = self.segments.as_slice() else {
-            bail!("the recipe cuts the longer of two texts, and its template is not made of two texts")
-        };
-        Ok([first, second].map(|pieces| text_of(pieces, values)))
-    }
-
-    /// The tokens that are the same in every prompt.
-    fn fixed_tokens(&self) -> usize {
-        let count = |segment: &Segment| if let Segment::Fixed(tokens) = segment { tokens.len() } else { 0 };
-        self.segments.iter().map(count).sum()
-    }
-}
-
-/// Ends the text that is tokenized as one string.
-fn close(segments: &mut Vec<Segment>, pieces: &mut Vec<Piece>, tokenizer: &TextTokenizer) -> Result<()> {
-    let pieces = std::mem::take(pieces);
-    if pieces.iter().any(|piece| matches!(piece, Piece::Slot(..))) {
-        segments.push(Segment::Text(pieces));
-    } else {
-        let text: String = pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "" }).collect();
-        if !text.is_empty() {
-            add_fixed(segments, tokenizer.encode(&text)?);
-        }
-    }
-    Ok(())
-}
-
-fn add_fixed(segments: &mut Vec<Segment>, tokens: impl IntoIterator<Item = u32>) {
-    match segments.last_mut() {
-        Some(Segment::Fixed(fixed)) => fixed.extend(tokens),
-        _ => segments.push(Segment::Fixed(tokens.into_iter().collect())),
-    }
-}
-
-enum Part<'a> {
-    Text(&'a str),
-    Control(&'a str, u32),
-}
-
-/// Parts a template's own text at its control tokens: at the first of them, and of several in one place at the longest.
-fn parts<'a>(text: &'a str, tokenizer: &TextTokenizer) -> Result<Vec<Part<'a>>> {
-    let (mut parts, mut rest) = (Vec::new(), text);
-    while !rest.is_empty() {
-        let next = tokenizer
-            .control_tokens()
-            // White space among the added tokens is seen in any text.
-            .filter(|(token, _)| !token.trim().is_empty())
-            .filter_map(|(token, id)| Some((rest.find(token)?, std::cmp::Reverse(token.len()), id)))
-            .min();
-        let (at, length, id) = next.map_or((rest.len(), 0, 0), |(at, length, id)| (at, length.0, id));
-        if at > 0 {
-            parts.push(Part::Text(&rest[..at]));
-        }
-        if length > 0 {
-            parts.push(Part::Control(&rest[at..at + length], id));
-        }
-        rest = &rest[at + length..];
-    }
-    Ok(parts)
 }

@@ -85,7 +85,8 @@ pub fn resolve(
     let place = || format!("the recipe {} ({})", recipe.name, recipe.origin);
     let answers = recipe.output.resolve(&tokenizer).with_context(place)?;
     check_vocabulary(answers, &recipe, model).with_context(place)?;
-    let limit = Limit::of(stored, tokenizer.max_length(), model);
+    let longest = RecipePrompts::longest(&tokenizer, &recipe).with_context(place)?;
+    let limit = Limit::of(stored, tokenizer.max_length(), longest, model);
     let max_length = limit.max_length(choice)?;
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
     let prompts = match choice.max_length {
@@ -118,6 +119,10 @@ fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
             if model.is_classifier {
                 recipe.output = RecipeOutput::Classifier;
             }
+            ensure!(
+                model.is_classifier || model.family.is_none() || recipe.output != RecipeOutput::Classifier,
+                "--recipe {name}: it is for classifiers, and the model is a language model"
+            );
             Ok(recipe)
         }
     }
@@ -161,14 +166,14 @@ struct Limit {
 
 impl Limit {
     /// The least limit of those that the checkpoint has. One of sentence-transformers stands for that of the tokenizer.
-    fn of(stored: Option<usize>, of_tokenizer: usize, model: &ModelFacts) -> Self {
+    fn of(stored: Option<usize>, of_tokenizer: usize, of_recipe: Option<usize>, model: &ModelFacts) -> Self {
         let positions = model.positions.unwrap_or(usize::MAX);
         let (shorter, name) = match stored {
             Some(stored) => (stored, "max_seq_length of sentence_bert_config.json"),
             None => (of_tokenizer, "model_max_length of tokenizer_config.json"),
         };
         let place = if shorter < positions { name } else { "max_position_embeddings of config.json" };
-        Self { positions, usual: DEFAULT_MAX_LENGTH.min(positions).min(shorter), place }
+        Self { positions, usual: of_recipe.unwrap_or(DEFAULT_MAX_LENGTH).min(positions).min(shorter), place }
     }
 
     /// The longest prompt of a run.

@@ -123,6 +123,23 @@ impl Template {
     /// # Errors
     /// If a slot is unknown or not closed, or the template lacks one.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::new(Self::pieces_of(text)?)
+    }
+
+    /// Reads a template whose parts are tokenized apart from each other.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub fn parse_parts(parts: &[impl AsRef<str>]) -> Result<Self> {
+        let mut pieces = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            pieces.extend((index > 0).then_some(Piece::Boundary));
+            pieces.extend(Self::pieces_of(part.as_ref())?);
+        }
+        Self::new(pieces)
+    }
+
+    fn pieces_of(text: &str) -> Result<Vec<Piece>> {
         let (mut pieces, mut literal, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find(['{', '}']) {
             literal += &rest[..at];
@@ -161,7 +178,7 @@ impl Template {
         if !literal.is_empty() {
             pieces.push(Piece::Text(literal));
         }
-        Self::new(pieces)
+        Ok(pieces)
     }
 
     /// The pieces in their order.

@@ -26,8 +26,12 @@ pub struct Recipe {
     pub instruction: Option<String>,
     /// What of the model's output is the logit.
     pub output: RecipeOutput,
+    /// Whether the tokens that the tokenizer adds around a text stand around the prompt.
+    pub special_tokens: bool,
     /// What is cut where a prompt is too long.
     pub cut: Cut,
+    /// The longest pair, where the recipe limits it.
+    pub longest_pair: Option<PairLength>,
     /// The file that has the answers as token ids, if one of sentence-transformers does.
     pub answers_file: Option<String>,
     /// How the logit becomes a score.
@@ -48,6 +52,15 @@ pub enum Cut {
     /// The end of the longer of two texts, until both are equally long, and then of both: `longest_first` of transformers.
     #[serde(skip)]
     LongestFirst,
+}
+
+/// A limit that counts a query and a document, and not what stands around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairLength {
+    /// Tokens.
+    pub tokens: usize,
+    /// Tokens of the template that are counted, too, as that between the texts.
+    pub fixed: usize,
 }
 
 /// What of the model's output is the logit.

@@ -13,7 +13,7 @@ use super::declared::Declared;
 use super::files::TokenizerFiles;
 
 /// The tokens that base models came with. A list counts where the tokenizer has two of its tokens.
-const BASE_MODELS: [&[&str]; 3] = [QWEN, BERT, XLM_ROBERTA];
+const BASE_MODELS: [&[&str]; 6] = [QWEN, BERT, XLM_ROBERTA, GEMMA, LLAMA, MISTRAL];
 
 const QWEN: &[&str] = &[
     "<|endoftext|>",
@@ -45,6 +45,47 @@ const QWEN: &[&str] = &[
 ];
 const BERT: &[&str] = &["[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"];
 const XLM_ROBERTA: &[&str] = &["<s>", "</s>", "<pad>", "<unk>", "<mask>"];
+const GEMMA: &[&str] =
+    &["<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "<2mass>", "[@BOS@]", "<start_of_turn>", "<end_of_turn>"];
+const LLAMA: &[&str] = &[
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|finetune_right_pad_id|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eom_id|>",
+    "<|eot_id|>",
+    "<|python_tag|>",
+];
+const MISTRAL: &[&str] = &[
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<pad>",
+    "[INST]",
+    "[/INST]",
+    "[AVAILABLE_TOOLS]",
+    "[/AVAILABLE_TOOLS]",
+    "[TOOL_CALLS]",
+    "[TOOL_RESULTS]",
+    "[/TOOL_RESULTS]",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[IMG]",
+    "[IMG_BREAK]",
+    "[IMG_END]",
+    "[PREFIX]",
+    "[MIDDLE]",
+    "[SUFFIX]",
+];
+/// What stands around the number of tokens that base models keep free for later.
+const FREE: [(&str, &str); 5] = [
+    ("<|reserved_special_token_", "|>"),
+    ("<unused", ">"),
+    ("[control_", "]"),
+    ("<SPECIAL_", ">"),
+    ("<|reserved_token_", "|>"),
+];
 
 /// The control tokens among a tokenizer's added tokens.
 pub(super) fn control_tokens(
@@ -61,7 +102,14 @@ pub(super) fn control_tokens(
     let mut control: HashSet<String> =
         base.chain(declared.roles().map(|(_, token)| token)).chain(listed).map(str::to_owned).collect();
     control.extend(split(added, files)?);
+    control.extend(added.iter().map(|(_, token)| token.content.clone()).filter(|content| is_free(content)));
     Ok(control)
+}
+
+fn is_free(content: &str) -> bool {
+    let number = |(start, end): &(&str, &str)| content.strip_prefix(start)?.strip_suffix(end);
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    FREE.iter().filter_map(number).any(is_number)
 }
 
 /// The special tokens of a tokenizer that makes text of them wherever they are.

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
-use super::TextTokenizer;
+use super::{At, TextTokenizer};
 
 /// A document is tokenized from its first bytes only, so many for each token that may be kept, where that suffices.
 const BYTES_PER_TOKEN: usize = 16;
@@ -62,11 +62,21 @@ impl Margin {
 }
 
 impl TextTokenizer {
-    /// The first `limit` tokens of a text, and whether there are more. Takes time for the tokens, not for the text.
+    /// The first `limit` tokens of a text that begins a prompt, and whether there are more.
     ///
     /// # Errors
     /// If the tokenizer fails.
     pub fn encode_up_to(&self, text: &str, limit: usize) -> Result<(Vec<u32>, bool)> {
+        self.at(false).encode_up_to(text, limit)
+    }
+}
+
+impl At<'_> {
+    /// The first `limit` tokens of a text, and whether there are more. Takes time for the tokens, not for the text.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn encode_up_to(self, text: &str, limit: usize) -> Result<(Vec<u32>, bool)> {
         let most = limit.saturating_mul(MOST_BYTES_PER_TOKEN).max(1 << 20);
         let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).max(256);
         while bytes < text.len().min(most) {
@@ -84,8 +94,8 @@ impl TextTokenizer {
     }
 
     /// The first `limit` tokens of a head of a text, if they are those of the whole text.
-    fn encode_head(&self, head: &str, limit: usize) -> Result<Option<Vec<u32>>> {
-        let encoding = self.text.encode(head, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
-        Ok(self.margin.settles(head, &encoding, limit).then(|| encoding.get_ids()[..limit].to_vec()))
+    fn encode_head(self, head: &str, limit: usize) -> Result<Option<Vec<u32>>> {
+        let encoding = self.text.encode(head, false).map_err(|error| anyhow!("{}: {error}", self.tokenizer.path))?;
+        Ok(self.tokenizer.margin.settles(head, &encoding, limit).then(|| encoding.get_ids()[..limit].to_vec()))
     }
 }

@@ -1,10 +1,12 @@
 //! Tokenizes text as text: the tokens that control the model are never read in it, and those that were added for texts are.
 
+mod around;
 mod class;
 mod control;
 mod declared;
 mod files;
 mod head;
+mod inside;
 mod stored;
 mod text;
 mod warnings;
@@ -24,6 +26,10 @@ use crate::fields::Fields;
 /// A model's tokenizer, parted in two: the tokens of texts, and the control tokens that templates are made of.
 pub struct TextTokenizer {
     text: Tokenizer,
+    /// The same for text that goes on behind a control token, where that makes a difference.
+    inside: Option<Tokenizer>,
+    /// What the whole tokenizer puts before a text, and behind it.
+    around: [Vec<u32>; 2],
     added: HashMap<String, u32>,
     /// The added tokens that are seen in texts, with whether the checkpoint marks them as special.
     seen: Vec<(AddedToken, bool)>,
@@ -69,7 +75,22 @@ impl TextTokenizer {
         let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
         let margin = head::Margin::new(&text, seen.iter().map(|(token, _)| token));
         let max_length = files.config.field(max_length)?;
-        Ok(Self { text, added: ids, seen, margin, roles, adds_to_pairs, max_length, split, path, warnings })
+        let inside = inside::inside(&text).with_context(|| path.clone())?;
+        let around = around::around_text(&whole).with_context(|| path.clone())?;
+        Ok(Self {
+            text,
+            inside,
+            around,
+            added: ids,
+            seen,
+            margin,
+            roles,
+            adds_to_pairs,
+            max_length,
+            split,
+            path,
+            warnings,
+        })
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
@@ -97,9 +118,16 @@ impl TextTokenizer {
                 token.content
             );
         }
-        let control = control.into_iter().map(|(token, _)| token.special(true));
-        self.text.add_tokens(control).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        let control: Vec<AddedToken> = control.into_iter().map(|(token, _)| token.special(true)).collect();
+        for text in [&mut self.text].into_iter().chain(&mut self.inside) {
+            text.add_tokens(control.clone()).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        }
         Ok(())
+    }
+
+    /// The tokens that the whole tokenizer puts before a text, and those behind it.
+    pub fn around_text(&self) -> [Vec<u32>; 2] {
+        self.around.clone()
     }
 
     /// The control tokens with a role, such as `eos_token`; the role comes first.
@@ -197,7 +225,30 @@ impl TextTokenizer {
     /// # Errors
     /// If the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.path))?;
+        self.at(false).encode(text)
+    }
+
+    /// The tokenizer for text that stands `inside` a prompt, behind a control token, or else for text that begins one.
+    pub fn at(&self, inside: bool) -> At<'_> {
+        At { tokenizer: self, text: self.inside.as_ref().filter(|_| inside).unwrap_or(&self.text) }
+    }
+}
+
+/// A tokenizer at a place in a prompt.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    tokenizer: &'a TextTokenizer,
+    text: &'a Tokenizer,
+}
+
+impl At<'_> {
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn encode(self, text: &str) -> Result<Vec<u32>> {
+        let encoding =
+            self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.tokenizer.path))?;
         Ok(encoding.get_ids().to_vec())
     }
 }
