@@ -23,6 +23,12 @@ def as_it_is(definition: dict, directory: Path) -> dict:
     return {"model.safetensors": state}
 
 
+def bidirectional_llama(definition: dict, directory: Path) -> dict:
+    """Those of Llama's classifier, whose model_type is another."""
+    llama = {"model_type": "llama", "architectures": ["LlamaForSequenceClassification"]}
+    return as_it_is(definition | {"config": definition["config"] | llama}, directory)
+
+
 def compact(value: object) -> str:
     """JSON with a line for each of the inner objects."""
 

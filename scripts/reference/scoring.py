@@ -7,8 +7,11 @@
   {"kind": "prompt", "template": TEXT, "special": BOOL, "answers": [ID, ID or null], "pieces": LIST}
       transformers' language model on a prompt with {query} and {document}; or on pieces of it that
       are tokenized one by one
+  {"kind": "both-directions", "template": TEXT}
+      NVIDIA's bidirectional Llama, whose tokens see each other: the pooled vector's logit by the temperature
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -62,4 +65,23 @@ def prompt(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) ->
     return found
 
 
-KINDS = {"cross-encoder": cross_encoder, "pair": pair, "prompt": prompt}
+def both_directions(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(directory)
+    config = json.loads((directory / "config.json").read_text())
+    causal = transformers.LlamaConfig.from_dict(config | {"model_type": "llama"})
+    model = transformers.LlamaForSequenceClassification.from_pretrained(directory, config=causal, dtype=dtype).eval()
+    for layer in model.model.layers:
+        layer.self_attn.is_causal = False
+    pool = {"avg": lambda hidden: hidden.mean(0), "cls": lambda hidden: hidden[0], "last": lambda hidden: hidden[-1]}
+    found = []
+    for query, document in pairs:
+        text = reference["template"].replace("{query}", query).replace("{document}", document)
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        seen = torch.zeros((1, 1, ids.shape[1], ids.shape[1]), dtype=dtype)
+        hidden = model.model(input_ids=ids, attention_mask=seen, use_cache=False).last_hidden_state[0]
+        logit = model.score(pool[config["pooling"]](hidden)) / config["temperature"]
+        found.append((ids.shape[1], logit.float().item()))
+    return found
+
+
+KINDS = {"cross-encoder": cross_encoder, "pair": pair, "prompt": prompt, "both-directions": both_directions}
