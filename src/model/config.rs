@@ -15,12 +15,31 @@ impl Architecture {
         families::describe(Fields::of(config)?, true)
     }
 
+    /// The same without the head: it is another's matter, and what is described in its place is not meant.
+    ///
+    /// # Errors
+    /// As [`Architecture::of_config`].
+    pub fn without_head(config: &Value) -> Result<Self> {
+        let mut config = config.clone();
+        // The class and its labels are those of a head, or of a model without one.
+        for name in ["architectures", "id2label", "label2id", "num_labels"] {
+            config.as_object_mut().and_then(|fields| fields.remove(name));
+        }
+        Self::of_config(&config)
+    }
+
     /// The same of a configuration whose speed alone is of interest: its family needs no recipe.
     ///
     /// # Errors
     /// As [`Architecture::of_config`].
     pub fn of_shape(config: &Value) -> Result<Self> {
         families::describe(Fields::of(config)?, false)
+    }
+
+    /// The same model under the other names that a checkpoint may give its tensors, where its configuration does not state
+    /// which.
+    pub fn under_other_names(&self) -> Option<Self> {
+        families::under_other_names(self)
     }
 }
 

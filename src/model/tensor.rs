@@ -61,6 +61,12 @@ impl Linear {
         [&self.weight].into_iter().chain(&self.bias)
     }
 
+    /// Some of the rows, where a checkpoint keeps several layers in one.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        Self { weight: self.weight.part(rows.clone()), bias: self.bias.as_ref().map(|bias| bias.part(rows)) }
+    }
+
     /// Features that come out.
     pub fn outputs(&self) -> usize {
         self.weight.rows.len()

@@ -2,7 +2,16 @@
 
 use anyhow::{Result, bail};
 
+use crate::fields::Fields;
 use crate::model::Activation;
+
+/// The activation of a field, of which encoders have gelu where it is missing.
+///
+/// # Errors
+/// As [`of_name`].
+pub(super) fn of_field(fields: Fields<'_>, field: &str) -> Result<Activation> {
+    of_name(field, fields.text(field)?.unwrap_or("gelu"))
+}
 
 /// The activation that the value of a field names.
 ///
@@ -11,9 +20,12 @@ use crate::model::Activation;
 pub(super) fn of_name(field: &str, name: &str) -> Result<Activation> {
     Ok(match name {
         "gelu" | "gelu_python" => Activation::Gelu,
-        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" => Activation::GeluTanh,
+        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => Activation::GeluTanh,
         "relu" => Activation::Relu,
         "silu" | "swish" => Activation::Silu,
-        other => bail!("{field} `{other}` is not supported, only gelu, gelu_new, gelu_pytorch_tanh, relu and silu"),
+        "tanh" => Activation::Tanh,
+        other => {
+            bail!("{field} `{other}` is not supported, only gelu, gelu_new, gelu_pytorch_tanh, relu, silu and tanh")
+        }
     })
 }

@@ -211,7 +211,7 @@ impl Sizes {
             heads: Heads { query, key, head_dim },
             intermediate: fields.required_size("intermediate_size")?,
             epsilon,
-            rotary: rotary::read(fields, head_dim)?,
+            rotary: rotary::read(fields, head_dim, rotary::USUAL_THETA)?,
             activation: activation(fields, style)?,
             biases: [of_attention || style.biased_inputs, of_attention, has_bias(fields, "mlp_bias", style)?],
             head_norms: style.head_norms,

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use super::Family;
 use super::encoder::{self, Names, Products, Sizes, of_bert};
+use super::{Family, activation};
 use crate::fields::Fields;
 use crate::model::{Activation, Architecture};
 
@@ -48,7 +48,7 @@ const EPSILON: f64 = 1e-12;
 
 fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
     encoder::check_features(fields)?;
-    let activation = encoder::activation("activation", fields)?;
+    let activation = activation::of_field(fields, "activation")?;
     ensure!(
         [Activation::Gelu, Activation::GeluTanh, Activation::Relu].contains(&activation),
         "activation `{}` is not supported, only gelu and relu",

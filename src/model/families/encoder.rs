@@ -106,7 +106,7 @@ impl Sizes {
             first_position: 0,
             types: Some(fields.size("type_vocab_size")?.unwrap_or(DEFAULT_TYPES)),
             epsilon: fields.number("layer_norm_eps")?.unwrap_or(DEFAULT_EPSILON),
-            activation: activation("hidden_act", fields)?,
+            activation: activation::of_field(fields, "hidden_act")?,
         })
     }
 }
@@ -118,11 +118,6 @@ pub(super) fn check_features(fields: Fields<'_>) -> Result<()> {
     ensure!(positions == "absolute", "position_embedding_type `{positions}` is not supported, only absolute");
     ensure!(!fields.flag("is_decoder")?, "is_decoder is true: its attention looks back only, which is not supported");
     Ok(())
-}
-
-/// The activation that a field names.
-pub(super) fn activation(name: &str, fields: Fields<'_>) -> Result<Activation> {
-    activation::of_name(name, fields.text(name)?.unwrap_or("gelu"))
 }
 
 /// Describes an encoder whose head has these steps before its one row.
@@ -174,7 +169,10 @@ impl Names {
         let norm = |part: &str| Norm::layer(&name(part), hidden, epsilon);
         let [query, key, value] = match self.attention {
             Products::Apart(parts) => parts.map(|part| linear(part, hidden, hidden)),
-            Products::Together(part) => thirds(&linear(part, 3 * hidden, hidden)),
+            Products::Together(part) => {
+                let all = linear(part, 3 * hidden, hidden);
+                [0, 1, 2].map(|third| all.part(third * hidden..(third + 1) * hidden))
+            }
         };
         let heads = Heads { query: heads, key: heads, head_dim: hidden / heads };
         Layer {
@@ -201,13 +199,4 @@ impl Names {
             },
         }
     }
-}
-
-/// The three linear layers that are the rows of one.
-fn thirds(linear: &Linear) -> [Linear; 3] {
-    let rows = linear.outputs() / 3;
-    [0, 1, 2].map(|third| {
-        let part = |tensor: &Tensor| tensor.part(third * rows..(third + 1) * rows);
-        Linear { weight: part(&linear.weight), bias: linear.bias.as_ref().map(part) }
-    })
 }

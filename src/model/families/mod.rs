@@ -8,10 +8,12 @@ mod distilbert;
 mod electra;
 mod encoder;
 mod gemma;
+mod gte;
 mod harmless;
 mod labels;
 mod llama;
 mod mistral;
+mod modernbert;
 mod qwen2;
 mod qwen3;
 mod refused;
@@ -19,7 +21,7 @@ mod roberta;
 mod rotary;
 mod windows;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::Architecture;
 use crate::fields::Fields;
@@ -54,6 +56,8 @@ const FAMILIES: &[&Family] = &[
     &roberta::ROBERTA,
     &electra::FAMILY,
     &distilbert::FAMILY,
+    &modernbert::FAMILY,
+    &gte::FAMILY,
 ];
 
 /// More layers than any model has.
@@ -95,6 +99,18 @@ pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture>
             ),
         },
     }
+}
+
+/// The same model under the other names that a checkpoint may give its tensors, where its configuration does not state which.
+pub(super) fn under_other_names(architecture: &Architecture) -> Option<Architecture> {
+    gte::under_published_names(architecture)
+}
+
+/// How many layers a model has.
+fn layer_count(fields: Fields<'_>) -> Result<usize> {
+    let layers = fields.required_size("num_hidden_layers")?;
+    ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
+    Ok(layers)
 }
 
 /// The classes of all families, as an error message lists them.
