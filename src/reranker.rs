@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::batch::{Limits, LimitsChoice};
-use crate::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
+use crate::checkpoint::{Downloads, ModelFiles, ModelSource, ModuleHead, Weights};
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
@@ -57,7 +57,7 @@ impl Reranker {
     /// If a file is missing, cut off or not supported, tensors are missing, of other shapes or too many, or the maximum length
     /// is beyond the model's.
     pub fn find(options: &RerankerOptions) -> Result<Self> {
-        let files = match &options.source {
+        let mut files = match &options.source {
             ModelSource::Fake => {
                 let recipe = fake_recipe(&options.recipe);
                 return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None, unknown: None });
@@ -67,14 +67,17 @@ impl Reranker {
                 ModelFiles::on_hub(id, revision, *offline, options.downloads)?
             }
         };
-        Self::from_files(options, &files).map_err(|error| files.with_remedy(error))
+        let found = files.find_transformer();
+        found.and_then(|()| Self::from_files(options, &files)).map_err(|error| files.with_remedy(error))
     }
 
     fn from_files(options: &RerankerOptions, files: &ModelFiles) -> Result<Self> {
-        files.check_purpose()?;
+        let head = ModuleHead::read(files)?;
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
         let architecture = if options.weights || files.has("config.json")? {
-            Some(Arc::new(Architecture::read(&files.get("config.json")?)?))
+            let path = files.get("config.json")?;
+            let described = head.as_ref().map(|head| Architecture::read_with_head(&path, head));
+            Some(Arc::new(described.unwrap_or_else(|| Architecture::read(&path))?))
         } else {
             None
         };
@@ -99,7 +102,7 @@ impl Reranker {
             recipe.prompts = Arc::new(WithoutPadding { prompts: recipe.prompts, token });
         }
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
-            Some(architecture) => Some(Checkpoint::find(architecture, recipe.answers, files)?),
+            Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), recipe.answers, files)?),
             None => None,
         };
         let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
@@ -178,13 +181,22 @@ impl Reranker {
 
 impl Checkpoint {
     /// Checks that the weights are those that are described.
-    fn find(architecture: Arc<Architecture>, answers: Option<Answers>, files: &ModelFiles) -> Result<Self> {
-        let paths = files.weights()?;
-        let weights = Arc::new(Weights::open(&paths)?);
+    fn find(
+        architecture: Arc<Architecture>,
+        head: Option<&ModuleHead>,
+        answers: Option<Answers>,
+        files: &ModelFiles,
+    ) -> Result<Self> {
+        let mut paths = files.weights()?;
+        let mut weights = Weights::open(&paths)?;
+        if let Some(head) = head {
+            paths.extend(head.add_weights(files, &mut weights)?);
+        }
         let mut architecture = (*architecture).clone();
+        weights.resolve_names(&mut architecture);
         let of_head = weights.resolve_tied_head(&mut architecture, answers)?;
         let warnings = of_head.into_iter().chain(weights.check(&architecture)?).collect();
-        let model = Model { architecture: Arc::new(architecture), weights, answers };
+        let model = Model { architecture: Arc::new(architecture), weights: Arc::new(weights), answers };
         Ok(Self { model, files: paths, warnings })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::Weights;
 use super::tensor_names::{Harmless, bare, harmless};
@@ -47,6 +47,14 @@ impl Weights {
         Ok(None)
     }
 
+    /// Takes the other names that a model's tensors may have, where the checkpoint has those.
+    pub fn resolve_names(&self, architecture: &mut Architecture) {
+        let is_here = |architecture: &Architecture| architecture.tensors().iter().all(|tensor| self.has(&tensor.name));
+        if let Some(other) = architecture.under_other_names().filter(|other| is_here(other) && !is_here(architecture)) {
+            *architecture = other;
+        }
+    }
+
     /// Checks all tensors that a model reads, before memory is allocated by the sizes that its configuration gives, and that
     /// there are no others. Returns what is there and not used.
     ///
@@ -63,6 +71,10 @@ impl Weights {
         }
         let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(name.as_str())).collect();
         unread.sort_unstable();
+        if let Some(name) = unread.iter().find(|name| self.place(name).1 != name.as_str()) {
+            let (place, own) = self.place(name);
+            bail!("{place}: tensor {own} is not part of the module that the config.json beside it describes");
+        }
         // More of the head that is in use, such as its bias, would change the scores.
         let of_head = |name: &str| bare(name).starts_with(architecture.head_prefix()) && !name.ends_with("head.weight");
         let (heads, others): (Vec<_>, Vec<_>) = unread

@@ -32,6 +32,9 @@ const DATA: [&str; 8] =
 /// The reason why files of these names do not have `missing`, and the remedy: the end of a sentence that begins with the
 /// directory's name.
 pub(super) fn without(missing: &str, names: &[String]) -> String {
+    if let Some((folder, _)) = missing.rsplit_once('/') {
+        return without_in_folder(missing, folder, names);
+    }
     let has = |name: &str| names.iter().any(|other| other == name);
     if names.is_empty() {
         return format!("has no {missing}: it is empty; {NEEDED}");
@@ -77,6 +80,21 @@ pub(super) fn without(missing: &str, names: &[String]) -> String {
         }
     }
     format!("has no {missing}; {NEEDED}")
+}
+
+/// The same of a file in a folder of a module.
+fn without_in_folder(missing: &str, folder: &str, names: &[String]) -> String {
+    let inner: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/')).collect();
+    let pickled = inner.iter().find(|name| [".bin", ".pt", ".pth"].iter().any(|ending| name.ends_with(ending)));
+    match (inner.first(), pickled.filter(|_| missing.ends_with(".safetensors"))) {
+        (None, _) => format!("has no {missing}, and no folder {folder}; download the whole model"),
+        (_, Some(pickled)) => format!(
+            "has no {missing}, only {pickled} there, a PyTorch checkpoint in Python's pickle format, which can run any program \
+             while it is read; convert it to safetensors: CrossEncoder(DIRECTORY).save_pretrained(DIRECTORY) in \
+             sentence-transformers"
+        ),
+        (Some(first), None) => format!("has no {missing}, only {first} and the like there; download the whole model"),
+    }
 }
 
 const ADAPTER: &str = "it holds an adapter (LoRA), which is only the difference to a base model; merge both with \
@@ -142,6 +160,9 @@ mod tests {
             ("config.json", vec!["snapshots/abc/config.json", "refs/main"], "snapshots/abc"),
             ("tokenizer.json", vec!["config.json", "vocab.json", "merges.txt"], "AutoTokenizer"),
             ("config.json", vec![], "empty"),
+            ("2_Dense/model.safetensors", vec!["2_Dense/pytorch_model.bin"], "CrossEncoder(DIRECTORY)"),
+            ("2_Dense/model.safetensors", vec!["2_Dense/config.json"], "only config.json"),
+            ("2_Dense/model.safetensors", vec!["config.json"], "no folder 2_Dense"),
         ] {
             let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
             let reason = without(missing, &names);

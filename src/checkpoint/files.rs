@@ -1,5 +1,6 @@
 //! A model's files: in a local directory, or on the Hugging Face hub and in its cache.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::Weights;
 use super::contents::without;
 use super::file_kind::{Damaged, read_text};
 use super::hub::{Downloads, Hub};
+use super::modules::{MODULES, Modules, SETTINGS};
 
 /// The weights' file, where there is one.
 const SINGLE: &str = "model.safetensors";
@@ -18,14 +20,21 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// The index of a model of thousands of shards is far smaller.
 const MOST_INDEX: u64 = 64 << 20;
+/// Larger than any file of settings.
+const MOST_SETTINGS: u64 = 16 << 20;
 /// The most names of a directory's files that are read for a message on what it has.
 const MOST_NAMES: usize = 10_000;
 
 /// The files of one model.
-pub enum ModelFiles {
-    /// Files in a directory.
+pub struct ModelFiles {
+    place: Place,
+    /// The folder of the transformer's files, where sentence-transformers keeps them apart; else empty.
+    folder: String,
+}
+
+/// Where files are.
+enum Place {
     Directory(PathBuf),
-    /// Files on the hub.
     Hub(Box<Hub>),
 }
 
@@ -35,7 +44,7 @@ const MOST_FOLDERS: usize = 3;
 impl ModelFiles {
     /// Files in a directory.
     pub fn in_directory(directory: &Path) -> Self {
-        Self::Directory(directory.to_owned())
+        Self { place: Place::Directory(directory.to_owned()), folder: String::new() }
     }
 
     /// Files on the hub.
@@ -43,7 +52,26 @@ impl ModelFiles {
     /// # Errors
     /// If the hub's client can't be set up.
     pub fn on_hub(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
-        Ok(Self::Hub(Box::new(Hub::open(id, revision, offline, downloads)?)))
+        let hub = Hub::open(id, revision, offline, downloads)?;
+        Ok(Self { place: Place::Hub(Box::new(hub)), folder: String::new() })
+    }
+
+    /// Looks for the transformer's files in the folder that the modules of sentence-transformers name.
+    ///
+    /// # Errors
+    /// If the list of modules can't be read.
+    pub fn find_transformer(&mut self) -> Result<()> {
+        let modules = Modules::read(self)?;
+        self.folder = modules.map(|mut modules| modules.list.swap_remove(0).folder).unwrap_or_default();
+        Ok(())
+    }
+
+    /// The path of a file within the model.
+    fn located<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        // Folders of modules begin with the module's number.
+        let is_of_modules = [MODULES, SETTINGS].contains(&name)
+            || name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit());
+        if self.folder.is_empty() || is_of_modules { name.into() } else { format!("{}/{name}", self.folder).into() }
     }
 
     /// What the model may be called: its name on the hub, or the parts of the directory's path.
@@ -62,9 +90,10 @@ impl ModelFiles {
     }
 
     fn is_here(&self, name: &str) -> bool {
-        match self {
-            Self::Directory(directory) => directory.join(name).is_file(),
-            Self::Hub(hub) => hub.cached(name).is_some(),
+        let name = self.located(name);
+        match &self.place {
+            Place::Directory(directory) => directory.join(&*name).is_file(),
+            Place::Hub(hub) => hub.cached(&name).is_some(),
         }
     }
 
@@ -73,8 +102,11 @@ impl ModelFiles {
     /// # Errors
     /// If the hub doesn't answer.
     pub fn has(&self, name: &str) -> Result<bool> {
-        match self {
-            Self::Hub(hub) if !self.is_here(name) => Ok(hub.names()?.iter().any(|other| other == name)),
+        match &self.place {
+            Place::Hub(hub) if !self.is_here(name) => {
+                let name = self.located(name);
+                Ok(hub.names()?.iter().any(|other| *other == name))
+            }
             _ => Ok(self.is_here(name)),
         }
     }
@@ -84,21 +116,33 @@ impl ModelFiles {
     /// # Errors
     /// If the hub doesn't answer, or the download fails.
     pub fn optional(&self, name: &str) -> Result<Option<PathBuf>> {
-        match self {
-            Self::Directory(directory) => {
-                let path = directory.join(name);
+        match &self.place {
+            Place::Directory(directory) => {
+                let path = directory.join(&*self.located(name));
                 // A link to nothing and a folder are not passed over: the model was meant to have the file.
                 if path.symlink_metadata().is_ok() { self.get(name).map(Some) } else { Ok(None) }
             }
-            Self::Hub(hub) => hub.optional(name),
+            Place::Hub(hub) => hub.optional(&self.located(name)),
         }
+    }
+
+    /// A JSON file that not every model has, with its path.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::optional`], and if it is not JSON.
+    pub(crate) fn json(&self, name: &str) -> Result<Option<(PathBuf, Value)>> {
+        let Some(path) = self.optional(name)? else { return Ok(None) };
+        let text = read_text(&path, MOST_SETTINGS)?;
+        let value = serde_json::from_str(&text).map_err(|error| not_json(&error));
+        let value = value.with_context(|| format!("{} can't be read", path.display()))?;
+        Ok(Some((path, value)))
     }
 
     /// The warning of files that may be missing unnoticed: offline, the model may have more than is here.
     pub fn unknown(&self) -> Option<String> {
-        match self {
-            Self::Directory(_) => None,
-            Self::Hub(hub) => hub.unknown(),
+        match &self.place {
+            Place::Directory(_) => None,
+            Place::Hub(hub) => hub.unknown(),
         }
     }
 
@@ -107,20 +151,21 @@ impl ModelFiles {
     /// # Errors
     /// If there is no such file: with what is there instead.
     pub fn get(&self, name: &str) -> Result<PathBuf> {
-        match self {
-            Self::Directory(directory) => {
-                let path = directory.join(name);
+        let located = self.located(name);
+        match &self.place {
+            Place::Directory(directory) => {
+                let path = directory.join(&*located);
                 if path.is_file() {
                     return Ok(path);
                 }
-                bail!("{}", absent(directory, name))
+                bail!("{}", absent(directory, &located))
             }
-            Self::Hub(hub) => {
+            Place::Hub(hub) => {
                 let names = if self.is_here(name) { &[] } else { hub.names()? };
-                if !names.is_empty() && !names.iter().any(|other| other == name) {
-                    bail!("model {} on the hub {}", hub.name(), without(name, names));
+                if !names.is_empty() && !names.iter().any(|other| *other == located) {
+                    bail!("model {} on the hub {}", hub.name(), without(&located, names));
                 }
-                hub.get(name)
+                hub.get(&located)
             }
         }
     }
@@ -142,9 +187,8 @@ impl ModelFiles {
         }
         let path = self.get(INDEX)?;
         let shards = shards_of(&path)?;
-        if let Self::Directory(directory) = self {
-            let missing: Vec<&str> =
-                shards.iter().map(String::as_str).filter(|shard| !directory.join(shard).is_file()).collect();
+        if let Place::Directory(directory) = &self.place {
+            let missing: Vec<&str> = shards.iter().map(String::as_str).filter(|shard| !self.is_here(shard)).collect();
             ensure!(
                 missing.is_empty(),
                 "{} has no {}: {} of the {} shards that {INDEX} names are missing; download them again",
@@ -155,25 +199,6 @@ impl ModelFiles {
             );
         }
         shards.iter().map(|shard| self.get(shard)).collect()
-    }
-
-    /// Refuses what is a model, though none that ranks.
-    ///
-    /// # Errors
-    /// If the directory is that of a model which embeds texts.
-    pub fn check_purpose(&self) -> Result<()> {
-        const MODULES: &str = "modules.json";
-        let Self::Directory(directory) = self else { return Ok(()) };
-        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
-        // Some rerankers pool, too, and state that they are rerankers.
-        let is_reranker = read("config_sentence_transformers.json").contains("\"CrossEncoder\"");
-        ensure!(
-            is_reranker || !read(MODULES).contains(".Pooling\""),
-            "{} is an embedding model of sentence-transformers ({MODULES} pools the tokens into a vector), which gives \
-             vectors and no scores; name a reranker, such as Qwen/Qwen3-Reranker-0.6B",
-            directory.display()
-        );
-        Ok(())
     }
 
     /// Refuses weights that are not the whole model.
@@ -193,8 +218,8 @@ impl ModelFiles {
 
     /// Adds what to do about a file that is damaged and not the user's own: nobody knows how the cache is laid out.
     pub fn with_remedy(&self, error: Error) -> Error {
-        match self {
-            Self::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => anyhow!(
+        match &self.place {
+            Place::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => anyhow!(
                 "{error:#} (the file is in the cache of models; delete {} and run again)",
                 hub.folder().display()
             ),

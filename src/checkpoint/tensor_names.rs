@@ -50,11 +50,13 @@ pub(super) fn harmless(name: &str) -> Option<Harmless> {
     HEADS.contains(&first).then_some(Harmless::Head)
 }
 
+/// What stands before the names of a model's parts where a head is beside it, by family.
+const BASES: [&str; 8] = ["model.", "language_model.", "bert.", "roberta.", "electra.", "distilbert.", "gte.", "new."];
+
 /// A stored name without what may stand before the names of parts.
 pub(super) fn bare(name: &str) -> &str {
-    const WRAPPERS: [&str; 6] = ["model.", "language_model.", "bert.", "roberta.", "electra.", "distilbert."];
     let mut bare = name;
-    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| bare.strip_prefix(wrapper)) {
+    while let Some(rest) = BASES.iter().find_map(|base| bare.strip_prefix(base)) {
         bare = rest;
     }
     bare
@@ -65,7 +67,7 @@ pub(super) fn bare(name: &str) -> &str {
 /// of the text part of a larger model. Behind each is that of the first versions of transformers, which called the parts of a norm
 /// as TensorFlow does.
 pub(super) fn stored_names(name: &str) -> Vec<String> {
-    let bare = name.strip_prefix("model.").unwrap_or(name);
+    let bare = BASES.iter().find_map(|base| name.strip_prefix(base)).unwrap_or(name);
     let names = [
         name.to_owned(),
         bare.to_owned(),

@@ -19,6 +19,8 @@ use crate::random::Random;
 pub struct Weights {
     files: Vec<Mapped>,
     names: String,
+    /// Folders of modules that have weights of their own, and their files.
+    folders: Vec<(String, String)>,
     /// bf16, little-endian, of which every tensor is a part where there are no files.
     random: Vec<u8>,
 }
@@ -37,7 +39,26 @@ impl Weights {
                 format!("{} ({} shards)", folder.display(), paths.len())
             }
         };
-        Ok(Self { files, names, random: Vec::new() })
+        Ok(Self { files, names, folders: Vec::new(), random: Vec::new() })
+    }
+
+    /// Adds the weights of a module's folder, whose tensors are called `folder/name`.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub(super) fn add_folder(&mut self, folder: &str, path: &Path) -> Result<()> {
+        let mut file = Mapped::open(path)?;
+        file.tensors = file.tensors.into_iter().map(|(name, entry)| (format!("{folder}/{name}"), entry)).collect();
+        self.files.push(file);
+        self.folders.push((folder.to_owned(), path.display().to_string()));
+        Ok(())
+    }
+
+    /// The file that a tensor is looked for in, or all of them, and its name there.
+    pub(super) fn place<'a>(&'a self, name: &'a str) -> (&'a str, &'a str) {
+        let in_folder =
+            |(folder, path): &'a (String, String)| Some((path.as_str(), name.strip_prefix(folder)?.strip_prefix('/')?));
+        self.folders.iter().find_map(in_folder).unwrap_or((&self.names, name))
     }
 
     /// Weights of any name and shape up to `largest` values, normally distributed about 0 (vectors are ones). Only their
@@ -47,7 +68,7 @@ impl Weights {
         // A sum of uniform values is near enough to a normal one.
         let mut value = || (0..4).map(|_| random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5).sum::<f32>() * 0.05;
         let random = (0..largest).flat_map(|_| half::bf16::from_f32(value()).to_le_bytes()).collect();
-        Self { files: Vec::new(), names: "random weights".to_owned(), random }
+        Self { files: Vec::new(), names: "random weights".to_owned(), folders: Vec::new(), random }
     }
 
     /// Whether there is a tensor of this name, as transformers would find it.
@@ -153,14 +174,19 @@ impl Weights {
 
     fn find(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
         let Tensor { name, shape, .. } = tensor;
+        let (place, own) = self.place(name);
         let Some(found) = self.locate(name) else {
-            bail!("{}: tensor {name} is missing; {}", self.names, instead(name, &self.names().collect::<Vec<_>>()))
+            let of_place: Vec<_> = self
+                .names()
+                .filter(|other| self.place(other).0 == place)
+                .map(|other| self.place(other).1.to_owned())
+                .collect();
+            bail!("{place}: tensor {own} is missing; {}", instead(own, &of_place.iter().collect::<Vec<_>>()))
         };
         ensure!(
             found.2.shape == *shape,
-            "{}: tensor {} has shape {:?}, and config.json demands {shape:?}",
-            self.names,
-            found.0,
+            "{place}: tensor {} has shape {:?}, and config.json demands {shape:?}",
+            self.place(found.0).1,
             found.2.shape
         );
         Ok(found)

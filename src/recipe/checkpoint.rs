@@ -13,7 +13,7 @@ use super::template::{Piece, Slot, Template, Trim};
 use super::tokenizer_settings::{TemplateSource, TokenizerSettings};
 use super::value::{Answer, Cut, Recipe, RecipeOutput};
 use super::{Function, ModelFacts, TextTokenizer, builtin, known};
-use crate::checkpoint::ModelFiles;
+use crate::checkpoint::{MODULES, ModelFiles};
 
 /// The recipe of a checkpoint.
 pub(super) struct Found {
@@ -123,7 +123,8 @@ fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, S
         );
     }
     let Some((true_token, false_token, place)) = &stored.answers else {
-        return Ok(model.is_classifier.then(|| (RecipeOutput::Classifier, "config.json".to_owned())));
+        let place = if stored.pools { MODULES } else { "config.json" };
+        return Ok(model.is_classifier.then(|| (RecipeOutput::Classifier, place.to_owned())));
     };
     ensure!(!model.is_classifier, "{place} is for a language model, and config.json describes a classifier");
     let output =

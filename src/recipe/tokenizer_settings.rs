@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::sentence_transformers::read_json;
 use crate::checkpoint::{ModelFiles, read_plain_text};
 use crate::fields::Fields;
 
@@ -35,7 +34,7 @@ impl TokenizerSettings {
     pub(super) fn read(files: &ModelFiles, template: Option<&Value>) -> Result<Self> {
         let mut settings = Self::default();
         let mut templates = Vec::new();
-        let stored_settings = read_json(files, FILE)?;
+        let stored_settings = files.json(FILE)?;
         if let Some((path, value)) = &stored_settings {
             let place = path.display().to_string();
             let fields = Fields::of(value).with_context(|| place.clone())?;

@@ -68,7 +68,9 @@ fn a_download_that_has_not_ended_is_called_so() {
 fn an_embedding_model_is_called_one() {
     let files = Files::new();
     let model = files.copy_model(ODD, "model");
-    files.write("model/modules.json", r#"[{"type": "sentence_transformers.models.Pooling"}]"#);
+    let module = |path: &str, kind: &str| json!({"path": path, "type": format!("sentence_transformers.models.{kind}")});
+    let modules = [module("", "Transformer"), module("1_Pooling", "Pooling"), module("2_Normalize", "Normalize")];
+    files.write("model/modules.json", json!(modules).to_string());
     refused(&model, 1, &[&model, "embedding model", "name a reranker"]);
     // Without a head, and with the embedding in its place: transformers would run it, and its scores mean nothing.
     let files = Files::new();

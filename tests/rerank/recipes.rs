@@ -165,7 +165,11 @@ fn what_is_not_supported_is_refused_by_name() {
     let outside = module("sentence_transformers.models.Transformer", "../other");
     for (file, change, parts) in [
         ("modules.json", json!([transformer(), pooling]), vec!["modules.json", "modules.dense.Dense", "--recipe"]),
-        ("modules.json", json!([transformer(), pooling_of_texts]), vec!["module 1", "pooling.Pooling", "--recipe"]),
+        (
+            "modules.json",
+            json!([transformer(), pooling_of_texts]),
+            vec!["modules.json", "module 1", "pooling.Pooling", "name a reranker"],
+        ),
         ("modules.json", json!([own]), vec!["modules.json", "modeling.Transformer"]),
         ("modules.json", json!([elsewhere]), vec!["0_Transformer"]),
         ("modules.json", json!([outside]), vec!["../other", "out of the model"]),

@@ -5,20 +5,15 @@ mod model;
 mod modules;
 mod transformer;
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value};
 
 use self::model::ModelSettings;
-use self::modules::Modules;
+use self::modules::RecipeModules;
 use self::transformer::TransformerSettings;
 use super::chat_template::MessageFormat;
 use super::value::Cut;
-use crate::checkpoint::{ModelFiles, not_json, read_text};
-
-/// Larger than any of these files.
-const MOST_BYTES: u64 = 16 << 20;
+use crate::checkpoint::ModelFiles;
 
 /// How a checkpoint's texts reach its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +31,8 @@ pub(super) struct Stored {
     pub(super) answers: Option<(u32, Option<u32>, String)>,
     /// How texts reach the model, if that is given.
     pub(super) input: Option<Input>,
+    /// Whether modules make the head.
+    pub(super) pools: bool,
     /// Whether the model is a classifier, if that is given, and the file that has it.
     pub(super) classifier: Option<(bool, String)>,
     /// The longest prompt.
@@ -58,13 +55,14 @@ impl Stored {
     /// # Errors
     /// If one can't be read, or has something that is not supported.
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
-        let modules = Modules::read(files)?;
-        let transformer = TransformerSettings::read(files)?;
+        let modules = RecipeModules::read(files)?;
+        let transformer = TransformerSettings::read(files, modules.pools)?;
         let model = ModelSettings::read(files)?;
         modules.check_against(&transformer)?;
         let mut stored = Self {
             answers: modules.answers,
             input: transformer.input,
+            pools: modules.pools,
             classifier: transformer.classifier.clone(),
             max_length: transformer.max_length,
             cut: transformer.cut,
@@ -76,13 +74,4 @@ impl Stored {
         stored.notes = differences::notes(&stored, &transformer, &model, files)?;
         Ok(stored)
     }
-}
-
-/// A JSON file of a model, with its path; none, if there is no such file.
-pub(super) fn read_json(files: &ModelFiles, name: &str) -> Result<Option<(PathBuf, Value)>> {
-    let Some(path) = files.optional(name)? else { return Ok(None) };
-    let text = read_text(&path, MOST_BYTES)?;
-    let value = serde_json::from_str(&text).map_err(|error| not_json(&error));
-    let value = value.with_context(|| format!("{} can't be read", path.display()))?;
-    Ok(Some((path, value)))
 }

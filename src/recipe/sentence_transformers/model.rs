@@ -2,11 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::read_json;
-use crate::checkpoint::ModelFiles;
+use crate::checkpoint::{ModelFiles, SETTINGS};
 use crate::fields::Fields;
-
-const FILE: &str = "config_sentence_transformers.json";
 
 /// All settings that are known. Versions, precision and the similarity of vectors change no score.
 const KNOWN: [&str; 9] = [
@@ -35,7 +32,7 @@ pub(super) struct ModelSettings {
 impl ModelSettings {
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
         let mut settings = Self::default();
-        if let Some((path, value)) = read_json(files, FILE)? {
+        if let Some((path, value)) = files.json(SETTINGS)? {
             let place = path.display().to_string();
             settings.place = Some(place.clone());
             settings
@@ -75,7 +72,7 @@ impl ModelSettings {
 
 /// The activation as versions before 5.4 and before 4 stored it, in `config.json`.
 fn older_activation(files: &ModelFiles) -> Result<Option<(String, String)>> {
-    let Some((path, value)) = read_json(files, "config.json")? else { return Ok(None) };
+    let Some((path, value)) = files.json("config.json")? else { return Ok(None) };
     let place = path.display().to_string();
     let read = || -> Result<Option<String>> {
         let fields = Fields::of(&value)?;

@@ -1,113 +1,62 @@
-//! `modules.json`, the modules that a text passes through, and the configuration of the module that scores.
+//! What `modules.json` has for the recipe: the module that compares logits. A head of modules is the model's.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::read_json;
 use super::transformer::TransformerSettings;
-use crate::checkpoint::ModelFiles;
+use crate::checkpoint::{MODULES, ModelFiles, ModuleKind, Modules};
 use crate::fields::Fields;
 
-const FILE: &str = "modules.json";
-
-/// The modules of a reranker.
+/// What a recipe needs of the modules.
 #[derive(Debug, Default)]
-pub(super) struct Modules {
+pub(super) struct RecipeModules {
     /// The ids of the answers, if a module compares logits, and the file that has them.
     pub(super) answers: Option<(u32, Option<u32>, String)>,
-    /// The output of the transformer that this module reads.
-    reads: Option<String>,
+    /// Whether modules make a head of the tokens' vectors.
+    pub(super) pools: bool,
+    /// The output of the transformer that the module behind it reads, and the file that has that.
+    reads: Option<(String, String)>,
 }
 
-impl Modules {
+impl RecipeModules {
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
-        let Some((path, value)) = read_json(files, FILE)? else { return Ok(Self::default()) };
-        let place = path.display().to_string();
-        let entries = value.as_array().with_context(|| format!("{place} is no list of modules"))?;
-        let mut scoring = None;
-        for (index, entry) in entries.iter().enumerate() {
-            let fields = Fields::of(entry).with_context(|| format!("{place}, module {index}"))?;
-            let module = Module::read(fields).with_context(|| format!("{place}, module {index}"))?;
-            match (index, module) {
-                (0, Module::Transformer { folder }) => ensure!(
-                    folder.is_empty(),
-                    "{place}: the transformer is in the folder {folder}, which is not supported; copy its files to where \
-                     {FILE} is"
-                ),
-                (1, Module::LogitScore { folder }) => {
-                    ensure!(
-                        !folder.is_empty(),
-                        "{place}: the path of module 1, the LogitScore, should name its folder"
-                    );
-                    scoring = Some(folder);
-                }
-                (_, module) => bail!(
-                    "{place}: module {index} is {}, and only a Transformer is supported, alone or with a LogitScore behind \
-                     it; --recipe ignores {FILE}",
-                    module.name()
-                ),
-            }
+        let Some(modules) = Modules::read(files)? else { return Ok(Self::default()) };
+        if modules.pools() {
+            let reads = Some(("token_embeddings".to_owned(), modules.place.clone()));
+            return Ok(Self { answers: None, pools: true, reads });
         }
-        ensure!(!entries.is_empty(), "{place} lists no modules");
-        scoring.map_or_else(|| Ok(Self::default()), |folder| Self::read_scoring(files, &folder))
+        for (index, module) in modules.list.iter().enumerate().skip(1) {
+            ensure!(
+                index == 1 && module.kind == ModuleKind::LogitScore,
+                "{}: module {index} is {}, and behind a Transformer only a LogitScore is supported, or a Pooling and the \
+                 modules of a head; --recipe ignores {MODULES}",
+                modules.place,
+                module.class
+            );
+        }
+        match modules.list.get(1) {
+            Some(module) => modules.config(files, module, Self::of_scoring),
+            None => Ok(Self::default()),
+        }
     }
 
     /// The configuration of the module that compares logits.
-    fn read_scoring(files: &ModelFiles, folder: &str) -> Result<Self> {
-        let name = format!("{folder}/config.json").trim_start_matches('/').to_owned();
-        let (path, value) =
-            read_json(files, &name)?.with_context(|| format!("{FILE} has a LogitScore, and there is no {name}"))?;
-        let origin = path.display().to_string();
-        let read = || -> Result<Self> {
-            let fields = Fields::of(&value)?;
-            fields.only(&["true_token_id", "false_token_id", "module_input_name"])?;
-            let true_token = token_id(fields, "true_token_id")?.context("it has no true_token_id")?;
-            let false_token = token_id(fields, "false_token_id")?;
-            let reads = fields.text("module_input_name")?.unwrap_or("causal_logits").to_owned();
-            Ok(Self { answers: Some((true_token, false_token, origin.clone())), reads: Some(reads) })
-        };
-        read().with_context(|| origin.clone())
+    fn of_scoring(fields: Fields<'_>, origin: &str) -> Result<Self> {
+        fields.only(&["true_token_id", "false_token_id", "module_input_name"])?;
+        let true_token = token_id(fields, "true_token_id")?.context("it has no true_token_id")?;
+        let false_token = token_id(fields, "false_token_id")?;
+        let reads = fields.text("module_input_name")?.unwrap_or("causal_logits").to_owned();
+        let answers = Some((true_token, false_token, origin.to_owned()));
+        Ok(Self { answers, pools: false, reads: Some((reads, origin.to_owned())) })
     }
 
-    /// Checks that the module which scores reads what the transformer gives.
+    /// Checks that the module behind the transformer reads what that gives.
     pub(super) fn check_against(&self, transformer: &TransformerSettings) -> Result<()> {
-        let (Some(reads), Some((_, _, origin))) = (&self.reads, &self.answers) else { return Ok(()) };
-        let gives = transformer.output_name.as_deref().unwrap_or("causal_logits");
+        let Some((reads, origin)) = &self.reads else { return Ok(()) };
+        let gives =
+            transformer.output_name.as_deref().unwrap_or(if self.pools { "token_embeddings" } else { "causal_logits" });
         ensure!(reads == gives, "{origin}: module_input_name is {reads}, and the transformer's output is {gives}");
         Ok(())
-    }
-}
-
-enum Module {
-    Transformer { folder: String },
-    LogitScore { folder: String },
-    Other(String),
-}
-
-impl Module {
-    fn read(fields: Fields<'_>) -> Result<Self> {
-        let kind = fields.text("type")?.context("it has no type")?;
-        let folder = fields
-            .text("path")?
-            .context("it has no path, the folder of the module's files")?
-            .trim_end_matches('/')
-            .to_owned();
-        let outside = folder.starts_with('/') || folder.split(['/', '\\']).any(|part| part == "..");
-        ensure!(!outside, "its path {folder} leads out of the model");
-        let own = kind.starts_with("sentence_transformers.");
-        Ok(match kind.rsplit('.').next() {
-            Some("Transformer") if own => Self::Transformer { folder },
-            Some("LogitScore") if own => Self::LogitScore { folder },
-            _ => Self::Other(kind.to_owned()),
-        })
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Transformer { .. } => "a Transformer",
-            Self::LogitScore { .. } => "a LogitScore",
-            Self::Other(kind) => kind,
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::{Input, read_json};
+use super::Input;
 use crate::checkpoint::ModelFiles;
 use crate::fields::Fields;
 use crate::recipe::chat_template::MessageFormat;
@@ -62,11 +62,12 @@ pub(super) struct TransformerSettings {
 }
 
 impl TransformerSettings {
-    pub(super) fn read(files: &ModelFiles) -> Result<Self> {
+    /// Reads the settings, of a transformer whose vectors modules pool or not.
+    pub(super) fn read(files: &ModelFiles, pools: bool) -> Result<Self> {
         let mut found = None;
         for name in FILES {
             if found.is_none() {
-                found = read_json(files, name)?;
+                found = files.json(name)?;
             }
         }
         let Some((path, value)) = found else { return Ok(Self::default()) };
@@ -76,8 +77,8 @@ impl TransformerSettings {
             fields.only(&KNOWN)?;
             check_unsupported(fields)?;
             let mut settings = Self {
-                input: input(fields)?,
-                classifier: task(fields)?.map(|classifier| (classifier, place.clone())),
+                input: input(fields, pools)?,
+                classifier: task(fields, pools)?.map(|classifier| (classifier, place.clone())),
                 output_name: fields.text("module_output_name")?.map(str::to_owned),
                 max_length: tokenizer_length(fields)?.or(fields.size("max_seq_length")?),
                 cut: Cut::LongestFirst,
@@ -153,10 +154,14 @@ fn tokenizer_length(fields: Fields<'_>) -> Result<Option<usize>> {
     Ok(None)
 }
 
-/// Whether the task is that of a classifier.
-fn task(fields: Fields<'_>) -> Result<Option<bool>> {
+/// Whether the task is that of a classifier; none, if it is not given, or is to make vectors that modules pool.
+fn task(fields: Fields<'_>, pools: bool) -> Result<Option<bool>> {
     match fields.text("transformer_task")? {
         None => Ok(None),
+        Some("feature-extraction") if pools => Ok(None),
+        Some(task) if pools => {
+            bail!("transformer_task is {task}, and modules.json pools what feature-extraction gives")
+        }
         Some("sequence-classification") => Ok(Some(true)),
         Some("text-generation") => Ok(Some(false)),
         Some(task) => bail!(
@@ -167,7 +172,7 @@ fn task(fields: Fields<'_>) -> Result<Option<bool>> {
 }
 
 /// How a pair's texts reach the model.
-fn input(fields: Fields<'_>) -> Result<Option<Input>> {
+fn input(fields: Fields<'_>, pools: bool) -> Result<Option<Input>> {
     let Some(modalities) = fields.object("modality_config")? else { return Ok(None) };
     for name in ["text", "message"] {
         let Some(modality) = modalities.object(name)? else { continue };
@@ -175,8 +180,9 @@ fn input(fields: Fields<'_>) -> Result<Option<Input>> {
             modality.only(&["method", "method_output_name", "format"])?;
             let method = modality.text("method")?.unwrap_or("forward");
             ensure!(method == "forward", "method is {method}, and only forward is supported");
-            let output = modality.text("method_output_name")?.unwrap_or("logits");
-            ensure!(output == "logits", "method_output_name is {output}, and only logits are supported");
+            let needed = if pools { "last_hidden_state" } else { "logits" };
+            let output = modality.text("method_output_name")?.unwrap_or(needed);
+            ensure!(output == needed, "method_output_name is {output}, and only {needed} is supported");
             Ok(())
         };
         read().with_context(|| format!("modality_config.{name}"))?;
