@@ -2,7 +2,7 @@
 """Makes the small tokenizers of testdata/tokenizers, one of each kind that text pairs are given to.
 
 They have the parts, the control tokens and the settings of the published ones (bert-base-uncased, xlm-roberta-base,
-roberta-base), and a vocabulary of a thousand pieces from the word list and the sentences of scripts/reference.
+roberta-base, ModernBERT-base), and a vocabulary of a thousand pieces from the word list and the sentences of scripts/reference.
 The normalizer of xlm-roberta is SentencePiece's nmt_nfkc, of which the rules for a part of the characters are kept.
 Needs sentencepiece and protobuf beside what scripts/setup_reference.sh installs.
 """
@@ -110,6 +110,34 @@ def roberta() -> tuple[Tokenizer, dict]:
     return tokenizer, {**settings, **roberta_roles()}
 
 
+def modernbert() -> tuple[Tokenizer, dict]:
+    """Byte-level BPE with BERT's control tokens behind the learned ones, as ModernBERT-base has it."""
+    control = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=995, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True, lstrip=token == "[MASK]") for token in control]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    roles = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+    settings = {
+        "clean_up_tokenization_spaces": True,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": 8192,
+    }
+    return tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast", **settings, **roles}
+
+
 def roberta_roles() -> dict:
     roles = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
     return {**roles, "unk_token": "<unk>", "mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": True,
@@ -121,7 +149,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("testdata/tokenizers"), help="[%(default)s]")
     parser.add_argument("--work", type=Path, default=Path("/tmp"), help="a folder for a table of rules [%(default)s]")
     arguments = parser.parse_args()
-    for name, (tokenizer, settings) in {"bert": bert(), "xlm-roberta": xlm_roberta(arguments.work), "roberta": roberta()}.items():
+    made = {"bert": bert(), "xlm-roberta": xlm_roberta(arguments.work), "roberta": roberta(), "modernbert": modernbert()}
+    for name, (tokenizer, settings) in made.items():
         directory = arguments.output / name
         directory.mkdir(parents=True, exist_ok=True)
         text = tokenizer.to_str(pretty=False)

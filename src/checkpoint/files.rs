@@ -76,9 +76,9 @@ impl ModelFiles {
 
     /// What the model may be called: its name on the hub, or the parts of the directory's path.
     pub fn names_of_model(&self) -> Vec<String> {
-        match self {
-            Self::Hub(hub) => vec![hub.name().to_owned()],
-            Self::Directory(directory) => {
+        match &self.place {
+            Place::Hub(hub) => vec![hub.name().to_owned()],
+            Place::Directory(directory) => {
                 let whole = directory.canonicalize().unwrap_or_else(|_| directory.clone());
                 [directory, &whole]
                     .into_iter()

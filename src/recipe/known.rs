@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use super::ModelFacts;
 use super::builtin::{self, BuiltIn, RECIPES};
 use super::checkpoint::Found;
-use super::sentence_transformers::read_json;
 use super::value::RecipeOutput;
 use crate::checkpoint::ModelFiles;
 
@@ -28,7 +27,7 @@ pub(super) fn recognised(files: &ModelFiles, model: &ModelFacts) -> Result<Optio
     if let Some(recipe) = RECIPES.iter().filter(of_family).find(|recipe| recipe.of_family) {
         return Ok(Some(Known { recipe, how: format!("that of {family} models"), is_certain: true }));
     }
-    let code = read_json(files, "config.json")?.map(|(_, config)| config["auto_map"]["AutoConfig"].clone());
+    let code = files.json("config.json")?.map(|(_, config)| config["auto_map"]["AutoConfig"].clone());
     if code.is_some_and(|code| code.as_str().is_some_and(|code| code.ends_with(ZERANK_CODE))) {
         let zerank = RECIPES.iter().filter(of_family).find(|recipe| recipe.name == "zerank");
         let how = format!("by {ZERANK_CODE} in its config.json");
