@@ -8,7 +8,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const KERNELS: [&str; 5] = ["attention", "attention_plain", "heads", "norm", "swiglu"];
+const KERNELS: [&str; 10] =
+    ["activation", "attention", "attention_plain", "bias", "heads", "norm", "normalize", "pooling", "rotate", "swiglu"];
 /// For compute capability 9.0 alone, with instructions that no other has.
 const HOPPER_KERNELS: [&str; 2] = ["attention_hopper_early", "attention_hopper_late"];
 const HOPPER: u32 = 90;

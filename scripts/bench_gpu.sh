@@ -51,10 +51,23 @@ step() {
     [ "$status" = 0 ] || failed="$failed $name"
 }
 
-# Models and candidates: the shape of the 0.6B model; small ones for every kernel; 200 queries that begin differently.
+# Whether a step of these names is run.
+wanted() {
+    local name
+    for name in "$@"; do [[ $name =~ ${ONLY:-.} ]] && return; done
+    return 1
+}
+
+# Models and candidates: encoders; the shape of the 0.6B model; small ones for every kernel; 200 queries that begin differently.
 prepare() {
+    if wanted parity-encoders peers-{bge-base,minilm} sanitizer-{memcheck,racecheck,initcheck}-{minilm,modernbert}-bf16; then
+        "$python" scripts/encoder_models.py --output "$work/encoders"
+    fi
+    if wanted parity sanitizer-{memcheck,racecheck,initcheck}-{8-2-64-bf16,4-4-128-bf16,16-4-128-f16,6-1-80-f32}; then
+        "$python" scripts/gpu_parity.py --small "$work/small" --only-make
+    fi
+    wanted parity-{random,memory,longest} peers-{passage,rag,long} whole-program || return
     "$python" scripts/random_model.py --shape 0.6b --output "$work/random" --tokenizer testdata/tiny-reranker/tokenizer.json
-    "$python" scripts/gpu_parity.py --small "$work/small" --only-make
     "$python" - "$work" << 'PYTHON'
 import json
 import random
@@ -84,6 +97,13 @@ bench() {
     step "$1" "$2" "$python" scripts/bench_table.py --rerank "$binary" --device cuda --table "$results/table.md" --shape "${@:3}"
 }
 bench bench-0.6b 150 qwen3-0.6b passage:4000 rag:1000 long:40
+step parity-encoders 120 "$python" scripts/gpu_parity.py --rerank "$binary" --encoders "$work/encoders" --queries 0
+bench bench-bge-base 40 bge-base passage:20000
+bench bench-minilm 40 minilm passage:60000
+for encoder in bge-base minilm; do
+    step "peers-$encoder" 60 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/encoders/$encoder" \
+        --rounds 1 --peers sentence-transformers
+done
 step parity-random 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 \
     --workloads passage rag long --dtypes f32 bf16
 step parity-memory 60 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 --workloads --memory
@@ -111,12 +131,12 @@ step parity-longest 90 "$python" scripts/gpu_parity.py --rerank "$binary" --rand
 # slow, so that it gets less to do, and products by cuBLAS, whose algorithms run under it.
 sanitize() {
     step "sanitizer-$1-$2-$3" 40 compute-sanitizer --tool "$1" --error-exitcode 9 "$binary" --device cuda --dtype "$3" \
-        --model "$work/small/$2" --input "$work/small/$4.jsonl" --max-batch-tokens 512 --output /dev/null --quiet
+        --model "$work/$4" --input "$5" --max-batch-tokens 512 --output /dev/null --quiet
 }
-ours='attend|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows'
+ours='attend|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows|activate|add_bias|fill_rows|normalize|mean_rows|dot_rows|rotate'
 check_races() {
-    compute-sanitizer --tool racecheck "$binary" --device cuda --dtype "$2" --model "$work/small/$1" \
-        --input "$work/small/passage.jsonl" --max-batch-tokens 512 --output /dev/null --quiet > "$work/races.txt"
+    compute-sanitizer --tool racecheck "$binary" --device cuda --dtype "$2" --model "$work/$1" --input "$3" \
+        --max-batch-tokens 512 --output /dev/null --quiet > "$work/races.txt"
     local status=$?
     cat "$work/races.txt"
     [ "$status" = 0 ] && ! grep -qE "(Race reported|Write access|Read access).* ($ours)" "$work/races.txt"
@@ -126,9 +146,16 @@ export binary work ours
 if command -v compute-sanitizer > /dev/null; then
     for run in "8-2-64 bf16" "4-4-128 bf16" "16-4-128 f16" "6-1-80 f32"; do
         read -r model dtype <<< "$run"
-        sanitize memcheck "$model" "$dtype" rag
-        RERANK_GPU_WITHOUT=cublaslt step "sanitizer-racecheck-$model-$dtype" 40 bash -c "check_races $model $dtype"
-        sanitize initcheck "$model" "$dtype" passage
+        sanitize memcheck "$model" "$dtype" "small/$model" "$work/small/rag.jsonl"
+        RERANK_GPU_WITHOUT=cublaslt step "sanitizer-racecheck-$model-$dtype" 40 \
+            bash -c "check_races small/$model $dtype $work/small/passage.jsonl"
+        sanitize initcheck "$model" "$dtype" "small/$model" "$work/small/passage.jsonl"
+    done
+    for encoder in minilm modernbert; do
+        sanitize memcheck "$encoder" bf16 "encoders/$encoder" testdata/candidates.jsonl
+        sanitize initcheck "$encoder" bf16 "encoders/$encoder" testdata/candidates.jsonl
+        RERANK_GPU_WITHOUT=cublaslt step "sanitizer-racecheck-$encoder-bf16" 40 \
+            bash -c "check_races encoders/$encoder bf16 testdata/candidates.jsonl"
     done
 fi
 printf '\n'

@@ -19,9 +19,12 @@ import sys
 import time
 from pathlib import Path
 
+from encoder_models import is_encoder
+
 WORKLOADS = {"passage": (100, 40, 110), "rag": (50, 300, 500), "long": (4, 2000, 5600), "longest": (1, 32000, 32000)}
-# A card is through with so few before its clocks are up.
+# A card is through with so few before its clocks are up, and encoders are smaller than decoders.
 TIMES_ON_A_CARD = 20
+TIMES_OF_ENCODERS = 100
 # What peers are given there, of which the best counts; on a CPU padding costs more than large batches gain, and some peers have
 # a size of their own.
 BATCH_SIZES = {"cpu": [16], "cuda": [32, 256]}
@@ -53,6 +56,11 @@ def prompts(path: Path) -> list[str]:
     group = json.loads(path.read_text())
     query = f"<Instruct>: {INSTRUCTION}\n<Query>: {group['query']}\n<Document>: "
     return [PREFIX + query + candidate["text"] + SUFFIX for candidate in group["candidates"]]
+
+
+def pairs(path: Path) -> list[tuple[str, str]]:
+    group = json.loads(path.read_text())
+    return [(group["query"], candidate["text"]) for candidate in group["candidates"]]
 
 
 def batches(texts: list[str], size: int) -> list[list[str]]:
@@ -100,6 +108,14 @@ def sentence_transformers_scorer(model: Path):
     if encoder.tokenizer.pad_token is None:
         encoder.tokenizer.pad_token = "<|endoftext|>"
     return lambda texts, size: encoder.predict([(text, "") for text in texts], batch_size=size)
+
+
+def encoder_scorer(model: Path):
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    encoder = CrossEncoder(str(model), device=device(), model_kwargs={"dtype": torch.bfloat16}, max_length=512)
+    return lambda texts, size: encoder.predict(texts, batch_size=size)
 
 
 def openvino_scorer(model: Path, bits: int):
@@ -229,7 +245,10 @@ def measure_peer(name: str, model: Path, candidates: Path) -> None:
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    score, texts = PEERS[name](model), prompts(candidates)
+    if is_encoder(model):
+        score, texts = encoder_scorer(model), pairs(candidates)
+    else:
+        score, texts = PEERS[name](model), prompts(candidates)
     best = (0.0, 0)
     own = OWN_BATCH_SIZES.get(name)
     for size in [own] if own else BATCH_SIZES[device().split(":")[0]]:
@@ -273,7 +292,11 @@ def main() -> None:
         return measure_peer(arguments.one, arguments.model, candidates)
     from transformers import AutoTokenizer
 
-    count = WORKLOADS[arguments.workload][0] * (1 if arguments.device == "cpu" else TIMES_ON_A_CARD)
+    encodes = is_encoder(arguments.model)
+    if encodes and arguments.peers != ["sentence-transformers"]:
+        parser.error("the only peer for an encoder is sentence-transformers")
+    times = TIMES_OF_ENCODERS if encodes else TIMES_ON_A_CARD
+    count = WORKLOADS[arguments.workload][0] * (1 if arguments.device == "cpu" else times)
     write_candidates(candidates, arguments.workload, AutoTokenizer.from_pretrained(arguments.model), count)
     environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "HF_HUB_OFFLINE": "1"}
     rates: dict[str, list[float]] = {}

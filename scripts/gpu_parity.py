@@ -5,16 +5,18 @@ Against those that testdata/ keeps from transformers; against the CPU's ranking;
 every kernel into play, against transformers in f32 on the spot, batches against pairs alone; the same on a model that
 scripts/random_model.py has made, with a document of 32,000 tokens, with an absurd budget of tokens, and with little memory.
 
-    scripts/gpu_parity.py --rerank target/release/rerank [--small DIRECTORY] [--random DIRECTORY]
+    scripts/gpu_parity.py --rerank target/release/rerank [--small DIRECTORY] [--random DIRECTORY] [--encoders DIRECTORY]
 """
 
 import argparse
+import inspect
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import encoder_models
 from bench_peers import prompts, write_candidates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +29,8 @@ SHAPES = [(8, 2, 64), (4, 4, 128), (16, 4, 128), (6, 1, 80)]
 LITTLE_MEMORY = 1300 << 20
 # Tokens that the reference computes at a time.
 REFERENCE_TOKENS = 4096
+# What encoders of BERT's kind are made for.
+ENCODER_TOKENS = 512
 # Random weights of many layers round worse than trained ones: there 16 bits may deviate twice as far as transformers' bf16.
 TIMES_REFERENCE = 2
 
@@ -97,6 +101,8 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
 
 def reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str, str], float]:
     """What transformers gives, one prompt at a time."""
+    if encoder_models.is_encoder(model):
+        return encoder_reference(arguments, model, candidates, dtype)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -119,6 +125,29 @@ def reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str
     return found
 
 
+def encoder_reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str, str], float]:
+    """The same of a model that is given pairs of texts."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForSequenceClassification.from_pretrained(model, dtype=dtype, attn_implementation="sdpa").eval()
+    network = network.to(arguments.reference_device)
+    # What the model was made for, and not what a tokenizer's files say or leave out.
+    longest = min(network.config.max_position_embeddings, ENCODER_TOKENS)
+    takes_types = "token_type_ids" in inspect.signature(network.forward).parameters
+    group = json.loads(candidates.read_text())
+    found = {}
+    with torch.inference_mode():
+        for candidate in group["candidates"]:
+            inputs = tokenizer(
+                group["query"], candidate["text"], truncation="only_second", max_length=longest, return_tensors="pt",
+                return_token_type_ids=takes_types,
+            ).to(arguments.reference_device)  # fmt: skip
+            found[(group["query_id"], candidate["id"])] = network(**inputs).logits.float().item()
+    return found
+
+
 def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
     """All dtypes against transformers, and batches against pairs alone."""
     import torch
@@ -133,7 +162,8 @@ def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
         tolerance = TOLERANCE[dtype]
         if dtype != "f32":
             tolerance = max(tolerance, TIMES_REFERENCE * theirs)
-        options = ["--device", arguments.device, "--dtype", dtype, "--max-length", "32768"]
+        longest = ENCODER_TOKENS if encoder_models.is_encoder(model) else 32768
+        options = ["--device", arguments.device, "--dtype", dtype, "--max-length", str(longest)]
         ours = logits(ranked(arguments, model, candidates, *options))
         good &= compare(f"{name}, {dtype}", ours, expected, tolerance)
         if len(expected) == 1:
@@ -196,6 +226,26 @@ def check_small(arguments, folder: Path) -> bool:
     return good
 
 
+def check_encoders(arguments, folder: Path) -> bool:
+    """Encoders, on passages and on documents that are cut."""
+    from transformers import AutoTokenizer
+
+    good = True
+    for name in encoder_models.MODELS:
+        model = encoder_models.write(name, folder)
+        candidates = folder / f"{name}.jsonl"
+        group = None
+        for workload, count in (("passage", 40), ("rag", 10)):
+            write_candidates(candidates, workload, AutoTokenizer.from_pretrained(model), count)
+            made = json.loads(candidates.read_text())
+            for candidate in made["candidates"]:
+                candidate["id"] = f"{workload}-{candidate['id']}"
+            group = made if group is None else group | {"candidates": group["candidates"] + made["candidates"]}
+        candidates.write_text(json.dumps(group) + "\n")
+        good &= passes(lambda model=model, candidates=candidates: check_model(arguments, model.name, model, candidates))
+    return good
+
+
 def check_random(arguments, folder: Path) -> bool:
     """A model with the shape of a published one, on passages and on longer documents."""
     from transformers import AutoTokenizer
@@ -246,6 +296,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--random", type=Path, help="a directory that random_model.py has made")
     parser.add_argument("--small", type=Path, help="a directory for small random models, which are made if they are missing")
+    parser.add_argument("--encoders", type=Path, help="a directory for random encoders, which are made if they are missing")
     parser.add_argument("--only-make", action="store_true", help="make the small models and their input, and check nothing")
     parser.add_argument("--allow-warnings", action="store_true", help="accept runs that report missing kernels or libraries")
     parser.add_argument("--memory", action="store_true", help="also with too large batches and too little memory")
@@ -271,6 +322,9 @@ def main() -> int:
         checks = [lambda name=name: check_kept(arguments, name, folder) for name in NAMES] if arguments.queries else []
         if arguments.small:
             checks.append(lambda: check_small(arguments, arguments.small))
+        if arguments.encoders:
+            arguments.encoders.mkdir(parents=True, exist_ok=True)
+            checks.append(lambda: check_encoders(arguments, arguments.encoders))
         if arguments.random:
             checks.append(lambda: check_random(arguments, folder))
         if arguments.memory:

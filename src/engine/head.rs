@@ -45,41 +45,11 @@ impl LogitHead {
     /// # Errors
     /// If a tensor is missing or of another shape than described, or the recipe and the head do not fit each other.
     pub fn load(model: &Model, level: Level) -> Result<Self> {
-        let Model { architecture, weights, answers } = model;
-        let head = &architecture.head;
-        let steps = head.steps.iter().map(|step| Step::load(step, weights, level)).collect::<Result<_>>()?;
-        let (mut row, mut bias) = match (&head.output, answers) {
-            (HeadOutput::Classifier(linear), None) => {
-                let bias = match &linear.bias {
-                    Some(bias) => Some(weights.vector(bias)?[0]),
-                    None => None,
-                };
-                (weights.row(&linear.weight, 0)?, bias)
-            }
-            (HeadOutput::Vocabulary(matrix), Some(Answers { yes, no })) => {
-                let mut row = weights.row(matrix, *yes as usize)?;
-                if let Some(no) = no {
-                    let no = weights.row(matrix, *no as usize)?;
-                    row.iter_mut().zip(no).for_each(|(yes, no)| *yes -= no);
-                }
-                (row, None)
-            }
-            (HeadOutput::Classifier(_), Some(_)) => {
-                bail!("the recipe names answers, and the model has a head of one label and no rows for tokens")
-            }
-            (HeadOutput::Vocabulary(_), None) => {
-                bail!("the recipe asks for a head of one label, and the model is a language model without one")
-            }
-        };
-        if head.temperature != 1. {
-            row.iter_mut().chain(&mut bias).for_each(|weight| *weight = (f64::from(*weight) / head.temperature) as f32);
-        }
+        let Model { architecture, weights, .. } = model;
+        let steps =
+            architecture.head.steps.iter().map(|step| Step::load(step, weights, level)).collect::<Result<_>>()?;
+        let (row, bias) = output_row(model)?;
         Ok(Self { steps, row, bias })
-    }
-
-    /// The row, where it is all that the head has: then a device can do the product itself.
-    pub(super) fn single_row(&self) -> Option<&[f32]> {
-        (self.steps.is_empty() && self.bias.is_none()).then_some(&self.row)
     }
 
     /// The logits of vectors.
@@ -96,6 +66,42 @@ impl LogitHead {
         let product = vector.iter().zip(&self.row).map(|(value, weight)| value * weight).sum::<f32>();
         self.bias.map_or(product, |bias| product + bias)
     }
+}
+
+/// What the last vector is multiplied with, and what is added to the product.
+///
+/// # Errors
+/// If a tensor is missing or of another shape than described, or the recipe and the head do not fit each other.
+pub(super) fn output_row(model: &Model) -> Result<(Vec<f32>, Option<f32>)> {
+    let Model { architecture, weights, answers } = model;
+    let head = &architecture.head;
+    let (mut row, mut bias) = match (&head.output, answers) {
+        (HeadOutput::Classifier(linear), None) => {
+            let bias = match &linear.bias {
+                Some(bias) => Some(weights.vector(bias)?[0]),
+                None => None,
+            };
+            (weights.row(&linear.weight, 0)?, bias)
+        }
+        (HeadOutput::Vocabulary(matrix), Some(Answers { yes, no })) => {
+            let mut row = weights.row(matrix, *yes as usize)?;
+            if let Some(no) = no {
+                let no = weights.row(matrix, *no as usize)?;
+                row.iter_mut().zip(no).for_each(|(yes, no)| *yes -= no);
+            }
+            (row, None)
+        }
+        (HeadOutput::Classifier(_), Some(_)) => {
+            bail!("the recipe names answers, and the model has a head of one label and no rows for tokens")
+        }
+        (HeadOutput::Vocabulary(_), None) => {
+            bail!("the recipe asks for a head of one label, and the model is a language model without one")
+        }
+    };
+    if head.temperature != 1. {
+        row.iter_mut().chain(&mut bias).for_each(|weight| *weight = (f64::from(*weight) / head.temperature) as f32);
+    }
+    Ok((row, bias))
 }
 
 impl Step {

@@ -2,7 +2,7 @@
 
 use super::{Kind, Work};
 use crate::batch::Batch;
-use crate::model::{Architecture, Embedding, Layer, Mask, Mlp, Pooling};
+use crate::model::{Architecture, Embedding, Layer, Mask, Mlp, NormPlacement, Pooling};
 
 /// Which keys the queries of a layer see.
 type Sight = (Mask, Option<usize>);
@@ -70,14 +70,23 @@ impl Architecture {
             let projected = whole * queries + tokens * 2. * keys;
             let inputs = (tokens + pooled) * hidden;
             work.transfer(Kind::Projection, size * (inputs + projected + hidden * (queries + 2. * keys)));
-            work.transfer(Kind::Rotary, 2. * size * (whole * queries + tokens * keys));
+            let attention = &layer.attention;
+            let turned = match (attention.rotary, &attention.query.bias) {
+                (Some(_), _) => whole * queries + tokens * keys,
+                // The bias alone.
+                (None, Some(_)) => whole * queries,
+                (None, None) => 0.,
+            };
+            work.transfer(Kind::Rotary, 2. * size * turned);
             work.transfer(Kind::Attention, size * (whole * 2. * queries + tokens * 2. * keys));
             work.transfer(Kind::Output, residual + size * queries * (whole + hidden));
             work.transfer(Kind::GateAndUp, size * (whole * (hidden + merged) + hidden * merged));
             work.transfer(Kind::Activation, size * whole * (inner + merged));
             work.transfer(Kind::Down, residual + size * inner * (whole + hidden));
-            // Two a layer, one of them of all tokens; the last one's rows are gathered and read once more for the head.
-            work.transfer(Kind::Norm, (4. + size) * hidden * (tokens + pooled + whole) + 3. * 4. * hidden * pooled);
+            // Two a layer, one of them of all tokens; the last one's rows are gathered and read once more for the head. Norms
+            // behind a half replace the residual stream.
+            let normed = if layer.placement == NormPlacement::After { 8. + size } else { 4. + size };
+            work.transfer(Kind::Norm, normed * hidden * (tokens + pooled + whole) + 3. * 4. * hidden * pooled);
         }
         work.transfer(Kind::Embedding, (4. + size) * self.hidden as f64 * tokens);
         work

@@ -1,10 +1,15 @@
 // The GPU's kernels as a library for the processor: `emulate` runs one by its name.
+#include "../../src/engine/gpu/kernels/activation.cu"
 #include "../../src/engine/gpu/kernels/attention.cu"
 #include "../../src/engine/gpu/kernels/attention_hopper_early.cu"
 #include "../../src/engine/gpu/kernels/attention_hopper_late.cu"
 #include "../../src/engine/gpu/kernels/attention_plain.cu"
+#include "../../src/engine/gpu/kernels/bias.cu"
 #include "../../src/engine/gpu/kernels/heads.cu"
 #include "../../src/engine/gpu/kernels/norm.cu"
+#include "../../src/engine/gpu/kernels/normalize.cu"
+#include "../../src/engine/gpu/kernels/pooling.cu"
+#include "../../src/engine/gpu/kernels/rotate.cu"
 #include "../../src/engine/gpu/kernels/swiglu.cu"
 
 #include <map>
@@ -33,7 +38,11 @@ const std::map<std::string, Call> KERNELS = {
     KERNEL(qk_norm_rope_bf16_128), KERNEL(qk_norm_rope_f16_64), KERNEL(qk_norm_rope_f16_128), KERNEL(attend_hopper_early_bf16_64),
     KERNEL(attend_hopper_early_bf16_128), KERNEL(attend_hopper_early_f16_64), KERNEL(attend_hopper_early_f16_128),
     KERNEL(attend_hopper_late_bf16_64), KERNEL(attend_hopper_late_bf16_128), KERNEL(attend_hopper_late_f16_64),
-    KERNEL(attend_hopper_late_f16_128),
+    KERNEL(attend_hopper_late_f16_128), KERNEL(attend_bf16_32), KERNEL(attend_f16_32), KERNEL(attend_windows_bf16_32),
+    KERNEL(attend_windows_bf16_64), KERNEL(attend_windows_bf16_128), KERNEL(attend_windows_f16_32),
+    KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
+    OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
+    KERNEL(dot_rows),
 };
 
 }  // namespace

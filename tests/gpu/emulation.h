@@ -63,6 +63,7 @@ inline float power_of_two(float x) { return std::exp2(x); }
 inline float __expf(float x) { return std::exp(x); }
 inline float rsqrtf(float x) { return 1.f / std::sqrt(x); }
 inline float __fdividef(float a, float b) { return a / b; }
+using std::max;
 using std::min;
 
 struct Dimensions {

@@ -1,5 +1,6 @@
 //! Attention alone on an emulated GPU, over thousands of keys, against its definition in f64.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::{bf16, f16};
@@ -43,18 +44,18 @@ fn peaked() -> Products {
     rows
 }
 
-/// The definition, for the query of a token.
-fn expected(rows: &Products, token: usize) -> Vec<f64> {
+/// The definition, for the query of a token that sees so many keys.
+fn expected(rows: &Products, token: usize, sees: Range<usize>) -> Vec<f64> {
     let score = |other: usize| -> f64 {
         let product = (0..HEAD_DIM).map(|f| f64::from(rows[token][f]) * f64::from(rows[other][HEAD_DIM + f]));
         product.sum::<f64>() / (HEAD_DIM as f64).sqrt()
     };
-    let scores: Vec<f64> = (0..=token).map(score).collect();
+    let scores: Vec<f64> = sees.clone().map(score).collect();
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
     let sum: f64 = weights.iter().sum();
     let value = |feature: usize| {
-        let values = rows.iter().map(|row| f64::from(row[2 * HEAD_DIM + feature]));
+        let values = rows[sees.clone()].iter().map(|row| f64::from(row[2 * HEAD_DIM + feature]));
         weights.iter().zip(values).map(|(weight, value)| weight / sum * value).sum()
     };
     (0..HEAD_DIM).map(value).collect()
@@ -77,7 +78,7 @@ fn widened(bytes: &[u8], value: Type) -> Vec<f32> {
 }
 
 /// The results of the last queries, one after the other.
-fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, late: bool) -> Vec<f32> {
+fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, (late, window): (bool, Option<usize>)) -> Vec<f32> {
     let gpu = Gpu::new(device.clone(), value);
     let upload = |bytes: &[u8]| {
         let mut memory = gpu.memory(bytes.len()).unwrap();
@@ -114,6 +115,8 @@ fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, late: bool) -> V
         late_tiles: if late { all } else { none },
         ranges: ranges.view(0..ranges.bytes()),
         mask: Mask::Causal,
+        window,
+        scale: 1. / (HEAD_DIM as f64).sqrt(),
     };
     gpu.attend(&attending, Heads { query: 1, key: 1, head_dim: HEAD_DIM }).unwrap();
     let mut found = vec![0; KEYS * HEAD_DIM * value.size()];
@@ -124,7 +127,8 @@ fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, late: bool) -> V
 #[test]
 fn thousands_of_keys_are_summed_as_exactly_as_few() {
     let cases = [flat(), peaked()].map(|rows| {
-        let expected: Vec<f64> = (KEYS - QUERIES..KEYS).flat_map(|token| expected(&rows, token)).collect();
+        let expected: Vec<f64> =
+            (KEYS - QUERIES..KEYS).flat_map(|token| expected(&rows, token, 0..token + 1)).collect();
         (rows, expected)
     });
     for (kernel, value, tolerance) in [
@@ -138,12 +142,39 @@ fn thousands_of_keys_are_summed_as_exactly_as_few() {
     ] {
         for (rows, expected) in &cases {
             let device = if kernel.contains("hopper") { Emulated::hopper(1 << 30) } else { Emulated::new(1 << 30) };
-            let results = attend(rows, &device, value, kernel.contains("late"));
+            let results = attend(rows, &device, value, (kernel.contains("late"), None));
             assert!(device.launched.lock().unwrap().iter().any(|launched| launched == kernel), "{kernel}");
             assert_eq!(results.len(), expected.len());
             for (result, expected) in results.iter().zip(expected) {
                 assert!((f64::from(*result) - expected).abs() < tolerance, "{kernel}: {result} {expected}");
             }
         }
+    }
+}
+
+#[test]
+fn what_stands_outside_of_a_window_is_not_read() {
+    let mut rows = flat();
+    for window in [0, 1, 63, 64, 130] {
+        let first = KEYS - QUERIES;
+        let expected: Vec<f64> =
+            (first..KEYS).flat_map(|token| expected(&rows, token, token - window..token + 1)).collect();
+        // Tiles of keys that no query sees.
+        let unseen = (first - window) / 64 * 64;
+        rows[..unseen].iter_mut().for_each(|row| row[HEAD_DIM..].fill(f32::NAN));
+        for (kernel, value, tolerance) in [
+            ("attend_plain_f32", Type::F32, 1e-5),
+            ("attend_windows_f16_64", Type::F16, 5e-4),
+            ("attend_windows_bf16_64", Type::Bf16, 4e-3),
+        ] {
+            let device = Emulated::hopper(1 << 30);
+            let results = attend(&rows, &device, value, (false, Some(window)));
+            assert_eq!(*device.launched.lock().unwrap(), [kernel]);
+            assert_eq!(results.len(), expected.len());
+            for (result, expected) in results.iter().zip(&expected) {
+                assert!((f64::from(*result) - expected).abs() < tolerance, "{kernel}, {window}: {result} {expected}");
+            }
+        }
+        rows = flat();
     }
 }

@@ -21,6 +21,7 @@ mod formats;
 mod generated;
 mod gpu;
 mod gpu_attention;
+mod gpu_features;
 mod handed_models;
 mod hub;
 mod hub_elsewhere;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use bytemuck::{Pod, Zeroable};
 
-use super::device::{Address, Launch, View};
+use super::device::{Address, Launch, Type, View};
 use super::operations::{Gpu, ROWS, Rows, arguments, int};
 use crate::model::{Heads, Mask};
 
@@ -75,6 +75,10 @@ pub struct Attending<'a> {
     pub ranges: View<'a>,
     /// Which keys they see.
     pub mask: Mask,
+    /// The farthest that a key may stand from its query. Then all queries are in `tiles`.
+    pub window: Option<usize>,
+    /// What the products of queries and keys are multiplied by.
+    pub scale: f64,
 }
 
 /// `Attending` of `attention.cuh`.
@@ -93,16 +97,22 @@ struct RawAttending {
     group_reciprocal: i32,
     causal: i32,
     scale: f32,
+    window: i32,
 }
+
+/// A window that no prompt is longer than.
+const NO_WINDOW: i32 = 1 << 30;
 
 /// The kernels that there are for attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AttentionKernel {
     /// `attention_plain.cu`: all types and heads.
     Plain,
-    /// `attention.cu`: 16 bits, heads of 64 or 128 features.
+    /// `attention.cu`: 16 bits, heads of 32, 64 or 128 features.
     Tensor,
-    /// `attention_hopper_early.cu`: the same, on the cards of one generation.
+    /// The same in windows.
+    Windows,
+    /// `attention_hopper_early.cu`: 16 bits, heads of 64 or 128 features, on the cards of one generation.
     HopperEarly,
     /// `attention_hopper_late.cu`: the same, with larger tiles.
     HopperLate,
@@ -121,9 +131,13 @@ impl Gpu {
 
     /// Whether attention for such heads can run, and may, on a kernel.
     pub(super) fn has(&self, kernel: AttentionKernel, heads: Heads) -> bool {
-        let fits = self.has_fixed(heads.head_dim) && heads.group() <= TILE;
-        kernel == AttentionKernel::Plain
-            || fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
+        let features: &[usize] = match kernel {
+            AttentionKernel::Plain => return true,
+            AttentionKernel::Tensor | AttentionKernel::Windows => &[32, 64, 128],
+            AttentionKernel::HopperEarly | AttentionKernel::HopperLate => &[64, 128],
+        };
+        let fits = self.value() != Type::F32 && features.contains(&heads.head_dim) && heads.group() <= TILE;
+        fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
     }
 
     fn kernel(&self, kernel: AttentionKernel, heads: Heads) -> String {
@@ -131,16 +145,23 @@ impl Gpu {
         match kernel {
             AttentionKernel::Plain => format!("attend_plain_{value}"),
             AttentionKernel::Tensor => format!("attend_{value}_{}", heads.head_dim),
+            AttentionKernel::Windows => format!("attend_windows_{value}_{}", heads.head_dim),
             AttentionKernel::HopperEarly => format!("attend_hopper_early_{value}_{}", heads.head_dim),
             AttentionKernel::HopperLate => format!("attend_hopper_late_{value}_{}", heads.head_dim),
         }
     }
 
-    /// `results = softmax(queries · keysᵀ / √head_dim) · values`
+    /// `results = softmax(queries · keysᵀ · scale) · values`
     ///
     /// # Errors
     /// If the device fails.
     pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
+        if attending.window.is_some() {
+            assert!(attending.late_tiles.bytes() == 0, "queries in windows are not divided into early and late ones");
+            let fast = self.has(AttentionKernel::Windows, heads);
+            let kernel = if fast { AttentionKernel::Windows } else { AttentionKernel::Plain };
+            return self.attend_by(kernel, attending, attending.tiles, heads);
+        }
         // The longer work first.
         if attending.late_tiles.bytes() > 0 {
             self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)?;
@@ -175,7 +196,12 @@ impl Gpu {
             group: int(heads.group())?,
             group_reciprocal: int((1usize << 16).div_ceil(heads.group()))?,
             causal: i32::from(attending.mask == Mask::Causal),
-            scale: std::f32::consts::LOG2_E / (head_dim as f32).sqrt(),
+            // In this form it is the same number for 1 / √head_dim as by f32's root.
+            scale: std::f32::consts::LOG2_E / (1. / attending.scale) as f32,
+            window: match attending.window {
+                Some(window) => int(window)?.min(NO_WINDOW),
+                None => NO_WINDOW,
+            },
         };
         let count = tiles.bytes() / size_of::<QueryTile>();
         let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
@@ -203,7 +229,9 @@ fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
     match kernel {
         AttentionKernel::Plain => Launch { grid, block: [32, ROWS], shared: 0 },
         // Two tiles of keys and two of values.
-        AttentionKernel::Tensor => Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 },
+        AttentionKernel::Tensor | AttentionKernel::Windows => {
+            Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 }
+        }
         // A tile of queries, one of keys and one of values.
         AttentionKernel::HopperEarly => {
             let tiles = (3 * TILE * head_dim * SIZE) as u32;

@@ -291,6 +291,13 @@ impl Memory {
 }
 
 impl View<'_> {
+    /// Its first bytes.
+    #[must_use]
+    pub fn first(self, bytes: usize) -> Self {
+        assert!(bytes <= self.bytes);
+        Self { bytes, ..self }
+    }
+
     /// Where it is.
     pub fn address(&self) -> Address {
         self.memory.address + self.start as u64

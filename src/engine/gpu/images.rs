@@ -22,6 +22,8 @@ macro_rules! image {
 const TYPES: &[&str] = &["f32", "bf16", "f16"];
 /// Types and features of kernels that are compiled for one number of features.
 const FIXED: &[&str] = &["bf16_64", "bf16_128", "f16_64", "f16_128"];
+/// The same with those of attention for small encoders.
+const ATTENDED: &[&str] = &["bf16_32", "bf16_64", "bf16_128", "f16_32", "f16_64", "f16_128"];
 /// No suffix.
 const ALONE: &[&str] = &[""];
 
@@ -34,10 +36,15 @@ type Image = (&'static [u8], &'static [(&'static str, &'static [&'static str])])
 /// What there is for a card.
 fn images(capability: (i32, i32)) -> Vec<Image> {
     let mut images: Vec<Image> = vec![
-        (image!("attention"), &[("attend", FIXED)]),
+        (image!("activation"), &[("activate_plain", TYPES), ("activate_gated", TYPES)]),
+        (image!("attention"), &[("attend", ATTENDED), ("attend_windows", ATTENDED)]),
         (image!("attention_plain"), &[("attend_plain", TYPES)]),
+        (image!("bias"), &[("add_bias", TYPES), ("fill_rows", ALONE)]),
         (image!("heads"), &[("qk_norm_rope", TYPES), ("qk_norm_rope", FIXED)]),
         (image!("norm"), &[("embed", TYPES), ("rms_norm", TYPES), ("gather_rows", ALONE), ("score_rows", ALONE)]),
+        (image!("normalize"), &[("normalize", TYPES)]),
+        (image!("pooling"), &[("mean_rows", ALONE), ("dot_rows", ALONE)]),
+        (image!("rotate"), &[("rotate", TYPES)]),
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];
     // Empty if the build is not for it.

@@ -6,11 +6,14 @@
 //! and differ by rounding. Where there is none, cuBLAS chooses by the number of rows, and scores depend on their batch by
 //! rounding. That real algorithms keep to this has yet to be seen on a card.
 
+mod activation;
 mod attention;
 mod device;
 pub mod forward;
+mod heads;
 mod operations;
 mod peak;
+mod residual;
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -28,8 +31,10 @@ mod switches;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
-pub use operations::{Gpu, QkNormRope, Rows, Weight};
+pub use heads::{Angles, QkNormRope};
+pub use operations::{Gpu, Rows, Weight};
 pub use peak::Ceilings;
+pub use residual::{GpuNorm, Tables};
 
 #[cfg(feature = "cuda")]
 pub use cuda::{count as count_cuda, open as open_cuda};

@@ -8,7 +8,6 @@ use anyhow::{Result, ensure};
 
 use super::attention::{AttentionKernel, LATE_FROM};
 use super::device::{Address, Device, Launch, Memory, Product, Type, View};
-use crate::model::Heads;
 
 /// A device, the type of its activations, and which of its kernels may be used.
 #[derive(Clone)]
@@ -23,9 +22,9 @@ pub struct Gpu {
 
 /// A matrix of weights `(outputs, inputs)`.
 pub struct Weight {
-    memory: Memory,
+    pub(super) memory: Memory,
     outputs: usize,
-    inputs: usize,
+    pub(super) inputs: usize,
 }
 
 /// The first rows of a matrix of activations, or some of its columns.
@@ -36,13 +35,18 @@ pub struct Rows<'a> {
     start: usize,
     /// Values from one row to the next.
     pub(super) width: usize,
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl<'a> Rows<'a> {
     /// `count` rows of `width` values.
     pub fn new(memory: &'a Memory, count: usize, width: usize) -> Self {
         Self { memory, start: 0, width, count }
+    }
+
+    /// Values from one row to the next.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// The same rows from another column on.
@@ -56,38 +60,6 @@ impl<'a> Rows<'a> {
         assert!(self.count == 0 || end * size <= self.memory.bytes(), "rows reach beyond their memory");
         self.memory.address() + (self.start * size) as u64
     }
-}
-
-/// What is done to queries and keys, see `heads.cu`.
-pub struct QkNormRope<'a> {
-    /// RMSNorm's weight of query heads, f32.
-    pub query_weight: &'a Memory,
-    /// RMSNorm's weight of key heads, f32.
-    pub key_weight: &'a Memory,
-    /// `(positions, head_dim / 2)`, f32.
-    pub cosines: &'a Memory,
-    /// `(positions, head_dim / 2)`, f32.
-    pub sines: &'a Memory,
-    /// Of each row, u32.
-    pub positions: View<'a>,
-    /// RMSNorm's ε.
-    pub epsilon: f32,
-}
-
-/// `Turn` of `heads.cu`.
-#[repr(C)]
-struct RawQkNormRope {
-    query_weight: Address,
-    key_weight: Address,
-    cosines: Address,
-    sines: Address,
-    positions: Address,
-    tokens: i32,
-    query_heads: i32,
-    key_heads: i32,
-    value_heads: i32,
-    head_dim: i32,
-    epsilon: f32,
 }
 
 /// Rows of a block of row-wise kernels.
@@ -104,7 +76,7 @@ pub(super) fn int(value: usize) -> Result<i32> {
 }
 
 /// A warp for each of `rows` rows.
-fn by_row(rows: usize) -> Result<Launch> {
+pub(super) fn by_row(rows: usize) -> Result<Launch> {
     Ok(Launch { grid: [int(rows)?.cast_unsigned().div_ceil(ROWS), 1], block: [32, ROWS], shared: 0 })
 }
 
@@ -118,6 +90,12 @@ impl Gpu {
     #[must_use]
     pub fn with_late_from(self, position: usize) -> Self {
         Self { late_from: position, ..self }
+    }
+
+    /// The same device, with activations of another type.
+    #[must_use]
+    pub fn with_value(&self, value: Type) -> Self {
+        Self { value, ..self.clone() }
     }
 
     /// The device.
@@ -154,19 +132,6 @@ impl Gpu {
     /// As [`Device::allocate`].
     pub fn weight(&self, outputs: usize, inputs: usize) -> Result<Weight> {
         Ok(Weight { memory: self.memory(outputs * inputs * self.value.size())?, outputs, inputs })
-    }
-
-    /// `hidden (tokens, features; f32) = embedding[token_ids]`
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn embed(&self, token_ids: View<'_>, embedding: &Weight, hidden: Rows<'_>) -> Result<()> {
-        let features = embedding.inputs;
-        assert!(token_ids.bytes() >= hidden.count * 4 && hidden.width == features);
-        let (tokens, width) = (int(hidden.count)?, int(features)?);
-        let (ids, table, rows) = (token_ids.address(), embedding.memory.address(), hidden.address(4, features));
-        // SAFETY: the memory was checked; that no id is beyond the table is the caller's check of token ids.
-        unsafe { self.launch("embed", by_row(hidden.count)?, arguments!(ids, table, rows, tokens, width)) }
     }
 
     /// `normed = hidden / √(mean(hidden²) + ε) · weight`; `hidden` is f32.
@@ -226,55 +191,6 @@ impl Gpu {
         }
     }
 
-    /// Normalizes and turns the query and key heads of merged products (queries, keys, values) in place; `queries` is how
-    /// many of the heads are queries, `keys` keys, and the rest of a row are left alone.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn normalize_and_rotate(
-        &self,
-        products: Rows<'_>,
-        heads: Heads,
-        parts: [usize; 2],
-        operation: &QkNormRope<'_>,
-    ) -> Result<()> {
-        let [query_heads, key_heads] = parts;
-        let rest = products.width / heads.head_dim - query_heads - key_heads;
-        let half = heads.head_dim / 2;
-        let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
-        ensure!(fits, "heads of {} features are not supported on a GPU; use --device cpu", heads.head_dim);
-        assert!(
-            operation.query_weight.bytes() >= heads.head_dim * 4 && operation.key_weight.bytes() >= heads.head_dim * 4
-        );
-        assert!(
-            operation.positions.bytes() >= products.count * 4
-                && operation.sines.bytes() == operation.cosines.bytes()
-                && half > 0
-        );
-        let raw = RawQkNormRope {
-            query_weight: operation.query_weight.address(),
-            key_weight: operation.key_weight.address(),
-            cosines: operation.cosines.address(),
-            sines: operation.sines.address(),
-            positions: operation.positions.address(),
-            tokens: int(products.count)?,
-            query_heads: int(query_heads)?,
-            key_heads: int(key_heads)?,
-            value_heads: int(rest)?,
-            head_dim: int(heads.head_dim)?,
-            epsilon: operation.epsilon,
-        };
-        let rows = products.address(self.value.size(), products.width);
-        let (kernel, launch) = if self.has_fixed(heads.head_dim) {
-            let kernel = format!("qk_norm_rope_{}_{}", self.value.name(), heads.head_dim);
-            (kernel, Launch { grid: [raw.tokens.cast_unsigned(), 1], block: [128, 1], shared: 0 })
-        } else {
-            (format!("qk_norm_rope_{}", self.value.name()), by_row(products.count * (query_heads + key_heads))?)
-        };
-        // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
-        unsafe { self.device.launch(&kernel, launch, arguments!(rows, raw)) }
-    }
-
     /// `activated = silu(gate) · up` of merged products: gates, then ups.
     ///
     /// # Errors
@@ -324,11 +240,6 @@ impl Gpu {
         unsafe { self.device.launch("score_rows", by_row(hidden.count)?, arguments) }
     }
 
-    /// Whether there are kernels for heads of just so many features: those of published models, in 16 bits.
-    pub(super) fn has_fixed(&self, head_dim: usize) -> bool {
-        self.value != Type::F32 && [64, 128].contains(&head_dim)
-    }
-
     /// A kernel for this type of activations.
     pub(super) unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         // SAFETY: as the caller's.
@@ -337,6 +248,16 @@ impl Gpu {
 }
 
 impl Weight {
+    /// Features that come out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Features that go in.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Fills rows from `row` on with values of the device's type.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ const RANGES: [KeyRange; 3] = [
 const QUERIES: [(usize, i32, i32); 4] = [(0, 0, 30), (1, 0, 60), (2, 0, 10), (2, 240, 70)];
 /// Rows of the memory, of which some belong to no prompt.
 const ROWS: usize = 430;
+/// The window of the kernel that has windows: some of a tile's queries see keys that others do not.
+const WINDOW: usize = 70;
 /// Key heads: not all stand at the beginning of a row.
 const KEY_HEADS: usize = 2;
 
@@ -37,26 +39,34 @@ struct SelfTest {
 }
 
 impl Gpu {
-    /// Tests the attention kernels that the device has for these heads. A kernel that is wrong is not used any more; the
+    /// Tests the attention kernels that the device has for these heads, those for windows if there are any. A kernel that is wrong is not used any more; the
     /// warnings that are returned name it.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn self_test(&mut self, heads: Heads) -> Result<Vec<String>> {
+    pub fn self_test(&mut self, heads: Heads, windows: bool) -> Result<Vec<String>> {
         let heads = Heads { query: KEY_HEADS * heads.group(), key: KEY_HEADS, ..heads };
         let mut warnings = Vec::new();
-        let fast = [AttentionKernel::Tensor, AttentionKernel::HopperEarly, AttentionKernel::HopperLate];
+        let fast = [
+            AttentionKernel::Tensor,
+            AttentionKernel::Windows,
+            AttentionKernel::HopperEarly,
+            AttentionKernel::HopperLate,
+        ];
         if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
             return Ok(warnings);
         }
         let test = SelfTest::new(self, heads)?;
-        let expected = test.run(self, AttentionKernel::Plain)?;
+        let whole = test.run(self, AttentionKernel::Plain, None)?;
+        let in_windows = if windows { test.run(self, AttentionKernel::Plain, Some(WINDOW))? } else { Vec::new() };
         for kernel in fast {
-            if !self.has(kernel, heads) {
+            let is_windowed = kernel == AttentionKernel::Windows;
+            if !self.has(kernel, heads) || is_windowed && !windows {
                 continue;
             }
-            let results = test.run(self, kernel)?;
-            let deviations = results.iter().zip(&expected).map(|(one, other)| (one - other).abs());
+            let (window, expected) = if is_windowed { (Some(WINDOW), &in_windows) } else { (None, &whole) };
+            let results = test.run(self, kernel, window)?;
+            let deviations = results.iter().zip(expected).map(|(one, other)| (one - other).abs());
             // What is not a number is the largest in this order.
             let deviation = deviations.max_by(f32::total_cmp).unwrap_or(f32::NAN);
             if deviation.is_nan() || deviation > tolerance(self.value()) {
@@ -94,7 +104,7 @@ impl SelfTest {
     }
 
     /// Results of all queries.
-    fn run(&self, gpu: &Gpu, kernel: AttentionKernel) -> Result<Vec<f32>> {
+    fn run(&self, gpu: &Gpu, kernel: AttentionKernel, window: Option<usize>) -> Result<Vec<f32>> {
         let Heads { query, key, head_dim } = self.heads;
         let width = query * head_dim;
         let tiles = tiles(queries(kernel, self.heads));
@@ -116,6 +126,8 @@ impl SelfTest {
             late_tiles: tiles,
             ranges: self.ranges.view(0..self.ranges.bytes()),
             mask: Mask::Causal,
+            window,
+            scale: self.heads.usual_scale(),
         };
         gpu.attend_by(kernel, &attending, tiles, self.heads)?;
         memory.download(bytemuck::cast_slice_mut(&mut results))?;

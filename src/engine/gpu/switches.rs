@@ -47,7 +47,7 @@ impl Without {
     pub(super) fn excludes(self, kernels: &str) -> bool {
         match kernels {
             "attend_hopper_early" | "attend_hopper_late" => self.hopper,
-            "attend" => self.tensor,
+            "attend" | "attend_windows" => self.tensor,
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ mod gpu;
 
 use anyhow::{Result, ensure};
 
-use crate::model::{Architecture, Attention, Layer, Linear, Norm, NormKind};
+use crate::model::Architecture;
 
 /// Refuses a description that the engine of the processor, or that of GPUs, can't compute.
 ///
@@ -29,14 +29,4 @@ impl Support<'_> {
         ensure!(!lacks, "{what} of {family} models can't be computed{place}");
         Ok(())
     }
-}
-
-fn is_rms(norm: &Norm) -> bool {
-    norm.kind == NormKind::Rms && norm.weight_offset == 0. && norm.bias.is_none()
-}
-
-/// All linear layers of a layer.
-fn linears(layer: &Layer) -> impl Iterator<Item = &Linear> {
-    let Attention { query, key, value, output, .. } = &layer.attention;
-    [query, key, value, output, layer.mlp.down()].into_iter().chain(layer.mlp.inner())
 }

@@ -3,37 +3,53 @@
 use anyhow::Result;
 
 use crate::engine::gpu::{Gpu, Memory, Type};
-use crate::model::{Architecture, Layer};
+use crate::model::{Architecture, HeadStep, Layer, Mlp};
 
-/// Words that a token takes in what kernels must know of a batch, at most: its id, its position, a tile and two ranges.
+/// Words that a token takes in what kernels must know of a batch, at most: its id, its position, a tile and two ranges. Those of
+/// models with windows stand in two tiles, and few tokens begin one.
 const INDICES: usize = 14;
 
 /// The widest rows of a model's layers.
 pub(super) struct Widths {
+    /// Of the residual stream, or of the embedding where that is wider.
     hidden: usize,
     /// Queries, keys and values, or gates and ups.
     products: usize,
     queries: usize,
     inner: usize,
+    /// Of vectors in the head.
+    head: usize,
+    /// Words that a token takes in what kernels must know of a batch.
+    indices: usize,
 }
 
 impl Widths {
     pub(super) fn new(architecture: &Architecture) -> Self {
         let widest = |width: &dyn Fn(&Layer) -> usize| architecture.layers.iter().map(width).max().unwrap_or(0);
         let inner = widest(&|layer| layer.mlp.intermediate());
+        let before_activation = widest(&|layer| match &layer.mlp {
+            Mlp::Gated { .. } => 2 * layer.mlp.intermediate(),
+            Mlp::Plain { .. } => layer.mlp.intermediate(),
+        });
+        let dense = architecture.head.steps.iter().map(|step| match step {
+            HeadStep::Dense(linear, _) => linear.outputs(),
+            HeadStep::Norm(_) => 0,
+        });
         let merged = widest(&|layer| layer.attention.heads.query_width() + 2 * layer.attention.heads.key_width());
         Self {
-            hidden: architecture.hidden,
-            products: merged.max(2 * inner),
+            hidden: architecture.hidden.max(architecture.embedding.tokens.inputs()),
+            products: merged.max(before_activation),
             queries: widest(&|layer| layer.attention.heads.query_width()),
             inner,
+            head: dense.max().unwrap_or(0).max(architecture.hidden),
+            indices: INDICES + usize::from(architecture.embedding.token_types.is_some()),
         }
     }
 
     /// Bytes of memory that a token of a batch takes.
     pub(super) fn bytes_per_token(&self, value: Type) -> usize {
         let values = self.hidden + self.products + self.queries + self.inner;
-        self.hidden * 4 + value.size() * values + 4 * INDICES
+        self.hidden * 4 + value.size() * values + 4 * self.indices
     }
 }
 
@@ -43,8 +59,9 @@ pub(super) struct Activations {
     pub(super) pairs: usize,
     /// The hidden vectors, in f32.
     pub(super) hidden: Memory,
-    /// The hidden vectors of the pooled tokens.
+    /// The hidden vectors of the pooled tokens, and what the head makes of them.
     pub(super) pooled: Memory,
+    pub(super) head: Memory,
     pub(super) logits: Memory,
     /// The normalized hidden vectors; from here on, values are of the device's type.
     pub(super) normed: Memory,
@@ -69,7 +86,8 @@ impl Activations {
             tokens,
             pairs,
             hidden: gpu.memory(tokens * widths.hidden * 4)?,
-            pooled: gpu.memory(pairs * widths.hidden * 4)?,
+            pooled: gpu.memory(pairs * widths.head * 4)?,
+            head: gpu.memory(pairs * widths.head * 4)?,
             logits: gpu.memory(pairs * 4)?,
             normed: values(widths.hidden)?,
             products: values(widths.products)?,

@@ -9,9 +9,23 @@ use crate::model::{Mask, Pooling};
 /// Everything that a forward must know of a batch, as it is copied to the device: at once, in words of 4 bytes.
 pub(super) struct Packed {
     pub(super) words: Vec<u32>,
-    /// The ranges of the words, in bytes, that have token ids, positions, the pairs' pooled tokens and their positions, ranges, and all kinds
-    /// of tiles.
-    pub(super) parts: [Range<usize>; 8],
+    /// The ranges of the words, in bytes, that have token ids, positions and types, the pairs' pooled tokens, their positions and the
+    /// lengths of prompts that are pooled whole, ranges, and all kinds of tiles.
+    pub(super) parts: Parts,
+}
+
+/// Ranges of bytes.
+pub(super) type Parts = [Range<usize>; 11];
+
+/// What a model's layers ask of a layout.
+#[derive(Clone, Copy)]
+pub(super) struct Needs {
+    pub(super) mask: Mask,
+    pub(super) pooling: Pooling,
+    /// Whether some layers have windows.
+    pub(super) windows: bool,
+    /// Whether types of tokens are told apart.
+    pub(super) types: bool,
 }
 
 /// A batch's tiles and ranges.
@@ -21,17 +35,26 @@ pub(super) struct GpuLayout {
     pub(super) tiles: Vec<QueryTile>,
     /// But for those that are late in their prompts.
     pub(super) late_tiles: Vec<QueryTile>,
+    /// Tiles of all tokens, late or not, for layers with windows.
+    pub(super) window_tiles: Vec<QueryTile>,
     /// Tiles of the pairs' pooled tokens alone; rows are pairs.
     pub(super) pooled: Vec<QueryTile>,
     /// For each segment, the ranges of its prompt.
     pub(super) ranges: Vec<KeyRange>,
-    /// The pairs' pooled tokens.
+    /// The pairs' pooled tokens; the first ones where all are.
     pub(super) pooled_tokens: Vec<u32>,
+    /// How many are pooled, where all are.
+    pub(super) lengths: Vec<u32>,
+    /// The tokens' types, where they are told apart.
+    pub(super) types: Vec<u32>,
 }
 
 impl GpuLayout {
-    pub(super) fn new(batch: &Batch, tiling: Tiling, (mask, pooling): (Mask, Pooling)) -> Self {
+    pub(super) fn new(batch: &Batch, tiling: Tiling, needs: Needs) -> Self {
         let mut layout = Self::default();
+        if needs.types {
+            layout.types = batch.token_types.iter().map(|&token_type| token_type.into()).collect();
+        }
         for (index, segment) in batch.segments.iter().enumerate() {
             let first_range = layout.ranges.len() as i32;
             layout.ranges.extend(batch.history(index).into_iter().map(|tokens| KeyRange {
@@ -46,7 +69,7 @@ impl GpuLayout {
                 position: batch.positions[tokens.start] as i32,
                 first_range,
                 ranges,
-                visible: match mask {
+                visible: match needs.mask {
                     Mask::Causal => batch.positions[tokens.end - 1] as i32 + 1,
                     Mask::Bidirectional => batch.positions[segment.tokens.end - 1] as i32 + 1,
                 },
@@ -60,10 +83,17 @@ impl GpuLayout {
                 let starts = tokens.clone().step_by(queries);
                 tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
             }
+            if needs.windows {
+                let starts = (start..end).step_by(tiling.early);
+                layout.window_tiles.extend(starts.map(|start| tile(start..end.min(start + tiling.early), start)));
+            }
             if segment.pair.is_some() {
-                let token = if pooling == Pooling::FirstToken { start } else { end - 1 };
+                let token = if needs.pooling == Pooling::LastToken { end - 1 } else { start };
                 layout.pooled.push(tile(token..token + 1, layout.pooled_tokens.len()));
                 layout.pooled_tokens.push(token as u32);
+                if needs.pooling == Pooling::Mean {
+                    layout.lengths.push((end - start) as u32);
+                }
             }
         }
         // Blocks start in this order: the longest work first, so that none is left alone at the end.
@@ -77,14 +107,17 @@ impl GpuLayout {
     pub(super) fn pack(&self, batch: &Batch) -> Packed {
         let pooled_positions: Vec<u32> =
             self.pooled_tokens.iter().map(|&token| batch.positions[token as usize]).collect();
-        let parts: [&[u32]; 8] = [
+        let parts: [&[u32]; 11] = [
             &batch.token_ids,
             &batch.positions,
+            &self.types,
             &self.pooled_tokens,
             &pooled_positions,
+            &self.lengths,
             bytemuck::cast_slice(&self.ranges),
             bytemuck::cast_slice(&self.tiles),
             bytemuck::cast_slice(&self.late_tiles),
+            bytemuck::cast_slice(&self.window_tiles),
             bytemuck::cast_slice(&self.pooled),
         ];
         let mut end = 0;
@@ -115,7 +148,7 @@ mod tests {
                 let layout = GpuLayout::new(
                     &batch,
                     Tiling { early: 32, position: 100, late: 64 },
-                    (Mask::Causal, Pooling::LastToken),
+                    Needs { mask: Mask::Causal, pooling: Pooling::LastToken, windows: true, types: false },
                 );
                 let mut seen = vec![0; batch.token_ids.len()];
                 let early = layout.tiles.iter().map(|tile| (tile, 0..100, 32));
@@ -138,6 +171,8 @@ mod tests {
                     assert!(next >= tile.visible && tile.visible == tile.position + tile.rows);
                 }
                 assert!(seen.iter().all(|&count| count == 1));
+                let in_windows: i32 = layout.window_tiles.iter().map(|tile| tile.rows).sum();
+                assert_eq!(in_windows as usize, seen.len());
                 assert_eq!(layout.pooled.len(), batch.pairs().count());
                 for (row, (end, segment)) in layout.pooled.iter().zip(batch.pair_segments()).enumerate() {
                     assert_eq!((end.first_row as usize, end.rows), (row, 1));

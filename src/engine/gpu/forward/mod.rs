@@ -2,6 +2,9 @@
 //! forward: the host sets its launches out and then waits for the logits.
 
 mod activations;
+mod head;
+mod indices;
+mod layer;
 mod layout;
 mod pass;
 mod weights;
@@ -12,14 +15,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::activations::{Activations, Widths};
-use self::layout::{GpuLayout, Packed};
-use self::pass::{Pass, Stage};
+use self::indices::Indices;
+use self::layout::{GpuLayout, Needs, Packed, Parts};
+use self::pass::Pass;
 use self::weights::GpuWeights;
 use crate::batch::{Batch, Limits};
-use crate::engine::cpu::{Level, Rope};
-use crate::engine::gpu::{Gpu, Memory, OutOfMemory, Rows};
-use crate::engine::{Engine, Kind, LogitHead, Model, Profile, Work, check_batch, support};
-use crate::model::Architecture;
+use crate::engine::cpu::Rope;
+use crate::engine::gpu::{Gpu, Memory, OutOfMemory};
+use crate::engine::{Engine, Model, Profile, Work, check_batch, support};
+use crate::model::{Architecture, Layer, Rotary};
 
 /// Tokens of a batch beyond which a GPU is not faster.
 pub const MOST_TOKENS: usize = 32_768;
@@ -30,15 +34,15 @@ const MOST_RESERVED: usize = 1 << 31;
 /// Bytes that are left to cuBLAS and the driver.
 const RESERVED_BYTES: usize = 512 << 20;
 
-/// Layers, embedding, norms and the head's row in a GPU's memory, and memory for a batch.
+/// Layers, embedding, norms and head in a GPU's memory, and memory for a batch.
 pub struct GpuEngine {
     gpu: Gpu,
     architecture: Arc<Architecture>,
     widths: Widths,
     weights: GpuWeights,
-    /// Cosines and sines, as far as positions came up.
-    angles: [Memory; 2],
-    rope: Rope,
+    /// Cosines and sines of each rotary embedding that layers have, as far as positions came up.
+    angles: Vec<[Memory; 2]>,
+    ropes: Vec<Rope>,
     activations: Option<Activations>,
     /// More tokens than this did not fit once.
     most_tokens: usize,
@@ -57,16 +61,14 @@ impl GpuEngine {
     pub fn load(model: &Model, mut gpu: Gpu) -> Result<Self> {
         let architecture = &model.architecture;
         support::check(architecture, true)?;
-        let attention = &architecture.layers.first().context("the model has no layers")?.attention;
-        let rotary = attention.rotary.context("the model has no rotary embedding")?;
-        let head = LogitHead::load(model, Level::available())?;
-        let row = head.single_row().context("the model's head has more than one row")?;
+        let heads = architecture.layers.first().context("the model has no layers")?.attention.heads;
+        let rotaries = rotaries(architecture);
         let load = || -> Result<Self> {
-            let warnings = gpu.self_test(attention.heads)?;
-            let weights = GpuWeights::load(architecture, &model.weights, row, &gpu)?;
+            let warnings = gpu.self_test(heads, has_windows(architecture))?;
+            let weights = GpuWeights::load(model, &rotaries, &gpu)?;
             let mut engine = Self {
-                angles: [gpu.memory(0)?, gpu.memory(0)?],
-                rope: Rope::new(rotary),
+                angles: Vec::new(),
+                ropes: rotaries.iter().map(|rotary| Rope::new(*rotary)).collect(),
                 architecture: Arc::clone(architecture),
                 widths: Widths::new(architecture),
                 weights,
@@ -134,47 +136,24 @@ impl GpuEngine {
 
     fn try_run(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         check_batch(&self.architecture, batch)?;
+        let parts = self.upload(batch)?;
+        let activations = self.activations.as_ref().context("there is room, as it was just made")?;
+        let (tokens, pairs) = (batch.token_ids.len(), batch.pairs().count());
+        let indices = Indices::new(&activations.indices, parts);
         let attention = &self.architecture.layers[0].attention;
-        let (heads, mask) = (attention.heads, attention.mask);
-        let layout = GpuLayout::new(batch, self.gpu.tiling(heads), (mask, self.architecture.pooling));
-        let (tokens, pairs) = (batch.token_ids.len(), layout.pooled_tokens.len());
-        self.make_room(tokens, pairs)?;
-        self.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1))?;
-        let activations = self.activations.as_mut().context("there is room, as it was just made")?;
-        let Packed { words, parts } = layout.pack(batch);
-        let bytes: &[u8] = bytemuck::cast_slice(&words);
-        if activations.indices.bytes() < bytes.len() {
-            // Some more, so that it does not grow with every batch.
-            activations.indices = self.gpu.memory(bytes.len() * 3 / 2)?;
-        }
-        activations.indices.upload(bytes)?;
-
-        let activations = &*activations;
-        let [token_ids, positions, pooled_tokens, pooled_positions, ranges, tiles, late_tiles, pooled_tiles] =
-            parts.map(|part| activations.indices.view(part));
-        let laps = self.profile.as_ref().map(|_| RefCell::default());
-        let features = self.architecture.hidden;
-        let pass = Pass { gpu: &self.gpu, angles: &self.angles, activations, features, heads, mask, laps };
-        let hidden = Rows::new(&activations.hidden, tokens, features);
-        let all = Stage { hidden, count: tokens, positions, tiles, late_tiles, ranges };
-        let hidden = Rows::new(&activations.pooled, pairs, features);
-        // Few rows of each prompt: none of them fills a large tile.
-        let late_tiles = activations.indices.view(0..0);
-        let pooled =
-            Stage { hidden, count: pairs, positions: pooled_positions, tiles: pooled_tiles, late_tiles, ranges };
+        let pass = Pass {
+            gpu: &self.gpu,
+            angles: &self.angles,
+            activations,
+            features: self.architecture.hidden,
+            heads: attention.heads,
+            mask: attention.mask,
+            laps: self.profile.as_ref().map(|_| RefCell::default()),
+        };
         if pass.laps.is_some() {
             self.gpu.device().mark(0)?;
         }
-        self.gpu.embed(token_ids, &self.weights.embedding, all.hidden)?;
-        pass.lap(Kind::Embedding)?;
-        let (last, others) = self.weights.layers.split_last().context("the model has no layers")?;
-        for layer in others {
-            pass.layer(layer, &all)?;
-        }
-        pass.last_layer(last, &all, (&pooled, pooled_tokens))?;
-        let (norm, epsilon) = &self.weights.norm;
-        self.gpu.score(pooled.hidden, (norm, *epsilon), &self.weights.head, &activations.logits)?;
-        pass.lap(Kind::Norm)?;
+        pass.run(&self.weights, &indices, (tokens, pairs), self.architecture.pooling)?;
         let mut logits = vec![0f32; pairs];
         activations.logits.download(bytemuck::cast_slice_mut(&mut logits))?;
         if let (Some(laps), Some(profile)) = (pass.laps, &mut self.profile) {
@@ -186,17 +165,59 @@ impl GpuEngine {
         Ok(logits)
     }
 
+    /// Makes room for a batch, and copies what kernels must know of it. Returns where its parts stand.
+    fn upload(&mut self, batch: &Batch) -> Result<Parts> {
+        let attention = &self.architecture.layers[0].attention;
+        let needs = Needs {
+            mask: attention.mask,
+            pooling: self.architecture.pooling,
+            windows: has_windows(&self.architecture),
+            types: self.architecture.embedding.token_types.is_some(),
+        };
+        let Packed { words, parts } = GpuLayout::new(batch, self.gpu.tiling(attention.heads), needs).pack(batch);
+        self.make_room(batch.token_ids.len(), batch.pairs().count())?;
+        self.reach(batch.positions.iter().max().map_or(0, |&most| most as usize + 1))?;
+        let activations = self.activations.as_mut().context("there is room, as it was just made")?;
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        if activations.indices.bytes() < bytes.len() {
+            // Some more, so that it does not grow with every batch.
+            activations.indices = self.gpu.memory(bytes.len() * 3 / 2)?;
+        }
+        activations.indices.upload(bytes)?;
+        Ok(parts)
+    }
+
     /// Makes the angles reach to so many positions.
     fn reach(&mut self, positions: usize) -> Result<()> {
         let half = self.architecture.layers[0].attention.heads.head_dim / 2;
-        if self.angles[0].bytes() >= positions * half * 4 {
+        let reached = self.angles.first().is_some_and(|[cosines, _]| cosines.bytes() >= positions * half * 4);
+        if reached || self.ropes.is_empty() {
             return Ok(());
         }
-        self.rope.reach(positions.next_power_of_two());
-        let [cosines, sines] = self.rope.tables();
-        self.angles = [self.gpu.vector(cosines)?, self.gpu.vector(sines)?];
+        let mut angles = Vec::new();
+        for rope in &mut self.ropes {
+            rope.reach(positions.next_power_of_two());
+            let [cosines, sines] = rope.tables();
+            angles.push([self.gpu.vector(cosines)?, self.gpu.vector(sines)?]);
+        }
+        self.angles = angles;
         Ok(())
     }
+}
+
+/// The rotary embeddings of the layers, each once.
+fn rotaries(architecture: &Architecture) -> Vec<Rotary> {
+    let mut rotaries = Vec::new();
+    for rotary in architecture.layers.iter().filter_map(|layer| layer.attention.rotary) {
+        if !rotaries.contains(&rotary) {
+            rotaries.push(rotary);
+        }
+    }
+    rotaries
+}
+
+fn has_windows(architecture: &Architecture) -> bool {
+    architecture.layers.iter().any(|layer: &Layer| layer.attention.window.is_some())
 }
 
 impl Engine for GpuEngine {

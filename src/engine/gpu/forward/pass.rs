@@ -2,28 +2,32 @@
 
 use std::cell::RefCell;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::activations::Activations;
-use super::weights::GpuLayer;
+use super::indices::Indices;
+use super::layer::{GpuLayer, GpuMlp, Preparation};
+use super::weights::{GpuEmbedding, GpuWeights};
 use crate::engine::Kind;
-use crate::engine::gpu::{Attending, Gpu, Memory, QkNormRope, Rows, View};
-use crate::model::{Heads, Mask};
+use crate::engine::gpu::{Angles, Attending, Gpu, GpuNorm, Memory, QkNormRope, Rows, Tables, View};
+use crate::model::{Activation, Heads, Mask, NormKind, NormPlacement, Pooling};
 
 /// Rows of one of the two halves of a layer.
-pub(super) struct Stage<'a> {
-    pub(super) hidden: Rows<'a>,
-    pub(super) count: usize,
-    pub(super) positions: View<'a>,
-    pub(super) tiles: View<'a>,
-    pub(super) late_tiles: View<'a>,
-    pub(super) ranges: View<'a>,
+struct Stage<'a> {
+    hidden: Rows<'a>,
+    count: usize,
+    positions: View<'a>,
+    tiles: View<'a>,
+    late_tiles: View<'a>,
+    window_tiles: View<'a>,
+    ranges: View<'a>,
 }
 
 /// What all layers of a forward share.
 pub(super) struct Pass<'a> {
     pub(super) gpu: &'a Gpu,
-    pub(super) angles: &'a [Memory; 2],
+    /// Tables of cosines and sines.
+    pub(super) angles: &'a [[Memory; 2]],
     pub(super) activations: &'a Activations,
     pub(super) features: usize,
     pub(super) heads: Heads,
@@ -34,46 +38,136 @@ pub(super) struct Pass<'a> {
 
 impl Pass<'_> {
     /// Marks the end of the kernels that were launched since the last lap.
-    pub(super) fn lap(&self, kind: Kind) -> Result<()> {
+    fn lap(&self, kind: Kind) -> Result<()> {
         let Some(laps) = &self.laps else { return Ok(()) };
         let mut laps = laps.borrow_mut();
         laps.push(kind);
         self.gpu.device().mark(laps.len())
     }
 
-    pub(super) fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {
+    /// From token ids to logits, of so many tokens and pairs.
+    pub(super) fn run(
+        &self,
+        weights: &GpuWeights,
+        indices: &Indices<'_>,
+        (tokens, pairs): (usize, usize),
+        pooling: Pooling,
+    ) -> Result<()> {
+        let Indices { positions, tiles, late_tiles, window_tiles, ranges, .. } = *indices;
+        let hidden = Rows::new(&self.activations.hidden, tokens, self.features);
+        let all = Stage { hidden, count: tokens, positions, tiles, late_tiles, window_tiles, ranges };
+        let pooled = Stage {
+            hidden: Rows::new(&self.activations.pooled, pairs, self.features),
+            count: pairs,
+            positions: indices.pooled_positions,
+            tiles: indices.pooled_tiles,
+            // Few rows of each prompt: none of them fills a large tile.
+            late_tiles: late_tiles.first(0),
+            window_tiles: indices.pooled_tiles,
+            ranges,
+        };
+        let (last, others) = weights.layers.split_last().context("the model has no layers")?;
+        self.embed(&weights.embedding, [indices.token_ids, indices.types], last.placement, &all)?;
+        for layer in others {
+            self.layer(layer, &all)?;
+        }
+        if pooling == Pooling::Mean {
+            self.layer(last, &all)?;
+        } else {
+            self.last_layer(last, &all, (&pooled, indices.pooled_tokens))?;
+        }
+        self.score(weights, [&all, &pooled], (pooling == Pooling::Mean).then_some(indices))?;
+        self.lap(Kind::Norm)
+    }
+
+    /// The last norm, the mean of prompts that are pooled whole, and the head.
+    fn score(&self, weights: &GpuWeights, [all, pooled]: [&Stage<'_>; 2], whole: Option<&Indices<'_>>) -> Result<()> {
+        let GpuWeights { final_norm, head, .. } = weights;
+        let logits = &self.activations.logits;
+        if let (Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }), Some(row), None) =
+            (final_norm, head.single_row(), whole)
+        {
+            return self.gpu.score(pooled.hidden, (weight, *epsilon), row, logits);
+        }
+        if final_norm.is_some() {
+            let hidden = if whole.is_some() { all.hidden } else { pooled.hidden };
+            self.gpu.normalize(hidden, final_norm.as_ref(), None, (None, true))?;
+        }
+        if let Some(indices) = whole {
+            self.gpu.mean(all.hidden, [indices.pooled_tokens, indices.lengths], pooled.hidden)?;
+        }
+        let memory = [&self.activations.pooled, &self.activations.head];
+        head.score(memory, (pooled.count, self.features), logits)
+    }
+
+    /// Makes the residual stream, and the operand of a layer whose norms stand behind: later ones come with the residual stream.
+    /// `indices` are ids and types of the tokens.
+    fn embed(
+        &self,
+        embedding: &GpuEmbedding,
+        indices: [View<'_>; 2],
+        first: NormPlacement,
+        stage: &Stage<'_>,
+    ) -> Result<()> {
+        let GpuEmbedding { tokens, scale, positions, types, norm, projection } = embedding;
+        let [token_ids, token_types] = indices;
+        let tables = Tables {
+            tokens: (tokens, token_ids),
+            scale: *scale,
+            positions: positions.as_ref().map(|(table, first)| (table, stage.positions, *first)),
+            types: types.as_ref().map(|table| (table, token_types)),
+        };
+        let width = tokens.inputs();
+        let sums = Rows::new(&self.activations.hidden, stage.count, width);
+        self.gpu.embed(&tables, sums)?;
+        self.lap(Kind::Embedding)?;
+        let narrow = Rows::new(&self.activations.normed, stage.count, width);
+        if norm.is_some() || projection.is_some() {
+            self.gpu.normalize(sums, norm.as_ref(), None, (Some(narrow), true))?;
+            self.lap(Kind::Norm)?;
+        }
+        if let Some(projection) = projection {
+            self.gpu.fill(stage.hidden, projection.bias.as_ref())?;
+            self.gpu.multiply_add(narrow, &projection.weight, stage.hidden)?;
+            self.lap(Kind::Embedding)?;
+        }
+        let is_there = norm.is_some() && projection.is_none();
+        if first == NormPlacement::After && !is_there { self.operand(None, stage) } else { Ok(()) }
+    }
+
+    fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {
         let Heads { query, key, head_dim } = self.heads;
         let width = (query + 2 * key) * head_dim;
         let products = Rows::new(&self.activations.products, all.count, width);
-        self.normalize(all, &layer.attention_norm)?;
-        self.gpu.multiply(self.normed(all), &layer.query_key_value, 0..width, products)?;
+        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
+        self.gpu.multiply(self.normed(all), &layer.attention.query_key_value, 0..width, products)?;
         self.lap(Kind::Projection)?;
-        self.rotate(layer, all, products, [query, key])?;
+        self.prepare(&layer.attention.preparation, all, products, ([query, key], 0))?;
         let keys = products.from_column(query * head_dim);
         self.attend(layer, all, [products, keys, keys.from_column(key * head_dim)])?;
         self.feed_forward(layer, all)
     }
 
     /// Keys and values of all tokens, and the rest for the pooled tokens alone.
-    pub(super) fn last_layer(
-        &self,
-        layer: &GpuLayer,
-        all: &Stage<'_>,
-        (pooled, tokens): (&Stage<'_>, View<'_>),
-    ) -> Result<()> {
+    fn last_layer(&self, layer: &GpuLayer, all: &Stage<'_>, (pooled, tokens): (&Stage<'_>, View<'_>)) -> Result<()> {
         let Heads { query, key, head_dim } = self.heads;
         let (queries_end, end) = (query * head_dim, (query + 2 * key) * head_dim);
         let keys = Rows::new(&self.activations.products, all.count, end - queries_end);
-        self.normalize(all, &layer.attention_norm)?;
-        self.gpu.multiply(self.normed(all), &layer.query_key_value, queries_end..end, keys)?;
+        let preparation = &layer.attention.preparation;
+        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
+        self.gpu.multiply(self.normed(all), &layer.attention.query_key_value, queries_end..end, keys)?;
         self.lap(Kind::Projection)?;
-        self.rotate(layer, all, keys, [0, key])?;
+        self.prepare(preparation, all, keys, ([0, key], queries_end))?;
         self.gpu.gather(all.hidden, tokens, pooled.hidden)?;
         let queries = Rows::new(&self.activations.pooled_queries, pooled.count, queries_end);
-        self.normalize(pooled, &layer.attention_norm)?;
-        self.gpu.multiply(self.normed(pooled), &layer.query_key_value, 0..queries_end, queries)?;
+        match layer.placement {
+            NormPlacement::Before => self.operand(layer.attention_norm.as_ref(), pooled)?,
+            // The rows were normalized before they were gathered.
+            NormPlacement::After => self.operand(None, pooled)?,
+        }
+        self.gpu.multiply(self.normed(pooled), &layer.attention.query_key_value, 0..queries_end, queries)?;
         self.lap(Kind::Projection)?;
-        self.rotate(layer, pooled, queries, [query, 0])?;
+        self.prepare(preparation, pooled, queries, ([query, 0], 0))?;
         self.attend(layer, pooled, [queries, keys, keys.from_column(key * head_dim)])?;
         self.feed_forward(layer, pooled)
     }
@@ -82,46 +176,114 @@ impl Pass<'_> {
         Rows::new(&self.activations.normed, stage.count, self.features)
     }
 
-    fn normalize(&self, stage: &Stage<'_>, (weight, epsilon): &(Memory, f32)) -> Result<()> {
-        self.gpu.rms_norm(stage.hidden, weight, *epsilon, self.normed(stage))?;
+    /// The operand of the next products, from the residual stream.
+    fn operand(&self, norm: Option<&GpuNorm>, stage: &Stage<'_>) -> Result<()> {
+        match norm {
+            Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }) => {
+                self.gpu.rms_norm(stage.hidden, weight, *epsilon, self.normed(stage))?;
+            }
+            norm => self.gpu.normalize(stage.hidden, norm, None, (Some(self.normed(stage)), false))?,
+        }
         self.lap(Kind::Norm)
     }
 
-    fn rotate(&self, layer: &GpuLayer, stage: &Stage<'_>, products: Rows<'_>, parts: [usize; 2]) -> Result<()> {
-        let operation = QkNormRope {
-            query_weight: &layer.query_norm.0,
-            key_weight: &layer.key_norm.0,
-            cosines: &self.angles[0],
-            sines: &self.angles[1],
-            positions: stage.positions,
-            epsilon: layer.query_norm.1,
+    /// What comes before attention, and before the MLP.
+    fn begin_half(&self, placement: NormPlacement, norm: Option<&GpuNorm>, stage: &Stage<'_>) -> Result<()> {
+        if placement == NormPlacement::Before { self.operand(norm, stage) } else { Ok(()) }
+    }
+
+    /// What comes behind them, when their product was added to the residual stream: its bias, and the norm that stands there,
+    /// which makes the next operand too.
+    fn end_half(
+        &self,
+        placement: NormPlacement,
+        norm: Option<&GpuNorm>,
+        bias: Option<&Memory>,
+        stage: &Stage<'_>,
+    ) -> Result<()> {
+        match (placement, bias) {
+            (NormPlacement::Before, None) => return Ok(()),
+            (NormPlacement::Before, Some(bias)) => self.gpu.add_to_hidden(stage.hidden, bias)?,
+            (NormPlacement::After, bias) => {
+                self.gpu.normalize(stage.hidden, norm, bias, (Some(self.normed(stage)), true))?;
+            }
+        }
+        self.lap(Kind::Norm)
+    }
+
+    /// Biases, norms and turns of heads. `parts` are how many of a row's first heads are queries and keys; the first stands at a
+    /// column of the merged products of queries, keys and values.
+    fn prepare(
+        &self,
+        preparation: &Preparation,
+        stage: &Stage<'_>,
+        products: Rows<'_>,
+        (parts, column): ([usize; 2], usize),
+    ) -> Result<()> {
+        let [query_heads, key_heads] = parts;
+        let angles = |table: usize| {
+            let [cosines, sines] = &self.angles[table];
+            Angles { cosines, sines, positions: stage.positions }
         };
-        self.gpu.normalize_and_rotate(products, self.heads, parts, &operation)?;
+        match preparation {
+            Preparation::NormAndRotate { bias, query, key, table } => {
+                if let Some(bias) = bias {
+                    self.gpu.add_bias(products, (bias, column), products.width())?;
+                }
+                let operation = QkNormRope {
+                    query_weight: &query.weight,
+                    key_weight: &key.weight,
+                    angles: angles(*table),
+                    epsilon: query.epsilon,
+                };
+                self.gpu.normalize_and_rotate(products, self.heads, parts, &operation)?;
+            }
+            Preparation::Rotate { bias, table } => {
+                let turned = query_heads + key_heads;
+                let bias = bias.as_ref().map(|bias| (bias, column));
+                self.gpu.rotate(products, (self.heads, turned), bias, angles(*table))?;
+            }
+            Preparation::Queries { bias: Some(bias) } if query_heads > 0 => {
+                self.gpu.add_bias(products, (bias, 0), query_heads * self.heads.head_dim)?;
+            }
+            Preparation::Queries { .. } => return Ok(()),
+        }
         self.lap(Kind::Rotary)
     }
 
-    /// `hidden += output(attention(queries, keys, values))`
+    /// `hidden += output(attention(queries, keys, values))`, and the norm behind it.
     fn attend(&self, layer: &GpuLayer, stage: &Stage<'_>, [queries, keys, values]: [Rows<'_>; 3]) -> Result<()> {
         let results = Rows::new(&self.activations.attended, stage.count, self.heads.query_width());
-        let Stage { tiles, late_tiles, ranges, .. } = *stage;
-        let mask = self.mask;
-        self.gpu.attend(&Attending { queries, keys, values, results, tiles, late_tiles, ranges, mask }, self.heads)?;
+        let Stage { tiles, late_tiles, window_tiles, ranges, .. } = *stage;
+        let (mask, attention) = (self.mask, &layer.attention);
+        let (window, scale) = (attention.window, attention.scale);
+        let (tiles, late_tiles) =
+            if window.is_some() { (window_tiles, late_tiles.first(0)) } else { (tiles, late_tiles) };
+        let attending = Attending { queries, keys, values, results, tiles, late_tiles, ranges, mask, window, scale };
+        self.gpu.attend(&attending, self.heads)?;
         self.lap(Kind::Attention)?;
-        self.gpu.multiply_add(results, &layer.output, stage.hidden)?;
-        self.lap(Kind::Output)
+        self.gpu.multiply_add(results, &attention.output.weight, stage.hidden)?;
+        self.lap(Kind::Output)?;
+        self.end_half(layer.placement, layer.attention_norm.as_ref(), attention.output.bias.as_ref(), stage)
     }
 
-    /// `hidden += down(silu(gate(norm(hidden))) · up(norm(hidden)))`
+    /// `hidden += mlp(norm(hidden))`, or the norm of `hidden + mlp(hidden)`.
     fn feed_forward(&self, layer: &GpuLayer, stage: &Stage<'_>) -> Result<()> {
-        let width = layer.intermediate;
-        let products = Rows::new(&self.activations.products, stage.count, 2 * width);
+        let GpuMlp { inner: weight, bias, activation, is_gated, down } = &layer.mlp;
+        let merged = weight.outputs();
+        let width = if *is_gated { merged / 2 } else { merged };
+        let products = Rows::new(&self.activations.products, stage.count, merged);
         let inner = Rows::new(&self.activations.inner, stage.count, width);
-        self.normalize(stage, &layer.mlp_norm)?;
-        self.gpu.multiply(self.normed(stage), &layer.gate_and_up, 0..2 * width, products)?;
+        self.begin_half(layer.placement, Some(&layer.mlp_norm), stage)?;
+        self.gpu.multiply(self.normed(stage), weight, 0..merged, products)?;
         self.lap(Kind::GateAndUp)?;
-        self.gpu.swiglu(products, inner)?;
+        match (is_gated, bias, activation) {
+            (true, None, Activation::Silu) => self.gpu.swiglu(products, inner)?,
+            _ => self.gpu.activate(products, bias.as_ref(), Some(*activation), inner)?,
+        }
         self.lap(Kind::Activation)?;
-        self.gpu.multiply_add(inner, &layer.down, stage.hidden)?;
-        self.lap(Kind::Down)
+        self.gpu.multiply_add(inner, &down.weight, stage.hidden)?;
+        self.lap(Kind::Down)?;
+        self.end_half(layer.placement, Some(&layer.mlp_norm), down.bias.as_ref(), stage)
     }
 }

@@ -1,82 +1,107 @@
 //! A model's weights on their way from a checkpoint to a GPU's memory.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::DType;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::head::GpuHead;
+use super::layer::GpuLayer;
 use crate::checkpoint::{RowSource, Weights};
-use crate::engine::gpu::{Gpu, Memory, Type, Weight};
-use crate::model::{Architecture, Attention, Layer, Linear, Norm, Tensor};
+use crate::engine::Model;
+use crate::engine::gpu::{Gpu, GpuNorm, Memory, Type, Weight};
+use crate::model::{Embedding, Linear, Norm, Rotary, Tensor};
 
 /// Everything that a forward multiplies with.
 pub(super) struct GpuWeights {
-    pub(super) embedding: Weight,
+    pub(super) embedding: GpuEmbedding,
     pub(super) layers: Vec<GpuLayer>,
-    /// The last norm, and the row of the head.
-    pub(super) norm: (Memory, f32),
-    pub(super) head: Memory,
+    pub(super) final_norm: Option<GpuNorm>,
+    pub(super) head: GpuHead,
 }
 
-/// A layer's weights. A norm is its weight and its ε.
-pub(super) struct GpuLayer {
-    pub(super) attention_norm: (Memory, f32),
-    /// Outputs of queries, then of keys, then of values.
-    pub(super) query_key_value: Weight,
-    pub(super) query_norm: (Memory, f32),
-    pub(super) key_norm: (Memory, f32),
-    pub(super) output: Weight,
-    pub(super) mlp_norm: (Memory, f32),
-    /// Outputs of gates, then of ups.
-    pub(super) gate_and_up: Weight,
-    pub(super) intermediate: usize,
-    pub(super) down: Weight,
+/// The tables of the embedding, and what follows them.
+pub(super) struct GpuEmbedding {
+    pub(super) tokens: Weight,
+    pub(super) scale: f32,
+    /// With the row of the first position.
+    pub(super) positions: Option<(Weight, usize)>,
+    pub(super) types: Option<Weight>,
+    pub(super) norm: Option<GpuNorm>,
+    pub(super) projection: Option<GpuLinear>,
+}
+
+/// A linear layer.
+pub(super) struct GpuLinear {
+    pub(super) weight: Weight,
+    pub(super) bias: Option<Memory>,
 }
 
 impl GpuWeights {
-    /// Copies the weights. `head` is the row that the pooled vectors are multiplied with.
+    /// Copies the weights. `rotaries` are the rotary embeddings that the layers' tables of angles are of.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than described, or the device has no memory for it.
-    pub(super) fn load(architecture: &Architecture, weights: &Weights, head: &[f32], gpu: &Gpu) -> Result<Self> {
-        let load = Load { weights, gpu };
-        let norm = architecture.final_norm.as_ref().context("the model has no last norm")?;
+    pub(super) fn load(model: &Model, rotaries: &[Rotary], gpu: &Gpu) -> Result<Self> {
+        let architecture = &model.architecture;
+        let load = Load { weights: &model.weights, gpu };
+        let layer = |layer| GpuLayer::load(layer, rotaries, &load);
         Ok(Self {
-            embedding: load.matrix(&[&architecture.embedding.tokens])?,
-            layers: architecture.layers.iter().map(|layer| GpuLayer::load(layer, &load)).collect::<Result<_>>()?,
-            norm: load.norm(norm)?,
-            head: gpu.vector(head)?,
+            embedding: GpuEmbedding::load(&architecture.embedding, &load)?,
+            layers: architecture.layers.iter().map(layer).collect::<Result<_>>()?,
+            final_norm: load.optional_norm(architecture.final_norm.as_ref())?,
+            head: GpuHead::load(model, gpu)?,
         })
     }
 }
 
-impl GpuLayer {
-    fn load(layer: &Layer, load: &Load<'_>) -> Result<Self> {
-        let Attention { query, key, value, output, query_key_norms, .. } = &layer.attention;
-        let [query_norm, key_norm] = query_key_norms.as_ref().context("a layer has no norms of queries and keys")?;
-        let inner: Vec<&Linear> = layer.mlp.inner();
+impl GpuEmbedding {
+    fn load(embedding: &Embedding, load: &Load<'_>) -> Result<Self> {
+        let Embedding { tokens, scale, positions, token_types, norm, projection } = embedding;
+        let table = |tensor: &Tensor| load.matrix(&[tensor]);
+        let positions =
+            positions.as_ref().map(|positions| -> Result<_> { Ok((table(&positions.table)?, positions.first)) });
         Ok(Self {
-            attention_norm: load.norm(layer.attention_norm.as_ref().context("a layer has no norm of attention")?)?,
-            query_key_value: load.linears(&[query, key, value])?,
-            query_norm: load.norm(query_norm)?,
-            key_norm: load.norm(key_norm)?,
-            output: load.linears(&[output])?,
-            mlp_norm: load.norm(&layer.mlp_norm)?,
-            gate_and_up: load.linears(&inner)?,
-            intermediate: layer.mlp.intermediate(),
-            down: load.linears(&[layer.mlp.down()])?,
+            tokens: table(tokens)?,
+            scale: *scale,
+            positions: positions.transpose()?,
+            types: token_types.as_ref().map(table).transpose()?,
+            norm: load.optional_norm(norm.as_ref())?,
+            projection: projection.as_ref().map(|linear| load.linear(linear)).transpose()?,
         })
     }
 }
 
-struct Load<'a> {
-    weights: &'a Weights,
-    gpu: &'a Gpu,
+/// Where weights come from, and where they go.
+pub(super) struct Load<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) gpu: &'a Gpu,
 }
 
 impl Load<'_> {
-    fn linears(&self, linears: &[&Linear]) -> Result<Weight> {
+    pub(super) fn linear(&self, linear: &Linear) -> Result<GpuLinear> {
+        Ok(GpuLinear { weight: self.matrix(&[&linear.weight])?, bias: self.biases(&[linear])? })
+    }
+
+    /// The matrices of linear layers of the same inputs, one below the other.
+    pub(super) fn linears(&self, linears: &[&Linear]) -> Result<Weight> {
         self.matrix(&linears.iter().map(|linear| &linear.weight).collect::<Vec<_>>())
+    }
+
+    /// The biases of linear layers one after the other, with zeros where one has none; none if no layer has any.
+    pub(super) fn biases(&self, linears: &[&Linear]) -> Result<Option<Memory>> {
+        if linears.iter().all(|linear| linear.bias.is_none()) {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        for linear in linears {
+            values.extend(self.bias(linear)?.unwrap_or_else(|| vec![0.; linear.outputs()]));
+        }
+        self.gpu.vector(&values).map(Some)
+    }
+
+    pub(super) fn bias(&self, linear: &Linear) -> Result<Option<Vec<f32>>> {
+        linear.bias.as_ref().map(|bias| self.weights.vector(bias)).transpose()
     }
 
     /// Matrices of the same inputs, one below the other.
@@ -98,8 +123,20 @@ impl Load<'_> {
         Ok(weight)
     }
 
-    fn norm(&self, norm: &Norm) -> Result<(Memory, f32)> {
-        Ok((self.gpu.vector(&self.weights.vector(&norm.weight)?)?, norm.epsilon as f32))
+    pub(super) fn norm(&self, norm: &Norm) -> Result<GpuNorm> {
+        let mut weight = self.weights.vector(&norm.weight)?;
+        weight.iter_mut().for_each(|weight| *weight += norm.weight_offset);
+        let bias = norm.bias.as_ref().map(|bias| self.gpu.vector(&self.weights.vector(bias)?));
+        Ok(GpuNorm {
+            kind: norm.kind,
+            weight: self.gpu.vector(&weight)?,
+            bias: bias.transpose()?,
+            epsilon: norm.epsilon as f32,
+        })
+    }
+
+    pub(super) fn optional_norm(&self, norm: Option<&Norm>) -> Result<Option<GpuNorm>> {
+        norm.map(|norm| self.norm(norm)).transpose()
     }
 }
 

@@ -7,10 +7,12 @@
 //   scores (64 x 64)      = queries (64 x D) * keys^T        a warp has 16 of the rows
 //   sums   (64 x D)      += weights (64 x 64) * values       weights go from sums to operands without leaving registers
 //
-// Shared memory, rows of D values in pieces of 16 bytes; piece p of row r stands at p ^ (r % 8), so that eight rows' pieces
-// lie in different banks:
+// Shared memory, rows of D values in pieces of 16 bytes; piece p of row r stands at p ^ (r % 8), or at p ^ (r / 2 % 4) where a row
+// has but four, so that eight rows' pieces lie in different banks:
 //
 //   [keys 64 x D][keys 64 x D][values 64 x D][values 64 x D]
+//
+// Where queries see no farther than a window, it goes through those tiles of keys alone that some of its queries see.
 #include "softmax.cuh"
 
 constexpr int TILE = 64;
@@ -21,7 +23,8 @@ constexpr int BLOCKS = 3;
 
 template <typename T, int D>
 __device__ inline T* place(T* tile, int row, int piece) {
-    return tile + row * D + ((piece ^ (row % 8)) * PIECE);
+    int shift = D / PIECE >= 8 ? row % 8 : row / 2 % 4;
+    return tile + row * D + ((piece ^ shift) * PIECE);
 }
 
 // Sets out tiles of keys and values, of positions from `first` on; what no query sees becomes zeros.
@@ -60,17 +63,20 @@ struct Fetch {
     }
 };
 
-template <typename T, int D>
+template <typename T, int D, bool WINDOWED>
 __device__ void attend(const Attending<T>& attending) {
     DYNAMIC_SHARED(shared);
     T* keys = reinterpret_cast<T*>(shared);
     T* values = keys + 2 * TILE * D;
-    const QueryTile tile = attending.tiles[blockIdx.x];
+    const QueryTile whole = attending.tiles[blockIdx.x], tile = WINDOWED ? within_window(attending, whole) : whole;
     int key_head = blockIdx.y, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    // The tiles of keys that are seen.
+    int begin = WINDOWED ? max(0, tile.position - attending.window) / TILE : 0, end = (tile.visible + TILE - 1) / TILE;
     Fetch<T, D> fetch(attending, tile, key_head);
-    fetch(keys, values, 0);
+    fetch(keys + begin % 2 * TILE * D, values + begin % 2 * TILE * D, begin * TILE);
 
-    const Rows<T, D> rows(attending, tile, key_head, warp, lane);
+    Rows<T, D> rows(attending, tile, key_head, warp, lane);
+    if constexpr (WINDOWED) rows.narrow_to_windows(attending, tile, warp, lane);
     uint32_t queries[D / 16][4];
 #pragma unroll
     for (int step = 0; step < D / 16; step++)
@@ -80,14 +86,13 @@ __device__ void attend(const Attending<T>& attending) {
 
     float sums[D / 8][4] = {};
     Softmax softmax;
-    int count = (tile.visible + TILE - 1) / TILE;
-    for (int index = 0; index < count; index++) {
+    for (int index = begin; index < end; index++) {
         wait_for_copies<0>();
         // What was fetched is seen by all, and the other half is read no more.
         __syncthreads();
         T* tile_keys = keys + index % 2 * TILE * D;
         T* tile_values = values + index % 2 * TILE * D;
-        if (index + 1 < count) {
+        if (index + 1 < end) {
             int other = (index + 1) % 2 * TILE * D;
             fetch(keys + other, values + other, (index + 1) * TILE);
         }
@@ -107,7 +112,7 @@ __device__ void attend(const Attending<T>& attending) {
         }
 
         float factors[2];
-        softmax.weigh(scores, factors, index * TILE, rows.sees, attending.scale);
+        softmax.weigh<WINDOWED>(scores, factors, index * TILE, rows.sees, attending.scale, rows.from);
 #pragma unroll
         for (int part = 0; part < D / 8; part++)
 #pragma unroll
@@ -134,10 +139,16 @@ __device__ void attend(const Attending<T>& attending) {
 
 #define KERNEL(T, name, D)                                                                                        \
     extern "C" __global__ void __launch_bounds__(WARPS * 32, BLOCKS) attend_##name##_##D(Attending<T> attending) {       \
-        attend<T, D>(attending);                                                                                  \
+        attend<T, D, false>(attending);                                                                           \
+    }                                                                                                             \
+    extern "C" __global__ void __launch_bounds__(WARPS * 32, BLOCKS)                                              \
+        attend_windows_##name##_##D(Attending<T> attending) {                                                     \
+        attend<T, D, true>(attending);                                                                            \
     }
+KERNEL(bfloat16, bf16, 32)
 KERNEL(bfloat16, bf16, 64)
 KERNEL(bfloat16, bf16, 128)
+KERNEL(float16, f16, 32)
 KERNEL(float16, f16, 64)
 KERNEL(float16, f16, 128)
 #undef KERNEL

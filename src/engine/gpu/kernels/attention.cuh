@@ -38,7 +38,16 @@ struct Attending {
     int causal;
     // Scores are multiplied by this, log2(e) included.
     float scale;
+    // The farthest that a key may stand from its query, for kernels that have windows.
+    int window;
 };
+
+// The part of a tile's keys that a window leaves: the tile ends where its last query's window does.
+template <typename T>
+__device__ inline QueryTile within_window(const Attending<T>& attending, QueryTile tile) {
+    tile.visible = min(tile.visible, tile.position + tile.rows + attending.window);
+    return tile;
+}
 
 // Which query of its tile, and which head of its group, a row is. A tile has at most 128 rows: for them, 16 bits of the
 // reciprocal, rounded up, are exact.
@@ -94,8 +103,10 @@ template <typename T, int D>
 struct Rows {
     const T* query[2];
     T* result[2];
-    // Keys that each row sees; 0 for rows that are none.
+    // Keys that each row sees, from the first on; 0 for rows that are none.
     int sees[2];
+    // The first key that each row sees, where it sees not all that come before it.
+    int from[2] = {0, 0};
 
     __device__ Rows(const Attending<T>& attending, const QueryTile& tile, int key_head, int warp, int lane) {
         for (int half = 0; half < 2; half++) {
@@ -108,6 +119,16 @@ struct Rows {
             result[half] = attending.results + index * attending.result_width + head * D;
             int causal = tile.position + place.token + 1;
             sees[half] = !present ? 0 : attending.causal ? causal : tile.visible;
+        }
+    }
+
+    // Leaves what stands within the windows of the queries.
+    __device__ void narrow_to_windows(const Attending<T>& attending, const QueryTile& tile, int warp, int lane) {
+        for (int half = 0; half < 2; half++) {
+            if (sees[half] == 0) continue;
+            int position = tile.position + Place(attending, warp * 16 + lane / 4 + 8 * half).token;
+            from[half] = max(0, position - attending.window);
+            sees[half] = min(sees[half], position + attending.window + 1);
         }
     }
 };

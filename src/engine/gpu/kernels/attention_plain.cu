@@ -21,8 +21,9 @@ __device__ void attend_plain(const Attending<T>& attending, int head_dim) {
             int feature = threadIdx.x + 32 * part;
             queries[part] = feature < head_dim ? widen(query[feature]) : 0.f;
         }
-        int sees = attending.causal ? tile.position + token + 1 : tile.visible;
-        for (int first = 0; first < sees; first += CHUNK) {
+        int position_of_query = tile.position + token;
+        int sees = attending.causal ? position_of_query + 1 : min(tile.visible, position_of_query + attending.window + 1);
+        for (int first = max(0, position_of_query - attending.window); first < sees; first += CHUNK) {
             float before = most, chunk_sums[FEATURES] = {}, chunk_total = 0.f;
             for (int position = first; position < min(first + CHUNK, sees); position++) {
                 size_t other = token_at(ranges, tile.ranges, position);

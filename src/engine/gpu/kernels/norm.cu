@@ -1,20 +1,41 @@
 // Row-wise kernels on the residual stream, a warp for each row: embedding, RMSNorm, gathering, the head.
-#include "device.cuh"
+#include "rows.cuh"
 
-// Each lane's share of a row.
-template <typename Work>
-__device__ inline void for_each_four(int features, Work work) {
-    for (int feature = threadIdx.x * 4; feature < features; feature += 128) work(feature);
-}
-
-// hidden (tokens, features) = rows of the embedding.
+// Rows of tables: of tokens, and of positions and token types where a model has them.
 template <typename T>
-__device__ void embed(const uint32_t* token_ids, const T* embedding, float* hidden, int tokens, int features) {
+struct Embedding {
+    const uint32_t* token_ids;
+    const T* tokens;
+    // Row `first` is that of position 0; may be missing.
+    const uint32_t* positions;
+    const T* position_rows;
+    // May be missing.
+    const uint32_t* token_types;
+    const T* type_rows;
+    int first, count, features;
+    // What a token's row is multiplied by.
+    float scale;
+};
+
+// hidden (tokens, features) = sums of rows of the tables.
+template <typename T>
+__device__ void embed(const Embedding<T>& embedding, float* hidden) {
     int token = blockIdx.x * blockDim.y + threadIdx.y;
-    if (token >= tokens) return;
-    const T* row = embedding + static_cast<size_t>(token_ids[token]) * features;
-    float* target = hidden + static_cast<size_t>(token) * features;
-    for (int feature = threadIdx.x; feature < features; feature += 32) target[feature] = widen(row[feature]);
+    if (token >= embedding.count) return;
+    size_t features = embedding.features;
+    const T* row = embedding.tokens + embedding.token_ids[token] * features;
+    const T* of_position = nullptr;
+    const T* of_type = nullptr;
+    if (embedding.position_rows)
+        of_position = embedding.position_rows + (embedding.first + embedding.positions[token]) * features;
+    if (embedding.type_rows) of_type = embedding.type_rows + embedding.token_types[token] * features;
+    float* target = hidden + token * features;
+    for (int feature = threadIdx.x; feature < embedding.features; feature += 32) {
+        float value = widen(row[feature]) * embedding.scale;
+        if (of_type) value += widen(of_type[feature]);
+        if (of_position) value += widen(of_position[feature]);
+        target[feature] = value;
+    }
 }
 
 // 1 / sqrt(mean(x^2) + epsilon) of a row, in all lanes.
@@ -70,10 +91,7 @@ extern "C" __global__ void score_rows(const float* hidden, const float* weight, 
 }
 
 #define KERNELS(T, name)                                                                                                     \
-    extern "C" __global__ void embed_##name(const uint32_t* token_ids, const T* embedding, float* hidden, int tokens,        \
-                                            int features) {                                                                  \
-        embed(token_ids, embedding, hidden, tokens, features);                                                               \
-    }                                                                                                                        \
+    extern "C" __global__ void embed_##name(Embedding<T> embedding, float* hidden) { embed(embedding, hidden); }             \
     extern "C" __global__ void rms_norm_##name(const float* hidden, const float* weight, T* normed, int rows, int features,  \
                                                float epsilon) {                                                              \
         rms_norm(hidden, weight, normed, rows, features, epsilon);                                                           \

@@ -7,20 +7,21 @@ struct Softmax {
     float most[2] = {-INFINITY, -INFINITY}, totals[2] = {0.f, 0.f};
 
     // The scores of keys from `first` on become weights, relative to the largest score so far; what was summed up with earlier
-    // weights is to be multiplied by `factors`. `sees` are the keys that each row sees, from 0 on.
-    template <int PARTS>
-    __device__ void weigh(float (&scores)[PARTS][4], float (&factors)[2], int first, const int (&sees)[2], float scale) {
+    // weights is to be multiplied by `factors`. `sees` are the keys that each row sees, from 0 on, or from `from` on in windows.
+    template <bool WINDOWED = false, int PARTS>
+    __device__ void weigh(float (&scores)[PARTS][4], float (&factors)[2], int first, const int (&sees)[2], float scale,
+                          const int* from = nullptr) {
         int lane = threadIdx.x % 32;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             // Most tiles are seen whole.
-            if (first + PARTS * 8 > sees[half]) {
+            if (first + PARTS * 8 > sees[half] || (WINDOWED && first < from[half])) {
 #pragma unroll
                 for (int part = 0; part < PARTS; part++) {
 #pragma unroll
                     for (int column = 0; column < 2; column++) {
                         int position = first + part * 8 + lane % 4 * 2 + column;
-                        if (position >= sees[half]) scores[part][half * 2 + column] = -INFINITY;
+                        if (position >= sees[half] || (WINDOWED && position < from[half])) scores[part][half * 2 + column] = -INFINITY;
                     }
                 }
             }
