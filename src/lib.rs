@@ -22,10 +22,11 @@
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
-//! - [`mod@bench`]: measures how fast all this is.
+//! - [`mod@bench`]: measures how fast all this is; [`check`]: compares its scores with known ones.
 
 pub mod batch;
 pub mod bench;
+pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod compute;

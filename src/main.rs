@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use rerank::bench::Report;
-use rerank::cli::{BenchArguments, Cli, Command, completions, man_page};
-use rerank::config::{Config, resolve_bench};
+use rerank::check::Table;
+use rerank::cli::{BenchArguments, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
+use rerank::config::{Config, resolve_bench, resolve_check};
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
 use rerank::pipeline;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     };
     match &cli.command {
         Some(Command::Bench(arguments)) => ended(bench(arguments)),
+        Some(Command::Check(arguments)) => ended(check(arguments)),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
         Some(Command::Man { command }) => {
             ended(man_page(command.as_deref()).map_err(Into::into).and_then(|page| print(&page)))
@@ -81,4 +83,19 @@ fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
         let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
         standard_output::print(text.as_bytes()).context(UNWRITTEN)
     })
+}
+
+fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    if arguments.list {
+        let names: String = Table::published()?.models().iter().map(|name| format!("{name}\n")).collect();
+        return print(names.as_bytes());
+    }
+    let report = resolve_check(arguments).map_err(misuse)?.run()?;
+    let text = match arguments.format {
+        CheckFormat::Json => serde_json::to_string(&report)? + "\n",
+        CheckFormat::Text => report.to_string(),
+    };
+    print(text.as_bytes())?;
+    report.verdict().map(|()| Exit::Done)
 }

@@ -11,7 +11,7 @@ use super::Cli;
 use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
-pub(super) const COMMANDS: [&str; 3] = ["bench", "completions", "man"];
+pub(super) const COMMANDS: [&str; 4] = ["bench", "check", "completions", "man"];
 
 /// The man page of the program, or of one of its commands.
 ///
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_page_and_script_can_be_made() {
-        for command in [None, Some("bench"), Some("man"), Some("completions")] {
+        for command in [None, Some("bench"), Some("check"), Some("man"), Some("completions")] {
             assert!(man_page(command).unwrap().starts_with(b".ie"), "{command:?}");
         }
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {

@@ -38,6 +38,8 @@ A CSV file whose columns have other names:
 A table without a header, as MS MARCO's top1000:
   rerank top1000.tsv --no-header --columns query_id,id,query,text \\
          --output-format msmarco
+Are the scores of this model right? They are compared with published ones:
+  rerank check --model BAAI/bge-reranker-v2-m3
 What would it cost? Counts, token lengths and time, no weights needed:
   rerank candidates.jsonl --dry-run",
     ),
@@ -58,7 +60,7 @@ RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may b
     (
         "Exit status",
         "  0    done
-  1    failed, or records were skipped
+  1    failed, records were skipped, or a score is off in rerank check
   2    wrong usage
   129  hung up, 130 interrupted, 143 terminated: complete rankings are written",
     ),

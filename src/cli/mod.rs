@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The help of the options is the manual; the module `config` resolves what they mean.
 
 mod bench;
+mod check;
 mod generate;
 mod help;
 mod input;
@@ -13,6 +14,7 @@ mod values;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::BenchArguments;
+pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
@@ -40,6 +42,8 @@ pub struct Cli {
 /// Commands other than ranking.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compare a model's scores with those that are published, and check that they can be relied on
+    Check(CheckArguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for

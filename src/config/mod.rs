@@ -2,6 +2,7 @@
 //! the result only.
 
 mod bench;
+mod check;
 mod distinct;
 mod input;
 mod model;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 pub use self::bench::resolve_bench;
+pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
 use self::model::{resolve_limits, resolve_precision, resolve_threads};

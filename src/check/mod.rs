@@ -1,0 +1,181 @@
+//! `rerank check` compares a model's scores with those that are known of it, in every precision, and checks what must hold of
+//! any model: that its scores are numbers, and that those of a pair do not depend on its batch.
+
+mod golden;
+mod identity;
+mod report;
+mod score;
+mod stored;
+mod table;
+mod tolerance;
+
+use anyhow::{Context, Result, bail};
+
+pub use self::golden::{Golden, Known, Table, Texts};
+pub use self::identity::ComparedAs;
+use self::identity::{Identity, identify};
+pub use self::report::Report;
+use self::report::Run;
+use self::score::{Logits, prompts, score};
+use crate::batch::LimitsChoice;
+use crate::checkpoint::{Downloads, ModelSource};
+use crate::compute::Compute;
+use crate::device::{DeviceChoice, Opened};
+use crate::engine::Target;
+use crate::engine::cpu::Instructions;
+use crate::exit::UsageError;
+use crate::precision::Precision;
+use crate::progress::{Progress, Reporter, Verbosity};
+use crate::recipe::{Prompt, RecipeChoice};
+use crate::reranker::{Reranker, RerankerOptions};
+
+/// The configuration of a check.
+#[derive(Debug)]
+pub struct Check {
+    /// The model.
+    pub model: ModelSource,
+    /// The device, which must be a single one.
+    pub device: DeviceChoice,
+    /// The processor's instructions that are used.
+    pub instructions: Instructions,
+    /// The precisions.
+    pub dtypes: Dtypes,
+    /// What the user chooses of the recipe.
+    pub recipe: RecipeChoice,
+    /// The known scores.
+    pub table: Table,
+    /// Whether these are the user's.
+    pub is_own_table: bool,
+    /// As which model it is compared.
+    pub compared_as: ComparedAs,
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+/// The precisions that are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dtypes {
+    /// All that the device has.
+    All,
+    /// These; none is the one that a run takes by itself.
+    Chosen(Vec<Option<Precision>>),
+}
+
+impl Check {
+    /// Scores the texts in every precision.
+    ///
+    /// # Errors
+    /// If the model can't be found, loaded or run, or there is nothing to compare it with though the user wants that.
+    pub fn run(&self) -> Result<Report> {
+        crate::threads::start(self.threads)?;
+        // These lines may be lost if standard error is closed, but the report must not be.
+        let reporter = Reporter::new(Progress::None, Verbosity::Normal);
+        let identity = identify(&self.model, &self.compared_as, &self.table.models())?;
+        identity.note.iter().for_each(|note| reporter.note(note));
+        let golden = self.golden(&identity)?;
+        let device = self.open(&reporter)?;
+        let reranker = Reranker::find(&RerankerOptions {
+            source: self.model.clone(),
+            recipe: self.recipe.clone(),
+            weights: true,
+            on_gpu: matches!(device, Opened::Gpu(_)),
+            downloads: Downloads::Lines,
+        })?;
+        reranker.recipe().notes.iter().for_each(|note| reporter.note(note));
+        reranker.warnings().for_each(|warning| reporter.warning(warning));
+        let prompts = prompts(reranker.recipe().prompts.as_ref(), &golden)?;
+        let run = Run::new(&self.model, &device, reranker.recipe(), self.compared_with(&identity, &golden));
+        let mut report = Report::new(run, golden, reranker.recipe().activation);
+        let mut done = Vec::new();
+        for dtype in self.dtypes(&device) {
+            let compute = Compute::choose(&device, self.instructions, dtype, reranker.stored())?;
+            let precision = compute.precision;
+            compute.reason().iter().for_each(|reason| reporter.note(reason));
+            if done.contains(&precision) {
+                continue;
+            }
+            done.push(precision);
+            let target = compute.target(&device)?;
+            let scored = scored(&reranker, &target, &prompts);
+            report.add(precision, &target, scored.with_context(|| self.place(precision))?);
+        }
+        Ok(report)
+    }
+
+    /// The texts that are scored, with what is known of them.
+    fn golden(&self, identity: &Identity) -> Result<Vec<Golden>> {
+        let golden = self.table.golden(identity.name.as_deref());
+        if golden.is_empty() && self.is_own_table {
+            let problem = format!(
+                "--golden {}: its scores are those of {}; --as NAME compares the model as one of them",
+                self.table.origin,
+                self.table.models().join(", ")
+            );
+            return Err(UsageError::new(problem).into());
+        }
+        if golden.is_empty() {
+            return Ok(self.table.standard(self.recipe.instruction.as_deref()));
+        }
+        if self.recipe.instruction.is_some() {
+            let problem = format!(
+                "--instruction: the scores that are known ({}) belong to the model's own instruction, or to one beside them; \
+                 leave the option out{}",
+                self.table.origin,
+                if self.is_own_table { "" } else { ", or add --as none, which compares with nothing" }
+            );
+            return Err(UsageError::new(problem).into());
+        }
+        Ok(golden)
+    }
+
+    /// With what the scores are compared.
+    fn compared_with(&self, identity: &Identity, golden: &[Golden]) -> Option<String> {
+        let origin = &self.table.origin;
+        golden.iter().any(|golden| !golden.known.is_empty()).then(|| match &identity.name {
+            Some(name) => format!("{origin} of {name}"),
+            None => origin.clone(),
+        })
+    }
+
+    fn open(&self, reporter: &Reporter) -> Result<Opened> {
+        let for_cpu = self.dtypes == Dtypes::Chosen(vec![Some(Precision::Int8)]);
+        if self.device == DeviceChoice::Auto && for_cpu {
+            return Ok(Opened::Cpu);
+        }
+        let mut devices = self.device.open(|note| reporter.note(note))?;
+        match (devices.pop(), devices.is_empty()) {
+            (Some(device), true) => Ok(device),
+            _ => bail!(UsageError::new("--device: check computes on one device at a time; name one of them")),
+        }
+    }
+
+    fn dtypes(&self, device: &Opened) -> Vec<Option<Precision>> {
+        let has = |precision: &Precision| *precision != Precision::Int8 || matches!(device, Opened::Cpu);
+        match &self.dtypes {
+            Dtypes::All => Precision::ALL.into_iter().filter(has).map(Some).collect(),
+            Dtypes::Chosen(dtypes) => dtypes.clone(),
+        }
+    }
+
+    /// The place of an error. f32 needs the most memory, and may not have been asked for by name.
+    fn place(&self, precision: Precision) -> String {
+        match precision == Precision::F32 && self.dtypes == Dtypes::default() {
+            true => "in f32, which --dtype auto may leave out".to_owned(),
+            false => format!("in {}", precision.name()),
+        }
+    }
+}
+
+impl Default for Dtypes {
+    fn default() -> Self {
+        Self::Chosen(vec![Some(Precision::F32), None])
+    }
+}
+
+/// Loads the model and scores all prompts.
+fn scored(reranker: &Reranker, target: &Target, prompts: &[Vec<Prompt>]) -> Result<Logits> {
+    let limits = LimitsChoice { pairs: None, tokens: None, share_prefixes: true };
+    let limits = reranker.limits(limits, target)?;
+    let mut engine = reranker.load(target)?;
+    score(engine.as_mut(), prompts, limits)
+}

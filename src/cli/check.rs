@@ -1,0 +1,94 @@
+//! The command line of `rerank check`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{RecipeArguments, values};
+use crate::device::DeviceChoice;
+
+/// The options of `rerank check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// A directory, or the id of a model on the Hugging Face hub
+    #[arg(short, long, value_name = "MODEL", default_value = "Qwen/Qwen3-Reranker-0.6B")]
+    pub model: String,
+
+    /// Branch, tag or commit of a model on the hub
+    #[arg(long, value_name = "REVISION", default_value = "main")]
+    pub revision: String,
+
+    /// Use downloaded files only
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
+    pub device: DeviceChoice,
+
+    /// The precisions; auto is the one that a run takes, all are those that the device has (int8 on the CPU only)
+    #[arg(
+        long,
+        value_name = "DTYPE,…",
+        value_enum,
+        value_delimiter = ',',
+        ignore_case = true,
+        default_value = "f32,auto"
+    )]
+    pub dtype: Vec<CheckDtype>,
+
+    /// Known scores of a file, in place of the published ones: a report that --format json has written, here or on another
+    /// machine, or the same form with `query`, `documents`, `dtype`, and `logits` or `scores` (as a run prints them), and
+    /// optionally `instruction`, `tolerance` (of a logit), `source` and `models` (names)
+    #[arg(long, value_name = "FILE")]
+    pub golden: Option<PathBuf>,
+
+    /// The published model that this one is, where neither its id nor its folder's name states it; none compares with nothing
+    #[arg(long = "as", value_name = "NAME")]
+    pub compared_as: Option<String>,
+
+    /// Print the names of the models of which published scores are known
+    #[arg(long)]
+    pub list: bool,
+
+    /// text is a table; json is for programs, and what --golden reads
+    #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+
+    /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
+    #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub threads: Option<u64>,
+
+    /// The recipe
+    #[command(flatten)]
+    pub recipe: RecipeArguments,
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckDtype {
+    /// The precision that a run takes.
+    Auto,
+    /// 32-bit floats.
+    #[value(aliases = ["fp32", "float32"])]
+    F32,
+    /// Brain floats.
+    #[value(aliases = ["bfloat16"])]
+    Bf16,
+    /// Half floats.
+    #[value(aliases = ["fp16", "float16"])]
+    F16,
+    /// Signed bytes in linear layers.
+    Int8,
+    /// All that the device has.
+    All,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A table.
+    Text,
+    /// A JSON object.
+    Json,
+}
