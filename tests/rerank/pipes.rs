@@ -48,7 +48,7 @@ fn a_closed_pipe_ends_the_run_quietly() {
 
 #[test]
 fn a_reader_that_has_enough_of_the_help_is_no_error() {
-    for arguments in [vec!["man"], vec!["completions", "bash"], vec!["--help"]] {
+    for arguments in [vec!["man"], vec!["completions", "bash"], vec!["--help"], vec!["check", "--list"]] {
         let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
