@@ -84,6 +84,7 @@ impl Check {
         reranker.recipe().notes.iter().for_each(|note| reporter.note(note));
         reranker.warnings().for_each(|warning| reporter.warning(warning));
         let prompts = prompts(reranker.recipe().prompts.as_ref(), &golden)?;
+        warn_of_cuts(&golden, &prompts, &reporter);
         let run = Run::new(&self.model, &device, reranker.recipe(), self.compared_with(&identity, &golden));
         let mut report = Report::new(run, golden, reranker.recipe().activation);
         let mut done = Vec::new();
@@ -169,6 +170,20 @@ impl Check {
 impl Default for Dtypes {
     fn default() -> Self {
         Self::Chosen(vec![Some(Precision::F32), None])
+    }
+}
+
+/// Warns of documents that are cut: known scores may be those of the whole.
+fn warn_of_cuts(golden: &[Golden], prompts: &[Vec<Prompt>], reporter: &Reporter) {
+    for (golden, prompts) in golden.iter().zip(prompts).filter(|(golden, _)| !golden.known.is_empty()) {
+        let cut = prompts.iter().filter(|prompt| prompt.truncated).count();
+        if cut > 0 {
+            reporter.warning(&format!(
+                "{cut} of the documents of the query {:?} are longer than the model takes, and are cut; known scores may be those \
+                 of the whole, or of another part",
+                golden.texts.query
+            ));
+        }
     }
 }
 

@@ -19,21 +19,13 @@ pub(super) struct Logits {
 /// The prompts of all texts.
 ///
 /// # Errors
-/// If the recipe has no place for a text, or a prompt is too long for the model.
+/// If the recipe has no place for a text, or a query leaves no room for a document.
 pub(super) fn prompts(prompts: &dyn Prompts, golden: &[Golden]) -> Result<Vec<Vec<Prompt>>> {
     let of_texts = |golden: &Golden| {
         let texts = &golden.texts;
         let query = Query { text: texts.query.clone(), instruction: texts.instruction.clone(), ..Query::default() };
         prompts.check_query(&query)?;
-        let prompt = |document: &String| {
-            let prompt = prompts.prompt(&query, document)?;
-            ensure!(
-                !prompt.truncated || golden.known.is_empty(),
-                "a document is longer than the model takes, and would be cut, so that its score is another"
-            );
-            Ok(prompt)
-        };
-        texts.documents.iter().map(prompt).collect::<Result<Vec<_>>>()
+        texts.documents.iter().map(|document| prompts.prompt(&query, document)).collect::<Result<Vec<_>>>()
     };
     let place = |golden: &Golden| format!("the query {:?}", golden.texts.query);
     golden.iter().map(|golden| of_texts(golden).with_context(|| place(golden))).collect()

@@ -13,8 +13,8 @@ const TEXT: usize = 27;
 
 /// What can be done where nothing is compared.
 const NOTHING: &str = "\
-Nothing was compared. If it is a published model, --as NAME compares it with that
-one (rerank check --list has the names). To compare with another machine: there
+Nothing was compared. If it is a published model, --as NAME compares it with
+that one (rerank check --list has the names). On another machine:
   rerank check --model MODEL --format json > scores.json
 and here
   rerank check --model MODEL --golden scores.json
