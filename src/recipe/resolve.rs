@@ -80,6 +80,7 @@ pub fn resolve(
         notes.extend(unknown_token(&literals, &tokenizer, &recipe));
         tokenizer.keep_as_text(&literals)?;
     }
+    notes.extend(left_out(choice, &tokenizer, &recipe));
     notes.dedup();
     let warnings = tokenizer.warnings();
     let place = || format!("the recipe {} ({})", recipe.name, recipe.origin);
@@ -126,6 +127,31 @@ fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
             Ok(recipe)
         }
     }
+}
+
+/// A note on tokens that the tokenizer adds to a text, and a recipe of the user's does not mention.
+fn left_out(choice: &RecipeChoice, tokenizer: &TextTokenizer, recipe: &Recipe) -> Option<String> {
+    let [before, after] = tokenizer.around_text();
+    let names = |ids: &[u32]| {
+        let name =
+            |id: &u32| tokenizer.control_tokens().find(|(_, other)| other == id).map(|(name, _)| name.to_owned());
+        ids.iter().filter_map(name).collect::<Vec<_>>()
+    };
+    let names = [names(&before), names(&after)].concat();
+    let is_of_user = matches!(choice.recipe, Some(RecipeSource::File(_)));
+    let templates = [&recipe.plain, &recipe.instructed];
+    let mentions = |name: &String| {
+        templates.iter().any(|template| template.as_ref().is_some_and(|template| template.literals().contains(name)))
+    };
+    if !is_of_user || recipe.special_tokens || names.iter().all(mentions) {
+        return None;
+    }
+    Some(format!(
+        "the tokenizer puts {} around a text, and the recipe {} leaves that out; special_tokens = true in {} adds it",
+        names.join(" "),
+        recipe.name,
+        recipe.origin
+    ))
 }
 
 /// A note on what is written like a control token and is none: the model reads a dozen characters in its place.

@@ -8,6 +8,7 @@ mod check;
 mod checkpoints;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod decoders;
 mod descriptions;
 mod determinism;
 mod emulated;
