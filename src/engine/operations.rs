@@ -213,4 +213,37 @@ mod tests {
         assert_eq!(work.operations[Kind::Attention as usize], 4. * 8. * ((25. + 9.) + (5. + 3.)));
         assert_eq!(work.operations[Kind::GateAndUp as usize], 2. * 8. * 24. * (8. + 2.));
     }
+
+    /// Layers of which the first looks at everything and the others at a window, as in ModernBERT.
+    fn windowed() -> Architecture {
+        let config = json!({
+            "model_type": "bert", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 24, "num_hidden_layers": 3,
+            "num_attention_heads": 2, "type_vocab_size": 2, "max_position_embeddings": 64
+        });
+        let mut model = Architecture::of_shape(&config).unwrap();
+        model.layers[1].attention.window = Some(1);
+        model.layers[2].attention.window = Some(1);
+        model
+    }
+
+    #[test]
+    fn windows_and_means_count() {
+        let prompt = |length: usize| Prompt::whole(vec![7; length]);
+        let limits = Limits { pairs: 9, tokens: 99, share_prefixes: false, fill: false };
+        let batch = &plan(&[vec![prompt(5), prompt(3)]], limits)[0];
+        let mut model = windowed();
+        // Of 5 tokens the first and the last see 2, and the others 3.
+        let attention = |model: &Architecture| model.operations(batch).operations[Kind::Attention as usize];
+        assert_eq!(attention(&model), 4. * 8. * ((25. + 9.) + (13. + 7.) + (2. + 2.)));
+        model.pooling = Pooling::Mean;
+        assert_eq!(attention(&model), 4. * 8. * ((25. + 9.) + 2. * (13. + 7.)));
+        model.layers[2].attention.mask = Mask::Causal;
+        assert_eq!(attention(&model), 4. * 8. * ((25. + 9.) + (13. + 7.) + (9. + 5.)));
+        assert_eq!(model.operations(batch).operations[Kind::Down as usize], 2. * 8. * 24. * 3. * 8.);
+        let weights = model.weights();
+        model.embedding.tokens = crate::model::Tensor::matrix("tokens", 100, 4);
+        model.embedding.projection = Some(crate::model::Linear::new("projection", 8, 4));
+        assert_eq!(model.operations(batch).operations[Kind::Embedding as usize], 2. * 4. * 8. * 8.);
+        assert_eq!(model.weights(), weights - 400 + 32);
+    }
 }

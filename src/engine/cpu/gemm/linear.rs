@@ -68,8 +68,8 @@ impl Linear {
 
     /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
     ///
-    /// Products of bf16 on tiles are summed right onto the results. Elsewhere the sums of a panel are finished first: a
-    /// residual stream is so much larger than what is added to it that f32 would lose digits, word by word.
+    /// Where [`Linear::adds_directly`] is not so, the sums of a panel are finished first: a residual stream is so much larger
+    /// than what is added to it that f32 would lose digits, word by word.
     ///
     /// `done` is called with each panel of results when it is finished.
     pub fn add(&self, input: &Operand, first: usize, results: &mut Panels<'_>, mut done: impl FnMut(&[Features])) {
@@ -83,7 +83,7 @@ impl Linear {
             let last = steps.end == end;
             for panel in 0..self.panels() {
                 let panels = panel..panel + 1;
-                if self.form.format == Format::Bf16 && self.form.level == Level::Amx {
+                if self.adds_directly(&steps) {
                     self.product((input, start), steps.clone(), panels.clone(), &mut results.part(panels), true);
                 } else {
                     let mut sums = Panels::new(&mut sums, rows);
@@ -94,6 +94,16 @@ impl Linear {
                     done(results.panel(panel));
                 }
             }
+        }
+    }
+
+    /// Whether sums of some steps are added right onto the results: products of bf16 on tiles, and whole numbers of one run,
+    /// which become a single f32.
+    fn adds_directly(&self, steps: &Range<usize>) -> bool {
+        match self.form.format {
+            Format::Bf16 => self.form.level == Level::Amx,
+            Format::Int8 => steps.len() <= RUN,
+            Format::F32 | Format::F32ByBf16 => false,
         }
     }
 
