@@ -199,26 +199,22 @@ fn decoders_differ_as_their_families_state() {
 
 #[test]
 fn engines_refuse_by_name_what_they_lack() {
-    for (model, named) in [
-        (qwen2(), "queries and keys without a norm of each head"),
-        (mistral(), "attention in windows"),
-        (gemma(), "layers whose norms are not two RMSNorms"),
-        (nemotron(), "the pooling of other tokens"),
-        (modernbert(), "the pooling of other tokens"),
-    ] {
-        assert!(check(&model, false).is_ok(), "{}", model.family);
-        let message = check(&model, true).unwrap_err().to_string();
-        assert!(message.contains(named) && message.contains(model.family), "{message}");
-        assert!(message.contains("--device cpu"), "{message}");
+    for model in [qwen2(), mistral(), gemma(), nemotron(), modernbert()] {
+        for on_gpu in [false, true] {
+            assert!(check(&model, on_gpu).is_ok(), "{} {on_gpu}", model.family);
+        }
     }
     let mut several = mistral();
     several.head.output = HeadOutput::Classifier(Linear::new("score", 2, 4096));
-    let message = check(&several, false).unwrap_err().to_string();
-    assert!(message.contains("several labels") && message.contains("mistral"), "{message}");
-    assert!(!message.contains("--device"), "{message}");
     let mut narrow = qwen2();
     narrow.embedding.tokens = Tensor::matrix("narrow", 90, 32);
-    assert!(check(&narrow, false).unwrap_err().to_string().contains("an embedding of another width"));
+    for (model, named) in [(several, "several labels"), (narrow, "an embedding of other features")] {
+        for on_gpu in [false, true] {
+            let message = check(&model, on_gpu).unwrap_err().to_string();
+            assert!(message.contains(named) && message.contains(model.family), "{message}");
+            assert!(!message.contains("--device"), "{message}");
+        }
+    }
 }
 
 fn shape(family: &str) -> Architecture {
@@ -261,58 +257,64 @@ const REFUSED: [Change; 10] = [
     },
 ];
 
+/// What both engines compute, of a decoder: tests against an interpreter of descriptions see to it that they do.
+const COMPUTED: [Change; 15] = [
+    |model| model.pooling = Pooling::Mean,
+    |model| model.embedding.scale = 2.,
+    |model| model.layers[1].attention.window = Some(9),
+    |model| model.layers[1].attention.scale = 1.,
+    |model| model.layers[1].attention_norm = None,
+    |model| model.layers[1].mlp_norm.weight_offset = 1.,
+    |model| model.head.steps.push(HeadStep::Norm(Norm::rms("head.norm", 64, 1e-6))),
+    |model| {
+        let (Mlp::Gated { activation, .. } | Mlp::Plain { activation, .. }) = &mut model.layers[1].mlp;
+        *activation = Activation::Relu;
+    },
+    |model| model.final_norm = None,
+    |model| model.embedding.token_types = Some(Tensor::matrix("types", 2, 64)),
+    |model| {
+        model.layers[1].attention.rotary = None;
+        model.layers[1].attention.query_key_norms = None;
+    },
+    |model| model.layers[1].attention.query_key_norms = None,
+    |model| model.layers[1].attention.output.bias = Some(Tensor::vector("bias", 64)),
+    |model| model.layers[1].mlp_norm = Norm::layer("norm", 64, 1e-6),
+    |model| model.embedding.norm = Some(Norm::rms("norm", 64, 1e-6)),
+];
+
+/// What only the processor computes.
+const ONLY_ON_CPU: [Change; 5] = [
+    |model| model.layers[1].placement = NormPlacement::After,
+    |model| model.layers[0].placement = NormPlacement::After,
+    |model| model.pooling = Pooling::FirstToken,
+    |model| model.layers[1].attention.mask = Mask::Bidirectional,
+    |model| {
+        let norms = model.layers[1].attention.query_key_norms.as_mut().unwrap();
+        norms[1].epsilon = 0.5;
+    },
+];
+
 #[test]
 fn nothing_that_is_described_is_passed_over() {
-    // What the processor computes is tested against an interpreter of descriptions.
-    let both: [Change; 9] = [
-        |model| model.pooling = Pooling::Mean,
-        |model| model.embedding.scale = 2.,
-        |model| model.layers[1].attention.window = Some(9),
-        |model| model.layers[1].attention.scale = 1.,
-        |model| model.layers[1].attention_norm = None,
-        |model| model.layers[1].mlp_norm.weight_offset = 1.,
-        |model| model.head.steps.push(HeadStep::Norm(Norm::rms("head.norm", 64, 1e-6))),
-        |model| {
-            let (Mlp::Gated { activation, .. } | Mlp::Plain { activation, .. }) = &mut model.layers[1].mlp;
-            *activation = Activation::Relu;
-        },
-        |model| model.layers[1].attention.mask = Mask::Bidirectional,
-    ];
-    let of_decoders: [Change; 11] = [
-        |model| model.layers[1].placement = NormPlacement::After,
-        |model| model.layers[0].placement = NormPlacement::After,
-        |model| model.pooling = Pooling::FirstToken,
-        |model| model.final_norm = None,
-        |model| model.embedding.token_types = Some(Tensor::matrix("types", 2, 64)),
-        |model| {
-            model.layers[1].attention.rotary = None;
-            model.layers[1].attention.query_key_norms = None;
-        },
-        |model| model.layers[1].attention.query_key_norms = None,
-        |model| {
-            let norms = model.layers[1].attention.query_key_norms.as_mut().unwrap();
-            norms[1].epsilon = 0.5;
-        },
-        |model| model.layers[1].attention.output.bias = Some(Tensor::vector("bias", 64)),
-        |model| model.layers[1].mlp_norm = Norm::layer("norm", 64, 1e-6),
-        |model| model.embedding.norm = Some(Norm::rms("norm", 64, 1e-6)),
-    ];
-    for family in ["qwen3", "bert"] {
-        assert!(check(&shape(family), false).is_ok());
-        assert_eq!(check(&shape(family), true).is_ok(), family == "qwen3");
-        let changes = if family == "qwen3" { &of_decoders[..] } else { &[] };
-        for (number, change) in both.iter().chain(changes).enumerate() {
-            let mut model = shape(family);
-            change(&mut model);
-            assert!(check(&model, false).is_ok(), "change {number} of {family}");
-            assert!(check(&model, true).is_err(), "change {number} of {family} on a GPU");
-        }
-        for (number, change) in REFUSED.iter().enumerate() {
-            let mut model = shape(family);
-            change(&mut model);
-            for on_gpu in [false, true] {
-                assert!(check(&model, on_gpu).is_err(), "refused change {number} of {family}");
+    let changed = |family: &str, change: &Change, on_gpu: bool| {
+        let mut model = shape(family);
+        change(&mut model);
+        check(&model, on_gpu).map_err(|error| error.to_string())
+    };
+    for on_gpu in [false, true] {
+        for family in ["qwen3", "bert"] {
+            assert!(check(&shape(family), on_gpu).is_ok(), "{family}");
+            for (number, change) in REFUSED.iter().enumerate() {
+                assert!(changed(family, change, on_gpu).is_err(), "refused change {number} of {family}");
             }
+        }
+        for (number, change) in COMPUTED.iter().enumerate() {
+            assert_eq!(changed("qwen3", change, on_gpu), Ok(()), "change {number}");
+        }
+        for (number, change) in ONLY_ON_CPU.iter().enumerate() {
+            let refusal = changed("qwen3", change, on_gpu).err();
+            let is_right = refusal.as_ref().map(|message| message.contains("--device cpu"));
+            assert_eq!(is_right, on_gpu.then_some(true), "change {number}: {refusal:?}");
         }
     }
 }

@@ -3,14 +3,13 @@
 use anyhow::Result;
 
 use super::Support;
-use crate::model::{Attention, HeadOutput, HeadStep, Layer, Linear, Norm, NormKind};
+use crate::model::{Attention, HeadOutput, Linear, Norm, NormKind};
 
 impl Support<'_> {
     pub(super) fn check_cpu(&self) -> Result<()> {
         let [first, ..] = &self.architecture.layers[..] else { return self.lacks(true, "a model without layers") };
         for layer in &self.architecture.layers {
             self.check_cpu_attention(&layer.attention, &first.attention)?;
-            self.check_cpu_layer(layer)?;
         }
         self.check_cpu_around()
     }
@@ -30,30 +29,16 @@ impl Support<'_> {
         self.lacks(rotary.is_none(), "norms of queries and keys without a rotary embedding")?;
         let of_heads = |norm: &Norm| norm.kind == NormKind::Rms && norm.weight.rows.len() == heads.head_dim;
         self.lacks(!norms.iter().all(of_heads), "norms of queries and keys other than an RMSNorm of each head")?;
-        norms.iter().try_for_each(|norm| self.check_cpu_norm(norm))
-    }
-
-    fn check_cpu_layer(&self, layer: &Layer) -> Result<()> {
-        layer.attention_norm.iter().chain([&layer.mlp_norm]).try_for_each(|norm| self.check_cpu_norm(norm))
+        Ok(())
     }
 
     fn check_cpu_around(&self) -> Result<()> {
         let embedding = &self.architecture.embedding;
         let wide = embedding.projection.as_ref().map_or(embedding.tokens.inputs(), Linear::outputs);
-        self.lacks(wide != self.architecture.hidden, "an embedding of another width than the residual stream")?;
-        embedding.norm.iter().chain(&self.architecture.final_norm).try_for_each(|norm| self.check_cpu_norm(norm))?;
-        for step in &self.architecture.head.steps {
-            if let HeadStep::Norm(norm) = step {
-                self.check_cpu_norm(norm)?;
-            }
-        }
+        self.lacks(wide != self.architecture.hidden, "an embedding of other features than the layers'")?;
         if let HeadOutput::Classifier(linear) = &self.architecture.head.output {
             self.lacks(linear.outputs() != 1, "heads of several labels")?;
         }
         Ok(())
-    }
-
-    fn check_cpu_norm(&self, norm: &Norm) -> Result<()> {
-        self.lacks(norm.kind == NormKind::Rms && norm.bias.is_some(), "an RMSNorm with a bias")
     }
 }
