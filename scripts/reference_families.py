@@ -117,9 +117,8 @@ def refresh(path: Path) -> None:
     pairs = [[text(pair["query"]), text(pair["document"])] for pair in definition["pairs"]]
     with tempfile.TemporaryDirectory() as directory:
         definition["tensors"] = make(definition, Path(directory))
-        found = {
-            name: scoring.score(definition, Path(directory), pairs, dtype) for name, dtype in PRECISIONS.items()
-        }
+        source = layouts.restored(definition, Path(directory))
+        found = {name: scoring.score(definition, source, pairs, dtype) for name, dtype in PRECISIONS.items()}
     for index, pair in enumerate(definition["pairs"]):
         tokens, logit = found["f32"][index]
         pair |= {"tokens": tokens, "f32": logit, "bf16": found["bf16"][index][1]}

@@ -2,7 +2,7 @@
 """Writes the scores that `sentence-transformers` gives with the recipes in testdata/recipes.
 
 A case is a folder of files that are copied over the odd reranker; `case.json` in it has the
-changes to `config.json` and what else is done. The scores are those of a `CrossEncoder` on the
+changes to `config.json`, to the tokenizer's files, and what else is done. The scores are those of a `CrossEncoder` on the
 result, on the CPU in f32, pair after pair. The tests make the same directories and compare.
 """
 
@@ -29,7 +29,7 @@ def make(case: Path, settings: dict, directory: Path) -> None:
             target = directory / path.relative_to(case)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    for name in ("config", "tokenizer_config"):
+    for name in ("config", "tokenizer_config", "tokenizer"):
         path = directory / f"{name}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | settings.get(name, {})))
     if settings.get("classifier"):

@@ -93,6 +93,11 @@ impl Reranker {
             is_classifier: architecture
                 .as_ref()
                 .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
+            is_encoder: architecture.as_ref().is_some_and(|architecture| architecture.looks_both_ways()),
+            token_types: architecture
+                .as_ref()
+                .and_then(|architecture| architecture.embedding.token_types.as_ref())
+                .map(|table| table.rows.len()),
             positions: architecture.as_ref().map(|architecture| architecture.max_length),
             vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
             family: architecture.as_ref().map(|architecture| architecture.family),

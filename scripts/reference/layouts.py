@@ -1,13 +1,17 @@
 """Which tensors the files of a test model hold: those of the transformers model, or others.
 
-A layout gives the shapes of the tensors by file and name. `scoring.py` loads what it made.
+A layout gives the shapes of the tensors by file and name. `scoring.py` loads what it made, or, where
+transformers does not know the names, what `restored` makes of it.
 """
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import LayerNorm
 
@@ -77,6 +81,72 @@ def published_gte(definition: dict, directory: Path) -> dict:
         rows = found.get(name, [0])[0]
         found[name] = [rows + tensor.shape[0], *tensor.shape[1:]]
     return {"model.safetensors": found}
+
+
+def older(definition: dict, directory: Path) -> dict:
+    """The names that the first versions of transformers gave the parts of a norm."""
+    of_norm = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    state = as_it_is(definition, directory)["model.safetensors"]
+    return {"model.safetensors": {re.sub("LayerNorm.(weight|bias)$", lambda found: of_norm[found[0]], name): shape
+                                  for name, shape in state.items()}}
+
+
+# The names of jina-reranker-v2-base-multilingual, and those of transformers.
+JINA = {
+    "roberta.emb_ln": "roberta.embeddings.LayerNorm",
+    "mixer.out_proj": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+    "norm2": "output.LayerNorm",
+    "encoder.layers.": "encoder.layer.",
+}
+JINA_PARTS = [f"attention.self.{part}." for part in ("query", "key", "value")]
+
+
+def jina(definition: dict, directory: Path) -> dict:
+    """Queries, keys and values in one tensor, and names of the model's own."""
+    config = {**definition["config"], "model_type": "xlm-roberta"}
+    found = {}
+    for name, shape in build(config).state_dict().items():
+        shape = list(shape.shape)
+        if any(part in name for part in JINA_PARTS):
+            name, shape = re.sub("attention.self.[a-z]+", "mixer.Wqkv", name), [3 * shape[0], *shape[1:]]
+        for own, theirs in JINA.items():
+            name = name.replace(theirs, own)
+        found[name] = shape
+    return {"model.safetensors": found}
+
+
+def restore_jina(config: dict, state: dict) -> tuple[dict, dict]:
+    found = {}
+    for name, tensor in state.items():
+        for own, theirs in JINA.items():
+            name = name.replace(own, theirs)
+        if "mixer.Wqkv." in name:
+            for part, third in zip(JINA_PARTS, tensor.chunk(3), strict=True):
+                found[name.replace("mixer.Wqkv.", part)] = third.contiguous()
+        else:
+            found[name] = tensor
+    own = {name: value for name, value in config.items() if name != "auto_map"}
+    return {**own, "model_type": "xlm-roberta"}, found
+
+
+RESTORED = {"jina": restore_jina}
+
+
+def restored(definition: dict, directory: Path) -> Path:
+    """The directory, or one beside it with the same model under the names of transformers."""
+    restore = RESTORED.get(definition.get("layout"))
+    if restore is None:
+        return directory
+    target = directory / "restored"
+    shutil.copytree(directory, target)
+    state: dict[str, torch.Tensor] = load_file(directory / "model.safetensors")
+    config, state = restore(definition["config"], state)
+    (target / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(state, target / "model.safetensors", metadata={"format": "pt"})
+    return target
 
 
 def compact(value: object) -> str:

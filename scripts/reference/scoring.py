@@ -4,6 +4,8 @@
 
   {"kind": "cross-encoder"}   sentence-transformers' CrossEncoder, before its activation: the default
   {"kind": "pair", "max_length": N}   transformers' classifier on the tokenizer's pair, cut by only_second
+  {"kind": "flag-embedding", "max_length": N}   the same, cut as FlagEmbedding does: a query of three
+      quarters of the length at most, then only the document
   {"kind": "prompt", "template": TEXT, "special": BOOL, "answers": [ID, ID or null], "pieces": LIST}
       transformers' language model on a prompt with {query} and {document}; or on pieces of it that
       are tokenized one by one
@@ -48,6 +50,24 @@ def pair(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> l
     return found
 
 
+def flag_embedding(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(directory, dtype=dtype).eval()
+    backend, longest = tokenizer.backend_tokenizer, reference["max_length"]
+    backend.no_truncation()
+    found = []
+    for texts in pairs:
+        query, document = (backend.encode(text, add_special_tokens=False) for text in texts)
+        query.truncate(longest * 3 // 4)
+        document.truncate(longest - len(query) - tokenizer.num_special_tokens_to_add(pair=True))
+        encoding = backend.post_process(query, document, add_special_tokens=True)
+        inputs = {"input_ids": torch.tensor([encoding.ids])}
+        if "token_type_ids" in tokenizer.model_input_names:
+            inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
+        found.append((len(encoding), model(**inputs).logits[0, 0].float().item()))
+    return found
+
+
 def prompt(reference: dict, directory: Path, pairs: list, dtype: torch.dtype) -> list:
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).eval()
@@ -84,4 +104,5 @@ def both_directions(reference: dict, directory: Path, pairs: list, dtype: torch.
     return found
 
 
-KINDS = {"cross-encoder": cross_encoder, "pair": pair, "prompt": prompt, "both-directions": both_directions}
+KINDS = {"cross-encoder": cross_encoder, "pair": pair, "flag-embedding": flag_embedding, "prompt": prompt,
+         "both-directions": both_directions}

@@ -313,6 +313,11 @@ impl Architecture {
         self.pooling == Pooling::LastToken && self.layers.iter().all(is_causal)
     }
 
+    /// Whether every token sees all of its prompt.
+    pub fn looks_both_ways(&self) -> bool {
+        self.layers.iter().all(|layer| layer.attention.mask == Mask::Bidirectional)
+    }
+
     /// All tensors that are read. Those of the head and the embedding come first, then the layers.
     pub fn tensors(&self) -> Vec<&Tensor> {
         let mut tensors = Vec::new();

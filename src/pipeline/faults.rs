@@ -22,11 +22,20 @@ pub(super) struct Faults {
     skipped: AtomicU64,
     failed: AtomicBool,
     notes: Mutex<Vec<String>>,
+    /// Whether a query that is cut was reported.
+    cut: AtomicBool,
 }
 
 impl Faults {
     pub(super) fn new(skip: bool, reporter: Arc<Reporter>) -> Self {
-        Self { skip, reporter, skipped: AtomicU64::new(0), failed: AtomicBool::new(false), notes: Mutex::default() }
+        Self {
+            skip,
+            reporter,
+            skipped: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            notes: Mutex::default(),
+            cut: AtomicBool::new(false),
+        }
     }
 
     /// Reports a bad record at once, and returns whether the run goes on without it.
@@ -52,6 +61,13 @@ impl Faults {
     pub(super) fn note(&self, note: String) {
         self.reporter.note(&format!("note: {note}"));
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    /// Notes that a query is cut, and of all queries only the first: a run may have millions.
+    pub(super) fn cut_query(&self, id: &str, note: &str) {
+        if !self.cut.swap(true, Ordering::Relaxed) {
+            self.note(format!("query {id:?}: {note}; this is not repeated for other queries"));
+        }
     }
 
     /// Takes the notes so far.

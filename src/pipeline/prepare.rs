@@ -153,11 +153,14 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 /// Makes a window of these groups. The returned flag is true if a bad query stops the run; the window then has the groups
 /// before it.
 fn window(gathered: Vec<Group>, recipe: &dyn Prompts, limits: Limits, faults: &Faults) -> (Window, bool) {
-    let tokenized: Vec<Result<Vec<Prompt>>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
+    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
     let (mut groups, mut prompts, mut stopped) = (Vec::new(), Vec::new(), false);
     for (group, result) in gathered.into_iter().zip(tokenized) {
         match result {
-            Ok(tokenized) => {
+            Ok((tokenized, note)) => {
+                if let Some(note) = note {
+                    faults.cut_query(&group.query.id, &note);
+                }
                 groups.push(group);
                 prompts.push(tokenized);
             }
@@ -175,10 +178,12 @@ fn window(gathered: Vec<Group>, recipe: &dyn Prompts, limits: Limits, faults: &F
     (Window { groups, prompts, batches, permits: Vec::new() }, stopped)
 }
 
-fn prompts_of(group: &Group, recipe: &dyn Prompts) -> Result<Vec<Prompt>> {
-    recipe.check_query(&group.query)?;
+/// The prompts of a group, and what users should know of its query.
+fn prompts_of(group: &Group, recipe: &dyn Prompts) -> Result<(Vec<Prompt>, Option<String>)> {
+    let note = recipe.check_query(&group.query)?;
     let candidates = group.candidates.par_iter();
-    candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect()
+    let prompts: Result<_> = candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect();
+    Ok((prompts?, note))
 }
 
 fn bad_query(group: &Group, problem: String) -> BadRecord {

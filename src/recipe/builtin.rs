@@ -200,6 +200,7 @@ impl BuiltIn {
             special_tokens: self.special_tokens,
             cut: Cut::Document,
             longest_pair: self.longest_pair,
+            pair: None,
             answers_file: None,
             activation: self.activation,
             control_tokens: self.control_tokens.iter().map(|&token| token.to_owned()).collect(),

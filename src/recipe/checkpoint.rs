@@ -27,6 +27,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn of(recipe: Recipe) -> Self {
+        Self { recipe, max_length: None, notes: Vec::new(), details: Vec::new() }
+    }
+
     pub(super) fn with_note(mut self, note: String) -> Self {
         self.notes.push(note);
         self
@@ -175,7 +179,11 @@ fn prompts(
     };
     let known = || known::recognised(files, model);
     match (stored.input, &settings.template) {
-        (Some(Input::Texts), _) => texts(tokenizer, stored.cut),
+        (Some(Input::Texts), _) => {
+            let recipe = texts(tokenizer, model, stored)?;
+            let origin = "modality_config of sentence_bert_config.json".to_owned();
+            Ok(Found::of(Recipe { instructed: Some(instructed_texts()?), origin, ..recipe }))
+        }
         (Some(Input::Messages(_)), None) => {
             bail!(
                 "sentence_bert_config.json asks for messages, and the model has no chat template (chat_template.jinja)"
@@ -183,6 +191,12 @@ fn prompts(
         }
         (Some(Input::Messages(format)), Some(source)) => {
             of_chat(chat(source, format)?, source).map_err(|unfit| unfit.into_error(&source.origin))
+        }
+        (None, template)
+            if model.is_encoder && !template.as_ref().is_some_and(|source| ChatTemplate::names_roles(&source.text)) =>
+        {
+            let Some(known) = known()? else { return encoder(stored, template.as_ref(), tokenizer, model) };
+            known.found(model)
         }
         (None, None) => match known()? {
             Some(known) => known.found(model),
@@ -227,20 +241,64 @@ fn of_chat(chat: ChatTemplate, source: &TemplateSource) -> Result<Found, Unfit> 
     };
     let recipe = own("chat template", &source.origin, plain, instructed);
     let recipe = Recipe { chat: Some(Arc::new(chat)), ..recipe };
-    Ok(Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() })
+    Ok(Found::of(recipe))
 }
 
-/// The recipe of a model that is given the texts themselves: an instruction, the query, and the document behind it.
-fn texts(tokenizer: &TextTokenizer, cut: Cut) -> Result<Found> {
-    tokenizer.check_pairs()?;
-    let slot = |slot| Piece::Slot(slot, Trim::None);
+/// The recipe of a model that is given the texts themselves: the query, and the document behind it.
+fn texts(tokenizer: &TextTokenizer, model: &ModelFacts, stored: &Stored) -> Result<Recipe> {
+    let mut frame = tokenizer.pair_frame()?;
+    match model.token_types {
+        None => frame.second_type = None,
+        Some(types) => ensure!(
+            types > 1 || frame.second_type.is_none(),
+            "the tokenizer gives documents tokens of type 1, and type_vocab_size of config.json is 1: the model has no such type"
+        ),
+    }
     let plain = Template::new(vec![slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
-    let instructed =
-        Template::new(vec![slot(Slot::Instruction), slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;
-    let recipe =
-        own("texts without a template", "modality_config of sentence_bert_config.json", Some(plain), Some(instructed));
-    let recipe = Recipe { cut, ..recipe };
-    Ok(Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() })
+    let recipe = own("pair of texts", "the tokenizer's post-processor", Some(plain), None);
+    let cut = stored.cut.unwrap_or(Cut::QueryShare);
+    Ok(Recipe { cut, pair: Some(frame), ..recipe })
+}
+
+/// A note on types of tokens which a model knows and is not given.
+fn left_out_types(recipe: &Recipe, model: &ModelFacts) -> Option<String> {
+    let left_out = recipe.pair.as_ref().is_some_and(|frame| frame.left_out) && model.token_types > Some(1);
+    left_out.then(|| {
+        "all tokens are of type 0, as in transformers 5, for which model_input_names of tokenizer_config.json or its \
+         tokenizer_class leaves token_type_ids out; if the model was trained with documents of type 1, add token_type_ids to \
+         model_input_names"
+            .to_owned()
+    })
+}
+
+/// The recipe of an encoder whose files have none. An instruction has a place only where the files have one, too.
+fn encoder(
+    stored: &Stored,
+    template: Option<&TemplateSource>,
+    tokenizer: &TextTokenizer,
+    model: &ModelFacts,
+) -> Result<Found> {
+    let recipe = texts(tokenizer, model, stored)?;
+    let instructed = stored.instruction.as_ref().map(|_| instructed_texts()).transpose()?;
+    let left_out = left_out_types(&recipe, model);
+    let mut found = Found::of(Recipe { instructed, ..recipe });
+    found.notes.extend(left_out);
+    Ok(match template {
+        None => found,
+        Some(source) => found.with_note(format!(
+            "the chat template of {} is for other uses: the model is given pairs of texts",
+            source.origin
+        )),
+    })
+}
+
+/// An instruction stands before the query, without anything between them.
+fn instructed_texts() -> Result<Template> {
+    Template::new(vec![slot(Slot::Instruction), slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])
+}
+
+fn slot(slot: Slot) -> Piece {
+    Piece::Slot(slot, Trim::None)
 }
 
 fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Template>) -> Recipe {
@@ -256,6 +314,7 @@ fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Tem
         special_tokens: false,
         cut: Cut::Document,
         longest_pair: None,
+        pair: None,
         answers_file: None,
         activation: Activation::of(Function::Sigmoid),
         control_tokens: Vec::new(),

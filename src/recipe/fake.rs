@@ -36,10 +36,10 @@ struct FakePrompts {
 }
 
 impl Prompts for FakePrompts {
-    fn check_query(&self, query: &Query) -> Result<()> {
+    fn check_query(&self, query: &Query) -> Result<Option<String>> {
         let words = words(&query.text).count();
         ensure!(words + 2 < self.max_length, "the query leaves no room for a document in {} tokens", self.max_length);
-        Ok(())
+        Ok(None)
     }
 
     fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {

@@ -137,6 +137,7 @@ impl FileRecipe {
             special_tokens: file.special_tokens,
             cut: file.cut,
             longest_pair: None,
+            pair: None,
             answers_file: None,
             activation: Activation { function: file.activation, temperature: file.temperature },
             control_tokens: Vec::new(),

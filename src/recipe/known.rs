@@ -52,7 +52,7 @@ impl Known {
             recipe.output = RecipeOutput::Classifier;
         }
         let note = format!("the recipe is taken to be {}, {}", recipe.name, self.how);
-        let found = Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() };
+        let found = Found::of(recipe);
         Ok(match self.is_certain {
             true => Found { details: vec![note], ..found },
             false => found.with_note(format!("{note}; --recipe NAME|FILE names another")),
@@ -76,7 +76,7 @@ pub(super) fn assumed(why: &str, is_doubtful: bool, model: &ModelFacts) -> Resul
     let recipe = builtin::built_in(builtin::DEFAULT)?.context("the default recipe is missing")?;
     let note = format!("the recipe is taken to be {} ({why})", recipe.name);
     let stated = format!("{note}; --recipe {} confirms that, or names another", recipe.name);
-    let found = Found { recipe, max_length: None, notes: Vec::new(), details: Vec::new() };
+    let found = Found::of(recipe);
     Ok(match is_doubtful {
         true => found.with_note(stated),
         false => Found { details: vec![note], ..found },

@@ -35,7 +35,7 @@ pub use fake::fake_recipe;
 pub use file::FileRecipe;
 pub use padding::WithoutPadding;
 pub use resolve::{DEFAULT_MAX_LENGTH, RecipeName, Resolved, resolve};
-pub use tokenizer::TextTokenizer;
+pub use tokenizer::{PairFrame, TextTokenizer};
 
 /// The whole prompt of one pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Prompt {
     pub token_ids: Vec<u32>,
     /// Where the tokens of type 1 begin, which go on to the end: those of the second text of a pair. All others are of type 0.
     pub second_type: Option<usize>,
-    /// Whether the document was cut to fit the maximum length.
+    /// Whether the document, or the query of a pair of texts, was cut to fit the maximum length.
     pub truncated: bool,
 }
 
@@ -62,11 +62,11 @@ impl Prompt {
 
 /// Puts pairs into prompts.
 pub trait Prompts: Send + Sync {
-    /// Whether the query leaves room for a document.
+    /// Whether the query leaves room for a document. Returns what users should know if it is cut to leave some.
     ///
     /// # Errors
     /// A sentence with the remedy if it doesn't, or the query can't be put into the prompt.
-    fn check_query(&self, query: &Query) -> Result<()>;
+    fn check_query(&self, query: &Query) -> Result<Option<String>>;
 
     /// The prompt of a query and a document. The same pair gives the same tokens, whatever its neighbours.
     ///
@@ -108,6 +108,10 @@ pub struct RecipeChoice {
 pub struct ModelFacts {
     /// Whether it is a classifier, with one output; else it is a language model.
     pub is_classifier: bool,
+    /// Whether its attention looks both ways, so that it is given pairs of texts, if nothing else is known.
+    pub is_encoder: bool,
+    /// The types of tokens that it tells apart, if it does.
+    pub token_types: Option<usize>,
     /// The tokens that a prompt may have, if that is known.
     pub positions: Option<usize>,
     /// The tokens that the model knows, if that is known.

@@ -17,7 +17,7 @@ pub struct WithoutPadding {
 }
 
 impl Prompts for WithoutPadding {
-    fn check_query(&self, query: &Query) -> Result<()> {
+    fn check_query(&self, query: &Query) -> Result<Option<String>> {
         self.prompts.check_query(query)
     }
 

@@ -1,22 +1,108 @@
-//! Two texts, one behind the other, which are cut as the truncation `longest_first` of transformers does.
+//! Two texts, each tokenized by itself, in the frame that the tokenizer has for them.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::{Prompt, TextTokenizer};
+use super::value::Cut;
+use super::{PairFrame, Prompt, TextTokenizer};
 
-/// The prompt of two texts. Where it is too long, the longer text loses its end, and both do where both are long.
-pub(super) fn longest_first(tokenizer: &TextTokenizer, texts: [String; 2], max_length: usize) -> Result<Prompt> {
-    let [first, second] = &texts;
-    let (mut first_tokens, longer) = tokenizer.encode_up_to(first, max_length)?;
+/// How two texts become a prompt.
+pub(super) struct Pair {
+    pub(super) frame: PairFrame,
+    pub(super) cut: Cut,
+    pub(super) max_length: usize,
+}
+
+/// The tokens of two texts that are kept, and whether that is not all of them.
+struct Kept {
+    first: Vec<u32>,
+    second: Vec<u32>,
+    truncated: bool,
+}
+
+impl Pair {
+    /// The tokens that a prompt has at least: one of the query.
+    pub(super) fn least(frame: &PairFrame) -> usize {
+        frame.tokens() + 1
+    }
+
+    /// The tokens of texts that fit.
+    fn room(&self) -> usize {
+        self.max_length.saturating_sub(self.frame.tokens())
+    }
+
+    /// The most tokens of a first text whose second is cut: they leave room for one token of the second.
+    fn most_of_first(&self) -> usize {
+        let share = if self.cut == Cut::QueryShare { self.max_length.saturating_mul(3) / 4 } else { self.max_length };
+        share.min(self.room().saturating_sub(1))
+    }
+
+    /// What users should know of a first text that is cut, whatever the second.
+    ///
+    /// # Errors
+    /// If it leaves no room for the second, and is not cut.
+    pub(super) fn check_first(&self, tokenizer: &TextTokenizer, first: &str) -> Result<Option<String>> {
+        if self.cut == Cut::LongestFirst {
+            return Ok(None);
+        }
+        let most = self.most_of_first();
+        let (_, longer) = tokenizer.encode_up_to(first, most)?;
+        ensure!(
+            !longer || self.cut == Cut::QueryShare,
+            "the query leaves no room for a document in {} tokens; raise --max-length or shorten the query",
+            self.max_length
+        );
+        Ok(longer.then(|| {
+            format!(
+                "the query is longer than three quarters of the {} tokens of a prompt, and only its first {most} are read, as \
+                 FlagEmbedding does; its results are marked as truncated",
+                self.max_length
+            )
+        }))
+    }
+
+    /// The prompt of two texts.
+    pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2]) -> Result<Prompt> {
+        let Kept { first, second, truncated } = match self.cut {
+            Cut::Document | Cut::QueryShare => self.second_cut(tokenizer, texts)?,
+            Cut::LongestFirst => longest_first(tokenizer, texts, self.room())?,
+        };
+        let PairFrame { before, between, after, second_type, .. } = &self.frame;
+        let second_type = second_type.map(|types| before.len() + first.len() + types);
+        let token_ids = [before.as_slice(), &first, between, &second, after].concat();
+        Ok(Prompt { token_ids, second_type, truncated })
+    }
+
+    /// The first text up to its share, and the second as far as there is room.
+    fn second_cut(&self, tokenizer: &TextTokenizer, [first, second]: &[String; 2]) -> Result<Kept> {
+        let (first, first_cut) = tokenizer.encode_up_to(first, self.most_of_first())?;
+        let (second, second_cut) = tokenizer.encode_up_to(second, self.room() - first.len())?;
+        Ok(Kept { first, second, truncated: first_cut || second_cut })
+    }
+
+    /// Both texts with the tokens around them, in marks.
+    pub(super) fn text(&self, tokenizer: &TextTokenizer, [first, second]: &[String; 2]) -> String {
+        let marks = |ids: &[u32]| match ids {
+            [] => "⟦⟧".to_owned(),
+            ids => ids.iter().map(|id| format!("⟦{}⟧", tokenizer.added_token(*id).unwrap_or("?"))).collect(),
+        };
+        let outer = |ids: &[u32]| if ids.is_empty() { String::new() } else { marks(ids) };
+        let PairFrame { before, between, after, .. } = &self.frame;
+        format!("{}{first}{}{second}{}", outer(before), marks(between), outer(after))
+    }
+}
+
+/// Of texts that are too long, the longer loses its end, and both do where both are long: the truncation `longest_first` of
+/// transformers.
+fn longest_first(tokenizer: &TextTokenizer, [first, second]: &[String; 2], most: usize) -> Result<Kept> {
+    let (mut first_tokens, longer) = tokenizer.encode_up_to(first, most)?;
     // An odd token is that of the longer text. Where both are longer than a whole prompt, the first is counted to its end.
     let counted = if longer { tokenizer.encode(first)?.len() } else { first_tokens.len() };
-    let (mut second_tokens, _) = tokenizer.encode_up_to(second, counted.max(max_length.saturating_add(1)))?;
-    let kept = kept([counted, second_tokens.len()], max_length);
-    let truncated = counted + second_tokens.len() > max_length;
+    let (mut second_tokens, _) = tokenizer.encode_up_to(second, counted.max(most.saturating_add(1)))?;
+    let kept = kept([counted, second_tokens.len()], most);
+    let truncated = counted + second_tokens.len() > most;
     first_tokens.truncate(kept[0]);
     second_tokens.truncate(kept[1]);
-    first_tokens.extend(second_tokens);
-    Ok(Prompt { token_ids: first_tokens, second_type: None, truncated })
+    Ok(Kept { first: first_tokens, second: second_tokens, truncated })
 }
 
 /// How many tokens two texts of these lengths keep.

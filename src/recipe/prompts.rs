@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::chat_template::ChatTemplate;
+use super::pair::Pair;
 use super::segments::{Part, Segment, Segments, parts};
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
-use super::value::{Cut, PairLength, Recipe};
-use super::{Prompt, Prompts, TextTokenizer, pair};
+use super::value::{PairLength, Recipe};
+use super::{Prompt, Prompts, TextTokenizer};
 use crate::record::Query;
 
 /// The prompts of a recipe.
@@ -20,7 +21,8 @@ pub(super) struct RecipePrompts {
     /// The instruction of queries that have none of their own.
     instruction: Option<String>,
     chat: Option<Arc<ChatTemplate>>,
-    cut: Cut,
+    /// How the two texts of a template that is made of them are put together.
+    pair: Option<Pair>,
     max_length: usize,
     name: String,
 }
@@ -57,14 +59,16 @@ impl RecipePrompts {
         };
         let (plain, instructed) = (segments(&recipe.plain)?, segments(&recipe.instructed)?);
         let shortest = [&plain, &instructed].into_iter().flatten().map(Segments::fixed_tokens).min().unwrap_or(0);
+        let shortest = shortest + recipe.pair.as_ref().map_or(0, Pair::least);
         ensure!(
             max_length > shortest,
             "--max-length {max_length} leaves no room: the model's prompt alone takes {shortest} tokens"
         );
         let instruction = instruction.map(str::to_owned).or_else(|| recipe.instruction.clone());
         let chat = recipe.chat.clone();
-        let (cut, name) = (recipe.cut, recipe.name.clone());
-        Ok(Self { tokenizer, plain, instructed, instruction, chat, cut, max_length, name })
+        let pair = recipe.pair.clone().map(|frame| Pair { frame, cut: recipe.cut, max_length });
+        let name = recipe.name.clone();
+        Ok(Self { tokenizer, plain, instructed, instruction, chat, pair, max_length, name })
     }
 
     /// The longest prompt of a recipe that limits its pairs.
@@ -157,10 +161,11 @@ impl RecipePrompts {
 }
 
 impl Prompts for RecipePrompts {
-    fn check_query(&self, query: &Query) -> Result<()> {
+    fn check_query(&self, query: &Query) -> Result<Option<String>> {
         let (segments, instruction) = self.segments(query)?;
-        if self.cut == Cut::LongestFirst {
-            return Ok(());
+        if let Some(pair) = &self.pair {
+            let [first, _] = segments.two_texts(&Values { instruction, query: &query.text, document: "" })?;
+            return pair.check_first(&self.tokenizer, &first);
         }
         // The room is counted from the front, so that a query of many megabytes takes no longer than one that just fits.
         let values = Values { instruction, query: &query.text, document: "" };
@@ -187,7 +192,7 @@ impl Prompts for RecipePrompts {
                 self.max_length
             );
         }
-        Ok(())
+        Ok(None)
     }
 
     fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
@@ -197,8 +202,8 @@ impl Prompts for RecipePrompts {
             let given = query.instruction.as_deref().or(self.instruction.as_deref());
             chat.check(given, &values, &segments.template)?;
         }
-        if self.cut == Cut::LongestFirst {
-            return pair::longest_first(&self.tokenizer, segments.two_texts(&values)?, self.max_length);
+        if let Some(pair) = &self.pair {
+            return pair.prompt(&self.tokenizer, &segments.two_texts(&values)?);
         }
         let around = self.around(segments, &values)?;
         let taken = around.before.len() + around.after.len();
@@ -215,6 +220,9 @@ impl Prompts for RecipePrompts {
         let (segments, instruction) = self.segments(query)?;
         let values = Values { instruction, query: &query.text, document };
         let mut text = String::new();
+        if let Some(pair) = &self.pair {
+            return Ok(pair.text(&self.tokenizer, &segments.two_texts(&values)?));
+        }
         for piece in segments.template.pieces() {
             match piece {
                 Piece::Text(literal) => {

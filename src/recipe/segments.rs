@@ -49,7 +49,7 @@ impl Segments {
     pub(super) fn two_texts(&self, values: &Values) -> Result<[String; 2]> {
         let [Segment::Text { pieces: first, .. }, Segment::Text { pieces: second, .. }] = self.segments.as_slice()
         else {
-            bail!("the recipe cuts the longer of two texts, and its template is not made of two texts")
+            bail!("the recipe is for two texts, and its template is not made of two")
         };
         Ok([first, second].map(|pieces| text_of(pieces, values)))
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use super::TextTokenizer;
 use super::activation::Activation;
 use super::chat_template::ChatTemplate;
 use super::template::Template;
+use super::{PairFrame, TextTokenizer};
 use crate::model::Answers;
 
 /// How a reranker is used.
@@ -32,6 +32,8 @@ pub struct Recipe {
     pub cut: Cut,
     /// The longest pair, where the recipe limits it.
     pub longest_pair: Option<PairLength>,
+    /// What stands around the two texts that the templates are made of, where a model is given those.
+    pub pair: Option<PairFrame>,
     /// The file that has the answers as token ids, if one of sentence-transformers does.
     pub answers_file: Option<String>,
     /// How the logit becomes a score.
@@ -52,6 +54,9 @@ pub enum Cut {
     /// The end of the longer of two texts, until both are equally long, and then of both: `longest_first` of transformers.
     #[serde(skip)]
     LongestFirst,
+    /// The end of a query that is longer than three quarters of a prompt, and then that of the document: as FlagEmbedding does.
+    #[serde(skip)]
+    QueryShare,
 }
 
 /// A limit that counts a query and a document, and not what stands around them.

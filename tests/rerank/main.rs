@@ -35,6 +35,7 @@ mod model_files;
 mod models;
 mod outputs;
 mod packed;
+mod pairs;
 mod parity;
 mod people;
 mod piped;

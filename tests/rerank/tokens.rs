@@ -196,7 +196,8 @@ fn an_older_tokenizer_scores_like_its_newer_form() {
         tokens.map(|token| (token["content"].as_str().unwrap().to_owned(), token["id"].clone())).collect();
     files.write("model/added_tokens.json", numbers.to_string());
     let arguments = [&["--model", &model], &INPUT[..]].concat();
-    rerank(&arguments).fails(1, &["vocab.json", "Qwen2Tokenizer only", "save_pretrained"]);
+    rerank(&arguments)
+        .fails(1, &["vocab.json", "for the classes Qwen2Tokenizer and RobertaTokenizer", "save_pretrained"]);
     files.write("model/tokenizer_config.json", json!({"tokenizer_class": "Qwen2Tokenizer"}).to_string());
     let older = rerank(&arguments);
     assert_eq!((older.stdout, older.status), (newer.stdout, 0), "{}", older.stderr);

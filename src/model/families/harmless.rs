@@ -8,12 +8,15 @@ use super::Family;
 use crate::fields::Fields;
 
 /// Fields that have no effect where a prompt is scored.
-const HARMLESS: [&str; 100] = [
+const HARMLESS: [&str; 108] = [
     // What the file is, and who wrote it.
     "_commit_hash",
     "_name_or_path",
+    "_num_labels",
     "architectures",
+    "cell",
     "dtype",
+    "emb_size",
     "finetuning_task",
     "id2label",
     "label2id",
@@ -23,10 +26,14 @@ const HARMLESS: [&str; 100] = [
     "name_or_path",
     "num_labels",
     "output_past",
+    "pre_trained",
     "problem_type",
+    "structure",
     "task_specific_params",
     "tokenizer_class",
     "torch_dtype",
+    "training",
+    "transformers.js_config",
     "transformers_version",
     "unsloth_fixed",
     "unsloth_version",
@@ -38,6 +45,7 @@ const HARMLESS: [&str; 100] = [
     "cls_token_id",
     "decoder_start_token_id",
     "eos_token_id",
+    "eos_token_ids",
     "mask_token_id",
     "pad_token_id",
     "sep_token_id",

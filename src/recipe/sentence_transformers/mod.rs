@@ -37,8 +37,8 @@ pub(super) struct Stored {
     pub(super) classifier: Option<(bool, String)>,
     /// The longest prompt.
     pub(super) max_length: Option<usize>,
-    /// What of two texts is cut.
-    pub(super) cut: Cut,
+    /// What of two texts is cut, if the transformer has settings.
+    pub(super) cut: Option<Cut>,
     /// The default instruction, and the file that has it.
     pub(super) instruction: Option<(String, String)>,
     /// The dotted name of the activation, and the file that has it.

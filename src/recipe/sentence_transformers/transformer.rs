@@ -53,8 +53,8 @@ pub(super) struct TransformerSettings {
     pub(super) classifier: Option<(bool, String)>,
     pub(super) output_name: Option<String>,
     pub(super) max_length: Option<usize>,
-    /// What of two texts is cut.
-    pub(super) cut: Cut,
+    /// What of two texts is cut, if the file is there.
+    pub(super) cut: Option<Cut>,
     /// Variables of the chat template.
     pub(super) variables: Map<String, Value>,
     /// The file, if it is there.
@@ -81,7 +81,7 @@ impl TransformerSettings {
                 classifier: task(fields, pools)?.map(|classifier| (classifier, place.clone())),
                 output_name: fields.text("module_output_name")?.map(str::to_owned),
                 max_length: tokenizer_length(fields)?.or(fields.size("max_seq_length")?),
-                cut: Cut::LongestFirst,
+                cut: Some(Cut::LongestFirst),
                 variables: Map::new(),
                 place: Some(place.clone()),
             };
@@ -100,9 +100,9 @@ impl TransformerSettings {
             for (name, value) in arguments.iter() {
                 match (name, value) {
                     ("max_length", _) => self.max_length = arguments.size("max_length")?,
-                    ("truncation", Value::Bool(true)) => self.cut = Cut::LongestFirst,
-                    ("truncation", Value::String(way)) if way == "longest_first" => self.cut = Cut::LongestFirst,
-                    ("truncation", Value::String(way)) if way == "only_second" => self.cut = Cut::Document,
+                    ("truncation", Value::Bool(true)) => self.cut = Some(Cut::LongestFirst),
+                    ("truncation", Value::String(way)) if way == "longest_first" => self.cut = Some(Cut::LongestFirst),
+                    ("truncation", Value::String(way)) if way == "only_second" => self.cut = Some(Cut::Document),
                     ("logits_to_keep", _) if part == "text" => {}
                     ("restore_suffix", Value::Bool(true)) if part == "chat_template" => {}
                     ("restore_suffix" | "continue_final_message" | "truncation", _) => {

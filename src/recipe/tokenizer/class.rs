@@ -14,39 +14,136 @@ pub(super) enum Class {
     AsStored,
     /// `Qwen2Tokenizer`: normalizer, pre-tokenizer and the model's settings are the class's own.
     Qwen2,
+    /// `BertTokenizer`: the same, and the post-processor, too.
+    Bert,
+    /// `XLMRobertaTokenizer`: as the former; SentencePiece's normalizer is the file's.
+    XlmRoberta,
+    /// `RobertaTokenizer`: as the former.
+    Roberta,
 }
 
-const QWEN2: &str = "Qwen2Tokenizer";
+/// The one of BERT's classes that makes no token types.
+const DISTILBERT: &str = "DistilBertTokenizer";
+/// The roles of tokens where a file does not mention them.
+const OF_QWEN2: [(&str, &str); 3] =
+    [("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>"), ("pad_token", "<|endoftext|>")];
+const OF_BERT: [(&str, &str); 5] = [
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
+const OF_ROBERTA: [(&str, &str); 7] = [
+    ("bos_token", "<s>"),
+    ("eos_token", "</s>"),
+    ("unk_token", "<unk>"),
+    ("sep_token", "</s>"),
+    ("pad_token", "<pad>"),
+    ("cls_token", "<s>"),
+    ("mask_token", "<mask>"),
+];
 /// The classes that are no family's own.
 const GENERAL: [&str; 3] = ["TokenizersBackend", "PythonBackend", "PreTrainedTokenizer"];
 
 impl Class {
     /// The class that AutoTokenizer of transformers 5 chooses.
     pub(super) fn of(files: &TokenizerFiles) -> Result<Self> {
-        let named = files.config.field(|fields| fields.text("tokenizer_class"))?;
-        let named = match named {
-            Some(class) => Some((class, files.config.name)),
-            None => files.model.field(|fields| fields.text("tokenizer_class"))?.map(|class| (class, files.model.name)),
+        let named = named(files)?;
+        let short = named.map(|(class, _)| class.strip_suffix("Fast").unwrap_or(class));
+        let family = family(files)?;
+        let Some(usual) = Self::of_family(family) else {
+            // Files of ModernBERT name classes by mistake.
+            let named = short.filter(|_| family != "modernbert").and_then(Self::of_name);
+            return Ok(named.unwrap_or(Self::AsStored));
         };
-        // A tokenizer without a configuration is taken for Qwen3-Reranker's.
-        let family = files.model.field(|fields| fields.text("model_type"))?.unwrap_or("qwen3");
-        if !["qwen2", "qwen3"].contains(&family) {
-            return Ok(Self::AsStored);
-        }
-        let Some((class, file)) = named else { return Ok(Self::Qwen2) };
-        match class.strip_suffix("Fast").unwrap_or(class) {
-            QWEN2 => Ok(Self::Qwen2),
+        let (Some((class, file)), Some(short)) = (named, short) else { return Ok(usual) };
+        match Self::of_name(short) {
             // transformers takes every other class that is named beside this family for a mistake.
-            _ if family == "qwen2" => Ok(Self::Qwen2),
-            "LlamaTokenizer" if is_byte_level(files) => Ok(Self::AsStored),
-            short if GENERAL.contains(&short) => Ok(Self::AsStored),
-            _ => bail!(
+            _ if family == "qwen2" => Ok(usual),
+            Some(class) => Ok(class),
+            None if short == "LlamaTokenizer" && is_byte_level(files) => Ok(Self::AsStored),
+            None if GENERAL.contains(&short) => Ok(Self::AsStored),
+            None => bail!(
                 "the model's {file} names the tokenizer class {class}, which builds its tokenizer by rules of its own; \
-                 rerank knows those of {QWEN2} for this family. If tokenizer.json is right as it stands, set \
-                 tokenizer_class to \"TokenizersBackend\""
+                 rerank knows those of {} for this family. If tokenizer.json is right as it stands, set \
+                 tokenizer_class to \"TokenizersBackend\"",
+                usual.name()
             ),
         }
     }
+
+    fn of_family(family: &str) -> Option<Self> {
+        match family {
+            "qwen2" | "qwen3" => Some(Self::Qwen2),
+            "bert" | "distilbert" | "electra" => Some(Self::Bert),
+            "xlm-roberta" | "gte" => Some(Self::XlmRoberta),
+            "roberta" => Some(Self::Roberta),
+            _ => None,
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "Qwen2Tokenizer" => Some(Self::Qwen2),
+            "BertTokenizer" | "ElectraTokenizer" | DISTILBERT => Some(Self::Bert),
+            "XLMRobertaTokenizer" => Some(Self::XlmRoberta),
+            "RobertaTokenizer" => Some(Self::Roberta),
+            _ => None,
+        }
+    }
+
+    /// The class's name in transformers.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AsStored => "TokenizersBackend",
+            Self::Qwen2 => "Qwen2Tokenizer",
+            Self::Bert => "BertTokenizer",
+            Self::XlmRoberta => "XLMRobertaTokenizer",
+            Self::Roberta => "RobertaTokenizer",
+        }
+    }
+
+    /// The tokens of roles that a file does not mention.
+    pub(super) fn roles(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::AsStored => &[],
+            Self::Qwen2 => &OF_QWEN2,
+            Self::Bert => &OF_BERT,
+            Self::XlmRoberta | Self::Roberta => &OF_ROBERTA,
+        }
+    }
+
+    /// Whether the types of tokens are among what a model is given.
+    pub(super) fn gives_types(self, files: &TokenizerFiles) -> Result<bool> {
+        let inputs = files.config.field(|fields| fields.texts("model_input_names"))?;
+        let is_distilbert = named(files)?.is_some_and(|(class, _)| class.starts_with(DISTILBERT));
+        Ok(match self {
+            _ if !inputs.is_empty() => inputs.contains(&"token_type_ids"),
+            Self::Bert => !is_distilbert,
+            Self::AsStored | Self::Qwen2 | Self::XlmRoberta | Self::Roberta => false,
+        })
+    }
+}
+
+/// The class that a file names, and the file.
+fn named(files: &TokenizerFiles) -> Result<Option<(&str, &str)>> {
+    Ok(match files.config.field(|fields| fields.text("tokenizer_class"))? {
+        Some(class) => Some((class, files.config.name)),
+        None => files.model.field(|fields| fields.text("tokenizer_class"))?.map(|class| (class, files.model.name)),
+    })
+}
+
+/// The model's family. jina-reranker-v2's configuration has its class only.
+fn family(files: &TokenizerFiles) -> Result<&str> {
+    if let Some(family) = files.model.field(|fields| fields.text("model_type"))? {
+        return Ok(family);
+    }
+    Ok(match files.model.field(|fields| fields.texts("architectures"))?.first() {
+        Some(&"XLMRobertaForSequenceClassification") => "xlm-roberta",
+        // A tokenizer without a configuration is taken for Qwen3-Reranker's.
+        _ => "qwen3",
+    })
 }
 
 fn is_byte_level(files: &TokenizerFiles) -> bool {

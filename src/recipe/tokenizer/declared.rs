@@ -13,9 +13,6 @@ use crate::fields::Fields;
 
 /// The roles that a control token can have, in transformers' order.
 const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-/// What Qwen2Tokenizer takes where a role is not mentioned.
-const QWEN2_ROLES: [&str; 3] = ["eos_token", "unk_token", "pad_token"];
-const QWEN2_END: &str = "<|endoftext|>";
 
 /// The tokens of `tokenizer_config.json`, or of the files that it replaces.
 pub(super) struct Declared {
@@ -86,6 +83,11 @@ impl Declared {
         self.roles.iter().map(|(role, token)| (*role, token.content.as_str()))
     }
 
+    /// The token of a role.
+    pub(super) fn role(&self, wanted: &str) -> Option<&str> {
+        self.roles().find(|(role, _)| *role == wanted).map(|(_, token)| token)
+    }
+
     /// The tokens with the ids that are given for them.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (&str, u32)> {
         self.numbered.iter().map(|(id, token)| (token.content.as_str(), *id))
@@ -145,10 +147,10 @@ impl Special {
     fn declared(self, numbered: BTreeMap<u32, AddedToken>, class: Class) -> Declared {
         let role = |role: &&'static str| match self.roles.get(*role) {
             Some(token) => Some((*role, token.clone()?)),
-            None if class == Class::Qwen2 && QWEN2_ROLES.contains(role) => {
-                Some((*role, AddedToken::from(QWEN2_END, true)))
+            None => {
+                let usual = class.roles().iter().find(|(name, _)| name == role);
+                usual.map(|(_, token)| (*role, AddedToken::from(*token, true)))
             }
-            None => None,
         };
         let roles = ROLES.iter().filter_map(role).collect();
         let named: Vec<AddedToken> = self.named.into_iter().map(|(_, token)| token).collect();

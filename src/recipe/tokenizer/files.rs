@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::checkpoint::{ModelFiles, not_json, read_text};
@@ -12,6 +12,8 @@ use crate::fields::Fields;
 pub(super) const MOST_TOKENIZER: u64 = 512 << 20;
 /// The settings beside a tokenizer have a few MiB, where thousands of tokens were added.
 const MOST_SETTINGS: u64 = 64 << 20;
+/// The names that models of SentencePiece have.
+const SENTENCEPIECE: [&str; 4] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model"];
 
 /// What holds the vocabulary.
 pub(super) enum Vocabulary {
@@ -24,12 +26,14 @@ pub(super) enum Vocabulary {
         /// `merges.txt`
         merges: PathBuf,
     },
+    /// `vocab.txt`, the older form of BERT's.
+    Lines(PathBuf),
 }
 
 impl Vocabulary {
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Whole(path, _) => path,
+            Self::Whole(path, _) | Self::Lines(path) => path,
             Self::Parts { words, .. } => words,
         }
     }
@@ -85,25 +89,35 @@ pub(super) struct TokenizerFiles {
 
 impl TokenizerFiles {
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
-        let whole = files.optional("tokenizer.json")?;
-        let parts = match whole {
-            None => files.optional("vocab.json")?.zip(files.optional("merges.txt")?),
-            Some(_) => None,
-        };
-        let vocabulary = match parts {
-            Some((words, merges)) => Vocabulary::Parts { words, merges },
-            None => {
-                let path = files.get("tokenizer.json")?;
-                let text = read_text(&path, MOST_TOKENIZER)?;
-                Vocabulary::Whole(path, text)
-            }
-        };
         Ok(Self {
-            vocabulary,
+            vocabulary: vocabulary(files)?,
             model: Settings::read(files, "config.json")?,
             config: Settings::read(files, "tokenizer_config.json")?,
             special_tokens: Settings::read(files, "special_tokens_map.json")?,
             added_tokens: Settings::read(files, "added_tokens.json")?,
         })
     }
+}
+
+/// The vocabulary in the newest of the forms that are there.
+fn vocabulary(files: &ModelFiles) -> Result<Vocabulary> {
+    if files.optional("tokenizer.json")?.is_none() {
+        if let Some((words, merges)) = files.optional("vocab.json")?.zip(files.optional("merges.txt")?) {
+            return Ok(Vocabulary::Parts { words, merges });
+        }
+        if let Some(path) = files.optional("vocab.txt")? {
+            return Ok(Vocabulary::Lines(path));
+        }
+        for name in SENTENCEPIECE {
+            ensure!(
+                !files.has(name)?,
+                "the model has no tokenizer.json, and its {name} is SentencePiece's form of a vocabulary, which rerank does not \
+                 read; AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers makes a \
+                 tokenizer.json of it"
+            );
+        }
+    }
+    let path = files.get("tokenizer.json")?;
+    let text = read_text(&path, MOST_TOKENIZER)?;
+    Ok(Vocabulary::Whole(path, text))
 }

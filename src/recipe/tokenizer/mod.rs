@@ -5,8 +5,10 @@ mod class;
 mod control;
 mod declared;
 mod files;
+mod frame;
 mod head;
 mod inside;
+mod rebuilt;
 mod stored;
 mod text;
 mod warnings;
@@ -23,6 +25,8 @@ use self::stored::Stored;
 use crate::checkpoint::ModelFiles;
 use crate::fields::Fields;
 
+pub use self::frame::PairFrame;
+
 /// A model's tokenizer, parted in two: the tokens of texts, and the control tokens that templates are made of.
 pub struct TextTokenizer {
     text: Tokenizer,
@@ -37,8 +41,8 @@ pub struct TextTokenizer {
     margin: head::Margin,
     /// The control tokens with a role, such as `eos_token`; the role comes first.
     roles: Vec<(&'static str, String)>,
-    /// Whether the tokenizer adds tokens of its own to a pair of texts.
-    adds_to_pairs: bool,
+    /// What stands around a pair of texts, or why that is not known.
+    frame: Result<PairFrame, String>,
     max_length: usize,
     /// The special tokens, where they are text even in a template.
     split: HashSet<String>,
@@ -62,9 +66,12 @@ impl TextTokenizer {
         declared.add_to(&mut whole, class).with_context(|| path.clone())?;
         let mut added: Vec<(u32, AddedToken)> = whole.get_added_tokens_decoder().into_iter().collect();
         added.sort_unstable_by_key(|(id, _)| *id);
+        let processor = frame::post_processor(&whole, class, &declared).with_context(|| path.clone())?;
+        warnings
+            .extend(frame::put(&mut whole, processor).then(|| warnings::replaced("the post_processor", class, &files)));
         warnings.extend(warnings::disagreements(&files, &stored, &declared, &added));
         warnings.extend(warnings::unused(&files, &whole)?);
-        let adds_to_pairs = warnings::adds_tokens(&files, &whole, true)?;
+        let frame = frame::frame(&files, &whole, class).map_err(|error| format!("{path}: {error:#}"));
         let roles = declared.roles().map(|(role, token)| (role, token.to_owned())).collect();
         let control = control::control_tokens(&added, &declared, &files)?;
         let text = text::text_tokenizer(&whole, &added, &control, stored.unknown).with_context(|| path.clone())?;
@@ -77,20 +84,7 @@ impl TextTokenizer {
         let max_length = files.config.field(max_length)?;
         let inside = inside::inside(&text).with_context(|| path.clone())?;
         let around = around::around_text(&whole).with_context(|| path.clone())?;
-        Ok(Self {
-            text,
-            inside,
-            around,
-            added: ids,
-            seen,
-            margin,
-            roles,
-            adds_to_pairs,
-            max_length,
-            split,
-            path,
-            warnings,
-        })
+        Ok(Self { text, inside, around, added: ids, seen, margin, roles, frame, max_length, split, path, warnings })
     }
 
     /// Makes control tokens of the added tokens that stand in a template's own text: in the texts of queries and documents
@@ -135,18 +129,19 @@ impl TextTokenizer {
         self.roles.iter().map(|(role, token)| (*role, token.as_str()))
     }
 
-    /// Checks that a pair of texts has no other tokens than both texts have.
+    /// The tokens that stand around a pair of texts.
     ///
     /// # Errors
-    /// If the tokenizer adds tokens of its own.
-    pub fn check_pairs(&self) -> Result<()> {
-        ensure!(
-            !self.adds_to_pairs,
-            "{} adds tokens to pairs of texts (by its post_processor, or by add_bos_token and add_eos_token of \
-             tokenizer_config.json), which is not supported yet; --recipe names a prompt that has such tokens itself",
-            self.path
-        );
-        Ok(())
+    /// If the tokenizer puts texts together in another way than a frame can.
+    pub fn pair_frame(&self) -> Result<PairFrame> {
+        self.frame.clone().map_err(|problem| {
+            anyhow!("{problem}, which is not supported; --recipe names a prompt that has such tokens itself")
+        })
+    }
+
+    /// The added token of this id.
+    pub fn added_token(&self, wanted: u32) -> Option<&str> {
+        self.added.iter().find(|(_, id)| **id == wanted).map(|(token, _)| token.as_str())
     }
 
     /// The length to which the model's authors cut a whole prompt.

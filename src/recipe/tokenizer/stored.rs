@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokenizers::models::bpe::BPE;
-use tokenizers::normalizers::NFC;
-use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 use super::class::Class;
 use super::files::{MOST_TOKENIZER, TokenizerFiles, Vocabulary};
+use super::{rebuilt, warnings};
 use crate::checkpoint::{not_json, read_text};
 
 /// The parts of a `tokenizer.json` that are looked at beside what the library reads.
@@ -54,17 +55,21 @@ impl Stored {
     pub(super) fn read(files: &TokenizerFiles, class: Class, warnings: &mut Vec<String>) -> Result<Self> {
         let stored = match &files.vocabulary {
             Vocabulary::Whole(path, text) => Self::parse(path, text)?,
-            Vocabulary::Parts { words, merges } if class == Class::Qwen2 => Self::older(words, merges)?,
-            Vocabulary::Parts { words, .. } => bail!(
-                "{} and merges.txt are the older form of a tokenizer, which rerank reads for the class Qwen2Tokenizer \
-                 only; AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers makes a \
-                 tokenizer.json of it",
-                words.display()
+            Vocabulary::Parts { words, merges } if [Class::Qwen2, Class::Roberta].contains(&class) => {
+                Self::of_merges(words, merges)?
+            }
+            Vocabulary::Lines(path) if class == Class::Bert => Self::of_lines(path)?,
+            Vocabulary::Parts { words: path, .. } | Vocabulary::Lines(path) => bail!(
+                "{} is the older form of a tokenizer, which rerank reads with merges.txt for the classes Qwen2Tokenizer and \
+                 RobertaTokenizer, and as vocab.txt for BertTokenizer; \
+                 AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers makes a tokenizer.json \
+                 of it",
+                path.display()
             ),
         };
         match class {
             Class::AsStored => stored.check_random(files.vocabulary.path()),
-            Class::Qwen2 => stored.rebuilt(files, warnings),
+            class => stored.rebuilt(class, files, warnings),
         }
     }
 
@@ -85,7 +90,15 @@ impl Stored {
         Ok(Self { tokenizer, added_tokens: outline.added_tokens, unknown: outline.model.unk_id })
     }
 
-    fn older(words: &Path, merges: &Path) -> Result<Self> {
+    /// A word in each line, whose number is its id.
+    fn of_lines(path: &Path) -> Result<Self> {
+        read_text(path, MOST_TOKENIZER)?;
+        let model = WordPiece::from_file(&path.to_string_lossy()).build();
+        let model = model.map_err(|error| anyhow!("{} is not a vocabulary: {error}", path.display()))?;
+        Ok(Self { tokenizer: Tokenizer::new(model), added_tokens: Vec::new(), unknown: None })
+    }
+
+    fn of_merges(words: &Path, merges: &Path) -> Result<Self> {
         read_text(words, MOST_TOKENIZER)?;
         let names = [words, merges].map(|path| path.to_string_lossy().into_owned());
         let model = BPE::from_file(&names[0], &names[1]).build().map_err(|error| {
@@ -108,87 +121,21 @@ impl Stored {
         Ok(self)
     }
 
-    /// The vocabulary in a tokenizer as `Qwen2Tokenizer` makes it.
-    fn rebuilt(mut self, files: &TokenizerFiles, warnings: &mut Vec<String>) -> Result<Self> {
-        let path = files.vocabulary.path();
-        let ModelWrapper::BPE(stored) = self.tokenizer.get_model() else {
-            bail!("{} holds no BPE model, which the tokenizer class Qwen2Tokenizer is", path.display())
-        };
-        let affixes = [&stored.continuing_subword_prefix, &stored.end_of_word_suffix];
-        ensure!(
-            affixes.iter().all(|affix| affix.as_ref().is_none_or(String::is_empty)),
-            "{} marks parts of words by a prefix or a suffix, which the tokenizer class Qwen2Tokenizer does not",
-            path.display()
-        );
-        let mut model = stored.clone();
-        (model.dropout, model.unk_token, model.fuse_unk) = (None, None, false);
-        (model.byte_fallback, model.ignore_merges) = (false, false);
-        (model.continuing_subword_prefix, model.end_of_word_suffix) = (None, None);
-        let mut tokenizer = Tokenizer::new(model);
-        let with_normalizer = tokenizer.with_normalizer(Some(NFC));
-        with_normalizer.map_err(|error| anyhow!("{}: {error}", path.display()))?;
-        let prefix_space = files.config.field(|fields| fields.flag("add_prefix_space"))?;
-        tokenizer.with_pre_tokenizer(Some(qwen2_pre_tokenizer(prefix_space)?));
-        tokenizer.with_post_processor(self.tokenizer.get_post_processor().cloned());
+    /// The vocabulary in a tokenizer as a class makes it.
+    fn rebuilt(mut self, class: Class, files: &TokenizerFiles, warnings: &mut Vec<String>) -> Result<Self> {
+        let tokenizer = rebuilt::rebuilt(&self.tokenizer, class, files)?;
         if matches!(files.vocabulary, Vocabulary::Whole(..)) {
-            let replaced = replaced(&self.tokenizer, &tokenizer)?;
+            let replaced = rebuilt::replaced(&self.tokenizer, &tokenizer)?;
             if !replaced.is_empty() {
-                warnings.push(format!(
-                    "{} of {} differ from those of its class Qwen2Tokenizer, which transformers 5 uses in their place, \
-                     and so does rerank; if the file is right as it stands, set tokenizer_class in tokenizer_config.json \
-                     to \"TokenizersBackend\"",
-                    replaced.join(", "),
-                    path.display()
-                ));
+                warnings.push(warnings::replaced(&replaced.join(", "), class, files));
             }
+        }
+        if class == Class::XlmRoberta {
+            self.unknown = Some(rebuilt::XLM_ROBERTA_UNKNOWN);
         }
         self.tokenizer = tokenizer;
         Ok(self)
     }
-}
-
-/// How Qwen cuts a text into words.
-const QWEN2_WORDS: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-fn qwen2_pre_tokenizer(add_prefix_space: bool) -> Result<PreTokenizerWrapper> {
-    Ok(serde_json::from_value(json!({
-        "type": "Sequence",
-        "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": QWEN2_WORDS}, "behavior": "Isolated", "invert": false},
-            {"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": false},
-        ],
-    }))?)
-}
-
-/// The parts of a stored tokenizer that give other tokens than those of the tokenizer that replaces it.
-fn replaced(stored: &Tokenizer, new: &Tokenizer) -> Result<Vec<&'static str>> {
-    let mut parts = Vec::new();
-    let normalizer = |tokenizer: &Tokenizer| tokenizer.get_normalizer().map(canonical::<NormalizerWrapper>).transpose();
-    if normalizer(stored)? != normalizer(new)? {
-        parts.push("the normalizer");
-    }
-    let pre = |tokenizer: &Tokenizer| tokenizer.get_pre_tokenizer().map(canonical::<PreTokenizerWrapper>).transpose();
-    if pre(stored)? != pre(new)? {
-        parts.push("the pre_tokenizer");
-    }
-    if let ModelWrapper::BPE(model) = stored.get_model() {
-        let dropout = model.dropout.is_some_and(|share| share != 0.);
-        if dropout || model.unk_token.is_some() || model.fuse_unk || model.byte_fallback || model.ignore_merges {
-            parts.push("the model's settings (dropout, unk_token, fuse_unk, byte_fallback, ignore_merges)");
-        }
-    }
-    Ok(parts)
-}
-
-/// A part as JSON, without what changes offsets only.
-fn canonical<T: serde::Serialize>(part: &T) -> Result<Value> {
-    let mut value = serde_json::to_value(part)?;
-    let parts = value.get_mut("pretokenizers").and_then(Value::as_array_mut);
-    for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
-        part.remove("trim_offsets");
-    }
-    Ok(value)
 }
 
 /// What is wrong with a `tokenizer.json`, in words. `error` is the library's: where it speaks of its own types, it is left out.

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use ahash::AHashMap;
 use anyhow::{Result, anyhow, ensure};
 use tokenizers::models::unigram::Unigram;
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{AddedToken, Model, ModelWrapper, Tokenizer};
 
 /// No text has it: Unicode keeps it free for programs.
@@ -49,14 +51,25 @@ fn in_order(added: &[(u32, AddedToken)], control: &HashSet<String>, model: &Mode
     Ok(tokens)
 }
 
-/// A Unigram model knows its control tokens as pieces of text, too: there they get names that no text has.
+/// Some models know their control tokens as pieces of text, too: there they get names that no text has.
 fn without_control(model: ModelWrapper, control: &HashSet<String>, unknown: Option<usize>) -> Result<ModelWrapper> {
-    let ModelWrapper::Unigram(pieces) = &model else { return Ok(model) };
     let hidden = |piece: &String| match control.contains(piece) {
         true => format!("{NO_CHARACTER} {piece}"),
         false => piece.clone(),
     };
-    let renamed = pieces.iter().map(|(piece, score)| (hidden(piece), *score)).collect();
-    let unigram = Unigram::from(renamed, unknown, pieces.byte_fallback()).map_err(|error| anyhow!("{error}"))?;
-    Ok(unigram.into())
+    let renamed: Result<ModelWrapper, tokenizers::Error> = match &model {
+        ModelWrapper::Unigram(pieces) => {
+            let renamed = pieces.iter().map(|(piece, score)| (hidden(piece), *score)).collect();
+            Unigram::from(renamed, unknown, pieces.byte_fallback()).map(Into::into)
+        }
+        ModelWrapper::WordPiece(words) => {
+            let vocabulary: AHashMap<String, u32> =
+                words.get_vocab().into_iter().map(|(word, id)| (hidden(&word), id)).collect();
+            let builder = WordPiece::builder().vocab(vocabulary).unk_token(hidden(&words.unk_token));
+            let builder = builder.continuing_subword_prefix(words.continuing_subword_prefix.clone());
+            builder.max_input_chars_per_word(words.max_input_chars_per_word).build().map(Into::into)
+        }
+        _ => return Ok(model),
+    };
+    renamed.map_err(|error| anyhow!("{error}"))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Result, ensure};
 use tokenizers::{AddedToken, PostProcessor, Tokenizer};
 
+use super::class::Class;
 use super::declared::Declared;
 use super::files::{TokenizerFiles, Vocabulary};
 use super::stored::Stored;
@@ -71,6 +72,16 @@ pub(super) fn disagreements(
     warnings
 }
 
+/// The warning of parts of a `tokenizer.json` that a class replaces by its own.
+pub(super) fn replaced(parts: &str, class: Class, files: &TokenizerFiles) -> String {
+    format!(
+        "{parts} of {} differ from those of its class {}, which transformers 5 uses in their place, and so does rerank; if the \
+         file is right as it stands, set tokenizer_class in tokenizer_config.json to \"TokenizersBackend\"",
+        files.vocabulary.path().display(),
+        class.name()
+    )
+}
+
 /// What the files ask for beside tokens, and a prompt's template takes the place of.
 pub(super) fn unused(files: &TokenizerFiles, whole: &Tokenizer) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
@@ -88,7 +99,7 @@ pub(super) fn unused(files: &TokenizerFiles, whole: &Tokenizer) -> Result<Vec<St
         files.config.name
     );
     let family = files.model.field(|fields| fields.text("model_type"))?;
-    if adds_tokens(files, whole, false)? && family.is_some_and(|family| ["qwen2", "qwen3"].contains(&family)) {
+    if adds_tokens(files, whole)? && family.is_some_and(|family| ["qwen2", "qwen3"].contains(&family)) {
         warnings.push(format!(
             "{} adds tokens around every text (by its post_processor, or by add_bos_token and add_eos_token of {}); they \
              are left out, since the prompt's template has its own",
@@ -99,11 +110,11 @@ pub(super) fn unused(files: &TokenizerFiles, whole: &Tokenizer) -> Result<Vec<St
     Ok(warnings)
 }
 
-/// Whether transformers adds tokens to a text, or to a pair of texts. With a `tokenizer.json`, its post-processor alone decides.
-pub(super) fn adds_tokens(files: &TokenizerFiles, whole: &Tokenizer, to_pairs: bool) -> Result<bool> {
+/// Whether transformers adds tokens to a text. With a `tokenizer.json`, its post-processor alone decides.
+pub(super) fn adds_tokens(files: &TokenizerFiles, whole: &Tokenizer) -> Result<bool> {
     let around = |name| files.config.field(|fields| fields.flag(name));
     let older = matches!(files.vocabulary, Vocabulary::Parts { .. });
     let processor = whole.get_post_processor();
-    Ok(processor.is_some_and(|processor| processor.added_tokens(to_pairs) > 0)
+    Ok(processor.is_some_and(|processor| processor.added_tokens(false) > 0)
         || older && (around("add_bos_token")? || around("add_eos_token")?))
 }

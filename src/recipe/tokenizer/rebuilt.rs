@@ -1,0 +1,206 @@
+//! Makes a tokenizer as a class of transformers 5 does that takes the vocabulary of `tokenizer.json` only: the other parts, and
+//! the model's settings, are the class's own.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::{Value, json};
+use tokenizers::models::unigram::Unigram;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::{BertNormalizer, NFC};
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::{Model, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
+
+use super::class::Class;
+use super::files::TokenizerFiles;
+
+/// The id of the unknown token, in every tokenizer of the class XLMRobertaTokenizer.
+pub(super) const XLM_ROBERTA_UNKNOWN: usize = 3;
+
+/// How Qwen cuts a text into words.
+const QWEN2_WORDS: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The vocabulary of a stored tokenizer with the parts of a class. Its post-processor stays as it is.
+pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) -> Result<Tokenizer> {
+    let path = files.vocabulary.path();
+    let parts = match class {
+        Class::AsStored => return Ok(stored.clone()),
+        Class::Qwen2 => qwen2(stored, files),
+        Class::Bert => bert(stored, files),
+        Class::XlmRoberta => xlm_roberta(stored, files),
+        Class::Roberta => roberta(stored, files),
+    };
+    let parts = parts.with_context(|| path.display().to_string())?;
+    let mut tokenizer = Tokenizer::new(parts.model);
+    let with_normalizer = tokenizer.with_normalizer(parts.normalizer);
+    with_normalizer.map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    tokenizer.with_pre_tokenizer(Some(parts.pre_tokenizer));
+    tokenizer.with_post_processor(stored.get_post_processor().cloned());
+    Ok(tokenizer)
+}
+
+/// The parts that a class makes.
+struct Parts {
+    model: ModelWrapper,
+    normalizer: Option<NormalizerWrapper>,
+    pre_tokenizer: PreTokenizerWrapper,
+}
+
+fn qwen2(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
+    let prefix_space = files.config.field(|fields| fields.flag("add_prefix_space"))?;
+    let pre_tokenizer = json!({
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": QWEN2_WORDS}, "behavior": "Isolated", "invert": false},
+            {"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": true, "use_regex": false},
+        ],
+    });
+    Ok(Parts {
+        model: bpe(stored, Class::Qwen2)?,
+        normalizer: Some(NFC.into()),
+        pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
+    })
+}
+
+fn roberta(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
+    let prefix_space = files.config.field(|fields| fields.flag("add_prefix_space"))?;
+    let pre_tokenizer =
+        json!({"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": true, "use_regex": true});
+    Ok(Parts {
+        model: bpe(stored, Class::Roberta)?,
+        normalizer: None,
+        pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
+    })
+}
+
+/// The vocabulary and merges of a BPE model, without further settings.
+fn bpe(stored: &Tokenizer, class: Class) -> Result<ModelWrapper> {
+    let ModelWrapper::BPE(stored) = stored.get_model() else { bail!("{}", other_model(class, "BPE")) };
+    let affixes = [&stored.continuing_subword_prefix, &stored.end_of_word_suffix];
+    ensure!(
+        affixes.iter().all(|affix| affix.as_ref().is_none_or(String::is_empty)),
+        "it marks parts of words by a prefix or a suffix, which the tokenizer class {} does not",
+        class.name()
+    );
+    let mut model = stored.clone();
+    (model.dropout, model.unk_token, model.fuse_unk) = (None, None, false);
+    (model.byte_fallback, model.ignore_merges) = (false, false);
+    (model.continuing_subword_prefix, model.end_of_word_suffix) = (None, None);
+    Ok(model.into())
+}
+
+fn bert(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
+    let ModelWrapper::WordPiece(model) = stored.get_model() else { bail!("{}", other_model(Class::Bert, "WordPiece")) };
+    let config = &files.config;
+    let or_true = |name: &str| config.field(|fields| Ok(fields.get(name).is_none() || fields.flag(name)?));
+    let strips =
+        config.field(|fields| fields.get("strip_accents").map(|_| fields.flag("strip_accents")).transpose())?;
+    let unknown = match config.field(|fields| Ok(fields.get("unk_token")))? {
+        Some(Value::String(token)) => token.clone(),
+        Some(Value::Object(token)) => token.get("content").and_then(Value::as_str).unwrap_or("[UNK]").to_owned(),
+        _ => "[UNK]".to_owned(),
+    };
+    ensure!(
+        model.token_to_id(&unknown).is_some(),
+        "its vocabulary has no `{unknown}`, the token of unknown words (unk_token of {})",
+        config.name
+    );
+    let mut model = model.clone();
+    model.unk_token = unknown;
+    model.continuing_subword_prefix = "##".to_owned();
+    model.max_input_chars_per_word = 100;
+    Ok(Parts {
+        model: model.into(),
+        normalizer: Some(
+            BertNormalizer::new(true, or_true("tokenize_chinese_chars")?, strips, or_true("do_lower_case")?).into(),
+        ),
+        pre_tokenizer: BertPreTokenizer.into(),
+    })
+}
+
+fn xlm_roberta(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
+    let ModelWrapper::Unigram(model) = stored.get_model() else {
+        bail!("{}", other_model(Class::XlmRoberta, "Unigram"))
+    };
+    let pieces: Vec<(String, f64)> = model.iter().cloned().collect();
+    ensure!(pieces.len() > XLM_ROBERTA_UNKNOWN, "its vocabulary has only {} pieces", pieces.len());
+    let model = Unigram::from(pieces, Some(XLM_ROBERTA_UNKNOWN), false).map_err(|error| anyhow!("{error}"))?;
+    let no_space = files
+        .config
+        .field(|fields| Ok(fields.get("add_prefix_space").is_some() && !fields.flag("add_prefix_space")?))?;
+    let scheme = if no_space { "never" } else { "always" };
+    let pre_tokenizer = json!({
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "WhitespaceSplit"},
+            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true},
+        ],
+    });
+    Ok(Parts {
+        model: model.into(),
+        normalizer: stored.get_normalizer().and_then(precompiled),
+        pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
+    })
+}
+
+/// SentencePiece's own normalizer among those of a tokenizer.
+fn precompiled(normalizer: &NormalizerWrapper) -> Option<NormalizerWrapper> {
+    match normalizer {
+        NormalizerWrapper::Precompiled(_) => Some(normalizer.clone()),
+        NormalizerWrapper::Sequence(sequence) => sequence.as_ref().iter().find_map(precompiled),
+        _ => None,
+    }
+}
+
+fn other_model(class: Class, kind: &str) -> String {
+    format!("it holds no {kind} model, which the tokenizer class {} is", class.name())
+}
+
+/// The parts of a stored tokenizer that give other tokens than those of the tokenizer that replaces it.
+pub(super) fn replaced(stored: &Tokenizer, new: &Tokenizer) -> Result<Vec<&'static str>> {
+    let mut parts = Vec::new();
+    let normalizer = |tokenizer: &Tokenizer| tokenizer.get_normalizer().map(canonical::<NormalizerWrapper>).transpose();
+    if normalizer(stored)? != normalizer(new)? {
+        parts.push("the normalizer");
+    }
+    let pre = |tokenizer: &Tokenizer| tokenizer.get_pre_tokenizer().map(canonical::<PreTokenizerWrapper>).transpose();
+    if pre(stored)? != pre(new)? {
+        parts.push("the pre_tokenizer");
+    }
+    match (stored.get_model(), new.get_model()) {
+        (ModelWrapper::BPE(model), _) => {
+            let dropout = model.dropout.is_some_and(|share| share != 0.);
+            if dropout || model.unk_token.is_some() || model.fuse_unk || model.byte_fallback || model.ignore_merges {
+                parts.push("the model's settings (dropout, unk_token, fuse_unk, byte_fallback, ignore_merges)");
+            }
+        }
+        (ModelWrapper::WordPiece(stored), ModelWrapper::WordPiece(new)) => {
+            let settings = |model: &WordPiece| {
+                let WordPiece { unk_token, continuing_subword_prefix, max_input_chars_per_word, .. } = model;
+                (unk_token.clone(), continuing_subword_prefix.clone(), *max_input_chars_per_word)
+            };
+            if settings(stored) != settings(new) {
+                parts.push("the model's settings (unk_token, continuing_subword_prefix, max_input_chars_per_word)");
+            }
+        }
+        (ModelWrapper::Unigram(stored), ModelWrapper::Unigram(new))
+            if stored.byte_fallback() != new.byte_fallback() =>
+        {
+            parts.push("the model's byte_fallback");
+        }
+        _ => {}
+    }
+    Ok(parts)
+}
+
+/// A part as JSON, without what changes offsets only.
+fn canonical<T: serde::Serialize>(part: &T) -> Result<Value> {
+    let mut value = serde_json::to_value(part)?;
+    let parts = value.get_mut("pretokenizers").and_then(Value::as_array_mut);
+    for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
+        part.remove("trim_offsets");
+    }
+    if let Some(part) = value.as_object_mut() {
+        part.remove("trim_offsets");
+    }
+    Ok(value)
+}
