@@ -30,6 +30,8 @@ pub struct ModelFiles {
     place: Place,
     /// The folder of the transformer's files, where sentence-transformers keeps them apart; else empty.
     folder: String,
+    /// The folders of the modules behind it.
+    modules: Vec<String>,
 }
 
 /// Where files are.
@@ -44,7 +46,7 @@ const MOST_FOLDERS: usize = 3;
 impl ModelFiles {
     /// Files in a directory.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { place: Place::Directory(directory.to_owned()), folder: String::new() }
+        Self { place: Place::Directory(directory.to_owned()), folder: String::new(), modules: Vec::new() }
     }
 
     /// Files on the hub.
@@ -53,7 +55,7 @@ impl ModelFiles {
     /// If the hub's client can't be set up.
     pub fn on_hub(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
         let hub = Hub::open(id, revision, offline, downloads)?;
-        Ok(Self { place: Place::Hub(Box::new(hub)), folder: String::new() })
+        Ok(Self { place: Place::Hub(Box::new(hub)), folder: String::new(), modules: Vec::new() })
     }
 
     /// Looks for the transformer's files in the folder that the modules of sentence-transformers name.
@@ -61,16 +63,18 @@ impl ModelFiles {
     /// # Errors
     /// If the list of modules can't be read.
     pub fn find_transformer(&mut self) -> Result<()> {
-        let modules = Modules::read(self)?;
-        self.folder = modules.map(|mut modules| modules.list.swap_remove(0).folder).unwrap_or_default();
+        if let Some(modules) = Modules::read(self)? {
+            let mut folders = modules.list.into_iter().map(|module| module.folder);
+            self.folder = folders.next().unwrap_or_default();
+            self.modules = folders.collect();
+        }
         Ok(())
     }
 
     /// The path of a file within the model.
     fn located<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        // Folders of modules begin with the module's number.
-        let is_of_modules = [MODULES, SETTINGS].contains(&name)
-            || name.contains('/') && name.starts_with(|first: char| first.is_ascii_digit());
+        let is_inside = |folder: &String| name.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let is_of_modules = [MODULES, SETTINGS].contains(&name) || self.modules.iter().any(is_inside);
         if self.folder.is_empty() || is_of_modules { name.into() } else { format!("{}/{name}", self.folder).into() }
     }
 

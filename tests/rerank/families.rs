@@ -108,3 +108,27 @@ fn a_pair_of_any_family_has_the_same_bits_in_any_batch() {
         }
     }
 }
+
+#[test]
+fn published_names_are_found_under_a_configuration_of_transformers() {
+    let (_, family) = all().into_iter().find(|(name, _)| name == "new").unwrap();
+    let files = Files::new();
+    let (model, input) = (family.write(&files, "model"), input(&family, &files));
+    let arithmetic = Arithmetic::new(Level::available(), Precision::F32);
+    let published = logits(&rerank_by(arithmetic, &arguments(&family, &model, &input)), family.pairs.len());
+    let mut config: serde_json::Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+    // The base of the rotary embedding, and what its frequencies are divided by: 8^(2/32).
+    let scaled = json!({"rope_type": "linear", "factor": 8f64.powf(2. / 32.), "rope_theta": 160_000.0});
+    for (name, value) in [
+        ("model_type", json!("gte")),
+        ("architectures", json!(["GteForSequenceClassification"])),
+        ("rope_parameters", scaled),
+        ("rope_scaling", json!(null)),
+        ("rope_theta", json!(null)),
+    ] {
+        config[name] = value;
+    }
+    files.write("model/config.json", config.to_string());
+    let native = logits(&rerank_by(arithmetic, &arguments(&family, &model, &input)), family.pairs.len());
+    assert_eq!(native, published);
+}

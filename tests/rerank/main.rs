@@ -33,6 +33,7 @@ mod interpreters;
 mod large;
 mod model_files;
 mod models;
+mod modules;
 mod outputs;
 mod packed;
 mod pairs;
