@@ -192,6 +192,8 @@ fn prompts(
         (Some(Input::Messages(format)), Some(source)) => {
             of_chat(chat(source, format)?, source).map_err(|unfit| unfit.into_error(&source.origin))
         }
+        // What modules pool is an encoder's or a decoder's, and no prompt of language models.
+        (None, None) if stored.pools => encoder(stored, None, tokenizer, model),
         (None, template)
             if model.is_encoder && !template.as_ref().is_some_and(|source| ChatTemplate::names_roles(&source.text)) =>
         {
