@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the token ids that AutoTokenizer gives some texts, for checkpoints that changed the tokenizer.
 
-Every case of the input takes the files of a model, and changes them: tokens are added to
+Every case of the input takes the files of a model, or of the folder `base`, and changes them: tokens are added to
 tokenizer.json, parts of it are replaced, it is taken apart into vocab.json and merges.txt, and
 other files are written or removed. The ids are those of the texts alone, without special tokens.
 The logits are those of whole prompts with the tokens of one case, for a model whose embeddings got
@@ -24,8 +24,10 @@ from reference import recipe
 
 def change(case: dict, model: Path, directory: Path) -> None:
     """Copies the files that a tokenizer is read from, and changes them as the case has it."""
+    base = Path(case["base"]) if "base" in case else model
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(model / name, directory / name)
+        if (base / name).exists():
+            shutil.copy(base / name, directory / name)
     path = directory / "tokenizer.json"
     tokenizer = json.loads(path.read_text(encoding="utf-8"))
     tokenizer["added_tokens"] += case.get("added", [])

@@ -25,6 +25,7 @@ pub(super) struct BuiltIn {
     output: Output,
     activation: Activation,
     special_tokens: bool,
+    cut: Cut,
     longest_pair: Option<PairLength>,
     /// Tokens without which the tokenizer is another model's.
     control_tokens: &'static [&'static str],
@@ -56,6 +57,7 @@ const USUAL: BuiltIn = BuiltIn {
     output: Output::Classifier,
     activation: RAW,
     special_tokens: false,
+    cut: Cut::Document,
     longest_pair: None,
     control_tokens: &[],
 };
@@ -102,6 +104,7 @@ pub(super) const RECIPES: [BuiltIn; 6] = [
         ]),
         output: Output::Words("1", Some("0")),
         activation: SIGMOID,
+        cut: Cut::QueryShare,
         // The line break between both is counted.
         longest_pair: Some(PairLength { tokens: 8192, fixed: 1 }),
         control_tokens: CHAT,
@@ -145,6 +148,7 @@ pub(super) const RECIPES: [BuiltIn; 6] = [
              a prediction of either 'Yes' or 'No'.",
         ),
         output: Output::Words("Yes", None),
+        cut: Cut::QueryShare,
         // The first token and the line break between both are counted.
         longest_pair: Some(PairLength { tokens: 1024, fixed: 2 }),
         control_tokens: &["<bos>"],
@@ -198,7 +202,7 @@ impl BuiltIn {
                 Output::Classifier => RecipeOutput::Classifier,
             },
             special_tokens: self.special_tokens,
-            cut: Cut::Document,
+            cut: self.cut,
             longest_pair: self.longest_pair,
             pair: None,
             answers_file: None,

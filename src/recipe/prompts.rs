@@ -9,7 +9,7 @@ use super::chat_template::ChatTemplate;
 use super::pair::Pair;
 use super::segments::{Part, Segment, Segments, parts};
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
-use super::value::{PairLength, Recipe};
+use super::value::{Cut, PairLength, Recipe};
 use super::{Prompt, Prompts, TextTokenizer};
 use crate::record::Query;
 
@@ -23,6 +23,8 @@ pub(super) struct RecipePrompts {
     chat: Option<Arc<ChatTemplate>>,
     /// How the two texts of a template that is made of them are put together.
     pair: Option<Pair>,
+    /// The most tokens of a query that stands by itself in a template, where the recipe limits them.
+    most_of_query: Option<usize>,
     max_length: usize,
     name: String,
 }
@@ -37,6 +39,8 @@ struct Around {
     trim: Trim,
     /// Whether that text goes on behind a control token.
     inside: bool,
+    /// Whether the query was cut.
+    query_cut: bool,
 }
 
 impl RecipePrompts {
@@ -68,7 +72,14 @@ impl RecipePrompts {
         let chat = recipe.chat.clone();
         let pair = recipe.pair.clone().map(|frame| Pair { frame, cut: recipe.cut, max_length });
         let name = recipe.name.clone();
-        Ok(Self { tokenizer, plain, instructed, instruction, chat, pair, max_length, name })
+        let most_of_query = match (recipe.cut, recipe.longest_pair) {
+            (Cut::QueryShare, Some(PairLength { fixed, .. })) => {
+                let beside = Self::beside_pair(&tokenizer, recipe)?.saturating_sub(fixed);
+                Some(max_length.saturating_sub(beside).saturating_mul(3) / 4)
+            }
+            _ => None,
+        };
+        Ok(Self { tokenizer, plain, instructed, instruction, chat, pair, most_of_query, max_length, name })
     }
 
     /// The longest prompt of a recipe that limits its pairs.
@@ -76,14 +87,22 @@ impl RecipePrompts {
     /// # Errors
     /// If the tokenizer fails.
     pub(super) fn longest(tokenizer: &TextTokenizer, recipe: &Recipe) -> Result<Option<usize>> {
-        let template = recipe.plain.as_ref().or(recipe.instructed.as_ref());
-        let (Some(PairLength { tokens, fixed }), Some(template)) = (recipe.longest_pair, template) else {
-            return Ok(None);
-        };
+        let Some(PairLength { tokens, fixed }) = recipe.longest_pair else { return Ok(None) };
+        Ok(Some(tokens + Self::beside_pair(tokenizer, recipe)?.saturating_sub(fixed)))
+    }
+
+    /// The tokens of a recipe's prompt that are not those of a pair.
+    fn beside_pair(tokenizer: &TextTokenizer, recipe: &Recipe) -> Result<usize> {
+        let Some(template) = recipe.plain.as_ref().or(recipe.instructed.as_ref()) else { return Ok(0) };
         let segments = Segments::new(template.clone(), tokenizer, recipe.special_tokens)?;
         let instruction = recipe.instruction.as_deref().unwrap_or_default();
-        let around = segments.tokens_beside_pair(&Values { instruction, query: "", document: "" }, tokenizer)?;
-        Ok(Some(tokens + around.saturating_sub(fixed)))
+        segments.tokens_beside_pair(&Values { instruction, query: "", document: "" }, tokenizer)
+    }
+
+    /// How many tokens of a text without a document are read at most: none, if all are.
+    fn most_of(&self, pieces: &[Piece]) -> Option<usize> {
+        let is_query = |piece: &Piece| matches!(piece, Piece::Slot(Slot::Query, _));
+        self.most_of_query.filter(|_| pieces.iter().any(is_query))
     }
 
     /// The query's prompt, and its instruction, which may be empty.
@@ -106,6 +125,7 @@ impl RecipePrompts {
             tail: String::new(),
             trim: Trim::None,
             inside: false,
+            query_cut: false,
         };
         let mut behind = false;
         for segment in &segments.segments {
@@ -115,7 +135,15 @@ impl RecipePrompts {
                 Segment::Text { pieces, inside } => {
                     let place = pieces.iter().position(|piece| matches!(piece, Piece::Slot(Slot::Document, _)));
                     let Some(place) = place else {
-                        tokens.extend(self.tokenizer.at(*inside).encode(&text_of(pieces, values))?);
+                        let (tokenizer, text) = (self.tokenizer.at(*inside), text_of(pieces, values));
+                        match self.most_of(pieces) {
+                            None => tokens.extend(tokenizer.encode(&text)?),
+                            Some(most) => {
+                                let (read, longer) = tokenizer.encode_up_to(&text, most)?;
+                                tokens.extend(read);
+                                around.query_cut |= longer;
+                            }
+                        }
                         continue;
                     };
                     (behind, around.inside) = (true, *inside);
@@ -169,15 +197,18 @@ impl Prompts for RecipePrompts {
         }
         // The room is counted from the front, so that a query of many megabytes takes no longer than one that just fits.
         let values = Values { instruction, query: &query.text, document: "" };
-        let mut room = self.max_length;
+        let (mut room, mut query_cut) = (self.max_length, None);
         for segment in &segments.segments {
             let (tokens, longer) = match segment {
                 Segment::Fixed(tokens) => (tokens.len(), false),
                 Segment::Text { pieces, inside } => {
                     let text = text_of(pieces, &values);
+                    let most = self.most_of(pieces).filter(|most| *most < room);
                     // A space before the document is part of the document's first token.
-                    let (tokens, longer) = self.tokenizer.at(*inside).encode_up_to(text.trim_end_matches(' '), room)?;
-                    (tokens.len(), longer)
+                    let text = text.trim_end_matches(' ');
+                    let (tokens, longer) = self.tokenizer.at(*inside).encode_up_to(text, most.unwrap_or(room))?;
+                    query_cut = query_cut.or(most.filter(|_| longer));
+                    (tokens.len(), longer && most.is_none())
                 }
             };
             match room.checked_sub(tokens) {
@@ -192,7 +223,12 @@ impl Prompts for RecipePrompts {
                 self.max_length
             );
         }
-        Ok(None)
+        Ok(query_cut.map(|most| {
+            format!(
+                "the query is longer than three quarters of the tokens of a pair, and only its first {most} are read, as its \
+                 makers' program does; its results are marked as truncated"
+            )
+        }))
     }
 
     fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
@@ -213,16 +249,20 @@ impl Prompts for RecipePrompts {
         token_ids.reserve_exact(body.len() + around.after.len());
         token_ids.extend(body);
         token_ids.extend(around.after);
-        Ok(Prompt { token_ids, second_type: None, truncated })
+        Ok(Prompt { token_ids, second_type: None, truncated: truncated || around.query_cut })
     }
 
     fn text(&self, query: &Query, document: &str) -> Result<String> {
         let (segments, instruction) = self.segments(query)?;
         let values = Values { instruction, query: &query.text, document };
-        let mut text = String::new();
         if let Some(pair) = &self.pair {
             return Ok(pair.text(&self.tokenizer, &segments.two_texts(&values)?));
         }
+        let marks = |ids: &[u32]| -> String {
+            ids.iter().map(|id| format!("⟦{}⟧", self.tokenizer.added_token(*id).unwrap_or("?"))).collect()
+        };
+        let [before, after] = &segments.around;
+        let mut text = marks(before);
         for piece in segments.template.pieces() {
             match piece {
                 Piece::Text(literal) => {
@@ -237,6 +277,6 @@ impl Prompts for RecipePrompts {
                 Piece::Boundary => text += "⟦⟧",
             }
         }
-        Ok(text)
+        Ok(text + &marks(after))
     }
 }

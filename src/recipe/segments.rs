@@ -9,6 +9,8 @@ use super::template::{Piece, Slot, Template, Values, text_of};
 pub(super) struct Segments {
     pub(super) template: Template,
     pub(super) segments: Vec<Segment>,
+    /// The tokens that the tokenizer adds before the template, and behind it.
+    pub(super) around: [Vec<u32>; 2],
 }
 
 pub(super) enum Segment {
@@ -26,9 +28,9 @@ impl Segments {
     /// Finds the control tokens of a template, which stands between the tokens that the tokenizer adds to a text if those are
     /// asked for.
     pub(super) fn new(template: Template, tokenizer: &TextTokenizer, special_tokens: bool) -> Result<Self> {
-        let [before, after] = if special_tokens { tokenizer.around_text() } else { [Vec::new(), Vec::new()] };
+        let around = if special_tokens { tokenizer.around_text() } else { [Vec::new(), Vec::new()] };
         let mut builder = Builder { tokenizer, segments: Vec::new(), pieces: Vec::new(), inside: false };
-        builder.add_fixed(before);
+        builder.add_fixed(around[0].iter().copied());
         for piece in template.pieces() {
             match piece {
                 Piece::Text(text) => builder.add_text(text)?,
@@ -40,9 +42,9 @@ impl Segments {
             }
         }
         builder.close()?;
-        builder.add_fixed(after);
+        builder.add_fixed(around[1].iter().copied());
         let segments = builder.segments;
-        Ok(Self { template, segments })
+        Ok(Self { template, segments, around })
     }
 
     /// The texts of a template that is made of two.

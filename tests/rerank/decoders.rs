@@ -72,6 +72,39 @@ fn the_tokens_around_a_text_are_added_where_a_recipe_asks_for_them() {
     assert!(stated.contains("special_tokens = true"), "{stated}");
 }
 
+#[test]
+fn a_query_that_fills_the_prompt_is_cut_as_its_makers_do_and_reported() {
+    let files = Files::new();
+    let model = family("gemma").write(&files, "bge-reranker-v2-gemma");
+    let words = |count: usize| (0..count).map(|number| format!("word{number} ")).collect::<String>();
+    let scored = |query: &str, length: &str| {
+        let line = json!({"query": query, "candidates": [{"text": "Nobody does."}]}).to_string();
+        let run = rerank_on(line, &["--model", &model, "--dtype", "f32", "--max-length", length]);
+        (run.rankings()[0]["results"][0].clone(), run.stderr)
+    };
+    // What is behind the first three quarters has no effect.
+    let (long, stated) = scored(&words(300), "200");
+    let (longer, _) = scored(&words(400), "200");
+    assert_eq!((&long["logit"], &long["truncated"]), (&longer["logit"], &json!(true)));
+    assert!(stated.contains("longer than three quarters") && stated.contains("marked as truncated"), "{stated}");
+    let (short, stated) = scored(&words(3), "200");
+    assert!(short["truncated"] != true && !stated.contains("three quarters"), "{short} {stated}");
+}
+
+#[test]
+fn a_printed_prompt_has_the_tokens_around_it_and_shows_its_parts() {
+    let files = Files::new();
+    for (name, recipe, start) in [
+        ("mistral", "ctxl-rerank-v2", "⟦<s>⟧Check whether a given"),
+        ("gemma", "bge-reranker-v2-gemma", "⟦<bos>⟧⟦⟧A: who sees that bird⟦⟧\n⟦⟧B: "),
+        ("nemotron", "nemotron-rerank", "⟦<|begin_of_text|>⟧question:who sees that bird \n \n passage:"),
+    ] {
+        let model = family(name).write(&files, name);
+        let run = rerank_on(INPUT, &["--model", &model, "--recipe", recipe, "--dry-run", "--verbose"]);
+        assert!(run.stderr.contains(start), "{start} is not in: {}", run.stderr);
+    }
+}
+
 fn tokenizer(files: &Files, name: &str) -> TextTokenizer {
     let directory = files.path(name);
     std::fs::create_dir(&directory).unwrap();

@@ -20,6 +20,10 @@ pub(super) enum Class {
     XlmRoberta,
     /// `RobertaTokenizer`: as the former.
     Roberta,
+    /// `GemmaTokenizer`: as Qwen2's.
+    Gemma,
+    /// `LlamaTokenizer`: as Qwen2's.
+    Llama,
 }
 
 /// The one of BERT's classes that makes no token types.
@@ -43,6 +47,16 @@ const OF_ROBERTA: [(&str, &str); 7] = [
     ("cls_token", "<s>"),
     ("mask_token", "<mask>"),
 ];
+const OF_GEMMA: [(&str, &str); 5] = [
+    ("bos_token", "<bos>"),
+    ("eos_token", "<eos>"),
+    ("unk_token", "<unk>"),
+    ("pad_token", "<pad>"),
+    ("mask_token", "<mask>"),
+];
+const OF_LLAMA: [(&str, &str); 3] = [("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")];
+/// The one class that is not used for files of byte-level tokenizers, which name it all the same.
+const LLAMA: &str = "LlamaTokenizer";
 /// The classes that are no family's own.
 const GENERAL: [&str; 3] = ["TokenizersBackend", "PythonBackend", "PreTrainedTokenizer"];
 
@@ -52,9 +66,12 @@ impl Class {
         let named = named(files)?;
         let short = named.map(|(class, _)| class.strip_suffix("Fast").unwrap_or(class));
         let family = family(files)?;
+        if short == Some(LLAMA) && family != "qwen2" && is_byte_level(files) {
+            return Ok(Self::AsStored);
+        }
         let Some(usual) = Self::of_family(family) else {
-            // Files of ModernBERT name classes by mistake.
-            let named = short.filter(|_| family != "modernbert").and_then(Self::of_name);
+            // Files of ModernBERT and Mistral name classes by mistake.
+            let named = short.filter(|_| !["modernbert", "mistral"].contains(&family)).and_then(Self::of_name);
             return Ok(named.unwrap_or(Self::AsStored));
         };
         let (Some((class, file)), Some(short)) = (named, short) else { return Ok(usual) };
@@ -62,7 +79,6 @@ impl Class {
             // transformers takes every other class that is named beside this family for a mistake.
             _ if family == "qwen2" => Ok(usual),
             Some(class) => Ok(class),
-            None if short == "LlamaTokenizer" && is_byte_level(files) => Ok(Self::AsStored),
             None if GENERAL.contains(&short) => Ok(Self::AsStored),
             None => bail!(
                 "the model's {file} names the tokenizer class {class}, which builds its tokenizer by rules of its own; \
@@ -79,6 +95,7 @@ impl Class {
             "bert" | "distilbert" | "electra" => Some(Self::Bert),
             "xlm-roberta" | "gte" => Some(Self::XlmRoberta),
             "roberta" => Some(Self::Roberta),
+            "gemma" => Some(Self::Gemma),
             _ => None,
         }
     }
@@ -89,6 +106,8 @@ impl Class {
             "BertTokenizer" | "ElectraTokenizer" | DISTILBERT => Some(Self::Bert),
             "XLMRobertaTokenizer" => Some(Self::XlmRoberta),
             "RobertaTokenizer" => Some(Self::Roberta),
+            "GemmaTokenizer" => Some(Self::Gemma),
+            LLAMA => Some(Self::Llama),
             _ => None,
         }
     }
@@ -101,6 +120,8 @@ impl Class {
             Self::Bert => "BertTokenizer",
             Self::XlmRoberta => "XLMRobertaTokenizer",
             Self::Roberta => "RobertaTokenizer",
+            Self::Gemma => "GemmaTokenizer",
+            Self::Llama => LLAMA,
         }
     }
 
@@ -111,6 +132,8 @@ impl Class {
             Self::Qwen2 => &OF_QWEN2,
             Self::Bert => &OF_BERT,
             Self::XlmRoberta | Self::Roberta => &OF_ROBERTA,
+            Self::Gemma => &OF_GEMMA,
+            Self::Llama => &OF_LLAMA,
         }
     }
 
@@ -121,7 +144,7 @@ impl Class {
         Ok(match self {
             _ if !inputs.is_empty() => inputs.contains(&"token_type_ids"),
             Self::Bert => !is_distilbert,
-            Self::AsStored | Self::Qwen2 | Self::XlmRoberta | Self::Roberta => false,
+            Self::AsStored | Self::Qwen2 | Self::XlmRoberta | Self::Roberta | Self::Gemma | Self::Llama => false,
         })
     }
 }

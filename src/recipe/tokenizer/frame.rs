@@ -129,7 +129,7 @@ pub(super) fn post_processor(
         Ok(built.map_err(|error| anyhow!("{error}"))?.into())
     };
     Ok(Some(match class {
-        Class::AsStored | Class::Qwen2 => return Ok(None),
+        Class::AsStored | Class::Qwen2 | Class::Gemma | Class::Llama => return Ok(None),
         Class::Bert => {
             template(["START:0 $A:0 END:0", "START:0 $A:0 END:0 $B:1 END:1"], token("cls_token")?, token("sep_token")?)?
         }

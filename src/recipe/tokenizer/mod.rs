@@ -9,6 +9,7 @@ mod frame;
 mod head;
 mod inside;
 mod rebuilt;
+mod sentence_piece;
 mod stored;
 mod text;
 mod warnings;

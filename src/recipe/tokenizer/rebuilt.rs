@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
+use tokenizers::models::bpe::BPE;
 use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, NFC};
@@ -11,6 +12,7 @@ use tokenizers::{Model, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, To
 
 use super::class::Class;
 use super::files::TokenizerFiles;
+use super::sentence_piece;
 
 /// The id of the unknown token, in every tokenizer of the class XLMRobertaTokenizer.
 pub(super) const XLM_ROBERTA_UNKNOWN: usize = 3;
@@ -28,6 +30,8 @@ pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) 
         Class::Bert => bert(stored, files),
         Class::XlmRoberta => xlm_roberta(stored, files),
         Class::Roberta => roberta(stored, files),
+        Class::Gemma => sentence_piece::gemma(stored, files),
+        Class::Llama => sentence_piece::llama(stored, files),
     };
     let parts = parts.with_context(|| path.display().to_string())?;
     let mut tokenizer = Tokenizer::new(parts.model);
@@ -39,10 +43,10 @@ pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) 
 }
 
 /// The parts that a class makes.
-struct Parts {
-    model: ModelWrapper,
-    normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: PreTokenizerWrapper,
+pub(super) struct Parts {
+    pub(super) model: ModelWrapper,
+    pub(super) normalizer: Option<NormalizerWrapper>,
+    pub(super) pre_tokenizer: PreTokenizerWrapper,
 }
 
 fn qwen2(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
@@ -55,7 +59,7 @@ fn qwen2(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
         ],
     });
     Ok(Parts {
-        model: bpe(stored, Class::Qwen2)?,
+        model: bpe(stored, Class::Qwen2)?.into(),
         normalizer: Some(NFC.into()),
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })
@@ -66,14 +70,14 @@ fn roberta(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
     let pre_tokenizer =
         json!({"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": true, "use_regex": true});
     Ok(Parts {
-        model: bpe(stored, Class::Roberta)?,
+        model: bpe(stored, Class::Roberta)?.into(),
         normalizer: None,
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })
 }
 
 /// The vocabulary and merges of a BPE model, without further settings.
-fn bpe(stored: &Tokenizer, class: Class) -> Result<ModelWrapper> {
+pub(super) fn bpe(stored: &Tokenizer, class: Class) -> Result<BPE> {
     let ModelWrapper::BPE(stored) = stored.get_model() else { bail!("{}", other_model(class, "BPE")) };
     let affixes = [&stored.continuing_subword_prefix, &stored.end_of_word_suffix];
     ensure!(
@@ -85,7 +89,7 @@ fn bpe(stored: &Tokenizer, class: Class) -> Result<ModelWrapper> {
     (model.dropout, model.unk_token, model.fuse_unk) = (None, None, false);
     (model.byte_fallback, model.ignore_merges) = (false, false);
     (model.continuing_subword_prefix, model.end_of_word_suffix) = (None, None);
-    Ok(model.into())
+    Ok(model)
 }
 
 fn bert(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
@@ -167,9 +171,13 @@ pub(super) fn replaced(stored: &Tokenizer, new: &Tokenizer) -> Result<Vec<&'stat
         parts.push("the pre_tokenizer");
     }
     match (stored.get_model(), new.get_model()) {
-        (ModelWrapper::BPE(model), _) => {
-            let dropout = model.dropout.is_some_and(|share| share != 0.);
-            if dropout || model.unk_token.is_some() || model.fuse_unk || model.byte_fallback || model.ignore_merges {
+        (ModelWrapper::BPE(stored), ModelWrapper::BPE(new)) => {
+            let settings = |model: &BPE| {
+                let BPE { unk_token, fuse_unk, byte_fallback, ignore_merges, .. } = model;
+                let dropout = model.dropout.is_some_and(|share| share != 0.);
+                (dropout, unk_token.clone(), *fuse_unk, *byte_fallback, *ignore_merges)
+            };
+            if settings(stored) != settings(new) {
                 parts.push("the model's settings (dropout, unk_token, fuse_unk, byte_fallback, ignore_merges)");
             }
         }
