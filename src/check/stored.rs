@@ -175,7 +175,7 @@ pub(super) fn read_file(path: &Path) -> Result<Table> {
             path.display()
         )
     };
-    let text = read_text(path, MOST_BYTES).with_context(|| format!("--golden {}", path.display()))?;
+    let text = read_text(path, MOST_BYTES).context("--golden")?;
     let file: File = serde_json::from_str(&text).map_err(|error| anyhow!("{error}")).with_context(wrong)?;
     ensure!(!file.entries.is_empty(), "--golden {}: it has no entries, and nothing to compare", path.display());
     let read = |(index, entry): (usize, FileEntry)| {

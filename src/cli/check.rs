@@ -22,6 +22,10 @@ pub struct CheckArguments {
     #[arg(long)]
     pub offline: bool,
 
+    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
+    #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
+    pub max_length: Option<u64>,
+
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,

@@ -35,7 +35,7 @@ pub fn resolve_check(arguments: &CheckArguments) -> Result<Check> {
         device: arguments.device.clone(),
         instructions,
         dtypes: resolve_dtypes(&arguments.dtype),
-        recipe: resolve_recipe(&arguments.recipe, None)?,
+        recipe: resolve_recipe(&arguments.recipe, arguments.max_length)?,
         table: arguments.golden.as_deref().map_or_else(Table::published, Table::read)?,
         is_own_table: arguments.golden.is_some(),
         compared_as,

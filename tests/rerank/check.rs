@@ -76,11 +76,9 @@ fn every_family_is_checked() {
     for (name, family) in family::all() {
         let files = Files::new();
         let model = family.write(&files, &name);
-        let run = check(&model, &["--dtype", "all"]);
+        let options: Vec<&str> = family.arguments.iter().map(String::as_str).collect();
+        let run = check(&model, &[&options[..], &["--dtype", "all"]].concat());
         assert_eq!(run.status, 0, "{name}: {}", run.stderr);
-        if !family.arguments.is_empty() {
-            continue;
-        }
         let entry = |pair: &family::Pair| {
             let texts = json!({"query": pair.query.text(), "documents": [pair.document.text()], "dtype": "f32"});
             let mut entry = texts.as_object().unwrap().clone();
@@ -88,7 +86,7 @@ fn every_family_is_checked() {
             entry
         };
         let golden = json!({"entries": family.pairs.iter().map(entry).collect::<Vec<_>>()});
-        let run = against(&model, &golden, &["--dtype", "f32"]);
+        let run = against(&model, &golden, &[&options[..], &["--dtype", "f32"]].concat());
         assert_eq!(run.status, 0, "{name}: {}", run.stderr);
     }
 }
