@@ -85,6 +85,27 @@ mod tests {
     }
 
     #[test]
+    fn encoders_that_transformers_5_has_stored_are_read() {
+        for (model_type, class) in [
+            ("bert", "BertForSequenceClassification"),
+            ("roberta", "RobertaForSequenceClassification"),
+            ("xlm-roberta", "XLMRobertaForSequenceClassification"),
+            ("electra", "ElectraForSequenceClassification"),
+        ] {
+            let config = json!({
+                "add_cross_attention": false, "architectures": [class], "attention_probs_dropout_prob": 0.1,
+                "bos_token_id": null, "classifier_dropout": null, "dtype": "float32", "hidden_act": "gelu",
+                "hidden_dropout_prob": 0.1, "hidden_size": 384, "id2label": {"0": "LABEL_0"}, "initializer_range": 0.02,
+                "intermediate_size": 1536, "is_decoder": false, "label2id": {"LABEL_0": 0}, "layer_norm_eps": 1e-12,
+                "max_position_embeddings": 512, "model_type": model_type, "num_attention_heads": 12,
+                "num_hidden_layers": 6, "pad_token_id": 0, "tie_word_embeddings": true,
+                "transformers_version": "5.23.0", "type_vocab_size": 2, "use_cache": true, "vocab_size": 30522
+            });
+            assert_eq!(Architecture::of_config(&config).unwrap().layers.len(), 6, "{model_type}");
+        }
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (changes, named) in [
             (json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}), "Qwen3-Reranker"),

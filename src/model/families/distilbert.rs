@@ -17,7 +17,7 @@ pub(super) const FAMILY: Family = Family {
 };
 
 /// The fields that are read here.
-const READ: [&str; 13] = [
+const READ: [&str; 14] = [
     "activation",
     "dim",
     "hidden_dim",
@@ -31,6 +31,8 @@ const READ: [&str; 13] = [
     "position_embedding_type",
     // The positions are stored in any case.
     "sinusoidal_pos_embds",
+    // A classifier has no words to predict; version 5 of transformers stores it all the same.
+    "tie_word_embeddings",
     "vocab_size",
 ];
 

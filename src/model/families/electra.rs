@@ -20,7 +20,7 @@ pub(super) const FAMILY: Family = Family {
 const DEFAULT_EMBEDDING: usize = 128;
 
 /// The fields that are read here.
-const READ: [&str; 15] = [
+const READ: [&str; 16] = [
     "embedding_size",
     "hidden_act",
     "hidden_size",
@@ -34,6 +34,8 @@ const READ: [&str; 15] = [
     "num_labels",
     "pad_token_id",
     "position_embedding_type",
+    // A classifier has no words to predict; version 5 of transformers stores it all the same.
+    "tie_word_embeddings",
     "type_vocab_size",
     "vocab_size",
 ];

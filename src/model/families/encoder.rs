@@ -50,7 +50,7 @@ pub(super) const fn of_bert(prefix: &'static str) -> Names {
 }
 
 /// The fields that [`Sizes::read`] reads.
-pub(super) const READ: [&str; 14] = [
+pub(super) const READ: [&str; 15] = [
     "hidden_act",
     "hidden_size",
     "id2label",
@@ -63,6 +63,8 @@ pub(super) const READ: [&str; 14] = [
     "num_labels",
     "pad_token_id",
     "position_embedding_type",
+    // A classifier has no words to predict; version 5 of transformers stores it all the same.
+    "tie_word_embeddings",
     "type_vocab_size",
     "vocab_size",
 ];
