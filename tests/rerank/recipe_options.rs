@@ -187,5 +187,8 @@ fn a_dry_run_shows_the_prompt_of_every_recipe() {
                   answer the query\n<Query>: Which planet is known as the Red Planet?\n<Document>: ";
     assert!(qwen3.contains(prompt), "{qwen3}");
     assert!(qwen3.contains("\n⟦<think>⟧\n\n⟦</think>⟧\n\n\nthe prompt's tokens: [416, "), "{qwen3}");
-    assert!(shown("mxbai-rerank-v2").contains("user\nquery: Which planet is known as the Red Planet?\ndocument: "));
+    // Its parts are tokenized apart.
+    let mxbai = shown("mxbai-rerank-v2");
+    let prompt = "user\n⟦⟧query: Which planet is known as the Red Planet?⟦⟧\n⟦⟧document: ";
+    assert!(mxbai.contains(prompt), "{mxbai}");
 }
