@@ -306,8 +306,12 @@ fn tensors_that_are_known_to_do_no_harm_are_passed_over() {
 fn a_configuration_that_says_something_else_is_quoted() {
     for (changes, parts) in [
         (
-            json!({"model_type": "bert", "architectures": ["BertModel"]}),
-            ["model_type bert", "BertModel", "Qwen3-Reranker"],
+            json!({"model_type": "gpt2", "architectures": ["GPT2ForSequenceClassification"]}),
+            ["model_type gpt2", "GPT2ForSequenceClassification", "Qwen3-Reranker"],
+        ),
+        (
+            json!({"model_type": "modernbert", "architectures": ["ModernBertModel"]}),
+            ["config.json", "ModernBertModel has no head that scores", "embedding model"],
         ),
         (json!({"model_type": null, "architectures": null}), ["neither `model_type`", "architectures", "Supported"]),
         (json!({"hidden_size": "48"}), ["hidden_size is \"48\"", "whole number", "config.json"]),
