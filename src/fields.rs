@@ -28,7 +28,18 @@ impl<'a> Fields<'a> {
         self.0.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Refuses fields that are not among the known ones.
+    /// Refuses fields that are not among the known ones, in a file that is read whatever the recipe is.
+    pub(crate) fn only_known(self, known: &[&str]) -> Result<()> {
+        let others = self.others(known);
+        ensure!(
+            others.is_empty(),
+            "it has fields that are not supported: {}; remove them if the scores do not depend on them",
+            others.join(", ")
+        );
+        Ok(())
+    }
+
+    /// The same, in a file that a recipe of the user's takes the place of.
     pub(crate) fn only(self, known: &[&str]) -> Result<()> {
         let others = self.others(known);
         ensure!(

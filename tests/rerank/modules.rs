@@ -42,7 +42,7 @@ fn settings_of_modules_are_obeyed_or_refused_by_name() {
         ("1_Pooling/config.json", json!({"pooling_mode": ["cls", "mean"]}), ["1_Pooling/config.json", "2 entries"]),
         ("1_Pooling/config.json", json!({"include_prompt": false}), ["1_Pooling/config.json", "include_prompt"]),
         ("1_Pooling/config.json", json!({"embedding_dimension": 63}), ["1_Pooling/config.json", "have 63"]),
-        ("1_Pooling/config.json", json!({"norm": true}), ["1_Pooling/config.json", "norm"]),
+        ("1_Pooling/config.json", json!({"norm": true}), ["1_Pooling/config.json", "not supported: norm; remove"]),
         (dense, json!({"activation_function": "torch.nn.modules.activation.Mish"}), [dense, "Mish"]),
         (dense, json!({"activation_function": "own.GELU"}), [dense, "own.GELU"]),
         (dense, json!({"use_residual": true}), [dense, "use_residual"]),

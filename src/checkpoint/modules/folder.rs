@@ -35,7 +35,7 @@ pub(super) struct Dense {
 pub(super) fn pooling(fields: Fields<'_>) -> Result<(Pooling, Option<usize>)> {
     let flags = POOLING_FLAGS.map(|(flag, _)| flag);
     let known = ["embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt"];
-    fields.only(&[&known[..], &flags[..]].concat())?;
+    fields.only_known(&[&known[..], &flags[..]].concat())?;
     ensure!(
         fields.get("include_prompt").is_none() || fields.flag("include_prompt")?,
         "include_prompt is false, by which the instruction's tokens are left out, and is not supported"
@@ -62,7 +62,7 @@ pub(super) fn pooling(fields: Fields<'_>) -> Result<(Pooling, Option<usize>)> {
 
 /// The linear layer of a folder.
 pub(super) fn dense(fields: Fields<'_>, folder: &str) -> Result<Dense> {
-    fields.only(&[
+    fields.only_known(&[
         "in_features",
         "out_features",
         "bias",
@@ -102,6 +102,6 @@ fn activation(fields: Fields<'_>) -> Result<Option<Activation>> {
 
 /// The norm of a folder.
 pub(super) fn norm(fields: Fields<'_>, folder: &str) -> Result<HeadStep> {
-    fields.only(&["dimension"])?;
+    fields.only_known(&["dimension"])?;
     Ok(HeadStep::Norm(Norm::layer(&format!("{folder}/norm"), fields.required_size("dimension")?, NORM_EPSILON)))
 }

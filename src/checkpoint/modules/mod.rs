@@ -114,7 +114,7 @@ impl Module {
     }
 
     fn read(index: usize, fields: Fields<'_>) -> Result<Self> {
-        fields.only(&["idx", "name", "path", "type", "kwargs"])?;
+        fields.only_known(&["idx", "name", "path", "type", "kwargs"])?;
         // The names of arguments that a caller in Python may give.
         fields.texts("kwargs")?;
         let class = fields.text("type")?.context("it has no type")?.to_owned();

@@ -35,7 +35,8 @@ pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
         None if class.ends_with("Model") && !class.ends_with("LMHeadModel") => {
             return Some(format!(
                 "its architecture {class} has no head that scores: it is an embedding model, which gives a vector for each text, \
-                 or a base model that was not trained as a reranker"
+                 or a base model that was not trained as a reranker; a head in modules of sentence-transformers needs the \
+                 modules.json that lists them"
             ));
         }
         None => return None,
