@@ -15,6 +15,7 @@ A test model is a file `testdata/families/NAME.json`. Its first keys are written
   layout     a function of `reference/layouts.py`: how a checkpoint whose tensors have other names
              becomes the state of the model
   int8_bound how far logits in int8 may be off on average, if not by 0.3
+  f32_only   whether rerank computes it in f32 alone
   pairs      a query and a document each: texts, or {"words": count, "seed": number}
 
 This script adds `tensors`, from which everyone can make the weights: a value is

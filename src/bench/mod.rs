@@ -87,7 +87,8 @@ impl Bench {
         let devices = self.device.open(|note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
         let found = self.find(matches!(device, Opened::Gpu(_)))?;
-        let compute = Compute::choose(device, self.instructions, self.precision, found.stored())?;
+        let compute =
+            Compute::choose(device, self.instructions, self.precision.or(found.only_precision()), found.stored())?;
         compute.reason().iter().for_each(|reason| reporter.note(reason));
         let place = Place {
             target: compute.target(device)?,
@@ -191,6 +192,14 @@ impl Found {
         match self {
             Self::Random(_) => Some(Precision::Bf16),
             Self::Files(reranker, _) => reranker.stored(),
+        }
+    }
+
+    /// The one precision in which the model can be computed, if there is but one.
+    fn only_precision(&self) -> Option<Precision> {
+        match self {
+            Self::Random(_) => None,
+            Self::Files(reranker, _) => reranker.architecture().and_then(engine::only_precision),
         }
     }
 

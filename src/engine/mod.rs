@@ -1,6 +1,7 @@
 //! Stage 4, score: a batch becomes logits. An engine interprets a model's description: [`cpu`] on the processor, [`gpu`] on
 //! NVIDIA GPUs.
 
+mod candle;
 pub mod cpu;
 mod fake;
 pub mod gpu;
@@ -18,6 +19,7 @@ use anyhow::{Result, ensure};
 use crate::batch::{Batch, Limits, LimitsChoice};
 use crate::checkpoint::Weights;
 use crate::model::{Answers, Architecture, HeadOutput};
+use crate::precision::Precision;
 
 pub use fake::FakeEngine;
 pub use head::LogitHead;
@@ -91,9 +93,17 @@ pub trait Engine: Send {
 /// fails or has no room for them.
 pub fn load(model: &Model, target: &Target) -> Result<Box<dyn Engine>> {
     Ok(match target {
+        Target::Cpu(arithmetic) if model.architecture.sees_distances() => {
+            Box::new(candle::CandleEngine::load(model, *arithmetic)?)
+        }
         Target::Cpu(arithmetic) => Box::new(cpu::forward::CpuEngine::load(model, *arithmetic)?),
         Target::Gpu(gpu) => Box::new(gpu::forward::GpuEngine::load(model, gpu.clone())?),
     })
+}
+
+/// The one precision in which a model can be computed, if there is but one.
+pub fn only_precision(architecture: &Architecture) -> Option<Precision> {
+    architecture.sees_distances().then_some(Precision::F32)
 }
 
 /// What a batch may hold on a device, before the weights are loaded.

@@ -306,6 +306,11 @@ impl Architecture {
         self.embedding.tokens.rows.len()
     }
 
+    /// Whether attention is disentangled from positions, and sees distances by itself.
+    pub fn sees_distances(&self) -> bool {
+        self.layers.iter().any(|layer| layer.attention.relative.is_some())
+    }
+
     /// Whether prompts can share a beginning: a token's hidden vectors depend on nothing that follows it, and the pooled one is
     /// the prompt's own.
     pub fn shares_prefixes(&self) -> bool {

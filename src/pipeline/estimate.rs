@@ -46,7 +46,12 @@ pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -
         device => device.open(|_| {})?,
     };
     let device = devices.first().context("there is no device")?;
-    let compute = Compute::choose(device, config.instructions, config.precision, Some(expected))?;
+    let compute = Compute::choose(
+        device,
+        config.instructions,
+        config.precision.or(engine::only_precision(model)),
+        Some(expected),
+    )?;
     let target = compute.target(device)?;
     let (tokens, count) = match target {
         Target::Cpu(_) => (CPU_TOKENS, 1),

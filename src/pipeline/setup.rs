@@ -10,9 +10,8 @@ use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::config::{Config, check_least_score};
 use crate::device::{DeviceChoice, Opened};
-use crate::engine::Engine;
-use crate::engine::Target;
 use crate::engine::cpu::Arithmetic;
+use crate::engine::{self, Engine, Target};
 use crate::precision::Precision;
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
@@ -35,7 +34,9 @@ impl Setup {
     pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
         let reranker = Reranker::find(&reranker_options(config, &devices))?;
         check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
-        let compute = Compute::choose(&devices[0], config.instructions, config.precision, reranker.stored())?;
+        let only = reranker.architecture().and_then(engine::only_precision);
+        let precision = config.precision.or(only);
+        let compute = Compute::choose(&devices[0], config.instructions, precision, reranker.stored())?;
         let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
         let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
         let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };

@@ -23,6 +23,9 @@ pub struct Family {
     stored: Option<String>,
     tensors: BTreeMap<String, BTreeMap<String, Values>>,
     pub pairs: Vec<Pair>,
+    /// Whether the model can be computed in f32 alone.
+    #[serde(default)]
+    pub f32_only: bool,
     /// How far logits in int8 may be off on average.
     #[serde(default = "usual_int8_bound")]
     pub int8_bound: f64,

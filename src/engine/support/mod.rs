@@ -1,6 +1,7 @@
 //! What of a description the engines can compute, a file for each engine. Whatever else is described is refused by the name of
 //! what the engine lacks, before weights are read.
 
+mod candle;
 mod cpu;
 mod gpu;
 
@@ -15,6 +16,9 @@ use crate::model::{Architecture, HeadStep, NormKind};
 pub fn check(architecture: &Architecture, on_gpu: bool) -> Result<()> {
     let support = Support { architecture, on_gpu };
     support.check_norms()?;
+    if architecture.sees_distances() {
+        return support.check_candle();
+    }
     if on_gpu { support.check_gpu() } else { support.check_cpu() }
 }
 

@@ -3,6 +3,7 @@
 
 mod activation;
 mod bert;
+mod deberta;
 mod decoder;
 mod distilbert;
 mod electra;
@@ -58,6 +59,7 @@ const FAMILIES: &[&Family] = &[
     &distilbert::FAMILY,
     &modernbert::FAMILY,
     &gte::FAMILY,
+    &deberta::FAMILY,
 ];
 
 /// More layers than any model has.
