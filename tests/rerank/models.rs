@@ -229,11 +229,11 @@ fn a_tensor_of_another_shape_is_reported() {
 
 #[test]
 fn an_unsupported_family_is_reported_with_the_supported_ones() {
-    let llama = json!({"model_type": "llama", "architectures": ["LlamaForCausalLM"]});
+    let phi = json!({"model_type": "phi3", "architectures": ["Phi3ForCausalLM"]});
     refused(
-        |files| change_config(files, &llama),
+        |files| change_config(files, &phi),
         &[],
-        &["model/config.json", "LlamaForCausalLM", "Qwen3-Reranker", "Qwen3ForSequenceClassification"],
+        &["model/config.json", "Phi3ForCausalLM", "Qwen3-Reranker", "Qwen3ForSequenceClassification"],
     );
     refused(|files| drop(files.write("model/config.json", "{")), &[], &["model/config.json"]);
 }
