@@ -6,6 +6,7 @@
 #include "../../src/engine/gpu/kernels/attention_plain.cu"
 #include "../../src/engine/gpu/kernels/bias.cu"
 #include "../../src/engine/gpu/kernels/heads.cu"
+#include "../../src/engine/gpu/kernels/multiply_gated_hopper.cu"
 #include "../../src/engine/gpu/kernels/norm.cu"
 #include "../../src/engine/gpu/kernels/normalize.cu"
 #include "../../src/engine/gpu/kernels/pooling.cu"
@@ -42,7 +43,7 @@ const std::map<std::string, Call> KERNELS = {
     KERNEL(attend_windows_bf16_64), KERNEL(attend_windows_bf16_128), KERNEL(attend_windows_f16_32),
     KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
     OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
-    KERNEL(dot_rows),
+    KERNEL(dot_rows),          KERNEL(multiply_gated_hopper_bf16), KERNEL(multiply_gated_hopper_f16),
 };
 
 }  // namespace
@@ -51,6 +52,8 @@ const std::map<std::string, Call> KERNELS = {
 extern "C" int emulate(const char* name, const unsigned* launch, void** arguments) {
     auto found = KERNELS.find(name);
     if (found == KERNELS.end()) return 1;
-    emulation::launch({launch[0], launch[1]}, {launch[2], launch[3]}, launch[4], [&] { found->second(arguments); });
+    unsigned blocks = found->first.rfind("multiply_gated", 0) == 0 ? gated::BLOCKS : 1;
+    auto kernel = [&] { found->second(arguments); };
+    emulation::launch({launch[0], launch[1]}, {launch[2], launch[3]}, launch[4], kernel, blocks);
     return 0;
 }

@@ -1,5 +1,6 @@
-// A GPU's side of CUDA on a CPU, for tests: the threads of a block are fibers that take turns, block after block. Instructions
-// of a warp meet in a barrier; copies arrive only when they are waited for, and shared memory is garbage until then.
+// A GPU's side of CUDA on a CPU, for tests: the threads of a block are fibers that take turns, block after block, or cluster after
+// cluster. Instructions of a warp meet in a barrier; copies arrive only when they are waited for, and shared memory is garbage
+// until then.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +16,8 @@
 #define __global__
 #define __device__
 #define __launch_bounds__(threads, blocks)
+#define __cluster_dims__(...)
+#define __grid_constant__
 #define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory()
 
 struct float16 {
@@ -146,8 +149,12 @@ struct Barrier {
 struct Block {
     void* scheduler = nullptr;
     // Used again by the next block.
-    std::vector<Fiber>& fibers;
+    Fiber* fibers;
     size_t count;
+    Dimensions index;
+    // Which of its cluster it is.
+    size_t rank;
+    size_t running;
     std::vector<Barrier> warps;
     Barrier all;
     std::vector<unsigned char> shared;
@@ -156,20 +163,31 @@ struct Block {
     // What each fiber shows to its warp.
     std::vector<std::vector<unsigned char>> shown;
     size_t current = 0;
-    // Whether any fiber went on since the scheduler looked last.
-    bool moved = false;
     std::function<void()> kernel;
 };
 inline Block* block;
 
+// Blocks that run at the same time.
+struct Cluster {
+    std::vector<Block> blocks;
+    Barrier all;
+    // Copies by the hardware that nobody has seen arrive. They do when nobody can go on without them, in any order.
+    std::vector<std::function<void()>> on_their_way;
+};
+inline Cluster cluster;
+// Whether any fiber went on since the scheduler looked last.
+inline bool moved = false;
+
 inline unsigned char* shared_memory() { return block->shared.data(); }
 inline size_t warp() { return block->current / 32; }
 inline size_t lane() { return block->current % 32; }
+// Of all threads of the cluster.
+inline size_t thread() { return block->rank * block->count + block->current; }
 
 inline void yield() { emulation_switch(&block->fibers[block->current].stopped, block->scheduler); }
 
 inline void meet(Barrier& barrier, int count) {
-    block->moved = true;
+    moved = true;
     int generation = barrier.generation;
     if (++barrier.waiting == count) {
         barrier.waiting = 0;
@@ -177,7 +195,7 @@ inline void meet(Barrier& barrier, int count) {
         return;
     }
     while (barrier.generation == generation) yield();
-    block->moved = true;
+    moved = true;
 }
 inline void meet_warp() {
     int count = static_cast<int>(std::min<size_t>(32, block->count - warp() * 32));
@@ -199,40 +217,65 @@ void show(const T& value) {
 
 inline void run_fiber() {
     block->kernel();
-    block->moved = true;
+    moved = true;
     block->fibers[block->current].done = true;
     yield();
 }
 
-// Runs a kernel; `shared` is its dynamic shared memory.
-inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std::function<void()>& kernel) {
+// The threads of a block take one turn.
+inline void take_turns(Block& now) {
+    block = &now;
+    blockIdx = now.index;
+    for (now.current = 0; now.current < now.count; now.current++) {
+        Fiber& fiber = now.fibers[now.current];
+        if (fiber.done) continue;
+        threadIdx = fiber.index;
+        emulation_switch(&now.scheduler, fiber.stopped);
+        if (fiber.done) now.running--;
+    }
+}
+
+// Whether a copy arrived.
+inline bool arrive_any() {
+    static uint32_t random = 1;
+    auto& copies = cluster.on_their_way;
+    if (copies.empty()) return false;
+    random = random * 1664525 + 1013904223;
+    auto chosen = copies.begin() + static_cast<ptrdiff_t>((random >> 16) % copies.size());
+    auto copy = *chosen;
+    copies.erase(chosen);
+    copy();
+    return true;
+}
+
+// Runs a kernel; `shared` is its dynamic shared memory, and so many blocks are a cluster.
+inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std::function<void()>& kernel, unsigned blocks = 1) {
     gridDim = grid;
     blockDim = threads;
     size_t count = static_cast<size_t>(threads.x) * threads.y;
     static std::vector<Fiber> fibers;
-    if (fibers.size() < count) fibers.resize(count);
-    for (unsigned number = 0; number < grid.x * grid.y; number++) {
-        Block now = {nullptr, fibers, count, {}, {}, {}, {}, {}, 0, false, kernel};
-        block = &now;
-        now.warps.resize((count + 31) / 32);
-        now.shared.assign(shared, 0xff);
-        now.unshown.resize(shared / 16 + 1);
-        now.shown.resize(count);
-        blockIdx = {number % grid.x, number / grid.x};
-        for (size_t index = 0; index < count; index++) {
-            auto flat = static_cast<unsigned>(index);
-            fibers[index].begin(run_fiber, {flat % threads.x, flat / threads.x});
-        }
-        for (size_t left = count; left > 0;) {
-            now.moved = false;
-            for (now.current = 0; now.current < count; now.current++) {
-                Fiber& fiber = fibers[now.current];
-                if (fiber.done) continue;
-                threadIdx = fiber.index;
-                emulation_switch(&now.scheduler, fiber.stopped);
-                if (fiber.done) left--;
+    if (fibers.size() < count * blocks) fibers.resize(count * blocks);
+    if (grid.x % blocks != 0) abort();
+    for (unsigned first = 0; first < grid.x * grid.y; first += blocks) {
+        cluster = {};
+        for (unsigned rank = 0; rank < blocks; rank++) {
+            Dimensions index = {(first + rank) % grid.x, (first + rank) / grid.x};
+            Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, 0, kernel};
+            now.warps.resize((count + 31) / 32);
+            now.shared.assign(shared, 0xff);
+            now.unshown.resize(shared / 16 + 1);
+            now.shown.resize(count);
+            for (size_t thread = 0; thread < count; thread++) {
+                auto flat = static_cast<unsigned>(thread);
+                now.fibers[thread].begin(run_fiber, {flat % threads.x, flat / threads.x});
             }
-            if (!now.moved && left > 0) {
+            cluster.blocks.push_back(std::move(now));
+        }
+        auto running = [](const Block& block) { return block.running > 0; };
+        while (std::any_of(cluster.blocks.begin(), cluster.blocks.end(), running)) {
+            moved = false;
+            for (Block& now : cluster.blocks) take_turns(now);
+            if (!moved && !arrive_any()) {
                 fprintf(stderr, "the threads of block %u, %u wait for one another forever\n", blockIdx.x, blockIdx.y);
                 abort();
             }

@@ -118,7 +118,7 @@ fn what_is_switched_off_is_reported() {
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     let warnings = stats["warnings"].as_array().unwrap();
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("cuda:0: cuBLASLt is switched off"));
-    off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor or cublaslt"]);
+    off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor, product or cublaslt"]);
     // Not a reason to compute on the CPU.
     let auto = [&TINY[..], &["--device", "auto"]].concat();
     run(&auto, &[("RERANK_GPU_WITHOUT", "hoper")]).fails(1, &["RERANK_GPU_WITHOUT=hoper"]);
@@ -150,7 +150,8 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
     let fixed = ["--model", &model, "--input", &input, "--progress", "none", "--max-batch-tokens", "300"];
     let expected = logits(&run(&[&fixed[..], &["--device", "cpu", "--dtype", "f32"]].concat(), &[]).rankings());
     for (number, (without, capability, kernels)) in [
-        ("", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "qk_norm_rope_bf16_64"]),
+        ("", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "multiply_gated_hopper_bf16"]),
+        ("product", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "swiglu_bf16"]),
         ("", "80", ["attend_bf16_64", "attend_plain_bf16", "qk_norm_rope_bf16_64"]),
         ("tensor", "90", ["attend_plain_bf16", "qk_norm_rope_bf16_64", "swiglu_bf16"]),
     ]
@@ -169,8 +170,9 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
         let launched = files.read(&format!("kernels-{number}"));
         let launched: BTreeSet<&str> = launched.lines().collect();
         assert!(kernels.iter().all(|kernel| launched.contains(kernel)), "{launched:?}");
-        let hopper = launched.iter().any(|kernel| kernel.contains("hopper"));
-        assert_eq!(hopper, kernels[1].contains("hopper"), "{launched:?}");
+        let attends = launched.iter().any(|kernel| kernel.starts_with("attend_hopper"));
+        assert_eq!(attends, kernels[1].contains("hopper"), "{launched:?}");
+        assert_eq!(launched.contains("swiglu_bf16"), !launched.contains("multiply_gated_hopper_bf16"), "{launched:?}");
     }
 }
 
@@ -178,7 +180,8 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
 fn a_bench_holds_every_kernel_against_the_gpu() {
     let arguments = ["bench", "--model", "testdata/tiny-reranker", "--device", "cuda", "--json", "--repeat", "1"];
     let few = ["--pairs", "1", "--max-batch-tokens", "100"];
-    let run = run(&[&arguments[..], &few].concat(), &[("EMULATED_MEMORY", "2000000000")]);
+    let run =
+        run(&[&arguments[..], &few].concat(), &[("EMULATED_MEMORY", "2000000000"), ("EMULATED_CAPABILITY", "80")]);
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!([report["batch_tokens"].as_u64(), report["pairs"].as_u64()], [Some(100), Some(1)]);
     // The model takes 2.3 MB.

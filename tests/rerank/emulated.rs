@@ -9,13 +9,35 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Result, ensure};
 use half::{bf16, f16};
-use rerank::engine::gpu::{Address, Device, Launch, OutOfMemory, Product, Type};
+use rerank::engine::gpu::{Address, Device, Launch, OutOfMemory, Product, TILE_COLUMNS, TileMap, Tiled, Type};
 
+/// The driver's function that describes a matrix for copies of tiles.
+type Encode = unsafe extern "C" fn(
+    *mut c_void,
+    c_int,
+    c_uint,
+    *mut c_void,
+    *const u64,
+    *const u64,
+    *const c_uint,
+    *const c_uint,
+    c_int,
+    c_int,
+    c_int,
+    c_int,
+) -> c_int;
 type Emulate = unsafe extern "C" fn(*const c_char, *const c_uint, *mut *mut c_void) -> c_int;
 
 /// Bytes of `Attending` of `attention.cuh`, and those before its scale.
 const ATTENDING: usize = 80;
 const SCALE: usize = 72;
+/// Bytes of `Operands` of `multiply_gated_hopper.cu`, and those before its inputs.
+const GATED: usize = 512;
+const INPUTS: usize = 392;
+
+/// The first argument of a kernel, changed.
+#[repr(align(128))]
+struct Changed([u8; GATED]);
 
 /// Makes a library.
 pub fn compile(source: &str, library: &Path) {
@@ -51,7 +73,7 @@ pub struct Emulated {
     marks: Mutex<Vec<std::time::Instant>>,
     /// Whether it has Hopper's instructions.
     hopper: bool,
-    /// A kernel of attention that takes scores for larger than they are.
+    /// A kernel of attention that takes scores for larger than they are, or a product that leaves inputs out.
     wrong: Option<&'static str>,
 }
 
@@ -65,7 +87,7 @@ impl Emulated {
         Self::of_kind(room, true, None)
     }
 
-    /// One of which a kernel of attention is wrong, on a card that needs this kernel.
+    /// One of which a kernel is wrong, on a card that needs this kernel.
     pub fn wrong(kernel: &'static str) -> Arc<Self> {
         Self::of_kind(1 << 30, kernel != "attend_bf16_128", Some(kernel))
     }
@@ -154,20 +176,50 @@ unsafe impl Device for Emulated {
         Ok((marks[second] - marks[first]).as_secs_f64())
     }
 
+    fn processors(&self) -> usize {
+        2
+    }
+
+    fn tile_map(&self, matrix: &Tiled) -> Result<TileMap> {
+        const SWIZZLE_128: c_int = 3;
+        let Tiled { address, rows, columns, value, tile_rows } = *matrix;
+        // SAFETY: checked by `slice`.
+        unsafe { self.slice(address, rows * columns * value.size()) };
+        let kind = if value == Type::Bf16 { 9 } else { 6 };
+        let (extents, stride) = ([columns as u64, rows as u64], (columns * value.size()) as u64);
+        let (tile, steps) = ([TILE_COLUMNS, tile_rows], [1; 2]);
+        let mut map = TileMap([0; 16]);
+        let (place, address) = ((&raw mut map).cast(), address as *mut c_void);
+        let (extents, tile, steps) = (extents.as_ptr(), tile.as_ptr(), steps.as_ptr());
+        let library = library().lock().unwrap();
+        // SAFETY: the function is of this type, and the arrays are of two dimensions.
+        let status = unsafe {
+            let encode = library.get::<Encode>(b"cuTensorMapEncodeTiled")?;
+            encode(place, kind, 2, address, extents, &raw const stride, tile, steps, 0, SWIZZLE_128, 0, 0)
+        };
+        ensure!(status == 0, "there are no tiles of {matrix:?}");
+        Ok(map)
+    }
+
     fn has(&self, kernel: &str) -> bool {
         self.hopper || !kernel.contains("hopper")
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {
         self.launched.lock().unwrap().push(kernel.to_owned());
-        let mut changed = [0u8; ATTENDING];
+        let mut changed = Changed([0u8; GATED]);
         if self.wrong == Some(kernel) {
-            // SAFETY: the first argument of attention's kernels is of this size, and ends with the scale of scores.
-            changed.copy_from_slice(unsafe { std::slice::from_raw_parts(arguments[0].cast(), ATTENDING) });
-            let scale = &mut changed[SCALE..SCALE + 4];
-            let larger = 1.02 * f32::from_ne_bytes([scale[0], scale[1], scale[2], scale[3]]);
-            scale.copy_from_slice(&larger.to_ne_bytes());
-            arguments[0] = changed.as_mut_ptr().cast();
+            let (size, place) = if kernel.starts_with("attend") { (ATTENDING, SCALE) } else { (GATED, INPUTS) };
+            // SAFETY: the first argument of these kernels is of this size.
+            changed.0[..size].copy_from_slice(unsafe { std::slice::from_raw_parts(arguments[0].cast(), size) });
+            let value = &mut changed.0[place..place + 4];
+            let bytes = [value[0], value[1], value[2], value[3]];
+            value.copy_from_slice(&match kernel.starts_with("attend") {
+                true => (1.02 * f32::from_ne_bytes(bytes)).to_ne_bytes(),
+                // The last inputs are left out.
+                false => (i32::from_ne_bytes(bytes) - 64).to_ne_bytes(),
+            });
+            arguments[0] = changed.0.as_mut_ptr().cast();
         }
         let name = CString::new(kernel)?;
         let shape = [launch.grid[0], launch.grid[1], launch.block[0], launch.block[1], launch.shared];

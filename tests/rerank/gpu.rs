@@ -121,6 +121,7 @@ fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
             let name = format!("attend_hopper_{kind}_{}_{head_dim}", value.name());
             assert!(device.launched.lock().unwrap().contains(&name), "{name}");
         }
+        assert!(!device.launched.lock().unwrap().contains(&format!("swiglu_{}", value.name())));
     }
 }
 
@@ -131,6 +132,7 @@ fn kernels_that_are_wrong_on_a_card_are_not_used() {
         ("attend_hopper_late_bf16_128", "attend_hopper_early_bf16_128"),
         ("attend_hopper_early_bf16_128", "attend_bf16_128"),
         ("attend_bf16_128", "attend_plain_bf16"),
+        ("multiply_gated_hopper_bf16", "swiglu_bf16"),
         ("-", "-"),
     ] {
         let device = Emulated::wrong(wrong);

@@ -24,6 +24,7 @@ mod generated;
 mod gpu;
 mod gpu_attention;
 mod gpu_features;
+mod gpu_gated;
 mod handed_models;
 mod hub;
 mod hub_elsewhere;

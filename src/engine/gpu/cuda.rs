@@ -10,11 +10,12 @@ use cudarc::cublas::{self, CudaBlas, sys as blas};
 use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult};
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
-use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, Type};
+use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, TileMap, Tiled, Type};
 use super::images;
 use super::monitor::Monitor;
 use super::products::{self, Products};
 use super::switches::Without;
+use super::tile_maps;
 
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
@@ -34,6 +35,7 @@ struct Cuda {
     functions: HashMap<String, sys::CUfunction>,
     ordinal: usize,
     description: String,
+    processors: usize,
     without: Without,
     monitor: Option<Monitor>,
     /// Events, by index.
@@ -116,9 +118,20 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
     let functions =
         images::load(capability, without).map_err(|error| explain(error, "the GPU's kernels can't be loaded"))?;
     let monitor = context.uuid().ok().and_then(|uuid| Monitor::new(uuid.bytes.map(|byte| byte as u8)));
-    let marks = Mutex::default();
-    let cuda =
-        Arc::new(Cuda { context, stream, blas, products, functions, ordinal, description, without, monitor, marks });
+    let (marks, processors) = (Mutex::default(), usize::try_from(processors)?);
+    let cuda = Arc::new(Cuda {
+        context,
+        stream,
+        blas,
+        products,
+        functions,
+        ordinal,
+        description,
+        processors,
+        without,
+        monitor,
+        marks,
+    });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
@@ -144,7 +157,7 @@ fn explain(error: DriverError, what: &str) -> anyhow::Error {
         CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
         | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
         | CUresult::CUDA_ERROR_LAUNCH_FAILED => {
-            "this is an error of rerank; please report it, and try RERANK_GPU_WITHOUT=hopper or tensor, or --device cpu"
+            "this is an error of rerank; please report it, and try RERANK_GPU_WITHOUT=hopper, tensor or product, or --device cpu"
         }
         _ => "update the driver, or use --device cpu",
     };
@@ -167,6 +180,14 @@ unsafe impl Device for Cuda {
 
     fn name(&self) -> String {
         format!("cuda:{}", self.ordinal)
+    }
+
+    fn processors(&self) -> usize {
+        self.processors
+    }
+
+    fn tile_map(&self, matrix: &Tiled) -> Result<TileMap> {
+        tile_maps::encode(matrix).map_err(|error| explain(error, "the driver does not describe a matrix"))
     }
 
     fn load(&self) -> Option<Load> {

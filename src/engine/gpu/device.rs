@@ -65,6 +65,29 @@ pub struct Product {
     pub add: bool,
 }
 
+/// A matrix of 16-bit values, row by row, of which kernels copy tiles.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiled {
+    /// Its first value, aligned to 16 bytes.
+    pub address: Address,
+    /// How many rows.
+    pub rows: usize,
+    /// How many columns: a multiple of 8.
+    pub columns: usize,
+    /// The type of its values.
+    pub value: Type,
+    /// Rows of a tile, which has [`TILE_COLUMNS`].
+    pub tile_rows: u32,
+}
+
+/// Columns of a tile: 128 bytes.
+pub const TILE_COLUMNS: u32 = 64;
+
+/// A [`Tiled`] matrix as kernels are given it.
+#[repr(C, align(128))]
+#[derive(Clone, Copy, Debug)]
+pub struct TileMap(pub [u64; 16]);
+
 /// What a device is doing right now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
@@ -90,6 +113,19 @@ pub unsafe trait Device: Send + Sync {
     /// As users name it.
     fn name(&self) -> String {
         self.describe()
+    }
+
+    /// Its multiprocessors: how many blocks with most of the shared memory run at the same time.
+    fn processors(&self) -> usize {
+        1
+    }
+
+    /// Describes a matrix for kernels that copy tiles of it.
+    ///
+    /// # Errors
+    /// If the device has no such copies, or not of this matrix.
+    fn tile_map(&self, matrix: &Tiled) -> Result<TileMap> {
+        anyhow::bail!("this device does not copy tiles of {} rows", matrix.tile_rows)
     }
 
     /// What it is doing, if it reports that.

@@ -48,9 +48,10 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];
     // Empty if the build is not for it.
-    let hopper: [Image; 2] = [
+    let hopper: [Image; 3] = [
         (image!("attention_hopper_early"), &[("attend_hopper_early", FIXED)]),
         (image!("attention_hopper_late"), &[("attend_hopper_late", FIXED)]),
+        (image!("multiply_gated_hopper"), &[("multiply_gated_hopper", &["bf16", "f16"])]),
     ];
     if capability == HOPPER {
         images.extend(hopper.into_iter().filter(|(image, _)| !image.is_empty()));

@@ -10,6 +10,8 @@ mod activation;
 mod attention;
 mod device;
 pub mod forward;
+mod gated;
+mod gated_self_test;
 mod heads;
 mod operations;
 mod peak;
@@ -28,9 +30,14 @@ mod products;
 mod self_test;
 #[cfg(any(feature = "cuda", test))]
 mod switches;
+#[cfg(feature = "cuda")]
+mod tile_maps;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
-pub use device::{Address, Device, Launch, Load, Memory, OutOfMemory, Product, Type, View};
+pub use device::{
+    Address, Device, Launch, Load, Memory, OutOfMemory, Product, TILE_COLUMNS, TileMap, Tiled, Type, View,
+};
+pub use gated::GATE_ROWS;
 pub use heads::{Angles, QkNormRope};
 pub use operations::{Gpu, Rows, Weight};
 pub use peak::Ceilings;

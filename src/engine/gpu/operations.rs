@@ -16,6 +16,8 @@ pub struct Gpu {
     value: Type,
     /// Kernels that the self-test has found wrong on this device.
     pub(super) wrong: Vec<AttentionKernel>,
+    /// Whether the self-test has found the product of gates and ups wrong.
+    pub(super) gated_is_wrong: bool,
     /// The position from which on queries are late, see [`super::attention::Tiling`].
     pub(super) late_from: usize,
 }
@@ -83,7 +85,7 @@ pub(super) fn by_row(rows: usize) -> Result<Launch> {
 impl Gpu {
     /// Activations on `device` are of type `value`.
     pub fn new(device: Arc<dyn Device>, value: Type) -> Self {
-        Self { device, value, wrong: Vec::new(), late_from: LATE_FROM }
+        Self { device, value, wrong: Vec::new(), gated_is_wrong: false, late_from: LATE_FROM }
     }
 
     /// The same, with attention's kernel for late queries used from another position on. Scores differ by rounding.

@@ -12,6 +12,8 @@ pub(super) struct Without {
     pub(super) hopper: bool,
     /// Attention on tensor cores, that for Hopper too.
     pub(super) tensor: bool,
+    /// The product of gates and ups for Hopper.
+    pub(super) product: bool,
     /// Products by cuBLASLt.
     pub(super) cublaslt: bool,
 }
@@ -36,8 +38,9 @@ impl Without {
             match name {
                 "hopper" => without.hopper = true,
                 "tensor" => (without.hopper, without.tensor) = (true, true),
+                "product" => without.product = true,
                 "cublaslt" => without.cublaslt = true,
-                _ => bail!("{VARIABLE}={text}: there is no {name}; use hopper, tensor or cublaslt"),
+                _ => bail!("{VARIABLE}={text}: there is no {name}; use hopper, tensor, product or cublaslt"),
             }
         }
         Ok(without)
@@ -48,6 +51,7 @@ impl Without {
         match kernels {
             "attend_hopper_early" | "attend_hopper_late" => self.hopper,
             "attend" | "attend_windows" => self.tensor,
+            "multiply_gated_hopper" => self.product,
             _ => false,
         }
     }
@@ -61,13 +65,15 @@ mod tests {
     fn names_switch_off_what_they_say() {
         let excluded = |text: &str| -> Vec<&str> {
             let without = Without::parse(text).unwrap();
-            let kernels = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_plain", "qk_norm_rope"];
-            kernels.into_iter().filter(|kernel| without.excludes(kernel)).collect()
+            let attention = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_plain"];
+            let kernels = attention.into_iter().chain(["multiply_gated_hopper", "qk_norm_rope"]);
+            kernels.filter(|kernel| without.excludes(kernel)).collect()
         };
         assert_eq!(excluded(""), Vec::<&str>::new());
         assert_eq!(excluded("hopper"), ["attend_hopper_early", "attend_hopper_late"]);
+        assert_eq!(excluded("product"), ["multiply_gated_hopper"]);
         assert_eq!(excluded("cublaslt, tensor"), ["attend", "attend_hopper_early", "attend_hopper_late"]);
         assert!(Without::parse("cublaslt").unwrap().cublaslt && !Without::parse("tensor").unwrap().cublaslt);
-        assert!(Without::parse("hoper").unwrap_err().to_string().contains("use hopper, tensor or cublaslt"));
+        assert!(Without::parse("hoper").unwrap_err().to_string().contains("use hopper, tensor, product or cublaslt"));
     }
 }

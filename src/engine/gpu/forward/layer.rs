@@ -3,6 +3,7 @@
 use anyhow::Result;
 use rayon::prelude::*;
 
+use super::gates::activates_at_once;
 use super::weights::{GpuLinear, Load};
 use crate::engine::gpu::{GpuNorm, Memory, Weight};
 use crate::model::{Activation, Attention, Layer, Linear, Mlp, NormPlacement, Rotary};
@@ -40,27 +41,33 @@ pub(super) enum Preparation {
 
 /// An MLP.
 pub(super) struct GpuMlp {
-    /// Outputs of gates, then of ups; or ups alone.
+    /// Outputs of gates, then of ups; or both in the order in which their product is activated at once; or ups alone.
     pub(super) inner: Weight,
     pub(super) bias: Option<Memory>,
     pub(super) activation: Activation,
     pub(super) is_gated: bool,
+    pub(super) activates_at_once: bool,
     pub(super) down: GpuLinear,
 }
 
 impl GpuLayer {
     pub(super) fn load(layer: &Layer, rotaries: &[Rotary], load: &Load<'_>) -> Result<Self> {
         let inner: Vec<&Linear> = layer.mlp.inner();
+        let activates_at_once = activates_at_once(&layer.mlp, load.gpu);
         Ok(Self {
             placement: layer.placement,
             attention_norm: load.optional_norm(layer.attention_norm.as_ref())?,
             attention: GpuAttention::load(&layer.attention, rotaries, load)?,
             mlp_norm: load.norm(&layer.mlp_norm)?,
             mlp: GpuMlp {
-                inner: load.linears(&inner)?,
+                inner: match &inner[..] {
+                    [gate, up] if activates_at_once => load.gates_and_ups([&gate.weight, &up.weight])?,
+                    _ => load.linears(&inner)?,
+                },
                 bias: load.biases(&inner)?,
                 activation: layer.mlp.activation(),
                 is_gated: matches!(layer.mlp, Mlp::Gated { .. }),
+                activates_at_once,
                 down: load.linear(layer.mlp.down())?,
             },
         })

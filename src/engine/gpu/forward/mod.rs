@@ -2,6 +2,7 @@
 //! forward: the host sets its launches out and then waits for the logits.
 
 mod activations;
+mod gates;
 mod head;
 mod indices;
 mod layer;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::activations::{Activations, Widths};
+use self::gates::activates_at_once;
 use self::indices::Indices;
 use self::layout::{GpuLayout, Needs, Packed, Parts};
 use self::pass::Pass;
@@ -64,7 +66,10 @@ impl GpuEngine {
         let heads = architecture.layers.first().context("the model has no layers")?.attention.heads;
         let rotaries = rotaries(architecture);
         let load = || -> Result<Self> {
-            let warnings = gpu.self_test(heads, has_windows(architecture))?;
+            let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
+            if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu)) {
+                warnings.extend(gpu.self_test_gated()?);
+            }
             let weights = GpuWeights::load(model, &rotaries, &gpu)?;
             let mut engine = Self {
                 angles: Vec::new(),

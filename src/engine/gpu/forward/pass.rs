@@ -269,19 +269,24 @@ impl Pass<'_> {
 
     /// `hidden += mlp(norm(hidden))`, or the norm of `hidden + mlp(hidden)`.
     fn feed_forward(&self, layer: &GpuLayer, stage: &Stage<'_>) -> Result<()> {
-        let GpuMlp { inner: weight, bias, activation, is_gated, down } = &layer.mlp;
+        let GpuMlp { inner: weight, bias, activation, is_gated, activates_at_once, down } = &layer.mlp;
         let merged = weight.outputs();
         let width = if *is_gated { merged / 2 } else { merged };
         let products = Rows::new(&self.activations.products, stage.count, merged);
         let inner = Rows::new(&self.activations.inner, stage.count, width);
         self.begin_half(layer.placement, Some(&layer.mlp_norm), stage)?;
-        self.gpu.multiply(self.normed(stage), weight, 0..merged, products)?;
-        self.lap(Kind::GateAndUp)?;
-        match (is_gated, bias, activation) {
-            (true, None, Activation::Silu) => self.gpu.swiglu(products, inner)?,
-            _ => self.gpu.activate(products, bias.as_ref(), Some(*activation), inner)?,
+        if *activates_at_once {
+            self.gpu.multiply_gated(self.normed(stage), weight, inner)?;
+            self.lap(Kind::GateAndUp)?;
+        } else {
+            self.gpu.multiply(self.normed(stage), weight, 0..merged, products)?;
+            self.lap(Kind::GateAndUp)?;
+            match (is_gated, bias, activation) {
+                (true, None, Activation::Silu) => self.gpu.swiglu(products, inner)?,
+                _ => self.gpu.activate(products, bias.as_ref(), Some(*activation), inner)?,
+            }
+            self.lap(Kind::Activation)?;
         }
-        self.lap(Kind::Activation)?;
         self.gpu.multiply_add(inner, &down.weight, stage.hidden)?;
         self.lap(Kind::Down)?;
         self.end_half(layer.placement, Some(&layer.mlp_norm), down.bias.as_ref(), stage)

@@ -140,12 +140,12 @@ impl Load<'_> {
     }
 }
 
-fn same(dtype: DType, value: Type) -> bool {
+pub(super) fn same(dtype: DType, value: Type) -> bool {
     matches!((dtype, value), (DType::F32, Type::F32) | (DType::BF16, Type::Bf16) | (DType::F16, Type::F16))
 }
 
 /// The values of all rows in the device's type.
-fn converted(matrix: &dyn RowSource, rows: usize, value: Type) -> Vec<u8> {
+pub(super) fn converted(matrix: &dyn RowSource, rows: usize, value: Type) -> Vec<u8> {
     let row_bytes = matrix.inputs() * value.size();
     let mut bytes = vec![0u8; rows * row_bytes];
     bytes.par_chunks_exact_mut(row_bytes).enumerate().for_each_init(
