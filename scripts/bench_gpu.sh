@@ -121,8 +121,9 @@ for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
 done
-# What each of the two things is worth that can be switched off.
+# What each of the three things is worth that can be switched off.
 RERANK_GPU_WITHOUT=hopper bench without-hopper 60 qwen3-0.6b --note ", without Hopper's attention" --repeat 1 rag:1000 long:40
+RERANK_GPU_WITHOUT=product bench without-product 60 qwen3-0.6b --note ", without activating at once" --repeat 1 passage:4000
 RERANK_GPU_WITHOUT=cublaslt bench without-cublaslt 60 qwen3-0.6b --note ", without cuBLASLt" --repeat 1 passage:4000
 step parity-longest 90 "$python" scripts/gpu_parity.py --rerank "$binary" --random "$work/random" --queries 0 \
     --workloads longest --dtypes bf16
@@ -133,7 +134,7 @@ sanitize() {
     step "sanitizer-$1-$2-$3" 40 compute-sanitizer --tool "$1" --error-exitcode 9 "$binary" --device cuda --dtype "$3" \
         --model "$work/$4" --input "$5" --max-batch-tokens 512 --output /dev/null --quiet
 }
-ours='attend|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows|activate|add_bias|fill_rows|normalize|mean_rows|dot_rows|rotate'
+ours='attend|multiply_gated|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows|activate|add_bias|fill_rows|normalize|mean_rows|dot_rows|rotate'
 check_races() {
     compute-sanitizer --tool racecheck "$binary" --device cuda --dtype "$2" --model "$work/$1" --input "$3" \
         --max-batch-tokens 512 --output /dev/null --quiet > "$work/races.txt"
