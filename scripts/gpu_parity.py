@@ -81,7 +81,7 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
     candidates = folder / f"{name}.jsonl"
     candidates.write_text("".join(lines[: arguments.queries]))
     model, options = ROOT / "testdata" / name, ["--max-length", "32768"]
-    on_cpu = ranked(arguments, model, candidates, "--device", "cpu", *options)
+    on_cpu = ranked(arguments, model, candidates, "--device", "cpu", "--dtype", "f32", *options)
     good = True
     for dtype in arguments.dtypes:
         tolerance = TOLERANCE[dtype]
