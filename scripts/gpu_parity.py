@@ -236,10 +236,13 @@ def check_encoders(arguments, folder: Path) -> bool:
         candidates = folder / f"{name}.jsonl"
         group = None
         for workload, count in (("passage", 40), ("rag", 10)):
-            write_candidates(candidates, workload, AutoTokenizer.from_pretrained(model), count)
+            tokenizer = AutoTokenizer.from_pretrained(model)
+            write_candidates(candidates, workload, tokenizer, count)
             made = json.loads(candidates.read_text())
             for candidate in made["candidates"]:
                 candidate["id"] = f"{workload}-{candidate['id']}"
+                # transformers takes its name in a text for the token itself, which rerank does not.
+                candidate["text"] = candidate["text"].replace(tokenizer.unk_token, "")
             group = made if group is None else group | {"candidates": group["candidates"] + made["candidates"]}
         candidates.write_text(json.dumps(group) + "\n")
         good &= passes(lambda model=model, candidates=candidates: check_model(arguments, model.name, model, candidates))
