@@ -68,7 +68,7 @@ impl Linear {
 
     /// Adds the outputs to `results`. The input's steps stand for the layer's inputs from `first` on.
     ///
-    /// Where [`Linear::adds_directly`] is not so, the sums of a panel are finished first: a residual stream is so much larger
+    /// Where the sums can't go there at once, the sums of a panel are finished first: a residual stream is so much larger
     /// than what is added to it that f32 would lose digits, word by word.
     ///
     /// `done` is called with each panel of results when it is finished.
