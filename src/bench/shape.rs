@@ -40,7 +40,7 @@ impl Shape {
     /// # Errors
     /// If the configuration below is wrong.
     pub(super) fn architecture(self) -> Result<Architecture> {
-        Architecture::of_shape(&self.config())
+        Architecture::of_config(&self.config())
     }
 
     /// The parts of a config.json that matter to the speed.

@@ -171,7 +171,7 @@ mod tests {
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "rms_norm_eps": 1e-6, "rope_theta": 1e4,
             "max_position_embeddings": 64
         });
-        let model = Architecture::of_shape(&config).unwrap();
+        let model = Architecture::of_config(&config).unwrap();
         let prompt = |last: u32| Prompt::whole(vec![1, 2, 3, last]);
         let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true, fill: false };
         let batch = &plan(&[vec![prompt(4), prompt(5)]], limits)[0];
@@ -206,7 +206,7 @@ mod tests {
             "model_type": "bert", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 24, "num_hidden_layers": 2,
             "num_attention_heads": 2, "type_vocab_size": 2, "max_position_embeddings": 64
         });
-        let model = Architecture::of_shape(&config).unwrap();
+        let model = Architecture::of_config(&config).unwrap();
         let prompt = |length: usize| Prompt::whole(vec![7; length]);
         let limits = Limits { pairs: 9, tokens: 99, share_prefixes: false, fill: false };
         let work = model.operations(&plan(&[vec![prompt(5), prompt(3)]], limits)[0]);
@@ -220,7 +220,7 @@ mod tests {
             "model_type": "bert", "vocab_size": 100, "hidden_size": 8, "intermediate_size": 24, "num_hidden_layers": 3,
             "num_attention_heads": 2, "type_vocab_size": 2, "max_position_embeddings": 64
         });
-        let mut model = Architecture::of_shape(&config).unwrap();
+        let mut model = Architecture::of_config(&config).unwrap();
         model.layers[1].attention.window = Some(1);
         model.layers[2].attention.window = Some(1);
         model

@@ -129,7 +129,7 @@ pub struct Relative {
     pub query: Option<Linear>,
     /// Distances from half of this number on share a row with others, on a logarithmic scale; none if each has its own.
     pub buckets: Option<usize>,
-    /// The farthest distance that is told apart.
+    /// The farthest distance that has a row of its own; all beyond share that one.
     pub max_distance: usize,
 }
 

@@ -12,7 +12,7 @@ impl Architecture {
     /// # Errors
     /// If it is of a family that is not supported, or has a feature that is not.
     pub fn of_config(config: &Value) -> Result<Self> {
-        families::describe(Fields::of(config)?, true)
+        families::describe(Fields::of(config)?)
     }
 
     /// The same without the head: it is another's matter, and what is described in its place is not meant.
@@ -26,14 +26,6 @@ impl Architecture {
             config.as_object_mut().and_then(|fields| fields.remove(name));
         }
         Self::of_config(&config)
-    }
-
-    /// The same of a configuration whose speed alone is of interest: its family needs no recipe.
-    ///
-    /// # Errors
-    /// As [`Architecture::of_config`].
-    pub fn of_shape(config: &Value) -> Result<Self> {
-        families::describe(Fields::of(config)?, false)
     }
 
     /// The same model under the other names that a checkpoint may give its tensors, where its configuration does not state

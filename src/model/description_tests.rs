@@ -120,7 +120,7 @@ fn modernbert() -> Architecture {
 
 /// A published configuration that is described by its family.
 fn published(config: &serde_json::Value) -> Architecture {
-    Architecture::of_shape(config).unwrap()
+    Architecture::of_config(config).unwrap()
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn shape(family: &str) -> Architecture {
     });
     let own = if family == "bert" { ("type_vocab_size", 2) } else { ("head_dim", 16) };
     config[own.0] = own.1.into();
-    Architecture::of_shape(&config).unwrap()
+    Architecture::of_config(&config).unwrap()
 }
 
 type Change = fn(&mut Architecture);

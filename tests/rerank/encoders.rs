@@ -69,7 +69,7 @@ fn agrees(family: &str, variables: &VarMap, expected: impl Fn(&Tensor) -> Tensor
     let path = files.path("model.safetensors");
     variables.save(&path).unwrap();
     let weights = Arc::new(Weights::open(&[path]).unwrap());
-    let architecture = Arc::new(Architecture::of_shape(&config(family)).unwrap());
+    let architecture = Arc::new(Architecture::of_config(&config(family)).unwrap());
     let prompts = prompts(&architecture);
     let model = Model { architecture, weights, answers: None };
     let expected: Vec<f32> = prompts
@@ -148,7 +148,7 @@ fn what_an_encoder_can_not_do_is_reported() {
     let files = Files::new();
     variables.save(files.path("model.safetensors")).unwrap();
     let weights = Arc::new(Weights::open(&[files.path("model.safetensors")]).unwrap());
-    let architecture = Arc::new(Architecture::of_shape(&config("bert")).unwrap());
+    let architecture = Arc::new(Architecture::of_config(&config("bert")).unwrap());
     let arithmetic = Arithmetic::new(Level::available(), Precision::F32);
     let mut engine = CpuEngine::load(&Model { architecture, weights, answers: None }, arithmetic).unwrap();
     let mut fails = |token_ids: Vec<Vec<u32>>, share_prefixes: bool, said: &str| {
@@ -162,5 +162,5 @@ fn what_an_encoder_can_not_do_is_reported() {
     fails(vec![vec![5, 6, 7], vec![5, 6, 8]], true, "share");
     let mut wrong = config("bert");
     wrong["num_attention_heads"] = 4.into();
-    assert!(Architecture::of_shape(&wrong).unwrap_err().to_string().contains("evenly"));
+    assert!(Architecture::of_config(&wrong).unwrap_err().to_string().contains("evenly"));
 }

@@ -22,7 +22,7 @@ fn architecture([heads, key_heads]: [usize; 2], head_dim: usize) -> Architecture
         "num_attention_heads": heads, "num_key_value_heads": key_heads, "head_dim": head_dim, "rms_norm_eps": 1e-6,
         "rope_theta": 1e4, "max_position_embeddings": 1000, "tie_word_embeddings": true
     });
-    Architecture::of_shape(&config).unwrap()
+    Architecture::of_config(&config).unwrap()
 }
 
 /// A model with random weights, which scores with the difference of two rows of its embedding.

@@ -81,7 +81,7 @@ proptest! {
 
 #[test]
 fn types_outside_the_table_are_refused() {
-    let mut architecture = Architecture::of_shape(&serde_json::json!({
+    let mut architecture = Architecture::of_config(&serde_json::json!({
         "model_type": "bert", "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
         "num_attention_heads": 2, "type_vocab_size": 1, "max_position_embeddings": 80
     }))

@@ -11,8 +11,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["bert"],
     classes: &[("BertForSequenceClassification", "ms-marco-MiniLM, ms-marco-TinyBERT")],
     code: &[],
-    has_recipe: true,
-    read: &encoder::READ,
+    read: &[&encoder::READ],
     describe,
 };
 

@@ -12,9 +12,8 @@ use crate::model::{
 pub(super) const FAMILY: Family = Family {
     model_types: &["deberta-v2"],
     classes: &[("DebertaV2ForSequenceClassification", "mxbai-rerank-xsmall, -base, -large of the first version")],
-    has_recipe: true,
     code: &[],
-    read: &READ,
+    read: &[&READ],
     describe,
 };
 

@@ -36,18 +36,6 @@ pub(super) const READ: [&str; 21] = [
     "vocab_size",
 ];
 
-/// These fields and those of a family's own.
-pub(super) const fn read_with<const OWN: usize, const ALL: usize>(own: [&'static str; OWN]) -> [&'static str; ALL] {
-    assert!(ALL == READ.len() + OWN);
-    let mut all = [""; ALL];
-    let mut index = 0;
-    while index < ALL {
-        all[index] = if index < READ.len() { READ[index] } else { own[index - READ.len()] };
-        index += 1;
-    }
-    all
-}
-
 /// What a family of decoders has of its own, and what transformers takes where a field is missing.
 pub(super) struct Style {
     pub(super) family: &'static str,

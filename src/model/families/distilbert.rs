@@ -11,8 +11,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["distilbert"],
     classes: &[("DistilBertForSequenceClassification", "distilbert finetunes")],
     code: &[],
-    has_recipe: true,
-    read: &READ,
+    read: &[&READ],
     describe,
 };
 

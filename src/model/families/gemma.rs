@@ -12,12 +12,9 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["gemma"],
     classes: &[("GemmaForCausalLM", "bge-reranker-v2-gemma"), ("GemmaForSequenceClassification", "one label")],
     code: &[],
-    has_recipe: true,
-    read: &READ,
+    read: &[&decoder::READ, &["hidden_activation"]],
     describe,
 };
-
-const READ: [&str; 22] = decoder::read_with(["hidden_activation"]);
 
 const TANH: &str = "gelu_pytorch_tanh";
 

@@ -17,8 +17,7 @@ pub(super) const FAMILY: Family = Family {
         ("GteForSequenceClassification", "the same"),
     ],
     code: &["NewConfig"],
-    has_recipe: true,
-    read: &READ,
+    read: &[&READ],
     describe,
 };
 

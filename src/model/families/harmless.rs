@@ -157,7 +157,8 @@ pub(super) fn check(fields: Fields<'_>, family: &Family) -> Result<()> {
         ensure!(fields.get(name).is_none_or(is_off), "{name} is not supported");
     }
     let own = fields.get("auto_map").map(|_| "auto_map");
-    let known: Vec<&str> = family.read.iter().chain(&own).chain(&HARMLESS).chain(&OFF).copied().collect();
+    let known: Vec<&str> =
+        family.read.iter().copied().flatten().chain(&own).chain(&HARMLESS).chain(&OFF).copied().collect();
     let others = fields.others(&known);
     ensure!(
         others.is_empty(),

@@ -12,8 +12,7 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["llama"],
     classes: &[("LlamaForCausalLM", "by a recipe"), ("LlamaForSequenceClassification", "one label")],
     code: &[],
-    has_recipe: true,
-    read: &READ,
+    read: &[&decoder::READ, &[PARTS]],
     describe: |class, fields| decoder::describe(class, fields, &LLAMA),
 };
 
@@ -21,14 +20,12 @@ pub(super) const BIDIRECTIONAL: Family = Family {
     model_types: &["llama_bidirec"],
     classes: &[("LlamaBidirectionalForSequenceClassification", "llama-nemotron-rerank-1b-v2")],
     code: &["LlamaBidirectionalConfig"],
-    has_recipe: true,
-    read: &READ_BIDIRECTIONAL,
+    read: &[&decoder::READ, &[PARTS, "pooling", "temperature"]],
     describe: describe_bidirectional,
 };
 
-// Products in several parts, for training on several devices, are the same products.
-const READ: [&str; 22] = decoder::read_with(["pretraining_tp"]);
-const READ_BIDIRECTIONAL: [&str; 24] = decoder::read_with(["pretraining_tp", "pooling", "temperature"]);
+/// Products in several parts, for training on several devices, are the same products.
+const PARTS: &str = "pretraining_tp";
 
 fn describe_bidirectional(class: &str, fields: Fields<'_>) -> Result<Architecture> {
     let style = Style { family: "llama_bidirec", ..LLAMA };

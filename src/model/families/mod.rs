@@ -35,10 +35,8 @@ pub(super) struct Family {
     pub(super) classes: &'static [(&'static str, &'static str)],
     /// The configuration classes of models with code of their own (`auto_map`), which this family computes by itself.
     pub(super) code: &'static [&'static str],
-    /// Whether there is a recipe for its prompts. The others are measured by `rerank bench --shape` and are not run yet.
-    pub(super) has_recipe: bool,
-    /// The fields of a configuration that it reads.
-    pub(super) read: &'static [&'static str],
+    /// The fields of a configuration that it reads, in lists, of which several families may have one.
+    pub(super) read: &'static [&'static [&'static str]],
     /// Describes the model whose class is the first argument.
     pub(super) describe: fn(&str, Fields<'_>) -> Result<Architecture>,
 }
@@ -65,11 +63,11 @@ const FAMILIES: &[&Family] = &[
 /// More layers than any model has.
 const MOST_LAYERS: usize = 1024;
 
-/// Describes the model of a configuration, of a family that a `recipe` is needed for or not.
+/// Describes the model of a configuration.
 ///
 /// # Errors
 /// If no family knows it, or the family lacks what it demands.
-pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture> {
+pub(super) fn describe(fields: Fields<'_>) -> Result<Architecture> {
     let model_type = fields.text("model_type")?;
     let classes = fields.texts("architectures")?;
     let named = |family: &&&Family| model_type.is_some_and(|name| family.model_types.contains(&name));
@@ -77,8 +75,7 @@ pub(super) fn describe(fields: Fields<'_>, recipe: bool) -> Result<Architecture>
     let by_class = |family: &&&Family| {
         model_type.is_none() && family.classes.iter().any(|(name, _)| classes.first() == Some(name))
     };
-    let known = || FAMILIES.iter().filter(|family| family.has_recipe || !recipe);
-    let family = known().find(named).or_else(|| known().find(by_class));
+    let family = FAMILIES.iter().find(named).or_else(|| FAMILIES.iter().find(by_class));
     let class = classes.first().copied().or(family.map(|family| family.classes[0].0));
     match (family, class) {
         (Some(family), Some(class)) if family.classes.iter().any(|(name, _)| *name == class) => {
@@ -117,6 +114,6 @@ fn layer_count(fields: Fields<'_>) -> Result<usize> {
 
 /// The classes of all families, as an error message lists them.
 fn supported() -> String {
-    let classes = FAMILIES.iter().filter(|family| family.has_recipe).flat_map(|family| family.classes);
+    let classes = FAMILIES.iter().flat_map(|family| family.classes);
     classes.map(|(name, models)| format!("{name} ({models})")).collect::<Vec<_>>().join(", ")
 }

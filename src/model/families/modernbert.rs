@@ -16,8 +16,7 @@ pub(super) const FAMILY: Family = Family {
         "gte-reranker-modernbert, granite-embedding-reranker-english-r2, ruri-v3-reranker",
     )],
     code: &[],
-    has_recipe: true,
-    read: &READ,
+    read: &[&READ],
     describe,
 };
 

@@ -7,12 +7,9 @@ pub(super) const FAMILY: Family = Family {
     model_types: &["qwen2"],
     classes: &[("Qwen2ForCausalLM", "mxbai-rerank-v2"), ("Qwen2ForSequenceClassification", "one label")],
     code: &[],
-    has_recipe: true,
-    read: &READ,
+    read: &[&decoder::READ, &["max_window_layers", "sliding_window", "use_sliding_window"]],
     describe: |class, fields| decoder::describe(class, fields, &STYLE),
 };
-
-const READ: [&str; 24] = decoder::read_with(["max_window_layers", "sliding_window", "use_sliding_window"]);
 
 const STYLE: Style = Style {
     family: "qwen2",

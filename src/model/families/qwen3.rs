@@ -11,12 +11,9 @@ pub(super) const FAMILY: Family = Family {
     ],
     // zerank's sets up the recipe.
     code: &["ZEConfig"],
-    has_recipe: true,
-    read: &READ,
+    read: &[&decoder::READ, &["max_window_layers", "sliding_window", "use_sliding_window"]],
     describe: |class, fields| decoder::describe(class, fields, &STYLE),
 };
-
-const READ: [&str; 24] = decoder::read_with(["max_window_layers", "sliding_window", "use_sliding_window"]);
 
 const STYLE: Style = Style {
     family: "qwen3",

@@ -12,8 +12,7 @@ pub(super) const ROBERTA: Family = Family {
     model_types: &["roberta"],
     classes: &[("RobertaForSequenceClassification", "stsb-roberta, quora-roberta")],
     code: &[],
-    has_recipe: true,
-    read: &encoder::READ,
+    read: &[&encoder::READ],
     describe: |_, fields| describe("roberta", &of_bert("roberta"), fields),
 };
 
@@ -21,8 +20,7 @@ pub(super) const XLM_ROBERTA: Family = Family {
     model_types: &["xlm-roberta"],
     classes: &[("XLMRobertaForSequenceClassification", "bge-reranker-base, -large, -v2-m3, jina-reranker-v2")],
     code: &[JINA],
-    has_recipe: true,
-    read: &encoder::READ,
+    read: &[&encoder::READ],
     describe: describe_xlm_roberta,
 };
 
