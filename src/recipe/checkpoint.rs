@@ -204,32 +204,36 @@ fn prompts(
             Some(known) => known.found(model),
             None => known::assumed("it has no chat template", model.is_classifier || stored.answers.is_some(), model),
         },
-        (None, Some(source)) => {
-            let names_roles = ChatTemplate::names_roles(&source.text);
-            if let Some(known) = known()?.filter(|_| !names_roles) {
-                return known.found(model);
-            }
-            let assumed = |why: &str| {
-                let why = format!("the chat template of {} is for other uses{why}", source.origin);
-                known::assumed(&why, names_roles || model.is_classifier || stored.answers.is_some(), model)
-            };
-            let chat = match chat(source, None) {
-                Err(error) if names_roles => return Err(error),
-                Err(_) => return assumed(""),
-                Ok(chat) => chat,
-            };
-            match of_chat(chat, source) {
-                Err(Unfit::NotForPairs(why)) => assumed(&format!(": {why}")),
-                Err(unfit) => Err(unfit.into_error(&source.origin)),
-                Ok(found) if names_roles => Ok(found),
-                Ok(found) => Ok(found.with_note(format!(
-                    "the chat template of {} is used with messages of the roles query and document, which it does not name; \
-                     if the model was trained with Qwen3-Reranker's prompt, add --recipe {}",
-                    source.origin,
-                    builtin::DEFAULT
-                ))),
-            }
-        }
+        (None, Some(source)) => match known()?.filter(|_| !ChatTemplate::names_roles(&source.text)) {
+            Some(known) => known.found(model),
+            None => of_template(chat(source, None), source, model.is_classifier || stored.answers.is_some(), model),
+        },
+    }
+}
+
+/// The recipe of a model with a chat template, of which no file states that it is for pairs. `scores` is whether the model has
+/// an output that is a reranker's.
+fn of_template(chat: Result<ChatTemplate>, source: &TemplateSource, scores: bool, model: &ModelFacts) -> Result<Found> {
+    let names_roles = ChatTemplate::names_roles(&source.text);
+    let assumed = |why: &str| {
+        let why = format!("the chat template of {} is for other uses{why}", source.origin);
+        known::assumed(&why, names_roles || scores, model)
+    };
+    let chat = match chat {
+        Err(error) if names_roles => return Err(error),
+        Err(_) => return assumed(""),
+        Ok(chat) => chat,
+    };
+    match of_chat(chat, source) {
+        Err(Unfit::NotForPairs(why)) => assumed(&format!(": {why}")),
+        Err(unfit) => Err(unfit.into_error(&source.origin)),
+        Ok(found) if names_roles => Ok(found),
+        Ok(found) => Ok(found.with_note(format!(
+            "the chat template of {} is used with messages of the roles query and document, which it does not name; if the model \
+             was trained with Qwen3-Reranker's prompt, add --recipe {}",
+            source.origin,
+            builtin::DEFAULT
+        ))),
     }
 }
 
