@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from make_tokenizers import corpus
-from reference import bpe
+from reference import bpe, tokenizer_files
 
 # Words that recipes need as one token, and the words of their prompts.
 PROMPTS = [
@@ -130,13 +130,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("testdata/tokenizers"), help="[%(default)s]")
     arguments = parser.parse_args()
     for name, make in {"qwen2": qwen2, "gemma": gemma, "llama": llama, "mistral": mistral}.items():
-        tokenizer, settings = make()
-        directory = arguments.output / name
-        directory.mkdir(parents=True, exist_ok=True)
-        text = tokenizer.to_str(pretty=False)
-        (directory / "tokenizer.json").write_text(text, encoding="utf-8")
-        (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        print(f"{name}: {tokenizer.get_vocab_size()} tokens, {len(text.encode())} bytes")
+        tokenizer_files.save(arguments.output / name, *make())
 
 
 if __name__ == "__main__":

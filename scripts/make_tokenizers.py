@@ -9,7 +9,6 @@ Needs sentencepiece and protobuf beside what scripts/setup_reference.sh installs
 
 import argparse
 import io
-import json
 import unicodedata
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from reference import words
+from reference import tokenizer_files, words
 
 SENTENCES = Path(__file__).parent / "reference" / "sentences.txt"
 # How often the sentences are counted, for pieces of every script to be among the words.
@@ -151,12 +150,7 @@ def main() -> None:
     arguments = parser.parse_args()
     made = {"bert": bert(), "xlm-roberta": xlm_roberta(arguments.work), "roberta": roberta(), "modernbert": modernbert()}
     for name, (tokenizer, settings) in made.items():
-        directory = arguments.output / name
-        directory.mkdir(parents=True, exist_ok=True)
-        text = tokenizer.to_str(pretty=False)
-        (directory / "tokenizer.json").write_text(text, encoding="utf-8")
-        (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        print(f"{name}: {tokenizer.get_vocab_size()} tokens, {len(text.encode())} bytes")
+        tokenizer_files.save(arguments.output / name, tokenizer, settings)
 
 
 if __name__ == "__main__":
