@@ -1,4 +1,4 @@
-//! A template for a tokenizer: its control tokens are found, and what is tokenized as one string is told from what is not.
+//! A template, prepared for a tokenizer: its control tokens have their ids, and the text between two of them is one string.
 
 use anyhow::{Result, bail};
 

@@ -11,7 +11,7 @@ const INDICES: usize = 14;
 
 /// The widest rows of a model's layers.
 pub(super) struct Widths {
-    /// Of the residual stream, or of the embedding where that is wider.
+    /// The features of the residual stream, or those of the embedding where it is wider.
     hidden: usize,
     /// Queries, keys and values, or gates and ups.
     products: usize,

@@ -24,7 +24,7 @@ pub(super) struct Needs {
     pub(super) pooling: Pooling,
     /// Whether some layers have windows.
     pub(super) windows: bool,
-    /// Whether types of tokens are told apart.
+    /// Whether the model distinguishes types of tokens.
     pub(super) types: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct GpuLayout {
     pub(super) pooled_tokens: Vec<u32>,
     /// How many are pooled, where all are.
     pub(super) lengths: Vec<u32>,
-    /// The tokens' types, where they are told apart.
+    /// The tokens' types, where the model distinguishes them.
     pub(super) types: Vec<u32>,
 }
 
