@@ -22,8 +22,6 @@ MODELS = {
         "max_position_embeddings": 8192, "reference_compile": False,
     }),
 }  # fmt: skip
-# Those whose speed is measured.
-PUBLISHED = ("minilm", "bge-base")
 
 
 def write(name: str, folder: Path) -> Path:

@@ -158,6 +158,11 @@ impl Reranker {
         self.stored().or(self.seen).unwrap_or(Precision::Bf16)
     }
 
+    /// The one precision in which the model can be computed, if there is but one.
+    pub fn only_precision(&self) -> Option<Precision> {
+        self.architecture().and_then(engine::only_precision)
+    }
+
     /// What a batch may hold on a device, before the weights are loaded.
     ///
     /// # Errors

@@ -199,7 +199,7 @@ impl Found {
     fn only_precision(&self) -> Option<Precision> {
         match self {
             Self::Random(_) => None,
-            Self::Files(reranker, _) => reranker.architecture().and_then(engine::only_precision),
+            Self::Files(reranker, _) => reranker.only_precision(),
         }
     }
 

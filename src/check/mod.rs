@@ -88,8 +88,9 @@ impl Check {
         let run = Run::new(&self.model, &device, reranker.recipe(), self.compared_with(&identity, &golden));
         let mut report = Report::new(run, golden, reranker.recipe().activation);
         let mut done = Vec::new();
-        for dtype in self.dtypes(&device) {
-            let compute = Compute::choose(&device, self.instructions, dtype, reranker.stored())?;
+        let only = reranker.only_precision();
+        for dtype in self.dtypes(&device, only) {
+            let compute = Compute::choose(&device, self.instructions, dtype.or(only), reranker.stored())?;
             let precision = compute.precision;
             compute.reason().iter().for_each(|reason| reporter.note(reason));
             if done.contains(&precision) {
@@ -150,8 +151,11 @@ impl Check {
         }
     }
 
-    fn dtypes(&self, device: &Opened) -> Vec<Option<Precision>> {
-        let has = |precision: &Precision| *precision != Precision::Int8 || matches!(device, Opened::Cpu);
+    fn dtypes(&self, device: &Opened, only: Option<Precision>) -> Vec<Option<Precision>> {
+        let has = |precision: &Precision| {
+            let on_device = *precision != Precision::Int8 || matches!(device, Opened::Cpu);
+            on_device && only.is_none_or(|only| only == *precision)
+        };
         match &self.dtypes {
             Dtypes::All => Precision::ALL.into_iter().filter(has).map(Some).collect(),
             Dtypes::Chosen(dtypes) => dtypes.clone(),
@@ -179,7 +183,7 @@ fn warn_of_cuts(golden: &[Golden], prompts: &[Vec<Prompt>], reporter: &Reporter)
         let cut = prompts.iter().filter(|prompt| prompt.truncated).count();
         if cut > 0 {
             reporter.warning(&format!(
-                "{cut} of the documents of the query {:?} are longer than the model takes, and are cut; known scores may be those \
+                "{cut} of the prompts of the query {:?} are longer than the model takes, and are cut; known scores may be those \
                  of the whole, or of another part",
                 golden.texts.query
             ));

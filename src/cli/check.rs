@@ -22,7 +22,7 @@ pub struct CheckArguments {
     #[arg(long)]
     pub offline: bool,
 
-    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
+    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the limit of the recipe or the model]
     #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub max_length: Option<u64>,
 
@@ -30,7 +30,7 @@ pub struct CheckArguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
 
-    /// The precisions; auto is the one that a run takes, all are those that the device has (int8 on the CPU only)
+    /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 on the CPU only)
     #[arg(
         long,
         value_name = "DTYPE,…",

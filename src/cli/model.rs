@@ -20,7 +20,7 @@ pub struct ModelArguments {
     #[arg(long)]
     pub offline: bool,
 
-    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the model's limit]
+    /// Longest prompt in tokens; longer documents are cut [default: 8192, or the limit of the recipe or the model]
     #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub max_length: Option<u64>,
 

@@ -1,5 +1,5 @@
 //! Stage 4, score: a batch becomes logits. An engine interprets a model's description: [`cpu`] on the processor, [`gpu`] on
-//! NVIDIA GPUs.
+//! NVIDIA GPUs, and `candle` on the processor where attention is another.
 
 mod candle;
 pub mod cpu;

@@ -141,10 +141,7 @@ impl Architecture {
 impl Layer {
     /// Weights of the layer's products.
     fn weights(&self) -> usize {
-        let attention = &self.attention;
-        let products = [&attention.query, &attention.key, &attention.value, &attention.output, self.mlp.down()];
-        let products = products.into_iter().chain(self.mlp.inner());
-        products.map(|linear| linear.outputs() * linear.weight.inputs()).sum()
+        self.linears().map(|linear| linear.outputs() * linear.weight.inputs()).sum()
     }
 
     fn widths(&self, hidden: usize) -> Widths {

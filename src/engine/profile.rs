@@ -30,7 +30,7 @@ pub enum Kind {
     Down,
     /// Both products of attention and its softmax.
     Attention,
-    /// RMSNorm of the residual stream.
+    /// Norms of the residual stream.
     Norm,
     /// From activations to operands.
     Pack,
@@ -38,9 +38,9 @@ pub enum Kind {
     Rotary,
     /// Keeping keys and values.
     Store,
-    /// SwiGLU.
+    /// Activations, and products with gates.
     Activation,
-    /// Rows of the embedding.
+    /// The embedding.
     Embedding,
 }
 

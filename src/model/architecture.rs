@@ -361,6 +361,12 @@ impl Architecture {
 }
 
 impl Layer {
+    /// All linear layers but those of distances.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let Attention { query, key, value, output, .. } = &self.attention;
+        [query, key, value, output, self.mlp.down()].into_iter().chain(self.mlp.inner())
+    }
+
     fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         let Attention { query, key, value, output, query_key_norms, .. } = &self.attention;
         let attention = [query, key, value, output].into_iter().flat_map(Linear::tensors);

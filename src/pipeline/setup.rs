@@ -11,7 +11,7 @@ use crate::compute::Compute;
 use crate::config::{Config, check_least_score};
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::cpu::Arithmetic;
-use crate::engine::{self, Engine, Target};
+use crate::engine::{Engine, Target};
 use crate::precision::Precision;
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
@@ -34,8 +34,7 @@ impl Setup {
     pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
         let reranker = Reranker::find(&reranker_options(config, &devices))?;
         check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
-        let only = reranker.architecture().and_then(engine::only_precision);
-        let precision = config.precision.or(only);
+        let precision = config.precision.or(reranker.only_precision());
         let compute = Compute::choose(&devices[0], config.instructions, precision, reranker.stored())?;
         let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
         let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;

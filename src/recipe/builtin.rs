@@ -176,6 +176,11 @@ pub fn names() -> String {
     RECIPES.iter().map(|recipe| recipe.name).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether a built-in recipe has this name.
+pub fn is_name(text: &str) -> bool {
+    RECIPES.iter().any(|recipe| recipe.name == text)
+}
+
 /// The recipe of this name.
 pub fn built_in(name: &str) -> Result<Option<Recipe>> {
     RECIPES.iter().find(|recipe| recipe.name == name).map(BuiltIn::recipe).transpose()

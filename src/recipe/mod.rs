@@ -44,7 +44,7 @@ pub struct Prompt {
     pub token_ids: Vec<u32>,
     /// Where the tokens of type 1 begin, which go on to the end: those of the second text of a pair. All others are of type 0.
     pub second_type: Option<usize>,
-    /// Whether the document, or the query of a pair of texts, was cut to fit the maximum length.
+    /// Whether the document or the query was cut to fit the maximum length.
     pub truncated: bool,
 }
 
@@ -134,7 +134,7 @@ impl RecipeSource {
 
     /// The file that is read, if this is no built-in recipe's name.
     pub fn path(text: &str) -> Option<PathBuf> {
-        let is_name = builtin::names().split(", ").any(|name| name == text);
+        let is_name = builtin::is_name(text);
         (!is_name).then(|| text.into())
     }
 }

@@ -209,12 +209,14 @@ impl Template {
 
 /// Pieces as text.
 pub(super) fn text_of(pieces: &[Piece], values: &Values) -> String {
-    let part = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Slot(slot, trim) => values.get(*slot, *trim).to_owned(),
-        Piece::Boundary => String::new(),
-    };
-    pieces.iter().map(part).collect()
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.as_str(),
+            Piece::Slot(slot, trim) => values.get(*slot, *trim),
+            Piece::Boundary => "",
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl ModuleHead {
             }
             folders.push(module.folder.clone());
         }
-        let output = made.output.with_context(|| format!("{}: no module gives the scores", modules.place))?;
+        let output = made.output.context("a Dense that gives the scores was found before")?;
         Ok(Some(Self { pooling, head: Head { steps: made.steps, output, temperature: 1. }, width, folders }))
     }
 

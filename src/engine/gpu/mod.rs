@@ -1,6 +1,6 @@
 //! The GPU engine's operations on a batch's activations: row by row in the device's memory, for all tokens at once.
 //!
-//! Kernels are the `.cu` files beside this one; products are the device's own ([`Device::multiply`]). A score depends on its
+//! Kernels are the `.cu` files in `kernels/`; products are the device's own ([`Device::multiply`]). A score depends on its
 //! pair alone: on NVIDIA GPUs all products of a kind are summed in one order, by one algorithm of cuBLASLt (`products.rs`).
 //! Which one is timed when it is first needed, so that another run of the program, or a card of another name, may choose another
 //! and differ by rounding. Where there is none, cuBLAS chooses by the number of rows, and scores depend on their batch by

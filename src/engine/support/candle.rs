@@ -28,7 +28,7 @@ impl Support<'_> {
         self.lacks(*placement != NormPlacement::After, "norms before the sums")?;
         let norms = attention_norm.as_ref().is_some_and(is_layer_norm) && is_layer_norm(mlp_norm);
         self.lacks(!norms, "layers whose norms are not two LayerNorms")?;
-        self.lacks(linears(layer).any(|linear| linear.bias.is_none()), "linear layers without biases")?;
+        self.lacks(layer.linears().any(|linear| linear.bias.is_none()), "linear layers without biases")?;
         let plain = matches!(mlp, Mlp::Plain { activation: Activation::Gelu | Activation::Relu, .. });
         self.lacks(!plain, "MLPs with another activation than gelu and relu")?;
         let Attention { heads, query, key, query_key_norms, rotary, relative, mask, window, scale, .. } = attention;
@@ -49,10 +49,4 @@ impl Support<'_> {
 
 fn is_layer_norm(norm: &Norm) -> bool {
     norm.kind == NormKind::Layer && norm.bias.is_some() && norm.weight_offset == 0.
-}
-
-/// All linear layers of a layer.
-fn linears(layer: &Layer) -> impl Iterator<Item = &Linear> {
-    let Attention { query, key, value, output, .. } = &layer.attention;
-    [query, key, value, output, layer.mlp.down()].into_iter().chain(layer.mlp.inner())
 }

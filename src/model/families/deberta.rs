@@ -2,12 +2,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Family, MOST_LAYERS, activation, labels};
+use super::encoder::{self, Names, Products, Sizes, of_bert};
+use super::{Family, activation, labels, layer_count};
 use crate::fields::Fields;
-use crate::model::{
-    Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm,
-    NormPlacement, Pooling, Positions, Relative, Tensor,
-};
+use crate::model::{Architecture, Linear, Norm, Relative, Tensor};
 
 pub(super) const FAMILY: Family = Family {
     model_types: &["deberta-v2"],
@@ -48,6 +46,10 @@ const READ: [&str; 25] = [
 ];
 
 const PREFIX: &str = "deberta";
+const NAMES: Names = Names {
+    attention: Products::Apart(["attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"]),
+    ..of_bert(PREFIX)
+};
 // What transformers takes where a field is missing.
 const DEFAULT_EPSILON: f64 = 1e-7;
 const DEFAULT_MAX_LENGTH: usize = 512;
@@ -63,46 +65,41 @@ fn describe(_class: &str, fields: Fields<'_>) -> Result<Architecture> {
         fields.count_from_zero("conv_kernel_size")?.unwrap_or(0) == 0,
         "its convolution behind the first layer (conv_kernel_size) is not supported"
     );
-    let layers = fields.required_size("num_hidden_layers")?;
-    ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
-    let sizes = Sizes::read(fields, hidden)?;
+    let relative = Distances::read(fields, hidden)?;
     let length = fields.size("max_position_embeddings")?.unwrap_or(DEFAULT_MAX_LENGTH);
-    let table =
-        |kind: &str, rows: usize| Tensor::matrix(format!("{PREFIX}.embeddings.{kind}_embeddings.weight"), rows, hidden);
-    let biased = fields.get("position_biased_input").is_none() || fields.flag("position_biased_input")?;
     let types = fields.count_from_zero("type_vocab_size")?.unwrap_or(0);
-    Ok(Architecture {
-        family: "deberta-v2",
+    let sizes = Sizes {
         hidden,
-        max_length: length,
-        embedding: Embedding {
-            positions: biased.then(|| Positions { table: table("position", length), first: 0 }),
-            token_types: (types > 0).then(|| table("token_type", types)),
-            norm: Some(Norm::layer(&format!("{PREFIX}.embeddings.LayerNorm"), hidden, sizes.epsilon)),
-            ..Embedding::of_tokens(table("word", fields.required_size("vocab_size")?))
-        },
-        layers: (0..layers).map(|layer| sizes.layer(layer)).collect(),
-        final_norm: None,
-        pooling: Pooling::FirstToken,
-        padding: None,
-        head: Head {
-            steps: vec![HeadStep::Dense(
-                Linear::biased("pooler.dense", hidden, hidden),
-                Some(activation::of_name("pooler_hidden_act", fields.text("pooler_hidden_act")?.unwrap_or("gelu"))?),
-            )],
-            output: HeadOutput::Classifier(Linear::biased("classifier", 1, hidden)),
-            temperature: 1.,
-        },
-    })
+        embedding: hidden,
+        intermediate: fields.required_size("intermediate_size")?,
+        layers: layer_count(fields)?,
+        heads: fields.required_size("num_attention_heads")?,
+        vocabulary: fields.required_size("vocab_size")?,
+        positions: length,
+        first_position: 0,
+        types: (types > 0).then_some(types),
+        epsilon: relative.epsilon,
+        activation: activation::of_field(fields, "hidden_act")?,
+    };
+    let pooler = activation::of_field(fields, "pooler_hidden_act")?;
+    let head = encoder::head(hidden, "pooler.dense", pooler, "classifier");
+    let mut model = encoder::describe("deberta-v2", &NAMES, &sizes, head)?;
+    if fields.get("position_biased_input").is_some() && !fields.flag("position_biased_input")? {
+        model.embedding.positions = None;
+    }
+    for (index, layer) in model.layers.iter_mut().enumerate() {
+        let attention = &mut layer.attention;
+        let name = format!("{PREFIX}.encoder.layer.{index}.attention.self");
+        attention.relative = Some(relative.of_layer(&name, [&attention.query, &attention.key]));
+        attention.scale = 1. / ((attention.heads.head_dim * relative.summands()) as f64).sqrt();
+    }
+    Ok(model)
 }
 
-/// The sizes of a layer, and how its attention sees distances.
-struct Sizes {
+/// How attention sees distances.
+struct Distances {
     hidden: usize,
-    intermediate: usize,
-    heads: Heads,
     epsilon: f64,
-    activation: Activation,
     /// Whether positions are projected as contents are.
     shares_projections: bool,
     /// Whether the query's content meets the key's position, and the other way round.
@@ -112,11 +109,10 @@ struct Sizes {
     max_distance: usize,
 }
 
-impl Sizes {
+impl Distances {
     fn read(fields: Fields<'_>, hidden: usize) -> Result<Self> {
         ensure!(fields.flag("relative_attention")?, "relative_attention is off, which is not supported");
         let heads = fields.required_size("num_attention_heads")?;
-        ensure!(hidden.is_multiple_of(heads), "{hidden} features can't be shared evenly by {heads} heads");
         let head_dim = hidden / heads;
         let head_size = fields.size("attention_head_size")?.unwrap_or(head_dim);
         ensure!(head_size == head_dim, "attention_head_size is {head_size}, and only {head_dim} is supported");
@@ -132,10 +128,7 @@ impl Sizes {
         ensure!(["none", "layer_norm"].contains(&norm), "norm_rel_ebd `{norm}` is not supported");
         Ok(Self {
             hidden,
-            intermediate: fields.required_size("intermediate_size")?,
-            heads: Heads { query: heads, key: heads, head_dim },
             epsilon: fields.number("layer_norm_eps")?.unwrap_or(DEFAULT_EPSILON),
-            activation: activation::of_name("hidden_act", fields.text("hidden_act")?.unwrap_or("gelu"))?,
             shares_projections: fields.flag("share_att_key")?,
             terms,
             has_norm: norm == "layer_norm",
@@ -144,41 +137,12 @@ impl Sizes {
         })
     }
 
-    fn layer(&self, index: usize) -> Layer {
-        let Self { hidden, intermediate, heads, epsilon, activation, .. } = *self;
-        let name = |part: &str| format!("{PREFIX}.encoder.layer.{index}.{part}");
-        let linear = |part: &str, outputs: usize, inputs: usize| Linear::biased(&name(part), outputs, inputs);
-        let norm = |part: &str| Norm::layer(&name(part), hidden, epsilon);
-        let (query, key) =
-            (linear("attention.self.query_proj", hidden, hidden), linear("attention.self.key_proj", hidden, hidden));
-        // Scores are sums of as many terms.
-        let terms = 1 + self.terms.into_iter().filter(|term| *term).count();
-        Layer {
-            placement: NormPlacement::After,
-            attention_norm: Some(norm("attention.output.LayerNorm")),
-            attention: Attention {
-                heads,
-                relative: Some(self.relative(&name("attention.self"), [&query, &key])),
-                query,
-                key,
-                value: linear("attention.self.value_proj", hidden, hidden),
-                output: linear("attention.output.dense", hidden, hidden),
-                query_key_norms: None,
-                rotary: None,
-                mask: Mask::Bidirectional,
-                window: None,
-                scale: 1. / ((heads.head_dim * terms) as f64).sqrt(),
-            },
-            mlp_norm: norm("output.LayerNorm"),
-            mlp: Mlp::Plain {
-                up: linear("intermediate.dense", intermediate, hidden),
-                down: linear("output.dense", hidden, intermediate),
-                activation,
-            },
-        }
+    /// The terms that a score is the sum of.
+    fn summands(&self) -> usize {
+        1 + self.terms.into_iter().filter(|term| *term).count()
     }
 
-    fn relative(&self, name: &str, [query, key]: [&Linear; 2]) -> Relative {
+    fn of_layer(&self, name: &str, [query, key]: [&Linear; 2]) -> Relative {
         let Self { hidden, shares_projections, buckets, max_distance, .. } = *self;
         let own = |part: &str, content: &Linear| match shares_projections {
             true => content.clone(),

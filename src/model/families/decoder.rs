@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{MOST_LAYERS, activation, labels, rotary, windows};
+use super::{activation, labels, layer_count, rotary, windows};
 use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, Heads, Layer, Linear, Mask, Mlp, Norm,
@@ -86,8 +86,7 @@ pub(super) fn describe(class: &str, fields: Fields<'_>, style: &Style) -> Result
 
 /// Describes a decoder of a family that has its own masks.
 pub(super) fn describe_any_direction(class: &str, fields: Fields<'_>, style: &Style) -> Result<Architecture> {
-    let layers = fields.required_size("num_hidden_layers")?;
-    ensure!(layers <= MOST_LAYERS, "num_hidden_layers is {layers}, and can be up to {MOST_LAYERS}");
+    let layers = layer_count(fields)?;
     let hidden = fields.required_size("hidden_size")?;
     let sizes = Sizes::read(fields, style)?;
     let embedding = Tensor::matrix("model.embed_tokens.weight", fields.required_size("vocab_size")?, hidden);

@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Family, activation, labels, layer_count, rotary};
+use super::{Family, activation, encoder, labels, layer_count, rotary};
 use crate::fields::Fields;
 use crate::model::{
-    Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm,
-    NormPlacement, Pooling, Rotary, RotaryScaling, Tensor,
+    Activation, Architecture, Attention, Embedding, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm, NormPlacement,
+    Pooling, Rotary, RotaryScaling, Tensor,
 };
 
 pub(super) const FAMILY: Family = Family {
@@ -212,14 +212,7 @@ impl Body {
             final_norm: None,
             pooling: Pooling::FirstToken,
             padding: None,
-            head: Head {
-                steps: vec![HeadStep::Dense(
-                    Linear::biased(&format!("{prefix}.pooler.dense"), hidden, hidden),
-                    Some(Activation::Tanh),
-                )],
-                output: HeadOutput::Classifier(Linear::biased("classifier", 1, hidden)),
-                temperature: 1.,
-            },
+            head: encoder::head(hidden, &format!("{prefix}.pooler.dense"), Activation::Tanh, "classifier"),
         }
     }
 

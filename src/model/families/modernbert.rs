@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Family, activation, labels, layer_count, rotary};
+use super::{Family, activation, labels, layer_count, rotary, windows};
 use crate::fields::Fields;
 use crate::model::{
     Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Linear, Mask, Mlp, Norm,
@@ -70,8 +70,7 @@ const DEFAULT_LOCAL_THETA: f64 = 10_000.;
 
 fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
     labels::check(fields)?;
-    let causal = fields.get("is_causal").is_some() && fields.flag("is_causal")?;
-    ensure!(!causal, "is_causal is true, and this family's attention looks both ways");
+    ensure!(!fields.flag("is_causal")?, "is_causal is true, and this family's attention looks both ways");
     let body = Body::read(fields)?;
     let hidden = body.hidden;
     let layers = are_global(fields)?.into_iter().enumerate().map(|(index, global)| body.layer(index, global)).collect();
@@ -95,12 +94,11 @@ fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
 /// Which layers see the whole prompt; the others see a window.
 fn are_global(fields: Fields<'_>) -> Result<Vec<bool>> {
     let layers = layer_count(fields)?;
-    let kinds = fields.texts("layer_types")?;
+    let kinds = windows::kinds(fields, layers)?;
     if kinds.is_empty() {
         let every = fields.size("global_attn_every_n_layers")?.unwrap_or(DEFAULT_GLOBAL_EVERY);
         return Ok((0..layers).map(|layer| layer.is_multiple_of(every)).collect());
     }
-    ensure!(kinds.len() == layers, "layer_types has {} entries, and there are {layers} layers", kinds.len());
     let is_global = |kind: &&str| match *kind {
         "full_attention" => Ok(true),
         "sliding_attention" => Ok(false),

@@ -61,7 +61,11 @@ fn size(fields: Fields<'_>) -> Result<Option<usize>> {
     Ok(Some(fields.size("sliding_window")?.unwrap_or(DEFAULT_WINDOW) - 1))
 }
 
-fn kinds(fields: Fields<'_>, layers: usize) -> Result<Vec<&str>> {
+/// What `layer_types` calls each layer; nothing if it is missing.
+///
+/// # Errors
+/// If it has not one for each layer.
+pub(super) fn kinds(fields: Fields<'_>, layers: usize) -> Result<Vec<&str>> {
     let kinds = fields.texts("layer_types")?;
     ensure!(
         kinds.is_empty() || kinds.len() == layers,

@@ -68,7 +68,7 @@ impl Layer {
         let heads = layer.attention.heads;
         let load = |layers: &[&model::Linear], sources: &[_]| Projection::load(layers, sources, weights, arithmetic);
         let model::Attention { query, key, value, output, query_key_norms, .. } = &layer.attention;
-        let norm = |norm: Option<&model::Norm>, layer: &model::Layer| BlockNorm::load(norm, layer.placement, weights);
+        let norm = |norm: Option<&model::Norm>| BlockNorm::load(norm, layer.placement, weights);
         let rotations = match angles {
             None => None,
             Some(angles) => {
@@ -90,13 +90,13 @@ impl Layer {
             heads,
             level: arithmetic.level,
             sight: Sight::of(&layer.attention),
-            attention_norm: norm(layer.attention_norm.as_ref(), layer)?,
+            attention_norm: norm(layer.attention_norm.as_ref())?,
             query: load(&[query], &by_head(heads, heads.query))?,
             key: load(&[key], &by_head(heads, heads.key))?,
             value: load(&[value], &by_head(heads, heads.key))?,
             output: load(&[output], &as_they_are(output.outputs()))?,
             rotations,
-            mlp_norm: norm(Some(&layer.mlp_norm), layer)?,
+            mlp_norm: norm(Some(&layer.mlp_norm))?,
             mlp,
             activation: layer.mlp.activation(),
             intermediate,
@@ -175,9 +175,6 @@ impl Layer {
             }
         });
         self.close(&self.attention_norm, self.output.whole_bias(), tile, workspace);
-        if counts && self.attention_norm.is_after() {
-            tile.count_squares(level);
-        }
     }
 
     /// `hidden += down(activation(inner(norm(hidden))))`, or the norm of that sum.

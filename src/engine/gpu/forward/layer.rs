@@ -79,8 +79,6 @@ impl GpuAttention {
         let Attention { query, key, value, output, query_key_norms, rotary, window, scale, .. } = attention;
         let table = rotary.and_then(|rotary| rotaries.iter().position(|other| *other == rotary));
         let merged = [query, key, value];
-        // Before the matrix, whose pages are let go when it is read.
-        let with_values = output_bias(attention, load)?;
         let (preparation, output) = match (table, query_key_norms) {
             (Some(table), Some([query_norm, key_norm])) => {
                 let (query, key) = (load.norm(query_norm)?, load.norm(key_norm)?);
@@ -89,7 +87,8 @@ impl GpuAttention {
             }
             (Some(table), None) => (Preparation::Rotate { bias: load.biases(&merged)?, table }, load.linear(output)?),
             (None, _) => {
-                let bias = with_values.map(|bias| load.gpu.vector(&bias)).transpose()?;
+                // Before the matrix, whose pages are let go when it is read.
+                let bias = output_bias(attention, load)?.map(|bias| load.gpu.vector(&bias)).transpose()?;
                 let output = GpuLinear { weight: load.linears(&[output])?, bias };
                 (Preparation::Queries { bias: load.biases(&[query])? }, output)
             }

@@ -77,15 +77,14 @@ impl GpuLayout {
             let Range { start, end } = segment.tokens;
             let position = batch.positions[start] as usize;
             let late = end.min(start.saturating_add(tiling.position.saturating_sub(position)));
-            for (tiles, tokens, queries) in
-                [(&mut layout.tiles, start..late, tiling.early), (&mut layout.late_tiles, late..end, tiling.late)]
-            {
+            let in_windows = if needs.windows { end } else { start };
+            for (tiles, tokens, queries) in [
+                (&mut layout.tiles, start..late, tiling.early),
+                (&mut layout.late_tiles, late..end, tiling.late),
+                (&mut layout.window_tiles, start..in_windows, tiling.early),
+            ] {
                 let starts = tokens.clone().step_by(queries);
                 tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
-            }
-            if needs.windows {
-                let starts = (start..end).step_by(tiling.early);
-                layout.window_tiles.extend(starts.map(|start| tile(start..end.min(start + tiling.early), start)));
             }
             if segment.pair.is_some() {
                 let token = if needs.pooling == Pooling::LastToken { end - 1 } else { start };
