@@ -155,13 +155,13 @@ proptest! {
         heads in heads(),
         causal: bool,
         window in proptest::option::of(0usize..200),
-        scale in proptest::option::of(0.05f64..0.4),
+        sharpness in 0.5f64..1.5,
         tile in 1usize..300,
     ) {
         let batch = batch(prefix, &own);
         let tensors = Tensors::new(batch.token_ids.len(), heads);
         let mask = if causal { Mask::Causal } else { Mask::Bidirectional };
-        let sight = Sight { mask, window, scale: scale.unwrap_or(heads.usual_scale()) };
+        let sight = Sight { mask, window, scale: heads.usual_scale() * sharpness };
         for level in Level::all() {
             for (precision, tolerance) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.03), (Precision::F16, 4e-3)] {
                 for arithmetic in Arithmetic::all(level, precision) {
@@ -178,7 +178,8 @@ proptest! {
                             let values = &results[token][head * heads.head_dim..];
                             for (value, expected) in values.iter().zip(&expected) {
                                 let difference = (f64::from(*value) - expected).abs();
-                                prop_assert!(difference < tolerance, "{arithmetic:?}: {value} {expected}");
+                                // Scores are off by their rounding times the scale.
+                                prop_assert!(difference < tolerance * sharpness.max(1.), "{arithmetic:?}: {value} {expected}");
                             }
                         }
                     }
