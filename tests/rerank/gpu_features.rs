@@ -252,6 +252,17 @@ fn encoders_after_modernbert() {
 }
 
 #[test]
+fn sizes_need_not_be_multiples_of_anything() {
+    let sizes = Sizes { inner: 35, ..Sizes::encoder(3, 10) };
+    let turn = |_: usize, layer: &mut Layer| layer.attention.rotary = Some(Rotary::of_theta(1e4, 10));
+    for model in [sizes.model(true, |_, _| ()), sizes.model(true, turn)] {
+        check(model, &[F32, (Type::Bf16, false, 0.1)], &["activate_plain_bf16"]);
+    }
+    let sizes = Sizes { heads: Heads { query: 2, key: 1, head_dim: 6 }, hidden: 13, inner: 11 };
+    check(sizes.decoder(Activation::Silu, |_, _| ()), &[F32], &["activate_gated_f32", "dot_rows"]);
+}
+
+#[test]
 fn encoders_with_rotary_embeddings_and_norms_behind() {
     let sizes = Sizes::encoder(4, 32);
     let rotary = Rotary { scaling: RotaryScaling::Linear(2.), ..Rotary::of_theta(1e4, 32) };

@@ -1,6 +1,6 @@
 //! What stands between the products of an MLP, and behind a dense layer of a head: `activation.cu`.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::device::Memory;
 use super::operations::{Gpu, Rows, arguments, int};
@@ -34,17 +34,13 @@ impl Gpu {
     ) -> Result<()> {
         let (size, features) = (self.value().size(), activated.width);
         let vector = 16 / size;
-        ensure!(
-            features.is_multiple_of(vector),
-            "on a GPU, intermediate_size must be a multiple of {vector}; use --device cpu"
-        );
         let is_gated = products.width == 2 * features;
         assert!((is_gated || products.width == features) && activated.count >= products.count);
         assert!(bias.is_none_or(|bias| bias.bytes() >= products.width * 4));
         let (from, to) = (products.address(size, products.width), activated.address(size, features));
         let (values, width, kind) = (bias.map_or(0, Memory::address), int(features)?, number(activation));
         let kernel = if is_gated { "activate_gated" } else { "activate_plain" };
-        let launch = by_units(products.count, features / vector)?;
+        let launch = by_units(products.count, features.div_ceil(vector))?;
         // SAFETY: the memory was checked.
         unsafe { self.launch(kernel, launch, arguments!(from, values, to, width, kind)) }
     }

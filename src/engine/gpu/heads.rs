@@ -79,7 +79,8 @@ impl Gpu {
     ) -> Result<()> {
         let [query_heads, key_heads] = parts;
         let rest = products.width / heads.head_dim - query_heads - key_heads;
-        check_head(heads)?;
+        let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
+        ensure!(fits, "heads of {} features are not supported on a GPU; use --device cpu", heads.head_dim);
         let QkNormRope { query_weight, key_weight, angles, epsilon } = operation;
         assert!(query_weight.bytes() >= heads.head_dim * 4 && key_weight.bytes() >= heads.head_dim * 4);
         angles.check(products.count);
@@ -121,7 +122,8 @@ impl Gpu {
         bias: Option<(&Memory, usize)>,
         angles: Angles<'_>,
     ) -> Result<()> {
-        check_head(heads)?;
+        let fits = heads.head_dim.is_multiple_of(2);
+        ensure!(fits, "heads of {} features can't turn; they must be even in number", heads.head_dim);
         angles.check(products.count);
         assert!(bias.is_none_or(|(memory, column)| memory.bytes() >= (column + products.width) * 4));
         let raw = RawRotation {
@@ -138,10 +140,4 @@ impl Gpu {
         // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
         unsafe { self.launch("rotate", launch, arguments!(rows, raw)) }
     }
-}
-
-fn check_head(heads: Heads) -> Result<()> {
-    let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
-    ensure!(fits, "heads of {} features that turn are not supported on a GPU; use --device cpu", heads.head_dim);
-    Ok(())
 }

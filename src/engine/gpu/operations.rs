@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::attention::{AttentionKernel, LATE_FROM};
 use super::device::{Address, Device, Launch, Memory, Product, Type, View};
+use crate::model::Activation;
 
 /// A device, the type of its activations, and which of its kernels may be used.
 #[derive(Clone)]
@@ -201,10 +202,9 @@ impl Gpu {
         const THREADS: u32 = 128;
         let (size, features) = (self.value.size(), activated.width);
         let vector = 16 / size;
-        ensure!(
-            features.is_multiple_of(vector),
-            "on a GPU, intermediate_size must be a multiple of {vector}; use --device cpu"
-        );
+        if !features.is_multiple_of(vector) {
+            return self.activate(products, None, Some(Activation::Silu), activated);
+        }
         assert!(products.width == 2 * features && activated.count >= products.count);
         let (from, to) = (products.address(size, products.width), activated.address(size, features));
         let (rows, width) = (int(products.count)?.cast_unsigned(), int(features)?);

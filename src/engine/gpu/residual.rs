@@ -1,7 +1,7 @@
 //! Operations on the residual stream, which is f32 whatever the type of activations: `norm.cu`, `normalize.cu`, `bias.cu` and
 //! `pooling.cu`.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::device::{Address, Launch, Memory, Type, View};
 use super::operations::{Gpu, Rows, Weight, arguments, by_row, int};
@@ -70,11 +70,6 @@ pub(super) fn by_units(rows: usize, units: usize) -> Result<Launch> {
     Ok(Launch { grid, block: [THREADS, 1], shared: 0 })
 }
 
-fn check_width(features: usize) -> Result<()> {
-    ensure!(features.is_multiple_of(4), "on a GPU, hidden_size must be a multiple of 4; use --device cpu");
-    Ok(())
-}
-
 impl Gpu {
     /// `hidden (tokens, features; f32)` becomes sums of the tables' rows.
     ///
@@ -117,7 +112,6 @@ impl Gpu {
         (normed, replaces): (Option<Rows<'_>>, bool),
     ) -> Result<()> {
         let features = hidden.width;
-        check_width(features)?;
         let vectors = [added, norm.map(|norm| &norm.weight), norm.and_then(|norm| norm.bias.as_ref())];
         assert!(vectors.iter().flatten().all(|vector| vector.bytes() >= features * 4));
         assert!(normed.is_none_or(|normed| normed.width == features && normed.count >= hidden.count));
@@ -151,13 +145,11 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn add_bias(&self, rows: Rows<'_>, (bias, column): (&Memory, usize), features: usize) -> Result<()> {
-        let fits = [features, column, rows.width].iter().all(|count| count.is_multiple_of(4));
-        ensure!(fits, "on a GPU, the features of all heads must be a multiple of 4; use --device cpu");
         assert!(bias.bytes() >= (column + features) * 4 && rows.width >= features);
         let values = bias.address() + (column * 4) as u64;
         let place = rows.address(self.value().size(), features);
         let (width, count) = (int(rows.width)?, int(features)?);
-        let launch = by_units(rows.count, features / 4)?;
+        let launch = by_units(rows.count, features.div_ceil(4))?;
         // SAFETY: the memory was checked.
         unsafe { self.launch("add_bias", launch, arguments!(place, values, width, count)) }
     }
@@ -168,7 +160,6 @@ impl Gpu {
     /// If the device fails.
     pub fn fill(&self, hidden: Rows<'_>, bias: Option<&Memory>) -> Result<()> {
         let features = hidden.width;
-        check_width(features)?;
         assert!(bias.is_none_or(|bias| bias.bytes() >= features * 4));
         let (to, values) = (hidden.address(4, features), bias.map_or(0, Memory::address));
         let (rows, width) = (int(hidden.count)?, int(features)?);
@@ -197,7 +188,6 @@ impl Gpu {
     /// If the device fails.
     pub fn dot(&self, vectors: Rows<'_>, (head, bias): (&Memory, f32), logits: &Memory) -> Result<()> {
         let features = vectors.width;
-        check_width(features)?;
         assert!(head.bytes() >= features * 4 && logits.bytes() >= vectors.count * 4);
         let (from, row, to) = (vectors.address(4, features), head.address(), logits.address());
         let (rows, width) = (int(vectors.count)?, int(features)?);

@@ -84,8 +84,8 @@ impl Pass<'_> {
     fn score(&self, weights: &GpuWeights, [all, pooled]: [&Stage<'_>; 2], whole: Option<&Indices<'_>>) -> Result<()> {
         let GpuWeights { final_norm, head, .. } = weights;
         let logits = &self.activations.logits;
-        if let (Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }), Some(row), None) =
-            (final_norm, head.single_row(), whole)
+        if let (Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }), Some(row), None, 0) =
+            (final_norm, head.single_row(), whole, self.features % 4)
         {
             return self.gpu.score(pooled.hidden, (weight, *epsilon), row, logits);
         }
@@ -179,7 +179,7 @@ impl Pass<'_> {
     /// The operand of the next products, from the residual stream.
     fn operand(&self, norm: Option<&GpuNorm>, stage: &Stage<'_>) -> Result<()> {
         match norm {
-            Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }) => {
+            Some(GpuNorm { kind: NormKind::Rms, weight, bias: None, epsilon }) if self.features.is_multiple_of(4) => {
                 self.gpu.rms_norm(stage.hidden, weight, *epsilon, self.normed(stage))?;
             }
             norm => self.gpu.normalize(stage.hidden, norm, None, (Some(self.normed(stage)), false))?,

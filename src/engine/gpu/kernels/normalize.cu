@@ -21,19 +21,20 @@ struct Normalization {
     int replaces;
 };
 
-// Four features of a row, with what is added to them.
-template <typename T>
-__device__ inline Neighbours<float, 4> four_of(const Normalization<T>& norm, const float* row, int feature) {
-    Neighbours<float, 4> values = load<4>(row + feature);
+// Neighbours of a row, with what is added to them.
+template <int COUNT, typename T>
+__device__ inline Neighbours<float, COUNT> sums_of(const Normalization<T>& norm, const float* row, int feature) {
+    Neighbours<float, COUNT> values = load<COUNT>(row + feature);
     if (!norm.added) return values;
-    Neighbours<float, 4> added = load<4>(norm.added + feature);
+    Neighbours<float, COUNT> added = load<COUNT>(norm.added + feature);
 #pragma unroll
-    for (int lane = 0; lane < 4; lane++) values.values[lane] += added.values[lane];
+    for (int lane = 0; lane < COUNT; lane++) values.values[lane] += added.values[lane];
     return values;
 }
 
-template <typename T>
-__device__ void normalize(const Normalization<T>& norm) {
+// By neighbours of which the features are a multiple.
+template <int COUNT, typename T>
+__device__ void normalize_by(const Normalization<T>& norm) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= norm.rows) return;
     float* values = norm.hidden + static_cast<size_t>(row) * norm.features;
@@ -41,29 +42,30 @@ __device__ void normalize(const Normalization<T>& norm) {
     if (norm.weight) {
         float sum = 0.f, squares = 0.f;
         if (norm.centered) {
-            for_each_four(norm.features, [&](int feature) {
-                Neighbours<float, 4> inputs = four_of(norm, values, feature);
-                sum += (inputs.values[0] + inputs.values[1]) + (inputs.values[2] + inputs.values[3]);
+            for_each<COUNT>(norm.features, [&](int feature) {
+                Neighbours<float, COUNT> inputs = sums_of<COUNT>(norm, values, feature);
+#pragma unroll
+                for (int lane = 0; lane < COUNT; lane++) sum += inputs.values[lane];
             });
             mean = sum_of_warp(sum) / norm.features;
         }
-        for_each_four(norm.features, [&](int feature) {
-            Neighbours<float, 4> inputs = four_of(norm, values, feature);
+        for_each<COUNT>(norm.features, [&](int feature) {
+            Neighbours<float, COUNT> inputs = sums_of<COUNT>(norm, values, feature);
 #pragma unroll
-            for (int lane = 0; lane < 4; lane++) {
+            for (int lane = 0; lane < COUNT; lane++) {
                 float rest = inputs.values[lane] - mean;
                 squares += rest * rest;
             }
         });
         scale = 1.f / sqrtf(sum_of_warp(squares) / norm.features + norm.epsilon);
     }
-    for_each_four(norm.features, [&](int feature) {
-        Neighbours<float, 4> results = four_of(norm, values, feature), weights = {}, biases = {};
-        if (norm.weight) weights = load<4>(norm.weight + feature);
-        if (norm.bias) biases = load<4>(norm.bias + feature);
-        Neighbours<T, 4> narrowed;
+    for_each<COUNT>(norm.features, [&](int feature) {
+        Neighbours<float, COUNT> results = sums_of<COUNT>(norm, values, feature), weights = {}, biases = {};
+        if (norm.weight) weights = load<COUNT>(norm.weight + feature);
+        if (norm.bias) biases = load<COUNT>(norm.bias + feature);
+        Neighbours<T, COUNT> narrowed;
 #pragma unroll
-        for (int lane = 0; lane < 4; lane++) {
+        for (int lane = 0; lane < COUNT; lane++) {
             if (norm.weight) {
                 float result = (results.values[lane] - mean) * scale * weights.values[lane];
                 results.values[lane] = result + biases.values[lane];
@@ -74,6 +76,14 @@ __device__ void normalize(const Normalization<T>& norm) {
         if (norm.replaces) store(values + feature, results);
         if (norm.normed) store(norm.normed + static_cast<size_t>(row) * norm.features + feature, narrowed);
     });
+}
+
+template <typename T>
+__device__ void normalize(const Normalization<T>& norm) {
+    if (norm.features % 4 == 0)
+        normalize_by<4>(norm);
+    else
+        normalize_by<1>(norm);
 }
 
 #define KERNELS(T, name) \

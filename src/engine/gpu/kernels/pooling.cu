@@ -27,11 +27,7 @@ extern "C" __global__ void dot_rows(const float* vectors, const float* head, flo
     if (row >= rows) return;
     const float* vector = vectors + static_cast<size_t>(row) * features;
     float sum = 0.f;
-    for_each_four(features, [&](int feature) {
-        Neighbours<float, 4> values = load<4>(vector + feature), weights = load<4>(head + feature);
-#pragma unroll
-        for (int lane = 0; lane < 4; lane++) sum += values.values[lane] * weights.values[lane];
-    });
+    for_each<1>(features, [&](int feature) { sum += vector[feature] * head[feature]; });
     sum = sum_of_warp(sum);
     if (threadIdx.x == 0) logits[row] = sum + bias;
 }

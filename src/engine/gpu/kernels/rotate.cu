@@ -9,39 +9,51 @@ struct Rotation {
     const float* cosines;
     const float* sines;
     const uint32_t* positions;
-    // Heads that turn, heads of a row, and features of a head, a multiple of four.
+    // Heads that turn, heads of a row, and features of a head, an even number.
     int turned, heads, head_dim;
 };
 
-template <typename T>
-__device__ void rotate(T* products, const Rotation& rotation) {
-    int half = rotation.head_dim / 2, pairs = half / 2;
+// By neighbours of which half of a head's features are a multiple.
+template <int COUNT, typename T>
+__device__ void rotate_by(T* products, const Rotation& rotation) {
+    int half = rotation.head_dim / 2, parts = half / COUNT;
     T* row = products + static_cast<size_t>(blockIdx.x) * rotation.heads * rotation.head_dim;
     size_t angle = static_cast<size_t>(rotation.positions[blockIdx.x]) * half;
-    // Two neighbours of each half of a head at a time.
-    int units = (rotation.bias ? rotation.heads : rotation.turned) * pairs;
+    // Neighbours of each half of a head at a time.
+    int units = (rotation.bias ? rotation.heads : rotation.turned) * parts;
     for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
-        int head = unit / pairs, feature = unit % pairs * 2, start = head * rotation.head_dim + feature;
-        Neighbours<T, 2> one = load<2>(row + start), other = load<2>(row + start + half);
-        Neighbours<float, 2> one_bias = {}, other_bias = {}, cosine = {{1.f, 1.f}}, sine = {};
+        int head = unit / parts, feature = unit % parts * COUNT, start = head * rotation.head_dim + feature;
+        bool turns = head < rotation.turned;
+        Neighbours<T, COUNT> one = load<COUNT>(row + start), other = load<COUNT>(row + start + half);
+        Neighbours<float, COUNT> one_bias = {}, other_bias = {}, cosine = {}, sine = {};
         if (rotation.bias) {
-            one_bias = load<2>(rotation.bias + start);
-            other_bias = load<2>(rotation.bias + start + half);
+            one_bias = load<COUNT>(rotation.bias + start);
+            other_bias = load<COUNT>(rotation.bias + start + half);
         }
-        if (head < rotation.turned) {
-            cosine = load<2>(rotation.cosines + angle + feature);
-            sine = load<2>(rotation.sines + angle + feature);
+        if (turns) {
+            cosine = load<COUNT>(rotation.cosines + angle + feature);
+            sine = load<COUNT>(rotation.sines + angle + feature);
         }
 #pragma unroll
-        for (int lane = 0; lane < 2; lane++) {
+        for (int lane = 0; lane < COUNT; lane++) {
             float real = widen(one.values[lane]) + one_bias.values[lane];
             float imaginary = widen(other.values[lane]) + other_bias.values[lane];
-            one.values[lane] = narrow<T>(real * cosine.values[lane] - imaginary * sine.values[lane]);
-            other.values[lane] = narrow<T>(imaginary * cosine.values[lane] + real * sine.values[lane]);
+            float turned = real * cosine.values[lane] - imaginary * sine.values[lane];
+            float turned_other = imaginary * cosine.values[lane] + real * sine.values[lane];
+            one.values[lane] = narrow<T>(turns ? turned : real);
+            other.values[lane] = narrow<T>(turns ? turned_other : imaginary);
         }
         store(row + start, one);
         store(row + start + half, other);
     }
+}
+
+template <typename T>
+__device__ void rotate(T* products, const Rotation& rotation) {
+    if (rotation.head_dim % 4 == 0)
+        rotate_by<2>(products, rotation);
+    else
+        rotate_by<1>(products, rotation);
 }
 
 #define KERNELS(T, name) \

@@ -2,8 +2,12 @@
 #pragma once
 #include "device.cuh"
 
-// Each lane's share of a row, whose features are a multiple of four.
+// Each lane's share of a row, by neighbours of which the features are a multiple.
+template <int COUNT, typename Work>
+__device__ inline void for_each(int features, Work work) {
+    for (int feature = threadIdx.x * COUNT; feature < features; feature += 32 * COUNT) work(feature);
+}
 template <typename Work>
 __device__ inline void for_each_four(int features, Work work) {
-    for (int feature = threadIdx.x * 4; feature < features; feature += 128) work(feature);
+    for_each<4>(features, work);
 }
