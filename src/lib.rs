@@ -47,6 +47,7 @@ pub mod rank;
 pub mod recipe;
 pub mod record;
 pub mod reranker;
+pub mod session;
 pub mod signals;
 pub mod standard_output;
 pub mod stats;

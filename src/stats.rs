@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::output::OutputFile;
-use crate::progress::HumanCount;
+use crate::progress::{HumanCount, Reporter};
 use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
 
@@ -44,13 +44,15 @@ pub struct Stats {
     pub queries: u64,
     /// Pairs scored.
     pub pairs: u64,
+    /// Of these, the pairs that were not computed, because an equal one was at the same time.
+    pub duplicates: u64,
     /// Pairs whose document was cut.
     pub truncated: u64,
     /// Records skipped.
     pub skipped: u64,
     /// Forward passes.
     pub batches: u64,
-    /// Tokens of all prompts.
+    /// Tokens of the prompts of all computed pairs.
     pub prompt_tokens: u64,
     /// Tokens that were computed, shared prefixes once.
     pub computed_tokens: u64,
@@ -103,18 +105,27 @@ impl<T: Copy + Default + PartialOrd> Percentiles<T> {
 }
 
 impl Stats {
-    /// Computes the figures that follow from the others.
-    pub fn derive(&mut self, load: Duration, ranking: Duration, query_seconds: &mut [f64]) {
-        let seconds = ranking.as_secs_f64();
-        let rate = |count: u64| if seconds > 0. { count as f64 / seconds } else { 0. };
+    /// Computes the figures that follow from the others, and the times of the whole run and of loading.
+    pub fn derive(&mut self, whole: Duration, load: Duration) {
+        let seconds = self.ranking_seconds;
+        let rate = |count: f64| if seconds > 0. { count / seconds } else { 0. };
+        self.pairs_per_second = rate(self.pairs as f64);
+        self.tokens_per_second = rate(self.computed_tokens as f64);
+        self.tera_operations_per_second = rate(self.operations) / 1e12;
+        self.seconds = whole.as_secs_f64();
         self.load_seconds = load.as_secs_f64();
-        self.ranking_seconds = seconds;
         self.peak_memory = peak_memory();
-        self.pairs_per_second = rate(self.pairs);
-        self.tokens_per_second = rate(self.computed_tokens);
-        self.tera_operations_per_second = if seconds > 0. { self.operations / seconds / 1e12 } else { 0. };
-        self.query_seconds = Percentiles::of(query_seconds);
         self.saved_share = saved_share(self.prompt_tokens, self.computed_tokens);
+    }
+
+    /// Reports warnings that came up while the run went on. Most warnings were printed when the model was loaded.
+    pub fn warn(&mut self, warnings: Vec<String>, reporter: &Reporter) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                reporter.note(&warning);
+                self.warnings.push(warning);
+            }
+        }
     }
 
     /// The figures in two lines for a person.

@@ -1,32 +1,39 @@
 //! The request that a run should stop.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::exit::Exit;
 
+/// Ends the batches of a run.
+type Act = Box<dyn FnOnce() + Send>;
+
 /// Shared between the run and the handler of signals.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stop {
-    scoring: AtomicBool,
+    act: Mutex<Option<Act>>,
     requested: OnceLock<Exit>,
 }
 
 impl Stop {
     /// The state before scoring has begun, without a request.
     pub const fn new() -> Self {
-        Self { scoring: AtomicBool::new(false), requested: OnceLock::new() }
+        Self { act: Mutex::new(None), requested: OnceLock::new() }
     }
 
     /// Requests that the run stop and end with this status. Returns true if the run will end by itself after the batch at
     /// hand, and false if the program should end at once: no batch has begun, or a stop was requested before.
     pub fn request(&self, exit: Exit) -> bool {
-        self.requested.set(exit).is_ok() && self.scoring.load(Ordering::Relaxed)
+        let is_first = self.requested.set(exit).is_ok();
+        let act = self.act.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| is_first);
+        let begun = act.is_some();
+        act.into_iter().for_each(|act| act());
+        begun
     }
 
-    /// Records that scoring begins: from now on, there is work that ending at once would lose.
-    pub fn begin_scoring(&self) {
-        self.scoring.store(true, Ordering::Relaxed);
+    /// Records that scoring begins: from now on, there is work that ending at once would lose. `act` is called when a stop is
+    /// requested.
+    pub fn begin_scoring(&self, act: impl FnOnce() + Send + 'static) {
+        *self.act.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
     }
 
     /// The status to end with, if a stop was requested.

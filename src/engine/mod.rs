@@ -67,6 +67,11 @@ pub trait Engine: Send {
         Ok(limits.tokens)
     }
 
+    /// The tokens of a batch that the device has memory for, as far as is known. A larger batch is scored in parts.
+    fn fitting_tokens(&self) -> usize {
+        usize::MAX
+    }
+
     /// What users should know about how the device computes.
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -1,7 +1,7 @@
 //! A dry run reports what a run would cost: everything is read, tokenized and planned, and nothing is scored.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use anyhow::{Context, Result, ensure};
 use indicatif::HumanDuration;
@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use super::estimate;
 use super::faults::Faults;
-use super::prepare::Window;
-use crate::batch::{Batch, Limits};
+use super::prepare::{Prepared, Sink};
+use crate::batch::{Batch, Limits, Queue};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
 use crate::model::Architecture;
 use crate::output::OutputFile;
 use crate::precision::Precision;
 use crate::progress::{HumanCount, Reporter};
-use crate::recipe::{RecipeName, Resolved};
+use crate::recipe::{Prompt, RecipeName, Resolved};
 use crate::standard_output;
 use crate::stats::{self, saved_share};
 
@@ -32,6 +32,15 @@ pub(super) struct Planned<'a> {
     pub(super) expected: Precision,
     /// What the run warns of before it begins.
     pub(super) warnings: Vec<String>,
+}
+
+/// Hands on groups whose cost is to be counted.
+pub(super) struct Collection(pub(super) SyncSender<(Prepared, Vec<Prompt>)>);
+
+impl Sink for Collection {
+    fn take(&mut self, prepared: Prepared, prompts: Vec<Prompt>) -> bool {
+        self.0.send((prepared, prompts)).is_ok()
+    }
 }
 
 /// The counts of a dry run, whose memory does not grow with the input's length.
@@ -74,21 +83,31 @@ struct Figures {
     estimate: String,
 }
 
-/// Prints the cost of all windows to standard output, and with `--verbose` the first prompt's tokens to standard error.
+/// Prints the cost of all groups to standard output, and with `--verbose` the first prompt's tokens to standard error.
 pub(super) fn run(
-    windows: &Receiver<Window>,
+    prepared: &Receiver<(Prepared, Vec<Prompt>)>,
     planned: &Planned,
     stats_file: Option<OutputFile>,
-    reporter: &Reporter,
-    faults: &Faults,
+    (reporter, faults): (&Reporter, &Faults),
 ) -> Result<()> {
     standard_output::check().context("cannot write to standard output")?;
     let mut cost = Cost::default();
-    while let Ok(window) = windows.recv() {
-        if let Some(batch) = window.batches.front().filter(|_| cost.pairs == 0) {
-            show_prompt(&window, batch, planned.recipe, reporter)?;
+    let mut queue = Queue::default();
+    for (group, prompts) in prepared {
+        if let Some(prompt) = prompts.first().filter(|_| cost.pairs == 0) {
+            show_prompt(&group, prompt, planned.recipe, reporter)?;
         }
-        cost.add(&window, planned.model);
+        cost.queries += 1;
+        prompts.iter().for_each(|prompt| cost.add_prompt(prompt));
+        queue.push(0, prompts.into_iter().enumerate(), planned.limits.share_prefixes);
+        while queue.has_full_batch(planned.limits)
+            && let Some(batch) = queue.next_batch(planned.limits)
+        {
+            cost.add_batch(batch, planned.model);
+        }
+    }
+    while let Some(batch) = queue.next_batch(planned.limits) {
+        cost.add_batch(batch, planned.model);
     }
     let (seconds, source) = match cost.seconds(planned) {
         Ok((seconds, source)) => (Some(seconds), source),
@@ -105,42 +124,39 @@ pub(super) fn run(
     }
 }
 
-/// Prints a whole prompt, as text and as tokens: that of the first pair of the first batch.
-fn show_prompt(window: &Window, batch: &Batch, recipe: &Resolved, reporter: &Reporter) -> Result<()> {
-    let (Some(pair), Some(segment)) = (batch.pairs().next(), batch.pair_segments().next()) else { return Ok(()) };
-    let group = &window.groups[pair.group];
-    let candidate = &group.candidates[pair.candidate];
+/// Prints a whole prompt, as text and as tokens: that of the first pair.
+fn show_prompt(prepared: &Prepared, prompt: &Prompt, recipe: &Resolved, reporter: &Reporter) -> Result<()> {
+    let group = &prepared.group;
+    let Some(candidate) = group.candidates.first() else { return Ok(()) };
     let text = recipe.prompts.text(&group.query, &candidate.document())?;
-    let cut = match window.prompts[pair.group][pair.candidate].truncated {
+    let cut = match prompt.truncated {
         true => "; the document is longer than fits, and its tokens end earlier",
         false => "",
     };
     let (query, candidate) = (&group.query.id, &candidate.id);
     reporter.detail(&format!("the prompt of query {query:?} and candidate {candidate:?}, control tokens in ⟦⟧{cut}:"));
     text.split('\n').for_each(|line| reporter.detail(line));
-    reporter.detail(&format!("the prompt's tokens: {:?}", batch.prompt(segment)));
+    reporter.detail(&format!("the prompt's tokens: {:?}", prompt.token_ids));
     Ok(())
 }
 
 impl Cost {
-    fn add(&mut self, window: &Window, model: Option<&Architecture>) {
-        if self.sample.is_none() {
-            self.sample = window.batches.front().cloned();
+    fn add_prompt(&mut self, prompt: &Prompt) {
+        let tokens = prompt.token_ids.len();
+        self.pairs += 1;
+        self.truncated += u64::from(prompt.truncated);
+        self.prompt_tokens += tokens as u64;
+        if self.lengths.len() <= tokens {
+            self.lengths.resize(tokens + 1, 0);
         }
-        let operations = |model: &Architecture, batch| model.operations(batch).all_operations();
-        self.operations += model.map_or(0., |model| window.batches.iter().map(|batch| operations(model, batch)).sum());
-        self.queries += window.groups.len() as u64;
-        self.batches += window.batches.len() as u64;
-        self.computed_tokens += window.batches.iter().map(|batch| batch.token_ids.len() as u64).sum::<u64>();
-        for facts in window.prompts.iter().flatten() {
-            self.pairs += 1;
-            self.truncated += u64::from(facts.truncated);
-            self.prompt_tokens += facts.tokens as u64;
-            if self.lengths.len() <= facts.tokens {
-                self.lengths.resize(facts.tokens + 1, 0);
-            }
-            self.lengths[facts.tokens] += 1;
-        }
+        self.lengths[tokens] += 1;
+    }
+
+    fn add_batch(&mut self, batch: Batch, model: Option<&Architecture>) {
+        self.batches += 1;
+        self.computed_tokens += batch.token_ids.len() as u64;
+        self.operations += model.map_or(0., |model| model.operations(&batch).all_operations());
+        self.sample.get_or_insert(batch);
     }
 
     /// The least length that `percent` percent of the prompts do not exceed.

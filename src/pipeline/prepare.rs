@@ -1,146 +1,83 @@
-//! The stages before scoring: groups are read, made into prompts, and planned, a window at a time.
+//! Stage 2, prompt: the prompts of groups are made, several groups at a time.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::byte_budget::{ByteBudget, Permit};
+use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
-use crate::batch::{Batch, Limits, plan};
-use crate::input::{Event, Position};
-use crate::output::OutputFormat;
+use super::read::bad_query;
 use crate::recipe::{Prompt, Prompts};
-use crate::record::{BadRecord, Group};
+use crate::record::Group;
 
-/// A window closes when it has this many bytes of text for each token that a batch may have. These are so many batches that
-/// the last one, which may be small, hardly costs time.
-const BYTES_PER_BATCH_TOKEN: usize = 64;
-/// A window also closes when it has this many times the pairs that a batch may have.
-const BATCHES: usize = 16;
+/// Groups whose prompts are made at a time: enough for all threads, and few enough for the first batch to begin soon.
+const GROUPS_AT_A_TIME: usize = 256;
+/// Bytes of texts whose prompts are made at a time.
+const BYTES_AT_A_TIME: usize = 1 << 20;
 
-/// Groups that are planned together.
-pub(super) struct Window {
-    pub(super) groups: Vec<Group>,
-    /// For each group, what is kept of its candidates' prompts.
-    pub(super) prompts: Vec<Vec<PromptFacts>>,
-    pub(super) batches: VecDeque<Batch>,
-    /// The budget gets the groups' bytes back when the window is dropped.
-    permits: Vec<Permit>,
+/// A group whose prompts are made.
+pub(super) struct Prepared {
+    pub(super) group: Group,
+    /// For each candidate, whether its document was cut to the maximum length.
+    pub(super) truncated: Vec<bool>,
+    /// The budget gets the group's bytes back when this is dropped.
+    pub(super) permit: Permit,
 }
 
-/// What is kept of a prompt once its tokens are in a batch.
-#[derive(Clone, Copy)]
-pub(super) struct PromptFacts {
-    pub(super) tokens: usize,
-    pub(super) truncated: bool,
+/// Takes the prompts of groups.
+pub(super) trait Sink {
+    /// More groups are about to come.
+    fn expect(&mut self) {}
+
+    /// Takes a group. Returns false if no more are wanted.
+    fn take(&mut self, prepared: Prepared, prompts: Vec<Prompt>) -> bool;
+
+    /// What has come from the input so far was taken.
+    fn rest(&mut self) {}
 }
 
-/// How far reading has got.
-pub(super) struct Reading {
-    position: Option<Position>,
-    pairs: AtomicU64,
-    finished: AtomicBool,
-}
-
-impl Reading {
-    pub(super) fn new(position: Option<Position>) -> Self {
-        Self { position, pairs: AtomicU64::new(0), finished: AtomicBool::new(false) }
-    }
-
-    /// The number of pairs in all: counted at the end of the input, before that estimated from the share of the file
-    /// that has been read, and unknown for a pipe.
-    pub(super) fn total(&self) -> Option<u64> {
-        let pairs = self.pairs.load(Ordering::Relaxed);
-        if self.finished.load(Ordering::Relaxed) {
-            return Some(pairs);
-        }
-        let share = self.position.as_ref()?.share();
-        (share > 0.).then(|| (pairs as f64 / share) as u64)
-    }
-}
-
-/// Stage 1, read: sends the groups of the input. Returns at the end of the input, at a record that stops the run, or when the
-/// receiver is dropped.
-pub(super) fn read(
-    events: impl Iterator<Item = Result<Event>>,
-    format: OutputFormat,
-    faults: &Faults,
-    reading: &Reading,
-    (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
-) {
-    let mut noted = false;
-    for event in events {
-        match event {
-            Err(error) => return faults.fail(&format!("{error:#}")),
-            Ok(Event::Note(note)) => faults.note(note),
-            Ok(Event::Bad(bad)) => {
-                if faults.report(&bad) == Verdict::Stop {
-                    return;
-                }
-            }
-            Ok(Event::Group(group)) => {
-                if let Some(problem) = format.objection(&group) {
-                    if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
-                        return;
-                    }
-                    continue;
-                }
-                if !noted && let Some(note) = format.generated_ids_note(&group) {
-                    faults.note(note);
-                    noted = true;
-                }
-                reading.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
-                let permit = budget.acquire(group.bytes());
-                if groups.send((group, permit)).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-    reading.finished.store(true, Ordering::Relaxed);
-}
-
-/// How batches are prepared.
+/// How prompts are made.
 pub(super) struct Preparation {
     pub(super) prompts: Arc<dyn Prompts>,
-    pub(super) limits: Limits,
-    /// How long a window that is not full waits for the next group. For a pipe that is zero, as its groups are ranked as they
-    /// come. A file's next group is soon there, and waiting for it makes the plan the same in every run.
+    /// How long the next group is waited for before a batch is scored that is not full. For a pipe that is zero, as its groups
+    /// are ranked as they come. A file's next group is soon there.
     pub(super) patience: Duration,
 }
 
-/// Stages 2 and 3, prompt and plan. A window closes when it is full, or when the next group does not come in time.
+/// Makes prompts until the input ends, a bad query stops the run, or the sink wants no more.
 pub(super) fn prepare(
     groups: &Receiver<(Group, Permit)>,
     preparation: &Preparation,
     faults: &Faults,
-    windows: &SyncSender<Window>,
+    sink: &mut dyn Sink,
 ) {
-    let Preparation { prompts, limits, patience } = preparation;
     while let Ok(first) = groups.recv() {
-        let (mut bytes, mut pairs) = (0, 0);
-        let (mut gathered, mut permits) = (Vec::new(), Vec::new());
+        sink.expect();
         let mut next = Some(first);
-        while let Some((group, permit)) = next {
-            bytes += group.bytes();
-            pairs += group.candidates.len();
-            gathered.push(group);
-            permits.push(permit);
-            let full = bytes >= limits.tokens.saturating_mul(BYTES_PER_BATCH_TOKEN)
-                || pairs >= limits.pairs.saturating_mul(BATCHES);
-            next = if full { None } else { next_within(groups, *patience) };
+        while let Some(first) = next {
+            let gathered = gather(first, groups);
+            if !take(gathered, preparation.prompts.as_ref(), faults, sink) {
+                return;
+            }
+            next = next_within(groups, preparation.patience);
         }
-        let (mut window, stopped) = window(gathered, prompts.as_ref(), *limits, faults);
-        window.permits = permits;
-        if windows.send(window).is_err() || stopped {
-            return;
-        }
+        sink.rest();
     }
+}
+
+/// The first group, and those that are there already.
+fn gather(first: (Group, Permit), groups: &Receiver<(Group, Permit)>) -> Vec<(Group, Permit)> {
+    let mut bytes = first.0.bytes();
+    let mut gathered = vec![first];
+    while gathered.len() < GROUPS_AT_A_TIME && bytes < BYTES_AT_A_TIME {
+        let Ok(next) = groups.try_recv() else { break };
+        bytes += next.0.bytes();
+        gathered.push(next);
+    }
+    gathered
 }
 
 fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
@@ -150,32 +87,29 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
     }
 }
 
-/// Makes a window of these groups. The returned flag is true if a bad query stops the run; the window then has the groups
-/// before it.
-fn window(gathered: Vec<Group>, recipe: &dyn Prompts, limits: Limits, faults: &Faults) -> (Window, bool) {
-    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|group| prompts_of(group, recipe)).collect();
-    let (mut groups, mut prompts, mut stopped) = (Vec::new(), Vec::new(), false);
-    for (group, result) in gathered.into_iter().zip(tokenized) {
+/// Makes the prompts of these groups. Returns false if a bad query stops the run, or no more are wanted.
+fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, sink: &mut dyn Sink) -> bool {
+    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|(group, _)| prompts_of(group, recipe)).collect();
+    for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
-            Ok((tokenized, note)) => {
+            Ok((prompts, note)) => {
                 if let Some(note) = note {
                     faults.cut_query(&group.query.id, &note);
                 }
-                groups.push(group);
-                prompts.push(tokenized);
+                let truncated = prompts.iter().map(|prompt| prompt.truncated).collect();
+                let prepared = Prepared { group, truncated, permit };
+                if !sink.take(prepared, prompts) {
+                    return false;
+                }
             }
             Err(error) => {
                 if faults.report(&bad_query(&group, format!("{error:#}"))) == Verdict::Stop {
-                    stopped = true;
-                    break;
+                    return false;
                 }
             }
         }
     }
-    let batches = plan(&prompts, limits).into();
-    let facts = |prompt: &Prompt| PromptFacts { tokens: prompt.token_ids.len(), truncated: prompt.truncated };
-    let prompts = prompts.iter().map(|prompts| prompts.iter().map(facts).collect()).collect();
-    (Window { groups, prompts, batches, permits: Vec::new() }, stopped)
+    true
 }
 
 /// The prompts of a group, and what users should know of its query.
@@ -184,8 +118,4 @@ fn prompts_of(group: &Group, recipe: &dyn Prompts) -> Result<(Vec<Prompt>, Optio
     let candidates = group.candidates.par_iter();
     let prompts: Result<_> = candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect();
     Ok((prompts?, note))
-}
-
-fn bad_query(group: &Group, problem: String) -> BadRecord {
-    BadRecord { place: group.place.clone(), record: Some(format!("query {:?}", group.query.id)), problem }
 }

@@ -17,6 +17,7 @@ use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
 use crate::recipe::RecipeName;
 use crate::reranker::{Reranker, RerankerOptions};
+use crate::stats::Stats;
 
 /// Everything that is chosen before the weights are loaded.
 pub(super) struct Setup {
@@ -26,6 +27,13 @@ pub(super) struct Setup {
     /// The target on each device.
     pub(super) targets: Vec<Target>,
     /// The limits of the device that has the least memory.
+    pub(super) limits: Limits,
+}
+
+/// The engines of all devices.
+pub(super) struct Loaded {
+    pub(super) engines: Vec<Box<dyn Engine>>,
+    /// The limits of a batch for which every device has memory.
     pub(super) limits: Limits,
 }
 
@@ -90,18 +98,43 @@ impl Setup {
     }
 
     /// Loads a replica of the model for each target, in parallel.
-    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Vec<Box<dyn Engine>>> {
+    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Loaded> {
         // A profile slows a GPU down a little, so it is kept only if somebody will see it.
         let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
         let (reranker, limits) = (&self.reranker, self.limits);
-        thread::scope(|scope| {
+        let loaded: Vec<(Box<dyn Engine>, usize)> = thread::scope(|scope| {
             let loads: Vec<_> = self
                 .targets
                 .iter()
                 .map(|target| scope.spawn(move || load(reranker, target, limits, (counted, reporter))))
                 .collect();
-            loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?).collect()
-        })
+            let joined =
+                loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?);
+            joined.collect::<Result<_>>()
+        })?;
+        let tokens = loaded.iter().map(|(_, tokens)| *tokens).min().unwrap_or(limits.tokens);
+        let engines = loaded.into_iter().map(|(engine, _)| engine).collect();
+        Ok(Loaded { engines, limits: Limits { tokens, ..limits } })
+    }
+
+    /// The figures of the run that are known before it begins.
+    pub(super) fn stats(&self, config: &Config, engines: &[Box<dyn Engine>]) -> Stats {
+        Stats {
+            version: env!("CARGO_PKG_VERSION"),
+            model: config.model.to_string(),
+            recipe: self.reranker.recipe().name.clone(),
+            device: self.device(),
+            dtype: self.compute.precision.name().to_owned(),
+            instructions: self.devices[0].instructions(config.instructions.level),
+            kernels: self.targets[0].kernel_class(),
+            threads: rayon::current_num_threads(),
+            warnings: self
+                .warnings(config)
+                .into_iter()
+                .chain(engines.iter().flat_map(|engine| engine.warnings()))
+                .collect(),
+            ..Stats::default()
+        }
     }
 }
 
@@ -130,13 +163,13 @@ pub(super) fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<O
     Ok(devices)
 }
 
-/// Loads a replica of the model.
+/// Loads a replica of the model. Returns the tokens of a batch too for which there is memory.
 fn load(
     reranker: &Reranker,
     target: &Target,
     limits: Limits,
     (counted, reporter): (bool, &Reporter),
-) -> Result<Box<dyn Engine>> {
+) -> Result<(Box<dyn Engine>, usize)> {
     let mut engine = reranker.load(target)?;
     let tokens = engine.reserve(limits)?;
     if counted {
@@ -144,9 +177,9 @@ fn load(
     }
     engine.warnings().iter().for_each(|warning| reporter.note(warning));
     if tokens < limits.tokens {
-        reporter.note(&format!("batches are scored in parts of up to {tokens} tokens, for which there is memory"));
+        reporter.note(&format!("batches have up to {tokens} tokens, for which there is memory"));
     }
-    Ok(engine)
+    Ok((engine, tokens))
 }
 
 fn reranker_options(config: &Config, devices: &[Opened]) -> RerankerOptions {

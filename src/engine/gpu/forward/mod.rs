@@ -48,6 +48,8 @@ pub struct GpuEngine {
     activations: Option<Activations>,
     /// More tokens than this did not fit once.
     most_tokens: usize,
+    /// The tokens of a batch that are likely to fit: half of those that did not.
+    fitting_tokens: usize,
     /// The profile of the time, if one is kept.
     profile: Option<Profile>,
     /// The warnings of the self-test.
@@ -79,6 +81,7 @@ impl GpuEngine {
                 weights,
                 activations: None,
                 most_tokens: usize::MAX,
+                fitting_tokens: usize::MAX,
                 profile: None,
                 warnings,
                 gpu,
@@ -238,6 +241,7 @@ impl Engine for GpuEngine {
                         )
                     });
                 };
+                self.fitting_tokens = self.fitting_tokens.min((batch.token_ids.len() / 2).max(LEAST_TOKENS));
                 let mut logits = self.run(&first)?;
                 logits.extend(self.run(&second)?);
                 Ok(logits)
@@ -260,6 +264,10 @@ impl Engine for GpuEngine {
                 reserved => return reserved.map(|()| tokens),
             }
         }
+    }
+
+    fn fitting_tokens(&self) -> usize {
+        self.fitting_tokens
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -1,0 +1,115 @@
+//! Stages 4 and 5 of a run: groups whose prompts are scored become rankings, in the order of the input.
+
+use std::collections::VecDeque;
+
+use super::byte_budget::Permit;
+use super::faults::{Faults, Verdict};
+use super::prepare::Prepared;
+use crate::rank::{Cutoff, rank};
+use crate::recipe::Activation;
+use crate::record::{BadRecord, Group, Ranked, Ranking};
+use crate::session::Scored;
+use crate::stats::{Percentiles, Stats};
+
+/// Groups that are not ranked yet, in the order of the input.
+pub(super) struct Order<'a> {
+    waiting: VecDeque<(Prepared, Option<Scored>)>,
+    /// The number of the first of these groups.
+    first: u64,
+    ranking: HowToRank<'a>,
+    /// For each query that was ranked, how long its pairs took, in seconds.
+    seconds: Vec<f64>,
+    /// Pairs of ranked queries whose document was cut.
+    truncated: u64,
+}
+
+/// How logits become a ranking.
+#[derive(Clone, Copy)]
+pub(super) struct HowToRank<'a> {
+    pub(super) activation: Activation,
+    pub(super) cutoff: Cutoff,
+    pub(super) faults: &'a Faults,
+    pub(super) dtype: &'a str,
+}
+
+/// A bad record stops the run; it was reported already.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+impl<'a> Order<'a> {
+    pub(super) fn new(ranking: HowToRank<'a>) -> Self {
+        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0 }
+    }
+
+    /// Adds the next group.
+    pub(super) fn push(&mut self, prepared: Prepared) {
+        self.waiting.push_back((prepared, None));
+    }
+
+    /// Whether every group is ranked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Stores the logits of a group, counted in the order of [`Order::push`] from 0.
+    ///
+    /// # Errors
+    /// Why the group has none, if scoring has failed.
+    pub(super) fn take(&mut self, number: u64, scored: Scored) -> Result<(), String> {
+        let Some((prepared, place)) = self.waiting.get_mut((number - self.first) as usize) else { return Ok(()) };
+        if let Err(problem) = &scored.logits {
+            let query = &prepared.group.query.id;
+            return Err(format!("scoring failed in the batch that begins with query {query:?}: {problem}"));
+        }
+        *place = Some(scored);
+        Ok(())
+    }
+
+    /// The ranking of the next group, if its pairs are scored, and the bytes that it takes of the budget. A candidate whose
+    /// logit is not finite is reported as a bad record, and the ranking goes on without it, or the run stops.
+    pub(super) fn next_ranking(&mut self) -> Option<Result<(Ranking, Permit), Stopped>> {
+        self.waiting.front()?.1.as_ref()?;
+        let (Prepared { group, truncated, permit }, scored) = self.waiting.pop_front()?;
+        self.first += 1;
+        let Scored { logits, seconds } = scored?;
+        self.seconds.push(seconds);
+        self.truncated += truncated.iter().filter(|truncated| **truncated).count() as u64;
+        let ranking = self.ranking.ranking(group, &truncated, &logits.unwrap_or_default());
+        Some(ranking.map(|ranking| (ranking, permit)))
+    }
+
+    /// Completes the figures of the run.
+    pub(super) fn complete(mut self, stats: &mut Stats) {
+        stats.queries = self.first;
+        stats.truncated = self.truncated;
+        stats.query_seconds = Percentiles::of(&mut self.seconds);
+    }
+}
+
+impl HowToRank<'_> {
+    fn ranking(self, group: Group, truncated: &[bool], logits: &[f32]) -> Result<Ranking, Stopped> {
+        let Group { query, candidates, place } = group;
+        let mut results = Vec::with_capacity(candidates.len());
+        for ((candidate, &logit), &truncated) in candidates.into_iter().zip(logits).zip(truncated) {
+            if logit.is_finite() {
+                let score = self.activation.score(logit);
+                results.push(Ranked { candidate, logit, score, truncated });
+                continue;
+            }
+            let bad = BadRecord {
+                place: place.clone(),
+                record: Some(format!("query {:?}, candidate {:?}", query.id, candidate.id)),
+                problem: format!("the model gave {logit} for it; {}", remedy(self.dtype)),
+            };
+            if self.faults.report(&bad) == Verdict::Stop {
+                return Err(Stopped);
+            }
+        }
+        Ok(rank(query, results, self.cutoff))
+    }
+}
+
+/// What to do about a logit that is not finite.
+fn remedy(dtype: &str) -> &'static str {
+    if dtype == "f32" { "check the model's files" } else { "try --dtype f32, and check the model's files" }
+}

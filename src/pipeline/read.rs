@@ -1,0 +1,89 @@
+//! Stage 1, read: groups come from the input, within a budget of bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use anyhow::Result;
+
+use super::byte_budget::{ByteBudget, Permit};
+use super::faults::{Faults, Verdict};
+use crate::input::{Event, Position};
+use crate::output::OutputFormat;
+use crate::record::{BadRecord, Group};
+
+/// Bytes that a group and a candidate are taken to need beside their texts, so that the budget also bounds the number of short
+/// ones.
+const BYTES_PER_GROUP: usize = 512;
+const BYTES_PER_CANDIDATE: usize = 256;
+
+/// How far reading has got.
+pub(super) struct Reading {
+    position: Option<Position>,
+    pairs: AtomicU64,
+    finished: AtomicBool,
+}
+
+impl Reading {
+    pub(super) fn new(position: Option<Position>) -> Self {
+        Self { position, pairs: AtomicU64::new(0), finished: AtomicBool::new(false) }
+    }
+
+    /// The number of pairs in all: counted at the end of the input, before that estimated from the share of the file
+    /// that has been read, and unknown for a pipe.
+    pub(super) fn total(&self) -> Option<u64> {
+        let pairs = self.pairs.load(Ordering::Relaxed);
+        if self.finished.load(Ordering::Relaxed) {
+            return Some(pairs);
+        }
+        let share = self.position.as_ref()?.share();
+        (share > 0.).then(|| (pairs as f64 / share) as u64)
+    }
+}
+
+/// Sends the groups of the input. Returns at the end of the input, at a record that stops the run, or when the receiver is
+/// dropped.
+pub(super) fn read(
+    events: impl Iterator<Item = Result<Event>>,
+    format: OutputFormat,
+    faults: &Faults,
+    reading: &Reading,
+    (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
+) {
+    let mut noted = false;
+    for event in events {
+        match event {
+            Err(error) => return faults.fail(&format!("{error:#}")),
+            Ok(Event::Note(note)) => faults.note(note),
+            Ok(Event::Bad(bad)) => {
+                if faults.report(&bad) == Verdict::Stop {
+                    return;
+                }
+            }
+            Ok(Event::Group(group)) => {
+                if let Some(problem) = format.objection(&group) {
+                    if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
+                        return;
+                    }
+                    continue;
+                }
+                if !noted && let Some(note) = format.generated_ids_note(&group) {
+                    faults.note(note);
+                    noted = true;
+                }
+                let count = group.candidates.len();
+                reading.pairs.fetch_add(count as u64, Ordering::Relaxed);
+                let permit = budget.acquire(group.bytes() + BYTES_PER_GROUP + count * BYTES_PER_CANDIDATE);
+                if groups.send((group, permit)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    reading.finished.store(true, Ordering::Relaxed);
+}
+
+/// A group's query that can't be used.
+pub(super) fn bad_query(group: &Group, problem: String) -> BadRecord {
+    BadRecord { place: group.place.clone(), record: Some(format!("query {:?}", group.query.id)), problem }
+}

@@ -1,0 +1,165 @@
+//! The threads of a run, and what connects them.
+
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use super::byte_budget::ByteBudget;
+use super::collect::{self, End, Run, Submission};
+use super::dry_run;
+use super::faults::Faults;
+use super::figures::Figures;
+use super::order::{HowToRank, Order};
+use super::prepare::{self, Preparation, Sink};
+use super::read::{self, Reading};
+use super::setup::{Loaded, Setup};
+use crate::config::Config;
+use crate::engine::Target;
+use crate::exit::Exit;
+use crate::input::Event;
+use crate::output::{OutputFile, Writer};
+use crate::progress::Reporter;
+use crate::record::Ranking;
+use crate::session::Session;
+use crate::stats::Stats;
+use crate::stop::Stop;
+use crate::watch::Watch;
+
+/// Groups that may wait for their prompts to be made.
+const GROUPS_AHEAD: usize = 1024;
+/// Bytes of groups that may be read but not ranked, unless a single group has more.
+const BYTES_AHEAD: usize = 32 << 20;
+/// Rankings that may wait to be written.
+const RANKINGS_AHEAD: usize = 64;
+/// How long a batch that is not full waits for the next group of a file.
+const FILE_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What the threads of a run need to know.
+pub(super) struct Stages<'a> {
+    pub(super) config: &'a Config,
+    pub(super) setup: &'a Setup,
+    pub(super) faults: &'a Arc<Faults>,
+    pub(super) reading: &'a Arc<Reading>,
+}
+
+/// The reading thread and the one that makes prompts. They run until the input ends or their receiver is dropped. An
+/// interrupted run does not wait for them, because an input that never ends would keep it from ending.
+type Threads = [JoinHandle<()>; 2];
+
+/// What the writing thread is sent.
+pub(super) enum Message {
+    Ranking(Ranking),
+    /// The run is complete. If the channel closes without this message, the run was broken off.
+    Complete,
+}
+
+type Writing = JoinHandle<Result<Vec<String>>>;
+
+impl Stages<'_> {
+    /// Ranks all groups, and completes the figures. Returns how scoring ended and how writing did.
+    pub(super) fn rank(
+        &self,
+        events: impl Iterator<Item = Result<Event>> + Send + 'static,
+        (loaded, writer): (Loaded, Writer),
+        (reporter, stop): (&Arc<Reporter>, &Stop),
+        stats: &mut Stats,
+    ) -> (Result<End>, Result<Vec<String>>) {
+        let Self { config, setup, faults, reading } = self;
+        let figures = Figures::new(Watch::new(&setup.devices));
+        let Loaded { engines, limits } = loaded;
+        // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and would
+        // only take longer to interrupt.
+        let ahead = if matches!(setup.targets[0], Target::Gpu(_)) { 2 } else { 1 };
+        let session = Session::start(engines, ahead, limits, Figures::watch(&figures, reporter, reading));
+        let (access, (sender, arrivals)) = (session.access(), channel());
+        let (rankings, writing) = spawn_writer(writer);
+        reporter.start();
+        stop.begin_scoring(collect::stopper(&access, &sender));
+        let started = Instant::now();
+        let threads = self.spawn(events, Submission::new(access.clone(), sender.clone()));
+        let activation = setup.reranker.recipe().activation;
+        let dtype = stats.dtype.clone();
+        let mut order = Order::new(HowToRank { activation, cutoff: config.cutoff, faults, dtype: &dtype });
+        let run = Run { arrivals: &arrivals, sender: &sender, access: &access, stop, rankings: &rankings };
+        let mut scored = run.collect(&mut order);
+        if matches!(scored, Ok(End::Complete)) && !faults.failed() {
+            scored = join(threads).map(|()| End::Complete);
+        }
+        if matches!(scored, Ok(End::Complete)) && !faults.failed() {
+            // This fails only if the writer has failed; its own error is returned.
+            let _ = rankings.send(Message::Complete);
+        }
+        drop(rankings);
+        let written = writing.join().unwrap_or_else(|_| Err(anyhow!("the writing thread has panicked")));
+        stats.ranking_seconds = started.elapsed().as_secs_f64();
+        figures.lock().unwrap_or_else(PoisonError::into_inner).complete(stats);
+        order.complete(stats);
+        match session.finish() {
+            Ok(warnings) => stats.warn(warnings, reporter),
+            Err(error) => scored = scored.and(Err(error)),
+        }
+        (scored, written)
+    }
+
+    /// Reports what the run would cost.
+    pub(super) fn dry_run(
+        &self,
+        events: impl Iterator<Item = Result<Event>> + Send + 'static,
+        stats_file: Option<OutputFile>,
+        reporter: &Reporter,
+    ) -> Result<Exit> {
+        let Self { config, setup, faults, .. } = self;
+        let (sender, prepared) = sync_channel(GROUPS_AHEAD);
+        let threads = self.spawn(events, dry_run::Collection(sender));
+        dry_run::run(&prepared, &setup.planned(config), stats_file, (reporter, faults))?;
+        if !faults.failed() {
+            join(threads)?;
+        }
+        Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done })
+    }
+
+    fn spawn(
+        &self,
+        events: impl Iterator<Item = Result<Event>> + Send + 'static,
+        mut sink: impl Sink + Send + 'static,
+    ) -> Threads {
+        let (group_sender, groups) = sync_channel(GROUPS_AHEAD);
+        let budget = ByteBudget::new(BYTES_AHEAD);
+        let is_file = self.config.input.path.as_ref().is_some_and(|path| path.is_file());
+        let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
+        let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
+        let preparation = Preparation { prompts, patience };
+        let format = self.config.layout.format;
+        let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
+        let reader = thread::spawn(move || read::read(events, format, &faults, &reading, (&budget, &group_sender)));
+        let faults = Arc::clone(self.faults);
+        let preparer = thread::spawn(move || prepare::prepare(&groups, &preparation, &faults, &mut sink));
+        [reader, preparer]
+    }
+}
+
+/// Waits for the threads after the last group, when they are about to end; fails if one has panicked.
+fn join(threads: Threads) -> Result<()> {
+    for thread in threads {
+        thread.join().map_err(|_| anyhow!("a thread that reads or makes prompts has panicked"))?;
+    }
+    Ok(())
+}
+
+fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
+    let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
+    let writing = thread::spawn(move || {
+        for message in receiver {
+            match message {
+                Message::Ranking(ranking) => writer.write(&ranking)?,
+                Message::Complete => return writer.finish(),
+            }
+        }
+        writer.close()?;
+        Ok(Vec::new())
+    });
+    (sender, writing)
+}

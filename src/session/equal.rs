@@ -1,0 +1,85 @@
+//! Prompts of equal tokens, which are scored once.
+
+use std::collections::HashMap;
+
+use crate::batch::PairId;
+use crate::recipe::Prompt;
+
+/// A hash of all that a prompt's logit depends on. With 128 bits, two of 10¹² different prompts have one key with a probability
+/// of less than 10⁻¹⁴.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 16]);
+
+impl Key {
+    pub(super) fn of(prompt: &Prompt) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(bytemuck::cast_slice(&prompt.token_ids));
+        // Without a second type, all tokens are of the first.
+        let first = prompt.second_type.unwrap_or(prompt.token_ids.len());
+        hasher.update(&first.to_le_bytes());
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        Self(key)
+    }
+}
+
+/// The pairs that wait for the logit of an equal one.
+#[derive(Debug, Default)]
+pub(super) struct EqualPairs {
+    /// For each key that waits or is computed, the pair that is scored.
+    scored: HashMap<Key, PairId>,
+    /// The key of each of these pairs, and the pairs that get its logit too.
+    others: HashMap<PairId, (Key, Vec<PairId>)>,
+}
+
+impl EqualPairs {
+    /// Adds a pair. Returns whether it has to be scored: else it gets the logit of one that was added before.
+    pub(super) fn add(&mut self, key: Key, pair: PairId) -> bool {
+        if let Some(scored) = self.scored.get(&key) {
+            if let Some((_, others)) = self.others.get_mut(scored) {
+                others.push(pair);
+            }
+            return false;
+        }
+        self.scored.insert(key, pair);
+        self.others.insert(pair, (key, Vec::new()));
+        true
+    }
+
+    /// The pairs that get the logit of this one too.
+    pub(super) fn others(&self, pair: PairId) -> &[PairId] {
+        self.others.get(&pair).map_or(&[], |(_, others)| others)
+    }
+
+    /// Removes a pair that was scored. Returns the pairs that get its logit too.
+    pub(super) fn take(&mut self, pair: PairId) -> Vec<PairId> {
+        let Some((key, others)) = self.others.remove(&pair) else { return Vec::new() };
+        self.scored.remove(&key);
+        others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_are_equal_if_tokens_and_types_are() {
+        let prompt = |token_ids: &[u32], second_type| Prompt { second_type, ..Prompt::whole(token_ids.to_vec()) };
+        let keys = [
+            prompt(&[1, 2, 3], None),
+            prompt(&[1, 2], None),
+            prompt(&[1, 2, 3], Some(1)),
+            prompt(&[1, 2, 3], Some(2)),
+            prompt(&[], None),
+        ]
+        .map(|prompt| Key::of(&prompt));
+        for (index, key) in keys.iter().enumerate() {
+            assert!(keys[..index].iter().all(|earlier| earlier != key));
+        }
+        // A second type that no token has makes no difference.
+        assert_eq!(Key::of(&prompt(&[1, 2, 3], Some(3))), keys[0]);
+        let cut = Prompt { truncated: true, ..prompt(&[1, 2], None) };
+        assert_eq!(Key::of(&cut), keys[1]);
+    }
+}

@@ -1,0 +1,150 @@
+//! A session: a model that is loaded on its devices, and a scheduler that scores what many callers submit.
+//!
+//! ```text
+//! submit ─ Request ─► scheduler ─ Batch ─► worker, one for each device
+//!                        │  ▲                 │
+//!   reply ◄─ Scored ─────┘  └──── Done ◄──────┘
+//! ```
+//!
+//! One queue brings the scheduler's thread whatever happens, so that nothing is polled. A batch is formed when a device can take
+//! it, of what waits then: while devices compute, the next batch fills up, and no time is spent waiting for one to be full.
+//! Prompts of equal tokens that wait or are computed at the same time are scored once, because a score depends on its prompt
+//! alone.
+
+mod equal;
+mod scheduler;
+mod workers;
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Result, anyhow};
+
+use self::scheduler::{Event, Scheduler};
+use self::workers::Workers;
+use crate::batch::Limits;
+use crate::engine::{Engine, Profile};
+use crate::recipe::Prompt;
+
+/// The logits of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// One for each prompt, in their order; or why there are none.
+    pub logits: Result<Vec<f32>, String>,
+    /// The time from the start of the request's first batch, in seconds; 0 if it needed none.
+    pub seconds: f64,
+}
+
+/// What a batch was, after it was scored.
+#[derive(Debug, Default)]
+pub struct Computed {
+    /// Pairs that were computed.
+    pub pairs: u64,
+    /// Tokens that were computed.
+    pub tokens: u64,
+    /// Tokens of the pairs' prompts, shared prefixes as often as they occur.
+    pub prompt_tokens: u64,
+    /// Pairs whose prompts are equal to those of computed ones, and got their logits.
+    pub equal: u64,
+    /// Multiplications and additions that the batch needed.
+    pub operations: f64,
+    /// Where the time went, if the engines keep profiles.
+    pub profile: Option<Profile>,
+}
+
+/// What a caller is sent when its request is scored.
+type Reply = Box<dyn FnOnce(Scored) + Send>;
+
+/// A loaded model. Dropping it waits for the batches at hand, and frees the devices' memory.
+pub struct Session {
+    access: Access,
+    thread: Option<JoinHandle<Vec<String>>>,
+}
+
+/// What callers need of a session. Requests that come after its end are not answered: their reply is dropped.
+#[derive(Clone)]
+pub struct Access {
+    events: Sender<Event>,
+}
+
+/// While it lives, more requests are about to come, and the scheduler waits for a batch to be full.
+pub struct Hold {
+    events: Sender<Event>,
+}
+
+impl Session {
+    /// Starts the threads that score. Each engine may have up to `ahead` batches, including the one that it is scoring.
+    /// `watch` is called with each batch that was scored.
+    pub fn start(
+        engines: Vec<Box<dyn Engine>>,
+        ahead: usize,
+        limits: Limits,
+        watch: impl FnMut(Computed) + Send + 'static,
+    ) -> Self {
+        let (sender, events) = channel();
+        let done = sender.clone();
+        let workers = Workers::new(engines, ahead, move |result| {
+            // This fails only if the scheduler has panicked, which ends the session.
+            let _ = done.send(Event::Done(result));
+        });
+        let scheduler = Scheduler::new(workers, limits, Box::new(watch));
+        let thread = thread::spawn(move || scheduler.run(&events));
+        Self { access: Access { events: sender }, thread: Some(thread) }
+    }
+
+    /// What callers need.
+    pub fn access(&self) -> Access {
+        self.access.clone()
+    }
+
+    /// Waits for the batches at hand, drops what waits, and returns the engines' warnings.
+    ///
+    /// # Errors
+    /// If the scheduler has panicked.
+    pub fn finish(mut self) -> Result<Vec<String>> {
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<Vec<String>> {
+        // This fails only if the scheduler has ended before.
+        let _ = self.access.events.send(Event::Close);
+        let Some(thread) = self.thread.take() else { return Ok(Vec::new()) };
+        thread.join().map_err(|_| anyhow!("the thread that forms batches has panicked"))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A panic was printed where it occurred.
+        let _ = self.close();
+    }
+}
+
+impl Access {
+    /// Asks for the logits of prompts. `reply` is called with them, on the scheduler's thread: it must not wait. A request that
+    /// fails is replied to as well; if the session stops before it is scored, `reply` is dropped.
+    pub fn submit(&self, prompts: Vec<Prompt>, reply: impl FnOnce(Scored) + Send + 'static) {
+        let keys = prompts.iter().map(equal::Key::of).collect();
+        let _ = self.events.send(Event::Request { prompts, keys, reply: Box::new(reply) });
+    }
+
+    /// Reports that more requests are about to come.
+    pub fn hold(&self) -> Hold {
+        let _ = self.events.send(Event::Hold);
+        Hold { events: self.events.clone() }
+    }
+
+    /// Forms no more batches from now on. `then` is called when those at hand are scored and replied to.
+    pub fn stop(&self, then: impl FnOnce() + Send + 'static) {
+        let _ = self.events.send(Event::Stop(Box::new(then)));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests;
