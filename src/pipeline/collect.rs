@@ -8,8 +8,7 @@ use anyhow::{Result, anyhow};
 use super::order::Order;
 use super::prepare::{Prepared, Sink};
 use super::stages::Message;
-use crate::recipe::Prompt;
-use crate::session::{Access, Hold, Scored};
+use crate::session::{Access, Hold, Scored, Unit};
 use crate::stop::Stop;
 
 /// Whatever happens to a run.
@@ -53,13 +52,13 @@ impl Sink for Submission {
         self.hold = Some(self.access.hold());
     }
 
-    fn take(&mut self, prepared: Prepared, prompts: Vec<Prompt>) -> bool {
+    fn take(&mut self, prepared: Prepared, units: Vec<Unit>) -> bool {
         if self.arrivals.send(Arrival::Group(prepared)).is_err() {
             return false;
         }
         let answer = Answer { number: self.submitted, arrivals: Some(self.arrivals.clone()) };
         self.submitted += 1;
-        self.access.submit(prompts, |scored| answer.give(scored));
+        self.access.submit(units, |scored| answer.give(scored));
         true
     }
 

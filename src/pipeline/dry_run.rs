@@ -18,6 +18,7 @@ use crate::output::OutputFile;
 use crate::precision::Precision;
 use crate::progress::{HumanCount, Reporter};
 use crate::recipe::{Prompt, RecipeName, Resolved};
+use crate::session::Unit;
 use crate::standard_output;
 use crate::stats::{self, saved_share};
 
@@ -35,11 +36,11 @@ pub(super) struct Planned<'a> {
 }
 
 /// Hands on groups whose cost is to be counted.
-pub(super) struct Collection(pub(super) SyncSender<(Prepared, Vec<Prompt>)>);
+pub(super) struct Collection(pub(super) SyncSender<(Prepared, Vec<Unit>)>);
 
 impl Sink for Collection {
-    fn take(&mut self, prepared: Prepared, prompts: Vec<Prompt>) -> bool {
-        self.0.send((prepared, prompts)).is_ok()
+    fn take(&mut self, prepared: Prepared, units: Vec<Unit>) -> bool {
+        self.0.send((prepared, units)).is_ok()
     }
 }
 
@@ -85,7 +86,7 @@ struct Figures {
 
 /// Prints the cost of all groups to standard output, and with `--verbose` the first prompt's tokens to standard error.
 pub(super) fn run(
-    prepared: &Receiver<(Prepared, Vec<Prompt>)>,
+    prepared: &Receiver<(Prepared, Vec<Unit>)>,
     planned: &Planned,
     stats_file: Option<OutputFile>,
     (reporter, faults): (&Reporter, &Faults),
@@ -93,13 +94,13 @@ pub(super) fn run(
     standard_output::check().context("cannot write to standard output")?;
     let mut cost = Cost::default();
     let mut queue = Queue::default();
-    for (group, prompts) in prepared {
-        if let Some(prompt) = prompts.first().filter(|_| cost.pairs == 0) {
-            show_prompt(&group, prompt, planned.recipe, reporter)?;
+    for (group, units) in prepared {
+        if let Some(unit) = units.first().filter(|_| cost.pairs == 0) {
+            show_prompt(&group, unit.prompt(), planned.recipe, reporter)?;
         }
         cost.queries += 1;
-        prompts.iter().for_each(|prompt| cost.add_prompt(prompt));
-        queue.push(0, prompts.into_iter().enumerate(), planned.limits.share_prefixes);
+        units.iter().for_each(|unit| cost.add_prompt(unit.prompt()));
+        queue.push(0, units.into_iter().map(Unit::into_prompt).enumerate(), planned.limits.share_prefixes);
         while queue.has_full_batch(planned.limits)
             && let Some(batch) = queue.next_batch(planned.limits)
         {

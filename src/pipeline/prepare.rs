@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
 use super::read::bad_query;
-use crate::recipe::{Prompt, Prompts};
-use crate::record::Group;
+use crate::recipe::Prompts;
+use crate::record::{Candidate, Group};
+use crate::session::Unit;
 
 /// Groups whose prompts are made at a time: enough for all threads, and few enough for the first batch to begin soon.
 const GROUPS_AT_A_TIME: usize = 256;
@@ -27,13 +28,13 @@ pub(super) struct Prepared {
     pub(super) permit: Permit,
 }
 
-/// Takes the prompts of groups.
+/// Takes groups with the units that their candidates are.
 pub(super) trait Sink {
     /// More groups are about to come.
     fn expect(&mut self) {}
 
     /// Takes a group. Returns false if no more are wanted.
-    fn take(&mut self, prepared: Prepared, prompts: Vec<Prompt>) -> bool;
+    fn take(&mut self, prepared: Prepared, units: Vec<Unit>) -> bool;
 
     /// What has come from the input so far was taken.
     fn rest(&mut self) {}
@@ -89,16 +90,16 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 
 /// Makes the prompts of these groups. Returns false if a bad query stops the run, or no more are wanted.
 fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, sink: &mut dyn Sink) -> bool {
-    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|(group, _)| prompts_of(group, recipe)).collect();
+    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|(group, _)| units_of(group, recipe)).collect();
     for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
-            Ok((prompts, note)) => {
+            Ok((units, note)) => {
                 if let Some(note) = note {
                     faults.cut_query(&group.query.id, &note);
                 }
-                let truncated = prompts.iter().map(|prompt| prompt.truncated).collect();
+                let truncated = units.iter().map(|unit| unit.prompt().truncated).collect();
                 let prepared = Prepared { group, truncated, permit };
-                if !sink.take(prepared, prompts) {
+                if !sink.take(prepared, units) {
                     return false;
                 }
             }
@@ -112,10 +113,10 @@ fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, s
     true
 }
 
-/// The prompts of a group, and what users should know of its query.
-fn prompts_of(group: &Group, recipe: &dyn Prompts) -> Result<(Vec<Prompt>, Option<String>)> {
+/// The units of a group, and what users should know of its query.
+fn units_of(group: &Group, recipe: &dyn Prompts) -> Result<(Vec<Unit>, Option<String>)> {
     let note = recipe.check_query(&group.query)?;
-    let candidates = group.candidates.par_iter();
-    let prompts: Result<_> = candidates.map(|candidate| recipe.prompt(&group.query, &candidate.document())).collect();
-    Ok((prompts?, note))
+    let unit = |candidate: &Candidate| Ok(Unit::new(recipe.prompt(&group.query, &candidate.document())?));
+    let units: Result<_> = group.candidates.par_iter().map(unit).collect();
+    Ok((units?, note))
 }

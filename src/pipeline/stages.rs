@@ -1,5 +1,6 @@
 //! The threads of a run, and what connects them.
 
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -30,8 +31,11 @@ use crate::watch::Watch;
 
 /// Groups that may wait for their prompts to be made.
 const GROUPS_AHEAD: usize = 1024;
-/// Bytes of groups that may be read but not ranked, unless a single group has more.
-const BYTES_AHEAD: usize = 32 << 20;
+/// Bytes of groups that may be read but not ranked, for each token that the batches of all devices and one more may have. These
+/// are a few batches for each device, so that none waits for text.
+const BYTES_PER_TOKEN: usize = 256;
+/// These bytes are at least and at most so many; a single group may have more.
+const BYTES_AHEAD: RangeInclusive<usize> = (2 << 20)..=(64 << 20);
 /// Rankings that may wait to be written.
 const RANKINGS_AHEAD: usize = 64;
 /// How long a batch that is not full waits for the next group of a file.
@@ -127,7 +131,9 @@ impl Stages<'_> {
         mut sink: impl Sink + Send + 'static,
     ) -> Threads {
         let (group_sender, groups) = sync_channel(GROUPS_AHEAD);
-        let budget = ByteBudget::new(BYTES_AHEAD);
+        let tokens = self.setup.limits.tokens.saturating_mul(1 + self.setup.targets.len());
+        let bytes = tokens.saturating_mul(BYTES_PER_TOKEN).clamp(*BYTES_AHEAD.start(), *BYTES_AHEAD.end());
+        let budget = ByteBudget::new(bytes);
         let is_file = self.config.input.path.as_ref().is_some_and(|path| path.is_file());
         let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);

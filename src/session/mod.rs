@@ -11,8 +11,8 @@
 //! Prompts of equal tokens that wait or are computed at the same time are scored once, because a score depends on its prompt
 //! alone.
 
-mod equal;
 mod scheduler;
+mod unit;
 mod workers;
 
 use std::sync::mpsc::{Sender, channel};
@@ -21,15 +21,15 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Result, anyhow};
 
 use self::scheduler::{Event, Scheduler};
+pub use self::unit::Unit;
 use self::workers::Workers;
 use crate::batch::Limits;
 use crate::engine::{Engine, Profile};
-use crate::recipe::Prompt;
 
 /// The logits of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
-    /// One for each prompt, in their order; or why there are none.
+    /// One for each unit, in their order; or why there are none.
     pub logits: Result<Vec<f32>, String>,
     /// The time from the start of the request's first batch, in seconds; 0 if it needed none.
     pub seconds: f64,
@@ -121,11 +121,11 @@ impl Drop for Session {
 }
 
 impl Access {
-    /// Asks for the logits of prompts. `reply` is called with them, on the scheduler's thread: it must not wait. A request that
+    /// Asks for the logits of units. `reply` is called with them, on the scheduler's thread: it must not wait. A request that
     /// fails is replied to as well; if the session stops before it is scored, `reply` is dropped.
-    pub fn submit(&self, prompts: Vec<Prompt>, reply: impl FnOnce(Scored) + Send + 'static) {
-        let keys = prompts.iter().map(equal::Key::of).collect();
-        let _ = self.events.send(Event::Request { prompts, keys, reply: Box::new(reply) });
+    pub fn submit(&self, units: Vec<Unit>, reply: impl FnOnce(Scored) + Send + 'static) {
+        // If the scheduler has ended, the reply is dropped with the request.
+        let _ = self.events.send(Event::Request { units, reply: Box::new(reply) });
     }
 
     /// Reports that more requests are about to come.

@@ -1,20 +1,19 @@
 //! The scheduler: it forms batches of what waits whenever a device can take one, and replies when a request is scored.
 
-use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use super::equal::{EqualPairs, Key};
+use ahash::AHashMap;
+
+use super::unit::{EqualPairs, Unit};
 use super::workers::{Done, Failure, Workers};
 use super::{Computed, Reply, Scored};
 use crate::batch::{Batch, Limits, PairId, Queue};
-use crate::recipe::Prompt;
 
 /// Whatever happens to a session.
 pub(super) enum Event {
     Request {
-        prompts: Vec<Prompt>,
-        keys: Vec<Key>,
+        units: Vec<Unit>,
         reply: Reply,
     },
     /// More requests are about to come.
@@ -35,7 +34,7 @@ pub(super) struct Scheduler {
     queue: Queue,
     equal: EqualPairs,
     /// The requests that are not replied to yet, by their numbers.
-    requests: HashMap<usize, Waiting>,
+    requests: AHashMap<usize, Waiting>,
     /// The number of the next request.
     next: usize,
     /// How many callers are about to submit more.
@@ -73,7 +72,7 @@ impl Scheduler {
             watch,
             queue: Queue::default(),
             equal: EqualPairs::default(),
-            requests: HashMap::new(),
+            requests: AHashMap::new(),
             next: 0,
             holds: 0,
             stopped: false,
@@ -95,7 +94,7 @@ impl Scheduler {
                 }
             }
             match events.recv() {
-                Ok(Event::Request { prompts, keys, reply }) => self.accept(prompts, keys, reply),
+                Ok(Event::Request { units, reply }) => self.accept(units, reply),
                 Ok(Event::Hold) => self.holds += 1,
                 Ok(Event::Release) => self.holds -= 1,
                 Ok(Event::Done(done)) => self.take(done),
@@ -134,11 +133,11 @@ impl Scheduler {
         }
     }
 
-    fn accept(&mut self, prompts: Vec<Prompt>, keys: Vec<Key>, reply: Reply) {
+    fn accept(&mut self, units: Vec<Unit>, reply: Reply) {
         if self.stopped {
             return;
         }
-        let (group, missing) = (self.next, prompts.len());
+        let (group, missing) = (self.next, units.len());
         self.next += 1;
         let request = Waiting { logits: vec![f32::NAN; missing], missing, started: None, reply };
         if missing == 0 {
@@ -148,9 +147,12 @@ impl Scheduler {
             return request.reply(Some(PANICKED.to_owned()));
         }
         self.requests.insert(group, request);
-        let pairs = prompts.into_iter().zip(keys).enumerate();
-        let pairs = pairs.filter(|(candidate, (_, key))| self.equal.add(*key, PairId { group, candidate: *candidate }));
-        let prompts: Vec<(usize, Prompt)> = pairs.map(|(candidate, (prompt, _))| (candidate, prompt)).collect();
+        let mut prompts = Vec::with_capacity(missing);
+        for (candidate, Unit { prompt, key }) in units.into_iter().enumerate() {
+            if self.equal.add(key, PairId { group, candidate }) {
+                prompts.push((candidate, prompt));
+            }
+        }
         self.queue.push(group, prompts, self.limits.share_prefixes);
     }
 

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::Batch;
+use crate::recipe::Prompt;
 
 const LIMITS: Limits = Limits { pairs: 8, tokens: 20, share_prefixes: true, fill: true };
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,8 +53,8 @@ fn session(engine: &Sums, engines: usize) -> (Session, Arc<Mutex<Vec<Computed>>>
 
 fn submit(access: &Access, replies: &Sender<(usize, Scored)>, number: usize, prompts: &[&[u32]]) {
     let replies = replies.clone();
-    let prompts = prompts.iter().map(|tokens| Prompt::whole(tokens.to_vec())).collect();
-    access.submit(prompts, move |scored| replies.send((number, scored)).unwrap());
+    let units = prompts.iter().map(|tokens| Unit::new(Prompt::whole(tokens.to_vec()))).collect();
+    access.submit(units, move |scored| replies.send((number, scored)).unwrap());
 }
 
 #[test]

@@ -1,9 +1,34 @@
-//! Prompts of equal tokens, which are scored once.
+//! Units of work, of which equal ones are scored once.
 
-use std::collections::HashMap;
+use ahash::AHashMap;
 
 use crate::batch::PairId;
 use crate::recipe::Prompt;
+
+/// A prompt that needs a logit.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    pub(super) prompt: Prompt,
+    pub(super) key: Key,
+}
+
+impl Unit {
+    /// The unit of a prompt.
+    pub fn new(prompt: Prompt) -> Self {
+        let key = Key::of(&prompt);
+        Self { prompt, key }
+    }
+
+    /// The prompt.
+    pub fn prompt(&self) -> &Prompt {
+        &self.prompt
+    }
+
+    /// The prompt, without a copy.
+    pub fn into_prompt(self) -> Prompt {
+        self.prompt
+    }
+}
 
 /// A hash of all that a prompt's logit depends on. With 128 bits, two of 10¹² different prompts have one key with a probability
 /// of less than 10⁻¹⁴.
@@ -11,15 +36,15 @@ use crate::recipe::Prompt;
 pub(super) struct Key([u8; 16]);
 
 impl Key {
-    pub(super) fn of(prompt: &Prompt) -> Self {
+    fn of(prompt: &Prompt) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(bytemuck::cast_slice(&prompt.token_ids));
         // Without a second type, all tokens are of the first.
         let first = prompt.second_type.unwrap_or(prompt.token_ids.len());
         hasher.update(&first.to_le_bytes());
-        let mut key = [0; 16];
-        hasher.finalize_xof().fill(&mut key);
-        Self(key)
+        let hash = hasher.finalize();
+        let (key, _) = hash.as_bytes().split_at(16);
+        Self(key.try_into().unwrap_or_default())
     }
 }
 
@@ -27,9 +52,9 @@ impl Key {
 #[derive(Debug, Default)]
 pub(super) struct EqualPairs {
     /// For each key that waits or is computed, the pair that is scored.
-    scored: HashMap<Key, PairId>,
+    scored: AHashMap<Key, PairId>,
     /// The key of each of these pairs, and the pairs that get its logit too.
-    others: HashMap<PairId, (Key, Vec<PairId>)>,
+    others: AHashMap<PairId, (Key, Vec<PairId>)>,
 }
 
 impl EqualPairs {
