@@ -135,11 +135,15 @@ impl Stats {
             |seconds: f64| if seconds < 1. { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
         [
             format!(
-                "{}{} queries, {} pairs ({} truncated), {} skipped, in {} after {} of loading",
+                "{}{} queries, {} pairs ({} truncated{}), {} skipped, in {} after {} of loading",
                 if self.interrupted { "interrupted: " } else { "" },
                 HumanCount(self.queries),
                 HumanCount(self.pairs),
                 HumanCount(self.truncated),
+                match self.duplicates {
+                    0 => String::new(),
+                    duplicates => format!(", {} equal to others", HumanCount(duplicates)),
+                },
                 HumanCount(self.skipped),
                 time(self.ranking_seconds),
                 time(self.load_seconds),

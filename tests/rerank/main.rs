@@ -54,6 +54,7 @@ mod reference;
 mod round_trips;
 mod running;
 mod runs;
+mod session;
 mod shapes;
 mod signals;
 mod tables;
