@@ -61,6 +61,11 @@ impl<'a> Fields<'a> {
         self.get(name).map_or(Ok(false), flag)
     }
 
+    /// A flag that is on where it is missing.
+    pub(crate) fn flag_or_true(self, name: &str) -> Result<bool> {
+        Ok(self.get(name).is_none() || self.flag(name)?)
+    }
+
     pub(crate) fn number(self, name: &str) -> Result<Option<f64>> {
         let number = |value: &Value| {
             let number = value.as_f64().filter(|number| number.is_finite() && *number > 0.);

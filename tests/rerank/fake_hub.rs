@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -28,7 +29,7 @@ pub enum Fault {
     Status(&'static str, &'static str),
 }
 
-/// A hub with one model, `owner/odd`, on the branches `main` and `pr/1`. Ends when it is dropped.
+/// A hub with one model, by default `owner/odd`, on the branches `main` and `pr/1`. Ends when it is dropped.
 pub struct Hub {
     port: u16,
     shared: Arc<Shared>,
@@ -37,6 +38,8 @@ pub struct Hub {
 
 #[derive(Default)]
 struct Shared {
+    /// The directory of the model's files, if it is not the usual one.
+    directory: Option<PathBuf>,
     /// The model's files besides those of its directory.
     more: Vec<(String, Vec<u8>)>,
     /// The heads of all requests.
@@ -53,9 +56,18 @@ impl Hub {
 
     /// A hub whose model has these files, too.
     pub fn start_with(more: Vec<(String, Vec<u8>)>) -> Self {
+        Self::serve(Shared { more, ..Shared::default() })
+    }
+
+    /// A hub whose model is the one in this directory.
+    pub fn of_directory(directory: PathBuf) -> Self {
+        Self::serve(Shared { directory: Some(directory), ..Shared::default() })
+    }
+
+    fn serve(shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { more, ..Shared::default() });
+        let shared = Arc::new(shared);
         let state = Arc::clone(&shared);
         let serving = std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -95,7 +107,25 @@ impl Drop for Hub {
 impl Shared {
     fn read(&self, file: &str) -> Option<Vec<u8>> {
         let more = self.more.iter().find(|(name, _)| name == file).map(|(_, content)| content.clone());
-        more.or_else(|| std::fs::read(format!("{MODEL}/{file}")).ok())
+        more.or_else(|| std::fs::read(self.directory().join(file)).ok())
+    }
+
+    fn directory(&self) -> &Path {
+        self.directory.as_deref().unwrap_or(Path::new(MODEL))
+    }
+
+    /// The names of the files in the directory, and in its folders.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.directory().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{folder}{}", entry.file_name().to_str().unwrap());
+            match entry.path().is_dir() {
+                true => names.extend(self.names(&format!("{name}/"))),
+                false => names.push(name),
+            }
+        }
+        names
     }
 
     fn fault(&self, path: &str, whole: bool) -> Option<Fault> {
@@ -149,9 +179,9 @@ fn wait(shared: &Shared) -> std::io::Result<()> {
 }
 
 fn listing(shared: &Shared) -> String {
-    let names = std::fs::read_dir(MODEL).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let more = shared.more.iter().map(|(name, _)| name.clone());
-    let siblings: Vec<_> = names.chain(more).map(|name| serde_json::json!({"rfilename": name})).collect();
+    let siblings: Vec<_> =
+        shared.names("").into_iter().chain(more).map(|name| serde_json::json!({"rfilename": name})).collect();
     serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string()
 }
 

@@ -1,11 +1,12 @@
 //! Heads that sentence-transformers keeps in folders of modules. Their scores are tested with those of the families.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
+use crate::fake_hub::{Hub, ODD, run};
 use crate::family::all;
 use crate::fixture::{Files, rerank};
 use crate::models::logits;
@@ -45,6 +46,7 @@ fn settings_of_modules_are_obeyed_or_refused_by_name() {
         ("1_Pooling/config.json", json!({"norm": true}), ["1_Pooling/config.json", "not supported: norm; remove"]),
         (dense, json!({"activation_function": "torch.nn.modules.activation.Mish"}), [dense, "Mish"]),
         (dense, json!({"activation_function": "own.GELU"}), [dense, "own.GELU"]),
+        (dense, json!({"activation_function": null}), [dense, "activation_function is null"]),
         (dense, json!({"use_residual": true}), [dense, "use_residual"]),
         (dense, json!({"module_input_name": "token_embeddings"}), [dense, "token_embeddings"]),
         (dense, json!({"module_output_name": "vector"}), [dense, "module_output_name is vector"]),
@@ -140,11 +142,8 @@ fn weights_of_modules_are_checked() {
     );
 }
 
-#[test]
-fn a_transformer_can_be_in_a_folder_of_its_own() {
-    let files = Files::new();
-    let model = ettin(&files);
-    let expected = logits(&model, &["--dtype", "f32"]);
+/// Moves the transformer's files of a model into a folder, as sentence-transformers keeps them in some.
+fn move_transformer(files: &Files) -> PathBuf {
     let folder = files.path("model/0_Transformer");
     fs::create_dir(&folder).unwrap();
     for entry in fs::read_dir(files.path("model")).unwrap() {
@@ -158,8 +157,38 @@ fn a_transformer_can_be_in_a_folder_of_its_own() {
     let mut modules: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     modules[0]["path"] = "0_Transformer".into();
     fs::write(&path, modules.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn a_transformer_can_be_in_a_folder_of_its_own() {
+    let files = Files::new();
+    let model = ettin(&files);
+    let expected = logits(&model, &["--dtype", "f32"]);
+    let folder = move_transformer(&files);
     assert_eq!(logits(&model, &["--dtype", "f32"]), expected);
     fs::remove_file(folder.join("tokenizer.json")).unwrap();
     rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"])
         .fails(1, &["has no 0_Transformer/tokenizer.json"]);
+}
+
+#[test]
+fn folders_of_modules_are_downloaded() {
+    for has_folder in [false, true] {
+        let files = Files::new();
+        let model = ettin(&files);
+        if has_folder {
+            move_transformer(&files);
+        }
+        let expected = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"]).stdout;
+        let hub = Hub::of_directory(files.path("model"));
+        let endpoint = hub.endpoint();
+        let first = run(&files, &endpoint, &[], &ODD);
+        assert!(first.status == 0 && first.stdout == expected, "{}", first.stderr);
+        assert!(first.stderr.contains("4_Dense/model.safetensors"), "{}", first.stderr);
+        drop(hub);
+        let cached = run(&files, &endpoint, &[], &[&ODD[..], &["--offline"]].concat());
+        assert!(cached.status == 0 && cached.stdout == expected, "{}", cached.stderr);
+        assert!(!cached.stderr.contains("is not known"), "{}", cached.stderr);
+    }
 }

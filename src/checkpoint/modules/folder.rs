@@ -37,7 +37,7 @@ pub(super) fn pooling(fields: Fields<'_>) -> Result<(Pooling, Option<usize>)> {
     let known = ["embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt"];
     fields.only_known(&[&known[..], &flags[..]].concat())?;
     ensure!(
-        fields.get("include_prompt").is_none() || fields.flag("include_prompt")?,
+        fields.flag_or_true("include_prompt")?,
         "include_prompt is false, by which the instruction's tokens are left out, and is not supported"
     );
     let mut modes = match fields.get("pooling_mode") {
@@ -78,13 +78,17 @@ pub(super) fn dense(fields: Fields<'_>, folder: &str) -> Result<Dense> {
     ensure!([POOLED, SCORES].contains(&gives), "module_output_name is {gives}, and can be {POOLED} or {SCORES}");
     let (outputs, inputs) = (fields.required_size("out_features")?, fields.required_size("in_features")?);
     let name = format!("{folder}/linear");
-    let has_bias = fields.get("bias").is_none() || fields.flag("bias")?;
+    let has_bias = fields.flag_or_true("bias")?;
     let linear = if has_bias { Linear::biased(&name, outputs, inputs) } else { Linear::new(&name, outputs, inputs) };
     Ok(Dense { linear, activation: activation(fields)?, scores: gives == SCORES })
 }
 
 /// The activation behind a linear layer, by the name of its class in PyTorch.
 fn activation(fields: Fields<'_>) -> Result<Option<Activation>> {
+    ensure!(
+        !fields.is_null("activation_function"),
+        "activation_function is null, which sentence-transformers refuses; write torch.nn.modules.linear.Identity if there is none"
+    );
     // That of the module where none is stored.
     let Some(name) = fields.text("activation_function")? else { return Ok(Some(Activation::Tanh)) };
     let class = name.strip_prefix("torch.nn.").and_then(|path| path.rsplit('.').next());

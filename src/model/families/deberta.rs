@@ -84,7 +84,7 @@ fn describe(_class: &str, fields: Fields<'_>) -> Result<Architecture> {
     let pooler = activation::of_field(fields, "pooler_hidden_act")?;
     let head = encoder::head(hidden, "pooler.dense", pooler, "classifier");
     let mut model = encoder::describe("deberta-v2", &NAMES, &sizes, head)?;
-    if fields.get("position_biased_input").is_some() && !fields.flag("position_biased_input")? {
+    if !fields.flag_or_true("position_biased_input")? {
         model.embedding.positions = None;
     }
     for (index, layer) in model.layers.iter_mut().enumerate() {
@@ -123,6 +123,14 @@ impl Distances {
             Ok(usize::try_from(number).ok().filter(|&number| number > 0))
         };
         let length = fields.size("max_position_embeddings")?.unwrap_or(DEFAULT_MAX_LENGTH);
+        let (buckets, max_distance) =
+            (positive("position_buckets")?, positive("max_relative_positions")?.unwrap_or(length));
+        // The logarithm that far distances are divided by is 0 there.
+        ensure!(
+            buckets.is_none_or(|buckets| max_distance != buckets / 2 + 1),
+            "max_relative_positions is {max_distance}, one more than half of position_buckets, by which far distances have no \
+             bucket; is it right?"
+        );
         let terms = terms(fields)?;
         let norm = fields.text("norm_rel_ebd")?.unwrap_or("none").trim();
         ensure!(["none", "layer_norm"].contains(&norm), "norm_rel_ebd `{norm}` is not supported");
@@ -132,8 +140,8 @@ impl Distances {
             shares_projections: fields.flag("share_att_key")?,
             terms,
             has_norm: norm == "layer_norm",
-            buckets: positive("position_buckets")?,
-            max_distance: positive("max_relative_positions")?.unwrap_or(length),
+            buckets,
+            max_distance,
         })
     }
 
@@ -173,4 +181,28 @@ fn terms(fields: Fields<'_>) -> Result<[bool; 2]> {
         bail!("pos_att_type has `{other}`, which is not supported, only c2p and p2c");
     }
     Ok(["c2p", "p2c"].map(|term| listed.iter().any(|listed| listed == term)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn distances_that_have_no_bucket_are_refused() {
+        let describe = |max_distance: i32, buckets: i32| {
+            Architecture::of_config(&json!({
+                "model_type": "deberta-v2", "architectures": ["DebertaV2ForSequenceClassification"], "vocab_size": 90,
+                "hidden_size": 24, "intermediate_size": 30, "num_hidden_layers": 1, "num_attention_heads": 2,
+                "relative_attention": true, "position_buckets": buckets, "max_relative_positions": max_distance,
+                "num_labels": 1
+            }))
+        };
+        for (max_distance, buckets) in [(-1, 256), (10, 16), (9, -1)] {
+            describe(max_distance, buckets).unwrap();
+        }
+        let message = describe(9, 16).unwrap_err().to_string();
+        assert!(message.contains("max_relative_positions is 9"), "{message}");
+    }
 }

@@ -115,7 +115,7 @@ pub(super) fn describe_any_direction(class: &str, fields: Fields<'_>, style: &St
 
 fn check_direction(fields: Fields<'_>) -> Result<()> {
     ensure!(
-        fields.get("is_causal").is_none() || fields.flag("is_causal")?,
+        fields.flag_or_true("is_causal")?,
         "is_causal is false: its attention looks both ways, as in an embedding model, which is not supported"
     );
     ensure!(
