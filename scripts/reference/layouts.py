@@ -65,8 +65,17 @@ def published_gte(definition: dict, directory: Path) -> dict:
     config |= {"model_type": "gte", "architectures": ["GteForSequenceClassification"], "rope_parameters": scaled}
     del config["auto_map"]
     (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return renamed_gte(config, "new.")
+
+
+def saved_gte(definition: dict, directory: Path) -> dict:
+    """The tensors of a gte model as transformers itself saves it: the published names behind its own prefix."""
+    return renamed_gte(definition["config"], "gte.")
+
+
+def renamed_gte(config: dict, prefix: str) -> dict:
     renamed = {
-        r"^gte\.": "new.",
+        r"^gte\.": prefix,
         r"\.layers\.": ".encoder.layer.",
         r"self_attn\.o_proj": "attention.o_proj",
         r"self_attn\.[qkv]_proj": "attention.qkv_proj",

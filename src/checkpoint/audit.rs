@@ -50,7 +50,10 @@ impl Weights {
     /// Takes the other names that a model's tensors may have, where the checkpoint has those.
     pub fn resolve_names(&self, architecture: &mut Architecture) {
         let is_here = |architecture: &Architecture| architecture.tensors().iter().all(|tensor| self.has(&tensor.name));
-        if let Some(other) = architecture.under_other_names().filter(|other| is_here(other) && !is_here(architecture)) {
+        if is_here(architecture) {
+            return;
+        }
+        if let Some(other) = architecture.under_other_names().into_iter().find(is_here) {
             *architecture = other;
         }
     }

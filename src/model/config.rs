@@ -30,7 +30,7 @@ impl Architecture {
 
     /// The same model under the other names that a checkpoint may give its tensors, where its configuration does not state
     /// which.
-    pub fn under_other_names(&self) -> Option<Self> {
+    pub fn under_other_names(&self) -> Vec<Self> {
         families::under_other_names(self)
     }
 }

@@ -62,9 +62,24 @@ enum Names {
     Native,
     /// As the published code does, with queries, keys and values in one tensor, and both inner products of the MLP.
     Published {
+        /// What stands before all names but those of the head.
+        prefix: &'static str,
         /// Whether queries, keys and values are one tensor.
         packed: bool,
     },
+}
+
+/// What stands before the names of tensors in published checkpoints, and in those of transformers.
+const PUBLISHED: &str = "new";
+const NATIVE: &str = "gte";
+
+impl Names {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Native => NATIVE,
+            Self::Published { prefix, .. } => prefix,
+        }
+    }
 }
 
 fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
@@ -72,7 +87,7 @@ fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
     check_features(fields)?;
     let published = fields.text("model_type")? == Some("new");
     let names = match published {
-        true => Names::Published { packed: fields.get("pack_qkv").is_none() || fields.flag("pack_qkv")? },
+        true => Names::Published { prefix: PUBLISHED, packed: fields.flag_or_true("pack_qkv")? },
         false => Names::Native,
     };
     let body = Body::read(fields, published)?;
@@ -88,9 +103,13 @@ fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
     }))
 }
 
-/// The same model under the names that the published checkpoints have: their configuration was rewritten for transformers, and
-/// transformers finds the tensors.
-pub(super) fn under_published_names(native: &Architecture) -> Option<Architecture> {
+/// The same model under the names that the published checkpoints have, whose configuration was rewritten for transformers,
+/// and under those that transformers itself writes: the published ones behind its own prefix.
+pub(super) fn under_published_names(native: &Architecture) -> Vec<Architecture> {
+    [PUBLISHED, NATIVE].into_iter().filter_map(|prefix| renamed(native, prefix)).collect()
+}
+
+fn renamed(native: &Architecture, prefix: &'static str) -> Option<Architecture> {
     let Architecture { hidden, max_length, embedding, layers, pooling, head, .. } = native;
     let first = layers.first()?;
     if !embedding.tokens.name.starts_with("gte.") {
@@ -106,7 +125,7 @@ pub(super) fn under_published_names(native: &Architecture) -> Option<Architectur
     };
     let token_types = embedding.token_types.as_ref().map_or(0, |types| types.rows.len());
     let named = body.describe(Outside {
-        names: Names::Published { packed: true },
+        names: Names::Published { prefix, packed: true },
         layers: layers.len(),
         max_length: *max_length,
         token_types,
@@ -196,7 +215,7 @@ impl Body {
     fn describe(&self, outside: Outside) -> Architecture {
         let Outside { names, layers, max_length, token_types, vocabulary } = outside;
         let hidden = self.hidden;
-        let prefix = if names == Names::Native { "gte" } else { "new" };
+        let prefix = names.prefix();
         let table =
             |kind: &str, rows: usize| Tensor::matrix(format!("{prefix}.embeddings.{kind}.weight"), rows, hidden);
         Architecture {
@@ -224,13 +243,13 @@ impl Body {
         let Self { hidden, heads, .. } = *self;
         let native = names == Names::Native;
         let name = |native_name: &str, published: &str| match native {
-            true => format!("gte.layers.{index}.{native_name}"),
-            false => format!("new.encoder.layer.{index}.{published}"),
+            true => format!("{NATIVE}.layers.{index}.{native_name}"),
+            false => format!("{}.encoder.layer.{index}.{published}", names.prefix()),
         };
         let product = |row: usize| {
             let part = ["q_proj", "k_proj", "v_proj"][row];
             match names {
-                Names::Published { packed: true } => {
+                Names::Published { packed: true, .. } => {
                     let all = Linear::biased(&name("", "attention.qkv_proj"), 3 * hidden, hidden);
                     all.part(row * hidden..(row + 1) * hidden)
                 }
@@ -301,8 +320,10 @@ mod tests {
         }));
         let native = native.unwrap();
         assert_eq!(native.layers[1].mlp.down().weight.name, "gte.layers.1.mlp.down_proj.weight");
-        assert_eq!(under_published_names(&native), Some(published.clone()));
-        assert_eq!(under_published_names(&published), None);
+        let [other, written] = under_published_names(&native).try_into().unwrap();
+        assert_eq!(other, published);
+        assert_eq!(written.layers[1].mlp.down().weight.name, "gte.encoder.layer.1.mlp.down_proj.weight");
+        assert_eq!(under_published_names(&published), []);
     }
 
     #[test]

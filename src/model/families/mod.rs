@@ -101,7 +101,7 @@ pub(super) fn describe(fields: Fields<'_>) -> Result<Architecture> {
 }
 
 /// The same model under the other names that a checkpoint may give its tensors, where its configuration does not state which.
-pub(super) fn under_other_names(architecture: &Architecture) -> Option<Architecture> {
+pub(super) fn under_other_names(architecture: &Architecture) -> Vec<Architecture> {
     gte::under_published_names(architecture)
 }
 
