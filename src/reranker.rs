@@ -88,6 +88,9 @@ impl Reranker {
         let tokenizer = TextTokenizer::read(files)?;
         if let Some(architecture) = &architecture {
             tokenizer.check_rows(architecture.vocabulary())?;
+            if let Some(padding) = architecture.padding_position() {
+                tokenizer.check_padding(padding)?;
+            }
         }
         let facts = ModelFacts {
             is_classifier: architecture

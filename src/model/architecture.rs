@@ -306,6 +306,12 @@ impl Architecture {
         self.embedding.tokens.rows.len()
     }
 
+    /// The token that has one position wherever it stands: padding, in the families whose positions begin behind that.
+    pub fn padding_position(&self) -> Option<u32> {
+        let first = self.embedding.positions.as_ref()?.first;
+        first.checked_sub(1).map(|token| token as u32)
+    }
+
     /// Whether attention is disentangled from positions, and sees distances by itself.
     pub fn sees_distances(&self) -> bool {
         self.layers.iter().any(|layer| layer.attention.relative.is_some())

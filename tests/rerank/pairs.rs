@@ -100,6 +100,8 @@ fn what_a_class_replaces_is_reported() {
         ("settings of another model", Some("max_input_chars_per_word")),
         ("words by Metaspace alone", Some("the pre_tokenizer of")),
         ("another normalizer", Some("class RobertaTokenizer")),
+        ("deberta-v2", Some("class DebertaV2Tokenizer")),
+        ("deberta-v2 as stored", None),
     ] {
         let files = Files::new();
         let case = cases["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
@@ -215,6 +217,14 @@ fn what_an_encoder_lacks_is_named() {
         files.write(&path, content.to_string());
         let run = score(&model, "ferry", &["harbour"], &[]);
         assert!(run.status == 1 && run.stderr.contains(said), "{change}: {}", run.stderr);
+    }
+    for (padding, said) in [(0, "the token `<s>`, which stands around every text"), (4, "which texts can have")] {
+        let files = Files::new();
+        let model = model(&files, "xlm_roberta");
+        let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+        config["pad_token_id"] = padding.into();
+        files.write("model/config.json", config.to_string());
+        score(&model, "ferry", &["harbour"], &[]).fails(1, &["pad_token_id of config.json is", said]);
     }
     let files = Files::new();
     let model = model(&files, "xlm_roberta");

@@ -24,6 +24,8 @@ pub(super) enum Class {
     Gemma,
     /// `LlamaTokenizer`: as Qwen2's.
     Llama,
+    /// `DebertaV2Tokenizer`: as BERT's.
+    DebertaV2,
 }
 
 /// The one of BERT's classes that makes no token types.
@@ -54,9 +56,19 @@ const OF_GEMMA: [(&str, &str); 5] = [
     ("pad_token", "<pad>"),
     ("mask_token", "<mask>"),
 ];
+const OF_DEBERTA_V2: [(&str, &str); 7] = [
+    ("bos_token", "[CLS]"),
+    ("eos_token", "[SEP]"),
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
 const OF_LLAMA: [(&str, &str); 3] = [("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")];
 /// The one class that is not used for files of byte-level tokenizers, which name it all the same.
 const LLAMA: &str = "LlamaTokenizer";
+const DEBERTA_V2: &str = "DebertaV2Tokenizer";
 /// The classes that are no family's own.
 const GENERAL: [&str; 3] = ["TokenizersBackend", "PythonBackend", "PreTrainedTokenizer"];
 
@@ -96,6 +108,7 @@ impl Class {
             "xlm-roberta" | "gte" => Some(Self::XlmRoberta),
             "roberta" => Some(Self::Roberta),
             "gemma" => Some(Self::Gemma),
+            "deberta-v2" => Some(Self::DebertaV2),
             _ => None,
         }
     }
@@ -108,6 +121,7 @@ impl Class {
             "RobertaTokenizer" => Some(Self::Roberta),
             "GemmaTokenizer" => Some(Self::Gemma),
             LLAMA => Some(Self::Llama),
+            DEBERTA_V2 => Some(Self::DebertaV2),
             _ => None,
         }
     }
@@ -122,6 +136,7 @@ impl Class {
             Self::Roberta => "RobertaTokenizer",
             Self::Gemma => "GemmaTokenizer",
             Self::Llama => LLAMA,
+            Self::DebertaV2 => DEBERTA_V2,
         }
     }
 
@@ -134,6 +149,7 @@ impl Class {
             Self::XlmRoberta | Self::Roberta => &OF_ROBERTA,
             Self::Gemma => &OF_GEMMA,
             Self::Llama => &OF_LLAMA,
+            Self::DebertaV2 => &OF_DEBERTA_V2,
         }
     }
 
@@ -144,6 +160,7 @@ impl Class {
         Ok(match self {
             _ if !inputs.is_empty() => inputs.contains(&"token_type_ids"),
             Self::Bert => !is_distilbert,
+            Self::DebertaV2 => true,
             Self::AsStored | Self::Qwen2 | Self::XlmRoberta | Self::Roberta | Self::Gemma | Self::Llama => false,
         })
     }

@@ -68,6 +68,16 @@ impl Settings {
         self.value.as_object().into_iter().flatten()
     }
 
+    /// The token of unknown words, or the class's own where the file has none.
+    pub(super) fn unknown_token(&self, of_class: &str) -> String {
+        let content = match self.fields().get("unk_token") {
+            Some(Value::String(token)) => Some(token.as_str()),
+            Some(Value::Object(token)) => token.get("content").and_then(Value::as_str),
+            _ => None,
+        };
+        content.unwrap_or(of_class).to_owned()
+    }
+
     /// Reads a field, and names the file if that fails.
     pub(super) fn field<'a, T>(&'a self, read: impl FnOnce(Fields<'a>) -> Result<T>) -> Result<T> {
         read(self.fields()).with_context(|| format!("the model's {}", self.name))

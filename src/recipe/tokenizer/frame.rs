@@ -69,6 +69,11 @@ impl PairFrame {
     pub fn tokens(&self) -> usize {
         self.before.len() + self.between.len() + self.after.len()
     }
+
+    /// These tokens.
+    pub(super) fn token_ids(&self) -> Vec<u32> {
+        [self.before.as_slice(), &self.between, &self.after].concat()
+    }
 }
 
 /// The frame of a model's pairs.
@@ -130,7 +135,7 @@ pub(super) fn post_processor(
     };
     Ok(Some(match class {
         Class::AsStored | Class::Qwen2 | Class::Gemma | Class::Llama => return Ok(None),
-        Class::Bert => {
+        Class::Bert | Class::DebertaV2 => {
             template(["START:0 $A:0 END:0", "START:0 $A:0 END:0 $B:1 END:1"], token("cls_token")?, token("sep_token")?)?
         }
         Class::XlmRoberta => {

@@ -12,6 +12,7 @@ mod rebuilt;
 mod sentence_piece;
 mod stored;
 mod text;
+mod unigram;
 mod warnings;
 
 use std::collections::{HashMap, HashSet};
@@ -201,6 +202,23 @@ impl TextTokenizer {
             self.path
         );
         Ok(())
+    }
+
+    /// Checks that no prompt has the token whose position, wherever it stands, is that of padding.
+    ///
+    /// # Errors
+    /// If a text can have it, or it stands around texts.
+    pub fn check_padding(&self, padding: u32) -> Result<()> {
+        let of_frame = self.frame.as_ref().map_or(Vec::new(), PairFrame::token_ids);
+        let is_around = self.around.iter().flatten().chain(&of_frame).any(|id| *id == padding);
+        let is_control = self.control_tokens().any(|(_, id)| id == padding);
+        let Some(token) = self.text.id_to_token(padding).filter(|_| is_around || !is_control) else { return Ok(()) };
+        let token = self.added_token(padding).unwrap_or(&token);
+        bail!(
+            "pad_token_id of config.json is {padding}, the token `{token}`, which {}; transformers gives it the position of padding \
+             there, and rerank does not; set pad_token_id to the token that the model was trained with for padding",
+            if is_around { "stands around every text" } else { "texts can have" }
+        )
     }
 
     /// The id of a word that is a single token.

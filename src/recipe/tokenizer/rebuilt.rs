@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use tokenizers::models::bpe::BPE;
-use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, NFC};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -12,26 +11,25 @@ use tokenizers::{Model, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, To
 
 use super::class::Class;
 use super::files::TokenizerFiles;
-use super::sentence_piece;
-
-/// The id of the unknown token, in every tokenizer of the class XLMRobertaTokenizer.
-pub(super) const XLM_ROBERTA_UNKNOWN: usize = 3;
+use super::{sentence_piece, unigram};
 
 /// How Qwen cuts a text into words.
 const QWEN2_WORDS: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The vocabulary of a stored tokenizer with the parts of a class. Its post-processor stays as it is.
-pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) -> Result<Tokenizer> {
+/// The vocabulary of a stored tokenizer with the parts of a class, and the id of a Unigram model's unknown token. Its
+/// post-processor stays as it is.
+pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) -> Result<(Tokenizer, Option<usize>)> {
     let path = files.vocabulary.path();
     let parts = match class {
-        Class::AsStored => return Ok(stored.clone()),
+        Class::AsStored => return Ok((stored.clone(), None)),
         Class::Qwen2 => qwen2(stored, files),
         Class::Bert => bert(stored, files),
-        Class::XlmRoberta => xlm_roberta(stored, files),
+        Class::XlmRoberta => unigram::xlm_roberta(stored, files),
         Class::Roberta => roberta(stored, files),
         Class::Gemma => sentence_piece::gemma(stored, files),
         Class::Llama => sentence_piece::llama(stored, files),
+        Class::DebertaV2 => unigram::deberta_v2(stored, files),
     };
     let parts = parts.with_context(|| path.display().to_string())?;
     let mut tokenizer = Tokenizer::new(parts.model);
@@ -39,12 +37,14 @@ pub(super) fn rebuilt(stored: &Tokenizer, class: Class, files: &TokenizerFiles) 
     with_normalizer.map_err(|error| anyhow!("{}: {error}", path.display()))?;
     tokenizer.with_pre_tokenizer(Some(parts.pre_tokenizer));
     tokenizer.with_post_processor(stored.get_post_processor().cloned());
-    Ok(tokenizer)
+    Ok((tokenizer, parts.unknown))
 }
 
 /// The parts that a class makes.
 pub(super) struct Parts {
     pub(super) model: ModelWrapper,
+    /// The id of a Unigram model's unknown token.
+    pub(super) unknown: Option<usize>,
     pub(super) normalizer: Option<NormalizerWrapper>,
     pub(super) pre_tokenizer: PreTokenizerWrapper,
 }
@@ -60,6 +60,7 @@ fn qwen2(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
     });
     Ok(Parts {
         model: bpe(stored, Class::Qwen2)?.into(),
+        unknown: None,
         normalizer: Some(NFC.into()),
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })
@@ -71,6 +72,7 @@ fn roberta(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
         json!({"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": true, "use_regex": true});
     Ok(Parts {
         model: bpe(stored, Class::Roberta)?.into(),
+        unknown: None,
         normalizer: None,
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })
@@ -95,14 +97,10 @@ pub(super) fn bpe(stored: &Tokenizer, class: Class) -> Result<BPE> {
 fn bert(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
     let ModelWrapper::WordPiece(model) = stored.get_model() else { bail!("{}", other_model(Class::Bert, "WordPiece")) };
     let config = &files.config;
-    let or_true = |name: &str| config.field(|fields| Ok(fields.get(name).is_none() || fields.flag(name)?));
+    let or_true = |name: &str| config.field(|fields| fields.flag_or_true(name));
     let strips =
         config.field(|fields| fields.get("strip_accents").map(|_| fields.flag("strip_accents")).transpose())?;
-    let unknown = match config.field(|fields| Ok(fields.get("unk_token")))? {
-        Some(Value::String(token)) => token.clone(),
-        Some(Value::Object(token)) => token.get("content").and_then(Value::as_str).unwrap_or("[UNK]").to_owned(),
-        _ => "[UNK]".to_owned(),
-    };
+    let unknown = config.unknown_token("[UNK]");
     ensure!(
         model.token_to_id(&unknown).is_some(),
         "its vocabulary has no `{unknown}`, the token of unknown words (unk_token of {})",
@@ -114,6 +112,7 @@ fn bert(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
     model.max_input_chars_per_word = 100;
     Ok(Parts {
         model: model.into(),
+        unknown: None,
         normalizer: Some(
             BertNormalizer::new(true, or_true("tokenize_chinese_chars")?, strips, or_true("do_lower_case")?).into(),
         ),
@@ -121,41 +120,7 @@ fn bert(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
     })
 }
 
-fn xlm_roberta(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
-    let ModelWrapper::Unigram(model) = stored.get_model() else {
-        bail!("{}", other_model(Class::XlmRoberta, "Unigram"))
-    };
-    let pieces: Vec<(String, f64)> = model.iter().cloned().collect();
-    ensure!(pieces.len() > XLM_ROBERTA_UNKNOWN, "its vocabulary has only {} pieces", pieces.len());
-    let model = Unigram::from(pieces, Some(XLM_ROBERTA_UNKNOWN), false).map_err(|error| anyhow!("{error}"))?;
-    let no_space = files
-        .config
-        .field(|fields| Ok(fields.get("add_prefix_space").is_some() && !fields.flag("add_prefix_space")?))?;
-    let scheme = if no_space { "never" } else { "always" };
-    let pre_tokenizer = json!({
-        "type": "Sequence",
-        "pretokenizers": [
-            {"type": "WhitespaceSplit"},
-            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true},
-        ],
-    });
-    Ok(Parts {
-        model: model.into(),
-        normalizer: stored.get_normalizer().and_then(precompiled),
-        pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
-    })
-}
-
-/// SentencePiece's own normalizer among those of a tokenizer.
-fn precompiled(normalizer: &NormalizerWrapper) -> Option<NormalizerWrapper> {
-    match normalizer {
-        NormalizerWrapper::Precompiled(_) => Some(normalizer.clone()),
-        NormalizerWrapper::Sequence(sequence) => sequence.as_ref().iter().find_map(precompiled),
-        _ => None,
-    }
-}
-
-fn other_model(class: Class, kind: &str) -> String {
+pub(super) fn other_model(class: Class, kind: &str) -> String {
     format!("it holds no {kind} model, which the tokenizer class {} is", class.name())
 }
 
@@ -200,9 +165,14 @@ pub(super) fn replaced(stored: &Tokenizer, new: &Tokenizer) -> Result<Vec<&'stat
     Ok(parts)
 }
 
-/// A part as JSON, without what changes offsets only.
+/// A part as JSON, without what changes offsets only. A sequence of one part is that part.
 fn canonical<T: serde::Serialize>(part: &T) -> Result<Value> {
     let mut value = serde_json::to_value(part)?;
+    for list in ["pretokenizers", "normalizers"] {
+        if let Some([only]) = value.get(list).and_then(Value::as_array).map(Vec::as_slice) {
+            value = only.clone();
+        }
+    }
     let parts = value.get_mut("pretokenizers").and_then(Value::as_array_mut);
     for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
         part.remove("trim_offsets");

@@ -2,7 +2,7 @@
 //! has.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokenizers::Tokenizer;
 use tokenizers::models::bpe::BPE;
 
@@ -12,16 +12,13 @@ use super::rebuilt::{Parts, bpe};
 
 /// GemmaTokenizer.
 pub(super) fn gemma(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
-    let unknown = match files.config.field(|fields| Ok(fields.get("unk_token")))? {
-        Some(Value::String(token)) => token.clone(),
-        Some(Value::Object(token)) => token.get("content").and_then(Value::as_str).unwrap_or("<unk>").to_owned(),
-        _ => "<unk>".to_owned(),
-    };
+    let unknown = files.config.unknown_token("<unk>");
     let normalizer = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
     let pre_tokenizer =
         json!({"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false});
     Ok(Parts {
         model: with_bytes(bpe(stored, Class::Gemma)?, Some(unknown)).into(),
+        unknown: None,
         normalizer: Some(serde_json::from_value(normalizer)?),
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })
@@ -29,18 +26,17 @@ pub(super) fn gemma(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts>
 
 /// LlamaTokenizer.
 pub(super) fn llama(stored: &Tokenizer, files: &TokenizerFiles) -> Result<Parts> {
-    let [has_scheme, prefix_space, is_legacy] = files.config.field(|fields| {
-        let flag = |name: &str| fields.flag(name);
-        Ok([fields.get("add_prefix_space").is_some(), flag("add_prefix_space")?, flag("legacy")?])
-    })?;
-    let scheme = match (has_scheme && !prefix_space, is_legacy) {
-        (true, _) => "never",
-        (false, true) => "always",
-        (false, false) => "first",
+    let [has_space, is_legacy] =
+        files.config.field(|fields| Ok([fields.flag_or_true("add_prefix_space")?, fields.flag("legacy")?]))?;
+    let scheme = match (has_space, is_legacy) {
+        (false, _) => "never",
+        (true, true) => "always",
+        (true, false) => "first",
     };
     let pre_tokenizer = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
     Ok(Parts {
         model: with_bytes(bpe(stored, Class::Llama)?, None).into(),
+        unknown: None,
         normalizer: None,
         pre_tokenizer: serde_json::from_value(pre_tokenizer)?,
     })

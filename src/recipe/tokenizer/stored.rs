@@ -123,17 +123,14 @@ impl Stored {
 
     /// The vocabulary in a tokenizer as a class makes it.
     fn rebuilt(mut self, class: Class, files: &TokenizerFiles, warnings: &mut Vec<String>) -> Result<Self> {
-        let tokenizer = rebuilt::rebuilt(&self.tokenizer, class, files)?;
+        let (tokenizer, unknown) = rebuilt::rebuilt(&self.tokenizer, class, files)?;
         if matches!(files.vocabulary, Vocabulary::Whole(..)) {
             let replaced = rebuilt::replaced(&self.tokenizer, &tokenizer)?;
             if !replaced.is_empty() {
                 warnings.push(warnings::replaced(&replaced.join(", "), class, files));
             }
         }
-        if class == Class::XlmRoberta {
-            self.unknown = Some(rebuilt::XLM_ROBERTA_UNKNOWN);
-        }
-        self.tokenizer = tokenizer;
+        (self.tokenizer, self.unknown) = (tokenizer, unknown);
         Ok(self)
     }
 }
