@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::stored::{read_file, read_published};
+use crate::exit::UsageError;
 use crate::precision::Precision;
 use crate::recipe::Activation;
 
@@ -120,6 +121,25 @@ impl Table {
 }
 
 impl Golden {
+    /// Checks that known scores can be those of a model whose logits become scores by this activation.
+    ///
+    /// # Errors
+    /// If they are no probabilities, and the model's are.
+    pub(super) fn check(&self, activation: Activation) -> Result<()> {
+        let scores = self.known.iter().filter(|known| known.activation.is_none()).flat_map(|known| &known.values);
+        let outside = scores.filter(|_| activation.is_probability()).find(|score| !(0. ..=1.).contains(*score));
+        if let Some(score) = outside {
+            return Err(UsageError::new(format!(
+                "--golden: a score of the query {:?} is {score}, and the model's scores are probabilities ({}); if the file \
+                 has logits, call them so",
+                self.texts.query,
+                activation.name()
+            ))
+            .into());
+        }
+        Ok(())
+    }
+
     /// What scores of a precision are compared with: values of the same one, or else of the most precise that there is.
     pub fn nearest(&self, dtype: Precision) -> impl Iterator<Item = &Known> {
         let rank = move |known: &Known| {

@@ -83,6 +83,7 @@ impl Check {
         })?;
         reranker.recipe().notes.iter().for_each(|note| reporter.note(note));
         reranker.warnings().for_each(|warning| reporter.warning(warning));
+        golden.iter().try_for_each(|golden| golden.check(reranker.recipe().activation))?;
         let prompts = prompts(reranker.recipe().prompts.as_ref(), &golden)?;
         warn_of_cuts(&golden, &prompts, &reporter);
         let run = Run::new(&self.model, &device, reranker.recipe(), self.compared_with(&identity, &golden));

@@ -47,7 +47,7 @@ impl RecipePrompts {
     /// Prepares the templates. `instruction` is the run's own.
     ///
     /// # Errors
-    /// If the tokenizer lacks the template's control tokens, or the template leaves no room in `max_length`.
+    /// If the tokenizer lacks the template's control tokens.
     pub(super) fn new(
         tokenizer: TextTokenizer,
         recipe: &Recipe,
@@ -62,12 +62,6 @@ impl RecipePrompts {
             template.as_ref().map(new).transpose()
         };
         let (plain, instructed) = (segments(&recipe.plain)?, segments(&recipe.instructed)?);
-        let shortest = [&plain, &instructed].into_iter().flatten().map(Segments::fixed_tokens).min().unwrap_or(0);
-        let shortest = shortest + recipe.pair.as_ref().map_or(0, Pair::least);
-        ensure!(
-            max_length > shortest,
-            "--max-length {max_length} leaves no room: the model's prompt alone takes {shortest} tokens"
-        );
         let instruction = instruction.map(str::to_owned).or_else(|| recipe.instruction.clone());
         let chat = recipe.chat.clone();
         let pair = recipe.pair.clone().map(|frame| Pair { frame, cut: recipe.cut, max_length });
@@ -80,6 +74,21 @@ impl RecipePrompts {
             _ => None,
         };
         Ok(Self { tokenizer, plain, instructed, instruction, chat, pair, most_of_query, max_length, name })
+    }
+
+    /// Checks that the templates leave room in the longest prompt.
+    ///
+    /// # Errors
+    /// If they don't.
+    pub(super) fn check_room(&self) -> Result<()> {
+        let fixed = [&self.plain, &self.instructed].into_iter().flatten().map(Segments::fixed_tokens).min();
+        let shortest = fixed.unwrap_or(0) + self.pair.as_ref().map_or(0, |pair| Pair::least(&pair.frame));
+        ensure!(
+            self.max_length > shortest,
+            "--max-length {} leaves no room: the model's prompt alone takes {shortest} tokens",
+            self.max_length
+        );
+        Ok(())
     }
 
     /// The longest prompt of a recipe that limits its pairs.

@@ -90,10 +90,11 @@ pub fn resolve(
     let limit = Limit::of(stored, tokenizer.max_length(), longest, model);
     let max_length = limit.max_length(choice)?;
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
-    let prompts = match choice.max_length {
-        Some(_) => prompts?,
-        None => prompts.with_context(|| format!("{} allows {max_length} tokens", limit.place))?,
-    };
+    let prompts = prompts.with_context(place)?;
+    match choice.max_length {
+        Some(_) => prompts.check_room()?,
+        None => prompts.check_room().with_context(|| format!("{} allows {max_length} tokens", limit.place))?,
+    }
     let name = RecipeName { name: recipe.name, origin: recipe.origin, score: recipe.activation.name().to_owned() };
     Ok(Resolved {
         prompts: Arc::new(prompts),

@@ -3,7 +3,8 @@
 use rerank::engine::cpu::Level;
 use serde_json::Value;
 
-use crate::fixture::{command, rerank, run};
+use crate::family::all;
+use crate::fixture::{Files, command, rerank, run};
 
 #[test]
 fn figures_add_up() {
@@ -55,6 +56,23 @@ fn auto_means_what_it_means_in_a_run() {
             let forced = format!("{level}/products=bf16/attention=f32");
             assert_eq!(of(&model, &forced), ("bf16".into(), forced.into()));
         }
+    }
+}
+
+#[test]
+fn encoders_in_directories_are_measured() {
+    for name in ["bert", "modernbert", "ettin", "deberta"] {
+        let files = Files::new();
+        let (_, family) = all().into_iter().find(|(other, _)| other == name).unwrap();
+        let model = family.write(&files, "model");
+        let measured = ["bench", "--model", &model, "--pairs", "4", "--repeat", "1", "--dtype", "f32", "--json"];
+        let run = rerank(&[&measured[..], &["--device", "cpu"]].concat());
+        assert_eq!(run.status, 0, "{name}: {}", run.stderr);
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
+        assert_eq!(number("pairs"), 4., "{name}: {report}");
+        // Nothing is shared where tokens see those behind them.
+        assert_eq!(number("computed_tokens"), number("prompt_tokens"), "{name}: {report}");
     }
 }
 

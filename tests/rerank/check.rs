@@ -234,6 +234,8 @@ fn files_that_are_none_are_refused() {
         let file = files.write("golden.json", &content);
         check(TINY, &["--golden", &file]).fails(2, &["--golden", "golden.json", named]);
     }
+    let file = files.write("golden.json", entry(json!({"logits": null, "scores": [0.5, 1.5]})));
+    check(TINY, &["--golden", &file]).fails(2, &["--golden", "is 1.5", "probabilities (sigmoid)"]);
     check(TINY, &["--golden", "nowhere.json"]).fails(2, &["--golden", "nowhere.json"]);
     check(TINY, &["--golden", "testdata"]).fails(2, &["--golden", "testdata"]);
 }

@@ -178,6 +178,14 @@ fn models_that_are_no_text_pair_rerankers_are_refused_with_the_reason() {
             json!({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}),
             &["encoder and a decoder", "T5"],
         ),
+        (
+            json!({"model_type": "bart", "architectures": ["AnyForSequenceClassification"], "is_encoder_decoder": true}),
+            &["encoder and a decoder"],
+        ),
+        (
+            json!({"model_type": "qwen3_5", "architectures": ["Qwen3_5ForConditionalGeneration"], "text_config": {}}),
+            &["multimodal", "Qwen3_5ForConditionalGeneration"],
+        ),
         (json!({"model_type": "qwen3", "architectures": ["Qwen3Model"]}), &["embedding model", "Qwen3Model"]),
         (json!({"model_type": "llama_bidirec", "architectures": ["LlamaBidirectionalModel"]}), &["embedding model"]),
         (json!({"model_type": "bert", "architectures": ["HF_ColBERT"]}), &["late-interaction", "ColBERT"]),

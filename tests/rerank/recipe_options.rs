@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::family::all;
 use crate::fixture::{Files, rerank, rerank_on};
 
 const ODD: [&str; 6] = ["--model", "testdata/odd-reranker", "--input", "testdata/candidates.jsonl", "--dtype", "f32"];
@@ -191,4 +192,14 @@ fn a_dry_run_shows_the_prompt_of_every_recipe() {
     let mxbai = shown("mxbai-rerank-v2");
     let prompt = "user\n⟦⟧query: Which planet is known as the Red Planet?⟦⟧\n⟦⟧document: ";
     assert!(mxbai.contains(prompt), "{mxbai}");
+}
+
+#[test]
+fn a_control_token_that_is_missing_is_no_lack_of_room() {
+    let files = Files::new();
+    let (_, family) = all().into_iter().find(|(name, _)| name == "llama").unwrap();
+    let model = family.write(&files, "model");
+    let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl", "--recipe", "mxbai-rerank-v2"]);
+    run.fails(1, &["the recipe mxbai-rerank-v2 (built in)", "has no token `<|im_start|>`"]);
+    assert!(!run.stderr.contains("allows"), "{}", run.stderr);
 }

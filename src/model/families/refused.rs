@@ -22,7 +22,8 @@ const ARCHITECTURES: [(&[&str], &str); 5] = [
 ];
 
 /// Parts of a configuration that only multimodal models have.
-const OF_OTHER_SENSES: [&str; 4] = ["vision_config", "audio_config", "image_token_id", "image_token_index"];
+const OF_OTHER_SENSES: [&str; 5] =
+    ["vision_config", "audio_config", "image_token_id", "image_token_index", "text_config"];
 
 /// Why a model of these classes can't be run, if there is more to say than that its family is unknown.
 pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
@@ -31,7 +32,7 @@ pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
     let reason = match named {
         Some((_, reason)) => reason,
         None if OF_OTHER_SENSES.iter().any(|name| fields.get(name).is_some()) => MULTIMODAL,
-        None if class.ends_with("ForConditionalGeneration") => ENCODER_DECODER,
+        None if fields.get("is_encoder_decoder").is_some_and(|value| value == true) => ENCODER_DECODER,
         None if class.ends_with("Model") && !class.ends_with("LMHeadModel") => {
             return Some(format!(
                 "its architecture {class} has no head that scores: it is an embedding model, which gives a vector for each text, \
