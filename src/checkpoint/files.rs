@@ -20,8 +20,8 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// The index of a model of thousands of shards is far smaller.
 const MOST_INDEX: u64 = 64 << 20;
-/// Larger than any file of settings.
-const MOST_SETTINGS: u64 = 16 << 20;
+/// Settings have a few MiB at most, where thousands of tokens were added to a tokenizer.
+const MOST_SETTINGS: u64 = 64 << 20;
 /// The most names of a directory's files that are read for a message on what it has.
 const MOST_NAMES: usize = 10_000;
 

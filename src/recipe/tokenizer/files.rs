@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::checkpoint::{ModelFiles, not_json, read_text};
+use crate::checkpoint::{ModelFiles, read_text};
 use crate::fields::Fields;
 
 /// The largest tokenizers have some dozens of MiB.
 pub(super) const MOST_TOKENIZER: u64 = 512 << 20;
-/// The settings beside a tokenizer have a few MiB, where thousands of tokens were added.
-const MOST_SETTINGS: u64 = 64 << 20;
 /// The names that models of SentencePiece have.
 const SENTENCEPIECE: [&str; 4] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model"];
 
@@ -47,13 +45,9 @@ pub(super) struct Settings {
 
 impl Settings {
     fn read(files: &ModelFiles, name: &'static str) -> Result<Self> {
-        let Some(path) = files.optional(name)? else {
+        let Some((path, value)) = files.json(name)? else {
             return Ok(Self { name, value: Value::Object(Default::default()) });
         };
-        let text = read_text(&path, MOST_SETTINGS)?;
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| not_json(&error))
-            .with_context(|| path.display().to_string())?;
         Fields::of(&value).with_context(|| path.display().to_string())?;
         Ok(Self { name, value })
     }
