@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Fields of a record that `rerank` does not know and carries to the output as they were, in their order.
@@ -130,17 +131,54 @@ impl fmt::Display for Place {
 pub struct BadRecord {
     /// Where it stands.
     pub place: Place,
-    /// The name of the record, as far as it could be read: `query "q1"`, `query "q1", candidate "d7"`.
-    pub record: Option<String>,
+    /// The name of the record, as far as it could be read.
+    pub name: Box<RecordName>,
     /// What is wrong and what helps, as a sentence without a full stop.
     pub problem: String,
+    /// The record as it stands in the file, where it is at hand.
+    pub content: Option<String>,
+}
+
+/// The name of a record that can't be used, as far as it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordName {
+    /// The query's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_id: Option<String>,
+    /// The query's text, where it has no identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The candidate's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl RecordName {
+    /// The name of a query.
+    pub fn query(query_id: Option<String>) -> Box<Self> {
+        Box::new(Self { query_id, ..Self::default() })
+    }
+
+    /// The name of a candidate.
+    pub fn candidate(query_id: Option<String>, id: Option<String>) -> Box<Self> {
+        Box::new(Self { query_id, query: None, id })
+    }
+}
+
+impl fmt::Display for RecordName {
+    /// `query "q1"`, `query "q1", candidate "d7"`, or nothing.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = self.query_id.as_ref().or(self.query.as_ref()).map(|query| format!("query {query:?}"));
+        let candidate = self.id.as_ref().map(|id| format!("candidate {id:?}"));
+        formatter.write_str(&query.into_iter().chain(candidate).collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl fmt::Display for BadRecord {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.record {
-            Some(record) => write!(formatter, "{}: {record}: {}", self.place, self.problem),
-            None => write!(formatter, "{}: {}", self.place, self.problem),
+        match self.name.to_string().as_str() {
+            "" => write!(formatter, "{}: {}", self.place, self.problem),
+            name => write!(formatter, "{}: {name}: {}", self.place, self.problem),
         }
     }
 }

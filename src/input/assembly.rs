@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::entry::{CandidateResult, InvalidCandidate, ParsedQuery};
 use super::first_seen::{FirstSeen, Occurrence};
-use crate::record::{BadRecord, Candidate, Group, Place, Query};
+use crate::record::{BadRecord, Candidate, Group, Place, Query, RecordName};
 
 /// A group to which candidates are still added.
 #[derive(Debug)]
@@ -81,8 +81,9 @@ impl Assembly {
         let id = id.unwrap_or_else(|| self.position.to_string());
         BadRecord {
             place: Place { file: Arc::clone(&self.group.place.file), line },
-            record: Some(format!("query {:?}, candidate {id:?}", self.group.query.id)),
+            name: RecordName::candidate(Some(self.group.query.id.clone()), Some(id)),
             problem,
+            content: None,
         }
     }
 }

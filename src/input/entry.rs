@@ -73,6 +73,8 @@ pub enum Entry {
         query_id: Option<String>,
         /// What is wrong, as a sentence without a full stop.
         problem: String,
+        /// The record as it stands in the file, where it is at hand.
+        content: Option<String>,
     },
     /// How something in the file was interpreted, reported to the user; a sentence that names the place.
     Note(String),

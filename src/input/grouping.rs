@@ -10,7 +10,7 @@ use super::assembly::Assembly;
 use super::entry::{CandidateResult, Entry, ParsedQuery};
 use super::equal_ranks;
 use super::first_seen::{FirstSeen, Occurrence};
-use crate::record::{BadRecord, Place, Query};
+use crate::record::{BadRecord, Place, Query, RecordName};
 
 /// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
 pub struct Grouping {
@@ -64,10 +64,11 @@ impl Grouping {
             Entry::Note(note) => self.ready.push_back(Event::Note(note)),
             Entry::Group { line, query, candidates } => self.accept_group(line, query, candidates),
             Entry::Row { line, query, candidate } => self.accept_row(line, query, candidate),
-            Entry::Bad { line, query_id, problem } => {
+            Entry::Bad { line, query_id, problem, content } => {
                 // Outside of a run of rows the record was most likely a query of its own.
                 self.ordinal += u64::from(matches!(self.run, Run::None));
-                self.refuse(line, query_id.map(|id| format!("query {id:?}")), problem);
+                let name = RecordName::query(query_id);
+                self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), name, problem, content }));
             }
         }
     }
@@ -93,7 +94,7 @@ impl Grouping {
             let Some(key) = Key::of(&query) else {
                 let id = candidate.map_or_else(|invalid| invalid.id, |parsed| parsed.id);
                 let problem = query.text.err().unwrap_or_default();
-                return self.refuse(line, id.map(|id| format!("candidate {id:?}")), problem);
+                return self.refuse(line, RecordName::candidate(None, id), problem);
             };
             self.flush();
             self.ordinal += 1;
@@ -112,8 +113,8 @@ impl Grouping {
             && let Some(Occurrence { line: first, .. }) =
                 self.seen.earlier(&key, Occurrence { line, is_generated: false })
         {
-            let record = Some(format!("query {text:?}"));
-            self.refuse(line, record, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
+            let name = Box::new(RecordName { query: Some(text.clone()), ..RecordName::default() });
+            self.refuse(line, name, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
             return Run::Refused(key);
         }
         match self.begin(line, query, REMEDY) {
@@ -126,7 +127,7 @@ impl Grouping {
     fn begin(&mut self, line: u64, query: ParsedQuery, remedy: &str) -> Option<Query> {
         let occurrence = Occurrence { line, is_generated: query.id.is_none() };
         let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
-        let record = Some(format!("query {id:?}"));
+        let name = RecordName::query(Some(id.clone()));
         if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), occurrence) {
             let first_line = first.line;
             let problem = match (first.is_generated, occurrence.is_generated) {
@@ -140,7 +141,7 @@ impl Grouping {
                 ),
                 _ => format!("this query id comes back on line {line} after line {first_line}; {remedy}"),
             };
-            self.refuse(line, record, problem);
+            self.refuse(line, name, problem);
             return None;
         }
         match query.text {
@@ -152,14 +153,14 @@ impl Grouping {
                 fields: query.fields,
             }),
             Err(problem) => {
-                self.refuse(line, record, problem);
+                self.refuse(line, name, problem);
                 None
             }
         }
     }
 
-    fn refuse(&mut self, line: u64, record: Option<String>, problem: String) {
-        self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), record, problem }));
+    fn refuse(&mut self, line: u64, name: Box<RecordName>, problem: String) {
+        self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), name, problem, content: None }));
     }
 
     fn complete(&mut self, assembly: Assembly) {

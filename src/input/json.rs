@@ -81,7 +81,7 @@ impl Records {
         let what = self.values.what();
         let Some(Piece { line, bytes, is_cut, .. }) = self.values.next()? else { return Ok(None) };
         let Some(bytes) = bytes else {
-            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what) }));
+            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what), content: None }));
         };
         self.notes.begin(line);
         // Files were joined that had a mark each.
@@ -99,6 +99,7 @@ impl Records {
                 ),
                 _ => problem,
             },
+            content: Some(String::from_utf8_lossy(bytes).into_owned()),
         })))
     }
 }

@@ -83,21 +83,26 @@ impl Rows {
         self.any = true;
         let line = self.table.row().line();
         if !fits {
-            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, "row") }));
+            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, "row"), content: None }));
         }
         if let Some(problem) = self.table.misplaced() {
-            return Ok(Some(Entry::Bad { line, query_id: None, problem: problem.to_owned() }));
+            return Ok(Some(self.bad(line, None, problem.to_owned())));
         }
         if self.table.row().len() != self.header.width() {
             let problem = self.table.ragged(self.header.width())?;
-            return Ok(Some(Entry::Bad { line, query_id: self.query_id(), problem }));
+            return Ok(Some(self.bad(line, self.query_id(), problem)));
         }
         if !self.rivals.is_empty()
             && let Some(note) = self.disagreement()
         {
             self.ready.push_back(Entry::Note(note));
         }
-        Ok(Some(self.row(line).unwrap_or_else(|problem| Entry::Bad { line, query_id: self.query_id(), problem })))
+        Ok(Some(self.row(line).unwrap_or_else(|problem| self.bad(line, self.query_id(), problem))))
+    }
+
+    fn bad(&self, line: u64, query_id: Option<String>, problem: String) -> Entry {
+        let content = Some(String::from_utf8_lossy(self.table.row().raw()).into_owned());
+        Entry::Bad { line, query_id, problem, content }
     }
 
     /// Names the column that an identifier is taken from, once for each pair of columns, where two of them disagree.

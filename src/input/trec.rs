@@ -167,7 +167,7 @@ impl Run {
     fn entry(&mut self, id: String, text: Result<String, String>, (line, document): Row) -> Result<Entry> {
         let candidate = match document {
             Err(Fault { id: None, problem }) => {
-                return Ok(Entry::Bad { line, query_id: None, problem: problem.into_string() });
+                return Ok(Entry::Bad { line, query_id: None, problem: problem.into_string(), content: None });
             }
             Err(Fault { id, problem }) => {
                 Err(InvalidCandidate { id: id.map(str::into_string), problem: problem.into_string() })

@@ -7,7 +7,7 @@ use super::faults::{Faults, Verdict};
 use super::prepare::Prepared;
 use crate::rank::{Cutoff, rank};
 use crate::recipe::Activation;
-use crate::record::{BadRecord, Group, Ranked, Ranking};
+use crate::record::{BadRecord, Group, Ranked, Ranking, RecordName};
 use crate::session::Scored;
 use crate::stats::{Percentiles, Stats};
 
@@ -98,8 +98,9 @@ impl HowToRank<'_> {
             }
             let bad = BadRecord {
                 place: place.clone(),
-                record: Some(format!("query {:?}, candidate {:?}", query.id, candidate.id)),
+                name: RecordName::candidate(Some(query.id.clone()), Some(candidate.id)),
                 problem: format!("the model gave {logit} for it; {}", remedy(self.dtype)),
+                content: None,
             };
             if self.faults.report(&bad) == Verdict::Stop {
                 return Err(Stopped);

@@ -10,7 +10,7 @@ use super::byte_budget::{ByteBudget, Permit};
 use super::faults::{Faults, Verdict};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
-use crate::record::{BadRecord, Group};
+use crate::record::{BadRecord, Group, RecordName};
 
 /// Bytes that a group and a candidate are taken to need beside their texts, so that the budget also bounds the number of short
 /// ones.
@@ -85,5 +85,6 @@ pub(super) fn read(
 
 /// A group's query that can't be used.
 pub(super) fn bad_query(group: &Group, problem: String) -> BadRecord {
-    BadRecord { place: group.place.clone(), record: Some(format!("query {:?}", group.query.id)), problem }
+    let name = RecordName::query(Some(group.query.id.clone()));
+    BadRecord { place: group.place.clone(), name, problem, content: None }
 }
