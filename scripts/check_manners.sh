@@ -40,12 +40,12 @@ for round in $(seq 20); do
     line q >&3
     wait_for "out$round.jsonl"
     status=0
-    run in.jsonl -o "out$round.jsonl" 2> message || status=$?
+    run in.jsonl -o "out$round.jsonl" --overwrite 2> message || status=$?
     [[ $status == 1 ]] && grep -q "another run" message && refused=$((refused + 1)) || true
     exec 3>&-
     wait $first
     # The lock has gone with the run: the next one may write.
-    run in.jsonl -o "out$round.jsonl"
+    run in.jsonl -o "out$round.jsonl" --overwrite
 done
 verdict "two runs on one output" "the second refused in $refused of 20 rounds" "$refused" 20
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::device::Opened;
 use crate::engine::Target;
-use crate::engine::cpu::{Arithmetic, Instructions, Measured, Unit, Units, VARIABLE, measure};
+use crate::engine::cpu::{Arithmetic, Instructions, Level, Measured, Unit, Units, VARIABLE, measure};
 use crate::precision::Precision;
 
 /// How a run computes, and why so.
@@ -40,6 +40,11 @@ impl Compute {
         let units = instructions.units(measured);
         let own = if on_cpu { automatic(stored, units.products) } else { Precision::Bf16 };
         Ok(Self { precision: requested.unwrap_or(own), instructions, units, measured, stored })
+    }
+
+    /// The level of the processor's instructions.
+    pub fn level(&self) -> Level {
+        self.instructions.level
     }
 
     /// The device with the precision and the kernels of this run.

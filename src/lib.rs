@@ -18,7 +18,7 @@
 //!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
 //!   [`device`]: where; [`compute`]: in which [`precision`] and with which kernels.
 //! - [`rank`]: 5 rank. The total order.
-//! - [`output`]: 6 write. Rankings become lines.
+//! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
@@ -47,6 +47,7 @@ pub mod rank;
 pub mod recipe;
 pub mod record;
 pub mod reranker;
+pub mod resume;
 pub mod session;
 pub mod signals;
 pub mod standard_output;

@@ -18,6 +18,11 @@ impl Precision {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::F16, Self::Int8];
 
+    /// The precision of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|precision| precision.name() == name)
+    }
+
     /// As users write it.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,13 +1,14 @@
 //! The steps from the name of a reranker to its engine: its files are found, then prompts can be made, then weights are loaded.
 //! Each step can fail before the next, more expensive one begins.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use crate::batch::{Limits, LimitsChoice};
-use crate::checkpoint::{Downloads, ModelFiles, ModelSource, ModuleHead, Weights};
+use crate::checkpoint::{self, Downloads, ModelFiles, ModelSource, ModuleHead, Weights};
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
@@ -45,6 +46,8 @@ pub struct Reranker {
 struct Checkpoint {
     model: Model,
     files: Vec<PathBuf>,
+    /// All files that were read, by their paths within the model.
+    read: BTreeMap<String, PathBuf>,
     /// Warnings of what the checkpoint and its directory have and the model does not use.
     warnings: Vec<String>,
 }
@@ -150,6 +153,15 @@ impl Reranker {
         self.unknown.iter().chain(&self.recipe.warnings).chain(of_checkpoint)
     }
 
+    /// What tells the model from another one; none, where no weights are needed.
+    ///
+    /// # Errors
+    /// If a file can't be read any more.
+    pub fn fingerprint(&self) -> Result<Option<String>> {
+        let of = |checkpoint: &Checkpoint| checkpoint::fingerprint(&checkpoint.read, &checkpoint.model.weights);
+        self.checkpoint.as_ref().map(of).transpose()
+    }
+
     /// The precision in which the checkpoint is stored; none, where no weights are needed.
     pub fn stored(&self) -> Option<Precision> {
         self.checkpoint.as_ref().map(|checkpoint| checkpoint.model.weights.precision())
@@ -210,6 +222,6 @@ impl Checkpoint {
         let of_head = weights.resolve_tied_head(&mut architecture, answers)?;
         let warnings = of_head.into_iter().chain(weights.check(&architecture)?).collect();
         let model = Model { architecture: Arc::new(architecture), weights: Arc::new(weights), answers };
-        Ok(Self { model, files: paths, warnings })
+        Ok(Self { model, files: paths, read: files.all_read(), warnings })
     }
 }

@@ -42,6 +42,8 @@ pub struct Stats {
     pub warnings: Vec<String>,
     /// Rankings written.
     pub queries: u64,
+    /// Queries that the output had before, when the run was resumed; they are not among `queries`.
+    pub resumed: u64,
     /// Pairs scored.
     pub pairs: u64,
     /// Of these, the pairs that were not computed, because an equal one was at the same time.
@@ -105,15 +107,14 @@ impl<T: Copy + Default + PartialOrd> Percentiles<T> {
 }
 
 impl Stats {
-    /// Computes the figures that follow from the others, and the times of the whole run and of loading.
-    pub fn derive(&mut self, whole: Duration, load: Duration) {
+    /// Computes the figures that follow from the others, and the time of the whole run.
+    pub fn derive(&mut self, whole: Duration) {
         let seconds = self.ranking_seconds;
         let rate = |count: f64| if seconds > 0. { count / seconds } else { 0. };
         self.pairs_per_second = rate(self.pairs as f64);
         self.tokens_per_second = rate(self.computed_tokens as f64);
         self.tera_operations_per_second = rate(self.operations) / 1e12;
         self.seconds = whole.as_secs_f64();
-        self.load_seconds = load.as_secs_f64();
         self.peak_memory = peak_memory();
         self.saved_share = saved_share(self.prompt_tokens, self.computed_tokens);
     }
@@ -135,9 +136,13 @@ impl Stats {
             |seconds: f64| if seconds < 1. { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
         [
             format!(
-                "{}{} queries, {} pairs ({} truncated{}), {} skipped, in {} after {} of loading",
+                "{}{} queries{}, {} pairs ({} truncated{}), {} skipped, in {} after {} of loading",
                 if self.interrupted { "interrupted: " } else { "" },
                 HumanCount(self.queries),
+                match self.resumed {
+                    0 => String::new(),
+                    resumed => format!(" and {} ranked before", HumanCount(resumed)),
+                },
                 HumanCount(self.pairs),
                 HumanCount(self.truncated),
                 match self.duplicates {
@@ -168,7 +173,7 @@ impl Stats {
 /// If the file can't be written.
 pub fn write(figures: &impl Serialize, file: &mut OutputFile) -> Result<()> {
     let text = serde_json::to_string_pretty(figures)? + "\n";
-    match file.write(text.as_bytes()) {
+    match file.replace(text.as_bytes()) {
         // The reader of a pipe may have closed it.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.with_context(|| format!("cannot write the figures to {}", file.path().display())),

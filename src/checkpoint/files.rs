@@ -1,9 +1,10 @@
 //! A model's files: in a local directory, or on the Hugging Face hub and in its cache.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -32,6 +33,8 @@ pub struct ModelFiles {
     folder: String,
     /// The folders of the modules behind it.
     modules: Vec<String>,
+    /// The files that were asked for and are there, by their paths within the model.
+    read: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 /// Where files are.
@@ -46,7 +49,11 @@ const MOST_FOLDERS: usize = 3;
 impl ModelFiles {
     /// Files in a directory.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { place: Place::Directory(directory.to_owned()), folder: String::new(), modules: Vec::new() }
+        Self::at(Place::Directory(directory.to_owned()))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, folder: String::new(), modules: Vec::new(), read: Mutex::default() }
     }
 
     /// Files on the hub.
@@ -55,7 +62,7 @@ impl ModelFiles {
     /// If the hub's client can't be set up.
     pub fn on_hub(id: &str, revision: &str, offline: bool, downloads: Downloads) -> Result<Self> {
         let hub = Hub::open(id, revision, offline, downloads)?;
-        Ok(Self { place: Place::Hub(Box::new(hub)), folder: String::new(), modules: Vec::new() })
+        Ok(Self::at(Place::Hub(Box::new(hub))))
     }
 
     /// Looks for the transformer's files in the folder that the modules of sentence-transformers name.
@@ -126,8 +133,22 @@ impl ModelFiles {
                 // A link to nothing and a folder are not passed over: the model was meant to have the file.
                 if path.symlink_metadata().is_ok() { self.get(name).map(Some) } else { Ok(None) }
             }
-            Place::Hub(hub) => hub.optional(&self.located(name)),
+            Place::Hub(hub) => {
+                let path = hub.optional(&self.located(name))?;
+                path.iter().for_each(|path| self.note_read(name, path));
+                Ok(path)
+            }
         }
+    }
+
+    fn note_read(&self, name: &str, path: &Path) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert(self.located(name).into_owned(), path.to_owned());
+    }
+
+    /// The files that were asked for so far and are there, by their paths within the model: all that a model consists of.
+    pub fn all_read(&self) -> BTreeMap<String, PathBuf> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A JSON file that not every model has, with its path.
@@ -155,6 +176,12 @@ impl ModelFiles {
     /// # Errors
     /// If there is no such file: with what is there instead.
     pub fn get(&self, name: &str) -> Result<PathBuf> {
+        let path = self.find(name)?;
+        self.note_read(name, &path);
+        Ok(path)
+    }
+
+    fn find(&self, name: &str) -> Result<PathBuf> {
         let located = self.located(name);
         match &self.place {
             Place::Directory(directory) => {

@@ -81,6 +81,11 @@ impl Weights {
         self.files.iter().flat_map(|file| file.tensors.keys())
     }
 
+    /// The files.
+    pub(super) fn files(&self) -> &[Mapped] {
+        &self.files
+    }
+
     /// The checkpoint, as a message names it.
     pub(super) fn description(&self) -> &str {
         &self.names

@@ -21,7 +21,7 @@ Double quotes hold cells together in CSV and are text in TSV (--quotes). White s
 JSONL: a query on each line, best first by logit, then by original rank; score is P(yes), or what --score and the model's files make of the logit.
   {\"query_id\":\"q1\",\"query\":\"…\",
    \"results\":[{\"rank\":1,\"id\":\"d1\",\"score\":0.98,\"logit\":3.9,…}]}
-The output's extension determines the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete. Two runs never write to one file at a time, and a file that is read is never overwritten.",
+The output's extension determines the format: .trec or .run, .csv, .tsv, else JSONL; behind it, .gz or .zst compresses. Every ranking is written as soon as it is complete, and is on the disk within seconds. Two runs never write to one file at a time, and a file that is read is never overwritten. Nor is an output that exists, without --overwrite: --resume goes on with it, to the bytes of a run that was never broken off. OUTPUT.run.json records which run that is: its model, recipe, precision, options and input. An input that has grown is another one; a pipe is known by the order of its queries.",
     ),
     (
         "Examples",
@@ -33,6 +33,8 @@ In a pipeline, the ten best per query, without the texts:
 A TREC run with its collection, to a run for trec_eval:
   rerank --input bm25.trec --queries queries.tsv --collection corpus.jsonl \\
          --output reranked.trec
+Begin a long run, or go on with it if it was broken off:
+  rerank big.jsonl.zst --output ranked.jsonl.zst --resume
 A CSV file whose columns have other names:
   rerank pairs.csv --columns query=question,text=passage --output ranked.csv
 A table without a header, as MS MARCO's top1000:

@@ -57,6 +57,11 @@ pub struct InputArguments {
     /// At a record that can't be used: stop, or report it and go on without it (exit status 1)
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Fail)]
     pub on_error: OnError,
+
+    /// Write the records that --on-error skip leaves out to this file, as JSONL: file, line, query_id, id, problem, and where it is
+    /// at hand the record. With --resume it is continued; --overwrite replaces it
+    #[arg(long, value_name = "FILE")]
+    pub errors: Option<PathBuf>,
 }
 
 /// What to do with a record that can't be used.

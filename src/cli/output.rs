@@ -14,6 +14,16 @@ pub struct OutputArguments {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
+    /// Go on with the run that wrote the output: its rankings are read back and kept, and the file becomes what a run has that was
+    /// never broken off. Begins anew where there is no output, so that a job script can always give it. Refused if the model, the
+    /// options or the input are others (OUTPUT.run.json has what they were)
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+
+    /// Replace an output that exists; else it is refused, unless it is empty
+    #[arg(long)]
+    pub overwrite: bool,
+
     /// Format of the output [default: by extension, else jsonl]
     #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true)]
     pub output_format: Option<OutputFormat>,
@@ -34,7 +44,7 @@ pub struct OutputArguments {
     #[arg(long)]
     pub no_text: bool,
 
-    /// Write the run's figures, or a dry run's, as JSON to this file
+    /// Write the run's figures, or a dry run's, as JSON to this file, which is replaced
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
 }

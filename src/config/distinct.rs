@@ -15,18 +15,24 @@ pub(super) struct Files {
     pub(super) others: Vec<PathBuf>,
     /// `None` is standard output, or nothing.
     pub(super) output: Option<PathBuf>,
-    pub(super) stats: Option<PathBuf>,
+    /// Everything else that is written, and the option that names it.
+    pub(super) others_written: Vec<(&'static str, PathBuf)>,
     pub(super) is_dry_run: bool,
 }
 
 /// Refuses an output that is also read, and two outputs in one file.
 pub(super) fn check_distinct(files: &Files) -> Result<()> {
-    let Files { input, others, output, stats, is_dry_run } = files;
+    let Files { input, others, output, others_written, is_dry_run } = files;
     let stdin = || Handle::stdin().ok().filter(is_regular);
     let input = input.as_deref().map_or_else(stdin, regular);
     let read: Vec<Handle> = input.into_iter().chain(others.iter().filter_map(|path| regular(path))).collect();
     let pipes = check_pipes(files)?;
-    for written in [output, stats].into_iter().flatten() {
+    let written: Vec<(&str, &Path)> = output
+        .iter()
+        .map(|path| ("--output", path.as_path()))
+        .chain(others_written.iter().map(|(name, path)| (*name, path.as_path())))
+        .collect();
+    for (_, written) in &written {
         ensure!(
             regular(written).is_none_or(|handle| !read.contains(&handle))
                 && pipe(written).is_none_or(|pipe| !pipes.contains(&pipe)),
@@ -34,20 +40,23 @@ pub(super) fn check_distinct(files: &Files) -> Result<()> {
             written.display()
         );
     }
-    if let (Some(output), Some(stats)) = (output, stats) {
-        let same =
-            place(output) == place(stats) || regular(output).is_some_and(|output| Some(output) == regular(stats));
-        ensure!(!same, "--output and --stats name the same file, {}", stats.display());
+    for (index, (name, path)) in written.iter().enumerate() {
+        for (earlier, other) in &written[..index] {
+            let same = place(other) == place(path) || regular(other).is_some_and(|other| Some(other) == regular(path));
+            ensure!(!same, "{earlier} and {name} name the same file, {}", path.display());
+        }
     }
     let Some(stdout) = Handle::stdout().ok().filter(is_regular).filter(|_| output.is_none()) else { return Ok(()) };
     ensure!(
         *is_dry_run || !read.contains(&stdout),
         "standard output is a file that is read, and would be written over; send it to another file"
     );
-    ensure!(
-        stats.as_deref().and_then(regular) != Some(stdout),
-        "--stats and standard output are the same file; give --stats another name"
-    );
+    for (name, path) in others_written {
+        ensure!(
+            regular(path).as_ref() != Some(&stdout),
+            "{name} and standard output are the same file; give {name} another name"
+        );
+    }
     Ok(())
 }
 

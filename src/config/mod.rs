@@ -21,7 +21,9 @@ pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
 use self::model::{resolve_limits, resolve_precision, resolve_threads};
-use self::output::{note_on_name, resolve_layout, resolve_output, resolve_stats};
+use self::output::{
+    note_on_name, others_written, resolve_errors, resolve_existing, resolve_layout, resolve_output, resolve_stats,
+};
 pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake, resolve_recipe};
 use crate::batch::LimitsChoice;
@@ -30,7 +32,7 @@ use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::input::InputOptions;
-use crate::output::Layout;
+use crate::output::{Existing, Layout};
 use crate::precision::Precision;
 use crate::progress::{Progress, Verbosity};
 use crate::rank::Cutoff;
@@ -45,12 +47,16 @@ pub struct Config {
     pub skip_bad_records: bool,
     /// Where the rankings go; `None` is standard output.
     pub output: Option<PathBuf>,
+    /// What becomes of an output that exists.
+    pub existing: Existing,
     /// What the lines look like.
     pub layout: Layout,
     /// Which candidates are kept.
     pub cutoff: Cutoff,
     /// Where the run's figures go.
     pub stats: Option<PathBuf>,
+    /// Where records go that can't be used.
+    pub errors: Option<PathBuf>,
     /// The model.
     pub model: ModelSource,
     /// The device, or the devices.
@@ -85,14 +91,16 @@ impl Config {
         let input_options = resolve_input(input)?;
         let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
+        let existing = resolve_existing(output, output_path.as_deref(), running.dry_run)?;
         let stats = resolve_stats(output)?;
+        let errors = resolve_errors(input)?;
         let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
         let read = [input_options.queries.clone(), input_options.collection.clone()];
         check_distinct(&Files {
             input: input_options.path.clone(),
             others: read.into_iter().flatten().chain(files_read(recipe)).chain(source.local_files()).collect(),
             output: output_path.clone(),
-            stats: stats.clone(),
+            others_written: others_written(output_path.as_deref(), stats.as_ref(), errors.as_ref()),
             is_dry_run: running.dry_run,
         })?;
         let verbosity = match (running.quiet, running.verbose) {
@@ -113,9 +121,11 @@ impl Config {
             input: input_options,
             skip_bad_records: input.on_error == OnError::Skip,
             output: output_path,
+            existing,
             layout,
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
+            errors,
             model: source,
             device: model.device.clone(),
             instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,

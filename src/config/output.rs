@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::cli::OutputArguments;
-use crate::output::{Compression, Layout, OutputFormat, extension};
+use crate::cli::{InputArguments, OnError, OutputArguments};
+use crate::output::{Compression, Existing, Layout, OutputFormat, extension};
+use crate::resume::Sidecar;
 
 /// Names of standard output. It is never opened by name, which would empty a file that it is redirected to.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -28,6 +29,54 @@ pub(super) fn resolve_stats(arguments: &OutputArguments) -> Result<Option<PathBu
         ensure!(!compressed, "--stats {}: the figures are not compressed; name it .json", path.display());
     }
     Ok(arguments.stats.clone())
+}
+
+/// What becomes of an output that exists. `path` is none for standard output.
+pub(super) fn resolve_existing(arguments: &OutputArguments, path: Option<&Path>, is_dry_run: bool) -> Result<Existing> {
+    match (arguments.resume, arguments.overwrite) {
+        (true, _) => {
+            let path = path.context(
+                "--resume: what went to standard output can't be read back; name a file with --output, or leave --resume out",
+            )?;
+            let is_special = path.metadata().is_ok_and(|file| !file.is_file() && !file.is_dir());
+            ensure!(
+                !is_special,
+                "--resume: {} is no file on a disk, and can't be read back; leave it out",
+                path.display()
+            );
+            ensure!(!is_dry_run, "--resume and --dry-run: the cost is that of the whole input; leave one of them out");
+            Ok(Existing::Resume)
+        }
+        (_, true) => Ok(Existing::Overwrite),
+        _ => Ok(Existing::Refuse),
+    }
+}
+
+pub(super) fn resolve_errors(arguments: &InputArguments) -> Result<Option<PathBuf>> {
+    if let Some(path) = &arguments.errors {
+        ensure!(
+            arguments.on_error == OnError::Skip,
+            "--errors is for the records that are left out, and none is without --on-error skip: add that, or leave --errors out"
+        );
+        ensure!(!is_stdout(path), "--errors needs a file: standard output is for rankings");
+        let compressed = matches!(extension(path).as_deref(), Some("gz" | "zst" | "xz" | "bz2"));
+        ensure!(!compressed, "--errors {}: the file is not compressed; name it .jsonl", path.display());
+    }
+    Ok(arguments.errors.clone())
+}
+
+/// All files that are written beside the output, with the options that name them.
+pub(super) fn others_written(
+    output: Option<&Path>,
+    stats: Option<&PathBuf>,
+    errors: Option<&PathBuf>,
+) -> Vec<(&'static str, PathBuf)> {
+    let files = [
+        ("the record of the run in --output", output.map(Sidecar::path)),
+        ("--stats", stats.cloned()),
+        ("--errors", errors.cloned()),
+    ];
+    files.into_iter().filter_map(|(name, path)| Some((name, path?))).collect()
 }
 
 pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {

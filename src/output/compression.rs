@@ -11,7 +11,7 @@ use crate::exit::UsageError;
 
 /// A gzip member or a Zstandard frame ends with the ranking that makes it this long. Complete rankings can then be read
 /// without the rest of the file, and short ones are still compressed together.
-const MEMBER_BYTES: usize = 32 << 10;
+pub(crate) const MEMBER_BYTES: usize = 32 << 10;
 
 /// The compression that a file's last extension names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,14 +59,14 @@ pub fn extension(path: &Path) -> Option<String> {
 
 /// Compresses rankings one after the other. At any time, the bytes that were returned so far can be decompressed to all
 /// rankings so far.
-pub(super) enum Compressor {
+pub(crate) enum Compressor {
     None,
     Gzip { encoder: Option<GzEncoder<Vec<u8>>>, taken: usize },
     Zstandard { encoder: Option<ZstdEncoder<'static, Vec<u8>>>, taken: usize },
 }
 
 impl Compressor {
-    pub(super) fn new(compression: Compression) -> Self {
+    pub(crate) fn new(compression: Compression) -> Self {
         match compression {
             Compression::None => Self::None,
             Compression::Gzip => Self::Gzip { encoder: None, taken: 0 },
@@ -75,7 +75,7 @@ impl Compressor {
     }
 
     /// Replaces the bytes of a ranking by the compressed bytes for the file.
-    pub(super) fn compress(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn compress(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let is_full = match self {
             Self::None => return Ok(()),
             Self::Gzip { encoder, taken } => {
@@ -108,7 +108,7 @@ impl Compressor {
     }
 
     /// The bytes that end the open member or frame, if there is one.
-    pub(super) fn end(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn end(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(Vec::new()),
             Self::Gzip { encoder, taken } => {

@@ -31,6 +31,11 @@ impl CsvFormatter {
         Self { delimiter, text, carried: None, left_out: BTreeSet::new() }
     }
 
+    /// Goes on with a file whose header is written, if it is: these columns follow ours.
+    pub(super) fn resume(&mut self, carried: Option<Vec<String>>) {
+        self.carried = carried;
+    }
+
     /// Appends a row for each candidate, after the header if that is not written yet.
     pub(super) fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
         if ranking.results.is_empty() {

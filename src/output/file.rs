@@ -1,7 +1,7 @@
 //! A file that a run writes: opened and locked at the start, emptied with the first bytes.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +16,18 @@ static UNUSED: Mutex<Vec<(PathBuf, Handle)>> = Mutex::new(Vec::new());
 /// How often opening a file is tried while another program keeps removing it.
 const ATTEMPTS: usize = 10;
 
+/// What becomes of the content that a file has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// The file is refused, unless it is empty.
+    #[default]
+    Refuse,
+    /// The first bytes that are written replace it.
+    Overwrite,
+    /// It is read back and continued.
+    Resume,
+}
+
 /// A file that no other run can write to at the same time. An existing file keeps its content until the first bytes are
 /// written, and a new one that gets none is removed, so that a run that never begins changes nothing.
 pub struct OutputFile {
@@ -23,16 +35,19 @@ pub struct OutputFile {
     path: PathBuf,
     is_regular: bool,
     is_begun: bool,
+    existing: Existing,
+    /// The bytes in front that stay.
+    kept: u64,
 }
 
 impl OutputFile {
     /// Opens a file, or creates it.
     ///
     /// # Errors
-    /// If it can't be written, or another run writes to it.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// If it can't be written, another run writes to it, or it has content that is refused.
+    pub fn open(path: &Path, existing: Existing) -> Result<Self> {
         for _ in 0..ATTEMPTS {
-            let (file, is_new) = open(path).map_err(|error| refused(path, error))?;
+            let (file, is_new) = open(path, existing).map_err(|error| refused(path, error))?;
             let is_regular = file.metadata().is_ok_and(|file| file.is_file());
             if is_regular {
                 match file.try_lock() {
@@ -53,8 +68,16 @@ impl OutputFile {
                 if is_new {
                     unused().push((path.to_owned(), handle));
                 }
+                if existing == Existing::Refuse && file.metadata()?.len() > 0 {
+                    let problem = format!(
+                        "{} exists already, and its content would be lost: add --resume to go on with the run that wrote it, \
+                         --overwrite to replace it, or name another file",
+                        path.display()
+                    );
+                    return Err(UsageError::new(problem).into());
+                }
             }
-            return Ok(Self { file, path: path.to_owned(), is_regular, is_begun: false });
+            return Ok(Self { file, path: path.to_owned(), is_regular, is_begun: false, existing, kept: 0 });
         }
         bail!("cannot write to {}: another program keeps removing it", path.display())
     }
@@ -64,20 +87,99 @@ impl OutputFile {
         &self.path
     }
 
-    /// Writes all of these bytes; the first ones replace what was there.
+    /// Whether it is a file on a disk, and no pipe or device.
+    pub fn is_regular(&self) -> bool {
+        self.is_regular
+    }
+
+    /// Whether something was written.
+    pub fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// The bytes that it has; 0 of a pipe or a device.
     ///
     /// # Errors
-    /// If the system can't write them.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.is_begun {
-            unused().retain(|(path, _)| *path != self.path);
-            self.is_begun = true;
-            if self.is_regular {
-                self.file.set_len(0)?;
-                self.file.rewind()?;
+    /// If the system does not report them.
+    pub fn size(&self) -> io::Result<u64> {
+        if self.is_regular { self.file.metadata().map(|file| file.len()) } else { Ok(0) }
+    }
+
+    /// Another handle of the file, to read it.
+    ///
+    /// # Errors
+    /// If the system has none.
+    pub fn reader(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Keeps this many bytes in front when the first bytes are written.
+    pub fn keep(&mut self, bytes: u64) {
+        self.kept = bytes;
+    }
+
+    /// Removes what does not stay, before the first bytes are written.
+    ///
+    /// # Errors
+    /// If the system can't, or another program has written the file or has put another one in its place.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if self.is_begun {
+            return Ok(());
+        }
+        if self.is_regular {
+            let ours = Handle::from_file(self.file.try_clone()?)?;
+            if Handle::from_path(&self.path).ok() != Some(ours) {
+                return Err(io::Error::other("another program has removed or replaced it in the meantime"));
+            }
+            if self.existing == Existing::Refuse && self.file.metadata()?.len() > 0 {
+                return Err(io::Error::other("another program has written to it in the meantime"));
             }
         }
+        unused().retain(|(path, _)| *path != self.path);
+        self.is_begun = true;
+        if self.is_regular {
+            self.file.set_len(self.kept)?;
+            self.file.seek(SeekFrom::Start(self.kept))?;
+        }
+        Ok(())
+    }
+
+    /// Writes all of these bytes; the first ones replace what was there and does not stay.
+    ///
+    /// # Errors
+    /// If the system can't write them, and as [`OutputFile::begin`].
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.begin()?;
         self.file.write_all(bytes)
+    }
+
+    /// Replaces the whole file at once, so that a reader sees the old content or the new one. A pipe or a device is written.
+    ///
+    /// # Errors
+    /// As [`OutputFile::write`].
+    pub fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_regular && !self.is_begun && super::atomic::replace(&self.path, bytes).is_ok() {
+            unused().retain(|(path, _)| *path != self.path);
+            self.is_begun = true;
+            return Ok(());
+        }
+        // Where no other file can be created beside it, the file itself can still be written.
+        self.write(bytes)
+    }
+
+    /// Waits until the disk has what was written.
+    ///
+    /// # Errors
+    /// If the disk could not store it.
+    pub fn sync(&self) -> io::Result<()> {
+        if !self.is_regular {
+            return Ok(());
+        }
+        match self.file.sync_data() {
+            // Some file systems have nothing to wait for.
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Cuts the file off after this many bytes, to remove a part of a ranking. If that fails, the part stays: the error that
@@ -117,15 +219,17 @@ fn unused() -> std::sync::MutexGuard<'static, Vec<(PathBuf, Handle)>> {
 
 /// Opens a file without emptying it, and returns whether it was created. A named pipe is opened only once, because its reader
 /// would take a second opening for another writer.
-fn open(path: &Path) -> io::Result<(File, bool)> {
-    match File::options().write(true).open(path) {
+fn open(path: &Path, existing: Existing) -> io::Result<(File, bool)> {
+    let mut options = File::options();
+    options.write(true).read(existing == Existing::Resume);
+    match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         existing => return existing.map(|file| (file, false)),
     }
-    match File::options().write(true).create_new(true).open(path) {
+    match options.clone().create_new(true).open(path) {
         // The path is a link to a file that does not exist yet, or another program has created the file just now.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Ok((File::options().write(true).create(true).truncate(false).open(path)?, false))
+            Ok((options.create(true).truncate(false).open(path)?, false))
         }
         made => Ok((made?, true)),
     }
@@ -151,26 +255,41 @@ mod tests {
     fn a_file_has_one_writer_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new");
-        let first = OutputFile::open(&path).unwrap();
-        let message = OutputFile::open(&path).err().unwrap().to_string();
+        let first = OutputFile::open(&path, Existing::Refuse).unwrap();
+        let message = OutputFile::open(&path, Existing::Refuse).err().unwrap().to_string();
         assert!(message.contains("another run"), "{message}");
         assert!(path.exists(), "the file of the first run stays");
         drop(first);
         assert!(!path.exists());
-        OutputFile::open(&path).unwrap().write(b"x").unwrap();
+        OutputFile::open(&path, Existing::Refuse).unwrap().write(b"x").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_another_program_wrote_in_the_meantime_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new");
+        let mut written = OutputFile::open(&path, Existing::Refuse).unwrap();
+        std::fs::write(&path, "another's").unwrap();
+        assert!(written.write(b"x").unwrap_err().to_string().contains("has written"));
+        drop(written);
+        let mut replaced = OutputFile::open(&path, Existing::Overwrite).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "third").unwrap();
+        assert!(replaced.write(b"x").unwrap_err().to_string().contains("replaced"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"third");
     }
 
     #[test]
     fn a_file_that_another_program_wrote_or_created_is_never_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new");
-        let written = OutputFile::open(&path).unwrap();
+        let written = OutputFile::open(&path, Existing::Refuse).unwrap();
         std::fs::write(&path, "another's").unwrap();
         drop(written);
         assert_eq!(std::fs::read(&path).unwrap(), b"another's");
         std::fs::remove_file(&path).unwrap();
-        let replaced = OutputFile::open(&path).unwrap();
+        let replaced = OutputFile::open(&path, Existing::Refuse).unwrap();
         let other = directory.path().join("other");
         std::fs::write(&other, "").unwrap();
         std::fs::rename(&other, &path).unwrap();

@@ -1,7 +1,9 @@
 //! Stage 6, write: rankings become lines. Formatters append to a buffer, and one [`Writer`] owns the file.
 
+mod atomic;
 mod compression;
 mod csv;
+mod errors;
 mod file;
 mod jsonl;
 mod msmarco;
@@ -15,9 +17,13 @@ use clap::ValueEnum;
 
 use crate::record::{Group, Ranking};
 
+pub(crate) use atomic::{check as check_folder, replace as replace_file};
 pub use compression::{Compression, extension};
-pub use file::{OutputFile, remove_unused};
+pub(crate) use compression::{Compressor, MEMBER_BYTES};
+pub use errors::ErrorsFile;
+pub use file::{Existing, OutputFile, remove_unused};
 pub use trec::check_tag;
+pub(crate) use writer::Continuation;
 pub use writer::{Closed, Writer};
 
 /// How rankings are written.
@@ -121,6 +127,13 @@ impl Formatter {
                 Ok(())
             }
             Self::Csv(formatter) => formatter.format(ranking, buffer),
+        }
+    }
+
+    /// Goes on with a table whose header is written: these columns follow ours.
+    fn resume(&mut self, columns: Option<Vec<String>>) {
+        if let Self::Csv(formatter) = self {
+            formatter.resume(columns);
         }
     }
 

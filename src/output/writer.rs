@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use super::compression::Compressor;
-use super::file::OutputFile;
+use super::file::{Existing, OutputFile};
 use super::{Formatter, Layout};
 use crate::record::Ranking;
+use crate::resume::Sidecar;
 use crate::standard_output;
 
 /// The reader of the output has closed the pipe; the run then ends without a message.
@@ -29,31 +31,85 @@ enum Sink {
     File(OutputFile),
 }
 
+/// What was written is sent to the disk at least this often, so that a power failure costs no more than that.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Writes rankings to a file or to standard output.
 pub struct Writer {
     sink: Sink,
     formatter: Formatter,
     compressor: Compressor,
     buffer: Vec<u8>,
-    /// Bytes of complete rankings that were written.
+    /// Bytes of complete rankings that the file has.
     written: u64,
+    /// Rankings that it has.
+    rankings: u64,
+    /// What is recorded beside the file of the run that writes it.
+    sidecar: Option<Sidecar>,
+    /// Whether the file is complete unless more rankings come.
+    is_complete: bool,
+    /// When the disk was last waited for, if anything was written since.
+    unsynced: Option<Instant>,
+}
+
+/// Where an output that was read back goes on.
+pub(crate) struct Continuation {
+    /// The bytes that stay.
+    pub(crate) kept: u64,
+    /// The compressor, which has seen what the last member has.
+    pub(crate) compressor: Compressor,
+    /// The columns of a table that follow ours, if its header stays.
+    pub(crate) columns: Option<Vec<String>>,
 }
 
 impl Writer {
     /// Opens the output; `None` is standard output.
     ///
     /// # Errors
-    /// If the file can't be written, or another run writes to it; if standard output is closed.
-    pub fn open(path: Option<&Path>, layout: &Layout) -> Result<Self> {
+    /// If the file can't be written, has content that is refused, or another run writes to it; if standard output is closed.
+    pub fn open(path: Option<&Path>, layout: &Layout, existing: Existing) -> Result<Self> {
         let sink = match path {
             None => {
                 standard_output::check().context("cannot write to standard output")?;
                 Sink::Stdout
             }
-            Some(path) => Sink::File(OutputFile::open(path)?),
+            Some(path) => Sink::File(OutputFile::open(path, existing)?),
         };
-        let compressor = Compressor::new(layout.compression);
-        Ok(Self { sink, formatter: Formatter::new(layout), compressor, buffer: Vec::new(), written: 0 })
+        Ok(Self {
+            sink,
+            formatter: Formatter::new(layout),
+            compressor: Compressor::new(layout.compression),
+            buffer: Vec::new(),
+            written: 0,
+            rankings: 0,
+            sidecar: None,
+            is_complete: false,
+            unsynced: None,
+        })
+    }
+
+    /// The file that is written, if it is one on a disk.
+    pub(crate) fn file(&self) -> Option<&OutputFile> {
+        match &self.sink {
+            Sink::File(file) if file.is_regular() => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Records the run beside the file before its first byte.
+    pub(crate) fn record(&mut self, sidecar: Sidecar) {
+        self.sidecar = Some(sidecar);
+    }
+
+    /// Goes on behind these rankings. A file that is complete stays as it is unless more rankings come.
+    pub(crate) fn resume(&mut self, continuation: Continuation, rankings: u64, is_complete: bool) {
+        let Continuation { kept, compressor, columns } = continuation;
+        if let Sink::File(file) = &mut self.sink {
+            file.keep(kept);
+        }
+        (self.written, self.compressor) = (kept, compressor);
+        (self.rankings, self.is_complete) = (rankings, is_complete);
+        self.formatter.resume(columns);
     }
 
     /// Writes one ranking.
@@ -63,15 +119,38 @@ impl Writer {
     pub fn write(&mut self, ranking: &Ranking) -> Result<()> {
         self.buffer.clear();
         self.formatter.format(ranking, &mut self.buffer)?;
+        // A query without rows leaves no trace, so that a run that is resumed need not know of it.
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
         self.compressor.compress(&mut self.buffer)?;
-        self.flush()
+        self.flush()?;
+        self.rankings += 1;
+        self.sync_if_due()
+    }
+
+    /// How long to wait for a ranking before the disk is to be waited for; none, if nothing was written.
+    pub fn until_sync(&self) -> Option<Duration> {
+        self.unsynced.map(|since| SYNC_INTERVAL.saturating_sub(since.elapsed()))
+    }
+
+    /// Waits for the disk if that was not done for a while.
+    ///
+    /// # Errors
+    /// If the disk could not store what was written.
+    pub fn sync_if_due(&mut self) -> Result<()> {
+        if self.until_sync() == Some(Duration::ZERO) { self.sync() } else { Ok(()) }
     }
 
     /// Completes the output of a run that went to its end. Returns the names of fields that the format had no column for.
+    /// `skipped` is the number of records that could not be used.
     ///
     /// # Errors
     /// As [`Writer::write`].
-    pub fn finish(mut self) -> Result<Vec<String>> {
+    pub fn finish(mut self, skipped: u64) -> Result<Vec<String>> {
+        if self.is_complete && !self.is_begun() {
+            return Ok(Vec::new());
+        }
         self.buffer.clear();
         self.formatter.finish(&mut self.buffer)?;
         // A file without rankings must be valid too: for gzip and Zstandard it has an empty member or frame.
@@ -79,9 +158,9 @@ impl Writer {
             self.compressor.compress(&mut self.buffer)?;
             self.flush()?;
         }
-        let left_out = self.formatter.left_out().into_iter().map(str::to_owned).collect();
-        self.close()?;
-        Ok(left_out)
+        self.end()?;
+        self.begin().and_then(|()| self.complete(skipped)).with_context(|| self.failure())?;
+        Ok(self.formatter.left_out().into_iter().map(str::to_owned).collect())
     }
 
     /// Ends the output of a run that was broken off, so that it can be decompressed to its end.
@@ -89,31 +168,51 @@ impl Writer {
     /// # Errors
     /// As [`Writer::write`].
     pub fn close(mut self) -> Result<()> {
+        // A file that is resumed and was not touched stays as it is.
+        if matches!(self.sink, Sink::Stdout) || self.is_begun() { self.end() } else { Ok(()) }
+    }
+
+    fn is_begun(&self) -> bool {
+        matches!(&self.sink, Sink::File(file) if file.is_begun())
+    }
+
+    fn end(&mut self) -> Result<()> {
         self.buffer = self.compressor.end()?;
-        if self.buffer.is_empty() { Ok(()) } else { self.flush() }
+        if !self.buffer.is_empty() {
+            self.flush()?;
+        }
+        self.sync()
     }
 
     fn flush(&mut self) -> Result<()> {
         let result = self.write_buffer();
-        if let (Err(_), Sink::File(file)) = (&result, &mut self.sink) {
+        if let (Err(_), Sink::File(file)) = (&result, &mut self.sink)
+            && file.is_begun()
+        {
             file.take_back(self.written);
         }
         match result {
             Ok(()) => {
                 self.written += self.buffer.len() as u64;
+                self.unsynced.get_or_insert_with(Instant::now);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
-            Err(error) => Err(error).with_context(|| match &self.sink {
-                Sink::Stdout => "cannot write to standard output".to_owned(),
-                Sink::File(file) => {
-                    format!("cannot write to {}; the rankings before stay complete", file.path().display())
-                }
-            }),
+            Err(error) => Err(error).with_context(|| self.failure()),
+        }
+    }
+
+    fn failure(&self) -> String {
+        match &self.sink {
+            Sink::Stdout => "cannot write to standard output".to_owned(),
+            Sink::File(file) => {
+                format!("cannot write to {}; the rankings before stay complete", file.path().display())
+            }
         }
     }
 
     fn write_buffer(&mut self) -> io::Result<()> {
+        self.begin()?;
         match &mut self.sink {
             Sink::Stdout => {
                 let mut stdout = standard_output::lock()?;
@@ -122,6 +221,36 @@ impl Writer {
             }
             Sink::File(file) => file.write(&self.buffer),
         }
+    }
+
+    /// Records the run, and removes what does not stay of the file.
+    fn begin(&mut self) -> io::Result<()> {
+        let Sink::File(file) = &mut self.sink else { return Ok(()) };
+        if file.is_begun() {
+            return Ok(());
+        }
+        let Some(sidecar) = &self.sidecar else { return file.begin() };
+        // The record of a run never stands beside the rankings of another one: a file that is begun anew is emptied before its run
+        // is recorded, and one that goes on is no longer recorded as complete before it changes.
+        if self.written == 0 {
+            file.begin()?;
+        }
+        sidecar.write(file.path())?;
+        file.begin()
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        let Sink::File(file) = &self.sink else { return Ok(()) };
+        file.sync().with_context(|| self.failure())?;
+        self.unsynced = None;
+        Ok(())
+    }
+
+    /// Records that the run came to its end.
+    fn complete(&mut self, skipped: u64) -> io::Result<()> {
+        let (Sink::File(file), Some(sidecar)) = (&self.sink, &mut self.sidecar) else { return Ok(()) };
+        sidecar.complete(self.written, self.rankings, skipped);
+        sidecar.write(file.path())
     }
 }
 
@@ -134,7 +263,7 @@ mod tests {
     fn open(path: &Path) -> Writer {
         let tag = "rerank".to_owned();
         let layout = Layout { format: OutputFormat::Trec, compression: Compression::None, text: true, tag };
-        Writer::open(Some(path), &layout).unwrap()
+        Writer::open(Some(path), &layout, Existing::Overwrite).unwrap()
     }
 
     #[test]
@@ -158,7 +287,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("old");
         std::fs::write(&path, "old").unwrap();
-        open(&path).finish().unwrap();
+        open(&path).finish(0).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 

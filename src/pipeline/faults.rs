@@ -1,8 +1,9 @@
 //! Reports records that can't be used. The run stops before such a record, or goes on without it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::output::ErrorsFile;
 use crate::progress::Reporter;
 use crate::record::BadRecord;
 
@@ -19,6 +20,8 @@ pub(super) enum Verdict {
 pub(super) struct Faults {
     skip: bool,
     reporter: Arc<Reporter>,
+    /// Where records are written that can't be used.
+    errors: Option<Mutex<ErrorsFile>>,
     skipped: AtomicU64,
     failed: AtomicBool,
     notes: Mutex<Vec<String>>,
@@ -27,10 +30,11 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(skip: bool, reporter: Arc<Reporter>) -> Self {
+    pub(super) fn new(skip: bool, errors: Option<ErrorsFile>, reporter: Arc<Reporter>) -> Self {
         Self {
             skip,
             reporter,
+            errors: errors.map(Mutex::new),
             skipped: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             notes: Mutex::default(),
@@ -38,16 +42,44 @@ impl Faults {
         }
     }
 
+    /// Whether the run goes on without records that can't be used.
+    pub(super) fn skips(&self) -> bool {
+        self.skip
+    }
+
     /// Reports a bad record at once, and returns whether the run goes on without it.
     pub(super) fn report(&self, bad: &BadRecord) -> Verdict {
         if self.skip {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             self.reporter.error(&format!("{bad}; skipped"));
-            Verdict::Continue
+            match self.errors_file().map_or(Ok(()), |mut file| file.write(bad)) {
+                Ok(()) => Verdict::Continue,
+                Err(error) => {
+                    self.fail(&format!("{error:#}"));
+                    Verdict::Stop
+                }
+            }
         } else {
             self.fail(&bad.to_string());
             Verdict::Stop
         }
+    }
+
+    fn errors_file(&self) -> Option<MutexGuard<'_, ErrorsFile>> {
+        Some(self.errors.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Completes the file of records that can't be used. Those that a run had reported which was resumed count, too.
+    pub(super) fn finish(&self) {
+        match self.errors_file().map_or(Ok(0), |mut file| file.finish()) {
+            Ok(earlier) => self.add_earlier(earlier),
+            Err(error) => self.fail(&format!("{error:#}")),
+        }
+    }
+
+    /// Counts records that an earlier run could not use, and that are not read again.
+    pub(super) fn add_earlier(&self, skipped: u64) {
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }
 
     /// Reports why the run can't go on. Groups that were read before are still ranked. A stage that runs ahead may have

@@ -12,26 +12,30 @@ mod estimate;
 mod faults;
 mod figures;
 mod order;
+mod outputs;
 mod prepare;
 mod read;
 mod setup;
 mod stages;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use self::collect::End;
 use self::conclusion::Conclusion;
 use self::faults::Faults;
+use self::outputs::Outputs;
 use self::read::Reading;
 use self::setup::Setup;
 use self::stages::Stages;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::input::{self, Event};
-use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
+use crate::resume::Resumed;
 use crate::stop::Stop;
 
 /// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
@@ -46,28 +50,40 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     crate::threads::start(config.threads)?;
     let devices = setup::open_devices(config, reporter)?;
 
-    // Cheap checks first: the output, the first record, the model's files, and the weights last.
-    let stats_file = config.stats.as_deref().map(OutputFile::open).transpose()?;
-    let writer = (!config.dry_run).then(|| Writer::open(config.output.as_deref(), &config.layout)).transpose()?;
-    let faults = Arc::new(Faults::new(config.skip_bad_records, Arc::clone(reporter)));
+    // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
+    let Outputs { mut writer, checkpoint, stats_file, errors } = Outputs::open(config)?;
+    let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let mut events = input::open(&config.input)?;
     let first = first_record(&mut events, config, &faults)?;
     let loading = Instant::now();
-    let setup = Setup::choose(config, devices)?;
+    let chosen =
+        checkpoint.as_ref().map_or((config.instructions, config.precision), |checkpoint| checkpoint.arithmetic(config));
+    let setup = Setup::choose(config, devices, chosen)?;
     setup.report(config, reporter);
 
     let reading = Arc::new(Reading::new(events.position()));
-    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading };
-    let events = first.into_iter().chain(events);
-    let Some(writer) = writer else {
-        return stages.dry_run(events, stats_file, reporter);
+    let resumed = match (checkpoint, &mut writer) {
+        (Some(checkpoint), Some(writer)) => checkpoint.begin(&setup.facts(config), writer)?,
+        _ => Resumed::default(),
     };
-    let loaded = setup.load(config, reporter)?;
-    let load = loading.elapsed();
-    let mut stats = setup.stats(config, &loaded.engines);
-    let (scored, written) = stages.rank(events, (loaded, writer), (reporter, stop), &mut stats);
+    resumed.note.iter().for_each(|note| reporter.note(note));
+    let events = outputs::pending(resumed, first.into_iter().chain(events), &faults, &reading)?;
+    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading };
+    let Some(writer) = writer else {
+        return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
+    };
+    let mut stats = setup.stats(config);
+    let (scored, written) = match events {
+        Some(events) => {
+            let loaded = setup.load(config, reporter)?;
+            stats.load_seconds = loading.elapsed().as_secs_f64();
+            stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
+        }
+        None => (Ok(End::Complete), writer.finish(faults.skipped())),
+    };
     reporter.finish();
-    stats.derive(began.elapsed(), load);
+    stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
+    stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
     Conclusion { reporter, faults, stop, compute, stats, stats_file }.conclude(scored, written)
 }

@@ -11,6 +11,7 @@ use super::faults::{Faults, Verdict};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
 use crate::record::{BadRecord, Group, RecordName};
+use crate::resume::Counts;
 
 /// Bytes that a group and a candidate are taken to need beside their texts, so that the budget also bounds the number of short
 /// ones.
@@ -22,14 +23,16 @@ pub(super) struct Reading {
     position: Option<Position>,
     pairs: AtomicU64,
     finished: AtomicBool,
+    /// What is read and not ranked, because the output has it.
+    pub(super) resumed: Arc<Counts>,
 }
 
 impl Reading {
     pub(super) fn new(position: Option<Position>) -> Self {
-        Self { position, pairs: AtomicU64::new(0), finished: AtomicBool::new(false) }
+        Self { position, pairs: AtomicU64::new(0), finished: AtomicBool::new(false), resumed: Arc::default() }
     }
 
-    /// The number of pairs in all: counted at the end of the input, before that estimated from the share of the file
+    /// The number of pairs in all that are ranked: counted at the end of the input, before that estimated from the share of the file
     /// that has been read, and unknown for a pipe.
     pub(super) fn total(&self) -> Option<u64> {
         let pairs = self.pairs.load(Ordering::Relaxed);
@@ -37,7 +40,8 @@ impl Reading {
             return Some(pairs);
         }
         let share = self.position.as_ref()?.share();
-        (share > 0.).then(|| (pairs as f64 / share) as u64)
+        let resumed = self.resumed.pairs.load(Ordering::Relaxed);
+        (share > 0.).then(|| (((pairs + resumed) as f64 / share) as u64).saturating_sub(resumed))
     }
 }
 

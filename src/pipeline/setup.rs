@@ -10,13 +10,14 @@ use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::config::{Config, check_least_score};
 use crate::device::{DeviceChoice, Opened};
-use crate::engine::cpu::Arithmetic;
+use crate::engine::cpu::{Arithmetic, Instructions};
 use crate::engine::{Engine, Target};
 use crate::precision::Precision;
 use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
 use crate::recipe::RecipeName;
 use crate::reranker::{Reranker, RerankerOptions};
+use crate::resume::RunFacts;
 use crate::stats::Stats;
 
 /// Everything that is chosen before the weights are loaded.
@@ -39,11 +40,18 @@ pub(super) struct Loaded {
 
 impl Setup {
     /// Finds the model's files, and chooses how the devices compute.
-    pub(super) fn choose(config: &Config, devices: Vec<Opened>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the files are not those of a model that can be run, or the options do not fit it.
+    pub(super) fn choose(
+        config: &Config,
+        devices: Vec<Opened>,
+        (instructions, precision): (Instructions, Option<Precision>),
+    ) -> Result<Self> {
         let reranker = Reranker::find(&reranker_options(config, &devices))?;
         check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
-        let precision = config.precision.or(reranker.only_precision());
-        let compute = Compute::choose(&devices[0], config.instructions, precision, reranker.stored())?;
+        let precision = precision.or(reranker.only_precision());
+        let compute = Compute::choose(&devices[0], instructions, precision, reranker.stored())?;
         let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
         let limits = targets.iter().map(|target| reranker.limits(config.limits, target)).collect::<Result<Vec<_>>>()?;
         let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
@@ -89,6 +97,18 @@ impl Setup {
         compute.reason().iter().for_each(|reason| reporter.note(reason));
     }
 
+    /// What the rankings depend on.
+    pub(super) fn facts<'a>(&'a self, config: &'a Config) -> RunFacts<'a> {
+        let kind = |device: &Opened| match device {
+            Opened::Cpu => None,
+            Opened::Gpu(device) => Some(device.describe().replace(&device.name(), "").trim().to_owned()),
+        };
+        let mut gpus: Vec<String> = self.devices.iter().filter_map(kind).collect();
+        gpus.dedup();
+        let (dtype, kernels) = (self.compute.precision.name(), self.targets[0].kernel_class());
+        RunFacts { config, reranker: &self.reranker, dtype, kernels, gpus: gpus.join(", ") }
+    }
+
     /// The facts about the run that a dry run needs.
     pub(super) fn planned<'a>(&'a self, config: &'a Config) -> Planned<'a> {
         let Self { reranker, limits, .. } = self;
@@ -118,21 +138,17 @@ impl Setup {
     }
 
     /// The figures of the run that are known before it begins.
-    pub(super) fn stats(&self, config: &Config, engines: &[Box<dyn Engine>]) -> Stats {
+    pub(super) fn stats(&self, config: &Config) -> Stats {
         Stats {
             version: env!("CARGO_PKG_VERSION"),
             model: config.model.to_string(),
             recipe: self.reranker.recipe().name.clone(),
             device: self.device(),
             dtype: self.compute.precision.name().to_owned(),
-            instructions: self.devices[0].instructions(config.instructions.level),
+            instructions: self.devices[0].instructions(self.compute.level()),
             kernels: self.targets[0].kernel_class(),
             threads: rayon::current_num_threads(),
-            warnings: self
-                .warnings(config)
-                .into_iter()
-                .chain(engines.iter().flat_map(|engine| engine.warnings()))
-                .collect(),
+            warnings: self.warnings(config),
             ..Stats::default()
         }
     }

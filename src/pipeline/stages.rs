@@ -1,7 +1,7 @@
 //! The threads of a run, and what connects them.
 
 use std::ops::RangeInclusive;
-use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -56,8 +56,9 @@ type Threads = [JoinHandle<()>; 2];
 /// What the writing thread is sent.
 pub(super) enum Message {
     Ranking(Ranking),
-    /// The run is complete. If the channel closes without this message, the run was broken off.
-    Complete,
+    /// The run is complete, and so many records could not be used. If the channel closes without this message, the run was broken
+    /// off.
+    Complete(u64),
 }
 
 type Writing = JoinHandle<Result<Vec<String>>>;
@@ -74,6 +75,7 @@ impl Stages<'_> {
         let Self { config, setup, faults, reading } = self;
         let figures = Figures::new(Watch::new(&setup.devices));
         let Loaded { engines, limits } = loaded;
+        stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
         // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and would
         // only take longer to interrupt.
         let ahead = if matches!(setup.targets[0], Target::Gpu(_)) { 2 } else { 1 };
@@ -92,9 +94,10 @@ impl Stages<'_> {
         if matches!(scored, Ok(End::Complete)) && !faults.failed() {
             scored = join(threads).map(|()| End::Complete);
         }
+        faults.finish();
         if matches!(scored, Ok(End::Complete)) && !faults.failed() {
             // This fails only if the writer has failed; its own error is returned.
-            let _ = rankings.send(Message::Complete);
+            let _ = rankings.send(Message::Complete(faults.skipped()));
         }
         drop(rankings);
         let written = writing.join().unwrap_or_else(|_| Err(anyhow!("the writing thread has panicked")));
@@ -122,6 +125,7 @@ impl Stages<'_> {
         if !faults.failed() {
             join(threads)?;
         }
+        faults.finish();
         Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done })
     }
 
@@ -158,10 +162,16 @@ fn join(threads: Threads) -> Result<()> {
 fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
     let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
     let writing = thread::spawn(move || {
-        for message in receiver {
+        loop {
+            let message = match writer.until_sync() {
+                Some(patience) => receiver.recv_timeout(patience),
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
             match message {
-                Message::Ranking(ranking) => writer.write(&ranking)?,
-                Message::Complete => return writer.finish(),
+                Ok(Message::Ranking(ranking)) => writer.write(&ranking)?,
+                Ok(Message::Complete(skipped)) => return writer.finish(skipped),
+                Err(RecvTimeoutError::Timeout) => writer.sync_if_due()?,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         writer.close()?;

@@ -24,6 +24,7 @@ pub fn fake_recipe(choice: &RecipeChoice) -> Resolved {
             score: activation.name().to_owned(),
         },
         max_length,
+        settings: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         details: Vec::new(),

@@ -29,6 +29,8 @@ pub struct Resolved {
     pub name: RecipeName,
     /// The longest prompt in tokens.
     pub max_length: usize,
+    /// What else the tokens of a prompt depend on, beside the model's files: names and values.
+    pub settings: Vec<(&'static str, String)>,
     /// What users should know of the tokenizer.
     pub warnings: Vec<String>,
     /// What users should know of how the recipe was found.
@@ -89,6 +91,7 @@ pub fn resolve(
     let longest = RecipePrompts::longest(&tokenizer, &recipe).with_context(place)?;
     let limit = Limit::of(stored, tokenizer.max_length(), longest, model);
     let max_length = limit.max_length(choice)?;
+    let settings = recipe.settings(choice.instruction.as_deref());
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
     let prompts = prompts.with_context(place)?;
     match choice.max_length {
@@ -102,6 +105,7 @@ pub fn resolve(
         activation: recipe.activation,
         name,
         max_length,
+        settings,
         warnings,
         notes,
         details,

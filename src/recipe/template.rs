@@ -186,6 +186,17 @@ impl Template {
         &self.0
     }
 
+    /// The template as a file of a recipe has it, and `⟦⟧` where tokens end.
+    pub(super) fn source(&self) -> String {
+        let part = |piece: &Piece| match piece {
+            Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+            Piece::Slot(slot, Trim::None) => format!("{{{}}}", slot.name()),
+            Piece::Slot(slot, trim) => format!("{{{}|{trim:?}}}", slot.name()),
+            Piece::Boundary => "⟦⟧".to_owned(),
+        };
+        self.0.iter().map(part).collect()
+    }
+
     /// The template's own text.
     pub(super) fn literals(&self) -> String {
         let part = |piece: &Piece| if let Piece::Text(text) = piece { text.clone() } else { "\n".to_owned() };

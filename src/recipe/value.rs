@@ -101,6 +101,21 @@ impl Recipe {
         }
     }
 
+    /// What the tokens of a prompt depend on: names and values. `instruction` is the run's own.
+    pub(super) fn settings(&self, instruction: Option<&str>) -> Vec<(&'static str, String)> {
+        let template = |name, template: &Option<Template>| Some((name, template.as_ref()?.source()));
+        let instruction = instruction.or(self.instruction.as_deref()).map(|text| ("the instruction", text.to_owned()));
+        let of_tokenizer = self.special_tokens.then(|| ("special_tokens of the recipe", "true".to_owned()));
+        let parts = [
+            template("the template", &self.plain),
+            template("the template with an instruction", &self.instructed),
+            instruction,
+            of_tokenizer,
+            Some(("what is cut of a prompt that is too long", format!("{:?}", self.cut))),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+
     /// Checks that there is a prompt for every case.
     ///
     /// # Errors

@@ -268,7 +268,7 @@ fn a_failed_run_takes_nothing_away() {
     let (old, new) = (files.write("old.jsonl", "yesterday\n"), files.name("new.jsonl"));
     for arguments in [["--model", "testdata"], ["--input-format", "csv"]] {
         for output in [&old, &new] {
-            let run = rerank_on(GOOD, &[&["--output", output], &arguments[..]].concat());
+            let run = rerank_on(GOOD, &[&["--output", output, "--overwrite"], &arguments[..]].concat());
             assert_eq!(run.status, 1, "{}", run.stderr);
         }
     }

@@ -272,7 +272,7 @@ fn a_bad_first_record_leaves_nothing_behind() {
     let files = Files::new();
     let input = files.write("a.jsonl", format!("not JSON\n{FIRST}\n"));
     let output = files.write("old.jsonl", "yesterday\n");
-    rerank(&["--model", "fake", "--input", &input, "--output", &output]).fails(1, &["a.jsonl:1: "]);
+    rerank(&["--model", "fake", "--input", &input, "--output", &output, "--overwrite"]).fails(1, &["a.jsonl:1: "]);
     assert_eq!(files.read("old.jsonl"), "yesterday\n");
     rerank(&["--model", "fake", "--input", &input, "--output", &files.name("new.jsonl")]).fails(1, &["a.jsonl:1: "]);
     assert!(!files.path("new.jsonl").exists());

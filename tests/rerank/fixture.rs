@@ -113,6 +113,12 @@ impl Files {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// In memory, where the system has a place for that: tests of many small runs mostly wait for the disk otherwise.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self(tempfile::tempdir_in(memory).unwrap()) } else { Self::new() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

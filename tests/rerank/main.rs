@@ -51,6 +51,7 @@ mod recipe_notes;
 mod recipe_options;
 mod recipes;
 mod reference;
+mod resume;
 mod round_trips;
 mod running;
 mod runs;

@@ -256,13 +256,14 @@ fn a_cut_document_is_marked() {
 }
 
 #[test]
-fn an_existing_output_is_replaced() {
+fn an_existing_output_is_replaced_if_that_is_wanted() {
     let files = Files::new();
     let output = files.write("ranked.jsonl", "a long line of yesterday\n".repeat(1000));
-    assert_eq!(rerank_on(TIES, &["--model", "fake", "--output", &output]).status, 0);
+    assert_eq!(rerank_on(TIES, &["--model", "fake", "--output", &output, "--overwrite"]).status, 0);
     assert_eq!(files.read("ranked.jsonl"), rerank_on(TIES, &["--model", "fake"]).stdout);
-    let bad = rerank(&["--model", "fake", "--input", "testdata/candidates.jsonl", "--output", &output]);
-    assert_eq!(bad.status, 0);
+    let again =
+        rerank(&["--model", "fake", "--input", "testdata/candidates.jsonl", "--output", &output, "--overwrite"]);
+    assert_eq!(again.status, 0);
     assert_eq!(files.read("ranked.jsonl").lines().count(), 3);
 }
 

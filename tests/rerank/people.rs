@@ -44,7 +44,7 @@ fn jsonl_in_a_file_that_is_named_json_is_said_once() {
     let run = fake(&["--output", &files.name("ranked.json")]);
     assert_eq!((run.status, files.read("ranked.json")), (0, fake(&[]).stdout));
     assert_eq!(run.stderr.matches("ranked.json is written as JSONL").count(), 1, "{}", run.stderr);
-    let run = fake(&["--output", &files.name("ranked.json"), "--output-format", "jsonl"]);
+    let run = fake(&["--output", &files.name("other.json"), "--output-format", "jsonl"]);
     assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
 }
 

@@ -115,18 +115,26 @@ fn an_output_has_one_run_at_a_time() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let before = std::fs::read(&output).unwrap();
-        fake(&[INPUT, "--output", &output]).fails(1, &[name, "another run"]);
+        fake(&[INPUT, "--output", &output, "--overwrite"]).fails(1, &[name, "another run"]);
         fake(&[INPUT, "--stats", &files.name("stats.json")]).fails(1, &["stats.json", "another run"]);
         assert!(std::fs::read(&output).unwrap() == before);
         // Nothing of a run that was killed is in the way of the next one.
         first.child.kill().unwrap();
         first.child.wait().unwrap();
-        assert_eq!(fake(&[INPUT, "--output", &output]).status, 0);
+        assert_eq!(fake(&[INPUT, "--output", &output, "--overwrite"]).status, 0);
     }
     let mut left: Vec<_> =
         std::fs::read_dir(files.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["ranked.jsonl", "ranked.jsonl.gz", "stats.json"]);
+    let record = |name: &str| format!("{name}.run.json");
+    let expected = [
+        "ranked.jsonl".to_owned(),
+        "ranked.jsonl.gz".to_owned(),
+        record("ranked.jsonl.gz"),
+        record("ranked.jsonl"),
+        "stats.json".to_owned(),
+    ];
+    assert_eq!(left, expected.map(std::ffi::OsString::from));
 }
 
 #[test]
@@ -191,7 +199,7 @@ fn a_compressed_file_can_be_read_while_it_grows_and_after_an_interrupt() {
         assert_eq!(rankings(&content(&output).0).len(), 3, "after kill -9");
         #[cfg(unix)]
         {
-            let mut piped = Piped::start(&["--output", &output]);
+            let mut piped = Piped::start(&["--output", &output, "--overwrite"]);
             piped.write(RED);
             while content(&output).0.lines().count() != 1 {
                 std::thread::sleep(std::time::Duration::from_millis(5));

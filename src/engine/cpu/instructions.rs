@@ -55,6 +55,17 @@ impl Instructions {
         Ok(Self { level, products, attention })
     }
 
+    /// What is open here as it was in a run with this class of kernels, as far as the processor has that: a measurement could
+    /// decide otherwise.
+    pub fn as_in(self, class: &str) -> Self {
+        let Ok(earlier) = Self::parse(&class.replace("/products=int8", ""), Level::available()) else { return self };
+        let level = if self.level == Level::available() { earlier.level } else { self.level };
+        if level != earlier.level {
+            return self;
+        }
+        Self { level, products: self.products.or(earlier.products), attention: self.attention.or(earlier.attention) }
+    }
+
     /// Whether a measurement would decide anything.
     pub fn is_open(self) -> bool {
         self.level.has_bf16_units() && (self.products.is_none() || self.attention.is_none())
@@ -92,6 +103,23 @@ mod tests {
             ("avx2/products=f32", Avx2, is(Avx2, Some(Unit::F32), None)),
         ] {
             assert_eq!(Instructions::parse(forced, available), expected, "{forced}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_resumed_has_the_kernels_that_it_had() {
+        let best = Level::available();
+        let open = Instructions { level: best, products: None, attention: None };
+        let forced = Instructions { level: Level::Plain, products: None, attention: Some(Unit::F32) };
+        assert_eq!(
+            open.as_in("plain/products=f32/attention=f32"),
+            Instructions { level: Level::Plain, products: Some(Unit::F32), attention: Some(Unit::F32) }
+        );
+        assert_eq!(open.as_in(&format!("{best}/products=int8/attention=f32")).products, None);
+        assert_eq!(open.as_in("cuda"), open);
+        assert_eq!(forced.as_in("plain/products=f32/attention=f32").products, Some(Unit::F32));
+        if best != Level::Plain {
+            assert_eq!(forced.as_in(&format!("{best}/products=f32/attention=f32")), forced);
         }
     }
 

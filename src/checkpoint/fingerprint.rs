@@ -1,0 +1,54 @@
+//! The fingerprint of a model: what tells it from another one, without reading all of it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use blake3::Hasher;
+
+use super::Weights;
+
+/// The bytes at the beginning of each tensor that are hashed. A model that was trained further has the header of the one that it was
+/// made from, and other values.
+const SAMPLE_BYTES: usize = 4096;
+
+/// The hash of a model: of its files of settings and its tokenizer's, and of its weights the sizes, headers and the first
+/// values of each tensor.
+///
+/// # Errors
+/// If a file can't be read.
+pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights) -> Result<String> {
+    let mut hasher = Hasher::new();
+    for (name, path) in files.iter().filter(|(name, _)| !name.ends_with(".safetensors")) {
+        let mut content = Hasher::new();
+        let read = File::open(path).and_then(|file| content.update_reader(file).map(|content| content.finalize()));
+        let hash = read.with_context(|| format!("cannot read {}", path.display()))?;
+        add(&mut hasher, name.as_bytes());
+        hasher.update(hash.as_bytes());
+    }
+    weights.add_to(&mut hasher);
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// Adds bytes whose number is part of the hash.
+fn add(hasher: &mut Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+impl Weights {
+    fn add_to(&self, hasher: &mut Hasher) {
+        for file in self.files() {
+            hasher.update(&(file.memory.len() as u64).to_le_bytes());
+            let mut entries: Vec<_> = file.tensors.iter().collect();
+            entries.sort_by_key(|(_, entry)| entry.start);
+            for (name, entry) in entries {
+                add(hasher, name.as_bytes());
+                add(hasher, format!("{:?} {:?} {} {}", entry.dtype, entry.shape, entry.start, entry.length).as_bytes());
+                let bytes = file.bytes(entry);
+                add(hasher, &bytes[..bytes.len().min(SAMPLE_BYTES)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The files that a run writes, and what an output that is resumed leaves to be ranked.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+
+use super::faults::Faults;
+use super::read::Reading;
+use crate::config::Config;
+use crate::input::Event;
+use crate::output::{ErrorsFile, Existing, OutputFile, Writer};
+use crate::resume::{Checkpoint, Pending, Resumed};
+
+/// The files that a run writes, open and locked.
+pub(super) struct Outputs {
+    /// None for a dry run.
+    pub(super) writer: Option<Writer>,
+    /// The output, if it is a file that can be resumed.
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) stats_file: Option<OutputFile>,
+    pub(super) errors: Option<ErrorsFile>,
+}
+
+impl Outputs {
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// If one can't be written, or has content that is refused; if the output can't be resumed.
+    pub(super) fn open(config: &Config) -> Result<Self> {
+        let existing = config.existing;
+        let stats_file = config.stats.as_deref().map(|path| OutputFile::open(path, Existing::Overwrite)).transpose()?;
+        let open = || Writer::open(config.output.as_deref(), &config.layout, existing);
+        let writer = (!config.dry_run).then(open).transpose()?;
+        let checkpoint = writer.as_ref().map(|writer| Checkpoint::open(writer, existing)).transpose()?.flatten();
+        let goes_on = checkpoint.as_ref().is_some_and(Checkpoint::is_resumed);
+        let errors = config.errors.as_deref().map(|path| ErrorsFile::open(path, existing, goes_on)).transpose()?;
+        Ok(Self { writer, checkpoint, stats_file, errors })
+    }
+}
+
+/// The events of an input without the groups that an output has; none, if it has all of them, so that no weights are needed. An
+/// output that is new has none.
+///
+/// # Errors
+/// If the input can't be read, is not that of the output, or has a record that stops the run before anything is ranked.
+pub(super) fn pending<I: Iterator<Item = Result<Event>>>(
+    resumed: Resumed,
+    events: I,
+    faults: &Faults,
+    reading: &Reading,
+) -> Result<Option<impl Iterator<Item = Result<Event>> + use<I>>> {
+    let is_resumed = resumed.is_resumed();
+    if let Some(ended) = &resumed.ended {
+        reading.resumed.queries.store(ended.queries, Ordering::Relaxed);
+        faults.add_earlier(ended.skipped);
+        return Ok(None);
+    }
+    let mut events: Pending<I> = resumed.pending(events, &reading.resumed);
+    let first = if is_resumed { first_group(&mut events, faults)? } else { None };
+    if is_resumed && first.is_none() {
+        faults.finish();
+        return Ok(None);
+    }
+    Ok(Some(first.into_iter().chain(events)))
+}
+
+/// Reads up to the first group that is to be ranked. What stands before it is reported.
+fn first_group(events: &mut impl Iterator<Item = Result<Event>>, faults: &Faults) -> Result<Option<Result<Event>>> {
+    for event in events {
+        match event? {
+            Event::Note(note) => faults.note(note),
+            Event::Bad(bad) if !faults.skips() => return Err(bad.into()),
+            Event::Bad(bad) => drop(faults.report(&bad)),
+            Event::Group(group) => return Ok(Some(Ok(Event::Group(group)))),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,148 @@
+//! Gathers what the bytes of an output depend on.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use super::inputs::Identity;
+use super::settings::{KERNELS, PRECISION, Settings};
+use crate::checkpoint::ModelSource;
+use crate::config::Config;
+use crate::input::{InputFormat, Quotes};
+use crate::output::{Compression, OutputFormat};
+use crate::reranker::Reranker;
+
+/// A run whose model is found.
+pub struct RunFacts<'a> {
+    /// Its options.
+    pub config: &'a Config,
+    /// Its model and recipe.
+    pub reranker: &'a Reranker,
+    /// The precision of products.
+    pub dtype: &'a str,
+    /// The class of kernels.
+    pub kernels: String,
+    /// The kinds of GPUs that compute.
+    pub gpus: String,
+}
+
+impl RunFacts<'_> {
+    /// What the rankings depend on. `old` are the settings of the run that is resumed.
+    pub(super) fn settings(&self, old: Option<&Settings>) -> Result<Settings> {
+        let mut settings = Settings::default();
+        settings.add("rerank's version", env!("CARGO_PKG_VERSION"));
+        self.add_model(&mut settings)?;
+        self.add_output(&mut settings);
+        self.add_input(&mut settings);
+        let options = &self.config.input;
+        let files = [
+            ("the input", Some(options.path.as_deref())),
+            ("--queries", options.queries.as_deref().map(Some)),
+            ("--collection", options.collection.as_deref().map(Some)),
+        ];
+        for (name, path) in files {
+            let Some(path) = path else { continue };
+            let before = old.and_then(|old| old.identity(name));
+            let identity = Identity::of(path, before.as_ref()).with_context(|| unread(path))?;
+            settings.add(name, serde_json::to_value(identity)?);
+        }
+        Ok(settings)
+    }
+
+    fn add_model(&self, settings: &mut Settings) -> Result<()> {
+        let recipe = self.reranker.recipe();
+        let model = self.reranker.fingerprint()?;
+        settings.add("the model (the hash of its files)", model.unwrap_or_else(|| "fake".to_owned()));
+        settings.add("the recipe", recipe.name.name.as_str());
+        for (name, value) in &recipe.settings {
+            settings.add(name, value.as_str());
+        }
+        settings.add("the longest prompt, in tokens,", recipe.max_length);
+        if let Some(answers) = recipe.answers {
+            settings.add("the answers' tokens", json!([answers.yes, answers.no]).to_string());
+        }
+        settings.add("the score", recipe.name.score.as_str());
+        settings.add("the temperature", recipe.activation.temperature);
+        // The fake model counts words, on any machine alike.
+        if self.config.model != ModelSource::Fake {
+            settings.add(PRECISION, self.dtype);
+            settings.add(KERNELS, self.kernels.as_str());
+            settings.add_some("the GPU", Some(self.gpus.as_str()).filter(|gpus| !gpus.is_empty()));
+            let without = || std::env::var("RERANK_GPU_WITHOUT").ok().filter(|without| !without.is_empty());
+            settings
+                .add_some("RERANK_GPU_WITHOUT", Some(()).filter(|()| !self.gpus.is_empty()).and_then(|()| without()));
+        }
+        Ok(())
+    }
+
+    fn add_output(&self, settings: &mut Settings) {
+        let Config { layout, cutoff, skip_bad_records, .. } = self.config;
+        let format = match layout.format {
+            OutputFormat::Jsonl => "jsonl",
+            OutputFormat::Trec => "trec",
+            OutputFormat::Msmarco => "msmarco",
+            OutputFormat::Csv => "csv",
+            OutputFormat::Tsv => "tsv",
+        };
+        settings.add("the output's format", format);
+        let compression = match layout.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstandard => "Zstandard",
+        };
+        settings.add("the output's compression", compression);
+        settings.add("--no-text", !layout.text);
+        settings.add_some("--tag", Some(layout.tag.as_str()).filter(|_| layout.format == OutputFormat::Trec));
+        settings.add_some("--top-k", cutoff.top_k);
+        settings.add_some("--min-score", cutoff.min_score.map(|least| least.to_string()));
+        settings.add("--on-error", if *skip_bad_records { "skip" } else { "fail" });
+    }
+
+    fn add_input(&self, settings: &mut Settings) {
+        let options = &self.config.input;
+        settings.add_some("--input-format", options.format.map(name_of_format));
+        let renamed = options.columns.iter().map(|(field, name)| format!("{}={name}", field.name()));
+        let columns: Vec<String> = renamed.chain(options.columns.in_order().iter().cloned()).collect();
+        settings.add_some("--columns", Some(columns.join(",")).filter(|columns| !columns.is_empty()));
+        settings.add("--no-header", !options.columns.in_order().is_empty());
+        settings.add_some("--delimiter", options.tables.delimiter.map(|delimiter| char::from(delimiter.0).to_string()));
+        settings.add_some(
+            "--quotes",
+            options.tables.quotes.map(|quotes| match quotes {
+                Quotes::Csv => "csv",
+                Quotes::None => "none",
+            }),
+        );
+        settings.add("--group", options.group);
+    }
+
+    /// What people may want to know of the run.
+    pub(super) fn about(&self) -> Map<String, Value> {
+        let Config { input, model, output, .. } = self.config;
+        let name = |path: &Path| path.display().to_string();
+        let pairs = [
+            ("output", output.as_deref().map(name)),
+            ("input", Some(input.path.as_deref().map_or_else(|| "standard input".to_owned(), name))),
+            ("queries", input.queries.as_deref().map(name)),
+            ("collection", input.collection.as_deref().map(name)),
+            ("model", Some(model.to_string())),
+        ];
+        pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
+    }
+}
+
+fn unread(path: Option<&Path>) -> String {
+    format!("cannot read {}", path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string()))
+}
+
+fn name_of_format(format: InputFormat) -> String {
+    use clap::ValueEnum;
+    format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// Whether a file is read that can be compared with the one that was read before.
+pub(super) fn is_comparable(path: Option<&Path>) -> io::Result<bool> {
+    Ok(matches!(Identity::of(path, None)?, Identity::File { .. }))
+}

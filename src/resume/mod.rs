@@ -1,0 +1,174 @@
+//! Resuming a run: the output is the checkpoint. A run that is started again with `--resume` reads its output back, leaves out the
+//! queries that it has, and goes on, so that the file has the bytes of a run that was never broken off.
+//!
+//! ```text
+//! OUTPUT.run.json ─ settings ─ the same run? ─┐
+//! OUTPUT ─ members ─ rows ─ rankings ─────────┴─► where it goes on ─► output::Writer
+//!                               └─ queries ─► Pending: the input without them ─► the pipeline
+//! ```
+
+mod finished;
+mod gather;
+mod inputs;
+mod members;
+mod rankings;
+mod read_back;
+mod rows;
+mod settings;
+mod sidecar;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+pub use self::finished::{Counts, Pending};
+pub use self::gather::RunFacts;
+pub use self::sidecar::{Complete, Sidecar};
+
+use self::finished::Finished;
+use self::read_back::Output;
+use self::settings::{KERNELS, PRECISION};
+use crate::config::Config;
+use crate::engine::cpu::Instructions;
+use crate::exit::UsageError;
+use crate::input::Event;
+use crate::output::{Compression, Existing, Writer, check_folder};
+use crate::precision::Precision;
+use crate::progress::HumanCount;
+
+/// An output on a disk, before it is known whether the run is that which wrote it.
+pub struct Checkpoint {
+    output: PathBuf,
+    /// The record of the run that is resumed.
+    old: Option<Sidecar>,
+}
+
+/// What is known of an output that goes on, or of one that is new.
+#[derive(Default)]
+pub struct Resumed {
+    finished: Option<Finished>,
+    /// What the run had at its end, if it came to that and there is nothing more to read.
+    pub ended: Option<Complete>,
+    /// What users should know.
+    pub note: Option<String>,
+}
+
+impl Checkpoint {
+    /// Looks at an output that is open, and at the record beside it. There is none for standard output, pipes and devices.
+    ///
+    /// # Errors
+    /// If the output is to be resumed and has no record that can be read, or no record can be written beside it.
+    pub fn open(writer: &Writer, existing: Existing) -> Result<Option<Self>> {
+        let Some(file) = writer.file() else { return Ok(None) };
+        let output = file.path().to_owned();
+        let path = Sidecar::path(&output);
+        let is_resumed = existing == Existing::Resume && file.size()? > 0;
+        let old = Sidecar::read(&output).with_context(|| match is_resumed {
+            true => format!(
+                "cannot resume {}; bring the record of its run back, or remove that and start anew with --overwrite",
+                output.display()
+            ),
+            false => format!(
+                "the run would be recorded in {}; rename the file that is there, or name another output",
+                path.display()
+            ),
+        })?;
+        if is_resumed && old.is_none() {
+            let problem = format!(
+                "cannot resume {}: the record of its run, {}, is not there, so that nobody can know whether it is the same; \
+                 bring it back, or start anew with --overwrite",
+                output.display(),
+                path.display()
+            );
+            return Err(UsageError::new(problem).into());
+        }
+        check_folder(&path).with_context(|| {
+            format!(
+                "the run would be recorded in {}, and no file can be created there; name another output",
+                path.display()
+            )
+        })?;
+        Ok(Some(Self { output, old: old.filter(|_| is_resumed) }))
+    }
+
+    /// Whether rankings are kept.
+    pub fn is_resumed(&self) -> bool {
+        self.old.is_some()
+    }
+
+    /// How the run computes: as the one that is resumed, where the options leave that open and a measurement could decide otherwise.
+    pub fn arithmetic(&self, config: &Config) -> (Instructions, Option<Precision>) {
+        let Some(old) = &self.old else { return (config.instructions, config.precision) };
+        let instructions = old.settings.text(KERNELS).map(|kernels| config.instructions.as_in(kernels));
+        let precision = || old.settings.text(PRECISION).and_then(Precision::of_name);
+        (instructions.unwrap_or(config.instructions), config.precision.or_else(precision))
+    }
+
+    /// Checks that the run is the one that wrote the output, reads that back, and tells the writer where it goes on.
+    ///
+    /// # Errors
+    /// If it is another run, or the output can't be read back.
+    pub fn begin(self, run: &RunFacts, writer: &mut Writer) -> Result<Resumed> {
+        let settings = run.settings(self.old.as_ref().map(|old| &old.settings))?;
+        let Some(mut old) = self.old else {
+            writer.record(Sidecar::new(settings, run.about()));
+            return Ok(Resumed::default());
+        };
+        let name = self.output.display().to_string();
+        old.check(&settings, run, &name)?;
+        let Some(file) = writer.file() else { return Ok(Resumed::default()) };
+        let size = file.size()?;
+        let complete = old.complete.take();
+        let (reader, layout) = (file.reader()?, &run.config.layout);
+        let output = Output { file: &reader, name: &name, layout, complete: complete.map(|complete| complete.bytes) };
+        let written = output.read()?;
+        let complete = complete.filter(|_| written.is_complete);
+        let count = written.queries.len() as u64;
+        // What is compressed is compressed once more, so that the number of bytes says little.
+        let lost = if layout.compression == Compression::None { size - written.continuation.kept } else { 0 };
+        writer.record(old);
+        writer.resume(written.continuation, count, complete.is_some());
+        let is_comparable = gather::is_comparable(run.config.input.path.as_deref()).unwrap_or(false);
+        let finished = Finished {
+            queries: written.queries,
+            output: name.clone(),
+            format: layout.format,
+            is_cut: run.config.cutoff.min_score.is_some(),
+            skips: run.config.skip_bad_records,
+            prompts: Arc::clone(&run.reranker.recipe().prompts),
+        };
+        Ok(Resumed {
+            finished: Some(finished),
+            ended: complete.filter(|_| is_comparable),
+            note: Some(note(&name, complete, count, lost)),
+        })
+    }
+}
+
+/// What users should know of an output that has so many rankings, and so many bytes that do not stay.
+fn note(name: &str, complete: Option<Complete>, count: u64, lost: u64) -> String {
+    match complete {
+        Some(complete) => format!("{name} is complete: it has {} rankings", HumanCount(complete.queries)),
+        None if lost == 0 => format!("{name} has {} rankings, and goes on behind them", HumanCount(count)),
+        None => format!(
+            "{name} has {} rankings, and goes on behind them; {} bytes of one that may not be complete are written anew",
+            HumanCount(count),
+            HumanCount(lost)
+        ),
+    }
+}
+
+impl Resumed {
+    /// Whether an output goes on.
+    pub fn is_resumed(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// The events of the input without the groups whose queries the output has.
+    pub fn pending<I: Iterator<Item = Result<Event>>>(self, events: I, counts: &Arc<Counts>) -> Pending<I> {
+        Pending::new(events, self.finished, Arc::clone(counts))
+    }
+}

@@ -1,0 +1,126 @@
+//! The file beside an output that records which run writes it: `OUTPUT.run.json`.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::RunFacts;
+use super::settings::Settings;
+use crate::exit::UsageError;
+use crate::output::replace_file;
+
+/// The form of the file. Another one can't be compared with.
+const FORM: &str = "rerank run 1";
+
+/// The most bytes of the file: prompts and instructions are in it.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What defines a run, and how far it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sidecar {
+    form: String,
+    /// What the rankings depend on.
+    pub(super) settings: Settings,
+    /// What people may want to know, and no run is refused for.
+    about: Map<String, Value>,
+    /// Present if the run came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) complete: Option<Complete>,
+}
+
+/// The end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complete {
+    /// The bytes of the output.
+    pub bytes: u64,
+    /// The rankings, those without rows included.
+    pub queries: u64,
+    /// The records that could not be used.
+    pub skipped: u64,
+}
+
+impl Sidecar {
+    pub(super) fn new(settings: Settings, about: Map<String, Value>) -> Self {
+        Self { form: FORM.to_owned(), settings, about, complete: None }
+    }
+
+    /// Refuses another run than the one that is recorded here.
+    ///
+    /// # Errors
+    /// If anything differs that the output depends on: with what it was, and what it is.
+    pub(super) fn check(&self, settings: &Settings, run: &RunFacts, output: &str) -> Result<()> {
+        let differences = self.settings.differences(settings);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let about = run.about();
+        let models = self.about.get("model").zip(about.get("model"));
+        let named = |difference: String| match models {
+            Some((old, new)) if difference.starts_with("the model ") => {
+                format!("{difference} ({old} then, {new} now)")
+            }
+            _ => difference,
+        };
+        let differences: Vec<String> = differences.into_iter().map(named).collect();
+        let problem = format!(
+            "cannot resume {output}, which another run wrote: {}; give what that run was given, or start anew with --overwrite",
+            differences.join("; ")
+        );
+        Err(UsageError::new(problem).into())
+    }
+
+    /// Notes that the run came to its end.
+    pub(crate) fn complete(&mut self, bytes: u64, queries: u64, skipped: u64) {
+        self.complete = Some(Complete { bytes, queries, skipped });
+    }
+
+    /// The path of the file that records the run of an output.
+    pub fn path(output: &Path) -> PathBuf {
+        let mut path = output.as_os_str().to_owned();
+        path.push(".run.json");
+        path.into()
+    }
+
+    /// Reads the record of an output's run; none, if there is no such file.
+    ///
+    /// # Errors
+    /// If it can't be read, or is something else.
+    pub(super) fn read(output: &Path) -> Result<Option<Self>> {
+        let path = Self::path(output);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let mut text = Vec::new();
+        file.take(MOST_BYTES).read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
+        let wrong =
+            |problem: String| UsageError::new(format!("{} is no record of a run of rerank: {problem}", path.display()));
+        let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        match value["form"].as_str() {
+            Some(FORM) => Ok(Some(serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?)),
+            Some(form) if form.starts_with("rerank run ") => {
+                let problem = format!(
+                    "{} is of the form {form:?}, which this version of rerank does not know: resume with the version that wrote it",
+                    path.display()
+                );
+                bail!(UsageError::new(problem))
+            }
+            _ => bail!(wrong("it has no `form`".to_owned())),
+        }
+    }
+
+    /// Writes the record of an output's run, in place of another one.
+    ///
+    /// # Errors
+    /// If the system can't write it.
+    pub(crate) fn write(&self, output: &Path) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let path = Self::path(output);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        replace_file(&path, text.as_bytes()).map_err(named)
+    }
+}
