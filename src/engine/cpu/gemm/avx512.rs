@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use crate::engine::cpu::gemm::microkernel::{Run, SIDE, WORDS};
-use crate::engine::cpu::gemm::simd::{Lanes, multiply};
+use crate::engine::cpu::gemm::scales::Scales;
+use crate::engine::cpu::gemm::simd::{Lanes, add_rows, multiply};
 
 /// What is added to the left operand's bytes when they are packed: the instruction wants them without sign.
 pub(crate) const RAISED: u8 = 128;
@@ -49,6 +50,12 @@ macro_rules! sixteen_lanes {
                 // SAFETY: the caller vouches for the instructions.
                 unsafe { $add(sum, left, right) }
             }
+
+            #[inline(always)]
+            unsafe fn fetch(line: *const u8) {
+                // SAFETY: a hint may be of any memory.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+            }
         }
     };
 }
@@ -72,7 +79,7 @@ unsafe fn add_bf16(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     }
 }
 
-/// The left bytes are raised by [`RAISED`]; `int8` takes it away again.
+/// The left bytes are raised by [`RAISED`]; sums begin with what that adds, taken away.
 #[inline(always)]
 unsafe fn add_int8(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     // SAFETY: the caller vouches for AVX-512-VNNI.
@@ -105,35 +112,45 @@ macro_rules! kernel {
 kernel!(f32, F32, "avx512f", "Words of one f32.");
 kernel!(f32_by_bf16, F32ByBf16, "avx512f", "Words of one f32, on the right as bf16.");
 kernel!(bf16, Bf16, "avx512f,avx512bf16", "Words of two bf16.");
-kernel!(raised_int8, Int8, "avx512f,avx512vnni", "Words of four bytes, where nothing is taken away.");
+kernel!(
+    int8,
+    Int8,
+    "avx512f,avx512vnni",
+    "Words of four bytes: those of the left raised by [`RAISED`], those of the right signed."
+);
 
-/// Words of four bytes: those of the left raised by [`RAISED`], those of the right signed.
+/// As [`int8`], with a run's sums times their scales as f32.
 ///
 /// # Safety
-/// As [`multiply`].
+/// The operands hold the run's steps; there are 32 scales of rows and of outputs, 32 sums of outputs and 32 × 32 results; the
+/// processor has AVX-512-VNNI.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(crate) unsafe fn int8(runs: &[Run], right: *const u8, results: *mut u32, add: bool, soon: *const u8) {
-    let steps: usize = runs.iter().map(|run| run.steps).sum();
-    // SAFETY: as the caller's; the loops stay inside the same blocks.
+pub(crate) unsafe fn scaled_int8(
+    run: Run,
+    right: *const u8,
+    scales: &Scales<'_>,
+    results: *mut u32,
+    add: bool,
+    soon: *const u8,
+) {
+    const ROWS: usize = 8;
+    // SAFETY: as the caller's; all offsets are inside what it vouches for.
     unsafe {
-        raised_int8(runs, right, results, add, soon);
-        let right = right.cast::<u32>();
-        for half in 0..2 {
-            // Several sums, as one would wait for itself.
-            let mut raised = [_mm512_setzero_si512(); 8];
-            for step in 0..steps {
-                let words = right.add((step * 2 + half) * WORDS * WORDS);
-                for word in 0..WORDS {
-                    let words = _mm512_loadu_si512(words.add(word * WORDS).cast());
-                    let sum = &mut raised[word % 8];
-                    *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8(RAISED as i8), words);
+        let halves = |values: *const __m512i| [_mm512_loadu_si512(values), _mm512_loadu_si512(values.add(1))];
+        let lowered = halves(scales.lowered.as_ptr().cast());
+        let outputs = halves(scales.outputs.as_ptr().cast()).map(|half| _mm512_castsi512_ps(half));
+        for row in (0..SIDE).step_by(ROWS) {
+            let sums = add_rows::<Int8, 2, ROWS>([lowered; ROWS], run, row, right.cast(), soon);
+            for (row, sums) in (row..).zip(sums) {
+                let scale = _mm512_set1_ps(*scales.rows.get_unchecked(row));
+                for (half, (sum, output)) in sums.into_iter().zip(outputs).enumerate() {
+                    let result = results.add(row * SIDE + half * WORDS).cast::<f32>();
+                    let mut value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, output));
+                    if add {
+                        value = _mm512_add_ps(_mm512_loadu_ps(result), value);
+                    }
+                    _mm512_storeu_ps(result, value);
                 }
-            }
-            let raised = raised.into_iter().fold(_mm512_setzero_si512(), |sum, one| _mm512_add_epi32(sum, one));
-            for row in 0..SIDE {
-                let results = results.add(row * SIDE + half * WORDS);
-                let sums = _mm512_sub_epi32(_mm512_loadu_si512(results.cast()), raised);
-                _mm512_storeu_si512(results.cast(), sums);
             }
         }
     }

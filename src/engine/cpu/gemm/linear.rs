@@ -13,6 +13,7 @@ use crate::checkpoint::RowSource;
 use crate::engine::cpu::gemm::microkernel::{Format, Kernel, SIDE};
 use crate::engine::cpu::gemm::operand::{Form, Operand, RUN};
 use crate::engine::cpu::gemm::panels::{Features, Panels};
+use crate::engine::cpu::gemm::scales::Scales;
 use crate::engine::cpu::gemm::weight::{Packed, Source, pack, runs};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::rows::math::row_by_row;
@@ -138,11 +139,12 @@ impl Linear {
                     let (rows, soon) = (input.blocks(block, of_input.clone()), soon.wrapping_add(block * share));
                     let results = results.block_mut(panel - first_panel, block);
                     if self.form.format == Format::Int8 {
-                        let mut sums = [0u32; SIDE * SIDE];
-                        self.kernel.multiply(rows, weights, &mut sums, false, soon);
-                        let rows = &input.scales(of_input.start / RUN)[block * SIDE..][..SIDE];
-                        let outputs = &self.weight.scales[panel * SIDE..][..SIDE];
-                        scale(self.form.level, &sums, &Scales { rows, outputs }, results, add);
+                        let scales = Scales {
+                            rows: &input.scales(of_input.start / RUN).as_chunks().0[block],
+                            outputs: self.weight.panel_scales(panel),
+                            lowered: self.weight.lowered(panel, (steps.start + run.start) / RUN),
+                        };
+                        self.kernel.multiply_scaled((rows, weights), &scales, results, add, soon);
                     } else {
                         self.kernel.multiply(rows, weights, results, add, soon);
                     }
@@ -162,25 +164,4 @@ fn add_rows(results: &mut [Features], sums: &[Features]) {
     }
 }
 
-}
-
-/// The scales of a block's rows and outputs.
-struct Scales<'a> {
-    rows: &'a [f32],
-    outputs: &'a [f32],
-}
-
-for_each_level! {
-/// `results (+)= sums · row scale · output scale`, 32 × 32.
-fn scale(sums: &[u32; SIDE * SIDE], scales: &Scales<'_>, results: &mut [u32], add: bool) {
-    let results: &mut [Features] = bytemuck::cast_slice_mut::<u32, Features>(results);
-    let Some(outputs) = scales.outputs.first_chunk::<SIDE>() else { return };
-    for ((sums, result), row) in sums.as_chunks::<SIDE>().0.iter().zip(results).zip(scales.rows) {
-        row_by_row();
-        for ((sum, result), output) in sums.iter().zip(result.iter_mut()).zip(outputs) {
-            let value = (*sum as i32) as f32 * (row * output);
-            *result = if add { *result + value } else { value };
-        }
-    }
-}
 }

@@ -14,6 +14,7 @@
 //! A result is summed word by word in the order of the inner dimension, whatever stands around it: so it depends on its own
 //! row and output alone.
 
+use super::scales::{Scales, scale};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx2, avx512};
 use super::{plain, simd};
@@ -65,7 +66,8 @@ impl Format {
     }
 }
 
-/// What a level's kernels of int8 want put over the left operand's bytes, by exclusive or.
+/// What a level's kernels of int8 want put over the left operand's bytes, by exclusive or. It adds as much to each byte, and
+/// what that adds to a sum is known from the right operand alone.
 pub(crate) fn left_sign(level: Level) -> u8 {
     #[cfg(target_arch = "x86_64")]
     if level == Level::Avx512Bf16 {
@@ -80,8 +82,7 @@ pub(crate) fn left_sign(level: Level) -> u8 {
 pub struct Kernel {
     multiply: Multiply,
     format: Format,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
-    tiles: bool,
+    level: Level,
 }
 
 /// The left operand's runs, the right operand, the 32 × 32 results (f32, or i32 for int8), whether to add to the results, and
@@ -136,8 +137,7 @@ impl Kernel {
             Format::Int8 => plain::int8,
             Format::Bf16 => panic!("{level} has no products of bf16"),
         };
-        let tiles = level == Level::Amx && matches!(format, Format::Bf16 | Format::Int8);
-        Self { multiply, format, tiles }
+        Self { multiply, format, level }
     }
 
     /// What it multiplies.
@@ -149,14 +149,14 @@ impl Kernel {
     #[inline]
     pub fn prepare(&self) {
         #[cfg(target_arch = "x86_64")]
-        if self.tiles {
+        if self.level == Level::Amx && matches!(self.format, Format::Bf16 | Format::Int8) {
             amx::configure();
         }
     }
 
     /// `results[row][output] = (results[row][output] if add) + Σ left[row][word] · right[output][word]`
     ///
-    /// The results are bits of f32, or of i32 for int8. `soon` is where the right operand goes on after this; its memory
+    /// The results are bits of f32, or of i32 for int8, whose left bytes count as they are packed. `soon` is where the right operand goes on after this; its memory
     /// is fetched meanwhile. [`Kernel::prepare`] must have been called on this thread.
     #[inline]
     pub fn multiply(&self, left: &[u32], right: &[u8], results: &mut [u32], add: bool, soon: *const u8) {
@@ -183,5 +183,32 @@ impl Kernel {
         // there by the checks above and the caller's word; `soon` is only a hint to the cache; `new` gives a kernel that
         // this machine has.
         unsafe { (self.multiply)(runs, right.as_ptr(), results.as_mut_ptr(), add, soon) }
+    }
+
+    /// `results[row][output] = (results[row][output] if add) + Σ left[row][word] · right[output][word] · scales`, as f32.
+    ///
+    /// As [`Kernel::multiply`] of int8.
+    #[inline]
+    pub(crate) fn multiply_scaled(
+        &self,
+        (left, right): (&[u32], &[u8]),
+        scales: &Scales<'_>,
+        results: &mut [u32],
+        add: bool,
+        soon: *const u8,
+    ) {
+        assert!(self.format == Format::Int8);
+        #[cfg(target_arch = "x86_64")]
+        if self.level == Level::Avx512Bf16 {
+            let run = Run::new(left);
+            assert!(right.len() == run.steps * self.format.right_bytes() && results.len() == SIDE * SIDE);
+            // SAFETY: the kernel reads as many blocks of each operand as the run has, and writes 32 × 32 results, which are
+            // there by the checks above; the level is only chosen where the processor has its features.
+            unsafe { avx512::scaled_int8(run, right.as_ptr(), scales, results.as_mut_ptr(), add, soon) };
+            return;
+        }
+        let mut sums = [0u32; SIDE * SIDE];
+        self.multiply(left, right, &mut sums, false, soon);
+        scale(self.level, &sums, scales, results, add);
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod operand;
 pub(crate) mod panels;
 pub(crate) mod peak;
 mod plain;
+mod scales;
 mod simd;
 pub(crate) mod transpose;
 pub(crate) mod weight;

@@ -22,7 +22,13 @@ pub(crate) trait Lanes {
     unsafe fn right(words: *const Self::Right) -> Self::Vector;
     /// `sum + left · right` for one word of a row.
     unsafe fn add(sum: Self::Vector, left: u32, right: Self::Vector) -> Self::Vector;
+    /// Hints that a cache line is needed soon, where rows take long enough for the hint to cost nothing.
+    #[inline(always)]
+    unsafe fn fetch(_line: *const u8) {}
 }
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// `REGISTERS` hold the 32 results of a row; so many `ROWS` are computed at once. See [`crate::engine::cpu::gemm::microkernel::Multiply`].
 ///
@@ -34,25 +40,26 @@ pub(crate) unsafe fn multiply<L: Lanes, const REGISTERS: usize, const ROWS: usiz
     right: *const u8,
     results: *mut u32,
     add: bool,
-    _soon: *const u8,
+    soon: *const u8,
 ) {
-    let mut right = right.cast::<L::Right>();
-    for (index, &Run { left, steps }) in runs.iter().enumerate() {
+    let (mut right, mut soon) = (right.cast::<L::Right>(), soon);
+    for (index, &run) in runs.iter().enumerate() {
         // SAFETY: as the caller's; the right operand goes on behind this run's blocks.
         unsafe {
-            multiply_run::<L, REGISTERS, ROWS>(left, right, results, steps, add || index > 0);
-            right = right.add(steps * BLOCK);
+            multiply_run::<L, REGISTERS, ROWS>(run, right, results, add || index > 0, soon);
+            right = right.add(run.steps * BLOCK);
         }
+        soon = soon.wrapping_add(run.steps * SIDE / ROWS * LINE);
     }
 }
 
 #[inline(always)]
 unsafe fn multiply_run<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
-    left: *const u32,
+    run: Run,
     right: *const L::Right,
     results: *mut u32,
-    steps: usize,
     add: bool,
+    soon: *const u8,
 ) {
     const { assert!(REGISTERS * L::LANES == SIDE && SIDE.is_multiple_of(ROWS)) };
     for row in (0..SIDE).step_by(ROWS) {
@@ -67,21 +74,7 @@ unsafe fn multiply_run<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
                     }
                 }
             }
-            for word in 0..steps * WORDS {
-                let (step, word) = (word / WORDS, word % WORDS);
-                let left = left.add((step * SIDE + row) * WORDS + word);
-                let mut words = [L::zero(); REGISTERS];
-                for (register, words) in words.iter_mut().enumerate() {
-                    let (half, lane) = (register * L::LANES / WORDS, register * L::LANES % WORDS);
-                    *words = L::right(right.add(((step * 2 + half) * WORDS + word) * WORDS + lane));
-                }
-                for (index, sums) in sums.iter_mut().enumerate() {
-                    let left = *left.add(index * WORDS);
-                    for (sum, &words) in sums.iter_mut().zip(&words) {
-                        *sum = L::add(*sum, left, words);
-                    }
-                }
-            }
+            let sums = add_rows::<L, REGISTERS, ROWS>(sums, run, row, right, soon);
             for (index, sums) in sums.iter().enumerate() {
                 for (register, &sum) in sums.iter().enumerate() {
                     L::store(results.add(result(index, register)), sum);
@@ -89,4 +82,40 @@ unsafe fn multiply_run<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
             }
         }
     }
+}
+
+/// The sums of `ROWS` rows from `row` on, and their products. Of what is needed soon, these rows fetch as many lines as they
+/// have steps, those before them the lines before.
+///
+/// # Safety
+/// The operands hold the run's steps; the processor has the instructions of `L`.
+#[inline(always)]
+pub(crate) unsafe fn add_rows<L: Lanes, const REGISTERS: usize, const ROWS: usize>(
+    mut sums: [[L::Vector; REGISTERS]; ROWS],
+    run: Run,
+    row: usize,
+    right: *const L::Right,
+    soon: *const u8,
+) -> [[L::Vector; REGISTERS]; ROWS] {
+    for step in 0..run.steps {
+        // SAFETY: all offsets are inside the blocks that the caller vouches for; a hint may be of any memory.
+        unsafe {
+            L::fetch(soon.wrapping_add((row / ROWS * run.steps + step) * LINE));
+            let (left, right) = (run.left.add((step * SIDE + row) * WORDS), right.add(step * BLOCK));
+            for word in 0..WORDS {
+                let mut words = [L::zero(); REGISTERS];
+                for (register, words) in words.iter_mut().enumerate() {
+                    let (half, lane) = (register * L::LANES / WORDS, register * L::LANES % WORDS);
+                    *words = L::right(right.add((half * WORDS + word) * WORDS + lane));
+                }
+                for (index, sums) in sums.iter_mut().enumerate() {
+                    let left = *left.add(index * WORDS + word);
+                    for (sum, &words) in sums.iter_mut().zip(&words) {
+                        *sum = L::add(*sum, left, words);
+                    }
+                }
+            }
+        }
+    }
+    sums
 }

@@ -4,7 +4,7 @@ use candle_core::DType;
 use rayon::prelude::*;
 
 use crate::checkpoint::RowSource;
-use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS};
+use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS, left_sign};
 use crate::engine::cpu::gemm::operand::{Form, RUN, to_byte};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
@@ -19,7 +19,23 @@ pub type Source = Option<(usize, usize)>;
 pub(crate) struct Packed {
     pub(crate) bytes: Buffer<u8>,
     /// Of int8: what a byte's unit is worth, for each output.
-    pub(crate) scales: Vec<f32>,
+    scales: Vec<f32>,
+    /// Of int8: what sums begin with, by panel, run and output.
+    lowered: Vec<[i32; SIDE]>,
+    /// Runs of a panel.
+    runs: usize,
+}
+
+impl Packed {
+    /// The scales of a panel's outputs.
+    pub(crate) fn panel_scales(&self, panel: usize) -> &[f32; SIDE] {
+        &self.scales.as_chunks().0[panel]
+    }
+
+    /// What the sums of a panel's run begin with.
+    pub(crate) fn lowered(&self, panel: usize, run: usize) -> &[i32; SIDE] {
+        &self.lowered[panel * self.runs + run]
+    }
 }
 
 /// Packs rows of matrices of `inputs` inputs.
@@ -30,10 +46,14 @@ pub(crate) fn pack(matrices: &[&dyn RowSource], sources: &[Source], form: Form, 
     let panel_bytes = steps * format.right_bytes();
     let mut bytes = Buffer::<u8>::new(panels * panel_bytes);
     let mut scales = vec![0f32; panels * SIDE];
-    let work = bytes.par_chunks_mut(panel_bytes).zip(scales.par_chunks_mut(SIDE)).enumerate();
+    // Of other formats, one that nobody reads.
+    let runs = if format == Format::Int8 { steps.div_ceil(RUN) } else { 1 };
+    let mut lowered = vec![[0; SIDE]; panels * runs];
+    let of_panels = scales.par_chunks_mut(SIDE).zip(lowered.par_chunks_mut(runs));
+    let work = bytes.par_chunks_mut(panel_bytes).zip(of_panels).enumerate();
     work.for_each_init(
         || (vec![0f32; inputs], vec![0u32; SIDE * steps * WORDS]),
-        |(values, words), (panel, (bytes, scales))| {
+        |(values, words), (panel, (bytes, (scales, lowered)))| {
             words.fill(0);
             for (output, words) in words.chunks_exact_mut(steps * WORDS).enumerate() {
                 let Some(&Some((matrix, row))) = sources.get(panel * SIDE + output) else { continue };
@@ -46,10 +66,25 @@ pub(crate) fn pack(matrices: &[&dyn RowSource], sources: &[Source], form: Form, 
                 matrix.row(row, values);
                 scales[output] = to_words(form.level, values, format, form.rounding, words);
             }
+            if format == Format::Int8 {
+                lower(form.level, words, i32::from(left_sign(form.level)), lowered);
+            }
             interleave(form.level, words, form, format, bytes);
         },
     );
-    Packed { bytes, scales }
+    Packed { bytes, scales, lowered, runs }
+}
+
+for_each_level! {
+/// What each run's sums begin with, from 32 rows of words: bytes of the left operand are larger by `raised` than they count.
+fn lower(words: &[u32], raised: i32, lowered: &mut [[i32; SIDE]]) {
+    for (output, words) in words.chunks_exact(words.len() / SIDE).enumerate() {
+        for (run, lowered) in words.chunks(RUN * WORDS).zip(lowered.iter_mut()) {
+            let bytes: &[i8] = bytemuck::cast_slice(run);
+            lowered[output] = -raised * bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+        }
+    }
+}
 }
 
 for_each_level! {
