@@ -137,13 +137,15 @@ impl MlpBlock<'_> {
                 clock.lap(Kind::Activation);
                 if inner.packs_single_panels() {
                     inner.pack_single(panel - first, activated.panel(0));
-                    clock.lap(Kind::Pack);
+                } else {
+                    inner.see(activated.panel(0));
                 }
+                clock.lap(Kind::Pack);
             }
             if inner.packs_single_panels() {
                 inner.fill(chunk.len());
             } else {
-                inner.pack(&activated, &[], &[]);
+                inner.pack_seen(&activated);
             }
             clock.lap(Kind::Pack);
             let last = chunk.end == panels;

@@ -1,6 +1,8 @@
 //! The left operand of a product, in blocks (see [`crate::engine::cpu::gemm::microkernel`]): a tile's activations, rounded and packed once for all
 //! the products that read them.
 
+use std::ops::Range;
+
 use crate::engine::cpu::gemm::microkernel::{BLOCK, Format, SIDE, WORDS, left_sign};
 use crate::engine::cpu::gemm::panels::{Features, PANEL, Panels};
 use crate::engine::cpu::level::{Level, for_each_level};
@@ -17,9 +19,14 @@ pub struct Operand {
     words: Buffer<u32>,
     /// Of int8: what a byte's unit is worth, by run of steps and row.
     scales: Buffer<f32>,
+    /// Of int8: the largest magnitude of each row so far, lane by lane.
+    most: Vec<Most>,
     form: Form,
     rows: usize,
 }
+
+/// Bits of a row's largest magnitudes.
+type Most = [u32; PANEL];
 
 /// What an operand looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +58,8 @@ impl Operand {
         self.words.reserve(rows / SIDE * form.steps * BLOCK);
         if form.format == Format::Int8 {
             self.scales.reserve(form.steps.div_ceil(RUN) * rows);
+            self.most.clear();
+            self.most.resize(rows, [0; PANEL]);
         }
         (self.form, self.rows) = (form, rows);
     }
@@ -66,7 +75,7 @@ impl Operand {
 
     /// The blocks of 32 rows, for some steps.
     #[inline]
-    pub(crate) fn blocks(&self, block: usize, steps: std::ops::Range<usize>) -> &[u32] {
+    pub(crate) fn blocks(&self, block: usize, steps: Range<usize>) -> &[u32] {
         let start = block * self.form.steps;
         &self.words[(start + steps.start) * BLOCK..(start + steps.end) * BLOCK]
     }
@@ -91,21 +100,48 @@ impl Operand {
             rows: row_scales,
             features: feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&[1.; PANEL]),
         };
-        for panel in 0..panels.count() {
-            if self.form.format == Format::Int8 && panel.is_multiple_of(RUN_PANELS) {
-                let run = panel / RUN_PANELS;
-                let units = &mut self.scales[run * self.rows..][..self.rows];
-                let mut most = vec![0u32; self.rows];
-                for panel in panel..panels.count().min(panel + RUN_PANELS) {
-                    largest(level, panels.panel(panel), scales(panel).features, &mut most);
+        if self.form.format == Format::Int8 {
+            for start in (0..panels.count()).step_by(RUN_PANELS) {
+                let run = start..panels.count().min(start + RUN_PANELS);
+                self.most.fill([0; PANEL]);
+                for panel in run.clone() {
+                    largest(level, panels.panel(panel), scales(panel).features, &mut self.most);
                 }
-                for ((row, unit), most) in units.iter_mut().enumerate().zip(most) {
-                    *unit = f32::from_bits(most) * scales(panel).row(row) / 127.;
-                }
+                self.pack_run(run, panels, scales);
             }
-            self.pack_panel(panel, panels.panel(panel), scales(panel));
+        } else {
+            (0..panels.count()).for_each(|panel| self.pack_panel(panel, panels.panel(panel), scales(panel)));
         }
         self.fill(panels.count());
+    }
+
+    /// Takes a panel of a run of int8 into account before [`Operand::pack_seen`].
+    pub fn see(&mut self, values: &[Features]) {
+        largest(self.form.level, values, &[1.; PANEL], &mut self.most);
+    }
+
+    /// Packs panels of one run of int8, as they are. All of them have been seen since the operand was shaped.
+    pub fn pack_seen(&mut self, panels: &Panels<'_>) {
+        assert!(panels.rows() == self.rows && panels.count() <= RUN_PANELS);
+        self.pack_run(0..panels.count(), panels, |_| Scales { rows: &[], features: &[1.; PANEL] });
+        self.fill(panels.count());
+    }
+
+    /// Packs the panels of a run of int8 whose largest magnitudes are known.
+    fn pack_run<'a>(&mut self, run: Range<usize>, panels: &Panels<'_>, scales: impl Fn(usize) -> Scales<'a>) {
+        let Form { level, steps, .. } = self.form;
+        let units = &mut self.scales[run.start / RUN_PANELS * self.rows..][..self.rows];
+        let mut inverses = vec![0f32; self.rows];
+        for (row, ((unit, inverse), most)) in units.iter_mut().zip(&mut inverses).zip(&self.most).enumerate() {
+            let most = most.iter().fold(0, |most, &bits| most.max(bits));
+            let scale = scales(run.start).row(row);
+            *unit = f32::from_bits(most) * scale / 127.;
+            *inverse = if *unit == 0. { 0. } else { scale / *unit };
+        }
+        for panel in run {
+            let words = Words { words: &mut self.words, steps, sign: left_sign(level) };
+            pack_int8(level, words, panel, panels.panel(panel), scales(panel).features, &inverses);
+        }
     }
 
     /// Packs one panel, as it is. [`Operand::fill`] must be called after the last.
@@ -159,9 +195,10 @@ impl Operand {
         match format {
             Format::Bf16 => pack_bf16(level, words, panel, values, scales),
             Format::F32 | Format::F32ByBf16 => pack_f32(level, words, panel, values, &scales, rounding),
+            // Only zeros are packed without a run.
             Format::Int8 => {
-                let units = &self.scales[panel / RUN_PANELS * self.rows..][..self.rows];
-                pack_int8(level, words, panel, values, &scales, units);
+                let zeros = vec![0.; self.rows];
+                pack_int8(level, words, panel, values, scales.features, &zeros);
             }
         }
     }
@@ -233,13 +270,12 @@ fn pack_f32(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales
 }
 
 for_each_level! {
-fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scales<'_>, units: &[f32]) {
+fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], features: &Features, scales: &[f32]) {
     let mut words = words;
-    for ((row, values), unit) in values.iter().enumerate().zip(units) {
+    for ((row, values), scale) in values.iter().enumerate().zip(scales) {
         row_by_row();
-        let scale = if *unit == 0. { 0. } else { scales.row(row) / unit };
         let mut bytes = [0u8; PANEL];
-        for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(scales.features) {
+        for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(features) {
             *byte = to_byte(value * feature * scale) ^ words.sign;
         }
         let bytes: [u32; WORDS / 2] = bytemuck::cast(bytes);
@@ -249,16 +285,14 @@ fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], scales: &Scale
 }
 
 for_each_level! {
-/// Raises `most` to the bits of the largest magnitude of each row. As whole numbers, bits of magnitudes are in the order of
+/// Raises `most` to the bits of the largest magnitudes of each row. As whole numbers, bits of magnitudes are in the order of
 /// the magnitudes, and those of a NaN are above all.
-fn largest(values: &[Features], features: &Features, most: &mut [u32]) {
+fn largest(values: &[Features], features: &Features, most: &mut [Most]) {
     for (values, most) in values.iter().zip(most) {
         row_by_row();
-        let mut bits = [0u32; PANEL];
-        for ((bits, value), feature) in bits.iter_mut().zip(values).zip(features) {
-            *bits = (value * feature).abs().to_bits();
+        for ((most, value), feature) in most.iter_mut().zip(values).zip(features) {
+            *most = (*most).max((value * feature).abs().to_bits());
         }
-        *most = bits.iter().fold(*most, |most, &bits| most.max(bits));
     }
 }
 }
