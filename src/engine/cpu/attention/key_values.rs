@@ -137,7 +137,7 @@ for_each_level! {
         for (row, slot) in slots.iter().enumerate() {
             row_by_row();
             let block = (head * to.blocks + slot / SIDE) * steps;
-            let target = |step: usize| &to.keys[((block + step) * SIDE + slot % SIDE) * PAIRS..][..PAIRS];
+            let target = |step: usize| &to.keys.as_chunks().0[(block + step) * SIDE + slot % SIDE];
             for panel in 0..keys.count() {
                 let values = &keys.panel(panel)[row];
                 if format == Format::Bf16 {
@@ -145,16 +145,10 @@ for_each_level! {
                     for (half, value) in halves.iter_mut().zip(values) {
                         *half = bf16_bits(*value);
                     }
-                    let pairs: [u64; PAIRS] = bytemuck::cast(halves);
-                    for (target, pair) in target(panel).iter().zip(pairs) {
-                        target.store(pair, Ordering::Relaxed);
-                    }
+                    set(target(panel), bytemuck::cast(halves));
                 } else {
                     for (step, values) in (2 * panel..steps).zip(values.as_chunks::<WORDS>().0) {
-                        let pairs: [u64; PAIRS] = bytemuck::cast(values.map(|value| rounding.round(value)));
-                        for (target, pair) in target(step).iter().zip(pairs) {
-                            target.store(pair, Ordering::Relaxed);
-                        }
+                        set(target(step), bytemuck::cast(values.map(|value| rounding.round(value))));
                     }
                 }
             }
@@ -184,6 +178,14 @@ for_each_level! {
             }
         }
     }
+}
+
+/// Sets a row of a block, in one instruction where there is one.
+#[inline(always)]
+fn set(target: &[AtomicU64; PAIRS], pairs: [u64; PAIRS]) {
+    // SAFETY: atomics may be changed behind a shared borrow. A token's own row is written by one thread, and nobody reads
+    // while keys and values are written, which borrows them exclusively.
+    unsafe { target.as_ptr().cast::<[u64; PAIRS]>().cast_mut().write(pairs) };
 }
 
 /// Keeps the values of 32 features as bf16. Two keys make a word: where both are here, words are put together and turned, a
