@@ -84,14 +84,15 @@ impl Batch {
         (0..self.segments.len()).filter(|&segment| self.segments[segment].pair.is_some())
     }
 
-    /// A batch of so many tokens, all alike, in prompts of a usual length: for warming up.
-    pub fn filled(tokens: usize) -> Self {
-        const LENGTH: usize = 256;
+    /// A batch of so many tokens, all alike, in prompts of a usual length, or of the longest that a model takes: for warming up.
+    pub fn filled(tokens: usize, longest: usize) -> Self {
+        const USUAL: usize = 256;
+        let most = USUAL.min(longest);
         let mut batch = Self::default();
-        for candidate in 0..tokens.div_ceil(LENGTH) {
-            let length = LENGTH.min(tokens - candidate * LENGTH);
+        for candidate in 0..tokens.div_ceil(most) {
+            let length = most.min(tokens - candidate * most);
             let pair = Some(PairId { group: 0, candidate });
-            batch.push([0; LENGTH][..length].iter().map(|&token| (token, 0)), None, pair);
+            batch.push((0..length).map(|_| (0, 0)), None, pair);
         }
         batch
     }

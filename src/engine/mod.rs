@@ -141,7 +141,7 @@ fn check_batch(architecture: &Architecture, batch: &Batch) -> Result<()> {
             "a token is of type {most}, and the model has {types} types, counted from 0"
         );
     }
-    let most = architecture.embedding.positions.as_ref().map_or(usize::MAX, |_| architecture.max_length);
+    let most = architecture.longest_prompt();
     let shares = architecture.shares_prefixes();
     for segment in &batch.segments {
         let length = segment.tokens.len();

@@ -312,6 +312,11 @@ impl Architecture {
         first.checked_sub(1).map(|token| token as u32)
     }
 
+    /// The longest prompt that can be computed, in tokens: learned positions end.
+    pub fn longest_prompt(&self) -> usize {
+        self.embedding.positions.as_ref().map_or(usize::MAX, |_| self.max_length)
+    }
+
     /// Whether attention is disentangled from positions, and sees distances by itself.
     pub fn sees_distances(&self) -> bool {
         self.layers.iter().any(|layer| layer.attention.relative.is_some())

@@ -87,7 +87,7 @@ impl GpuEngine {
                 gpu,
             };
             // While there is memory for what libraries try out with each weight.
-            engine.try_run(&Batch::filled(LEAST_TOKENS))?;
+            engine.try_run(&Batch::filled(LEAST_TOKENS, architecture.longest_prompt()))?;
             Ok(engine)
         };
         load().map_err(|error| match error.is::<OutOfMemory>() {
@@ -256,7 +256,9 @@ impl Engine for GpuEngine {
         loop {
             // The first forward pass allocates what libraries need once, so that no batch runs out of memory for it later.
             let tried = self.make_room(tokens, limits.pairs.min(tokens));
-            match tried.and_then(|()| self.run_whole(&Batch::filled(tokens)).map(drop)) {
+            match tried
+                .and_then(|()| self.run_whole(&Batch::filled(tokens, self.architecture.longest_prompt())).map(drop))
+            {
                 Err(error) if error.is::<OutOfMemory>() && tokens > LEAST_TOKENS => tokens /= 2,
                 Err(error) if error.is::<OutOfMemory>() => {
                     return Err(error.context("beside the model there is no room for a batch; end other programs on the GPU, or use --device cpu"));
