@@ -1,9 +1,8 @@
 //! The self-test of the product of gates and ups: on this card it must compute what a product in memory and SwiGLU of it do.
 
 use anyhow::Result;
-use half::{bf16, f16};
 
-use super::device::{Memory, Type};
+use super::device::Type;
 use super::gated::GATE_ROWS;
 use super::operations::{Gpu, Rows};
 use crate::random::Random;
@@ -72,27 +71,5 @@ impl Gpu {
         let deviations = results.iter().zip(&expected).map(|(one, other)| (one - other).abs() / (1. + other.abs()));
         // What is not a number is the largest in this order.
         Ok(deviations.max_by(f32::total_cmp).unwrap_or(f32::NAN))
-    }
-
-    /// Values in the device's type of 16 bits.
-    fn narrowed(&self, values: &[f32]) -> Result<Memory> {
-        let narrow = |value: &f32| match self.value() {
-            Type::Bf16 => bf16::from_f32(*value).to_bits(),
-            _ => f16::from_f32(*value).to_bits(),
-        };
-        let bits: Vec<u16> = values.iter().map(narrow).collect();
-        let mut memory = self.memory(size_of_val(&bits[..]))?;
-        memory.upload(bytemuck::cast_slice(&bits))?;
-        Ok(memory)
-    }
-
-    fn widened(&self, memory: &Memory) -> Result<Vec<f32>> {
-        let mut bits = vec![0u16; memory.bytes() / 2];
-        memory.download(bytemuck::cast_slice_mut(&mut bits))?;
-        let widen = |bits: &u16| match self.value() {
-            Type::Bf16 => bf16::from_bits(*bits).to_f32(),
-            _ => f16::from_bits(*bits).to_f32(),
-        };
-        Ok(bits.iter().map(widen).collect())
     }
 }

@@ -8,6 +8,7 @@
 
 mod activation;
 mod attention;
+mod conversion;
 mod device;
 pub mod forward;
 mod gated;

@@ -2,7 +2,6 @@
 //! have, and that compilers and drivers have got wrong before; a wrong score is worse than a slow one.
 
 use anyhow::Result;
-use half::{bf16, f16};
 
 use super::attention::{Attending, AttentionKernel, KeyRange, QueryTile, queries};
 use super::device::{Memory, Type};
@@ -91,13 +90,7 @@ impl SelfTest {
             // Few keys count for a query: a key too many or too few is seen.
             if column < heads.query * heads.head_dim { 8. * value() } else { value() }
         });
-        let narrow = |value| match gpu.value() {
-            Type::Bf16 => bf16::from_f32(value).to_bits(),
-            _ => f16::from_f32(value).to_bits(),
-        };
-        let values: Vec<u16> = values.map(narrow).collect();
-        let mut products = gpu.memory(size_of_val(&values[..]))?;
-        products.upload(bytemuck::cast_slice(&values))?;
+        let products = gpu.narrowed(&values.collect::<Vec<f32>>())?;
         let mut ranges = gpu.memory(size_of_val(&RANGES))?;
         ranges.upload(bytemuck::cast_slice(&RANGES))?;
         Ok(Self { heads, products, ranges })
@@ -111,9 +104,7 @@ impl SelfTest {
         let mut tile_memory = gpu.memory(size_of_val(&tiles[..]))?;
         tile_memory.upload(bytemuck::cast_slice(&tiles))?;
         // Not numbers, so that what is not written is seen.
-        let mut results = vec![u16::MAX; ROWS * width];
-        let mut memory = gpu.memory(size_of_val(&results[..]))?;
-        memory.upload(bytemuck::cast_slice(&results))?;
+        let memory = gpu.narrowed(&vec![f32::NAN; ROWS * width])?;
         let queries = Rows::new(&self.products, ROWS, width + 2 * key * head_dim);
         let keys = queries.from_column(width);
         let tiles = tile_memory.view(0..tile_memory.bytes());
@@ -130,15 +121,11 @@ impl SelfTest {
             scale: self.heads.usual_scale(),
         };
         gpu.attend_by(kernel, &attending, tiles, self.heads)?;
-        memory.download(bytemuck::cast_slice_mut(&mut results))?;
-        let widen = |bits: &u16| match gpu.value() {
-            Type::Bf16 => bf16::from_bits(*bits).to_f32(),
-            _ => f16::from_bits(*bits).to_f32(),
-        };
+        let results = gpu.widened(&memory)?;
         let rows = |&(range, start, count): &(usize, i32, i32)| {
             &results[(RANGES[range].token + start) as usize * width..][..count as usize * width]
         };
-        Ok(QUERIES.iter().flat_map(rows).map(widen).collect())
+        Ok(QUERIES.iter().flat_map(rows).copied().collect())
     }
 }
 
