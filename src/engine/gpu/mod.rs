@@ -8,6 +8,8 @@
 
 mod activation;
 mod attention;
+#[cfg(any(feature = "cuda", test))]
+mod cancelling;
 mod conversion;
 mod device;
 pub mod forward;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Result, ensure};
 use cudarc::driver::{CudaStream, result, sys};
 
+use super::cancelling::cancelling_rows;
 use super::device::{Address, Product, Type};
 use super::matmul::{Algorithm, Matmul, WORKSPACE_BYTES, Workspace, alignment};
 
@@ -30,6 +31,9 @@ const PARTS: [(usize, usize); 6] = [(0, 1), (0, 7), (0, 64), (0, 1000), (200, 10
 
 /// Rows at each end of such a product that are compared: another order of sums shows in all of them, divided sums in the last.
 const END: usize = 64;
+
+/// Rows by which orders of sums are told apart before they come again: as many as are compared.
+const CANCELLING: usize = END;
 
 /// What an algorithm is chosen by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,21 +182,39 @@ impl<'a> Probe<'a> {
         };
         let product = Product { rows, left: left.address, results: results.address, ..*product };
         let probe = Self { products, product, left, results };
-        probe.fill(&probe.left)?;
-        probe.fill(&probe.results)?;
+        probe.fill_left()?;
+        probe.fill_results()?;
         Ok(probe)
     }
 
-    /// Fills memory with the right matrix, again and again: on zeros all algorithms are faster than on values.
-    fn fill(&self, scratch: &Scratch) -> Result<()> {
+    /// Fills the left matrix with rows of which sums differ by their order.
+    fn fill_left(&self) -> Result<()> {
         let Product { outputs, inputs, value, right, .. } = self.product;
-        let bytes = outputs * inputs * value.size();
+        let mut weights = vec![0u8; outputs.min(CANCELLING) * inputs * value.size()];
+        // SAFETY: the right matrix has as many rows; the bytes are there until the stream is done.
+        unsafe { result::memcpy_dtoh_async(&mut weights, right, self.products.stream.cu_stream()) }?;
+        self.products.stream.synchronize()?;
+        let rows = cancelling_rows(&weights, inputs, value);
+        let scratch = Scratch::new(rows.len())?;
+        // SAFETY: the memory is as large, and nothing uses it yet.
+        unsafe { result::memcpy_htod_sync(scratch.address, &rows) }?;
+        self.fill(&self.left, scratch.address, scratch.bytes)
+    }
+
+    /// Fills the results with the right matrix: on zeros all algorithms are faster than on values.
+    fn fill_results(&self) -> Result<()> {
+        let Product { outputs, inputs, value, right, .. } = self.product;
+        self.fill(&self.results, right, outputs * inputs * value.size())
+    }
+
+    /// Fills memory with so many bytes from an address, again and again.
+    fn fill(&self, scratch: &Scratch, from: Address, bytes: usize) -> Result<()> {
         ensure!(bytes > 0, "the matrix is empty");
         for start in (0..scratch.bytes).step_by(bytes) {
             let part = bytes.min(scratch.bytes - start);
             let (to, stream) = (scratch.address + start as u64, self.products.stream.cu_stream());
             // SAFETY: there are as many bytes in both.
-            unsafe { result::memcpy_dtod_async(to, right, part, stream) }?;
+            unsafe { result::memcpy_dtod_async(to, from, part, stream) }?;
         }
         Ok(())
     }
@@ -232,7 +254,7 @@ impl<'a> Probe<'a> {
     /// Multiplies so many rows, from one on.
     fn multiply(&self, algorithm: &Algorithm, (start, rows): (usize, usize)) -> Result<()> {
         // What results are added to must be the same each time.
-        self.fill(&self.results)?;
+        self.fill_results()?;
         let left = self.left.address + (start * self.product.inputs * self.product.value.size()) as u64;
         let results = self.results.address + (start * row_bytes(&self.product)) as u64;
         // SAFETY: the rows are inside of both, and the right matrix is there.
