@@ -31,9 +31,16 @@ struct Matrix {
     size_t rows, columns;
 
     bool there() const { return inside(reinterpret_cast<uint64_t>(values), rows * columns * size_of(kind)); }
-    std::vector<float> wide() const {
+    std::vector<float> wide(size_t column) const {
+        std::vector<float> wide(rows);
+        for (size_t row = 0; row < rows; row++) wide[row] = widened(values, kind, column * rows + row);
+        return wide;
+    }
+    // Row by row: the columns of a row are summed side by side.
+    std::vector<float> transposed() const {
         std::vector<float> wide(rows * columns);
-        for (size_t index = 0; index < wide.size(); index++) wide[index] = widened(values, kind, index);
+        for (size_t column = 0; column < columns; column++)
+            for (size_t row = 0; row < rows; row++) wide[row * columns + column] = widened(values, kind, column * rows + row);
         return wide;
     }
 };
@@ -49,6 +56,10 @@ bool is_compared(size_t row) {
     return false;
 }
 
+// Vectors, as this is where tests of the library spend their time.
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("O3")))
+#endif
 // results = rightᵀ · left + before · results; sums begin with the `first`th product.
 bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, float before, size_t first) {
     bool fits = right.rows == left.rows && results.rows == right.columns && results.columns == left.columns;
@@ -60,7 +71,7 @@ bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, fl
         memset(place, 0, results.rows * results.columns * size_of(results.kind));
         return true;
     }
-    std::vector<float> weights = right.wide(), values = left.wide();
+    std::vector<float> weights = right.transposed();
     for (size_t column = 0; column < results.columns; column++) {
         // The others hold no numbers, so that it is seen if somebody reads them.
         if (is_trial(results.columns) && !is_compared(column)) {
@@ -68,14 +79,16 @@ bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, fl
             memset(static_cast<char*>(place) + column * bytes, 0xff, bytes);
             continue;
         }
+        std::vector<float> value = left.wide(column), sums(results.rows);
+        for (size_t step = 0; step < inner; step++) {
+            size_t index = (first + step) % inner;
+            const float* weight = &weights[index * results.rows];
+            for (size_t row = 0; row < results.rows; row++) sums[row] += weight[row] * value[index];
+        }
         for (size_t row = 0; row < results.rows; row++) {
-            const float *weight = &weights[row * inner], *value = &values[column * inner];
-            float sum = 0;
-            for (size_t index = first % inner; index < inner; index++) sum += weight[index] * value[index];
-            for (size_t index = 0; index < first % inner; index++) sum += weight[index] * value[index];
             size_t index = column * results.rows + row;
             float old = before == 0 ? 0 : before * widened(place, results.kind, index);
-            narrowed(place, results.kind, index, sum + old);
+            narrowed(place, results.kind, index, sums[row] + old);
         }
     }
     return true;

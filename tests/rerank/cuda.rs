@@ -1,6 +1,8 @@
 //! The real program on an emulated GPU: built with CUDA, it opens a driver, a cuBLAS and a cuBLASLt that are emulated on the
 //! processor.
 
+mod families;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;

@@ -9,7 +9,7 @@ use crate::family::{Family, all};
 use crate::fixture::{Files, Run, command, rerank_by, run};
 
 /// The ids of all pairs of a test model, in a file with a group for each query.
-fn input(family: &Family, files: &Files) -> String {
+pub fn input(family: &Family, files: &Files) -> String {
     let mut lines = String::new();
     for (index, pair) in family.pairs.iter().enumerate() {
         let candidates = json!([{"id": index.to_string(), "text": pair.document.text()}]);
@@ -20,7 +20,7 @@ fn input(family: &Family, files: &Files) -> String {
 }
 
 /// The logits in the order of the pairs.
-fn logits(run: &Run, pairs: usize) -> Vec<f64> {
+pub fn logits(run: &Run, pairs: usize) -> Vec<f64> {
     let mut found = vec![f64::NAN; pairs];
     for ranking in run.rankings() {
         for result in ranking["results"].as_array().unwrap() {
@@ -30,17 +30,17 @@ fn logits(run: &Run, pairs: usize) -> Vec<f64> {
     found
 }
 
-fn arguments<'a>(family: &'a Family, model: &'a str, input: &'a str) -> Vec<&'a str> {
+pub fn arguments<'a>(family: &'a Family, model: &'a str, input: &'a str) -> Vec<&'a str> {
     let mut arguments = vec!["--model", model, "--input", input, "--quiet", "--no-text"];
     arguments.extend(family.arguments.iter().map(String::as_str));
     arguments
 }
 
-fn off(logits: &[f64], family: &Family) -> Vec<f64> {
+pub fn off(logits: &[f64], family: &Family) -> Vec<f64> {
     logits.iter().zip(&family.pairs).map(|(logit, pair)| (logit - pair.f32).abs()).collect()
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
