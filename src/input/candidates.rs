@@ -15,6 +15,10 @@ const LIST_CONTAINERS: [&str; 4] = ["hits", "response", "root", "result"];
 /// The names of the list in such an object, beside those of candidates.
 const LISTS_WITHIN: [&str; 2] = ["children", "points"];
 
+/// Lists of Qdrant's answers that stand in no such object. As general names as these are those of the candidates only where
+/// there is nothing else.
+const BARE_LISTS: [&str; 2] = ["result", "points"];
+
 /// Lists whose names state whether their candidates answer the query: training data of BGE, Sentence Transformers and MTEB,
 /// Tevatron, DPR.
 const LABELLED_LISTS: [&str; 12] = [
@@ -66,7 +70,7 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
             None => Err(wrong_type(name, kind(value), "a list")),
         },
         _ if object.find(names.of(Field::Text)).is_some() => Ok(false),
-        _ => Ok(container(object, names).is_some() || object.find(&LABELLED_LISTS).is_some()),
+        _ => Ok(container(object, names).is_some() || bare(object).is_some() || object.find(&LABELLED_LISTS).is_some()),
     }
 }
 
@@ -89,6 +93,10 @@ pub fn take(
                 add_fields(&mut fields, as_object(name, &inner.rest(|_| true)));
                 list.into_iter().collect()
             }
+            None if bare(object).is_some() => {
+                let list = bare(object).and_then(|name| object.take(&[name]));
+                list.map(|(name, value)| List::new(name, value)).transpose()?.into_iter().collect()
+            }
             None => {
                 if object.find(&["prompt"]).is_some() {
                     notes.carried("prompt", Field::Instruction);
@@ -109,7 +117,7 @@ fn plain_list<'a>(object: &mut Object<'a>, names: &Names) -> Result<List<'a>, St
         return Err("there is no list".to_owned());
     };
     let mut list = List::new(name, value)?;
-    list.take_beside(object, &["ids", "doc_ids", "docids", "pids"], &["scores"])?;
+    list.take_beside(object, &["ids", "doc_ids", "docids", "pids", "retrieved_context_ids"], &["scores"])?;
     Ok(list)
 }
 
@@ -137,6 +145,12 @@ fn container(object: &Object<'_>, names: &Names) -> Option<&'static str> {
         let inner = inner.and_then(|(_, value)| Object::parse(value.get()).ok());
         inner.is_some_and(|mut inner| list_within(&mut inner, names).is_some())
     })
+}
+
+/// The name of a list that counts where there is no other.
+fn bare(object: &Object<'_>) -> Option<&'static str> {
+    let is_list = |name: &&str| object.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
+    BARE_LISTS.into_iter().find(is_list).filter(|_| object.find(&LABELLED_LISTS).is_none())
 }
 
 fn list_within<'a>(inner: &mut Object<'a>, names: &Names) -> Option<(String, &'a RawValue)> {

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::entry::unless_blank;
+use super::missing::{has, missing};
 use super::names::{Field, Names, is_same_name};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, text};
@@ -35,12 +36,28 @@ pub struct Naming<'n> {
     names: &'n Names,
     /// Whether the field's own names count, since `--columns` names the object that holds the text and not the text.
     standard: bool,
+    /// Whether `--columns` could name them otherwise.
+    is_named_by_options: bool,
 }
 
 impl<'n> Naming<'n> {
     /// The names of the fields.
     pub fn new(names: &'n Names) -> Self {
-        Self { names, standard: false }
+        Self { names, standard: false, is_named_by_options: true }
+    }
+
+    /// The names of fields that `--columns` does not rename.
+    pub fn fixed(names: &'n Names) -> Self {
+        Self { names, standard: false, is_named_by_options: false }
+    }
+
+    fn no_text(self, object: &Object<'_>) -> String {
+        if self.is_named_by_options && !self.standard {
+            return missing(Field::Text, self.names, object);
+        }
+        let has = has(object).map_or_else(String::new, |has| format!("; {has}; rename the one that is the text"));
+        let quoted: Vec<_> = Field::Text.aliases().iter().map(|name| format!("`{name}`")).collect();
+        format!("there is no text: none of {} has a value{has}", quoted.join(", "))
     }
 
     fn take<'a>(self, object: &mut Object<'a>, field: Field) -> Option<(String, &'a RawValue)> {
@@ -86,10 +103,7 @@ impl Content {
             }
             None => match container(object, naming) {
                 Some(found) => self.take_nested(found, naming, notes)?,
-                None => {
-                    let names = naming.names.listed(Field::Text);
-                    return Err(format!("there is no text: none of {names} has a value"));
-                }
+                None => return Err(naming.no_text(object)),
             },
         }
         if let Some((name, value)) = naming.take(object, Field::Title) {

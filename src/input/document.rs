@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::content::{Content, Naming};
 use super::entry::utf_8;
+use super::missing::has;
 use super::names::{Columns, Field, Names};
 use super::notes::Notes;
 use super::source::BYTE_ORDER_MARK;
@@ -45,8 +46,12 @@ pub fn query(line: &[u8]) -> Result<(String, String), String> {
     let id = object.take_id(Field::QueryId.aliases())?;
     let id = if id.is_some() { id } else { object.take_id(&["_id", "id"])? };
     let text = object.take_text(&["text", "query", "question", "query_text"])?;
-    let id = id.ok_or("there is no query id: `_id`, `id`, `qid` or `query_id` is expected")?;
-    Ok((id, text.ok_or("there is no query: `text` or `query` is expected")?))
+    let lacks = |what: &str| match has(&object) {
+        Some(has) => format!("{what}; {has}"),
+        None => what.to_owned(),
+    };
+    let id = id.ok_or_else(|| lacks("there is no query id: `_id`, `id`, `qid` or `query_id` is expected"))?;
+    Ok((id, text.ok_or_else(|| lacks("there is no query: `text` or `query` is expected"))?))
 }
 
 fn unambiguous(line: &[u8]) -> Result<Object<'_>, String> {
@@ -60,7 +65,7 @@ fn unambiguous(line: &[u8]) -> Result<Object<'_>, String> {
 /// The content of a document, as far as it can be read, and what is wrong with it.
 fn content(object: &mut Object<'_>) -> (Content, Result<(), String>) {
     let mut content = Content::default();
-    let read = content.take(object, Naming::new(&NAMES), &mut Notes::default());
+    let read = content.take(object, Naming::fixed(&NAMES), &mut Notes::default());
     (content, read)
 }
 

@@ -108,7 +108,8 @@ impl Grouping {
     }
 
     fn start(&mut self, line: u64, key: Key, query: ParsedQuery) -> Run {
-        const REMEDY: &str = "the rows of one query must stand together: sort the input by query";
+        const REMEDY: &str = "the rows of one query must stand together: add --group, which gathers them in \
+                              memory, or sort the input by query";
         if let Key::Text(text) = &key
             && let Some(Occurrence { line: first, .. }) =
                 self.seen.earlier(&key, Occurrence { line, is_generated: false })

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 
 use super::names::{Columns, Field, Names, is_same_name};
+use crate::exit::UsageError;
 
 /// The fields of which two columns may disagree. A title has one name only, and an instruction's two mean the same.
 const RIVALLED: [Field; 6] = [Field::QueryId, Field::Query, Field::Id, Field::Text, Field::Score, Field::Rank];
@@ -40,10 +41,13 @@ impl Header {
         for (field, name) in renamed.iter() {
             let field = field.name();
             if field == Field::Candidates.name() {
-                bail!("--columns gives a name for `{field}`, but a table has one candidate per row");
+                let problem = format!("--columns gives a name for `{field}`, but a table has one candidate per row");
+                return Err(UsageError::new(problem).into());
             }
             if find(&name.to_owned()).is_none() {
-                bail!("--columns {field}={name} names a column that is not there; the columns are {listed}");
+                let problem =
+                    format!("--columns {field}={name} names a column that is not there; the columns are {listed}");
+                return Err(UsageError::new(problem).into());
             }
         }
         let names = Names::new(renamed);

@@ -8,11 +8,12 @@ use super::detect::InputFormat;
 use super::elements::Elements;
 use super::entry::{Entry, ParsedQuery, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
+use super::missing::{has, missing, neither};
 use super::names::{Columns, Field, Names, is_same_name};
 use super::notes::Notes;
 use super::source::{BYTE_ORDER_MARK, Source};
 use super::syntax::is_incomplete;
-use super::values::{Kind, Object, id, kind, text, wrong_type};
+use super::values::{Kind, Object, id, kind, list, text, wrong_type};
 use crate::record::{Fields, add_fields};
 
 /// The source of the values.
@@ -142,11 +143,7 @@ fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Ent
     } else if object.find(names.of(Field::Text)).is_some() || has_pair_ids(&object, names) {
         pair(line, object, names, notes)
     } else {
-        Err(format!(
-            "there is neither a list of candidates ({}) nor a text ({})",
-            names.listed(Field::Candidates),
-            names.listed(Field::Text)
-        ))
+        Err(neither(names, &object))
     }
 }
 
@@ -205,12 +202,15 @@ fn query(
         notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| is_same_name(known, name)));
     }
     parsed.text = match object.take(names.of(Field::Query)) {
-        None => Err(format!("there is no query: none of {} has a value", names.listed(Field::Query))),
+        None => Err(missing(Field::Query, names, object)),
         Some((name, value)) => match kind(value) {
             Kind::Object => {
                 let inner = Object::parse(value.get())?;
                 notes.look_at(&inner);
                 nested_query(&mut parsed, inner)
+            }
+            Kind::List if list(&name, value).is_ok_and(|queries| queries.len() > 1) => {
+                Err(format!("`{name}` is a list, and a record has one query: write a record for each"))
             }
             Kind::Boolean => Err(wrong_type(&name, Kind::Boolean, "a string or an object with a text")),
             _ => text(&name, value).and_then(query_text).inspect(|text| {
@@ -233,8 +233,14 @@ fn nested_query(parsed: &mut ParsedQuery, mut object: Object<'_>) -> Result<Stri
     }
     let text = object.take_text(&["text", "query", "question", "query_text"])?;
     parsed.instruction = object.take_text(Field::Instruction.aliases())?.and_then(unless_blank);
+    let no_text = match has(&object) {
+        None => "there is no query: the object under it has no `text`".to_owned(),
+        Some(has) => {
+            format!("there is no query: {has} under it and no `text`, which is needed: rename the one that is it")
+        }
+    };
     parsed.fields = object.rest(|_| true);
-    text.ok_or_else(|| "there is no query: the object under it has no `text`".to_owned()).and_then(query_text)
+    text.ok_or(no_text).and_then(query_text)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod grouping;
 mod header;
 mod json;
 mod lines;
+mod missing;
 mod names;
 mod notes;
 mod position;

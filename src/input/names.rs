@@ -45,7 +45,7 @@ impl Field {
     pub fn aliases(self) -> &'static [&'static str] {
         match self {
             Self::QueryId => &["query_id", "qid", "queryId", "query-id"],
-            Self::Query => &["query", "question", "query_text"],
+            Self::Query => &["query", "question", "query_text", "user_input", "queries", "text_1"],
             Self::Instruction => &["instruction", "instruct"],
             Self::Candidates => &[
                 "candidates",
@@ -56,11 +56,13 @@ impl Field {
                 "results",
                 "ctxs",
                 "contexts",
+                "retrieved_contexts",
                 "texts",
                 "nodes",
                 "source_nodes",
                 "records",
                 "matches",
+                "text_2",
             ],
             Self::Id => &[
                 "id",
@@ -78,9 +80,18 @@ impl Field {
                 "document_id",
                 "objectID",
             ],
-            Self::Text => {
-                &["text", "content", "contents", "passage", "document", "body", "segment", "doc", "page_content"]
-            }
+            Self::Text => &[
+                "text",
+                "content",
+                "contents",
+                "passage",
+                "document",
+                "body",
+                "segment",
+                "doc",
+                "page_content",
+                "text_2",
+            ],
             Self::Title => &["title"],
             Self::Score => &["score", "original_score", "bm25_score", "_score", "relevance_score"],
             Self::Rank => &["rank", "original_rank"],

@@ -15,6 +15,7 @@ use super::notes::Notes;
 use super::row::{Row, Step};
 use super::source::Source;
 use super::table_reader::TableReader;
+use crate::exit::UsageError;
 use crate::record::Fields;
 
 /// How a table without a header is read.
@@ -61,6 +62,9 @@ impl Rows {
                 .map_err(|problem| anyhow!("{name}:{}: the header {problem}", table.row().line()))?;
             table.begin_below_header();
             Header::new(first, columns).map_err(|error| {
+                if error.is::<UsageError>() {
+                    return UsageError::new(format!("{name}: {error}")).into();
+                }
                 anyhow!("{name}: the header can't be used: {error}{}", remedy(table.row(), table.dialect(), columns))
             })?
         };

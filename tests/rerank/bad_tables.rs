@@ -129,7 +129,7 @@ fn a_column_that_is_not_there_is_reported_with_those_that_are() {
         "a.csv",
         rows,
         &["--columns", "query=question,text=body"],
-        1,
+        2,
         &["text=body", "`question`, `passage`, `id`"],
     );
     unusable("a.csv", "query,page\nred,red\n", &[], 1, &["text", "--columns text=NAME", "`query`, `page`"]);

@@ -1,0 +1,54 @@
+//! What is said of a record in which a field is missing: which names were looked for, which the record has, and how to name one
+//! of them.
+
+use super::header::listed;
+use super::names::{Field, Names};
+use super::values::{Kind, Object, kind};
+
+/// More names than a person reads.
+const MOST_NAMES: usize = 12;
+
+/// The problem that a record has none of the names of a field.
+pub fn missing(field: Field, names: &Names, object: &Object<'_>) -> String {
+    let what = if field == Field::Query { "query" } else { "text" };
+    let remedy = match has(object) {
+        None => String::new(),
+        Some(has) => format!("; {has}; name it with --columns {}={}", field.name(), meant(field, names, object)),
+    };
+    format!("there is no {what}: none of {} has a value{remedy}", names.listed(field))
+}
+
+/// The problem that a record has neither a list of candidates nor a text.
+pub fn neither(names: &Names, object: &Object<'_>) -> String {
+    let [candidates, text] = [Field::Candidates, Field::Text].map(|field| meant(field, names, object));
+    let remedy = match has(object) {
+        None => String::new(),
+        Some(has) => format!("; {has}; name it with --columns candidates={candidates} (a list), or text={text}"),
+    };
+    let [lists, texts] = [Field::Candidates, Field::Text].map(|field| names.listed(field));
+    format!("there is neither a list of candidates ({lists}) nor a text ({texts}){remedy}")
+}
+
+/// The names of the fields that have a value and were not read.
+pub fn has(object: &Object<'_>) -> Option<String> {
+    let names: Vec<String> = object.left().map(|(name, _)| name.to_owned()).collect();
+    let more = if names.len() > MOST_NAMES { ", …" } else { "" };
+    (!names.is_empty()).then(|| format!("the record has {}{more}", listed(&names[..names.len().min(MOST_NAMES)])))
+}
+
+/// The name of the one field that is most likely meant, or a word in its place.
+fn meant(field: Field, names: &Names, object: &Object<'_>) -> String {
+    let wanted = if field == Field::Candidates { Kind::List } else { Kind::String };
+    let free: Vec<&str> = object
+        .left()
+        .filter(|(name, value)| kind(value) == wanted && !names.is_known(name) && !name.contains([',', '=']))
+        .map(|(name, _)| name)
+        .collect();
+    let is_alike = |name: &&&str| field.aliases().iter().any(|alias| name.to_lowercase().contains(alias));
+    let alike: Vec<&&str> = free.iter().filter(is_alike).collect();
+    match (&alike[..], &free[..]) {
+        ([name], _) => (**name).to_owned(),
+        ([], [name]) => (*name).to_owned(),
+        _ => "NAME".to_owned(),
+    }
+}
