@@ -18,6 +18,7 @@ use anyhow::{Result, ensure};
 
 use crate::batch::{Batch, Limits, LimitsChoice};
 use crate::checkpoint::Weights;
+use crate::exit::UsageError;
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
 
@@ -97,6 +98,7 @@ pub trait Engine: Send {
 /// If the engine there lacks what the description has, a tensor is missing or of another shape than described, or the device
 /// fails or has no room for them.
 pub fn load(model: &Model, target: &Target) -> Result<Box<dyn Engine>> {
+    check_precision(&model.architecture, target)?;
     Ok(match target {
         Target::Cpu(arithmetic) if model.architecture.sees_distances() => {
             Box::new(candle::CandleEngine::load(model, *arithmetic)?)
@@ -111,11 +113,27 @@ pub fn only_precision(architecture: &Architecture) -> Option<Precision> {
     architecture.sees_distances().then_some(Precision::F32)
 }
 
+/// Refuses a precision in which a model can't be computed. Only the user's choice leads there.
+///
+/// # Errors
+/// If there is but one, and the target has another.
+pub fn check_precision(architecture: &Architecture, target: &Target) -> Result<()> {
+    let (Target::Cpu(arithmetic), Some(only)) = (target, only_precision(architecture)) else { return Ok(()) };
+    let (wanted, only) = (arithmetic.precision.name(), only.name());
+    if wanted != only {
+        let family = architecture.family;
+        let problem = format!("--dtype {wanted}: {family} models are computed in {only} only; leave --dtype out");
+        return Err(UsageError::new(problem).into());
+    }
+    Ok(())
+}
+
 /// What a batch may hold on a device, before the weights are loaded.
 ///
 /// # Errors
-/// If the device's free memory can't be queried.
+/// If the device's free memory can't be queried, or the model can't be computed in the target's precision.
 pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target) -> Result<Limits> {
+    check_precision(architecture, target)?;
     let limits = match target {
         Target::Gpu(gpu) => choice.on_gpu(gpu::forward::GpuEngine::budget(architecture, gpu)?),
         Target::Cpu(_) => choice.on_cpu(),

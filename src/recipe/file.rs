@@ -70,6 +70,11 @@ fn problem(error: &toml::de::Error, text: &str) -> anyhow::Error {
 }
 
 impl FileRecipe {
+    /// The file's path.
+    pub(super) fn path(&self) -> &str {
+        &self.recipe.origin
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -151,8 +156,7 @@ impl FileRecipe {
     /// # Errors
     /// If the model does not have the recipe's output.
     pub(super) fn for_model(&self, model: &ModelFacts) -> Result<Recipe> {
-        let output = self.output(model).with_context(|| format!("--recipe {}", self.recipe.origin))?;
-        Ok(Recipe { output, ..self.recipe.clone() })
+        Ok(Recipe { output: self.output(model)?, ..self.recipe.clone() })
     }
 
     fn output(&self, model: &ModelFacts) -> Result<RecipeOutput> {

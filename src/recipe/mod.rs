@@ -120,6 +120,17 @@ pub struct ModelFacts {
     pub family: Option<&'static str>,
 }
 
+/// As the option that names it.
+impl std::fmt::Display for RecipeSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self {
+            Self::Named(name) => name,
+            Self::File(recipe) => recipe.path(),
+        };
+        write!(formatter, "--recipe {name}")
+    }
+}
+
 impl RecipeSource {
     /// The recipe of this name, or in this file.
     ///

@@ -42,7 +42,7 @@ impl Pair {
     /// If it leaves no room for the second, and is not cut.
     pub(super) fn check_first(&self, tokenizer: &TextTokenizer, first: &str) -> Result<Option<String>> {
         if self.cut == Cut::LongestFirst {
-            return Ok(None);
+            return self.check_longest_first(tokenizer, first);
         }
         let most = self.most_of_first();
         let (_, longer) = tokenizer.encode_up_to(first, most)?;
@@ -55,6 +55,19 @@ impl Pair {
             format!(
                 "the query is longer than three quarters of the {} tokens of a prompt, and only its first {most} are read, as \
                  FlagEmbedding does; its results are marked as truncated",
+                self.max_length
+            )
+        }))
+    }
+
+    /// What users should know of a first text that may be cut, where the longer text is.
+    fn check_longest_first(&self, tokenizer: &TextTokenizer, first: &str) -> Result<Option<String>> {
+        let half = self.room() / 2;
+        let (_, longer) = tokenizer.encode_up_to(first, half)?;
+        Ok(longer.then(|| {
+            format!(
+                "the query is longer than half of the {} tokens of a prompt, and loses its end, down to its first {half} tokens, \
+                 where both texts do not fit, as in sentence-transformers; such results are marked as truncated",
                 self.max_length
             )
         }))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::chat_template::ChatTemplate;
 use super::pair::Pair;
@@ -27,6 +27,19 @@ pub(super) struct RecipePrompts {
     most_of_query: Option<usize>,
     max_length: usize,
     name: String,
+}
+
+/// A limit that leaves no room for the texts.
+#[derive(Debug)]
+pub(super) struct NoRoom {
+    /// What the prompt takes without them.
+    pub(super) shortest: usize,
+}
+
+impl std::fmt::Display for NoRoom {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "the prompt alone takes {} tokens, and leaves no room for texts", self.shortest)
+    }
 }
 
 /// A prompt without its document.
@@ -80,15 +93,10 @@ impl RecipePrompts {
     ///
     /// # Errors
     /// If they don't.
-    pub(super) fn check_room(&self) -> Result<()> {
+    pub(super) fn check_room(&self) -> Result<(), NoRoom> {
         let fixed = [&self.plain, &self.instructed].into_iter().flatten().map(Segments::fixed_tokens).min();
         let shortest = fixed.unwrap_or(0) + self.pair.as_ref().map_or(0, |pair| Pair::least(&pair.frame));
-        ensure!(
-            self.max_length > shortest,
-            "--max-length {} leaves no room: the model's prompt alone takes {shortest} tokens",
-            self.max_length
-        );
-        Ok(())
+        if self.max_length > shortest { Ok(()) } else { Err(NoRoom { shortest }) }
     }
 
     /// The longest prompt of a recipe that limits its pairs.

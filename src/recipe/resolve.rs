@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 use serde::Serialize;
 
 use super::activation::{Activation, Function};
 use super::checkpoint::{Found, find};
-use super::prompts::RecipePrompts;
+use super::prompts::{NoRoom, RecipePrompts};
 use super::value::{Recipe, RecipeOutput};
 use super::{ModelFacts, Prompts, RecipeChoice, RecipeSource, TextTokenizer, builtin};
 use crate::checkpoint::ModelFiles;
@@ -58,6 +58,24 @@ pub struct RecipeName {
 pub fn resolve(
     choice: &RecipeChoice,
     files: &ModelFiles,
+    tokenizer: TextTokenizer,
+    model: &ModelFacts,
+) -> Result<Resolved> {
+    let resolved = prepare(choice, files, tokenizer, model);
+    let Some(source) = &choice.recipe else { return resolved };
+    // The files were read before: what is wrong now is that the recipe is another model's.
+    resolved.map_err(|error| match (error.downcast::<UsageError>(), source) {
+        (Ok(error), _) => error.into(),
+        (Err(error), RecipeSource::Named(_)) => {
+            UsageError::new(format!("{source}: {error:#}; leave --recipe out, or name this model's")).into()
+        }
+        (Err(error), RecipeSource::File(_)) => UsageError::new(format!("{source}: {error:#}")).into(),
+    })
+}
+
+fn prepare(
+    choice: &RecipeChoice,
+    files: &ModelFiles,
     mut tokenizer: TextTokenizer,
     model: &ModelFacts,
 ) -> Result<Resolved> {
@@ -72,7 +90,13 @@ pub fn resolve(
         Some(function) => recipe.activation.function = function,
         None => {}
     }
-    recipe.check().with_context(|| format!("the recipe {} ({})", recipe.name, recipe.origin))?;
+    // A recipe that the user names is named by its option.
+    let place = (choice.recipe.is_none()).then(|| format!("the recipe {} ({})", recipe.name, recipe.origin));
+    let placed = |error: Error| match &place {
+        Some(place) => error.context(place.clone()),
+        None => error,
+    };
+    recipe.check().map_err(placed)?;
     if choice.instruction.is_some() && recipe.instructed.is_none() {
         let problem = format!("--instruction: the recipe {} ({}) has no place for it", recipe.name, recipe.origin);
         return Err(UsageError::new(problem).into());
@@ -85,19 +109,15 @@ pub fn resolve(
     notes.extend(left_out(choice, &tokenizer, &recipe));
     notes.dedup();
     let warnings = tokenizer.warnings();
-    let place = || format!("the recipe {} ({})", recipe.name, recipe.origin);
-    let answers = recipe.output.resolve(&tokenizer).with_context(place)?;
-    check_vocabulary(answers, &recipe, model).with_context(place)?;
-    let longest = RecipePrompts::longest(&tokenizer, &recipe).with_context(place)?;
+    let answers = recipe.output.resolve(&tokenizer).map_err(placed)?;
+    check_vocabulary(answers, &recipe, model).map_err(placed)?;
+    let longest = RecipePrompts::longest(&tokenizer, &recipe).map_err(placed)?;
     let limit = Limit::of(stored, tokenizer.max_length(), longest, model);
     let max_length = limit.max_length(choice)?;
     let settings = recipe.settings(choice.instruction.as_deref());
     let prompts = RecipePrompts::new(tokenizer, &recipe, choice.instruction.as_deref(), max_length);
-    let prompts = prompts.with_context(place)?;
-    match choice.max_length {
-        Some(_) => prompts.check_room()?,
-        None => prompts.check_room().with_context(|| format!("{} allows {max_length} tokens", limit.place))?,
-    }
+    let prompts = prompts.map_err(placed)?;
+    prompts.check_room().map_err(|no_room| limit.leaves_no_room(choice, max_length, &no_room))?;
     let name = RecipeName { name: recipe.name, origin: recipe.origin, score: recipe.activation.name().to_owned() };
     Ok(Resolved {
         prompts: Arc::new(prompts),
@@ -118,16 +138,14 @@ fn chosen(source: &RecipeSource, model: &ModelFacts) -> Result<Recipe> {
         RecipeSource::File(recipe) => recipe.for_model(model),
         RecipeSource::Named(name) => {
             let recipe = builtin::built_in(name)?;
-            let Some(mut recipe) = recipe else {
-                bail!("--recipe {name}: there is no such recipe; built in are {}", builtin::names())
-            };
+            let Some(mut recipe) = recipe else { bail!("there is no such recipe; built in are {}", builtin::names()) };
             // Converted checkpoints have the difference of both answers as their one row, and the same prompt.
             if model.is_classifier {
                 recipe.output = RecipeOutput::Classifier;
             }
             ensure!(
                 model.is_classifier || model.family.is_none() || recipe.output != RecipeOutput::Classifier,
-                "--recipe {name}: it is for classifiers, and the model is a language model"
+                "it is for classifiers, and the model is a language model"
             );
             Ok(recipe)
         }
@@ -199,12 +217,27 @@ impl Limit {
     /// The least limit of those that the checkpoint has. One of sentence-transformers stands for that of the tokenizer.
     fn of(stored: Option<usize>, of_tokenizer: usize, of_recipe: Option<usize>, model: &ModelFacts) -> Self {
         let positions = model.positions.unwrap_or(usize::MAX);
-        let (shorter, name) = match stored {
+        let mut least = (positions, "max_position_embeddings of config.json");
+        let of_files = match stored {
             Some(stored) => (stored, "max_seq_length of sentence_bert_config.json"),
             None => (of_tokenizer, "model_max_length of tokenizer_config.json"),
         };
-        let place = if shorter < positions { name } else { "max_position_embeddings of config.json" };
-        Self { positions, usual: of_recipe.unwrap_or(DEFAULT_MAX_LENGTH).min(positions).min(shorter), place }
+        let of_recipe = of_recipe.map_or((DEFAULT_MAX_LENGTH, "rerank's default"), |tokens| (tokens, "the recipe"));
+        for limit in [of_files, of_recipe] {
+            if limit.0 < least.0 {
+                least = limit;
+            }
+        }
+        Self { positions, usual: least.0, place: least.1 }
+    }
+
+    /// The error that a prompt does not fit.
+    fn leaves_no_room(&self, choice: &RecipeChoice, max_length: usize, no_room: &NoRoom) -> Error {
+        let longer = if max_length < self.positions { "; raise --max-length" } else { "" };
+        if choice.max_length.is_some() {
+            return UsageError::new(format!("--max-length {max_length}: {no_room}{longer}")).into();
+        }
+        anyhow!("{} allows {max_length} tokens: {no_room}{longer}", self.place)
     }
 
     /// The longest prompt of a run.

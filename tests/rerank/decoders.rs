@@ -50,7 +50,7 @@ fn a_family_with_one_prompt_needs_no_name() {
     }
     let language_model = family("qwen2").write(&files, "qwen2");
     let chosen = ["--model", &language_model, "--recipe", "nemotron-rerank"];
-    rerank_on(INPUT, &chosen).fails(1, &["for classifiers", "language model"]);
+    rerank_on(INPUT, &chosen).fails(2, &["--recipe nemotron-rerank: it is for classifiers", "language model"]);
 }
 
 #[test]

@@ -142,5 +142,5 @@ fn a_model_that_is_computed_in_f32_alone_refuses_other_precisions() {
     let (model, input) = (family.write(&files, "model"), input(&family, &files));
     let mut command = command(&arguments(&family, &model, &input));
     command.args(["--dtype", "bf16"]);
-    run(command, "").fails(1, &["deberta-v2 models can't be computed in bf16 yet; use --dtype f32"]);
+    run(command, "").fails(2, &["--dtype bf16: deberta-v2 models are computed in f32 only"]);
 }

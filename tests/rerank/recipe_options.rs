@@ -79,17 +79,17 @@ fn a_wrong_recipe_is_refused_with_its_place() {
         (format!("{QWEN3}colour = 3"), 2, vec!["line 16", "colour", "template"]),
         (QWEN3.replace("{query}", "{question}"), 2, vec!["{question}", "line 5", "{document}"]),
         (QWEN3.replace("{query}", ""), 2, vec!["no place for the query"]),
-        (QWEN3.replace("\"yes\"", "\"yes or no\""), 1, vec!["`yes or no` should be one token"]),
-        (QWEN3.replace("\"yes\"", "\"no\""), 1, vec!["same token", "wrong.toml"]),
-        (QWEN3.replace("\"yes\"", "99999"), 1, vec!["token 99999", "420 tokens"]),
+        (QWEN3.replace("\"yes\"", "\"yes or no\""), 2, vec!["`yes or no` should be one token"]),
+        (QWEN3.replace("\"yes\"", "\"no\""), 2, vec!["same token", "wrong.toml"]),
+        (QWEN3.replace("\"yes\"", "99999"), 2, vec!["token 99999", "420 tokens"]),
         (format!("{QWEN3}cut = \"query\""), 2, vec!["cut", "document"]),
         (format!("{QWEN3}activation = \"tanh\""), 2, vec!["tanh", "sigmoid"]),
         (format!("{QWEN3}temperature = 0"), 2, vec!["temperature"]),
         (format!("{QWEN3}head = \"classifier\""), 2, vec!["answers", "classifier"]),
-        (QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", ""), 1, vec!["no answers"]),
+        (QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", ""), 2, vec!["no answers"]),
         (
             QWEN3.replace("answers = { true = \"yes\", false = \"no\" }", "head = \"classifier\""),
-            1,
+            2,
             vec!["needs `answers`"],
         ),
         (QWEN3.replace("instruction = \"Given", "name = \"Given"), 2, vec!["template_without_instruction"]),
@@ -200,6 +200,6 @@ fn a_control_token_that_is_missing_is_no_lack_of_room() {
     let (_, family) = all().into_iter().find(|(name, _)| name == "llama").unwrap();
     let model = family.write(&files, "model");
     let run = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl", "--recipe", "mxbai-rerank-v2"]);
-    run.fails(1, &["the recipe mxbai-rerank-v2 (built in)", "has no token `<|im_start|>`"]);
+    run.fails(2, &["--recipe mxbai-rerank-v2: ", "has no token `<|im_start|>`"]);
     assert!(!run.stderr.contains("allows"), "{}", run.stderr);
 }

@@ -3,7 +3,7 @@
 
 mod source;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::debertav2::{Config, DebertaV2Model, HiddenAct};
@@ -14,7 +14,6 @@ use crate::batch::Batch;
 use crate::engine::cpu::Arithmetic;
 use crate::engine::{Engine, LogitHead, Model, Work, check_batch, support};
 use crate::model::{Activation, Architecture, Linear, Mlp, Relative};
-use crate::precision::Precision;
 
 /// A DeBERTa-v2 model.
 pub struct CandleEngine {
@@ -31,13 +30,6 @@ impl CandleEngine {
     pub fn load(model: &Model, arithmetic: Arithmetic) -> Result<Self> {
         let architecture = &*model.architecture;
         support::check(architecture, false)?;
-        let precision = arithmetic.precision;
-        ensure!(
-            precision == Precision::F32,
-            "{} models can't be computed in {} yet; use --dtype f32",
-            architecture.family,
-            precision.name()
-        );
         let source = Source { architecture: model.architecture.clone(), weights: model.weights.clone() };
         let variables = VarBuilder::from_backend(Box::new(source), DType::F32, Device::Cpu);
         let prefix = architecture.embedding.tokens.name.split('.').next().context("the embedding has no name")?;

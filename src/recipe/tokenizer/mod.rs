@@ -169,7 +169,7 @@ impl TextTokenizer {
     pub fn control_token(&self, token: &str) -> Result<u32> {
         self.added.get(token).copied().with_context(|| {
             format!(
-                "{} has no token `{token}`, which the model's prompt needs; is it this model's tokenizer?",
+                "{} has no token `{token}`, which the prompt needs: the tokenizer or the recipe is another model's",
                 self.path
             )
         })
@@ -229,7 +229,7 @@ impl TextTokenizer {
         match self.encode(word)?.as_slice() {
             [id] => Ok(*id),
             ids => {
-                bail!("{}: `{word}` should be one token and is {}; is it this model's tokenizer?", self.path, ids.len())
+                bail!("{}: `{word}` should be one token, and is {} in this tokenizer", self.path, ids.len())
             }
         }
     }
