@@ -35,12 +35,15 @@ pub struct RerankerOptions {
 pub struct Reranker {
     recipe: Resolved,
     architecture: Option<Arc<Architecture>>,
-    /// The precision of weights that happen to be on this machine, if a run does not need them.
+    /// The precision of weights that a run does not need, as far as it is known.
     seen: Option<Precision>,
     checkpoint: Option<Checkpoint>,
-    /// The warning of files that were not looked for on the hub.
-    unknown: Option<String>,
+    /// Warnings of what is not known of the files.
+    warnings: Vec<String>,
 }
+
+/// The precision in which language models are published.
+const USUAL_PRECISION: Precision = Precision::Bf16;
 
 /// Weights that are found and not read yet.
 struct Checkpoint {
@@ -63,7 +66,7 @@ impl Reranker {
         let mut files = match &options.source {
             ModelSource::Fake => {
                 let recipe = fake_recipe(&options.recipe);
-                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None, unknown: None });
+                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None, warnings: Vec::new() });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
             ModelSource::Hub { id, revision, offline } => {
@@ -116,8 +119,16 @@ impl Reranker {
             Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), recipe.answers, files)?),
             None => None,
         };
-        let seen = if options.weights { None } else { files.local_weights().map(|weights| weights.precision()) };
-        Ok(Self { recipe, architecture, seen, checkpoint, unknown: files.unknown() })
+        let seen = if options.weights { None } else { files.expected_precision()? };
+        let mut warnings: Vec<String> = files.unknown().into_iter().collect();
+        if !options.weights && seen.is_none() {
+            warnings.push(format!(
+                "the weights are not here, and config.json has no dtype that would state their precision: where --dtype leaves \
+                 it open, {} is assumed",
+                USUAL_PRECISION.name()
+            ));
+        }
+        Ok(Self { recipe, architecture, seen, checkpoint, warnings })
     }
 
     /// How pairs become prompts, and logits scores.
@@ -150,7 +161,7 @@ impl Reranker {
     /// What users should know about the checkpoint and its tokenizer.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         let of_checkpoint = self.checkpoint.iter().flat_map(|checkpoint| &checkpoint.warnings);
-        self.unknown.iter().chain(&self.recipe.warnings).chain(of_checkpoint)
+        self.warnings.iter().chain(&self.recipe.warnings).chain(of_checkpoint)
     }
 
     /// What tells the model from another one; none, where no weights are needed.
@@ -167,10 +178,10 @@ impl Reranker {
         self.checkpoint.as_ref().map(|checkpoint| checkpoint.model.weights.precision())
     }
 
-    /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, or else in bf16, as
-    /// such models are published.
+    /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, else as its
+    /// configuration states, or else in bf16, of which a warning is given.
     pub fn expected(&self) -> Precision {
-        self.stored().or(self.seen).unwrap_or(Precision::Bf16)
+        self.stored().or(self.seen).unwrap_or(USUAL_PRECISION)
     }
 
     /// The one precision in which the model can be computed, if there is but one.
@@ -181,11 +192,12 @@ impl Reranker {
     /// What a batch may hold on a device, before the weights are loaded.
     ///
     /// # Errors
-    /// If the device's free memory can't be queried.
+    /// If the device's free memory can't be queried, or the model can't be computed in the target's precision.
     pub fn limits(&self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
         match (&self.checkpoint, target) {
             (Some(checkpoint), _) => engine::limits(choice, &checkpoint.model.architecture, target),
             (None, _) => {
+                self.architecture().map_or(Ok(()), |architecture| engine::check_precision(architecture, target))?;
                 let shares = self.architecture.as_ref().is_none_or(|architecture| architecture.shares_prefixes());
                 let on_gpu = matches!(target, Target::Gpu(_));
                 let limits = if on_gpu { choice.on_gpu(MOST_TOKENS) } else { choice.on_cpu() };
@@ -219,6 +231,9 @@ impl Checkpoint {
         }
         let mut architecture = (*architecture).clone();
         weights.resolve_names(&mut architecture);
+        if let HeadOutput::Classifier(linear) = &architecture.head.output {
+            weights.check_one_label(&linear.weight)?;
+        }
         let of_head = weights.resolve_tied_head(&mut architecture, answers)?;
         let warnings = of_head.into_iter().chain(weights.check(&architecture)?).collect();
         let model = Model { architecture: Arc::new(architecture), weights: Arc::new(weights), answers };

@@ -11,10 +11,15 @@ use serde_json::Value;
 
 use super::Weights;
 use super::contents::without;
+use super::conversion::Conversion;
 use super::file_kind::{Damaged, read_text};
 use super::hub::{Downloads, Hub};
 use super::modules::{MODULES, Modules, SETTINGS};
+use super::stated::stated_precision;
+use crate::exit::UsageError;
+use crate::precision::Precision;
 
+const CONFIG: &str = "config.json";
 /// The weights' file, where there is one.
 const SINGLE: &str = "model.safetensors";
 /// The list of the weights' files, where there are several.
@@ -97,6 +102,16 @@ impl ModelFiles {
                     .map(|part| part.to_string_lossy().into_owned())
                     .collect()
             }
+        }
+    }
+
+    /// How the model's files could be converted. A configuration that can't be read is reported elsewhere.
+    pub(crate) fn conversion(&self) -> Conversion {
+        let config = if self.is_here(CONFIG) { self.json(CONFIG).ok().flatten() } else { None };
+        let config = config.as_ref().map(|(_, config)| config);
+        match &self.place {
+            Place::Directory(directory) => Conversion::new(&directory.display().to_string(), config),
+            Place::Hub(hub) => Conversion::new(hub.name(), config).beside_nothing(),
         }
     }
 
@@ -189,21 +204,43 @@ impl ModelFiles {
                 if path.is_file() {
                     return Ok(path);
                 }
-                bail!("{}", absent(directory, &located))
+                bail!("{}", absent(directory, &located, &self.conversion()))
             }
             Place::Hub(hub) => {
                 let names = if self.is_here(name) { &[] } else { hub.names()? };
                 if !names.is_empty() && !names.iter().any(|other| *other == located) {
-                    bail!("model {} on the hub {}", hub.name(), without(&located, names));
+                    bail!("model {} on the hub {}", hub.name(), without(&located, names, &self.conversion()));
                 }
                 hub.get(&located)
             }
         }
     }
 
-    /// The weights, where they are a single file that is here and whole. Nothing is downloaded.
-    pub fn local_weights(&self) -> Option<Weights> {
-        if self.is_here(SINGLE) { Weights::open(&[self.get(SINGLE).ok()?]).ok() } else { None }
+    /// The precision of weights that are not needed: that of the files, where they are here and whole, else that which the
+    /// configuration states. Nothing is downloaded for it.
+    ///
+    /// # Errors
+    /// If the configuration can't be read.
+    pub fn expected_precision(&self) -> Result<Option<Precision>> {
+        match self.local_weights() {
+            Some(weights) => Ok(Some(weights.precision())),
+            None => stated_precision(self),
+        }
+    }
+
+    /// The weights, where they are here and whole.
+    fn local_weights(&self) -> Option<Weights> {
+        if !self.is_here(SINGLE) && !self.is_here(INDEX) {
+            return None;
+        }
+        let names = match self.is_here(SINGLE) {
+            true => BTreeSet::from([SINGLE.to_owned()]),
+            false => shards_of(&self.get(INDEX).ok()?).ok()?,
+        };
+        let paths = names.iter().filter(|name| self.is_here(name)).map(|name| self.get(name));
+        let paths = paths.collect::<Result<Vec<_>>>().ok()?;
+        // A part of the shards has the precision of all of them.
+        if paths.is_empty() { None } else { Weights::open(&paths).ok() }
     }
 
     /// The local paths of all weight files.
@@ -247,20 +284,30 @@ impl ModelFiles {
         Ok(())
     }
 
-    /// Adds what to do about a file that is damaged and not the user's own: nobody knows how the cache is laid out.
+    /// Adds what an error lacks: the model's place, where it names none and is no error of the options, and what to do about a
+    /// file that is damaged and not the user's own, as nobody knows how the cache is laid out.
     pub fn with_remedy(&self, error: Error) -> Error {
+        let text = format!("{error:#}");
         match &self.place {
-            Place::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => anyhow!(
-                "{error:#} (the file is in the cache of models; delete {} and run again)",
-                hub.folder().display()
-            ),
-            _ => error,
+            Place::Hub(hub) if error.downcast_ref::<Damaged>().is_some() => {
+                anyhow!("{text} (the file is in the cache of models; delete {} and run again)", hub.folder().display())
+            }
+            _ if error.chain().any(|cause| cause.is::<UsageError>()) => error,
+            Place::Hub(hub) => {
+                let is_placed = text.contains(hub.name()) || text.contains(&hub.folder().display().to_string());
+                if is_placed { error } else { error.context(format!("model {} on the hub", hub.name())) }
+            }
+            Place::Directory(directory) => {
+                let name = directory.display().to_string();
+                let is_placed = text.contains(if name.len() > 1 { name.trim_end_matches('/') } else { "./" });
+                if is_placed { error } else { error.context(name) }
+            }
         }
     }
 }
 
 /// Why a directory does not have a file, and what to do.
-fn absent(directory: &Path, name: &str) -> String {
+fn absent(directory: &Path, name: &str, conversion: &Conversion) -> String {
     let path = directory.join(name);
     match (path.symlink_metadata(), path.metadata()) {
         (_, Ok(_)) => format!("{} is not a file; {name} of the model is needed there", path.display()),
@@ -271,7 +318,7 @@ fn absent(directory: &Path, name: &str) -> String {
             format!("cannot read {}: {error}; check the permissions of {}", path.display(), directory.display())
         }
         _ => match std::fs::read_dir(directory) {
-            Ok(_) => format!("{} {}", directory.display(), without(name, &names_in(directory))),
+            Ok(_) => format!("{} {}", directory.display(), without(name, &names_in(directory), conversion)),
             Err(error) => format!("{} has no {name}, and what it has can't be listed: {error}", directory.display()),
         },
     }

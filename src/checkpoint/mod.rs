@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod contents;
+mod conversion;
 mod file_kind;
 mod files;
 mod fingerprint;
@@ -12,6 +13,7 @@ mod modules;
 mod rows;
 mod safetensors_file;
 mod source;
+mod stated;
 mod tensor_names;
 mod weights;
 

@@ -177,6 +177,21 @@ impl Weights {
         Ok(name)
     }
 
+    /// Refuses a head of several labels, of which configurations may say nothing: transformers takes two, where they don't.
+    ///
+    /// # Errors
+    /// A sentence with the number of labels.
+    pub fn check_one_label(&self, head: &Tensor) -> Result<()> {
+        let Some((name, _, entry)) = self.locate(&head.name) else { return Ok(()) };
+        let (place, own) = self.place(name);
+        match entry.shape[..] {
+            [labels, inputs] if labels > 1 && inputs == head.inputs() => {
+                bail!("{place}: the model has {labels} labels (the shape of {own}), and a reranker has one")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn find(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
         let Tensor { name, shape, .. } = tensor;
         let (place, own) = self.place(name);

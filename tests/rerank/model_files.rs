@@ -307,7 +307,7 @@ fn a_configuration_that_says_something_else_is_quoted() {
     for (changes, parts) in [
         (
             json!({"model_type": "gpt2", "architectures": ["GPT2ForSequenceClassification"]}),
-            ["model_type gpt2", "GPT2ForSequenceClassification", "Qwen3-Reranker"],
+            ["model_type gpt2", "GPT2ForSequenceClassification", "supported are the model_types qwen3"],
         ),
         (
             json!({"model_type": "modernbert", "architectures": ["ModernBertModel"]}),
@@ -352,6 +352,6 @@ fn a_tokenizer_that_is_none_is_described_in_words() {
         |files| {
             std::fs::rename(files.path("model/tokenizer.json"), files.path("model/vocab.json")).unwrap();
         },
-        &["has no tokenizer.json, only vocab.json", "AutoTokenizer"],
+        &["has no tokenizer.json, only vocab.json", "needs the merges.txt beside it"],
     );
 }

@@ -119,7 +119,7 @@ fn weights_of_modules_are_checked() {
     refused(|model| fs::remove_file(weights(model)).unwrap(), &["has no 2_Dense/model.safetensors"]);
     refused(
         |model| fs::rename(weights(model), model.join("2_Dense/pytorch_model.bin")).unwrap(),
-        &["has no 2_Dense/model.safetensors", "only pytorch_model.bin", "save_pretrained"],
+        &["has no 2_Dense/model.safetensors", "its weights (2_Dense/pytorch_model.bin)", "save_pretrained"],
     );
     refused(
         |model| {

@@ -115,9 +115,10 @@ fn vocabulary(files: &ModelFiles) -> Result<Vocabulary> {
         for name in SENTENCEPIECE {
             ensure!(
                 !files.has(name)?,
-                "the model has no tokenizer.json, and its {name} is SentencePiece's form of a vocabulary, which rerank does not \
-                 read; AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) in transformers makes a \
-                 tokenizer.json of it"
+                "{} has no tokenizer.json, and its {name} is SentencePiece's form of a vocabulary, which rerank does not \
+                 read; {}",
+                files.conversion().place(),
+                files.conversion().tokenizer()
             );
         }
     }
