@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         for (changes, named) in [
-            (json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}), "Qwen3-Reranker"),
+            (json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}), "the model_types qwen3, qwen2, "),
             (json!({"rope_scaling": {"type": "yarn", "factor": 4.0}}), "yarn"),
             (json!({"quantization_config": {"bits": 4}}), "quantiz"),
             (json!({"num_key_value_heads": 5}), "evenly"),

@@ -88,9 +88,10 @@ pub(super) fn describe(fields: Fields<'_>) -> Result<Architecture> {
                 supported()
             )
         }
-        _ => match refused::reason(&classes, fields) {
-            Some(reason) => bail!("{reason}"),
-            None => bail!(
+        _ => match (refused::reason(&classes, fields), family, classes.first()) {
+            (Some(reason), ..) => bail!("{reason}"),
+            (None, Some(family), Some(class)) => bail!("{}", refused::other_class(class, family)),
+            _ => bail!(
                 "its family is not supported (model_type {}, architecture {}); supported are {}",
                 model_type.unwrap_or("not given"),
                 classes.first().unwrap_or(&"not given"),
@@ -112,8 +113,8 @@ fn layer_count(fields: Fields<'_>) -> Result<usize> {
     Ok(layers)
 }
 
-/// The classes of all families, as an error message lists them.
+/// All families, as an error message lists them.
 fn supported() -> String {
-    let classes = FAMILIES.iter().flat_map(|family| family.classes);
-    classes.map(|(name, models)| format!("{name} ({models})")).collect::<Vec<_>>().join(", ")
+    let types = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect::<Vec<_>>().join(", ");
+    format!("the model_types {types} (Models in the README has the models)")
 }

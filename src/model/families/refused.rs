@@ -1,6 +1,10 @@
 //! Models that are no rerankers of the kind that rerank runs, and why: they are refused by a sentence of their own.
 
+use super::Family;
 use crate::fields::Fields;
+
+/// Longer than the name of any class.
+const LONGEST_CLASS: usize = 80;
 
 const LISTWISE: &str = "it is a listwise reranker, which reads all documents of a query in one prompt, so that a score depends on \
      the other documents; rerank scores each pair by itself";
@@ -24,6 +28,32 @@ const ARCHITECTURES: [(&[&str], &str); 5] = [
 /// Parts of a configuration that only multimodal models have.
 const OF_OTHER_SENSES: [&str; 5] =
     ["vision_config", "audio_config", "image_token_id", "image_token_index", "text_config"];
+
+/// Heads by the ends of their classes' names, and what models with them are.
+const HEADS: [(&str, &str); 8] = [
+    ("ForMaskedLM", "a masked language model"),
+    ("ForCausalLM", "a language model"),
+    ("LMHeadModel", "a language model"),
+    ("ForPreTraining", "a model before its training for a task"),
+    ("ForTokenClassification", "a model that labels tokens"),
+    ("ForQuestionAnswering", "a model that finds an answer in a text"),
+    ("ForMultipleChoice", "a model that chooses among answers"),
+    ("ForNextSentencePrediction", "a model that judges whether a sentence follows another"),
+];
+
+/// Why a model of another class can't be run, though its family is supported.
+pub(super) fn other_class(class: &str, family: &Family) -> String {
+    let runs: Vec<String> = family.classes.iter().map(|(class, models)| format!("{class} ({models})")).collect();
+    let (runs, types) = (runs.join(", "), family.model_types.join(", "));
+    let kind = HEADS.iter().find(|(end, _)| class.ends_with(end));
+    let class: String = class.chars().take(LONGEST_CLASS).collect();
+    match kind {
+        Some((_, kind)) => format!(
+            "its architecture {class} is {kind}, which has no head that scores pairs; of model_type {types} rerank runs {runs}"
+        ),
+        None => format!("its architecture {class} is none that rerank knows; of model_type {types} it runs {runs}"),
+    }
+}
 
 /// Why a model of these classes can't be run, if there is more to say than that its family is unknown.
 pub(super) fn reason(classes: &[&str], fields: Fields<'_>) -> Option<String> {
