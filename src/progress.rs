@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::stats::counted;
 pub use indicatif::HumanCount;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -120,7 +121,7 @@ impl Reporter {
                     Some(total) => {
                         format!("{} of {} pairs", HumanCount(state.pairs), HumanCount(total.max(state.pairs)))
                     }
-                    None => format!("{} pairs", HumanCount(state.pairs)),
+                    None => counted(state.pairs, "pair", "pairs"),
                 };
                 let line = format!("{pairs}, {}", state.rates());
                 drop(state);

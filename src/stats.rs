@@ -129,21 +129,22 @@ impl Stats {
         }
     }
 
-    /// The figures in two lines for a person.
-    pub fn summary(&self) -> [String; 2] {
+    /// The figures in two lines for a person; fewer where there is nothing to report, as after an error at the first record.
+    pub fn summary(&self) -> Vec<String> {
         let Percentiles { p50, p95, p99 } = self.query_seconds;
         let time =
             |seconds: f64| if seconds < 1. { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
-        [
-            format!(
-                "{}{} queries{}, {} pairs ({} truncated{}), {} skipped, in {} after {} of loading",
+        let mut lines = Vec::new();
+        if self.queries + self.resumed + self.pairs + self.skipped > 0 || self.interrupted {
+            lines.push(format!(
+                "{}{}{}, {} ({} truncated{}), {} skipped, in {} after {} of loading",
                 if self.interrupted { "interrupted: " } else { "" },
-                HumanCount(self.queries),
+                counted(self.queries, "query", "queries"),
                 match self.resumed {
                     0 => String::new(),
                     resumed => format!(" and {} ranked before", HumanCount(resumed)),
                 },
-                HumanCount(self.pairs),
+                counted(self.pairs, "pair", "pairs"),
                 HumanCount(self.truncated),
                 match self.duplicates {
                     0 => String::new(),
@@ -152,8 +153,10 @@ impl Stats {
                 HumanCount(self.skipped),
                 time(self.ranking_seconds),
                 time(self.load_seconds),
-            ),
-            format!(
+            ));
+        }
+        if self.pairs > 0 {
+            lines.push(format!(
                 "{:.1} pairs/s, {} tokens/s; per query p50 {}, p95 {}, p99 {}; shared prefixes saved {:.1}% of {} tokens",
                 self.pairs_per_second,
                 HumanCount(self.tokens_per_second as u64),
@@ -162,9 +165,15 @@ impl Stats {
                 time(p99),
                 self.saved_share * 100.,
                 HumanCount(self.prompt_tokens),
-            ),
-        ]
+            ));
+        }
+        lines
     }
+}
+
+/// A number and what it counts: `1 query`, `2 queries`.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { several })
 }
 
 /// Writes figures as JSON.

@@ -27,6 +27,7 @@ use crate::progress::Reporter;
 use crate::progress::{Progress, Verbosity};
 use crate::recipe::RecipeChoice;
 use crate::reranker::{Reranker, RerankerOptions};
+use crate::stats::counted;
 
 /// How long the matrix peak is measured, before and after every repetition.
 const PEAK_TIME: Duration = Duration::from_millis(60);
@@ -50,6 +51,8 @@ pub struct Bench {
     pub limits: LimitsChoice,
     /// Threads that compute.
     pub threads: usize,
+    /// How much is printed on standard error.
+    pub verbosity: Verbosity,
     /// Repetitions, of which the median counts.
     pub repetitions: usize,
 }
@@ -83,13 +86,14 @@ impl Bench {
     pub fn run(&self, mut publish: impl FnMut(&Report) -> Result<()>) -> Result<Exit> {
         crate::threads::start(self.threads)?;
         // These lines may be lost if standard error is closed, but the report must not be.
-        let reporter = Reporter::new(Progress::None, Verbosity::Normal);
+        let reporter = Reporter::new(Progress::None, self.verbosity);
         let devices = self.device.open(|note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
         let found = self.find(matches!(device, Opened::Gpu(_)))?;
         let compute =
             Compute::choose(device, self.instructions, self.precision.or(found.only_precision()), found.stored())?;
         compute.reason().iter().for_each(|reason| reporter.note(reason));
+        compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
         let place = Place {
             target: compute.target(device)?,
             dtype: compute.precision.name(),
@@ -112,9 +116,10 @@ impl Bench {
             let batches = plan(&groups, limits);
             let pairs = batches.iter().map(|batch| batch.pairs().count()).sum::<usize>();
             reporter.note(&format!(
-                "{}: {pairs} pairs, {} repetitions after warming up",
+                "{}: {}, {} after warming up",
                 workload.name(),
-                self.repetitions
+                counted(pairs as u64, "pair", "pairs"),
+                counted(self.repetitions as u64, "repetition", "repetitions"),
             ));
             let repetitions = self.repeat(engine.as_mut(), &batches, &place, |number, seconds| {
                 reporter.note(&format!("{}: repetition {number} took {seconds:.2} s", workload.name()));

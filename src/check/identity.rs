@@ -31,18 +31,27 @@ pub(super) struct Identity {
     pub(super) note: Option<String>,
 }
 
+/// Models of which scores are known.
+#[derive(Clone, Copy)]
+pub(super) struct KnownModels<'a> {
+    /// Their names.
+    pub(super) names: &'a [&'a str],
+    /// The user's file, if they are those of one.
+    pub(super) file: Option<&'a str>,
+}
+
 /// Finds out as which of the `known` models a model counts.
 ///
 /// # Errors
 /// If the user names one that is not among them.
-pub(super) fn identify(source: &ModelSource, compared_as: &ComparedAs, known: &[&str]) -> Result<Identity> {
+pub(super) fn identify(source: &ModelSource, compared_as: &ComparedAs, known: KnownModels<'_>) -> Result<Identity> {
     match (compared_as, source) {
         (ComparedAs::Nothing, _) | (_, ModelSource::Fake) => Ok(Identity::default()),
         (ComparedAs::Named(name), _) => named(name, known),
         (ComparedAs::Recognised, ModelSource::Hub { id, .. }) => {
-            Ok(Identity { name: same(id, known).map(str::to_owned), note: None })
+            Ok(Identity { name: same(id, known.names).map(str::to_owned), note: None })
         }
-        (ComparedAs::Recognised, ModelSource::Directory(directory)) => Ok(of_directory(directory, known)),
+        (ComparedAs::Recognised, ModelSource::Directory(directory)) => Ok(of_directory(directory, known.names)),
     }
 }
 
@@ -52,18 +61,28 @@ fn same<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The name that the user gives, with its owner or without.
-fn named(name: &str, known: &[&str]) -> Result<Identity> {
+fn named(name: &str, KnownModels { names: known, file }: KnownModels<'_>) -> Result<Identity> {
     let of_name: Vec<&str> = known.iter().copied().filter(|known| last(known).eq_ignore_ascii_case(name)).collect();
     let found = same(name, known).or(if let [only] = of_name[..] { Some(only) } else { None });
     if let Some(found) = found {
         return Ok(Identity { name: Some(found.to_owned()), note: None });
     }
     let alike = alike(name, known);
-    let proposed = match alike.is_empty() {
-        true => "rerank check --list prints the names of which there are".to_owned(),
-        false => format!("there are of {}", alike.join(", ")),
+    let problem = match (file, known, alike.is_empty()) {
+        (Some(file), [], _) => {
+            format!("{file} has no scores of this model by name; leave --as out to compare with all its entries")
+        }
+        (Some(file), known, _) => format!(
+            "{file} has no scores of this model; it has those of {}: name one of them, or leave --as out",
+            known.iter().take(MOST_PROPOSED).copied().collect::<Vec<_>>().join(", ")
+        ),
+        (None, _, true) => {
+            "there are no known scores of this model; rerank check --list prints the names of which there are"
+                .to_owned()
+        }
+        (None, _, false) => format!("there are no known scores of this model; there are of {}", alike.join(", ")),
     };
-    Err(UsageError::new(format!("--as {name}: there are no known scores of this model; {proposed}")).into())
+    Err(UsageError::new(format!("--as {name}: {problem}")).into())
 }
 
 fn last(name: &str) -> &str {
@@ -130,8 +149,10 @@ mod tests {
     const KNOWN: [&str; 4] =
         ["Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-4B", "BAAI/bge-reranker-base", "one/same"];
 
+    const PUBLISHED: KnownModels<'static> = KnownModels { names: &KNOWN, file: None };
+
     fn directory(path: &str) -> Identity {
-        identify(&ModelSource::Directory(path.into()), &ComparedAs::Recognised, &KNOWN).unwrap()
+        identify(&ModelSource::Directory(path.into()), &ComparedAs::Recognised, PUBLISHED).unwrap()
     }
 
     #[test]
@@ -158,7 +179,7 @@ mod tests {
     fn an_id_counts_as_itself() {
         let hub = |id: &str| {
             let source = ModelSource::Hub { id: id.into(), revision: "main".into(), offline: true };
-            identify(&source, &ComparedAs::Recognised, &KNOWN).unwrap().name
+            identify(&source, &ComparedAs::Recognised, PUBLISHED).unwrap().name
         };
         assert_eq!(hub("qwen/qwen3-reranker-4b").as_deref(), Some(KNOWN[1]));
         assert_eq!(hub("mine/Qwen3-Reranker-4B"), None);
@@ -167,7 +188,7 @@ mod tests {
     #[test]
     fn the_user_names_a_known_model() {
         let source = ModelSource::Directory("/models/mine".into());
-        let named = |name: &str| identify(&source, &ComparedAs::Named(name.into()), &KNOWN);
+        let named = |name: &str| identify(&source, &ComparedAs::Named(name.into()), PUBLISHED);
         assert_eq!(named("bge-reranker-BASE").unwrap().name.as_deref(), Some(KNOWN[2]));
         let message = named("Qwen/Qwen3-Reranker-0.6").unwrap_err().to_string();
         assert!(message.contains("Qwen/Qwen3-Reranker-0.6B"), "{message}");

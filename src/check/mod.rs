@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 pub use self::golden::{Golden, Known, Table, Texts};
 pub use self::identity::ComparedAs;
-use self::identity::{Identity, identify};
+use self::identity::{Identity, KnownModels, identify};
 pub use self::report::Report;
 use self::report::Run;
 use self::score::{Logits, prompts, score};
@@ -50,6 +50,8 @@ pub struct Check {
     pub compared_as: ComparedAs,
     /// Threads that compute.
     pub threads: usize,
+    /// How much is printed on standard error.
+    pub verbosity: Verbosity,
 }
 
 /// The precisions that are checked.
@@ -69,8 +71,10 @@ impl Check {
     pub fn run(&self) -> Result<Report> {
         crate::threads::start(self.threads)?;
         // These lines may be lost if standard error is closed, but the report must not be.
-        let reporter = Reporter::new(Progress::None, Verbosity::Normal);
-        let identity = identify(&self.model, &self.compared_as, &self.table.models())?;
+        let reporter = Reporter::new(Progress::None, self.verbosity);
+        let file = self.is_own_table.then_some(self.table.origin.as_str());
+        let known = KnownModels { names: &self.table.models(), file };
+        let identity = identify(&self.model, &self.compared_as, known)?;
         identity.note.iter().for_each(|note| reporter.note(note));
         let golden = self.golden(&identity)?;
         let device = self.open(&reporter)?;
@@ -79,8 +83,10 @@ impl Check {
             recipe: self.recipe.clone(),
             weights: true,
             on_gpu: matches!(device, Opened::Gpu(_)),
-            downloads: Downloads::Lines,
+            downloads: if self.verbosity == Verbosity::Quiet { Downloads::Silent } else { Downloads::Lines },
         })?;
+        reporter.detail(&format!("model: {}", reranker.describe()));
+        reranker.recipe().details.iter().for_each(|detail| reporter.detail(detail));
         reranker.recipe().notes.iter().for_each(|note| reporter.note(note));
         reranker.warnings().for_each(|warning| reporter.warning(warning));
         golden.iter().try_for_each(|golden| golden.check(reranker.recipe().activation))?;
@@ -98,6 +104,7 @@ impl Check {
                 continue;
             }
             done.push(precision);
+            compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
             let target = compute.target(&device)?;
             let scored = scored(&reranker, &target, &prompts);
             report.add(precision, &target, scored.with_context(|| self.place(precision))?);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::golden::{Entry, Known, Table, Texts};
-use crate::checkpoint::read_text;
+use crate::checkpoint::read_plain_text;
 use crate::precision::Precision;
 use crate::recipe::{Activation, Function};
 
@@ -175,7 +175,7 @@ pub(super) fn read_file(path: &Path) -> Result<Table> {
             path.display()
         )
     };
-    let text = read_text(path, MOST_BYTES).context("--golden")?;
+    let text = read_plain_text(path, MOST_BYTES).with_context(wrong)?;
     let file: File = serde_json::from_str(&text).map_err(|error| anyhow!("{error}")).with_context(wrong)?;
     ensure!(!file.entries.is_empty(), "--golden {}: it has no entries, and nothing to compare", path.display());
     let read = |(index, entry): (usize, FileEntry)| {

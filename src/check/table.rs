@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use console::{measure_text_width, truncate_str};
 
 use super::report::{Comparison, Entry, Report};
+use crate::stats::counted;
 
 /// The columns of a terminal that is not wider than usual.
 const COLUMNS: usize = 80;
@@ -85,7 +86,11 @@ impl Report {
         if self.agrees == Some(true) {
             let compared = self.entries.iter().flat_map(|entry| &entry.compared);
             let count: usize = compared.map(|compared| compared.agrees.len()).sum();
-            writeln!(formatter, "All {count} scores agree, in {}.", dtypes.join(", "))?;
+            let dtypes = dtypes.join(", ");
+            match count {
+                1 => writeln!(formatter, "The one score agrees, in {dtypes}.")?,
+                count => writeln!(formatter, "All {count} scores agree, in {dtypes}.")?,
+            }
         }
         if self.run.compared_with.is_none() {
             formatter.write_str(NOTHING)?;
@@ -106,7 +111,8 @@ impl Report {
             let right = first.iter().filter(|&&is_first| is_first).count();
             if !first.is_empty() {
                 let count = first.len();
-                writeln!(formatter, "In {dtype} the document that answers is first in {right} of {count} queries.")?;
+                let count = counted(count as u64, "query", "queries");
+                writeln!(formatter, "In {dtype} the document that answers is first in {right} of {count}.")?;
             }
             is_always &= right == first.len();
         }

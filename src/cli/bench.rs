@@ -2,13 +2,17 @@
 
 use clap::Args;
 
-use super::{BatchArguments, DtypeChoice, values};
+use super::{BatchArguments, DtypeChoice, VerbosityArguments, values};
 use crate::bench::{Shape, Workload};
 use crate::device::DeviceChoice;
 
 /// The options of `rerank bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
+    /// The model, as with --model
+    #[arg(value_name = "MODEL", conflicts_with_all = ["model", "shape"])]
+    pub named: Option<String>,
+
     /// Synthetic queries: 100 passages of about 75 tokens, 50 chunks of 400, 10 documents of 2,000 to 8,000
     #[arg(short, long, value_name = "WORKLOAD,…", value_enum, value_delimiter = ',', default_value = "passage")]
     pub workload: Vec<Workload>,
@@ -40,6 +44,10 @@ pub struct BenchArguments {
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
+
+    /// How much is printed
+    #[command(flatten)]
+    pub verbosity: VerbosityArguments,
 
     /// Repetitions, of which the median is reported
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = values::count, allow_negative_numbers = true)]

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{RecipeArguments, values};
+use super::{RecipeArguments, VerbosityArguments, values};
 use crate::device::DeviceChoice;
 
 /// The options of `rerank check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
+    /// The model, as with --model
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub named: Option<String>,
+
     /// A directory, or the id of a model on the Hugging Face hub
     #[arg(short, long, value_name = "MODEL", default_value = "Qwen/Qwen3-Reranker-0.6B")]
     pub model: String,
@@ -62,6 +66,10 @@ pub struct CheckArguments {
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
+
+    /// How much is printed
+    #[command(flatten)]
+    pub verbosity: VerbosityArguments,
 
     /// The recipe
     #[command(flatten)]

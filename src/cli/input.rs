@@ -27,7 +27,7 @@ pub struct InputArguments {
 
     /// The table has no header: --columns names its columns in their order, as in `query_id,id,query,text`; a column
     /// without a name between two commas is left out
-    #[arg(long, requires = "columns")]
+    #[arg(long)]
     pub no_header: bool,
 
     /// The character between the cells of tables, in --input, --queries and --collection: one character, or `tab` [default: by

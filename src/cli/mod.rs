@@ -20,7 +20,7 @@ pub use self::input::{InputArguments, OnError};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
 pub use self::recipe::{RecipeArguments, ScoreChoice};
-pub use self::running::{ProgressChoice, RunningArguments};
+pub use self::running::{ProgressChoice, RunningArguments, VerbosityArguments};
 
 /// Rank candidates for queries with a reranking model.
 ///

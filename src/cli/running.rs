@@ -20,6 +20,14 @@ pub struct RunningArguments {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressChoice::Auto)]
     pub progress: ProgressChoice,
 
+    /// How much is printed
+    #[command(flatten)]
+    pub verbosity: VerbosityArguments,
+}
+
+/// How much is printed on standard error.
+#[derive(Debug, Args)]
+pub struct VerbosityArguments {
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,

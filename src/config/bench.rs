@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::model::{resolve_limits, resolve_precision, resolve_threads};
+use super::resolve_verbosity;
 use crate::bench::{Bench, Measured};
 use crate::checkpoint::ModelSource;
 use crate::cli::BenchArguments;
@@ -14,7 +15,7 @@ use crate::engine::cpu::Instructions;
 /// If the model does not exist, or the processor lacks the forced instructions.
 pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
     let instructions = Instructions::from_environment().map_err(anyhow::Error::msg)?;
-    let model = match &arguments.model {
+    let model = match arguments.named.as_ref().or(arguments.model.as_ref()) {
         Some(model) => Measured::Files(ModelSource::parse(model, "main", false)?),
         None => Measured::Random(arguments.shape),
     };
@@ -31,6 +32,7 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         precision: resolve_precision(arguments.dtype),
         limits: resolve_limits(&arguments.batch),
         threads: resolve_threads(arguments.threads)?,
+        verbosity: resolve_verbosity(&arguments.verbosity),
         repetitions: arguments.repeat as usize,
     })
 }

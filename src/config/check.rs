@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::model::resolve_threads;
 use super::recipe::resolve_recipe;
+use super::resolve_verbosity;
 use crate::check::{Check, ComparedAs, Dtypes, Table};
 use crate::checkpoint::ModelSource;
 use crate::cli::{CheckArguments, CheckDtype};
@@ -16,7 +17,8 @@ use crate::precision::Precision;
 /// If the model or a file does not exist, the processor lacks the forced instructions, or options contradict each other.
 pub fn resolve_check(arguments: &CheckArguments) -> Result<Check> {
     let instructions = Instructions::from_environment().map_err(anyhow::Error::msg)?;
-    let model = ModelSource::parse(&arguments.model, &arguments.revision, arguments.offline)?;
+    let name = arguments.named.as_ref().unwrap_or(&arguments.model);
+    let model = ModelSource::parse(name, &arguments.revision, arguments.offline)?;
     ensure!(
         model != ModelSource::Fake,
         "--model fake: it counts words in common, and there is nothing to check; name a model's directory, or its id on the hub"
@@ -40,6 +42,7 @@ pub fn resolve_check(arguments: &CheckArguments) -> Result<Check> {
         is_own_table: arguments.golden.is_some(),
         compared_as,
         threads: resolve_threads(arguments.threads)?,
+        verbosity: resolve_verbosity(&arguments.verbosity),
     })
 }
 

@@ -1,15 +1,17 @@
 //! Resolves the options of the input.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use crate::checkpoint::ModelSource;
 use crate::cli::InputArguments;
-use crate::input::{InputOptions, TableOptions};
+use crate::input::{InputFormat, InputOptions, TableOptions};
 
 pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> {
     let files = &arguments.files;
+    files.iter().chain(&arguments.input).try_for_each(|path| check_no_model(path))?;
     ensure!(
         files.len() < 2,
         "one input is read at a time, and {} are named: concatenate them (cat … | rerank), or run once for each",
@@ -52,6 +54,22 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         queries,
         collection,
     })
+}
+
+/// Refuses what is a model's name where an input's is expected.
+fn check_no_model(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let is_model = ["config.json", "modules.json"].iter().any(|name| path.join(name).is_file());
+    ensure!(!is_model, "{shown} is a model's directory, and no input; name it with --model {shown}");
+    if path.exists() || path.as_os_str() == "-" || InputFormat::of_name(path).is_some() {
+        return Ok(());
+    }
+    let id = path.to_str().and_then(|text| ModelSource::parse(text, "main", true).ok());
+    ensure!(
+        !matches!(id, Some(ModelSource::Hub { .. } | ModelSource::Fake)),
+        "there is no file {shown}; if it is a model, name it with --model {shown}"
+    );
+    Ok(())
 }
 
 /// `-` is standard input, under the name by which it can be opened like any file.

@@ -28,7 +28,7 @@ pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake, resolve_recipe};
 use crate::batch::LimitsChoice;
 use crate::checkpoint::ModelSource;
-use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice};
+use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::input::InputOptions;
@@ -103,11 +103,7 @@ impl Config {
             others_written: others_written(output_path.as_deref(), stats.as_ref(), errors.as_ref()),
             is_dry_run: running.dry_run,
         })?;
-        let verbosity = match (running.quiet, running.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
-        };
+        let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).collect();
         // What `auto` is, is known where the model's files are; the fake model has none.
@@ -138,6 +134,14 @@ impl Config {
             verbosity,
             notes,
         })
+    }
+}
+
+fn resolve_verbosity(arguments: &VerbosityArguments) -> Verbosity {
+    match (arguments.quiet, arguments.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
     }
 }
 

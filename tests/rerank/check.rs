@@ -213,7 +213,7 @@ fn files_that_are_none_are_refused() {
         json!({"entries": [entry]}).to_string()
     };
     for (content, named) in [
-        ("query,text\n".to_owned(), "is not JSON"),
+        ("query,text\n".to_owned(), "it should be a report of rerank check --format json"),
         ("[]".to_owned(), "--format json"),
         ("{\"entries\":[]}".to_owned(), "nothing to compare"),
         ("{\"entries\":[{\"query\":\"q\"".to_owned(), "EOF"),

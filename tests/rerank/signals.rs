@@ -18,7 +18,7 @@ fn an_interrupt_ends_a_run_that_waits_and_keeps_what_is_complete() {
     assert_eq!(piped.read_line(), "");
     let (status, message) = piped.end();
     assert_eq!(status, Some(130), "{message}");
-    assert!(message.contains("finishing the batch at hand") && message.contains("interrupted: 1 queries, 1 pairs"));
+    assert!(message.contains("finishing the batch at hand") && message.contains("interrupted: 1 query, 1 pair"));
     assert!(files.read("stats.json").contains("\"interrupted\": true"));
 }
 
@@ -80,7 +80,7 @@ fn every_signal_has_its_status_and_lets_the_run_finish() {
         piped.signal(name);
         let (ended, message) = piped.end();
         assert_eq!(ended, Some(status), "{message}");
-        assert!(message.contains(reason) && message.contains("1 queries, 1 pairs"), "{message}");
+        assert!(message.contains(reason) && message.contains("1 query, 1 pair"), "{message}");
     }
 }
 
