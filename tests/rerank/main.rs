@@ -17,6 +17,7 @@ mod exact;
 mod fake_hub;
 mod families;
 mod family;
+mod first_steps;
 mod fixture;
 mod foreign;
 mod formats;
