@@ -195,25 +195,25 @@ impl<'a> Probe<'a> {
         unsafe { result::memcpy_dtoh_async(&mut weights, right, self.products.stream.cu_stream()) }?;
         self.products.stream.synchronize()?;
         let rows = cancelling_rows(&weights, inputs, value);
-        let scratch = Scratch::new(rows.len())?;
-        // SAFETY: the memory is as large, and nothing uses it yet.
-        unsafe { result::memcpy_htod_sync(scratch.address, &rows) }?;
-        self.fill(&self.left, scratch.address, scratch.bytes)
+        // SAFETY: the left matrix has more rows, and what was asked of the same stream is done before.
+        unsafe { result::memcpy_htod_sync(self.left.address, &rows) }?;
+        self.repeat(&self.left, self.left.address, rows.len())
     }
 
     /// Fills the results with the right matrix: on zeros all algorithms are faster than on values.
     fn fill_results(&self) -> Result<()> {
         let Product { outputs, inputs, value, right, .. } = self.product;
-        self.fill(&self.results, right, outputs * inputs * value.size())
+        self.repeat(&self.results, right, outputs * inputs * value.size())
     }
 
-    /// Fills memory with so many bytes from an address, again and again.
-    fn fill(&self, scratch: &Scratch, from: Address, bytes: usize) -> Result<()> {
+    /// Fills memory with so many bytes from an address, again and again. They may be its own first, as no more memory is needed then.
+    fn repeat(&self, scratch: &Scratch, from: Address, bytes: usize) -> Result<()> {
         ensure!(bytes > 0, "the matrix is empty");
-        for start in (0..scratch.bytes).step_by(bytes) {
+        let own = if from == scratch.address { bytes } else { 0 };
+        for start in (own..scratch.bytes).step_by(bytes) {
             let part = bytes.min(scratch.bytes - start);
             let (to, stream) = (scratch.address + start as u64, self.products.stream.cu_stream());
-            // SAFETY: there are as many bytes in both.
+            // SAFETY: there are as many bytes in both, and they don't overlap.
             unsafe { result::memcpy_dtod_async(to, from, part, stream) }?;
         }
         Ok(())
