@@ -110,7 +110,7 @@ step parity-memory 60 "$python" scripts/gpu_parity.py --rerank "$binary" --rando
 step peers-passage 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" --rounds 1 \
     --peers transformers sentence-transformers
 step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" \
-    --output "$work/ranked.jsonl" --stats "$results/stats.json" --verbose
+    --output "$work/ranked.jsonl" --overwrite --stats "$results/stats.json" --verbose
 bench bench-4b 60 qwen3-4b --repeat 1 passage:1000 rag:500
 bench bench-8b 60 qwen3-8b --repeat 1 passage:1000 rag:500
 # Whether 8-bit floats would pay; the share of products is to be compared with that of the table before.

@@ -269,7 +269,8 @@ def measure_peer(name: str, model: Path, candidates: Path) -> None:
 
 def measure_rerank(program: Path, dtype: str, model: Path, candidates: Path, threads: int) -> float:
     stats = candidates.with_suffix(".stats.json")
-    command = [program, "--model", model, "--input", candidates, "--output", candidates.with_suffix(".ranked.jsonl")]
+    command = [program, "--model", model, "--input", candidates]
+    command += ["--output", candidates.with_suffix(".ranked.jsonl"), "--overwrite"]
     command += ["--device", device(), "--dtype", dtype, "--threads", str(threads), "--stats", stats, "--quiet"]
     subprocess.run(command, check=True)
     return json.loads(stats.read_text())["pairs_per_second"]
