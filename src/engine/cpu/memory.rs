@@ -52,18 +52,6 @@ impl<T: Pod> Buffer<T> {
     }
 }
 
-/// Hints that memory is needed soon, in a cache that the processor's own guesses do not fill.
-#[inline(always)]
-pub(crate) fn fetch(words: &[u32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in words.chunks(16) {
-        // SAFETY: every processor of the architecture has the hint.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = words;
-}
-
 impl<T: Pod> Default for Buffer<T> {
     fn default() -> Self {
         Self::new(0)

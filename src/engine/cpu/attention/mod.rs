@@ -35,7 +35,7 @@ use crate::engine::cpu::gemm::operand::Operand;
 use crate::engine::cpu::gemm::panels::{PANEL, Panels};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
-use crate::engine::cpu::memory::{Buffer, fetch};
+use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::rounding::bf16_bits;
 use crate::engine::cpu::rows::math::{multiply_add, row_by_row};
 
@@ -104,17 +104,6 @@ struct Look<'a> {
     stores: &'a KeyValues,
     /// Blocks that were put together, in the order of the span.
     merged: &'a [u32],
-}
-
-impl Look<'_> {
-    /// Hints that a block is needed soon, unless it was just put together.
-    fn fetch(&self, source: &Source<'_>) {
-        let Source::Whole(block) = *source else { return };
-        fetch(self.stores.keys(self.key_head, block));
-        for part in 0..self.stores.heads().panels() {
-            fetch(self.stores.values(self.key_head, part, block..block + 1));
-        }
-    }
 }
 
 impl Attention {
@@ -198,9 +187,6 @@ impl Scratch {
                 Some(KeyBlock::Whole(block)) => Source::Whole(*block),
                 Some(KeyBlock::Parts(_)) => Source::Merged(next_merged.next().unwrap_or_default()),
             });
-            for source in &sources[..chunk.len()] {
-                look.fetch(source);
-            }
             for (index, (softmax, range)) in states.iter_mut().zip(&ranges).enumerate() {
                 // Chunks begin at the same positions whatever the columns see, so that sums are grouped alike.
                 let seen = range.start.max(first)..range.end.min(first + CHUNK);

@@ -137,15 +137,13 @@ impl MlpBlock<'_> {
                 clock.lap(Kind::Activation);
                 if inner.packs_single_panels() {
                     inner.pack_single(panel - first, activated.panel(0));
-                } else {
-                    inner.see(activated.panel(0));
+                    clock.lap(Kind::Pack);
                 }
-                clock.lap(Kind::Pack);
             }
             if inner.packs_single_panels() {
                 inner.fill(chunk.len());
             } else {
-                inner.pack_seen(&activated);
+                inner.pack(&activated, &[], &[]);
             }
             clock.lap(Kind::Pack);
             let last = chunk.end == panels;

@@ -19,7 +19,7 @@ pub struct Operand {
     words: Buffer<u32>,
     /// Of int8: what a byte's unit is worth, by run of steps and row.
     scales: Buffer<f32>,
-    /// Of int8: the largest magnitude of each row so far, lane by lane.
+    /// Of int8: the largest magnitudes of each row in the run that is packed, lane by lane.
     most: Vec<Most>,
     form: Form,
     rows: usize,
@@ -58,7 +58,6 @@ impl Operand {
         self.words.reserve(rows / SIDE * form.steps * BLOCK);
         if form.format == Format::Int8 {
             self.scales.reserve(form.steps.div_ceil(RUN) * rows);
-            self.most.clear();
             self.most.resize(rows, [0; PANEL]);
         }
         (self.form, self.rows) = (form, rows);
@@ -112,18 +111,6 @@ impl Operand {
         } else {
             (0..panels.count()).for_each(|panel| self.pack_panel(panel, panels.panel(panel), scales(panel)));
         }
-        self.fill(panels.count());
-    }
-
-    /// Takes a panel of a run of int8 into account before [`Operand::pack_seen`].
-    pub fn see(&mut self, values: &[Features]) {
-        largest(self.form.level, values, &[1.; PANEL], &mut self.most);
-    }
-
-    /// Packs panels of one run of int8, as they are. All of them have been seen since the operand was shaped.
-    pub fn pack_seen(&mut self, panels: &Panels<'_>) {
-        assert!(panels.rows() == self.rows && panels.count() <= RUN_PANELS);
-        self.pack_run(0..panels.count(), panels, |_| Scales { rows: &[], features: &[1.; PANEL] });
         self.fill(panels.count());
     }
 
