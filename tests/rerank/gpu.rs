@@ -252,4 +252,7 @@ fn what_the_engine_lacks_is_refused_by_name() {
     assert!(load(|model| model.layers[1].attention.mask = Mask::Bidirectional).unwrap().contains("differs by layer"));
     let turn = load(|model| model.layers[1].attention.rotary.as_mut().unwrap().features = 8).unwrap();
     assert!(turn.contains("a part of each head of qwen3 models"), "{turn}");
+    let wide = GpuEngine::load(&of(architecture([4, 2], 260)), Gpu::new(Emulated::new(1 << 30), Type::F32));
+    let wide = wide.err().unwrap().to_string();
+    assert!(wide.contains("heads of more than 256 features") && wide.contains("--device cpu"), "{wide}");
 }

@@ -1,6 +1,6 @@
 //! What is done to the heads of merged products before attention: see `heads.cu` and `rotate.cu`.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::device::{Address, Launch, Memory, Type, View};
 use super::operations::{Gpu, Rows, arguments, by_row, int};
@@ -80,7 +80,7 @@ impl Gpu {
         let [query_heads, key_heads] = parts;
         let rest = products.width / heads.head_dim - query_heads - key_heads;
         let fits = heads.head_dim <= 256 && heads.head_dim.is_multiple_of(4);
-        ensure!(fits, "heads of {} features are not supported on a GPU; use --device cpu", heads.head_dim);
+        assert!(fits, "such heads are refused before weights are read");
         let QkNormRope { query_weight, key_weight, angles, epsilon } = operation;
         assert!(query_weight.bytes() >= heads.head_dim * 4 && key_weight.bytes() >= heads.head_dim * 4);
         angles.check(products.count);
@@ -122,8 +122,7 @@ impl Gpu {
         bias: Option<(&Memory, usize)>,
         angles: Angles<'_>,
     ) -> Result<()> {
-        let fits = heads.head_dim.is_multiple_of(2);
-        ensure!(fits, "heads of {} features can't turn; they must be even in number", heads.head_dim);
+        assert!(heads.head_dim.is_multiple_of(2), "such heads are refused before weights are read");
         angles.check(products.count);
         assert!(bias.is_none_or(|(memory, column)| memory.bytes() >= (column + products.width) * 4));
         let raw = RawRotation {

@@ -37,7 +37,13 @@ impl Support<'_> {
         self.lacks(pools_first && *mask == Mask::Causal, "the first token, which sees nothing but itself,")?;
         let partial = rotary.is_some_and(|rotary| rotary.features != heads.head_dim);
         self.lacks(partial, "a rotary embedding of a part of each head")?;
+        self.lacks(heads.head_dim > 256, "heads of more than 256 features")?;
+        self.lacks(
+            rotary.is_some() && !heads.head_dim.is_multiple_of(2),
+            "heads of an odd number of features that turn",
+        )?;
         let Some(norms) = query_key_norms else { return Ok(()) };
+        self.lacks(!heads.head_dim.is_multiple_of(4), "norms of heads whose features are no multiple of 4")?;
         let fits = |norm: &Norm| norm.kind == NormKind::Rms && norm.weight.rows.len() == heads.head_dim;
         self.lacks(rotary.is_none(), "norms of queries and keys that do not turn")?;
         self.lacks(!norms.iter().all(|norm| fits(norm) && norm.bias.is_none()), "other norms of heads than RMSNorm")?;
