@@ -4,7 +4,6 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::stats::counted;
 pub use indicatif::HumanCount;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -147,6 +146,11 @@ impl Reporter {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A number and what it counts: `1 query`, `2 queries`.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{} {}", HumanCount(count), if count == 1 { one } else { several })
 }
 
 /// A message on one line: what it quotes of a file may have line breaks, or characters that steer a terminal.

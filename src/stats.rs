@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::output::OutputFile;
-use crate::progress::{HumanCount, Reporter};
+use crate::progress::{HumanCount, Reporter, counted};
 use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
 
@@ -169,11 +169,6 @@ impl Stats {
         }
         lines
     }
-}
-
-/// A number and what it counts: `1 query`, `2 queries`.
-pub fn counted(count: u64, one: &str, several: &str) -> String {
-    format!("{} {}", HumanCount(count), if count == 1 { one } else { several })
 }
 
 /// Writes figures as JSON.

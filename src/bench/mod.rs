@@ -24,10 +24,9 @@ use crate::engine::{Profile, Work};
 use crate::exit::Exit;
 use crate::precision::Precision;
 use crate::progress::Reporter;
-use crate::progress::{Progress, Verbosity};
+use crate::progress::{Progress, Verbosity, counted};
 use crate::recipe::RecipeChoice;
 use crate::reranker::{Reranker, RerankerOptions};
-use crate::stats::counted;
 
 /// How long the matrix peak is measured, before and after every repetition.
 const PEAK_TIME: Duration = Duration::from_millis(60);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use console::{measure_text_width, truncate_str};
 
 use super::report::{Comparison, Entry, Report};
-use crate::stats::counted;
+use crate::progress::counted;
 
 /// The columns of a terminal that is not wider than usual.
 const COLUMNS: usize = 80;
