@@ -53,6 +53,7 @@ mod recipe_options;
 mod recipes;
 mod reference;
 mod resume;
+mod resume_refused;
 mod round_trips;
 mod running;
 mod runs;
