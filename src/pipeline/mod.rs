@@ -33,7 +33,7 @@ use self::setup::Setup;
 use self::stages::Stages;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::input::{self, Event};
+use crate::input;
 use crate::progress::Reporter;
 use crate::resume::Resumed;
 use crate::stop::Stop;
@@ -54,7 +54,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let Outputs { mut writer, checkpoint, stats_file, errors } = Outputs::open(config)?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let mut events = input::open(&config.input)?;
-    let first = first_record(&mut events, config, &faults)?;
+    let first = outputs::first_group(&mut events, &faults)?;
     let loading = Instant::now();
     let chosen =
         checkpoint.as_ref().map_or((config.instructions, config.precision), |checkpoint| checkpoint.arithmetic(config));
@@ -86,22 +86,4 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
     Conclusion { reporter, faults, stop, compute, stats, stats_file }.conclude(scored, written)
-}
-
-/// Reads up to the first record of the input, and reports the notes before it. If that record can't be used and stops the
-/// run, nothing else needs to be prepared.
-fn first_record(
-    events: &mut impl Iterator<Item = Result<Event>>,
-    config: &Config,
-    faults: &Faults,
-) -> Result<Option<Result<Event>>> {
-    for event in events {
-        match event {
-            Ok(Event::Note(note)) => faults.note(note),
-            Ok(Event::Bad(bad)) if !config.skip_bad_records => return Err(bad.into()),
-            Err(error) => return Err(error),
-            event => return Ok(Some(event)),
-        }
-    }
-    Ok(None)
 }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::faults::Faults;
+use super::faults::{Faults, Verdict};
 use super::read::Reading;
 use crate::config::Config;
 use crate::input::Event;
@@ -64,13 +64,23 @@ pub(super) fn pending<I: Iterator<Item = Result<Event>>>(
     Ok(Some(first.into_iter().chain(events)))
 }
 
-/// Reads up to the first group that is to be ranked. What stands before it is reported.
-fn first_group(events: &mut impl Iterator<Item = Result<Event>>, faults: &Faults) -> Result<Option<Result<Event>>> {
+/// Reads up to the first group of these events, and reports what stands before it. If a record there stops the run, nothing else
+/// needs to be prepared.
+///
+/// # Errors
+/// If the input can't be read, or a record that can't be used stops the run.
+pub(super) fn first_group(
+    events: &mut impl Iterator<Item = Result<Event>>,
+    faults: &Faults,
+) -> Result<Option<Result<Event>>> {
     for event in events {
         match event? {
             Event::Note(note) => faults.note(note),
             Event::Bad(bad) if !faults.skips() => return Err(bad.into()),
-            Event::Bad(bad) => drop(faults.report(&bad)),
+            Event::Bad(bad) => {
+                let goes_on = faults.report(&bad) == Verdict::Continue;
+                ensure!(goes_on, "the run has ended, as it can't keep the records that it leaves out");
+            }
             Event::Group(group) => return Ok(Some(Ok(Event::Group(group)))),
         }
     }

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow};
 
-use super::rankings::hash;
-use crate::input::Event;
+use crate::input::{Event, hash};
 use crate::output::OutputFormat;
 use crate::recipe::Prompts;
 use crate::record::Group;

@@ -70,9 +70,10 @@ impl RunFacts<'_> {
             settings.add(PRECISION, self.dtype);
             settings.add(KERNELS, self.kernels.as_str());
             settings.add_some("the GPU", Some(self.gpus.as_str()).filter(|gpus| !gpus.is_empty()));
-            let without = || std::env::var("RERANK_GPU_WITHOUT").ok().filter(|without| !without.is_empty());
-            settings
-                .add_some("RERANK_GPU_WITHOUT", Some(()).filter(|()| !self.gpus.is_empty()).and_then(|()| without()));
+            if !self.gpus.is_empty() {
+                let without = std::env::var("RERANK_GPU_WITHOUT").ok();
+                settings.add_some("RERANK_GPU_WITHOUT", without.filter(|without| !without.is_empty()));
+            }
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ impl Identity {
         serde_json::from_value(value?.clone()).ok()
     }
 
-    /// The words that tell how another file differs from this one.
+    /// How another file differs from this one, as the end of a sentence that begins with the file's name.
     pub(super) fn difference(&self, new: &Self) -> Option<String> {
         let (Self::File { bytes: old, .. }, Self::File { bytes, grown_from, .. }) = (self, new) else {
             let what = |identity: &Self| match identity {

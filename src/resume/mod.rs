@@ -107,7 +107,7 @@ impl Checkpoint {
         (instructions.unwrap_or(config.instructions), config.precision.or_else(precision))
     }
 
-    /// Checks that the run is the one that wrote the output, reads that back, and tells the writer where it goes on.
+    /// Checks that the run is the one that wrote the output, reads that back, and sets where the writer goes on.
     ///
     /// # Errors
     /// If it is another run, or the output can't be read back.

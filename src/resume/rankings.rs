@@ -1,22 +1,14 @@
 //! The rankings that the rows of an output make up.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
+use crate::input::hash;
 use crate::output::OutputFormat;
-
-/// The hash by which queries are compared. At 10 million queries, the chance that another input is taken for the one that was
-/// ranked is far below that of an error of the disk.
-pub(super) fn hash(query_id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    query_id.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// Complete rankings, in their order.
 pub(super) struct Rankings {
     /// Whether a ranking is one row; else it goes on until another query's row.
     is_row: bool,
-    /// The hash of each ranking's query.
+    /// The hash of each ranking's query. At 10 million queries, the chance that another input is taken for the one that was ranked
+    /// is far below that of an error of the disk.
     pub(super) queries: Vec<u64>,
     /// Where the last complete ranking ends.
     pub(super) end: u64,

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_told_in_words() {
+    fn differences_are_put_into_words() {
         let (mut old, mut new) = (Settings::default(), Settings::default());
         old.add("--top-k", 5);
         old.add("instruction", "a\u{1b}[31m".repeat(20));

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
-use super::rankings::hash;
 use super::read_back::Output;
 use super::settings::Settings;
 use super::*;
+use crate::input::hash;
 use crate::output::{Compression, Layout, MEMBER_BYTES, OutputFormat};
 use crate::record::{Candidate, Query, Ranked, Ranking};
 
