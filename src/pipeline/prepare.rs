@@ -19,6 +19,10 @@ const GROUPS_AT_A_TIME: usize = 256;
 /// Bytes of texts whose prompts are made at a time.
 const BYTES_AT_A_TIME: usize = 1 << 20;
 
+/// Fewer bytes than this are not worth waking other threads for: this thread keeps up with the reader alone, or else more groups
+/// have come by the next time.
+const FEW_BYTES: usize = 16 << 10;
+
 /// A group whose prompts are made.
 pub(super) struct Prepared {
     pub(super) group: Group,
@@ -90,7 +94,11 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 
 /// Makes the prompts of these groups. Returns false if a bad query stops the run, or no more are wanted.
 fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, sink: &mut dyn Sink) -> bool {
-    let tokenized: Vec<Result<_>> = gathered.par_iter().map(|(group, _)| units_of(group, recipe)).collect();
+    let is_little = gathered.iter().map(|(group, _)| group.bytes()).sum::<usize>() < FEW_BYTES;
+    let tokenized: Vec<Result<_>> = match is_little {
+        true => gathered.iter().map(|(group, _)| units_of(group, recipe, is_little)).collect(),
+        false => gathered.par_iter().map(|(group, _)| units_of(group, recipe, is_little)).collect(),
+    };
     for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
             Ok((units, note)) => {
@@ -113,10 +121,13 @@ fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, s
     true
 }
 
-/// The units of a group, and what users should know of its query.
-fn units_of(group: &Group, recipe: &dyn Prompts) -> Result<(Vec<Unit>, Option<String>)> {
+/// The units of a group, and what users should know of its query. Those of a little text are made by this thread alone.
+fn units_of(group: &Group, recipe: &dyn Prompts, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
     let note = recipe.check_query(&group.query)?;
     let unit = |candidate: &Candidate| Ok(Unit::new(recipe.prompt(&group.query, &candidate.document())?));
-    let units: Result<_> = group.candidates.par_iter().map(unit).collect();
+    let units: Result<_> = match is_little {
+        true => group.candidates.iter().map(unit).collect(),
+        false => group.candidates.par_iter().map(unit).collect(),
+    };
     Ok((units?, note))
 }

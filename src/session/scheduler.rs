@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use ahash::AHashMap;
 
-use super::unit::{EqualPairs, Unit};
+use super::unit::{EqualPairs, Key, Unit};
 use super::workers::{Done, Failure, Workers};
 use super::{Computed, Reply, Scored};
 use crate::batch::{Batch, Limits, PairId, Queue};
+use crate::recipe::Prompt;
 
 /// Whatever happens to a session.
 pub(super) enum Event {
@@ -45,22 +46,25 @@ pub(super) struct Scheduler {
     then: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-/// A request until it is replied to.
+/// A request until all its units are done.
 struct Waiting {
+    keys: Vec<Key>,
     /// NaN for those that are not scored yet.
     logits: Vec<f32>,
-    /// How many these are.
+    /// How many units are not done.
     missing: usize,
     /// When its first batch was handed out.
     started: Option<Instant>,
-    reply: Reply,
+    /// None, once it was replied to because a unit has failed.
+    reply: Option<Reply>,
 }
 
 impl Waiting {
-    fn reply(self, failure: Option<String>) {
+    fn reply(&mut self, logits: Result<Vec<f32>, String>) {
         let seconds = self.started.map_or(0., |started| started.elapsed().as_secs_f64());
-        let logits = failure.map_or(Ok(self.logits), Err);
-        (self.reply)(Scored { logits, seconds });
+        if let Some(reply) = self.reply.take() {
+            reply(Scored { logits, seconds });
+        }
     }
 }
 
@@ -121,15 +125,22 @@ impl Scheduler {
     fn hand_out(&mut self) {
         while self.workers.have_room() && (self.holds == 0 || self.queue.has_full_batch(self.limits)) {
             let Some(batch) = self.queue.next_batch(self.limits) else { return };
-            let now = Instant::now();
-            for pair in batch.pairs() {
-                for pair in std::iter::once(&pair).chain(self.equal.others(pair)) {
-                    if let Some(request) = self.requests.get_mut(&pair.group) {
-                        request.started.get_or_insert(now);
-                    }
+            self.note_start(&batch);
+            self.workers.hand_out(batch);
+        }
+    }
+
+    fn note_start(&mut self, batch: &Batch) {
+        let (now, mut last) = (Instant::now(), None);
+        for pair in batch.pairs() {
+            let others = self.equal.others(pair).iter().map(|pair| pair.group);
+            // A batch has the pairs of a request one after the other.
+            for group in Some(pair.group).filter(|group| last != Some(*group)).into_iter().chain(others) {
+                if let Some(request) = self.requests.get_mut(&group) {
+                    request.started.get_or_insert(now);
                 }
             }
-            self.workers.hand_out(batch);
+            last = Some(pair.group);
         }
     }
 
@@ -139,20 +150,19 @@ impl Scheduler {
         }
         let (group, missing) = (self.next, units.len());
         self.next += 1;
-        let request = Waiting { logits: vec![f32::NAN; missing], missing, started: None, reply };
+        let keys = units.iter().map(|unit| unit.key).collect();
+        let mut request = Waiting { keys, logits: vec![f32::NAN; missing], missing, started: None, reply: Some(reply) };
         if missing == 0 {
-            return request.reply(None);
+            return request.reply(Ok(Vec::new()));
         }
         if self.workers.are_gone() {
-            return request.reply(Some(PANICKED.to_owned()));
+            return request.reply(Err(PANICKED.to_owned()));
         }
         self.requests.insert(group, request);
-        let mut prompts = Vec::with_capacity(missing);
-        for (candidate, Unit { prompt, key }) in units.into_iter().enumerate() {
-            if self.equal.add(key, PairId { group, candidate }) {
-                prompts.push((candidate, prompt));
-            }
-        }
+        let units = units.into_iter().enumerate();
+        let scored =
+            units.filter(|(candidate, unit)| self.equal.add(unit.key, PairId { group, candidate: *candidate }));
+        let prompts: Vec<(usize, Prompt)> = scored.map(|(candidate, unit)| (candidate, unit.prompt)).collect();
         self.queue.push(group, prompts, self.limits.share_prefixes);
     }
 
@@ -174,37 +184,36 @@ impl Scheduler {
                 let computed =
                     Computed { equal, operations: done.operations, profile: done.profile, ..of(&done.batch) };
                 (self.watch)(computed);
-                for (pair, logit) in done.batch.pairs().zip(logits) {
-                    self.scored(pair, logit);
-                }
+                done.batch.pairs().zip(logits).for_each(|(pair, logit)| self.finish(pair, &Ok(logit)));
             }
-            Err(problem) => done.batch.pairs().for_each(|pair| self.failed(pair, &problem)),
+            Err(problem) => {
+                let failed = Err(problem);
+                done.batch.pairs().for_each(|pair| self.finish(pair, &failed));
+            }
         }
         if self.workers.are_gone() {
             let mut requests: Vec<(usize, Waiting)> = self.requests.drain().collect();
             requests.sort_by_key(|(number, _)| *number);
-            requests.into_iter().for_each(|(_, request)| request.reply(Some(PANICKED.to_owned())));
+            requests.into_iter().for_each(|(_, mut request)| request.reply(Err(PANICKED.to_owned())));
             self.queue.clear();
         }
     }
 
-    fn scored(&mut self, pair: PairId, logit: f32) {
-        for pair in std::iter::once(pair).chain(self.equal.take(pair)) {
+    /// Gives a unit's logit, or why it has none, to all pairs that wait for it.
+    fn finish(&mut self, pair: PairId, logit: &Result<f32, String>) {
+        let Some(key) = self.requests.get(&pair.group).map(|request| request.keys[pair.candidate]) else { return };
+        for pair in std::iter::once(pair).chain(self.equal.take(key, pair)) {
             let Some(request) = self.requests.get_mut(&pair.group) else { continue };
-            request.logits[pair.candidate] = logit;
             request.missing -= 1;
-            if request.missing == 0
-                && let Some(request) = self.requests.remove(&pair.group)
-            {
-                request.reply(None);
+            match logit {
+                Ok(logit) => request.logits[pair.candidate] = *logit,
+                Err(problem) => request.reply(Err(problem.clone())),
             }
-        }
-    }
-
-    fn failed(&mut self, pair: PairId, problem: &str) {
-        for pair in std::iter::once(pair).chain(self.equal.take(pair)) {
-            if let Some(request) = self.requests.remove(&pair.group) {
-                request.reply(Some(problem.to_owned()));
+            if request.missing == 0
+                && let Some(mut request) = self.requests.remove(&pair.group)
+            {
+                let logits = std::mem::take(&mut request.logits);
+                request.reply(Ok(logits));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Units of work, of which equal ones are scored once.
 
+use std::collections::hash_map::Entry;
+
 use ahash::AHashMap;
 
 use crate::batch::PairId;
@@ -53,34 +55,34 @@ impl Key {
 pub(super) struct EqualPairs {
     /// For each key that waits or is computed, the pair that is scored.
     scored: AHashMap<Key, PairId>,
-    /// The key of each of these pairs, and the pairs that get its logit too.
-    others: AHashMap<PairId, (Key, Vec<PairId>)>,
+    /// The pairs that get the logit of one of these too, where there are some.
+    others: AHashMap<PairId, Vec<PairId>>,
 }
 
 impl EqualPairs {
     /// Adds a pair. Returns whether it has to be scored: else it gets the logit of one that was added before.
     pub(super) fn add(&mut self, key: Key, pair: PairId) -> bool {
-        if let Some(scored) = self.scored.get(&key) {
-            if let Some((_, others)) = self.others.get_mut(scored) {
-                others.push(pair);
+        match self.scored.entry(key) {
+            Entry::Occupied(scored) => {
+                self.others.entry(*scored.get()).or_default().push(pair);
+                false
             }
-            return false;
+            Entry::Vacant(free) => {
+                free.insert(pair);
+                true
+            }
         }
-        self.scored.insert(key, pair);
-        self.others.insert(pair, (key, Vec::new()));
-        true
     }
 
     /// The pairs that get the logit of this one too.
     pub(super) fn others(&self, pair: PairId) -> &[PairId] {
-        self.others.get(&pair).map_or(&[], |(_, others)| others)
+        if self.others.is_empty() { &[] } else { self.others.get(&pair).map_or(&[], Vec::as_slice) }
     }
 
     /// Removes a pair that was scored. Returns the pairs that get its logit too.
-    pub(super) fn take(&mut self, pair: PairId) -> Vec<PairId> {
-        let Some((key, others)) = self.others.remove(&pair) else { return Vec::new() };
+    pub(super) fn take(&mut self, key: Key, pair: PairId) -> Vec<PairId> {
         self.scored.remove(&key);
-        others
+        if self.others.is_empty() { Vec::new() } else { self.others.remove(&pair).unwrap_or_default() }
     }
 }
 
