@@ -50,7 +50,7 @@ impl Conversion {
         &self.from
     }
 
-    /// Of weights that transformers reads, with a further argument where it needs one.
+    /// The command that converts weights which transformers reads, with a further argument where it needs one.
     pub(super) fn weights(&self, argument: &str) -> String {
         let Self { from, stem, class } = self;
         let Some(class) = class else {
@@ -65,7 +65,7 @@ impl Conversion {
         )
     }
 
-    /// Of weights of modules.
+    /// The command that converts the weights of modules.
     pub(super) fn modules(&self) -> String {
         let Self { from, stem, .. } = self;
         format!(
@@ -73,7 +73,7 @@ impl Conversion {
         )
     }
 
-    /// Of a tokenizer.
+    /// The command that makes a `tokenizer.json`.
     pub(crate) fn tokenizer(&self) -> String {
         let Self { from, stem, .. } = self;
         format!(

@@ -32,7 +32,7 @@ const PARTS: [(usize, usize); 6] = [(0, 1), (0, 7), (0, 64), (0, 1000), (200, 10
 /// Rows at each end of such a product that are compared: another order of sums shows in all of them, divided sums in the last.
 const END: usize = 64;
 
-/// Rows by which orders of sums are told apart before they come again: as many as are compared.
+/// The number of different rows that a trial has: as many as are compared. Behind them the same rows follow again.
 const CANCELLING: usize = END;
 
 /// What an algorithm is chosen by.
