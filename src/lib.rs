@@ -26,6 +26,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;

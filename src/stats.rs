@@ -48,6 +48,8 @@ pub struct Stats {
     pub pairs: u64,
     /// Of these, the pairs that were not computed, because an equal one was at the same time.
     pub duplicates: u64,
+    /// Of these, the pairs whose score was in the cache.
+    pub cached: u64,
     /// Pairs whose document was cut.
     pub truncated: u64,
     /// Records skipped.
@@ -146,10 +148,7 @@ impl Stats {
                 },
                 counted(self.pairs, "pair", "pairs"),
                 HumanCount(self.truncated),
-                match self.duplicates {
-                    0 => String::new(),
-                    duplicates => format!(", {} equal to others", HumanCount(duplicates)),
-                },
+                spared(self.duplicates, "equal to others") + &spared(self.cached, "from the cache"),
                 HumanCount(self.skipped),
                 time(self.ranking_seconds),
                 time(self.load_seconds),
@@ -169,6 +168,11 @@ impl Stats {
         }
         lines
     }
+}
+
+/// The number of pairs that were not computed, if there are some, and why.
+fn spared(pairs: u64, why: &str) -> String {
+    if pairs == 0 { String::new() } else { format!(", {} {why}", HumanCount(pairs)) }
 }
 
 /// Writes figures as JSON.

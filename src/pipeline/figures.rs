@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::read::Reading;
 use crate::engine::Profile;
 use crate::progress::Reporter;
-use crate::session::Computed;
+use crate::session::Answered;
 use crate::stats::Stats;
 use crate::watch::Watch;
 
 /// The figures of the batches so far.
 pub(super) struct Figures {
     batches: u64,
-    sum: Computed,
+    sum: Answered,
     profile: Profile,
     load: Watch,
 }
 
 impl Figures {
     pub(super) fn new(load: Watch) -> Arc<Mutex<Self>> {
-        let (sum, profile) = (Computed::default(), Profile::default());
+        let (sum, profile) = (Answered::default(), Profile::default());
         Arc::new(Mutex::new(Self { batches: 0, sum, profile, load }))
     }
 
@@ -28,19 +28,20 @@ impl Figures {
         figures: &Arc<Mutex<Self>>,
         reporter: &Arc<Reporter>,
         reading: &Arc<Reading>,
-    ) -> impl FnMut(Computed) + Send + 'static {
+    ) -> impl FnMut(Answered) + Send + 'static {
         let (figures, reporter, reading) = (Arc::clone(figures), Arc::clone(reporter), Arc::clone(reading));
-        move |batch| {
-            figures.lock().unwrap_or_else(PoisonError::into_inner).add(&batch);
-            reporter.advance(batch.pairs + batch.equal, batch.tokens, reading.total());
+        move |answered| {
+            figures.lock().unwrap_or_else(PoisonError::into_inner).add(&answered);
+            reporter.advance(answered.computed + answered.equal + answered.cached, answered.tokens, reading.total());
         }
     }
 
-    fn add(&mut self, batch: &Computed) {
+    fn add(&mut self, batch: &Answered) {
         self.load.look();
-        self.batches += 1;
-        let Computed { pairs, tokens, prompt_tokens, equal, operations, profile } = batch;
-        self.sum.pairs += pairs;
+        let Answered { computed, equal, cached, tokens, prompt_tokens, operations, profile } = batch;
+        self.batches += u64::from(*computed > 0);
+        self.sum.computed += computed;
+        self.sum.cached += cached;
         self.sum.tokens += tokens;
         self.sum.prompt_tokens += prompt_tokens;
         self.sum.equal += equal;
@@ -53,8 +54,9 @@ impl Figures {
     /// Completes the figures of the run.
     pub(super) fn complete(&self, stats: &mut Stats) {
         stats.batches = self.batches;
-        stats.pairs = self.sum.pairs + self.sum.equal;
+        stats.pairs = self.sum.computed + self.sum.equal + self.sum.cached;
         stats.duplicates = self.sum.equal;
+        stats.cached = self.sum.cached;
         stats.prompt_tokens = self.sum.prompt_tokens;
         stats.computed_tokens = self.sum.tokens;
         stats.operations = self.sum.operations;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
 use super::read::bad_query;
+use crate::cache::ScoreCache;
 use crate::recipe::Prompts;
 use crate::record::{Candidate, Group};
 use crate::session::Unit;
@@ -47,6 +48,8 @@ pub(super) trait Sink {
 /// How prompts are made.
 pub(super) struct Preparation {
     pub(super) prompts: Arc<dyn Prompts>,
+    /// Where logits are looked up.
+    pub(super) cache: Option<Arc<ScoreCache>>,
     /// How long the next group is waited for before a batch is scored that is not full. For a pipe that is zero, as its groups
     /// are ranked as they come. A file's next group is soon there.
     pub(super) patience: Duration,
@@ -64,7 +67,7 @@ pub(super) fn prepare(
         let mut next = Some(first);
         while let Some(first) = next {
             let gathered = gather(first, groups);
-            if !take(gathered, preparation.prompts.as_ref(), faults, sink) {
+            if !take(gathered, preparation, faults, sink) {
                 return;
             }
             next = next_within(groups, preparation.patience);
@@ -93,11 +96,11 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 }
 
 /// Makes the prompts of these groups. Returns false if a bad query stops the run, or no more are wanted.
-fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, sink: &mut dyn Sink) -> bool {
+fn take(gathered: Vec<(Group, Permit)>, preparation: &Preparation, faults: &Faults, sink: &mut dyn Sink) -> bool {
     let is_little = gathered.iter().map(|(group, _)| group.bytes()).sum::<usize>() < FEW_BYTES;
     let tokenized: Vec<Result<_>> = match is_little {
-        true => gathered.iter().map(|(group, _)| units_of(group, recipe, is_little)).collect(),
-        false => gathered.par_iter().map(|(group, _)| units_of(group, recipe, is_little)).collect(),
+        true => gathered.iter().map(|(group, _)| units_of(group, preparation, is_little)).collect(),
+        false => gathered.par_iter().map(|(group, _)| units_of(group, preparation, is_little)).collect(),
     };
     for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
@@ -122,9 +125,10 @@ fn take(gathered: Vec<(Group, Permit)>, recipe: &dyn Prompts, faults: &Faults, s
 }
 
 /// The units of a group, and what users should know of its query. Those of a little text are made by this thread alone.
-fn units_of(group: &Group, recipe: &dyn Prompts, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
+fn units_of(group: &Group, preparation: &Preparation, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
+    let (recipe, cache) = (preparation.prompts.as_ref(), preparation.cache.as_deref());
     let note = recipe.check_query(&group.query)?;
-    let unit = |candidate: &Candidate| Ok(Unit::new(recipe.prompt(&group.query, &candidate.document())?));
+    let unit = |candidate: &Candidate| Ok(Unit::new(recipe.prompt(&group.query, &candidate.document())?, cache));
     let units: Result<_> = match is_little {
         true => group.candidates.iter().map(unit).collect(),
         false => group.candidates.par_iter().map(unit).collect(),

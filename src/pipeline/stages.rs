@@ -17,6 +17,7 @@ use super::order::{HowToRank, Order};
 use super::prepare::{self, Preparation, Sink};
 use super::read::{self, Reading};
 use super::setup::{Loaded, Setup};
+use crate::cache::ScoreCache;
 use crate::config::Config;
 use crate::engine::Target;
 use crate::exit::Exit;
@@ -47,6 +48,7 @@ pub(super) struct Stages<'a> {
     pub(super) setup: &'a Setup,
     pub(super) faults: &'a Arc<Faults>,
     pub(super) reading: &'a Arc<Reading>,
+    pub(super) cache: Option<Arc<ScoreCache>>,
 }
 
 /// The reading thread and the one that makes prompts. They run until the input ends or their receiver is dropped. An
@@ -72,14 +74,15 @@ impl Stages<'_> {
         (reporter, stop): (&Arc<Reporter>, &Stop),
         stats: &mut Stats,
     ) -> (Result<End>, Result<Vec<String>>) {
-        let Self { config, setup, faults, reading } = self;
+        let Self { config, setup, faults, reading, cache } = self;
         let figures = Figures::new(Watch::new(&setup.devices));
         let Loaded { engines, limits } = loaded;
         stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
         // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and would
         // only take longer to interrupt.
         let ahead = if matches!(setup.targets[0], Target::Gpu(_)) { 2 } else { 1 };
-        let session = Session::start(engines, ahead, limits, Figures::watch(&figures, reporter, reading));
+        let session =
+            Session::start(engines, ahead, limits, cache.clone(), Figures::watch(&figures, reporter, reading));
         let (access, (sender, arrivals)) = (session.access(), channel());
         let (rankings, writing) = spawn_writer(writer);
         reporter.start();
@@ -141,7 +144,7 @@ impl Stages<'_> {
         let is_file = self.config.input.path.as_ref().is_some_and(|path| path.is_file());
         let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
-        let preparation = Preparation { prompts, patience };
+        let preparation = Preparation { prompts, cache: self.cache.clone(), patience };
         let format = self.config.layout.format;
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
         let reader = thread::spawn(move || read::read(events, format, &faults, &reading, (&budget, &group_sender)));

@@ -15,6 +15,7 @@ mod scheduler;
 mod unit;
 mod workers;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -24,6 +25,7 @@ use self::scheduler::{Event, Scheduler};
 pub use self::unit::Unit;
 use self::workers::Workers;
 use crate::batch::Limits;
+use crate::cache::ScoreCache;
 use crate::engine::{Engine, Profile};
 
 /// The logits of a request.
@@ -35,17 +37,19 @@ pub struct Scored {
     pub seconds: f64,
 }
 
-/// What a batch was, after it was scored.
+/// How pairs got their logits: those of a batch, or those of a request that the cache has.
 #[derive(Debug, Default)]
-pub struct Computed {
+pub struct Answered {
     /// Pairs that were computed.
-    pub pairs: u64,
-    /// Tokens that were computed.
-    pub tokens: u64,
-    /// Tokens of the pairs' prompts, shared prefixes as often as they occur.
-    pub prompt_tokens: u64,
+    pub computed: u64,
     /// Pairs whose prompts are equal to those of computed ones, and got their logits.
     pub equal: u64,
+    /// Pairs whose logits were in the cache.
+    pub cached: u64,
+    /// Tokens that were computed.
+    pub tokens: u64,
+    /// Tokens of the computed pairs' prompts, shared prefixes as often as they occur.
+    pub prompt_tokens: u64,
     /// Multiplications and additions that the batch needed.
     pub operations: f64,
     /// Where the time went, if the engines keep profiles.
@@ -74,12 +78,13 @@ pub struct Hold {
 
 impl Session {
     /// Starts the threads that score. Each engine may have up to `ahead` batches, including the one that it is scoring.
-    /// `watch` is called with each batch that was scored.
+    /// Logits are kept in the cache, if there is one. `watch` is called with what was answered.
     pub fn start(
         engines: Vec<Box<dyn Engine>>,
         ahead: usize,
         limits: Limits,
-        watch: impl FnMut(Computed) + Send + 'static,
+        cache: Option<Arc<ScoreCache>>,
+        watch: impl FnMut(Answered) + Send + 'static,
     ) -> Self {
         let (sender, events) = channel();
         let done = sender.clone();
@@ -87,7 +92,7 @@ impl Session {
             // This fails only if the scheduler has panicked, which ends the session.
             let _ = done.send(Event::Done(result));
         });
-        let scheduler = Scheduler::new(workers, limits, Box::new(watch));
+        let scheduler = Scheduler::new(workers, limits, cache, Box::new(watch));
         let thread = thread::spawn(move || scheduler.run(&events));
         Self { access: Access { events: sender }, thread: Some(thread) }
     }

@@ -1,14 +1,16 @@
 //! The scheduler: it forms batches of what waits whenever a device can take one, and replies when a request is scored.
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use ahash::AHashMap;
 
-use super::unit::{EqualPairs, Key, Unit};
+use super::unit::{EqualPairs, Unit};
 use super::workers::{Done, Failure, Workers};
-use super::{Computed, Reply, Scored};
+use super::{Answered, Reply, Scored};
 use crate::batch::{Batch, Limits, PairId, Queue};
+use crate::cache::{Key, ScoreCache};
 use crate::recipe::Prompt;
 
 /// Whatever happens to a session.
@@ -31,7 +33,8 @@ pub(super) enum Event {
 pub(super) struct Scheduler {
     workers: Workers,
     limits: Limits,
-    watch: Box<dyn FnMut(Computed) + Send>,
+    cache: Option<Arc<ScoreCache>>,
+    watch: Box<dyn FnMut(Answered) + Send>,
     queue: Queue,
     equal: EqualPairs,
     /// The requests that are not replied to yet, by their numbers.
@@ -69,10 +72,16 @@ impl Waiting {
 }
 
 impl Scheduler {
-    pub(super) fn new(workers: Workers, limits: Limits, watch: Box<dyn FnMut(Computed) + Send>) -> Self {
+    pub(super) fn new(
+        workers: Workers,
+        limits: Limits,
+        cache: Option<Arc<ScoreCache>>,
+        watch: Box<dyn FnMut(Answered) + Send>,
+    ) -> Self {
         Self {
             workers,
             limits,
+            cache,
             watch,
             queue: Queue::default(),
             equal: EqualPairs::default(),
@@ -148,18 +157,25 @@ impl Scheduler {
         if self.stopped {
             return;
         }
-        let (group, missing) = (self.next, units.len());
+        let group = self.next;
         self.next += 1;
         let keys = units.iter().map(|unit| unit.key).collect();
-        let mut request = Waiting { keys, logits: vec![f32::NAN; missing], missing, started: None, reply: Some(reply) };
+        let logits: Vec<f32> = units.iter().map(|unit| unit.known.unwrap_or(f32::NAN)).collect();
+        let missing = units.iter().filter(|unit| unit.known.is_none()).count();
+        let cached = (units.len() - missing) as u64;
+        if cached > 0 {
+            (self.watch)(Answered { cached, ..Answered::default() });
+        }
+        let mut request = Waiting { keys, logits, missing, started: None, reply: Some(reply) };
         if missing == 0 {
-            return request.reply(Ok(Vec::new()));
+            let logits = std::mem::take(&mut request.logits);
+            return request.reply(Ok(logits));
         }
         if self.workers.are_gone() {
             return request.reply(Err(PANICKED.to_owned()));
         }
         self.requests.insert(group, request);
-        let units = units.into_iter().enumerate();
+        let units = units.into_iter().enumerate().filter(|(_, unit)| unit.known.is_none());
         let scored =
             units.filter(|(candidate, unit)| self.equal.add(unit.key, PairId { group, candidate: *candidate }));
         let prompts: Vec<(usize, Prompt)> = scored.map(|(candidate, unit)| (candidate, unit.prompt)).collect();
@@ -181,9 +197,9 @@ impl Scheduler {
         match logits {
             Ok(logits) => {
                 let equal = done.batch.pairs().map(|pair| self.equal.others(pair).len() as u64).sum();
-                let computed =
-                    Computed { equal, operations: done.operations, profile: done.profile, ..of(&done.batch) };
-                (self.watch)(computed);
+                let answered =
+                    Answered { equal, operations: done.operations, profile: done.profile, ..of(&done.batch) };
+                (self.watch)(answered);
                 done.batch.pairs().zip(logits).for_each(|(pair, logit)| self.finish(pair, &Ok(logit)));
             }
             Err(problem) => {
@@ -202,6 +218,9 @@ impl Scheduler {
     /// Gives a unit's logit, or why it has none, to all pairs that wait for it.
     fn finish(&mut self, pair: PairId, logit: &Result<f32, String>) {
         let Some(key) = self.requests.get(&pair.group).map(|request| request.keys[pair.candidate]) else { return };
+        if let (Some(cache), Ok(logit)) = (&self.cache, logit) {
+            cache.insert(key, *logit);
+        }
         for pair in std::iter::once(pair).chain(self.equal.take(key, pair)) {
             let Some(request) = self.requests.get_mut(&pair.group) else { continue };
             request.missing -= 1;
@@ -222,15 +241,15 @@ impl Scheduler {
 const PANICKED: &str = "the thread that scored it has panicked";
 
 /// The figures of a batch.
-fn of(batch: &Batch) -> Computed {
+fn of(batch: &Batch) -> Answered {
     let lengths = batch.pair_segments().map(|segment| {
         let last = batch.segments[segment].tokens.end - 1;
         u64::from(batch.positions[last]) + 1
     });
-    Computed {
-        pairs: batch.pairs().count() as u64,
+    Answered {
+        computed: batch.pairs().count() as u64,
         tokens: batch.token_ids.len() as u64,
         prompt_tokens: lengths.sum(),
-        ..Computed::default()
+        ..Answered::default()
     }
 }

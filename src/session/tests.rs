@@ -44,16 +44,16 @@ fn sum(tokens: &[u32]) -> f32 {
 }
 
 /// A session of so many of these engines, and what its batches were.
-fn session(engine: &Sums, engines: usize) -> (Session, Arc<Mutex<Vec<Computed>>>) {
+fn session(engine: &Sums, engines: usize) -> (Session, Arc<Mutex<Vec<Answered>>>) {
     let computed = Arc::new(Mutex::new(Vec::new()));
     let watched = Arc::clone(&computed);
     let engines = (0..engines).map(|_| Box::new(engine.clone()) as Box<dyn Engine>).collect();
-    (Session::start(engines, 1, LIMITS, move |batch| watched.lock().unwrap().push(batch)), computed)
+    (Session::start(engines, 1, LIMITS, None, move |batch| watched.lock().unwrap().push(batch)), computed)
 }
 
 fn submit(access: &Access, replies: &Sender<(usize, Scored)>, number: usize, prompts: &[&[u32]]) {
     let replies = replies.clone();
-    let units = prompts.iter().map(|tokens| Unit::new(Prompt::whole(tokens.to_vec()))).collect();
+    let units = prompts.iter().map(|tokens| Unit::new(Prompt::whole(tokens.to_vec()), None)).collect();
     access.submit(units, move |scored| replies.send((number, scored)).unwrap());
 }
 
@@ -80,7 +80,7 @@ fn what_comes_while_a_caller_announces_more_shares_a_batch() {
     assert_eq!(replies.recv_timeout(PATIENCE).unwrap().1.logits, Ok(vec![6., 12.]));
     assert!(session.finish().unwrap().is_empty());
     let computed = computed.lock().unwrap();
-    let figures: Vec<_> = computed.iter().map(|batch| (batch.pairs, batch.tokens, batch.prompt_tokens)).collect();
+    let figures: Vec<_> = computed.iter().map(|batch| (batch.computed, batch.tokens, batch.prompt_tokens)).collect();
     assert_eq!(figures.iter().map(|figures| figures.0).sum::<u64>(), 7);
     assert_eq!(figures.iter().map(|figures| figures.2).sum::<u64>(), 22);
 }
@@ -166,7 +166,7 @@ proptest! {
         }
         session.finish().unwrap();
         let computed = computed.lock().unwrap();
-        let pairs: u64 = computed.iter().map(|batch| batch.pairs + batch.equal).sum();
+        let pairs: u64 = computed.iter().map(|batch| batch.computed + batch.equal).sum();
         prop_assert_eq!(pairs, requests.iter().flatten().count() as u64);
     }
 
@@ -178,7 +178,7 @@ proptest! {
         replies.recv_timeout(PATIENCE).unwrap();
         session.finish().unwrap();
         let distinct: std::collections::HashSet<_> = prompts.iter().collect();
-        let pairs: u64 = computed.lock().unwrap().iter().map(|batch| batch.pairs).sum();
+        let pairs: u64 = computed.lock().unwrap().iter().map(|batch| batch.computed).sum();
         prop_assert_eq!(pairs, distinct.len() as u64);
     }
 }

@@ -5,20 +5,22 @@ use std::collections::hash_map::Entry;
 use ahash::AHashMap;
 
 use crate::batch::PairId;
+use crate::cache::{Key, ScoreCache};
 use crate::recipe::Prompt;
 
-/// A prompt that needs a logit.
+/// A prompt that needs a logit, which may be known from the cache.
 #[derive(Clone, Debug)]
 pub struct Unit {
     pub(super) prompt: Prompt,
     pub(super) key: Key,
+    pub(super) known: Option<f32>,
 }
 
 impl Unit {
-    /// The unit of a prompt.
-    pub fn new(prompt: Prompt) -> Self {
+    /// The unit of a prompt, whose logit is looked up if there is a cache.
+    pub fn new(prompt: Prompt, cache: Option<&ScoreCache>) -> Self {
         let key = Key::of(&prompt);
-        Self { prompt, key }
+        Self { known: cache.and_then(|cache| cache.get(key)), prompt, key }
     }
 
     /// The prompt.
@@ -29,24 +31,6 @@ impl Unit {
     /// The prompt, without a copy.
     pub fn into_prompt(self) -> Prompt {
         self.prompt
-    }
-}
-
-/// A hash of all that a prompt's logit depends on. With 128 bits, two of 10¹² different prompts have one key with a probability
-/// of less than 10⁻¹⁴.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 16]);
-
-impl Key {
-    fn of(prompt: &Prompt) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(bytemuck::cast_slice(&prompt.token_ids));
-        // Without a second type, all tokens are of the first.
-        let first = prompt.second_type.unwrap_or(prompt.token_ids.len());
-        hasher.update(&first.to_le_bytes());
-        let hash = hasher.finalize();
-        let (key, _) = hash.as_bytes().split_at(16);
-        Self(key.try_into().unwrap_or_default())
     }
 }
 
@@ -83,30 +67,5 @@ impl EqualPairs {
     pub(super) fn take(&mut self, key: Key, pair: PairId) -> Vec<PairId> {
         self.scored.remove(&key);
         if self.others.is_empty() { Vec::new() } else { self.others.remove(&pair).unwrap_or_default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prompts_are_equal_if_tokens_and_types_are() {
-        let prompt = |token_ids: &[u32], second_type| Prompt { second_type, ..Prompt::whole(token_ids.to_vec()) };
-        let keys = [
-            prompt(&[1, 2, 3], None),
-            prompt(&[1, 2], None),
-            prompt(&[1, 2, 3], Some(1)),
-            prompt(&[1, 2, 3], Some(2)),
-            prompt(&[], None),
-        ]
-        .map(|prompt| Key::of(&prompt));
-        for (index, key) in keys.iter().enumerate() {
-            assert!(keys[..index].iter().all(|earlier| earlier != key));
-        }
-        // A second type that no token has makes no difference.
-        assert_eq!(Key::of(&prompt(&[1, 2, 3], Some(3))), keys[0]);
-        let cut = Prompt { truncated: true, ..prompt(&[1, 2], None) };
-        assert_eq!(Key::of(&cut), keys[1]);
     }
 }

@@ -1,0 +1,258 @@
+//! The folders of a cache: one for each model, with its segments.
+
+use std::borrow::Borrow;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::ScoreCache;
+use super::segment::{self, EXTENSION, Segment, UNFINISHED};
+
+/// The file that describes a folder's model.
+const DESCRIPTION: &str = "model.json";
+/// A file that is not finished belongs to a program that was killed if it is older than this.
+const LEFT_OVER: Duration = Duration::from_secs(3600);
+/// A model with more segments than this has them merged when it is opened.
+const MANY: usize = 12;
+
+/// Everything but the tokens that a logit depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The model, as the user named it.
+    pub model: String,
+    /// The fingerprint of its files.
+    pub fingerprint: String,
+    /// What the recipe makes a logit of: the answers' tokens, the head, the temperature.
+    pub logit: String,
+    /// The precision of products.
+    pub dtype: String,
+    /// The class of kernels.
+    pub kernels: String,
+}
+
+/// A model's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(PathBuf);
+
+/// A model whose scores are kept.
+#[derive(Debug)]
+pub struct CachedModel {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The model; none if its description can't be read.
+    pub identity: Option<Identity>,
+    /// The number of scores; one that stands in two segments counts twice.
+    pub scores: u64,
+    /// The size of the segments.
+    pub bytes: u64,
+    /// The number of segments.
+    pub segments: usize,
+    /// When its last segment was written.
+    pub written: SystemTime,
+}
+
+impl ScoreCache {
+    /// Opens the scores of a model in a cache's directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the directory can't be read or written.
+    pub fn of_model(directory: &Path, identity: &Identity) -> Result<Self> {
+        let folder = Folder(directory.join(identity.name()));
+        let made = fs::create_dir_all(&folder.0).and_then(|()| {
+            let description = folder.0.join(DESCRIPTION);
+            if description.exists() {
+                return Ok(());
+            }
+            // Whoever is first writes it; others write the same.
+            let mut file = tempfile::NamedTempFile::new_in(&folder.0)?;
+            serde_json::to_writer_pretty(&mut file, identity)?;
+            file.persist(description).map(drop).map_err(|error| error.error)
+        });
+        made.with_context(|| format!("cannot write to the cache in {}", folder.0.display()))?;
+        Self::open(folder)
+    }
+}
+
+impl Identity {
+    /// The name of the model's folder: a hash of all but the name that the user gave it.
+    fn name(&self) -> String {
+        let Self { model: _, fingerprint, logit, dtype, kernels } = self;
+        let parts = [fingerprint, logit, dtype, kernels].map(|part| format!("{}:{part}", part.len()));
+        let hash = blake3::hash(parts.concat().as_bytes());
+        hash.to_hex()[..32].to_owned()
+    }
+}
+
+impl Folder {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The segments, the largest first. Many are merged first, unless another program does that at the moment. A file that can't
+    /// be read as one is left out.
+    pub(super) fn tidy(&self) -> Result<Vec<Segment>> {
+        let mut segments = segments_in(&self.0)?;
+        if segments.len() > MANY
+            && let Some(_lock) = lock(&self.0)
+        {
+            remove_left_over(&self.0);
+            // Another program may have merged them before.
+            segments = segments_in(&self.0)?;
+            if segments.len() > MANY {
+                segments = merge_segments(&self.0, &segments)?.into_iter().collect();
+            }
+        }
+        segments.sort_by_key(|segment| std::cmp::Reverse(segment.len()));
+        Ok(segments)
+    }
+}
+
+/// The segments in a folder that can be read.
+fn segments_in(folder: &Path) -> Result<Vec<Segment>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read the cache in {}", folder.display()))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+    // Another program may have merged a file away by now.
+    Ok(paths.filter_map(|path| Segment::open(&path).ok()).collect())
+}
+
+/// Merges segments into a new one and removes them. Of two scores of one key, which are equal, one is kept.
+pub(super) fn merge_segments<S: Borrow<Segment>>(folder: &Path, segments: &[S]) -> Result<Option<Segment>> {
+    let mut streams: Vec<_> =
+        segments.iter().map(|segment| Borrow::<Segment>::borrow(segment).iter().peekable()).collect();
+    let merged = std::iter::from_fn(|| {
+        let least = streams.iter_mut().filter_map(|stream| stream.peek().map(|(key, _)| *key)).min()?;
+        let equal = streams.iter_mut().filter_map(|stream| stream.next_if(|(key, _)| *key == least));
+        equal.last()
+    });
+    let written = segment::write(folder, merged);
+    let path = written.with_context(|| format!("cannot write scores to {}", folder.display()))?;
+    for segment in segments {
+        remove(Borrow::<Segment>::borrow(segment).path())?;
+    }
+    path.map(|path| Segment::open(&path)).transpose()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what programs that were killed did not finish: files that nobody has written to for an hour.
+fn remove_left_over(folder: &Path) {
+    let is_old = |path: &Path| {
+        let age = fs::metadata(path).and_then(|file| file.modified()).ok().and_then(|written| written.elapsed().ok());
+        path.extension().is_some_and(|extension| extension == UNFINISHED) && age.is_some_and(|age| age > LEFT_OVER)
+    };
+    let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    // What can't be removed does no harm.
+    paths.filter(|path| is_old(path)).for_each(|path| drop(fs::remove_file(path)));
+}
+
+/// Copies a file into a folder, as a whole or not at all.
+fn copy(from: &Path, folder: &Path) -> Result<()> {
+    let to = folder.join(from.file_name().unwrap_or_default());
+    let copied = tempfile::Builder::new().suffix(&format!(".{UNFINISHED}")).tempfile_in(folder).and_then(|mut file| {
+        std::io::copy(&mut File::open(from)?, &mut file)?;
+        file.persist(&to).map(drop).map_err(|error| error.error)
+    });
+    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+/// Keeps other programs from merging a folder's segments as long as the file lives; none if one does so.
+fn lock(folder: &Path) -> Option<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(folder.join("lock")).ok()?;
+    file.try_lock().ok()?;
+    Some(file)
+}
+
+/// The models whose scores are in a cache, those that were written last first.
+///
+/// # Errors
+/// If the directory can't be read.
+pub fn list(directory: &Path) -> Result<Vec<CachedModel>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read the cache in {}", directory.display()))?;
+    let mut models = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join(DESCRIPTION).exists()) {
+        let segments = segments_in(&path)?;
+        let written = segments.iter().filter_map(|segment| fs::metadata(segment.path()).ok()?.modified().ok()).max();
+        models.push(CachedModel {
+            identity: fs::read(path.join(DESCRIPTION)).ok().and_then(|text| serde_json::from_slice(&text).ok()),
+            scores: segments.iter().map(|segment| segment.len() as u64).sum(),
+            bytes: segments.iter().map(Segment::bytes).sum(),
+            segments: segments.len(),
+            written: written.unwrap_or(SystemTime::UNIX_EPOCH),
+            path,
+        });
+    }
+    models.sort_by_key(|model| std::cmp::Reverse(model.written));
+    Ok(models)
+}
+
+/// Merges the segments of each model, those of other caches' directories included, which are only read. Returns the number of
+/// scores.
+///
+/// # Errors
+/// If a directory can't be read or written, or another program merges at the moment.
+pub fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
+    for other in others {
+        for model in list(other)? {
+            let Some(name) = model.path.file_name() else { continue };
+            let folder = directory.join(name);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+            for segment in segments_in(&model.path)? {
+                copy(segment.path(), &folder)?;
+            }
+            copy(&model.path.join(DESCRIPTION), &folder)?;
+        }
+    }
+    let mut scores = 0;
+    for model in list(directory)? {
+        let lock = lock(&model.path);
+        let _lock =
+            lock.with_context(|| format!("another program merges {}; try again later", model.path.display()))?;
+        let segments = segments_in(&model.path)?;
+        let merged =
+            if segments.len() > 1 { merge_segments(&model.path, &segments)? } else { segments.into_iter().next() };
+        scores += merged.map_or(0, |segment| segment.len() as u64);
+    }
+    Ok(scores)
+}
+
+/// Removes the oldest segments of all models until so many bytes are left at most. Returns the number of bytes that were removed.
+///
+/// # Errors
+/// If the directory can't be read, or a file can't be removed.
+pub fn prune(directory: &Path, limit: u64) -> Result<u64> {
+    let mut files = Vec::new();
+    for model in list(directory)? {
+        for segment in segments_in(&model.path)? {
+            let written =
+                fs::metadata(segment.path()).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push((written, segment.bytes(), segment.path().to_owned()));
+        }
+    }
+    files.sort_by_key(|(written, ..)| std::cmp::Reverse(*written));
+    let (mut kept, mut removed) = (0, 0);
+    for (_, bytes, path) in files {
+        kept += bytes;
+        if kept > limit {
+            remove(&path)?;
+            kept -= bytes;
+            removed += bytes;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What runs that share a cache rely on.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cache::Key;
+
+fn identity(fingerprint: &str) -> Identity {
+    let text = |text: &str| text.to_owned();
+    Identity {
+        model: text("a model"),
+        fingerprint: text(fingerprint),
+        logit: text("yes"),
+        dtype: text("f32"),
+        kernels: text("avx2"),
+    }
+}
+
+fn key(seed: u64) -> Key {
+    Key::of_bytes(&[&seed.to_le_bytes()])
+}
+
+fn open(directory: &Path) -> ScoreCache {
+    ScoreCache::of_model(directory, &identity("1")).unwrap()
+}
+
+#[test]
+fn scores_are_there_at_once_and_in_the_next_run_and_for_their_model_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path());
+    assert_eq!(cache.get(key(1)), None);
+    cache.insert(key(1), -0.25);
+    cache.insert(key(2), f32::NAN);
+    assert_eq!((cache.get(key(1)), cache.get(key(2))), (Some(-0.25), None));
+    cache.finish().unwrap();
+    let cache = open(directory.path());
+    assert_eq!((cache.get(key(1)), cache.counts()), (Some(-0.25), (1, 0)));
+    let same = Identity { model: "another name".to_owned(), ..identity("1") };
+    assert_eq!(ScoreCache::of_model(directory.path(), &same).unwrap().get(key(1)), Some(-0.25));
+    for other in [identity("2"), Identity { dtype: "bf16".to_owned(), ..identity("1") }] {
+        assert_eq!(ScoreCache::of_model(directory.path(), &other).unwrap().get(key(1)), None);
+    }
+    let models = list(directory.path()).unwrap();
+    assert_eq!(models.iter().map(|model| model.scores).sum::<u64>(), 1);
+    assert!(models.iter().any(|model| model.identity == Some(identity("1"))));
+}
+
+#[test]
+fn many_runs_at_the_same_time_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let runs: Vec<ScoreCache> = (0..40).map(|_| open(directory.path())).collect();
+    for (run, cache) in (0u64..).zip(&runs) {
+        (0..50).for_each(|pair| cache.insert(key(run * 30 + pair), (run * 30 + pair) as f32));
+    }
+    runs.into_iter().for_each(|cache| cache.finish().unwrap());
+    assert_eq!(list(directory.path()).unwrap()[0].segments, 40);
+    // The first that opens it merges what the others have left.
+    let (first, second) = (open(directory.path()), open(directory.path()));
+    assert_eq!(list(directory.path()).unwrap()[0].segments, 1);
+    for seed in 0..39 * 30 + 50 {
+        assert_eq!([first.get(key(seed)), second.get(key(seed))], [Some(seed as f32); 2]);
+    }
+    assert_eq!(first.counts(), (39 * 30 + 50, 0));
+}
+
+#[test]
+fn caches_are_merged_and_pruned() {
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for (directory, seeds) in [(&one, 0..100), (&other, 50..150)] {
+        let cache = open(directory.path());
+        seeds.for_each(|seed| cache.insert(key(seed), seed as f32));
+        cache.finish().unwrap();
+    }
+    assert_eq!(merge(one.path(), &[other.path().to_owned()]).unwrap(), 150);
+    let cache = open(one.path());
+    assert!((0..150).all(|seed| cache.get(key(seed)) == Some(seed as f32)));
+    drop(cache);
+    assert_eq!(list(other.path()).unwrap()[0].scores, 100, "it was only read");
+    let bytes = list(one.path()).unwrap()[0].bytes;
+    assert_eq!(prune(one.path(), bytes).unwrap(), 0);
+    assert_eq!(prune(one.path(), bytes - 1).unwrap(), bytes);
+    assert_eq!(open(one.path()).get(key(1)), None);
+}
+
+#[test]
+fn what_is_no_segment_is_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path());
+    cache.insert(key(1), 1.);
+    cache.finish().unwrap();
+    let folder = list(directory.path()).unwrap()[0].path.clone();
+    fs::write(folder.join("empty.scores"), "").unwrap();
+    fs::write(folder.join("foreign.scores"), "x".repeat(100_000)).unwrap();
+    fs::write(folder.join(DESCRIPTION), "{").unwrap();
+    assert_eq!(open(directory.path()).get(key(1)), Some(1.));
+    let models = list(directory.path()).unwrap();
+    assert!(models.len() == 1 && models[0].identity.is_none() && models[0].segments == 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn runs_one_after_the_other_are_one_map(runs in proptest::collection::vec(proptest::collection::vec(0u64..400, 0..200), 0..20)) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut known = HashMap::new();
+        for seeds in &runs {
+            let cache = open(directory.path());
+            for &seed in seeds {
+                prop_assert_eq!(cache.get(key(seed)), known.get(&seed).copied());
+                cache.insert(key(seed), seed as f32);
+                known.insert(seed, seed as f32);
+            }
+            cache.finish().unwrap();
+        }
+        let cache = open(directory.path());
+        for seed in 0..400 {
+            prop_assert_eq!(cache.get(key(seed)), known.get(&seed).copied());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! A cache of scores in a directory, which any number of runs may use at the same time.
+//!
+//! A pair's logit depends on the pair, the model and the kernels alone, so that it can be kept. Its key is a hash of the tokens.
+//! Each model, with the precision and the kernels that it ran in, has a folder of its own. There, scores stand in segments: sorted
+//! files that are never changed. A run adds segments, and merges them as they become many; runs on other machines may do so in
+//! the same folder, as no file is written by two of them.
+
+mod folder;
+mod key;
+mod segment;
+mod store;
+
+pub use folder::{CachedModel, Identity, list, merge, prune};
+pub use key::Key;
+pub use store::ScoreCache;

@@ -1,0 +1,176 @@
+//! The scores of one model: those in segments, and new ones that are not written yet.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use ahash::AHashMap;
+use anyhow::{Context, Result, anyhow};
+
+use super::Key;
+use super::folder::{self, Folder};
+use super::segment::{self, Segment};
+
+/// New scores are written when there are so many.
+const MOST_FRESH: usize = 1 << 19;
+/// New scores are written after this time, so that a kill loses no more.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// A model's scores, shared between the threads of a run.
+pub struct ScoreCache {
+    scores: Arc<Scores>,
+    /// Wakes the thread that writes; closed at the end.
+    wake: Option<Sender<()>>,
+    writer: Option<JoinHandle<Result<()>>>,
+}
+
+struct Scores {
+    folder: Folder,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    /// Scores that no segment has yet.
+    fresh: Mutex<Fresh>,
+}
+
+#[derive(Default)]
+struct Fresh {
+    new: AHashMap<Key, f32>,
+    /// Those that are just being written.
+    leaving: Arc<AHashMap<Key, f32>>,
+}
+
+impl ScoreCache {
+    /// Opens the scores of a model, and merges them if they stand in many segments.
+    ///
+    /// # Errors
+    /// If the folder can't be read or written.
+    pub(super) fn open(folder: Folder) -> Result<Self> {
+        let segments = folder.tidy()?.into_iter().map(Arc::new).collect();
+        let scores = Arc::new(Scores { folder, segments: RwLock::new(segments), fresh: Mutex::default() });
+        let (wake, woken) = channel();
+        let writer = thread::spawn({
+            let scores = Arc::clone(&scores);
+            move || scores.keep_writing(&woken)
+        });
+        Ok(Self { scores, wake: Some(wake), writer: Some(writer) })
+    }
+
+    /// The logit of a prompt, if it is known.
+    pub fn get(&self, key: Key) -> Option<f32> {
+        {
+            let fresh = self.scores.fresh();
+            if let Some(logit) = fresh.new.get(&key).or_else(|| fresh.leaving.get(&key)) {
+                return Some(*logit);
+            }
+        }
+        let segments = self.scores.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.iter().find_map(|segment| segment.get(key))
+    }
+
+    /// Keeps a logit. One that is not finite is not kept.
+    pub fn insert(&self, key: Key, logit: f32) {
+        if !logit.is_finite() {
+            return;
+        }
+        let mut fresh = self.scores.fresh();
+        fresh.new.insert(key, logit);
+        if fresh.new.len() == MOST_FRESH
+            && let Some(wake) = &self.wake
+        {
+            // This fails only if the thread has ended with an error, which is returned at the end.
+            let _ = wake.send(());
+        }
+    }
+
+    /// The number of scores in segments, and of damaged blocks that were found there.
+    pub fn counts(&self) -> (usize, usize) {
+        let segments = self.scores.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let sum = |count: fn(&Segment) -> usize| segments.iter().map(|segment| count(segment)).sum();
+        (sum(Segment::len), sum(Segment::damaged))
+    }
+
+    /// Writes what is not written yet.
+    ///
+    /// # Errors
+    /// If that fails, or did before; the scores since then are not kept.
+    pub fn finish(mut self) -> Result<()> {
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.wake = None;
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        writer.join().map_err(|_| anyhow!("the thread that writes the cache has panicked"))?
+    }
+}
+
+impl Drop for ScoreCache {
+    fn drop(&mut self) {
+        // A run that wants to know of errors calls `finish`.
+        let _ = self.close();
+    }
+}
+
+impl Scores {
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_writing(&self, woken: &Receiver<()>) -> Result<()> {
+        loop {
+            let ended = matches!(woken.recv_timeout(EVERY), Err(RecvTimeoutError::Disconnected));
+            if let Err(error) = self.write() {
+                // What can't be written must not fill the memory.
+                self.fresh().new = AHashMap::new();
+                return Err(error).context("the scores since then are not in the cache");
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the new scores as a segment, and merges segments.
+    fn write(&self) -> Result<()> {
+        let leaving = {
+            let mut fresh = self.fresh();
+            fresh.leaving = Arc::new(std::mem::take(&mut fresh.new));
+            Arc::clone(&fresh.leaving)
+        };
+        let mut records: Vec<(Key, f32)> = leaving.iter().map(|(key, logit)| (*key, *logit)).collect();
+        records.sort_unstable_by_key(|(key, _)| *key);
+        if let Some(path) = self.add(&records)? {
+            let segment = Arc::new(Segment::open(&path)?);
+            self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        }
+        self.fresh().leaving = Arc::default();
+        while self.merge_last()? {}
+        Ok(())
+    }
+
+    fn add(&self, records: &[(Key, f32)]) -> Result<Option<PathBuf>> {
+        let directory = self.folder.path();
+        segment::write(directory, records.iter().copied())
+            .with_context(|| format!("cannot write scores to {}", directory.display()))
+    }
+
+    /// Merges the last two segments if the older one has less than twice as many scores as the newer one: so there are few, and
+    /// each score is written few times. Returns whether it did.
+    fn merge_last(&self) -> Result<bool> {
+        let last = {
+            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+            let [.., older, newer] = &segments[..] else { return Ok(false) };
+            if older.len() >= 2 * newer.len() {
+                return Ok(false);
+            }
+            [Arc::clone(older), Arc::clone(newer)]
+        };
+        let merged = folder::merge_segments(self.folder.path(), &last)?;
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = segments.len() - last.len();
+        segments.truncate(kept);
+        segments.extend(merged.map(Arc::new));
+        Ok(true)
+    }
+}
