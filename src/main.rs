@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
-use rerank::cli::{BenchArguments, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
+use rerank::cli::{BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
 use rerank::config::{Config, resolve_bench, resolve_check};
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     };
     match &cli.command {
         Some(Command::Bench(arguments)) => ended(bench(arguments)),
+        Some(Command::Cache(command)) => ended(cache(command)),
         Some(Command::Check(arguments)) => ended(check(arguments)),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
         Some(Command::Man { command }) => {
@@ -83,6 +84,11 @@ fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
         let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
         standard_output::print(text.as_bytes()).context(UNWRITTEN)
     })
+}
+
+fn cache(command: &CacheCommand) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    print(rerank::cache::run(command)?.as_bytes())
 }
 
 fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {

@@ -26,8 +26,12 @@ pub struct Identity {
     pub model: String,
     /// The fingerprint of its files.
     pub fingerprint: String,
-    /// What the recipe makes a logit of: the answers' tokens, the head, the temperature.
-    pub logit: String,
+    /// The tokens of which the logit is made, if it is a language model's.
+    pub answers: String,
+    /// The version of the program.
+    pub version: String,
+    /// The device, if scores depend on which it is.
+    pub device: String,
     /// The precision of products.
     pub dtype: String,
     /// The class of kernels.
@@ -40,19 +44,19 @@ pub(super) struct Folder(PathBuf);
 
 /// A model whose scores are kept.
 #[derive(Debug)]
-pub struct CachedModel {
+pub(super) struct CachedModel {
     /// Its folder.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// The model; none if its description can't be read.
-    pub identity: Option<Identity>,
+    pub(super) identity: Option<Identity>,
     /// The number of scores; one that stands in two segments counts twice.
-    pub scores: u64,
+    pub(super) scores: u64,
     /// The size of the segments.
-    pub bytes: u64,
+    pub(super) bytes: u64,
     /// The number of segments.
-    pub segments: usize,
+    pub(super) segments: usize,
     /// When its last segment was written.
-    pub written: SystemTime,
+    pub(super) written: SystemTime,
 }
 
 impl ScoreCache {
@@ -80,8 +84,9 @@ impl ScoreCache {
 impl Identity {
     /// The name of the model's folder: a hash of all but the name that the user gave it.
     fn name(&self) -> String {
-        let Self { model: _, fingerprint, logit, dtype, kernels } = self;
-        let parts = [fingerprint, logit, dtype, kernels].map(|part| format!("{}:{part}", part.len()));
+        let Self { model: _, fingerprint, answers, version, device, dtype, kernels } = self;
+        let parts =
+            [fingerprint, answers, version, device, dtype, kernels].map(|part| format!("{}:{part}", part.len()));
         let hash = blake3::hash(parts.concat().as_bytes());
         hash.to_hex()[..32].to_owned()
     }
@@ -178,7 +183,7 @@ fn lock(folder: &Path) -> Option<File> {
 ///
 /// # Errors
 /// If the directory can't be read.
-pub fn list(directory: &Path) -> Result<Vec<CachedModel>> {
+pub(super) fn list(directory: &Path) -> Result<Vec<CachedModel>> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("cannot read the cache in {}", directory.display()))?;
     let mut models = Vec::new();
@@ -203,7 +208,7 @@ pub fn list(directory: &Path) -> Result<Vec<CachedModel>> {
 ///
 /// # Errors
 /// If a directory can't be read or written, or another program merges at the moment.
-pub fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
+pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
     for other in others {
         for model in list(other)? {
             let Some(name) = model.path.file_name() else { continue };

@@ -5,11 +5,13 @@
 //! files that are never changed. A run adds segments, and merges them as they become many; runs on other machines may do so in
 //! the same folder, as no file is written by two of them.
 
+mod command;
 mod folder;
 mod key;
 mod segment;
 mod store;
 
-pub use folder::{CachedModel, Identity, list, merge, prune};
+pub use command::run;
+pub use folder::{Identity, prune};
 pub use key::Key;
 pub use store::ScoreCache;

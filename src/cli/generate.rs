@@ -11,7 +11,7 @@ use super::Cli;
 use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
-pub(super) const COMMANDS: [&str; 4] = ["bench", "check", "completions", "man"];
+pub(super) const COMMANDS: [&str; 5] = ["bench", "cache", "check", "completions", "man"];
 
 /// The man page of the program, or of one of its commands.
 ///

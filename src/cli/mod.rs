@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. The help of the options is the manual; the module `config` resolves what they mean.
 
 mod bench;
+mod cache;
 mod check;
 mod generate;
 mod help;
@@ -14,6 +15,7 @@ mod values;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::bench::BenchArguments;
+pub use self::cache::{CacheArguments, CacheCommand};
 pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
@@ -44,6 +46,9 @@ pub struct Cli {
 pub enum Command {
     /// Compare a model's scores with those that are published, and check that they can be relied on
     Check(CheckArguments),
+    /// Show, merge and prune caches of scores
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for
@@ -81,6 +86,10 @@ pub struct RankArguments {
     /// Batches
     #[command(flatten, next_help_heading = "Batches")]
     pub batch: BatchArguments,
+
+    /// Cache
+    #[command(flatten, next_help_heading = "Cache")]
+    pub cache: CacheArguments,
 
     /// Running
     #[command(flatten, next_help_heading = "Running")]

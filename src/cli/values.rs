@@ -59,3 +59,25 @@ impl TypedValueParser for DeviceParser {
         Some(Box::new(["auto", "cpu", "cuda", "cuda:all"].into_iter().map(PossibleValue::new)))
     }
 }
+
+/// A number of bytes, as `500MB`, `20 GB`, `1GiB` or `1000000`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let digits = trimmed.find(|character: char| !character.is_ascii_digit()).unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kb" | "k" => Some(1000),
+        "mb" | "m" => Some(1_000_000),
+        "gb" | "g" => Some(1_000_000_000),
+        "tb" | "t" => Some(1_000_000_000_000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes =
+        number.parse::<u64>().ok().zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+    bytes.ok_or_else(|| "a size is expected: as 500MB, 20GB, or a number of bytes".to_owned())
+}

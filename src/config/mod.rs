@@ -69,6 +69,8 @@ pub struct Config {
     pub recipe: RecipeChoice,
     /// What a batch may hold.
     pub limits: LimitsChoice,
+    /// The directory where scores are kept, and its greatest size in bytes.
+    pub cache: Option<(PathBuf, Option<u64>)>,
     /// Threads that compute.
     pub threads: usize,
     /// Whether only the cost of the run is reported.
@@ -87,7 +89,7 @@ impl Config {
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
-        let RankArguments { input, output, model, recipe, batch, running } = arguments;
+        let RankArguments { input, output, model, recipe, batch, cache, running } = arguments;
         let input_options = resolve_input(input)?;
         let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
@@ -128,6 +130,7 @@ impl Config {
             precision: resolve_precision(model.dtype),
             recipe: resolve_recipe(recipe, model.max_length)?,
             limits: resolve_limits(batch),
+            cache: cache.cache.clone().map(|directory| (directory, cache.cache_limit)),
             threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,
             progress,

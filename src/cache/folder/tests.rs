@@ -12,7 +12,9 @@ fn identity(fingerprint: &str) -> Identity {
     Identity {
         model: text("a model"),
         fingerprint: text(fingerprint),
-        logit: text("yes"),
+        answers: text("yes"),
+        version: text("1"),
+        device: text("cpu"),
         dtype: text("f32"),
         kernels: text("avx2"),
     }
