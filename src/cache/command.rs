@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use indicatif::{HumanBytes, HumanDuration};
 
 use super::folder::{self, CachedModel};
 use crate::cli::CacheCommand;
+use crate::progress::counted;
 
 /// Does what the command states, and returns what is printed.
 ///
@@ -23,10 +24,16 @@ pub fn run(command: &CacheCommand) -> Result<String> {
             }
             let scores = models.iter().map(|model| model.scores).sum();
             let bytes = models.iter().map(|model| model.bytes).sum();
-            text + &format!("{} scores, {}, in {}\n", HumanCount(scores), HumanBytes(bytes), directory.display())
+            text + &format!(
+                "{}, {}, in {}\n",
+                counted(scores, "score", "scores"),
+                HumanBytes(bytes),
+                directory.display()
+            )
         }
         CacheCommand::Merge { directory, others } => {
-            format!("{} scores in {}\n", HumanCount(folder::merge(directory, others)?), directory.display())
+            let scores = folder::merge(directory, others)?;
+            format!("{} in {}\n", counted(scores, "score", "scores"), directory.display())
         }
         CacheCommand::Prune { directory, limit } => {
             format!("removed {} from {}\n", HumanBytes(folder::prune(directory, *limit)?), directory.display())
@@ -35,11 +42,16 @@ pub fn run(command: &CacheCommand) -> Result<String> {
 }
 
 fn described(model: &CachedModel) -> String {
-    let CachedModel { path, identity, scores, bytes, segments, written } = model;
+    let CachedModel { path, identity, scores, bytes, segments, unreadable, written } = model;
     let name = match identity {
         Some(identity) => format!("{} in {} on {}", identity.model, identity.dtype, identity.kernels),
         None => format!("unknown model in {}", path.display()),
     };
     let age = written.elapsed().map(|age| format!(", written {} ago", HumanDuration(age))).unwrap_or_default();
-    format!("{name}: {} scores, {} in {segments} files{age}", HumanCount(*scores), HumanBytes(*bytes))
+    let files = counted(*segments as u64, "file", "files");
+    let unreadable = match unreadable {
+        0 => String::new(),
+        count => format!("; {} that can't be read", counted(*count as u64, "file", "files")),
+    };
+    format!("{name}: {}, {} in {files}{age}{unreadable}", counted(*scores, "score", "scores"), HumanBytes(*bytes))
 }

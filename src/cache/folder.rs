@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
-use super::ScoreCache;
 use super::segment::{self, EXTENSION, Segment, UNFINISHED};
+use super::{Identity, ScoreCache};
 
 /// The file that describes a folder's model.
 const DESCRIPTION: &str = "model.json";
@@ -18,25 +17,6 @@ const DESCRIPTION: &str = "model.json";
 const LEFT_OVER: Duration = Duration::from_secs(3600);
 /// A model with more segments than this has them merged when it is opened.
 const MANY: usize = 12;
-
-/// Everything but the tokens that a logit depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The model, as the user named it.
-    pub model: String,
-    /// The fingerprint of its files.
-    pub fingerprint: String,
-    /// The tokens of which the logit is made, if it is a language model's.
-    pub answers: String,
-    /// The version of the program.
-    pub version: String,
-    /// The device, if scores depend on which it is.
-    pub device: String,
-    /// The precision of products.
-    pub dtype: String,
-    /// The class of kernels.
-    pub kernels: String,
-}
 
 /// A model's folder.
 #[derive(Clone, Debug)]
@@ -55,6 +35,8 @@ pub(super) struct CachedModel {
     pub(super) bytes: u64,
     /// The number of segments.
     pub(super) segments: usize,
+    /// The number of files that can't be read as segments.
+    pub(super) unreadable: usize,
     /// When its last segment was written.
     pub(super) written: SystemTime,
 }
@@ -65,7 +47,7 @@ impl ScoreCache {
     /// # Errors
     /// If the directory can't be read or written.
     pub fn of_model(directory: &Path, identity: &Identity) -> Result<Self> {
-        let folder = Folder(directory.join(identity.name()));
+        let folder = Folder(directory.join(identity.folder()));
         let made = fs::create_dir_all(&folder.0).and_then(|()| {
             let description = folder.0.join(DESCRIPTION);
             if description.exists() {
@@ -81,15 +63,14 @@ impl ScoreCache {
     }
 }
 
-impl Identity {
-    /// The name of the model's folder: a hash of all but the name that the user gave it.
-    fn name(&self) -> String {
-        let Self { model: _, fingerprint, answers, version, device, dtype, kernels } = self;
-        let parts =
-            [fingerprint, answers, version, device, dtype, kernels].map(|part| format!("{}:{part}", part.len()));
-        let hash = blake3::hash(parts.concat().as_bytes());
-        hash.to_hex()[..32].to_owned()
-    }
+/// The segments of a folder, and what of it can't be used.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) segments: Vec<Segment>,
+    /// Files that can't be read as segments.
+    pub(super) unreadable: usize,
+    /// Damaged blocks that were left out when segments were merged.
+    pub(super) damaged: usize,
 }
 
 impl Folder {
@@ -97,32 +78,55 @@ impl Folder {
         &self.0
     }
 
-    /// The segments, the largest first. Many are merged first, unless another program does that at the moment. A file that can't
-    /// be read as one is left out.
-    pub(super) fn tidy(&self) -> Result<Vec<Segment>> {
-        let mut segments = segments_in(&self.0)?;
-        if segments.len() > MANY
+    /// The segments, the largest first. Many are merged first, unless another program does that at the moment.
+    pub(super) fn tidy(&self) -> Result<Found> {
+        let mut found = segments_in(&self.0)?;
+        if found.segments.len() > MANY
             && let Some(_lock) = lock(&self.0)
         {
             remove_left_over(&self.0);
             // Another program may have merged them before.
-            segments = segments_in(&self.0)?;
-            if segments.len() > MANY {
-                segments = merge_segments(&self.0, &segments)?.into_iter().collect();
-            }
+            found = segments_in(&self.0)?;
+            found.sort();
+            let small = found.segments.split_off(few_and_large(&found.segments));
+            found.segments.extend(merge_segments(&self.0, &small)?);
+            found.damaged = small.iter().map(Segment::damaged).sum();
         }
-        segments.sort_by_key(|segment| std::cmp::Reverse(segment.len()));
-        Ok(segments)
+        found.sort();
+        Ok(found)
     }
 }
 
-/// The segments in a folder that can be read.
-fn segments_in(folder: &Path) -> Result<Vec<Segment>> {
+impl Found {
+    fn sort(&mut self) {
+        self.segments.sort_by_key(|segment| std::cmp::Reverse(segment.len()));
+    }
+}
+
+/// How many of the segments, which are sorted, are not worth being written again: each has more scores than twice those behind it.
+fn few_and_large(segments: &[Segment]) -> usize {
+    let mut behind: usize = segments.iter().map(Segment::len).sum();
+    let is_large = |segment: &&Segment| {
+        behind -= segment.len();
+        segment.len() > 2 * behind
+    };
+    segments.iter().take_while(is_large).count().min(segments.len().saturating_sub(2))
+}
+
+/// The segments in a folder.
+fn segments_in(folder: &Path) -> Result<Found> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the cache in {}", folder.display()))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
-    // Another program may have merged a file away by now.
-    Ok(paths.filter_map(|path| Segment::open(&path).ok()).collect())
+    let mut found = Found::default();
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)) {
+        match Segment::open(&path) {
+            Ok(segment) => found.segments.push(segment),
+            // Else another program has merged it away by now.
+            Err(_) if path.exists() => found.unreadable += 1,
+            Err(_) => {}
+        }
+    }
+    Ok(found)
 }
 
 /// Merges segments into a new one and removes them. Of two scores of one key, which are equal, one is kept.
@@ -188,14 +192,15 @@ pub(super) fn list(directory: &Path) -> Result<Vec<CachedModel>> {
         fs::read_dir(directory).with_context(|| format!("cannot read the cache in {}", directory.display()))?;
     let mut models = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join(DESCRIPTION).exists()) {
-        let segments = segments_in(&path)?;
-        let written = segments.iter().filter_map(|segment| fs::metadata(segment.path()).ok()?.modified().ok()).max();
+        let Found { segments, unreadable, .. } = segments_in(&path)?;
+        let last = segments.iter().map(|segment| written(segment.path())).max();
         models.push(CachedModel {
             identity: fs::read(path.join(DESCRIPTION)).ok().and_then(|text| serde_json::from_slice(&text).ok()),
             scores: segments.iter().map(|segment| segment.len() as u64).sum(),
             bytes: segments.iter().map(Segment::bytes).sum(),
             segments: segments.len(),
-            written: written.unwrap_or(SystemTime::UNIX_EPOCH),
+            unreadable,
+            written: last.unwrap_or(SystemTime::UNIX_EPOCH),
             path,
         });
     }
@@ -214,7 +219,7 @@ pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
             let Some(name) = model.path.file_name() else { continue };
             let folder = directory.join(name);
             fs::create_dir_all(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-            for segment in segments_in(&model.path)? {
+            for segment in segments_in(&model.path)?.segments {
                 copy(segment.path(), &folder)?;
             }
             copy(&model.path.join(DESCRIPTION), &folder)?;
@@ -225,7 +230,7 @@ pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
         let lock = lock(&model.path);
         let _lock =
             lock.with_context(|| format!("another program merges {}; try again later", model.path.display()))?;
-        let segments = segments_in(&model.path)?;
+        let segments = segments_in(&model.path)?.segments;
         let merged =
             if segments.len() > 1 { merge_segments(&model.path, &segments)? } else { segments.into_iter().next() };
         scores += merged.map_or(0, |segment| segment.len() as u64);
@@ -233,30 +238,45 @@ pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
     Ok(scores)
 }
 
-/// Removes the oldest segments of all models until so many bytes are left at most. Returns the number of bytes that were removed.
+/// Removes the oldest scores of all models until so many bytes are left at most. Returns the number of bytes that were removed.
 ///
 /// # Errors
-/// If the directory can't be read, or a file can't be removed.
+/// If the directory can't be read or written, or a file can't be removed.
 pub fn prune(directory: &Path, limit: u64) -> Result<u64> {
-    let mut files = Vec::new();
+    let mut segments = Vec::new();
     for model in list(directory)? {
-        for segment in segments_in(&model.path)? {
-            let written =
-                fs::metadata(segment.path()).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push((written, segment.bytes(), segment.path().to_owned()));
-        }
+        let found = segments_in(&model.path)?.segments;
+        segments.extend(found.into_iter().map(|segment| (written(segment.path()), model.path.clone(), segment)));
     }
-    files.sort_by_key(|(written, ..)| std::cmp::Reverse(*written));
-    let (mut kept, mut removed) = (0, 0);
-    for (_, bytes, path) in files {
-        kept += bytes;
-        if kept > limit {
-            remove(&path)?;
-            kept -= bytes;
-            removed += bytes;
-        }
+    segments.sort_by_key(|(written, ..)| std::cmp::Reverse(*written));
+    let (mut kept, mut removed) = (0u64, 0u64);
+    for (written, folder, segment) in segments {
+        let room = limit.saturating_sub(kept);
+        let left = if segment.bytes() <= room { segment.bytes() } else { shrink(&folder, &segment, (room, written))? };
+        kept += left;
+        removed += segment.bytes() - left;
     }
     Ok(removed)
+}
+
+/// Replaces a segment by one of at most so many bytes, as old as it was. Returns its size.
+fn shrink(folder: &Path, segment: &Segment, (room, written): (u64, SystemTime)) -> Result<u64> {
+    // Keys are hashes: which scores stay has nothing to do with what they are.
+    let records = segment.iter().take(segment::most_records(room));
+    let path = segment::write(folder, records);
+    let path = path.with_context(|| format!("cannot write scores to {}", folder.display()))?;
+    let bytes = path.map_or(Ok(0), |path| {
+        let file = File::options().write(true).open(path)?;
+        file.set_modified(written)?;
+        Ok::<_, std::io::Error>(file.metadata()?.len())
+    });
+    remove(segment.path())?;
+    bytes.with_context(|| format!("cannot write scores to {}", folder.display()))
+}
+
+/// When a file was written.
+fn written(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

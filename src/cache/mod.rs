@@ -7,11 +7,13 @@
 
 mod command;
 mod folder;
+mod identity;
 mod key;
 mod segment;
 mod store;
 
 pub use command::run;
-pub use folder::{Identity, prune};
+pub use folder::prune;
+pub use identity::Identity;
 pub use key::Key;
 pub use store::ScoreCache;

@@ -1,31 +1,33 @@
 //! A segment: a file of scores that is written once, sorted by key, and never changed.
 //!
 //! ```text
-//! header  magic, number of records                                                          64 bytes
-//! blocks  3,276 records of 20 bytes (key, logit), zeros behind the last, 16 bytes of hash   64 KiB each
+//! blocks  204 records of 20 bytes (key, logit), zeros behind the last, 16 bytes of hash   4 KiB each
+//! keys    the first key of each block                                                     16 bytes each
+//! footer  number of records, the hash of that and of the keys, magic                      40 bytes
 //! ```
 //!
-//! A block's hash is checked when it is first read. Keys are hashes, and so evenly spread: where a key stands follows from its
-//! value, to within some records.
+//! The keys are kept in memory, 1/256 of the file, so that one block is read to find a score. Blocks are read and not mapped: other
+//! machines may remove or replace files of a network's file system, and a file may come from strangers. Their hash is checked whenever
+//! they are read.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use memmap2::Mmap;
-use tempfile::NamedTempFile;
 
 use super::Key;
 
 const MAGIC: &[u8; 16] = b"rerank scores 1\n";
-const HEADER: usize = 64;
-const BLOCK: usize = 1 << 16;
+const BLOCK: usize = 1 << 12;
 const HASH: usize = 16;
 const KEY: usize = size_of::<Key>();
 const RECORD: usize = KEY + size_of::<f32>();
 const RECORDS: usize = (BLOCK - HASH) / RECORD;
+const COUNT: usize = size_of::<u64>();
+const FOOTER: usize = COUNT + HASH + MAGIC.len();
 
 /// The extension of segments' files.
 pub(super) const EXTENSION: &str = "scores";
@@ -33,17 +35,22 @@ pub(super) const EXTENSION: &str = "scores";
 /// The extension of files that are just being written.
 pub(super) const UNFINISHED: &str = "new";
 
-const UNKNOWN: u8 = 0;
-const GOOD: u8 = 1;
-const BAD: u8 = 2;
-
 /// A segment that can be read.
 pub(super) struct Segment {
     path: PathBuf,
-    memory: Mmap,
+    file: File,
+    bytes: u64,
     count: usize,
-    /// For each block, whether its hash was found to be right.
-    checked: Vec<AtomicU8>,
+    /// The first key of each block.
+    firsts: Vec<Key>,
+    /// Blocks that could not be read, or whose hash is wrong.
+    damaged: Mutex<BTreeSet<usize>>,
+}
+
+/// The bytes of a block, whose records are right.
+struct Block {
+    bytes: [u8; BLOCK],
+    count: usize,
 }
 
 impl Segment {
@@ -53,11 +60,31 @@ impl Segment {
     /// If the file can't be read, or is none.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        // SAFETY: segments are never changed in place; rerank removes whole files only, which leaves what is mapped as it is.
-        let memory = unsafe { Mmap::map(&file) }.with_context(|| format!("cannot read {}", path.display()))?;
-        let count = count(&memory).with_context(|| format!("{} is no file of scores", path.display()))?;
-        let checked = (0..count.div_ceil(RECORDS)).map(|_| AtomicU8::new(UNKNOWN)).collect();
-        Ok(Self { path: path.to_owned(), memory, count, checked })
+        let opened = Self::of_file(path, file);
+        opened.with_context(|| format!("{} can't be read as a file of scores", path.display()))
+    }
+
+    fn of_file(path: &Path, file: File) -> Result<Self> {
+        let bytes = file.metadata()?.len();
+        let mut footer = [0; FOOTER];
+        let footer_at = bytes.checked_sub(FOOTER as u64).context("it is too short")?;
+        read_at(&file, &mut footer, footer_at)?;
+        let (count, rest) = footer.split_at(COUNT);
+        let (hash, magic) = rest.split_at(HASH);
+        ensure!(magic == MAGIC, "it does not end as one");
+        let records = u64::from_le_bytes(count.try_into()?);
+        // The size of the file bounds the memory that is asked for.
+        let blocks = footer_at / (BLOCK + KEY) as u64;
+        ensure!(
+            records.div_ceil(RECORDS as u64) == blocks && footer_at == blocks * (BLOCK + KEY) as u64 && records > 0,
+            "its size is wrong"
+        );
+        let mut keys = vec![0; usize::try_from(blocks)? * KEY];
+        read_at(&file, &mut keys, blocks * BLOCK as u64)?;
+        ensure!(hash_of(&[&keys, count]) == hash, "its list of keys is damaged");
+        let firsts = keys.as_chunks().0.iter().map(|key| Key(*key)).collect();
+        let damaged = Mutex::default();
+        Ok(Self { path: path.to_owned(), file, bytes, count: usize::try_from(records)?, firsts, damaged })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -70,91 +97,74 @@ impl Segment {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.memory.len() as u64
+        self.bytes
     }
 
     /// The logit of a key, if it is here. A block that is damaged has none.
     pub(super) fn get(&self, key: Key) -> Option<f32> {
-        let block = self.block_of(key)?;
-        let records = self.records(block)?;
-        let index = search(records.len(), key, |index| key_of(&records[index]))?;
-        let (_, logit) = records[index].split_at(KEY);
-        Some(f32::from_le_bytes(logit.try_into().ok()?)).filter(|logit| logit.is_finite())
+        let block = self.firsts.partition_point(|first| *first <= key).checked_sub(1)?;
+        let block = self.read(block)?;
+        let records = block.records();
+        let index = records.binary_search_by_key(&key, |record| key_of(record)).ok()?;
+        Some(logit_of(records.get(index)?)).filter(|logit| logit.is_finite())
     }
 
     /// All records that are not damaged, in the order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, f32)> + '_ {
-        let blocks = (0..self.checked.len()).filter_map(|block| self.records(block));
-        blocks.flatten().map(|record| {
-            let (_, logit) = record.split_at(KEY);
-            (key_of(record), f32::from_le_bytes(logit.try_into().unwrap_or_default()))
-        })
+        let blocks = (0..self.firsts.len()).filter_map(|block| self.read(block));
+        blocks.flat_map(|block| (0..block.count).map(move |index| block.record(index)))
     }
 
-    /// The number of blocks whose hash is wrong, as far as they were read.
+    /// The number of blocks that can't be used, as far as they were read.
     pub(super) fn damaged(&self) -> usize {
-        self.checked.iter().filter(|state| state.load(Ordering::Relaxed) == BAD).count()
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The only block that may have this key: the last whose first key is not greater.
-    fn block_of(&self, key: Key) -> Option<usize> {
-        let first = |block: usize| key_of(&self.raw(block)[0]);
-        let blocks = self.checked.len();
-        // How many blocks begin at or before the key, near where it should be: a guess, from which steps double.
-        let mut low = guess(key, blocks);
-        let mut step = 1;
-        while low > 0 && first(low) > key {
-            low = low.saturating_sub(step);
-            step *= 2;
-        }
-        let mut high = low + 1;
-        step = 1;
-        while high < blocks && first(high) <= key {
-            low = high;
-            high = (high + step).min(blocks);
-            step *= 2;
-        }
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            if first(middle) <= key { low = middle } else { high = middle }
-        }
-        (low < blocks).then_some(low)
-    }
-
-    /// The records of a block, whatever its hash.
-    fn raw(&self, block: usize) -> &[[u8; RECORD]] {
-        let bytes = &self.memory[HEADER + block * BLOCK..][..RECORDS * RECORD];
+    /// Reads a block, if that is possible and its hash is right.
+    fn read(&self, block: usize) -> Option<Block> {
         let count = RECORDS.min(self.count - block * RECORDS);
-        &bytes.as_chunks().0[..count]
-    }
-
-    /// The records of a block, if its hash is right.
-    fn records(&self, block: usize) -> Option<&[[u8; RECORD]]> {
-        let state = &self.checked[block];
-        if state.load(Ordering::Relaxed) == UNKNOWN {
-            let (content, hash) = self.memory[HEADER + block * BLOCK..][..BLOCK].split_at(BLOCK - HASH);
-            let is_good = hash_of(content) == hash;
-            state.store(if is_good { GOOD } else { BAD }, Ordering::Relaxed);
+        let mut read = Block { bytes: [0; BLOCK], count };
+        let is_read = read_at(&self.file, &mut read.bytes, (block * BLOCK) as u64).is_ok();
+        let (content, hash) = read.bytes.split_at(BLOCK - HASH);
+        if is_read && hash_of(&[content]) == hash {
+            return Some(read);
         }
-        (state.load(Ordering::Relaxed) == GOOD).then(|| self.raw(block))
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(block);
+        None
     }
 }
 
-/// The number of records that the header states, if the file has as many blocks.
-fn count(bytes: &[u8]) -> Result<usize> {
-    let (header, blocks) = bytes.split_at_checked(HEADER).context("it is too short")?;
-    let (magic, rest) = header.split_at(MAGIC.len());
-    ensure!(magic == MAGIC, "it does not begin as one");
-    let count = u64::from_le_bytes(rest[..8].try_into()?);
-    let count = usize::try_from(count)?;
-    ensure!(count > 0 && Some(blocks.len()) == count.div_ceil(RECORDS).checked_mul(BLOCK), "its size is wrong");
-    Ok(count)
+impl Block {
+    fn records(&self) -> &[[u8; RECORD]] {
+        &self.bytes.as_chunks().0[..self.count]
+    }
+
+    fn record(&self, index: usize) -> (Key, f32) {
+        let record = &self.records()[index];
+        (key_of(record), logit_of(record))
+    }
 }
 
-fn hash_of(content: &[u8]) -> [u8; HASH] {
-    let mut hash = [0; HASH];
-    hash.copy_from_slice(&blake3::hash(content).as_bytes()[..HASH]);
-    hash
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+fn hash_of(parts: &[&[u8]]) -> [u8; HASH] {
+    Key::of_bytes(parts).0
 }
 
 fn key_of(record: &[u8; RECORD]) -> Key {
@@ -163,24 +173,16 @@ fn key_of(record: &[u8; RECORD]) -> Key {
     Key(key)
 }
 
-/// Where a key stands among so many things that are evenly spread.
-fn guess(key: Key, count: usize) -> usize {
-    let head = u64::from_be_bytes(key.0[..8].try_into().unwrap_or_default());
-    ((u128::from(head) * count as u128) >> 64) as usize
+fn logit_of(record: &[u8; RECORD]) -> f32 {
+    let mut logit = [0; size_of::<f32>()];
+    logit.copy_from_slice(&record[KEY..]);
+    f32::from_le_bytes(logit)
 }
 
-/// Finds a key among `count` sorted ones: by halves, which stay in one block's memory.
-fn search(count: usize, key: Key, at: impl Fn(usize) -> Key) -> Option<usize> {
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low.midpoint(high);
-        match at(middle).cmp(&key) {
-            std::cmp::Ordering::Equal => return Some(middle),
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Greater => high = middle,
-        }
-    }
-    None
+/// The most records that a segment of so many bytes has.
+pub(super) fn most_records(bytes: u64) -> usize {
+    let blocks = bytes.saturating_sub(FOOTER as u64) / (BLOCK + KEY) as u64;
+    usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(RECORDS)
 }
 
 /// Writes a segment of records, which are sorted by distinct keys, under a name of its own. The file is there as a whole or not
@@ -191,11 +193,12 @@ fn search(count: usize, key: Key, at: impl Fn(usize) -> Key) -> Option<usize> {
 pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>) -> io::Result<Option<PathBuf>> {
     let file =
         tempfile::Builder::new().prefix("").suffix(&format!(".{UNFINISHED}")).rand_bytes(16).tempfile_in(directory)?;
-    let mut output = BufWriter::with_capacity(BLOCK, file);
-    output.write_all(&[0; HEADER])?;
-    let mut block = Vec::with_capacity(BLOCK);
-    let mut count = 0u64;
+    let mut output = BufWriter::with_capacity(1 << 16, file);
+    let (mut block, mut firsts, mut count) = (Vec::with_capacity(BLOCK), Vec::new(), 0u64);
     for (Key(key), logit) in records {
+        if block.is_empty() {
+            firsts.extend_from_slice(&key);
+        }
         block.extend_from_slice(&key);
         block.extend_from_slice(&logit.to_le_bytes());
         count += 1;
@@ -209,29 +212,25 @@ pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>)
     if !block.is_empty() {
         end_block(&mut block, &mut output)?;
     }
+    let count = count.to_le_bytes();
+    output.write_all(&firsts)?;
+    output.write_all(&count)?;
+    output.write_all(&hash_of(&[&firsts, &count]))?;
+    output.write_all(MAGIC)?;
     let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
-    finish(file, count).map(Some)
+    file.as_file().sync_data()?;
+    let path = file.path().with_extension(EXTENSION);
+    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    Ok(Some(path))
 }
 
 fn end_block(block: &mut Vec<u8>, output: &mut impl Write) -> io::Result<()> {
     block.resize(BLOCK - HASH, 0);
-    let hash = hash_of(block);
+    let hash = hash_of(&[block]);
     output.write_all(block)?;
     output.write_all(&hash)?;
     block.clear();
     Ok(())
-}
-
-/// Writes the header, and gives the file its name.
-fn finish(mut file: NamedTempFile, count: u64) -> io::Result<PathBuf> {
-    use std::io::Seek;
-    file.rewind()?;
-    file.write_all(MAGIC)?;
-    file.write_all(&count.to_le_bytes())?;
-    file.as_file().sync_data()?;
-    let path = file.path().with_extension(EXTENSION);
-    file.persist_noclobber(&path).map_err(|error| error.error)?;
-    Ok(path)
 }
 
 #[cfg(test)]
@@ -281,10 +280,12 @@ mod tests {
         assert_eq!(segment.get(Key([255; 16])), None);
     }
 
+    const TWO_BLOCKS: usize = 2 * (BLOCK + KEY) + FOOTER;
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
         #[test]
-        fn a_damaged_file_gives_no_wrong_score(place in 0usize..(HEADER + 2 * BLOCK), bits in 1u8..=255, cut in 0usize..(HEADER + 2 * BLOCK)) {
+        fn a_damaged_file_gives_no_wrong_score(place in 0..TWO_BLOCKS, bits in 1u8..=255, cut in 0..TWO_BLOCKS) {
             let directory = tempfile::tempdir().unwrap();
             let sorted = records(0..RECORDS as u64 + 9);
             let path = write(directory.path(), sorted.iter().copied()).unwrap().unwrap();

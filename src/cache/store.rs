@@ -1,8 +1,9 @@
 //! The scores of one model: those in segments, and new ones that are not written yet.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use ahash::AHashMap;
 use anyhow::{Context, Result, anyhow};
 
 use super::Key;
-use super::folder::{self, Folder};
+use super::folder::{self, Folder, Found};
 use super::segment::{self, Segment};
+use crate::progress::counted;
 
 /// New scores are written when there are so many.
-const MOST_FRESH: usize = 1 << 19;
+const MOST_FRESH: usize = 1 << 17;
 /// New scores are written after this time, so that a kill loses no more.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -29,8 +31,14 @@ pub struct ScoreCache {
 struct Scores {
     folder: Folder,
     segments: RwLock<Vec<Arc<Segment>>>,
+    /// How many of the segments were there when the run began. Only others are merged while it goes on, as other runs may merge these.
+    found: usize,
     /// Scores that no segment has yet.
     fresh: Mutex<Fresh>,
+    /// Files that can't be read as segments.
+    unreadable: usize,
+    /// Damaged blocks of segments that were merged.
+    damaged: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -46,8 +54,11 @@ impl ScoreCache {
     /// # Errors
     /// If the folder can't be read or written.
     pub(super) fn open(folder: Folder) -> Result<Self> {
-        let segments = folder.tidy()?.into_iter().map(Arc::new).collect();
-        let scores = Arc::new(Scores { folder, segments: RwLock::new(segments), fresh: Mutex::default() });
+        let Found { segments, unreadable, damaged } = folder.tidy()?;
+        let found = segments.len();
+        let segments = RwLock::new(segments.into_iter().map(Arc::new).collect());
+        let (fresh, damaged) = (Mutex::default(), AtomicUsize::new(damaged));
+        let scores = Arc::new(Scores { folder, segments, found, fresh, unreadable, damaged });
         let (wake, woken) = channel();
         let writer = thread::spawn({
             let scores = Arc::clone(&scores);
@@ -64,8 +75,7 @@ impl ScoreCache {
                 return Some(*logit);
             }
         }
-        let segments = self.scores.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.iter().find_map(|segment| segment.get(key))
+        self.scores.segments().iter().find_map(|segment| segment.get(key))
     }
 
     /// Keeps a logit. One that is not finite is not kept.
@@ -83,11 +93,29 @@ impl ScoreCache {
         }
     }
 
-    /// The number of scores in segments, and of damaged blocks that were found there.
-    pub fn counts(&self) -> (usize, usize) {
-        let segments = self.scores.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let sum = |count: fn(&Segment) -> usize| segments.iter().map(|segment| count(segment)).sum();
-        (sum(Segment::len), sum(Segment::damaged))
+    /// The number of scores in segments.
+    pub fn len(&self) -> usize {
+        self.scores.segments().iter().map(|segment| segment.len()).sum()
+    }
+
+    /// Whether no segment has scores.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What can't be used of the cache, in a sentence, as far as it was read.
+    pub fn damage(&self) -> Option<String> {
+        let Scores { folder, unreadable, damaged, .. } = &*self.scores;
+        let here: usize = self.scores.segments().iter().map(|segment| segment.damaged()).sum();
+        let blocks = here + damaged.load(Ordering::Relaxed);
+        (blocks + unreadable > 0).then(|| {
+            format!(
+                "the cache in {} has {} and {}; what stood there is computed again",
+                folder.path().display(),
+                counted(blocks as u64, "damaged block", "damaged blocks"),
+                counted(*unreadable as u64, "file that can't be read", "files that can't be read"),
+            )
+        })
     }
 
     /// Writes what is not written yet.
@@ -115,6 +143,10 @@ impl Drop for ScoreCache {
 impl Scores {
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn segments(&self) -> RwLockReadGuard<'_, Vec<Arc<Segment>>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep_writing(&self, woken: &Receiver<()>) -> Result<()> {
@@ -155,18 +187,19 @@ impl Scores {
             .with_context(|| format!("cannot write scores to {}", directory.display()))
     }
 
-    /// Merges the last two segments if the older one has less than twice as many scores as the newer one: so there are few, and
+    /// Merges the last two segments of this run if the older one has less than twice as many scores as the newer one: so there are few, and
     /// each score is written few times. Returns whether it did.
     fn merge_last(&self) -> Result<bool> {
         let last = {
-            let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-            let [.., older, newer] = &segments[..] else { return Ok(false) };
+            let segments = self.segments();
+            let [.., older, newer] = &segments[self.found..] else { return Ok(false) };
             if older.len() >= 2 * newer.len() {
                 return Ok(false);
             }
             [Arc::clone(older), Arc::clone(newer)]
         };
         let merged = folder::merge_segments(self.folder.path(), &last)?;
+        self.damaged.fetch_add(last.iter().map(|segment| segment.damaged()).sum(), Ordering::Relaxed);
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         let kept = segments.len() - last.len();
         segments.truncate(kept);

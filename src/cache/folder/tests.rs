@@ -14,7 +14,7 @@ fn identity(fingerprint: &str) -> Identity {
         fingerprint: text(fingerprint),
         answers: text("yes"),
         version: text("1"),
-        device: text("cpu"),
+        gpu: text(""),
         dtype: text("f32"),
         kernels: text("avx2"),
     }
@@ -38,7 +38,7 @@ fn scores_are_there_at_once_and_in_the_next_run_and_for_their_model_alone() {
     assert_eq!((cache.get(key(1)), cache.get(key(2))), (Some(-0.25), None));
     cache.finish().unwrap();
     let cache = open(directory.path());
-    assert_eq!((cache.get(key(1)), cache.counts()), (Some(-0.25), (1, 0)));
+    assert_eq!((cache.get(key(1)), cache.len(), cache.damage()), (Some(-0.25), 1, None));
     let same = Identity { model: "another name".to_owned(), ..identity("1") };
     assert_eq!(ScoreCache::of_model(directory.path(), &same).unwrap().get(key(1)), Some(-0.25));
     for other in [identity("2"), Identity { dtype: "bf16".to_owned(), ..identity("1") }] {
@@ -64,7 +64,7 @@ fn many_runs_at_the_same_time_lose_nothing() {
     for seed in 0..39 * 30 + 50 {
         assert_eq!([first.get(key(seed)), second.get(key(seed))], [Some(seed as f32); 2]);
     }
-    assert_eq!(first.counts(), (39 * 30 + 50, 0));
+    assert_eq!((first.len(), first.damage()), (39 * 30 + 50, None));
 }
 
 #[test]
@@ -82,8 +82,7 @@ fn caches_are_merged_and_pruned() {
     assert_eq!(list(other.path()).unwrap()[0].scores, 100, "it was only read");
     let bytes = list(one.path()).unwrap()[0].bytes;
     assert_eq!(prune(one.path(), bytes).unwrap(), 0);
-    assert_eq!(prune(one.path(), bytes - 1).unwrap(), bytes);
-    assert_eq!(open(one.path()).get(key(1)), None);
+    assert!(prune(one.path(), 0).unwrap() == bytes && open(one.path()).is_empty());
 }
 
 #[test]
@@ -96,9 +95,36 @@ fn what_is_no_segment_is_left_out() {
     fs::write(folder.join("empty.scores"), "").unwrap();
     fs::write(folder.join("foreign.scores"), "x".repeat(100_000)).unwrap();
     fs::write(folder.join(DESCRIPTION), "{").unwrap();
-    assert_eq!(open(directory.path()).get(key(1)), Some(1.));
+    let cache = open(directory.path());
+    assert_eq!(cache.get(key(1)), Some(1.));
+    assert!(cache.damage().unwrap().contains("0 damaged blocks and 2 files that can't be read"));
     let models = list(directory.path()).unwrap();
-    assert!(models.len() == 1 && models[0].identity.is_none() && models[0].segments == 1);
+    assert!(models.len() == 1 && models[0].identity.is_none() && models[0].segments == 1 && models[0].unreadable == 2);
+}
+
+#[test]
+fn the_oldest_scores_go_first_and_of_the_last_file_a_part() {
+    let directory = tempfile::tempdir().unwrap();
+    for seeds in [0..30_000u64, 30_000..40_000] {
+        let cache = open(directory.path());
+        seeds.for_each(|seed| cache.insert(key(seed), seed as f32));
+        cache.finish().unwrap();
+        let folder = list(directory.path()).unwrap()[0].path.clone();
+        for segment in segments_in(&folder).unwrap().segments {
+            let file = File::options().append(true).open(segment.path()).unwrap();
+            file.set_modified(written(segment.path()) - Duration::from_secs(100)).unwrap();
+        }
+    }
+    let bytes = list(directory.path()).unwrap()[0].bytes;
+    let left = bytes - prune(directory.path(), bytes / 2).unwrap();
+    assert!((bytes * 48 / 100..=bytes / 2).contains(&left), "{left} of {bytes}");
+    let cache = open(directory.path());
+    let found = |seeds: std::ops::Range<u64>| seeds.filter(|seed| cache.get(key(*seed)) == Some(*seed as f32)).count();
+    assert_eq!(found(30_000..40_000), 10_000);
+    assert!((9_000..=10_000).contains(&found(0..30_000)), "{}", found(0..30_000));
+    // What is left of it is as old as it was, and goes first the next time.
+    prune(directory.path(), bytes / 4).unwrap();
+    assert!(list(directory.path()).unwrap()[0].segments == 1 && open(directory.path()).get(key(30_000)).is_some());
 }
 
 proptest! {
