@@ -23,9 +23,13 @@ const EVERY: Duration = Duration::from_secs(10);
 /// A model's scores, shared between the threads of a run.
 pub struct ScoreCache {
     scores: Arc<Scores>,
-    /// Wakes the thread that writes; closed at the end.
-    wake: Option<Sender<()>>,
-    writer: Option<JoinHandle<Result<()>>>,
+    writer: Mutex<Option<Writer>>,
+}
+
+/// The thread that writes, and what wakes it; that is closed at the end.
+struct Writer {
+    wake: Sender<()>,
+    thread: JoinHandle<Result<()>>,
 }
 
 struct Scores {
@@ -60,11 +64,11 @@ impl ScoreCache {
         let (fresh, damaged) = (Mutex::default(), AtomicUsize::new(damaged));
         let scores = Arc::new(Scores { folder, segments, found, fresh, unreadable, damaged });
         let (wake, woken) = channel();
-        let writer = thread::spawn({
+        let thread = thread::spawn({
             let scores = Arc::clone(&scores);
             move || scores.keep_writing(&woken)
         });
-        Ok(Self { scores, wake: Some(wake), writer: Some(writer) })
+        Ok(Self { scores, writer: Mutex::new(Some(Writer { wake, thread })) })
     }
 
     /// The logit of a prompt, if it is known.
@@ -83,13 +87,16 @@ impl ScoreCache {
         if !logit.is_finite() {
             return;
         }
-        let mut fresh = self.scores.fresh();
-        fresh.new.insert(key, logit);
-        if fresh.new.len() == MOST_FRESH
-            && let Some(wake) = &self.wake
+        let count = {
+            let mut fresh = self.scores.fresh();
+            fresh.new.insert(key, logit);
+            fresh.new.len()
+        };
+        if count == MOST_FRESH
+            && let Some(writer) = &*self.writer()
         {
             // This fails only if the thread has ended with an error, which is returned at the end.
-            let _ = wake.send(());
+            let _ = writer.wake.send(());
         }
     }
 
@@ -118,25 +125,25 @@ impl ScoreCache {
         })
     }
 
-    /// Writes what is not written yet.
+    /// Writes what is not written yet. Nothing is kept that comes after that.
     ///
     /// # Errors
     /// If that fails, or did before; the scores since then are not kept.
-    pub fn finish(mut self) -> Result<()> {
-        self.close()
+    pub fn finish(&self) -> Result<()> {
+        let Some(Writer { wake, thread }) = self.writer().take() else { return Ok(()) };
+        drop(wake);
+        thread.join().map_err(|_| anyhow!("the thread that writes the cache has panicked"))?
     }
 
-    fn close(&mut self) -> Result<()> {
-        self.wake = None;
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        writer.join().map_err(|_| anyhow!("the thread that writes the cache has panicked"))?
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for ScoreCache {
     fn drop(&mut self) {
         // A run that wants to know of errors calls `finish`.
-        let _ = self.close();
+        let _ = self.finish();
     }
 }
 

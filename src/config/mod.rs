@@ -69,8 +69,8 @@ pub struct Config {
     pub recipe: RecipeChoice,
     /// What a batch may hold.
     pub limits: LimitsChoice,
-    /// The directory where scores are kept, and its greatest size in bytes.
-    pub cache: Option<(PathBuf, Option<u64>)>,
+    /// Where scores are kept.
+    pub cache: Option<CacheChoice>,
     /// Threads that compute.
     pub threads: usize,
     /// Whether only the cost of the run is reported.
@@ -82,6 +82,17 @@ pub struct Config {
     /// What the user should know of how the options were understood.
     pub notes: Vec<String>,
 }
+
+/// The cache of a run.
+#[derive(Clone, Debug)]
+pub struct CacheChoice {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// The most bytes that it has when the run has ended.
+    pub limit: Option<u64>,
+}
+
+const NOTE_ON_DRY_RUN: &str = "a dry run does not look into the cache, and counts all pairs";
 
 impl Config {
     /// Resolves the options.
@@ -107,7 +118,8 @@ impl Config {
         })?;
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
-        let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).collect();
+        let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
+        let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).chain(uncounted).collect();
         // What `auto` is, is known where the model's files are; the fake model has none.
         let is_probability = match recipe.score {
             ScoreChoice::Auto => source == ModelSource::Fake,
@@ -130,7 +142,7 @@ impl Config {
             precision: resolve_precision(model.dtype),
             recipe: resolve_recipe(recipe, model.max_length)?,
             limits: resolve_limits(batch),
-            cache: cache.cache.clone().map(|directory| (directory, cache.cache_limit)),
+            cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
             threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,
             progress,

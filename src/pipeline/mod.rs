@@ -5,12 +5,14 @@
 //! Only a few bytes of every query are kept: its id, to detect one that comes back, and its time, for the percentiles.
 
 mod byte_budget;
+mod cached;
 mod collect;
 mod conclusion;
 mod dry_run;
 mod estimate;
 mod faults;
 mod figures;
+mod loading;
 mod order;
 mod outputs;
 mod prepare;
@@ -34,7 +36,7 @@ use self::stages::Stages;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::input;
-use crate::progress::Reporter;
+use crate::progress::{Reporter, Verbosity};
 use crate::resume::Resumed;
 use crate::stop::Stop;
 
@@ -68,22 +70,34 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
     let events = outputs::pending(resumed, first.into_iter().chain(events), &faults, &reading)?;
-    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache: None };
+    let cache = if writer.is_some() { cached::open(config, &setup)? } else { None };
+    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
     };
     let mut stats = setup.stats(config);
     let (scored, written) = match events {
         Some(events) => {
-            let loaded = setup.load(config, reporter)?;
+            // A profile slows a GPU down a little, so it is kept only if somebody will see it.
+            let profiled = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
+            let is_deferred = stages.cache.as_ref().is_some_and(|cache| !cache.is_empty());
+            let loaded = setup.load(is_deferred, profiled, reporter)?;
             stats.load_seconds = loading.elapsed().as_secs_f64();
             stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
         }
         None => (Ok(End::Complete), writer.finish(faults.skipped())),
     };
+    let kept = cached::finish(config, stages.cache.as_deref(), reporter);
     reporter.finish();
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
     stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
-    Conclusion { reporter, faults, stop, compute, stats, stats_file }.conclude(scored, written)
+    let exit = Conclusion { reporter, faults, stop, compute, stats, stats_file }.conclude(scored, written)?;
+    Ok(match kept {
+        Ok(()) => exit,
+        Err(error) => {
+            reporter.error(&format!("{error:#}"));
+            if exit == Exit::Done { Exit::Failed } else { exit }
+        }
+    })
 }

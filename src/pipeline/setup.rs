@@ -1,8 +1,8 @@
 //! The choices of a run before it begins: devices, the model's files, precision, and the limits of a batch.
 
-use std::thread;
+use std::sync::Arc;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::dry_run::Planned;
 use crate::batch::Limits;
@@ -10,11 +10,10 @@ use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::config::{Config, check_least_score};
 use crate::device::{DeviceChoice, Opened};
+use crate::engine::Target;
 use crate::engine::cpu::{Arithmetic, Instructions};
-use crate::engine::{Engine, Target};
 use crate::precision::Precision;
-use crate::progress::Reporter;
-use crate::progress::{Progress, Verbosity};
+use crate::progress::{Progress, Reporter};
 use crate::recipe::RecipeName;
 use crate::reranker::{Reranker, RerankerOptions};
 use crate::resume::RunFacts;
@@ -23,18 +22,11 @@ use crate::stats::Stats;
 /// Everything that is chosen before the weights are loaded.
 pub(super) struct Setup {
     pub(super) devices: Vec<Opened>,
-    pub(super) reranker: Reranker,
+    pub(super) reranker: Arc<Reranker>,
     pub(super) compute: Compute,
     /// The target on each device.
     pub(super) targets: Vec<Target>,
     /// The limits of the device that has the least memory.
-    pub(super) limits: Limits,
-}
-
-/// The engines of all devices.
-pub(super) struct Loaded {
-    pub(super) engines: Vec<Box<dyn Engine>>,
-    /// The limits of a batch for which every device has memory.
     pub(super) limits: Limits,
 }
 
@@ -48,7 +40,7 @@ impl Setup {
         devices: Vec<Opened>,
         (instructions, precision): (Instructions, Option<Precision>),
     ) -> Result<Self> {
-        let reranker = Reranker::find(&reranker_options(config, &devices))?;
+        let reranker = Arc::new(Reranker::find(&reranker_options(config, &devices))?);
         check_least_score(config.cutoff.min_score, reranker.recipe().activation.is_probability())?;
         let precision = precision.or(reranker.only_precision());
         let compute = Compute::choose(&devices[0], instructions, precision, reranker.stored())?;
@@ -105,6 +97,9 @@ impl Setup {
         };
         let mut gpus: Vec<String> = self.devices.iter().filter_map(kind).collect();
         gpus.dedup();
+        let without =
+            std::env::var("RERANK_GPU_WITHOUT").ok().filter(|without| !without.is_empty() && !gpus.is_empty());
+        gpus.extend(without.map(|without| format!("RERANK_GPU_WITHOUT={without}")));
         let (dtype, kernels) = (self.compute.precision.name(), self.targets[0].kernel_class());
         RunFacts { config, reranker: &self.reranker, dtype, kernels, gpus: gpus.join(", ") }
     }
@@ -115,26 +110,6 @@ impl Setup {
         let (model, expected) = (reranker.architecture(), reranker.expected());
         let warnings = self.warnings(config);
         Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected, warnings }
-    }
-
-    /// Loads a replica of the model for each target, in parallel.
-    pub(super) fn load(&self, config: &Config, reporter: &Reporter) -> Result<Loaded> {
-        // A profile slows a GPU down a little, so it is kept only if somebody will see it.
-        let counted = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
-        let (reranker, limits) = (&self.reranker, self.limits);
-        let loaded: Vec<(Box<dyn Engine>, usize)> = thread::scope(|scope| {
-            let loads: Vec<_> = self
-                .targets
-                .iter()
-                .map(|target| scope.spawn(move || load(reranker, target, limits, (counted, reporter))))
-                .collect();
-            let joined =
-                loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?);
-            joined.collect::<Result<_>>()
-        })?;
-        let tokens = loaded.iter().map(|(_, tokens)| *tokens).min().unwrap_or(limits.tokens);
-        let engines = loaded.into_iter().map(|(engine, _)| engine).collect();
-        Ok(Loaded { engines, limits: Limits { tokens, ..limits } })
     }
 
     /// The figures of the run that are known before it begins.
@@ -177,25 +152,6 @@ pub(super) fn open_devices(config: &Config, reporter: &Reporter) -> Result<Vec<O
         devices.iter().try_for_each(|device| device.target(arithmetic).map(drop))?;
     }
     Ok(devices)
-}
-
-/// Loads a replica of the model. Returns the tokens of a batch too for which there is memory.
-fn load(
-    reranker: &Reranker,
-    target: &Target,
-    limits: Limits,
-    (counted, reporter): (bool, &Reporter),
-) -> Result<(Box<dyn Engine>, usize)> {
-    let mut engine = reranker.load(target)?;
-    let tokens = engine.reserve(limits)?;
-    if counted {
-        engine.begin_profile();
-    }
-    engine.warnings().iter().for_each(|warning| reporter.note(warning));
-    if tokens < limits.tokens {
-        reporter.note(&format!("batches have up to {tokens} tokens, for which there is memory"));
-    }
-    Ok((engine, tokens))
 }
 
 fn reranker_options(config: &Config, devices: &[Opened]) -> RerankerOptions {

@@ -24,7 +24,7 @@ pub struct RunFacts<'a> {
     pub dtype: &'a str,
     /// The class of kernels.
     pub kernels: String,
-    /// The kinds of GPUs that compute.
+    /// The kinds of GPUs that compute, and what they do without; empty for the processor.
     pub gpus: String,
 }
 
@@ -70,10 +70,6 @@ impl RunFacts<'_> {
             settings.add(PRECISION, self.dtype);
             settings.add(KERNELS, self.kernels.as_str());
             settings.add_some("the GPU", Some(self.gpus.as_str()).filter(|gpus| !gpus.is_empty()));
-            if !self.gpus.is_empty() {
-                let without = std::env::var("RERANK_GPU_WITHOUT").ok();
-                settings.add_some("RERANK_GPU_WITHOUT", without.filter(|without| !without.is_empty()));
-            }
         }
         Ok(())
     }

@@ -1,0 +1,112 @@
+//! Loads a replica of the model for each device, at once or when the first batch comes.
+
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Result, anyhow};
+
+use super::setup::Setup;
+use crate::batch::{Batch, Limits};
+use crate::engine::{Engine, Profile, Target, Work};
+use crate::progress::Reporter;
+use crate::reranker::Reranker;
+
+/// The engines of all devices.
+pub(super) struct Loaded {
+    pub(super) engines: Vec<Box<dyn Engine>>,
+    /// The limits of a batch for which every device has memory.
+    pub(super) limits: Limits,
+}
+
+/// A replica that is not loaded yet.
+struct Replica {
+    reranker: Arc<Reranker>,
+    target: Target,
+    limits: Limits,
+    profiled: bool,
+    reporter: Arc<Reporter>,
+}
+
+/// A replica that is loaded when the first batch comes, which it may never do: the cache may have all scores.
+struct Deferred {
+    replica: Replica,
+    /// The engine and the tokens of a batch for which there is memory; or why there is none.
+    loaded: Option<Result<(Box<dyn Engine>, usize), String>>,
+}
+
+impl Setup {
+    /// Loads a replica of the model for each target, in parallel. If `is_deferred`, each is loaded when it is first needed.
+    ///
+    /// # Errors
+    /// If one can't be loaded.
+    pub(super) fn load(&self, is_deferred: bool, profiled: bool, reporter: &Arc<Reporter>) -> Result<Loaded> {
+        let limits = self.limits;
+        let replicas = self.targets.iter().map(|target| Replica {
+            reranker: Arc::clone(&self.reranker),
+            target: target.clone(),
+            limits,
+            profiled,
+            reporter: Arc::clone(reporter),
+        });
+        if is_deferred {
+            let deferred = replicas.map(|replica| Box::new(Deferred { replica, loaded: None }) as Box<dyn Engine>);
+            return Ok(Loaded { engines: deferred.collect(), limits });
+        }
+        let loads: Vec<_> = replicas.map(|replica| thread::spawn(move || replica.load())).collect();
+        let joined =
+            loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?);
+        let loaded: Vec<(Box<dyn Engine>, usize)> = joined.collect::<Result<_>>()?;
+        let tokens = loaded.iter().map(|(_, tokens)| *tokens).min().unwrap_or(limits.tokens);
+        let engines = loaded.into_iter().map(|(engine, _)| engine).collect();
+        Ok(Loaded { engines, limits: Limits { tokens, ..limits } })
+    }
+}
+
+impl Replica {
+    /// Loads it. Returns the tokens of a batch too for which there is memory.
+    fn load(&self) -> Result<(Box<dyn Engine>, usize)> {
+        let Self { reranker, target, limits, profiled, reporter } = self;
+        let mut engine = reranker.load(target)?;
+        let tokens = engine.reserve(*limits)?;
+        if *profiled {
+            engine.begin_profile();
+        }
+        engine.warnings().iter().for_each(|warning| reporter.note(warning));
+        if tokens < limits.tokens {
+            reporter.note(&format!("batches have up to {tokens} tokens, for which there is memory"));
+        }
+        Ok((engine, tokens))
+    }
+}
+
+impl Deferred {
+    fn engine(&self) -> Option<&dyn Engine> {
+        self.loaded.as_ref()?.as_ref().ok().map(|(engine, _)| &**engine)
+    }
+}
+
+impl Engine for Deferred {
+    fn run(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let Self { replica, loaded } = self;
+        let loaded = loaded.get_or_insert_with(|| replica.load().map_err(|error| format!("{error:#}")));
+        loaded.as_mut().map_err(|error| anyhow!("{error}"))?.0.run(batch)
+    }
+
+    fn fitting_tokens(&self) -> usize {
+        let Some(Ok((engine, tokens))) = &self.loaded else { return usize::MAX };
+        engine.fitting_tokens().min(*tokens)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.engine().map(Engine::warnings).unwrap_or_default()
+    }
+
+    fn take_profile(&mut self) -> Option<Profile> {
+        let Some(Ok((engine, _))) = &mut self.loaded else { return None };
+        engine.take_profile()
+    }
+
+    fn work(&self, batch: &Batch) -> Work {
+        self.engine().map(|engine| engine.work(batch)).unwrap_or_default()
+    }
+}
