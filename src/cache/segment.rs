@@ -105,7 +105,7 @@ impl Segment {
         let block = self.firsts.partition_point(|first| *first <= key).checked_sub(1)?;
         let block = self.read(block)?;
         let records = block.records();
-        let index = records.binary_search_by_key(&key, |record| key_of(record)).ok()?;
+        let index = records.binary_search_by_key(&key, key_of).ok()?;
         Some(logit_of(records.get(index)?)).filter(|logit| logit.is_finite())
     }
 

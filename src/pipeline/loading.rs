@@ -18,6 +18,13 @@ pub(super) struct Loaded {
     pub(super) limits: Limits,
 }
 
+/// A replica that is loaded.
+struct Ready {
+    engine: Box<dyn Engine>,
+    /// The tokens of a batch for which there is memory.
+    tokens: usize,
+}
+
 /// A replica that is not loaded yet.
 struct Replica {
     reranker: Arc<Reranker>,
@@ -30,8 +37,8 @@ struct Replica {
 /// A replica that is loaded when the first batch comes, which it may never do: the cache may have all scores.
 struct Deferred {
     replica: Replica,
-    /// The engine and the tokens of a batch for which there is memory; or why there is none.
-    loaded: Option<Result<(Box<dyn Engine>, usize), String>>,
+    /// The engine, or why there is none.
+    loaded: Option<Result<Ready, String>>,
 }
 
 impl Setup {
@@ -55,16 +62,15 @@ impl Setup {
         let loads: Vec<_> = replicas.map(|replica| thread::spawn(move || replica.load())).collect();
         let joined =
             loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?);
-        let loaded: Vec<(Box<dyn Engine>, usize)> = joined.collect::<Result<_>>()?;
-        let tokens = loaded.iter().map(|(_, tokens)| *tokens).min().unwrap_or(limits.tokens);
-        let engines = loaded.into_iter().map(|(engine, _)| engine).collect();
+        let loaded: Vec<Ready> = joined.collect::<Result<_>>()?;
+        let tokens = loaded.iter().map(|ready| ready.tokens).min().unwrap_or(limits.tokens);
+        let engines = loaded.into_iter().map(|ready| ready.engine).collect();
         Ok(Loaded { engines, limits: Limits { tokens, ..limits } })
     }
 }
 
 impl Replica {
-    /// Loads it. Returns the tokens of a batch too for which there is memory.
-    fn load(&self) -> Result<(Box<dyn Engine>, usize)> {
+    fn load(&self) -> Result<Ready> {
         let Self { reranker, target, limits, profiled, reporter } = self;
         let mut engine = reranker.load(target)?;
         let tokens = engine.reserve(*limits)?;
@@ -75,13 +81,13 @@ impl Replica {
         if tokens < limits.tokens {
             reporter.note(&format!("batches have up to {tokens} tokens, for which there is memory"));
         }
-        Ok((engine, tokens))
+        Ok(Ready { engine, tokens })
     }
 }
 
 impl Deferred {
     fn engine(&self) -> Option<&dyn Engine> {
-        self.loaded.as_ref()?.as_ref().ok().map(|(engine, _)| &**engine)
+        self.loaded.as_ref()?.as_ref().ok().map(|ready| &*ready.engine)
     }
 }
 
@@ -89,11 +95,11 @@ impl Engine for Deferred {
     fn run(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         let Self { replica, loaded } = self;
         let loaded = loaded.get_or_insert_with(|| replica.load().map_err(|error| format!("{error:#}")));
-        loaded.as_mut().map_err(|error| anyhow!("{error}"))?.0.run(batch)
+        loaded.as_mut().map_err(|error| anyhow!("{error}"))?.engine.run(batch)
     }
 
     fn fitting_tokens(&self) -> usize {
-        let Some(Ok((engine, tokens))) = &self.loaded else { return usize::MAX };
+        let Some(Ok(Ready { engine, tokens })) = &self.loaded else { return usize::MAX };
         engine.fitting_tokens().min(*tokens)
     }
 
@@ -102,8 +108,8 @@ impl Engine for Deferred {
     }
 
     fn take_profile(&mut self) -> Option<Profile> {
-        let Some(Ok((engine, _))) = &mut self.loaded else { return None };
-        engine.take_profile()
+        let Some(Ok(ready)) = &mut self.loaded else { return None };
+        ready.engine.take_profile()
     }
 
     fn work(&self, batch: &Batch) -> Work {
