@@ -4,6 +4,7 @@ mod bad_files;
 mod bad_input;
 mod bad_tables;
 mod bench;
+mod cache;
 mod check;
 mod checkpoints;
 #[cfg(feature = "cuda")]
