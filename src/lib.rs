@@ -17,6 +17,7 @@
 //! - [`engine`]: 4 score. Batches become logits, on the processor or a GPU. What is computed comes from [`model`] (what a
 //!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
 //!   [`device`]: where; [`compute`]: in which [`precision`] and with which kernels.
+//! - [`cache`]: logits that are kept in a directory, and not computed again.
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use indicatif::{HumanBytes, HumanDuration};
+use indicatif::{DecimalBytes, HumanDuration};
 
+use super::Identity;
 use super::folder::{self, CachedModel};
 use crate::cli::CacheCommand;
 use crate::progress::counted;
@@ -27,7 +28,7 @@ pub fn run(command: &CacheCommand) -> Result<String> {
             text + &format!(
                 "{}, {}, in {}\n",
                 counted(scores, "score", "scores"),
-                HumanBytes(bytes),
+                DecimalBytes(bytes),
                 directory.display()
             )
         }
@@ -36,7 +37,7 @@ pub fn run(command: &CacheCommand) -> Result<String> {
             format!("{} in {}\n", counted(scores, "score", "scores"), directory.display())
         }
         CacheCommand::Prune { directory, limit } => {
-            format!("removed {} from {}\n", HumanBytes(folder::prune(directory, *limit)?), directory.display())
+            format!("removed {} from {}\n", DecimalBytes(folder::prune(directory, *limit)?), directory.display())
         }
     })
 }
@@ -44,7 +45,11 @@ pub fn run(command: &CacheCommand) -> Result<String> {
 fn described(model: &CachedModel) -> String {
     let CachedModel { path, identity, scores, bytes, segments, unreadable, written } = model;
     let name = match identity {
-        Some(identity) => format!("{} in {} on {}", identity.model, identity.dtype, identity.kernels),
+        // The fake model counts words, in whatever precision.
+        Some(identity) if identity.dtype.is_empty() => identity.model.clone(),
+        Some(Identity { model, dtype, kernels, gpu, .. }) => {
+            format!("{model} in {dtype} on {gpu}{}{kernels}", if gpu.is_empty() { "" } else { ", " })
+        }
         None => format!("unknown model in {}", path.display()),
     };
     let age = written.elapsed().map(|age| format!(", written {} ago", HumanDuration(age))).unwrap_or_default();
@@ -53,5 +58,5 @@ fn described(model: &CachedModel) -> String {
         0 => String::new(),
         count => format!("; {} that can't be read", counted(*count as u64, "file", "files")),
     };
-    format!("{name}: {}, {} in {files}{age}{unreadable}", counted(*scores, "score", "scores"), HumanBytes(*bytes))
+    format!("{name}: {}, {} in {files}{age}{unreadable}", counted(*scores, "score", "scores"), DecimalBytes(*bytes))
 }

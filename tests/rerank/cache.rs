@@ -57,7 +57,7 @@ fn alone(input: &str, arguments: &[&str]) -> String {
 #[test]
 fn the_second_run_computes_nothing() {
     let kept = Kept::new();
-    let (input, model) = ("testdata/candidates.jsonl", kept.0.copy_model("tiny-reranker", "model"));
+    let (input, model) = ("testdata/candidates.jsonl", kept.0.copy_model(TINY, "model"));
     let expected = alone(input, &["--model", &model]);
     let (first, [pairs, cached, batches]) = kept.rank(input, &["--model", &model]);
     assert!(pairs == 16 && cached == 0 && batches > 0);
@@ -107,7 +107,7 @@ fn what_changes_a_logit_has_scores_of_its_own_and_what_does_not_shares_them() {
     let cut = rank(&["--max-length", "120"]);
     assert!(cut <= 16, "{cut}");
     // Another model, whose configuration is the same.
-    let model = kept.0.copy_model("tiny-reranker", "model");
+    let model = kept.0.copy_model(TINY, "model");
     let path = kept.0.path("model/model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let last = bytes.len() - 1;
