@@ -164,12 +164,14 @@ impl Reranker {
         self.warnings.iter().chain(&self.recipe.warnings).chain(of_checkpoint)
     }
 
-    /// What tells the model from another one; none, where no weights are needed.
+    /// What tells the model from another one, by all bytes of its weights or by samples; none, where no weights are needed.
     ///
     /// # Errors
     /// If a file can't be read any more.
-    pub fn fingerprint(&self) -> Result<Option<String>> {
-        let of = |checkpoint: &Checkpoint| checkpoint::fingerprint(&checkpoint.read, &checkpoint.model.weights);
+    pub fn fingerprint(&self, by_all_bytes: bool) -> Result<Option<String>> {
+        let of = |checkpoint: &Checkpoint| {
+            checkpoint::fingerprint(&checkpoint.read, &checkpoint.model.weights, by_all_bytes)
+        };
         self.checkpoint.as_ref().map(of).transpose()
     }
 

@@ -1,4 +1,4 @@
-//! The fingerprint of a model: what tells it from another one, without reading all of it.
+//! The fingerprint of a model: what tells it from another one, if need be without reading all of it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,11 +14,11 @@ use super::Weights;
 const SAMPLE_BYTES: usize = 4096;
 
 /// The hash of a model: of its files of settings and its tokenizer's, and of its weights the sizes, headers and the first
-/// values of each tensor.
+/// values of each tensor, or all.
 ///
 /// # Errors
 /// If a file can't be read.
-pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights) -> Result<String> {
+pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights, by_all_bytes: bool) -> Result<String> {
     let mut hasher = Hasher::new();
     for (name, path) in files.iter().filter(|(name, _)| !name.ends_with(".safetensors")) {
         let mut content = Hasher::new();
@@ -27,7 +27,7 @@ pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights) -> Resu
         add(&mut hasher, name.as_bytes());
         hasher.update(hash.as_bytes());
     }
-    weights.add_to(&mut hasher);
+    weights.add_to(&mut hasher, if by_all_bytes { usize::MAX } else { SAMPLE_BYTES });
     Ok(hasher.finalize().to_hex()[..32].to_owned())
 }
 
@@ -38,7 +38,7 @@ fn add(hasher: &mut Hasher, bytes: &[u8]) {
 }
 
 impl Weights {
-    fn add_to(&self, hasher: &mut Hasher) {
+    fn add_to(&self, hasher: &mut Hasher, sample: usize) {
         for file in self.files() {
             hasher.update(&(file.memory.len() as u64).to_le_bytes());
             let mut entries: Vec<_> = file.tensors.iter().collect();
@@ -47,7 +47,7 @@ impl Weights {
                 add(hasher, name.as_bytes());
                 add(hasher, format!("{:?} {:?} {} {}", entry.dtype, entry.shape, entry.start, entry.length).as_bytes());
                 let bytes = file.bytes(entry);
-                add(hasher, &bytes[..bytes.len().min(SAMPLE_BYTES)]);
+                add(hasher, &bytes[..bytes.len().min(sample)]);
             }
         }
     }

@@ -16,6 +16,11 @@ pub struct CacheArguments {
     /// Remove the oldest scores of the cache at the end of the run, so that it has at most this size, as 500MB or 20GB
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "cache")]
     pub cache_limit: Option<u64>,
+
+    /// Know the model by all bytes of its weights, and not by the first 4 KiB of each tensor; for --cache and --resume. It reads
+    /// the weights once more
+    #[arg(long)]
+    pub hash_weights: bool,
 }
 
 /// The commands of `rerank cache`.

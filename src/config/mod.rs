@@ -14,7 +14,7 @@ mod tests;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
@@ -71,6 +71,8 @@ pub struct Config {
     pub limits: LimitsChoice,
     /// Where scores are kept.
     pub cache: Option<CacheChoice>,
+    /// Whether the model's fingerprint is of all bytes of its weights.
+    pub hash_weights: bool,
     /// Threads that compute.
     pub threads: usize,
     /// Whether only the cost of the run is reported.
@@ -116,6 +118,10 @@ impl Config {
             others_written: others_written(output_path.as_deref(), stats.as_ref(), errors.as_ref()),
             is_dry_run: running.dry_run,
         })?;
+        ensure!(
+            !cache.hash_weights || cache.cache.is_some() || output_path.is_some(),
+            "--hash-weights: nothing is kept that would need it; name a cache with --cache or a file with --output, or leave it out"
+        );
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
@@ -142,6 +148,7 @@ impl Config {
             precision: resolve_precision(model.dtype),
             recipe: resolve_recipe(recipe, model.max_length)?,
             limits: resolve_limits(batch),
+            hash_weights: cache.hash_weights,
             cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
             threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,

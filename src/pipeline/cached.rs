@@ -30,7 +30,10 @@ fn identity(config: &Config, setup: &Setup) -> Result<Identity> {
     }
     Ok(Identity {
         model,
-        fingerprint: facts.reranker.fingerprint()?.context("scores of a model without weights can't be kept")?,
+        fingerprint: facts
+            .reranker
+            .fingerprint(config.hash_weights)?
+            .context("scores of a model without weights can't be kept")?,
         answers: setup.reranker.recipe().answers.map_or_else(String::new, |answers| format!("{answers:?}")),
         version,
         gpu: facts.gpus,

@@ -53,8 +53,9 @@ impl RunFacts<'_> {
 
     fn add_model(&self, settings: &mut Settings) -> Result<()> {
         let recipe = self.reranker.recipe();
-        let model = self.reranker.fingerprint()?;
+        let model = self.reranker.fingerprint(self.config.hash_weights)?;
         settings.add("the model (the hash of its files)", model.unwrap_or_else(|| "fake".to_owned()));
+        settings.add("--hash-weights", self.config.hash_weights);
         settings.add("the recipe", recipe.name.name.as_str());
         for (name, value) in &recipe.settings {
             settings.add(name, value.as_str());

@@ -106,13 +106,18 @@ fn what_changes_a_logit_has_scores_of_its_own_and_what_does_not_shares_them() {
     // Prompts that are cut are other prompts; those that are not are the same.
     let cut = rank(&["--max-length", "120"]);
     assert!(cut <= 16, "{cut}");
-    // Another model, whose configuration is the same.
+    // By all bytes of its weights, it is known by another hash.
+    assert_eq!([rank(&["--hash-weights"]), rank(&["--hash-weights"])], [0, 16]);
+    // Another model, whose configuration is the same: a value differs that is not among the samples.
     let model = kept.0.copy_model(TINY, "model");
     let path = kept.0.path("model/model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(kept.rank(input, &["--model", &model, "--hash-weights"]).1[1], 0);
     bytes[last - 4096..].iter_mut().for_each(|byte| *byte ^= 1);
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, &bytes).unwrap();
     assert_eq!(kept.rank(input, &["--model", &model]).1[1], 0);
 }
 
@@ -170,6 +175,7 @@ fn a_cache_that_can_not_be_used_is_refused_before_the_weights_are_read() {
     with(&format!("{file}/below")).fails(1, &["cannot write to the cache in"]);
     rerank(&[input, "--model", "fake", "--cache-limit", "5GB"]).fails(2, &["--cache"]);
     rerank(&[input, "--model", "fake", "--cache", "x", "--cache-limit", "five"]).fails(2, &["a size is expected"]);
+    rerank(&[input, "--model", "fake", "--hash-weights"]).fails(2, &["--hash-weights", "--cache"]);
     for command in ["stats", "merge"] {
         rerank(&["cache", command, &files.name("missing")]).fails(1, &["cannot read the cache in", "missing"]);
     }
