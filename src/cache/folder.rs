@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::segment::{self, EXTENSION, Segment, UNFINISHED};
 use super::{Identity, ScoreCache};
@@ -15,6 +15,8 @@ use super::{Identity, ScoreCache};
 const DESCRIPTION: &str = "model.json";
 /// A file that is not finished belongs to a program that was killed if it is older than this.
 const LEFT_OVER: Duration = Duration::from_secs(3600);
+/// How often a folder is read whose files vanish meanwhile.
+const TRIES: usize = 100;
 /// A model with more segments than this has them merged when it is opened.
 const MANY: usize = 12;
 
@@ -42,11 +44,12 @@ pub(super) struct CachedModel {
 }
 
 impl ScoreCache {
-    /// Opens the scores of a model in a cache's directory, which is made if it is not there.
+    /// Opens the scores of a model in a cache's directory, which is made if it is not there. `warn` is called once if scores can't be
+    /// written later.
     ///
     /// # Errors
     /// If the directory can't be read or written.
-    pub fn of_model(directory: &Path, identity: &Identity) -> Result<Self> {
+    pub fn of_model(directory: &Path, identity: &Identity, warn: impl Fn(&str) + Send + 'static) -> Result<Self> {
         let folder = Folder(directory.join(identity.folder()));
         let made = fs::create_dir_all(&folder.0).and_then(|()| {
             let description = folder.0.join(DESCRIPTION);
@@ -59,7 +62,7 @@ impl ScoreCache {
             file.persist(description).map(drop).map_err(|error| error.error)
         });
         made.with_context(|| format!("cannot write to the cache in {}", folder.0.display()))?;
-        Self::open(folder)
+        Self::open(folder, warn)
     }
 }
 
@@ -113,20 +116,29 @@ fn few_and_large(segments: &[Segment]) -> usize {
     segments.iter().take_while(is_large).count().min(segments.len().saturating_sub(2))
 }
 
-/// The segments in a folder.
+/// The segments in a folder. If other programs merge them at the moment, it is read again.
 fn segments_in(folder: &Path) -> Result<Found> {
+    for _ in 0..TRIES {
+        if let Some(found) = read(folder)? {
+            return Ok(found);
+        }
+    }
+    bail!("files in {} vanish as fast as they are listed; is it mounted correctly?", folder.display())
+}
+
+/// The segments in a folder; none if one has vanished meanwhile.
+fn read(folder: &Path) -> Result<Option<Found>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the cache in {}", folder.display()))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut found = Found::default();
     for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)) {
         match Segment::open(&path) {
             Ok(segment) => found.segments.push(segment),
-            // Else another program has merged it away by now.
-            Err(_) if path.exists() => found.unreadable += 1,
-            Err(_) => {}
+            Err(_) if path.symlink_metadata().is_ok() => found.unreadable += 1,
+            Err(_) => return Ok(None),
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Merges segments into a new one and removes them. Of two scores of one key, which are equal, one is kept.
@@ -215,7 +227,9 @@ pub(super) fn list(directory: &Path) -> Result<Vec<CachedModel>> {
 /// If a directory can't be read or written, or another program merges at the moment.
 pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
     for other in others {
-        for model in list(other)? {
+        let models = list(other)?;
+        ensure!(!models.is_empty(), "{} has no scores", other.display());
+        for model in models {
             let Some(name) = model.path.file_name() else { continue };
             let folder = directory.join(name);
             fs::create_dir_all(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;

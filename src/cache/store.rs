@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ahash::AHashMap;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Key;
 use super::folder::{self, Folder, Found};
@@ -53,11 +53,11 @@ struct Fresh {
 }
 
 impl ScoreCache {
-    /// Opens the scores of a model, and merges them if they stand in many segments.
+    /// Opens the scores of a model, and merges them if they stand in many segments. `warn` is called if scores can't be written, once.
     ///
     /// # Errors
     /// If the folder can't be read or written.
-    pub(super) fn open(folder: Folder) -> Result<Self> {
+    pub(super) fn open(folder: Folder, warn: impl Fn(&str) + Send + 'static) -> Result<Self> {
         let Found { segments, unreadable, damaged } = folder.tidy()?;
         let found = segments.len();
         let segments = RwLock::new(segments.into_iter().map(Arc::new).collect());
@@ -66,7 +66,7 @@ impl ScoreCache {
         let (wake, woken) = channel();
         let thread = thread::spawn({
             let scores = Arc::clone(&scores);
-            move || scores.keep_writing(&woken)
+            move || scores.keep_writing(&woken, &warn)
         });
         Ok(Self { scores, writer: Mutex::new(Some(Writer { wake, thread })) })
     }
@@ -128,7 +128,7 @@ impl ScoreCache {
     /// Writes what is not written yet. Nothing is kept that comes after that.
     ///
     /// # Errors
-    /// If that fails, or did before; the scores since then are not kept.
+    /// If some scores could not be written.
     pub fn finish(&self) -> Result<()> {
         let Some(Writer { wake, thread }) = self.writer().take() else { return Ok(()) };
         drop(wake);
@@ -156,34 +156,46 @@ impl Scores {
         self.segments.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep_writing(&self, woken: &Receiver<()>) -> Result<()> {
+    fn keep_writing(&self, woken: &Receiver<()>, warn: &impl Fn(&str)) -> Result<()> {
+        let mut lost = 0;
         loop {
             let ended = matches!(woken.recv_timeout(EVERY), Err(RecvTimeoutError::Disconnected));
-            if let Err(error) = self.write() {
-                // What can't be written must not fill the memory.
-                self.fresh().new = AHashMap::new();
-                return Err(error).context("the scores since then are not in the cache");
+            let leaving = self.leave();
+            if let Err(error) = self.write(&leaving) {
+                if lost == 0 {
+                    warn(&format!("{error:#}; the run goes on, and scores are kept again once they can be written"));
+                }
+                // They are dropped, as what can't be written must not fill the memory.
+                lost += leaving.len();
             }
+            self.fresh().leaving = Arc::default();
             if ended {
+                let scores = counted(lost as u64, "score", "scores");
+                ensure!(
+                    lost == 0,
+                    "{scores} of this run could not be written to the cache in {}",
+                    self.folder.path().display()
+                );
                 return Ok(());
             }
         }
     }
 
-    /// Writes the new scores as a segment, and merges segments.
-    fn write(&self) -> Result<()> {
-        let leaving = {
-            let mut fresh = self.fresh();
-            fresh.leaving = Arc::new(std::mem::take(&mut fresh.new));
-            Arc::clone(&fresh.leaving)
-        };
-        let mut records: Vec<(Key, f32)> = leaving.iter().map(|(key, logit)| (*key, *logit)).collect();
+    /// Takes the new scores, which can be looked up until they are written.
+    fn leave(&self) -> Arc<AHashMap<Key, f32>> {
+        let mut fresh = self.fresh();
+        fresh.leaving = Arc::new(std::mem::take(&mut fresh.new));
+        Arc::clone(&fresh.leaving)
+    }
+
+    /// Writes scores as a segment, and merges segments.
+    fn write(&self, scores: &AHashMap<Key, f32>) -> Result<()> {
+        let mut records: Vec<(Key, f32)> = scores.iter().map(|(key, logit)| (*key, *logit)).collect();
         records.sort_unstable_by_key(|(key, _)| *key);
         if let Some(path) = self.add(&records)? {
             let segment = Arc::new(Segment::open(&path)?);
             self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
         }
-        self.fresh().leaving = Arc::default();
         while self.merge_last()? {}
         Ok(())
     }

@@ -14,9 +14,10 @@ use crate::progress::Reporter;
 ///
 /// # Errors
 /// If its directory can't be read or written, or the model's files can't be read any more.
-pub(super) fn open(config: &Config, setup: &Setup) -> Result<Option<Arc<ScoreCache>>> {
+pub(super) fn open(config: &Config, setup: &Setup, reporter: &Arc<Reporter>) -> Result<Option<Arc<ScoreCache>>> {
     let Some(CacheChoice { directory, .. }) = &config.cache else { return Ok(None) };
-    let cache = ScoreCache::of_model(directory, &identity(config, setup)?)?;
+    let reporter = Arc::clone(reporter);
+    let cache = ScoreCache::of_model(directory, &identity(config, setup)?, move |warning| reporter.warning(warning))?;
     Ok(Some(Arc::new(cache)))
 }
 
@@ -49,7 +50,7 @@ fn identity(config: &Config, setup: &Setup) -> Result<Identity> {
 pub(super) fn finish(config: &Config, cache: Option<&ScoreCache>, reporter: &Reporter) -> Result<()> {
     let (Some(cache), Some(CacheChoice { directory, limit })) = (cache, &config.cache) else { return Ok(()) };
     cache.damage().iter().for_each(|damage| reporter.warning(damage));
-    cache.finish().context("not all scores of this run are in the cache")?;
+    cache.finish()?;
     if let Some(limit) = limit {
         cache::prune(directory, *limit)?;
     }

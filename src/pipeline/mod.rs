@@ -70,7 +70,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
     let events = outputs::pending(resumed, first.into_iter().chain(events), &faults, &reading)?;
-    let cache = if writer.is_some() { cached::open(config, &setup)? } else { None };
+    let cache = if writer.is_some() { cached::open(config, &setup, reporter)? } else { None };
     let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));

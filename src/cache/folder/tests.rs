@@ -1,6 +1,7 @@
 //! What runs that share a cache rely on.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
@@ -20,12 +21,16 @@ fn identity(fingerprint: &str) -> Identity {
     }
 }
 
+fn quiet(warning: &str) {
+    panic!("{warning}")
+}
+
 fn key(seed: u64) -> Key {
     Key::of_bytes(&[&seed.to_le_bytes()])
 }
 
 fn open(directory: &Path) -> ScoreCache {
-    ScoreCache::of_model(directory, &identity("1")).unwrap()
+    ScoreCache::of_model(directory, &identity("1"), quiet).unwrap()
 }
 
 #[test]
@@ -40,9 +45,9 @@ fn scores_are_there_at_once_and_in_the_next_run_and_for_their_model_alone() {
     let cache = open(directory.path());
     assert_eq!((cache.get(key(1)), cache.len(), cache.damage()), (Some(-0.25), 1, None));
     let same = Identity { model: "another name".to_owned(), ..identity("1") };
-    assert_eq!(ScoreCache::of_model(directory.path(), &same).unwrap().get(key(1)), Some(-0.25));
+    assert_eq!(ScoreCache::of_model(directory.path(), &same, quiet).unwrap().get(key(1)), Some(-0.25));
     for other in [identity("2"), Identity { dtype: "bf16".to_owned(), ..identity("1") }] {
-        assert_eq!(ScoreCache::of_model(directory.path(), &other).unwrap().get(key(1)), None);
+        assert_eq!(ScoreCache::of_model(directory.path(), &other, quiet).unwrap().get(key(1)), None);
     }
     let models = list(directory.path()).unwrap();
     assert_eq!(models.iter().map(|model| model.scores).sum::<u64>(), 1);
@@ -125,6 +130,22 @@ fn the_oldest_scores_go_first_and_of_the_last_file_a_part() {
     // What is left of it is as old as it was, and goes first the next time.
     prune(directory.path(), bytes / 4).unwrap();
     assert!(list(directory.path()).unwrap()[0].segments == 1 && open(directory.path()).get(key(30_000)).is_some());
+}
+
+#[test]
+fn scores_that_can_not_be_written_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&warnings);
+    let warn = move |warning: &str| kept.lock().unwrap().push(warning.to_owned());
+    let cache = ScoreCache::of_model(directory.path(), &identity("1"), warn).unwrap();
+    let folder = list(directory.path()).unwrap()[0].path.clone();
+    fs::remove_dir_all(&folder).unwrap();
+    cache.insert(key(1), 1.);
+    let problem = cache.finish().unwrap_err().to_string();
+    assert!(problem.contains("1 score of this run could not be written"), "{problem}");
+    let warnings = warnings.lock().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("cannot write scores to"), "{warnings:?}");
 }
 
 proptest! {
