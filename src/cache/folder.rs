@@ -57,7 +57,7 @@ impl ScoreCache {
                 return Ok(());
             }
             // Whoever is first writes it; others write the same.
-            let mut file = tempfile::NamedTempFile::new_in(&folder.0)?;
+            let mut file = segment::new_file(&folder.0)?;
             serde_json::to_writer_pretty(&mut file, identity)?;
             file.persist(description).map(drop).map_err(|error| error.error)
         });
@@ -181,7 +181,7 @@ fn remove_left_over(folder: &Path) {
 /// Copies a file into a folder, as a whole or not at all.
 fn copy(from: &Path, folder: &Path) -> Result<()> {
     let to = folder.join(from.file_name().unwrap_or_default());
-    let copied = tempfile::Builder::new().suffix(&format!(".{UNFINISHED}")).tempfile_in(folder).and_then(|mut file| {
+    let copied = segment::new_file(folder).and_then(|mut file| {
         std::io::copy(&mut File::open(from)?, &mut file)?;
         file.persist(&to).map(drop).map_err(|error| error.error)
     });

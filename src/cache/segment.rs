@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
 
 use super::Key;
 
@@ -185,15 +186,23 @@ pub(super) fn most_records(bytes: u64) -> usize {
     usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(RECORDS)
 }
 
+/// A file that is not finished, under a name of its own. Others may read it, if the user lets them read usual files.
+pub(super) fn new_file(directory: &Path) -> io::Result<NamedTempFile> {
+    let suffix = format!(".{UNFINISHED}");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("").suffix(&suffix).rand_bytes(16);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory)
+}
+
 /// Writes a segment of records, which are sorted by distinct keys, under a name of its own. The file is there as a whole or not
 /// at all. Returns nothing if there are no records.
 ///
 /// # Errors
 /// If the system can't write it.
 pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>) -> io::Result<Option<PathBuf>> {
-    let file =
-        tempfile::Builder::new().prefix("").suffix(&format!(".{UNFINISHED}")).rand_bytes(16).tempfile_in(directory)?;
-    let mut output = BufWriter::with_capacity(1 << 16, file);
+    let mut output = BufWriter::with_capacity(1 << 16, new_file(directory)?);
     let (mut block, mut firsts, mut count) = (Vec::with_capacity(BLOCK), Vec::new(), 0u64);
     for (Key(key), logit) in records {
         if block.is_empty() {

@@ -37,7 +37,7 @@ use crate::exit::UsageError;
 use crate::input::Event;
 use crate::output::{Compression, Existing, Writer, check_folder};
 use crate::precision::Precision;
-use crate::progress::HumanCount;
+use crate::progress::counted;
 
 /// An output on a disk, before it is known whether the run is that which wrote it.
 pub struct Checkpoint {
@@ -150,13 +150,15 @@ impl Checkpoint {
 
 /// What users should know of an output that has so many rankings, and so many bytes that do not stay.
 fn note(name: &str, complete: Option<Complete>, count: u64, lost: u64) -> String {
+    let (rankings, them) = (counted(count, "ranking", "rankings"), if count == 1 { "it" } else { "them" });
     match complete {
-        Some(complete) => format!("{name} is complete: it has {} rankings", HumanCount(complete.queries)),
-        None if lost == 0 => format!("{name} has {} rankings, and goes on behind them", HumanCount(count)),
+        Some(Complete { queries, .. }) => {
+            format!("{name} is complete: it has {}", counted(queries, "ranking", "rankings"))
+        }
+        None if lost == 0 => format!("{name} has {rankings}, and goes on behind {them}"),
         None => format!(
-            "{name} has {} rankings, and goes on behind them; {} bytes of one that may not be complete are written anew",
-            HumanCount(count),
-            HumanCount(lost)
+            "{name} has {rankings}, and goes on behind {them}; {} of one that may not be complete are written anew",
+            counted(lost, "byte", "bytes"),
         ),
     }
 }
