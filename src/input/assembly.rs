@@ -72,6 +72,11 @@ impl Assembly {
         }
     }
 
+    /// The query's identifier.
+    pub fn query_id(&self) -> &str {
+        &self.group.query.id
+    }
+
     /// Returns the group.
     pub fn finish(self) -> Group {
         self.group

@@ -1,5 +1,8 @@
 //! The result of reading a format: one [`Entry`] per record, before rows become groups and missing ids and ranks are filled in.
 
+use anyhow::Result as Fallible;
+
+use super::skim::Skim;
 use crate::record::Fields;
 
 /// A candidate as it was read.
@@ -78,6 +81,24 @@ pub enum Entry {
     },
     /// How something in the file was interpreted, reported to the user; a sentence that names the place.
     Note(String),
+    /// A record of a query that is passed over.
+    Passed {
+        /// The line on which it starts.
+        line: u64,
+        /// The query's identifier.
+        query_id: String,
+        /// Whether the record has all its candidates; else it is a row, and more may follow.
+        is_group: bool,
+    },
+}
+
+/// The entries of a file, in its order.
+pub trait Entries: Iterator<Item = Fallible<Entry>> + Send {
+    /// The next entry, as [`Iterator::next`] returns it. Of a query that is passed over, no more needs to be read than its
+    /// identifier; a reader that would gain nothing by that reads it as any other.
+    fn skim(&mut self, _skim: Skim) -> Option<Fallible<Entry>> {
+        self.next()
+    }
 }
 
 /// Returns the text unless it is blank.

@@ -1,8 +1,9 @@
 //! The lines on which keys stand first, in a few bytes each.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use ahash::AHashMap;
 
 /// The hash by which keys are compared.
 pub fn hash(key: &(impl Hash + ?Sized)) -> u64 {
@@ -14,7 +15,7 @@ pub fn hash(key: &(impl Hash + ?Sized)) -> u64 {
 /// Remembers on which line a key stood first. Only the hash of a key is kept: at 10 million keys the chance that two
 /// of them are mistaken for each other is about 1 in 400,000.
 #[derive(Debug, Default)]
-pub struct FirstSeen(HashMap<u64, Occurrence>);
+pub struct FirstSeen(AHashMap<u64, Occurrence>);
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug)]

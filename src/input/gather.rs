@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 
-use super::entry::{Entry, ParsedQuery};
+use super::entry::{Entries, Entry, ParsedQuery};
 
 /// A query, by its identifier, with its rows.
 pub type QueryRows<T> = (String, Vec<T>);
@@ -65,14 +65,14 @@ pub fn gathered_note(name: &str, queries: usize) -> String {
 
 /// The entries of a file, with the rows of each query together. Everything is read at the first call.
 pub struct Regrouped {
-    entries: Box<dyn Iterator<Item = Result<Entry>> + Send>,
+    entries: Box<dyn Entries>,
     name: String,
     ready: Option<VecDeque<Result<Entry>>>,
 }
 
 impl Regrouped {
     /// Gathers the rows of a file of this name.
-    pub fn new(name: String, entries: Box<dyn Iterator<Item = Result<Entry>> + Send>) -> Self {
+    pub fn new(name: String, entries: Box<dyn Entries>) -> Self {
         Self { entries, name, ready: None }
     }
 
@@ -106,12 +106,14 @@ impl Iterator for Regrouped {
     }
 }
 
+impl Entries for Regrouped {}
+
 /// The query of an entry, as its identifier or its text; the two can't be mistaken for each other.
 fn key(entry: &Entry) -> Option<String> {
     match entry {
         Entry::Row { query, .. } | Entry::Group { query, .. } => key_of(query),
         Entry::Bad { query_id, .. } => query_id.as_ref().map(|id| format!("id {id}")),
-        Entry::Note(_) => None,
+        Entry::Note(_) | Entry::Passed { .. } => None,
     }
 }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
-use super::Event;
 use super::assembly::Assembly;
-use super::entry::{CandidateResult, Entry, ParsedQuery};
+use super::entry::{CandidateResult, Entries, Entry, ParsedQuery};
 use super::equal_ranks;
-use super::first_seen::{FirstSeen, Occurrence};
+use super::first_seen::{FirstSeen, Occurrence, hash};
+use super::skim::Skim;
+use super::{Event, Skimmed};
 use crate::record::{BadRecord, Place, Query, RecordName};
 
 /// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
 pub struct Grouping {
-    entries: Box<dyn Iterator<Item = Result<Entry>> + Send>,
+    entries: Box<dyn Entries>,
     file: Arc<str>,
     ready: VecDeque<Event>,
     run: Run,
@@ -22,6 +23,8 @@ pub struct Grouping {
     /// Queries so far, unusable ones included.
     ordinal: u64,
     state: State,
+    /// Whether a query that is passed over was read, which is to be reported behind what is ready.
+    passed: bool,
     /// Whether equal ranks were reported.
     settled: bool,
 }
@@ -33,10 +36,12 @@ enum Run {
     Open(Key, Box<Assembly>),
     /// Rows of a query that was reported as bad, once for all of them.
     Refused(Key),
+    /// Rows of a query that is passed over.
+    Passed(Key),
 }
 
 /// What the rows of one query have in common: its identifier, or its text if there is no identifier.
-#[derive(Debug, Hash)]
+#[derive(Debug, Hash, PartialEq, Eq)]
 enum Key {
     Id(String),
     Text(String),
@@ -51,9 +56,10 @@ enum State {
 
 impl Grouping {
     /// Groups the entries of a file.
-    pub fn new(file: Arc<str>, entries: Box<dyn Iterator<Item = Result<Entry>> + Send>) -> Self {
+    pub fn new(file: Arc<str>, entries: Box<dyn Entries>) -> Self {
         let (ready, seen) = (VecDeque::new(), FirstSeen::default());
-        Self { entries, file, ready, run: Run::None, seen, ordinal: 0, state: State::Empty, settled: false }
+        let (run, state) = (Run::None, State::Empty);
+        Self { entries, file, ready, run, seen, ordinal: 0, state, passed: false, settled: false }
     }
 
     fn accept(&mut self, entry: Entry) {
@@ -64,6 +70,7 @@ impl Grouping {
             Entry::Note(note) => self.ready.push_back(Event::Note(note)),
             Entry::Group { line, query, candidates } => self.accept_group(line, query, candidates),
             Entry::Row { line, query, candidate } => self.accept_row(line, query, candidate),
+            Entry::Passed { line, query_id, is_group } => self.pass(line, query_id, is_group),
             Entry::Bad { line, query_id, problem, content } => {
                 // Outside of a run of rows the record was most likely a query of its own.
                 self.ordinal += u64::from(matches!(self.run, Run::None));
@@ -104,6 +111,21 @@ impl Grouping {
             && let Err(bad) = assembly.add_row(line, query, candidate)
         {
             self.ready.push_back(Event::Bad(bad));
+        }
+    }
+
+    /// Takes a record of a query that is passed over. Later records are read as if it had been read as any other.
+    fn pass(&mut self, line: u64, id: String, is_group: bool) {
+        let key = Key::Id(id);
+        if !is_group && matches!(&self.run, Run::Passed(open) if *open == key) {
+            return;
+        }
+        self.flush();
+        self.ordinal += 1;
+        self.seen.earlier(&key, Occurrence { line, is_generated: false });
+        self.passed = true;
+        if !is_group {
+            self.run = Run::Passed(key);
         }
     }
 
@@ -190,13 +212,29 @@ impl Iterator for Grouping {
 
     fn next(&mut self) -> Option<Result<Event>> {
         loop {
+            match self.skim(&[])? {
+                Ok(Skimmed::Event(event)) => return Some(Ok(event)),
+                Ok(Skimmed::Finished) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Grouping {
+    /// The next event. These are the hashes of the queries that come next and can be passed over.
+    pub fn skim(&mut self, finished: &[u64]) -> Option<Result<Skimmed>> {
+        loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+                return Some(Ok(Skimmed::Event(event)));
+            }
+            if std::mem::take(&mut self.passed) {
+                return Some(Ok(Skimmed::Finished));
             }
             if self.state == State::Ended {
                 return None;
             }
-            match self.entries.next() {
+            match self.entries.skim(self.run.skim(finished)) {
                 Some(Ok(entry)) => self.accept(entry),
                 Some(Err(error)) => {
                     self.state = State::Ended;
@@ -218,7 +256,20 @@ impl Run {
     fn goes_on(&self, query: &ParsedQuery) -> bool {
         match self {
             Self::None => false,
-            Self::Open(key, _) | Self::Refused(key) => key.is_of(query),
+            Self::Open(key, _) | Self::Refused(key) | Self::Passed(key) => key.is_of(query),
+        }
+    }
+
+    /// What the reader of the next record can pass over, when these queries come next.
+    fn skim(&self, finished: &[u64]) -> Skim<'_> {
+        let next = finished.first().copied();
+        match self {
+            Self::Passed(Key::Id(open)) => Skim { next, open: Some(open) },
+            // This query was not passed over, and is returned before the next one.
+            Self::Open(_, assembly) if next.is_some_and(|next| next == hash(assembly.query_id())) => {
+                Skim { next: finished.get(1).copied(), open: None }
+            }
+            _ => Skim { next, open: None },
         }
     }
 }

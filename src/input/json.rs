@@ -6,11 +6,12 @@ use super::candidate::{self, Listed};
 use super::candidates;
 use super::detect::InputFormat;
 use super::elements::Elements;
-use super::entry::{Entry, ParsedQuery, query_text, too_long, unless_blank, utf_8};
+use super::entry::{Entries, Entry, ParsedQuery, query_text, too_long, unless_blank, utf_8};
 use super::lines::{Lines, Piece};
 use super::missing::{has, missing, neither};
 use super::names::{Columns, Field, Names, is_same_name};
 use super::notes::Notes;
+use super::skim::Skim;
 use super::source::{BYTE_ORDER_MARK, Source};
 use super::syntax::is_incomplete;
 use super::values::{Kind, Object, id, kind, list, text, wrong_type};
@@ -78,7 +79,9 @@ impl Records {
         Self { values, names: Names::new(columns), limit, notes, waiting: None }
     }
 
-    fn read(&mut self) -> Result<Option<Entry>> {
+    fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
+        // Names that are still looked for may stand anywhere in a record.
+        let skim = if self.notes.looks_for_names() { Skim::default() } else { skim };
         let what = self.values.what();
         let Some(Piece { line, bytes, is_cut, .. }) = self.values.next()? else { return Ok(None) };
         let Some(bytes) = bytes else {
@@ -88,7 +91,7 @@ impl Records {
         // Files were joined that had a mark each.
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let text = utf_8(bytes);
-        let entry = text.clone().and_then(|text| record(line, text, &self.names, &mut self.notes));
+        let entry = text.clone().and_then(|text| record((line, text), skim, &self.names, &mut self.notes));
         Ok(Some(entry.unwrap_or_else(|problem| Entry::Bad {
             line,
             query_id: query_id(bytes, &self.names),
@@ -109,13 +112,19 @@ impl Iterator for Records {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
+        self.skim(Skim::default())
+    }
+}
+
+impl Entries for Records {
+    fn skim(&mut self, skim: Skim) -> Option<Result<Entry>> {
         if let Some(note) = self.notes.next() {
             return Some(Ok(Entry::Note(note)));
         }
         if let Some(entry) = self.waiting.take() {
             return Some(Ok(entry));
         }
-        match self.read() {
+        match self.read(skim) {
             Ok(entry) => {
                 if entry.is_none() {
                     self.notes.end();
@@ -135,16 +144,30 @@ fn query_id(record: &[u8], names: &Names) -> Option<String> {
     object.take_id(names.of(Field::QueryId)).ok()?
 }
 
-fn record(line: u64, text: &str, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
+fn record((line, text): (u64, &str), skim: Skim, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
     let object = Object::parse(text)?;
     notes.look_at(&object);
-    if candidates::are_in(&object, names)? {
+    let is_group = candidates::are_in(&object, names)?;
+    if let Some(query_id) = passed(&object, skim, names, is_group) {
+        Ok(Entry::Passed { line, query_id, is_group })
+    } else if is_group {
         group(line, object, names, notes)
     } else if object.find(names.of(Field::Text)).is_some() || has_pair_ids(&object, names) {
         pair(line, object, names, notes)
     } else {
         Err(neither(names, &object))
     }
+}
+
+/// The query's identifier in a record that is passed over. None is where the identifier stands in the query or in its candidates.
+fn passed(object: &Object<'_>, skim: Skim, names: &Names, is_group: bool) -> Option<String> {
+    if skim.is_off() {
+        return None;
+    }
+    let (name, value) = object.find(if is_group { names.group_query_id() } else { names.of(Field::QueryId) })?;
+    let query_id = id(name, value).ok()??;
+    let passes = if is_group { skim.passes_group(&query_id) } else { skim.passes_row(&query_id) };
+    passes.then_some(query_id)
 }
 
 /// Whether the identifiers alone show that this is a pair: `{"id", "query"}` may be a query that lacks its candidates,

@@ -36,6 +36,7 @@ mod position;
 mod queries;
 mod row;
 mod run_line;
+mod skim;
 mod source;
 mod syntax;
 mod table;
@@ -57,7 +58,7 @@ pub use self::table_reader::WRITTEN_COLUMNS;
 
 use self::collection::Collection;
 use self::dialect::Dialect;
-use self::entry::Entry;
+use self::entry::Entries;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
@@ -101,6 +102,15 @@ pub enum Event {
     Note(String),
 }
 
+/// What is read where the output has queries.
+#[derive(Debug)]
+pub enum Skimmed {
+    /// The next of these queries.
+    Finished,
+    /// Something else; this may also be the next of these queries, read as any other.
+    Event(Event),
+}
+
 /// The events of an input, in its order. An error is the last one: nothing after it can be read.
 pub struct Events {
     position: Option<Position>,
@@ -108,6 +118,15 @@ pub struct Events {
 }
 
 impl Events {
+    /// The next event, where the output has queries: these are the hashes of the ones that come next, in their order. Of such a
+    /// query, no more is read than what identifies it, as far as the format allows that. It must be known that all its records
+    /// can be used.
+    ///
+    /// Returns none at the end.
+    pub fn skim(&mut self, finished: &[u64]) -> Option<Result<Skimmed>> {
+        self.grouping.skim(finished)
+    }
+
     /// How far the file has been read; `None` for a pipe.
     pub fn position(&self) -> Option<Position> {
         self.position.clone()
@@ -142,16 +161,16 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
     let mut position = source.position.clone();
     let columns = &options.columns;
-    let mut entries: Box<dyn Iterator<Item = Result<Entry>> + Send> = match format {
+    let mut entries: Box<dyn Entries> = match format {
         InputFormat::Jsonl | InputFormat::Json => {
             Box::new(Records::new(Values::of(format, source, limit), columns, limit))
         }
         InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options.tables, columns, limit)?),
         InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options.tables, columns, limit)?),
         InputFormat::Trec | InputFormat::Msmarco | InputFormat::Tevatron => {
-            let (notes, run) = run(source, format, options, limit)?;
+            let run = run(source, format, options, limit)?;
             position = run.position().or(position);
-            Box::new(notes.into_iter().map(|note| Ok(Entry::Note(note))).chain(run))
+            Box::new(run)
         }
     };
     if options.group && !format.is_run() {
@@ -207,8 +226,8 @@ fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> 
     Ok(())
 }
 
-/// Opens a run and the files of its texts; gives the notes about these too.
-fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<(Vec<String>, trec::Run)> {
+/// Opens a run and the files of its texts.
+fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<trec::Run> {
     let (kind, format) = match format {
         InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
         InputFormat::Tevatron => ("run of Tevatron", RunFormat::Tevatron),
@@ -232,7 +251,9 @@ fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize
     let notes = [queries.take_notes(), collection.take_notes()].concat();
     let most_bytes = if options.group { usize::MAX } else { trec::MAX_GATHERED_BYTES };
     let texts = trec::Texts { queries, collection };
-    Ok((notes, trec::Run::open(Lines::new(source, limit), format, limit, texts, most_bytes)?))
+    let mut run = trec::Run::open(Lines::new(source, limit), format, limit, texts, most_bytes)?;
+    run.put_notes_in_front(notes);
+    Ok(run)
 }
 
 #[cfg(test)]

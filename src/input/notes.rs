@@ -32,6 +32,11 @@ impl Notes {
         }
     }
 
+    /// Whether names that `--columns` gives were in no record so far.
+    pub fn looks_for_names(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
     /// At the end of the file, names that `--columns` gives and that no record had, are reported.
     pub fn end(&mut self) {
         for (field, name) in std::mem::take(&mut self.unseen) {

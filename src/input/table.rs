@@ -6,13 +6,14 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::dialect::{DELIMITERS, Delimiter, Dialect, Quotes, TableOptions};
 use super::entry::{
-    CandidateResult, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, rank, score, too_long,
+    CandidateResult, Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, rank, score, too_long,
     unless_blank, utf_8_of,
 };
 use super::header::Header;
 use super::names::{Columns, Field};
 use super::notes::Notes;
 use super::row::{Row, Step};
+use super::skim::Skim;
 use super::source::Source;
 use super::table_reader::TableReader;
 use crate::exit::UsageError;
@@ -72,7 +73,7 @@ impl Rows {
         Ok(Self { table, header, limit, unread, any: false, rivals, notes: Notes::default(), ready: VecDeque::new() })
     }
 
-    fn read(&mut self) -> Result<Option<Entry>> {
+    fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
         let read = if std::mem::take(&mut self.unread) { Some(true) } else { self.table.read()? };
         while let Some(note) = self.table.take_note() {
             self.ready.push_back(Entry::Note(note));
@@ -95,6 +96,9 @@ impl Rows {
         if self.table.row().len() != self.header.width() {
             let problem = self.table.ragged(self.header.width())?;
             return Ok(Some(self.bad(line, self.query_id(), problem)));
+        }
+        if let Some(query_id) = self.passed(skim) {
+            return Ok(Some(Entry::Passed { line, query_id, is_group: false }));
         }
         if !self.rivals.is_empty()
             && let Some(note) = self.disagreement()
@@ -124,6 +128,16 @@ impl Rows {
         let place = format!("{}:{}", self.table.name(), row.line());
         self.notes.disagreement(&place, field, (used, &cell(index)), (other, &cell(rival)));
         self.notes.next()
+    }
+
+    /// The query's identifier in a row that is passed over.
+    fn passed(&self, skim: Skim) -> Option<String> {
+        if skim.is_off() {
+            return None;
+        }
+        let cell = self.table.row().cell(self.header.index(Field::QueryId)?)?;
+        let query_id = std::str::from_utf8(cell).ok().filter(|query_id| !query_id.trim().is_empty())?;
+        skim.passes_row(query_id).then(|| query_id.to_owned())
     }
 
     /// The query's identifier in a row that can't be used, if it can be read.
@@ -175,10 +189,16 @@ impl Iterator for Rows {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
+        self.skim(Skim::default())
+    }
+}
+
+impl Entries for Rows {
+    fn skim(&mut self, skim: Skim) -> Option<Result<Entry>> {
         if let Some(entry) = self.ready.pop_front() {
             return Some(Ok(entry));
         }
-        let entry = self.read().transpose()?;
+        let entry = self.read(skim).transpose()?;
         match (entry, self.ready.pop_front()) {
             (Ok(entry), Some(note)) => {
                 self.ready.push_back(entry);

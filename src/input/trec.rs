@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 
 use super::collection::Collection;
-use super::entry::{Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, too_long, utf_8};
+use super::entry::{Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, too_long, utf_8};
 use super::gather::{Gathered, QueryRows, gathered_note};
 use super::lines::{Lines, Piece};
 use super::position::Position;
 use super::queries::Queries;
 use super::run_line::{Document, Fault, Listed, RunFormat, settle_ranks};
+use super::skim::Skim;
 use crate::record::Fields;
 
 /// Bytes of a run that are held, in its lines' structures; of a longer one the lines behind these must stand together.
@@ -58,6 +59,12 @@ impl Run {
         let mut run = Self { lines, format, limit, texts, gathered, last, ready, rows: None, position, settled: false };
         run.gather(most_bytes)?;
         Ok(run)
+    }
+
+    /// Adds notes that are reported first.
+    pub fn put_notes_in_front(&mut self, notes: Vec<String>) {
+        let before = self.ready.drain(..).collect::<Vec<_>>();
+        self.ready.extend(notes.into_iter().map(Entry::Note).chain(before));
     }
 
     /// How many of the lines have been given on; `None` where not all were read at the beginning.
@@ -122,7 +129,7 @@ impl Run {
         Ok(self.last.take())
     }
 
-    fn read(&mut self) -> Result<Option<Entry>> {
+    fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
                 return Ok(Some(entry));
@@ -133,6 +140,10 @@ impl Run {
                 return self.entry(id, text, row).map(Some);
             }
             let Some((id, mut rows)) = self.query()? else { return Ok(None) };
+            if let Some((line, _)) = rows.first().filter(|_| skim.passes_group(&id)) {
+                self.position.read.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                return Ok(Some(Entry::Passed { line: *line, query_id: id, is_group: true }));
+            }
             self.settle(&id, &mut rows);
             let text = self.texts.queries.text(&id).and_then(query_text);
             self.rows = Some((id, text, rows.into_iter()));
@@ -199,7 +210,13 @@ impl Iterator for Run {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.read().transpose()
+        self.skim(Skim::default())
+    }
+}
+
+impl Entries for Run {
+    fn skim(&mut self, skim: Skim) -> Option<Result<Entry>> {
+        self.read(skim).transpose()
     }
 }
 

@@ -125,6 +125,12 @@ impl<'de> Visitor<'de> for Entries {
 
 /// Leaves the last value of each key; returns a key that had different ones.
 fn keep_last(entries: &mut Vec<(String, &RawValue)>) -> Option<String> {
+    // Most objects have a few keys, which are faster compared with each other than hashed.
+    const FEW: usize = 12;
+    let is_repeated = |(index, (key, _)): (usize, &(String, _))| entries[..index].iter().any(|(other, _)| other == key);
+    if entries.len() <= FEW && !entries.iter().enumerate().any(is_repeated) {
+        return None;
+    }
     let mut last = HashMap::with_capacity(entries.len());
     for (index, (key, _)) in entries.iter().enumerate() {
         last.insert(key.as_str(), index);

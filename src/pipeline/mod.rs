@@ -69,7 +69,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         _ => Resumed::default(),
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
-    let events = outputs::pending(resumed, first.into_iter().chain(events), &faults, &reading)?;
+    let events = outputs::pending(resumed, (first, events), &faults, &reading)?;
     let cache = if writer.is_some() { cached::open(config, &setup, reporter)? } else { None };
     let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
     let Some(writer) = writer else {

@@ -7,9 +7,9 @@ use anyhow::{Result, ensure};
 use super::faults::{Faults, Verdict};
 use super::read::Reading;
 use crate::config::Config;
-use crate::input::Event;
+use crate::input::{Event, Events};
 use crate::output::{ErrorsFile, Existing, OutputFile, Writer};
-use crate::resume::{Checkpoint, Pending, Resumed};
+use crate::resume::{Checkpoint, Resumed};
 
 /// The files that a run writes, open and locked.
 pub(super) struct Outputs {
@@ -43,19 +43,19 @@ impl Outputs {
 ///
 /// # Errors
 /// If the input can't be read, is not that of the output, or has a record that stops the run before anything is ranked.
-pub(super) fn pending<I: Iterator<Item = Result<Event>>>(
+pub(super) fn pending(
     resumed: Resumed,
-    events: I,
+    (first, events): (Option<Result<Event>>, Events),
     faults: &Faults,
     reading: &Reading,
-) -> Result<Option<impl Iterator<Item = Result<Event>> + use<I>>> {
+) -> Result<Option<impl Iterator<Item = Result<Event>> + use<>>> {
     let is_resumed = resumed.is_resumed();
     if let Some(ended) = &resumed.ended {
         reading.resumed.queries.store(ended.queries, Ordering::Relaxed);
         faults.add_earlier(ended.skipped);
         return Ok(None);
     }
-    let mut events: Pending<I> = resumed.pending(events, &reading.resumed);
+    let mut events = resumed.pending(first, events, &reading.resumed);
     let first = if is_resumed { first_group(&mut events, faults)? } else { None };
     if is_resumed && first.is_none() {
         faults.finish();

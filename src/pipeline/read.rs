@@ -39,9 +39,10 @@ impl Reading {
         if self.finished.load(Ordering::Relaxed) {
             return Some(pairs);
         }
-        let share = self.position.as_ref()?.share();
-        let resumed = self.resumed.pairs.load(Ordering::Relaxed);
-        (share > 0.).then(|| (((pairs + resumed) as f64 / share) as u64).saturating_sub(resumed))
+        // What the output has is read, too.
+        let resumed = self.resumed.share();
+        let share = self.position.as_ref()?.share() - resumed;
+        (share > 0.).then(|| (pairs as f64 / share * (1. - resumed)) as u64)
     }
 }
 

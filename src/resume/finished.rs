@@ -5,18 +5,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow};
 
-use crate::input::{Event, hash};
+use crate::input::{Event, Events, Position, Skimmed, hash};
 use crate::output::OutputFormat;
 use crate::recipe::Prompts;
 use crate::record::Group;
 
-/// Queries that an output has already, and their pairs, as far as the input is read.
+/// Queries that an output has already, as far as the input is read.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// The queries.
     pub queries: AtomicU64,
-    /// Their pairs.
-    pub pairs: AtomicU64,
+    /// The bits of the share of the input in which they stand.
+    share: AtomicU64,
+}
+
+impl Counts {
+    /// The share of the input in which these queries stand, as far as that is known.
+    pub fn share(&self) -> f64 {
+        f64::from_bits(self.share.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, position: Option<&Position>) {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        if let Some(position) = position {
+            self.share.store(position.share().to_bits(), Ordering::Relaxed);
+        }
+    }
 }
 
 /// The queries that an output has, and what it can lack.
@@ -34,8 +48,11 @@ pub(super) struct Finished {
 }
 
 /// The events of an input without the groups whose queries an output has.
-pub struct Pending<I> {
-    events: I,
+pub struct Pending {
+    /// What was read of the input before the output was.
+    first: Option<Result<Event>>,
+    events: Events,
+    position: Option<Position>,
     finished: Option<Finished>,
     /// The next query of the output.
     next: usize,
@@ -50,9 +67,24 @@ enum Verdict {
     OtherInput(String),
 }
 
-impl<I: Iterator<Item = Result<Event>>> Pending<I> {
-    pub(super) fn new(events: I, finished: Option<Finished>, counts: Arc<Counts>) -> Self {
-        Self { events, finished, next: 0, counts }
+impl Pending {
+    pub(super) fn new(
+        (first, events): (Option<Result<Event>>, Events),
+        finished: Option<Finished>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let position = events.position();
+        Self { first, events, position, finished, next: 0, counts }
+    }
+
+    fn read(&mut self) -> Option<Result<Skimmed>> {
+        if let Some(first) = self.first.take() {
+            return Some(first.map(Skimmed::Event));
+        }
+        // A run that goes on without bad records counts those of finished queries too, so that all are read in full. Any other
+        // run has seen that its finished queries have none.
+        let skimmed = self.finished.as_ref().filter(|finished| !finished.skips);
+        self.events.skim(skimmed.and_then(|finished| finished.queries.get(self.next..)).unwrap_or_default())
     }
 
     fn judge(&mut self, group: &Group) -> Verdict {
@@ -95,12 +127,12 @@ impl Finished {
     }
 }
 
-impl<I: Iterator<Item = Result<Event>>> Iterator for Pending<I> {
+impl Iterator for Pending {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Result<Event>> {
         loop {
-            let Some(event) = self.events.next() else {
+            let Some(event) = self.read() else {
                 let finished = self.finished.take().filter(|finished| finished.queries.len() > self.next)?;
                 return Some(Err(anyhow!(
                     "the input has ended, and {} has more queries than it, {} in all: it is not the input of the run that wrote \
@@ -109,13 +141,19 @@ impl<I: Iterator<Item = Result<Event>>> Iterator for Pending<I> {
                     finished.queries.len()
                 )));
             };
-            let Ok(Event::Group(group)) = &event else { return Some(event) };
-            match self.judge(group) {
-                Verdict::Rank => return Some(event),
-                Verdict::Finished => {
-                    self.counts.queries.fetch_add(1, Ordering::Relaxed);
-                    self.counts.pairs.fetch_add(group.candidates.len() as u64, Ordering::Relaxed);
+            let group = match event {
+                Ok(Skimmed::Finished) => {
+                    self.next += 1;
+                    self.counts.add(self.position.as_ref());
+                    continue;
                 }
+                Ok(Skimmed::Event(Event::Group(group))) => group,
+                Ok(Skimmed::Event(event)) => return Some(Ok(event)),
+                Err(error) => return Some(Err(error)),
+            };
+            match self.judge(&group) {
+                Verdict::Rank => return Some(Ok(Event::Group(group))),
+                Verdict::Finished => self.counts.add(self.position.as_ref()),
                 Verdict::OtherInput(problem) => {
                     self.finished = None;
                     return Some(Err(anyhow!(problem)));

@@ -34,7 +34,7 @@ use self::settings::{KERNELS, PRECISION};
 use crate::config::Config;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
-use crate::input::Event;
+use crate::input::{Event, Events};
 use crate::output::{Compression, Existing, Writer, check_folder};
 use crate::precision::Precision;
 use crate::progress::counted;
@@ -170,7 +170,8 @@ impl Resumed {
     }
 
     /// The events of the input without the groups whose queries the output has.
-    pub fn pending<I: Iterator<Item = Result<Event>>>(self, events: I, counts: &Arc<Counts>) -> Pending<I> {
-        Pending::new(events, self.finished, Arc::clone(counts))
+    /// `first` was read before the others.
+    pub fn pending(self, first: Option<Result<Event>>, events: Events, counts: &Arc<Counts>) -> Pending {
+        Pending::new((first, events), self.finished, Arc::clone(counts))
     }
 }
