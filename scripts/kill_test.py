@@ -7,7 +7,7 @@
 Each case is a model, an input and an output. Its run is started with --resume and killed after a random time, again and again;
 when it comes to its end, its output must have the bytes of a run that was never broken off, and it begins anew. After every
 kill, what the output has must be the beginning of those bytes, and be readable up to its last whole ranking. Some runs end by
-a signal in place of a kill, and some meet a full disk, which is freed afterwards: a small file system in memory if this user
+a signal or two in place of a kill, and some meet a full disk, which is freed afterwards: a small file system in memory if this user
 can mount one, and otherwise a limit of the size of files. With a version of rerank that has --cache, half of the runs share one.
 
 Needs nothing but Python, and reads Zstandard frames with the program zstd if there is one.
@@ -122,6 +122,7 @@ class Test:
         self.inputs, self.disk, self.is_mounted = inputs, disk, is_mounted
         help_text = subprocess.run([self.binary, "--help"], capture_output=True, text=True, check=True).stdout
         self.cache = ["--cache", str(disk / "cache")] if "--cache " in help_text else []
+        self.is_second = False
         self.figures = dict.fromkeys(["kills", "signals", "full disks", "resumes", "unbroken bytes", "rankings kept"], 0)
 
     def command(self, case, folder, has_cache):
@@ -183,7 +184,7 @@ class Test:
     def round(self, case):
         """Starts the run once, and breaks it off."""
         kind = self.chance.choices(["kill", "signal", "full"], weights=[10, 1, 1])[0]
-        limit, filler = None, self.disk / "filler"
+        limit, filler, self.is_second = None, self.disk / "filler", False
         output = self.disk / case.output
         if output.exists():
             self.figures["resumes"] += 1
@@ -208,6 +209,11 @@ class Test:
         if process.poll() is not None:
             return
         process.send_signal(self.chance.choice(list(ENDS)) if kind == "signal" else signal.SIGKILL)
+        self.is_second = kind == "signal" and self.chance.random() < 0.5
+        if self.is_second:
+            # The second one ends the program at once.
+            time.sleep(self.chance.random() * 0.002)
+            process.send_signal(self.chance.choice(list(ENDS)))
 
     def judge(self, case, status, message, kind):
         is_full = "No space left" in message or "File too large" in message
@@ -249,7 +255,7 @@ class Test:
         case.left = content
         text = unpacked(case.output, content)
         assert text == case.text[: len(text)], f"{case.name}: not the beginning of the unbroken text: {output}"
-        if not is_killed and text:
+        if not is_killed and not self.is_second and text:
             assert text.endswith(b"\n"), f"{case.name}: a part of a ranking stayed: {output}"
         self.figures["rankings kept"] += rankings(case.output, text)
 

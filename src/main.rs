@@ -1,9 +1,10 @@
 //! The program: it parses the options, runs the command, reports errors, and returns the exit status.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
@@ -71,10 +72,14 @@ fn rank(cli: &Cli) -> ExitCode {
     };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
     signals::listen(&STOP, config.verbosity == Verbosity::Quiet);
-    let exit = pipeline::run(&config, &reporter, &STOP).unwrap_or_else(|error| {
-        reporter.error(&format!("{error:#}"));
-        Exit::of(&error)
-    });
+    // A panic was printed where it occurred; the rankings that are written stay complete.
+    let run = catch_unwind(AssertUnwindSafe(|| pipeline::run(&config, &reporter, &STOP)));
+    let exit = run.unwrap_or_else(|_| Err(anyhow!("the run has panicked, which is a fault of rerank"))).unwrap_or_else(
+        |error| {
+            reporter.error(&format!("{error:#}"));
+            Exit::of(&error)
+        },
+    );
     exit.into()
 }
 

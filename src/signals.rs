@@ -1,8 +1,9 @@
-//! Signals that end a run: the first lets the batch at hand finish, the second ends the program.
+//! Signals that end a run: the first lets the batch at hand finish, the second ends the program behind the ranking that is being
+//! written.
 
 use std::io::{self, Write};
 
-use crate::output::remove_unused;
+use crate::output::exit_at_once;
 use crate::stop::Stop;
 
 /// Handles signals from now on. A line on standard error reports a signal that came, unless `is_quiet`. If the handler can't be
@@ -10,8 +11,7 @@ use crate::stop::Stop;
 pub fn listen(stop: &'static Stop, is_quiet: bool) {
     let _ = system::listen(move |exit, reason| {
         if !stop.request(exit) {
-            remove_unused();
-            std::process::exit(exit as i32);
+            exit_at_once(exit as i32);
         }
         if !is_quiet {
             let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");

@@ -17,7 +17,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     builder.prefix(".rerank-");
     #[cfg(unix)]
     builder.permissions(permissions(&target));
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = builder.tempfile_in(folder).map_err(without_path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
@@ -32,7 +32,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// If the system can't create one.
 pub fn check(path: &Path) -> io::Result<()> {
-    tempfile::tempfile_in(folder(path)).map(drop)
+    tempfile::tempfile_in(folder(path)).map(drop).map_err(without_path)
+}
+
+/// The error without the name of the temporary file, which means nothing to users.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let problem = text.split_once(" at path \"").map_or(text.as_str(), |(problem, _)| problem);
+    io::Error::new(error.kind(), problem.to_owned())
 }
 
 fn folder(path: &Path) -> &Path {

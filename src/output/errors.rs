@@ -5,11 +5,11 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use memchr::memchr;
 use serde::Serialize;
 
-use super::{Existing, OutputFile};
+use super::{Existing, OutputFile, remedy};
 use crate::record::{BadRecord, RecordName};
 
 /// The file of the records that could not be used.
@@ -62,7 +62,7 @@ impl ErrorsFile {
         match self.file.write(&text) {
             // The reader of a pipe has what it wanted.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written.with_context(|| format!("cannot write to {}", self.file.path().display())),
+            written => written.map_err(|error| self.failed(&error)),
         }
     }
 
@@ -72,9 +72,22 @@ impl ErrorsFile {
     /// # Errors
     /// If the system can't write it.
     pub fn finish(&mut self) -> Result<u64> {
-        let finished = self.file.begin().and_then(|()| self.file.sync());
-        finished.with_context(|| format!("cannot write to {}", self.file.path().display()))?;
+        let finished = self.file.begin().and_then(|()| self.file.check_name()).and_then(|()| self.file.sync());
+        finished.map_err(|error| self.failed(&error))?;
         Ok(self.earlier.len() as u64)
+    }
+
+    /// Whether the file has fewer records than the run that was resumed had left out.
+    pub fn lacks(&self, skipped: u64) -> bool {
+        (self.earlier.len() as u64) < skipped
+    }
+
+    fn failed(&self, error: &io::Error) -> anyhow::Error {
+        anyhow!(
+            "cannot write to {}: {error}; the rankings that are complete stay: {}",
+            self.file.path().display(),
+            remedy(error)
+        )
     }
 }
 

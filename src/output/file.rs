@@ -1,9 +1,11 @@
 //! A file that a run writes: opened and locked at the start, emptied with the first bytes.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use same_file::Handle;
@@ -12,6 +14,12 @@ use crate::exit::UsageError;
 
 /// Files that this process created and has not written to yet. They are removed when the run ends, however it ends.
 static UNUSED: Mutex<Vec<(PathBuf, Handle)>> = Mutex::new(Vec::new());
+
+/// Held while bytes are written to a file, so that the program does not end in the middle of a ranking.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// How long the program waits for such a write before it ends at once. Only a disk that does not answer needs longer.
+const MOST_WRITING: Duration = Duration::from_secs(1);
 
 /// How often opening a file is tried while another program keeps removing it.
 const ATTEMPTS: usize = 10;
@@ -51,14 +59,14 @@ impl OutputFile {
             let is_regular = file.metadata().is_ok_and(|file| file.is_file());
             if is_regular {
                 match file.try_lock() {
-                    Err(TryLockError::WouldBlock) => {
+                    Err(fs::TryLockError::WouldBlock) => {
                         bail!(
                             "{} is being written by another run: wait for its end, or name another file",
                             path.display()
                         )
                     }
                     // Some file systems have no locks: there, the file is written without one.
-                    Ok(()) | Err(TryLockError::Error(_)) => {}
+                    Ok(()) | Err(fs::TryLockError::Error(_)) => {}
                 }
                 let handle = Handle::from_file(file.try_clone()?)?;
                 // The other run may have removed it between opening and locking.
@@ -127,10 +135,7 @@ impl OutputFile {
             return Ok(());
         }
         if self.is_regular {
-            let ours = Handle::from_file(self.file.try_clone()?)?;
-            if Handle::from_path(&self.path).ok() != Some(ours) {
-                return Err(io::Error::other("another program has removed or replaced it in the meantime"));
-            }
+            self.check_name()?;
             if self.existing == Existing::Refuse && self.file.metadata()?.len() > 0 {
                 return Err(io::Error::other("another program has written to it in the meantime"));
             }
@@ -150,6 +155,7 @@ impl OutputFile {
     /// If the system can't write them, and as [`OutputFile::begin`].
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.begin()?;
+        let _writing = self.is_regular.then(|| WRITING.lock().unwrap_or_else(PoisonError::into_inner));
         self.file.write_all(bytes)
     }
 
@@ -185,7 +191,34 @@ impl OutputFile {
     /// Cuts the file off after this many bytes, to remove a part of a ranking. If that fails, the part stays: the error that
     /// led here is reported in any case.
     pub fn take_back(&mut self, bytes: u64) {
-        let _ = self.file.set_len(bytes);
+        if self.size().is_ok_and(|size| size > bytes) {
+            let _ = self.file.set_len(bytes);
+        }
+    }
+
+    /// Checks that the file is the one that has its name.
+    ///
+    /// # Errors
+    /// If another program has removed, renamed or replaced it: what is written would be in no file, or in another one.
+    pub fn check_name(&self) -> io::Result<()> {
+        if !self.is_regular || Handle::from_path(&self.path).ok() == Some(Handle::from_file(self.file.try_clone()?)?) {
+            return Ok(());
+        }
+        Err(io::Error::other("another program has removed, renamed or replaced it in the meantime"))
+    }
+
+    /// Checks that the file has what was written to it, and no more.
+    ///
+    /// # Errors
+    /// As [`OutputFile::check_name`], and if another program has changed its size.
+    pub fn check(&self, bytes: u64) -> io::Result<()> {
+        self.check_name()?;
+        match self.size()? {
+            size if size == bytes || !self.is_regular => Ok(()),
+            size => Err(io::Error::other(format!(
+                "another program has written to it or cut it off: it had {bytes} bytes, and has {size}"
+            ))),
+        }
     }
 }
 
@@ -199,9 +232,19 @@ impl Drop for OutputFile {
     }
 }
 
-/// Removes the files that this process created and has not written to, before the program ends at once.
-pub fn remove_unused() {
+/// Ends the program at once, with this status: behind the write at hand, and without the files that this process created and has
+/// not written to.
+pub fn exit_at_once(status: i32) -> ! {
+    let began = Instant::now();
+    let _writing = loop {
+        match WRITING.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < MOST_WRITING => thread::sleep(Duration::from_millis(1)),
+            // No other thread writes any more until the program has ended.
+            lock => break lock,
+        }
+    };
     unused().drain(..).for_each(|file| remove(&file));
+    std::process::exit(status)
 }
 
 /// Removes a file if it is still the one that this process created, and no other program has written to it.
@@ -209,7 +252,7 @@ fn remove((path, handle): &(PathBuf, Handle)) {
     let is_ours = Handle::from_path(path).is_ok_and(|there| there == *handle);
     if is_ours && handle.as_file().metadata().is_ok_and(|file| file.len() == 0) {
         // If the empty file can't be removed, it does no harm.
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -222,6 +265,9 @@ fn unused() -> std::sync::MutexGuard<'static, Vec<(PathBuf, Handle)>> {
 fn open(path: &Path, existing: Existing) -> io::Result<(File, bool)> {
     let mut options = File::options();
     options.write(true).read(existing == Existing::Resume);
+    // If another program cuts the file off or adds to it, that is seen by its size, and nothing is written over.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_APPEND);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         existing => return existing.map(|file| (file, false)),

@@ -10,6 +10,7 @@ mod msmarco;
 mod trec;
 mod writer;
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::Result;
@@ -21,10 +22,20 @@ pub(crate) use atomic::{check as check_folder, replace as replace_file};
 pub use compression::{Compression, extension};
 pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use errors::ErrorsFile;
-pub use file::{Existing, OutputFile, remove_unused};
+pub use file::{Existing, OutputFile, exit_at_once};
 pub use trec::check_tag;
 pub(crate) use writer::Continuation;
 pub use writer::{Closed, Writer};
+
+/// What helps after a write that failed.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room, and go on with --resume"
+        }
+        _ => "mend that, and go on with --resume",
+    }
+}
 
 /// How rankings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

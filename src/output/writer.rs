@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::compression::Compressor;
 use super::file::{Existing, OutputFile};
-use super::{Formatter, Layout};
+use super::{Formatter, Layout, remedy};
+use crate::progress::counted;
 use crate::record::Ranking;
 use crate::resume::Sidecar;
 use crate::standard_output;
@@ -42,6 +43,8 @@ pub struct Writer {
     buffer: Vec<u8>,
     /// Bytes of complete rankings that the file has.
     written: u64,
+    /// The bytes of it that the disk has.
+    synced: u64,
     /// Rankings that it has.
     rankings: u64,
     /// What is recorded beside the file of the run that writes it.
@@ -81,6 +84,7 @@ impl Writer {
             compressor: Compressor::new(layout.compression),
             buffer: Vec::new(),
             written: 0,
+            synced: 0,
             rankings: 0,
             sidecar: None,
             is_complete: false,
@@ -107,7 +111,7 @@ impl Writer {
         if let Sink::File(file) = &mut self.sink {
             file.keep(kept);
         }
-        (self.written, self.compressor) = (kept, compressor);
+        (self.written, self.synced, self.compressor) = (kept, kept, compressor);
         (self.rankings, self.is_complete) = (rankings, is_complete);
         self.formatter.resume(columns);
     }
@@ -159,7 +163,7 @@ impl Writer {
             self.flush()?;
         }
         self.end()?;
-        self.begin().and_then(|()| self.complete(skipped)).with_context(|| self.failure())?;
+        self.begin().and_then(|()| self.complete(skipped)).map_err(|error| self.failed(&error))?;
         Ok(self.formatter.left_out().into_iter().map(str::to_owned).collect())
     }
 
@@ -198,16 +202,21 @@ impl Writer {
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
-            Err(error) => Err(error).with_context(|| self.failure()),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
-    fn failure(&self) -> String {
+    /// The error of a write that failed, with what stays and what helps.
+    fn failed(&self, error: &io::Error) -> anyhow::Error {
         match &self.sink {
-            Sink::Stdout => "cannot write to standard output".to_owned(),
-            Sink::File(file) => {
-                format!("cannot write to {}; the rankings before stay complete", file.path().display())
-            }
+            Sink::Stdout => anyhow!("cannot write to standard output: {error}"),
+            Sink::File(file) if !file.is_regular() => anyhow!("cannot write to {}: {error}", file.path().display()),
+            Sink::File(file) => anyhow!(
+                "cannot write to {}: {error}; what is complete stays ({}): {}",
+                file.path().display(),
+                counted(self.rankings, "ranking", "rankings"),
+                remedy(error)
+            ),
         }
     }
 
@@ -229,20 +238,40 @@ impl Writer {
         if file.is_begun() {
             return Ok(());
         }
-        let Some(sidecar) = &self.sidecar else { return file.begin() };
+        let Some(sidecar) = &mut self.sidecar else { return file.begin() };
         // The record of a run never stands beside the rankings of another one: a file that is begun anew is emptied before its run
         // is recorded, and one that goes on is no longer recorded as complete before it changes.
         if self.written == 0 {
             file.begin()?;
+            sidecar.begin(&self.buffer);
         }
         sidecar.write(file.path())?;
         file.begin()
     }
 
     fn sync(&mut self) -> Result<()> {
-        let Sink::File(file) = &self.sink else { return Ok(()) };
-        file.sync().with_context(|| self.failure())?;
-        self.unsynced = None;
+        let Sink::File(file) = &mut self.sink else { return Ok(()) };
+        if file.is_begun()
+            && let Err(error) = file.check(self.written)
+        {
+            let problem = format!(
+                "cannot go on with {}: {error}; bring it back as it was and add --resume, or start anew with --overwrite",
+                file.path().display()
+            );
+            return Err(anyhow!(problem));
+        }
+        if let Err(error) = file.sync() {
+            // Nobody knows which of these bytes the disk has, and a later attempt would report success.
+            file.take_back(self.synced);
+            let problem = format!(
+                "the disk could not store what was written to {}: {error}; its first {} bytes stay: {}",
+                file.path().display(),
+                self.synced,
+                remedy(&error)
+            );
+            return Err(anyhow!(problem));
+        }
+        (self.synced, self.unsynced) = (self.written, None);
         Ok(())
     }
 

@@ -77,8 +77,21 @@ impl Faults {
         }
     }
 
+    /// Counts the records that could not be used, so many in all, of a run that came to its end. Returns false if they are to be in
+    /// a file that does not have them.
+    pub(super) fn take_over(&self, skipped: u64) -> bool {
+        // Some may have been read and reported once more.
+        let left = skipped.saturating_sub(self.skipped());
+        match self.errors_file().map(|file| file.lacks(left)) {
+            Some(true) => return false,
+            Some(false) => self.finish(),
+            None => self.add_earlier(left),
+        }
+        true
+    }
+
     /// Counts records that an earlier run could not use, and that are not read again.
-    pub(super) fn add_earlier(&self, skipped: u64) {
+    fn add_earlier(&self, skipped: u64) {
         self.skipped.fetch_add(skipped, Ordering::Relaxed);
     }
 

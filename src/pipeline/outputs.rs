@@ -50,9 +50,8 @@ pub(super) fn pending(
     reading: &Reading,
 ) -> Result<Option<impl Iterator<Item = Result<Event>> + use<>>> {
     let is_resumed = resumed.is_resumed();
-    if let Some(ended) = &resumed.ended {
+    if let Some(ended) = resumed.ended.as_ref().filter(|ended| faults.take_over(ended.skipped)) {
         reading.resumed.queries.store(ended.queries, Ordering::Relaxed);
-        faults.add_earlier(ended.skipped);
         return Ok(None);
     }
     let mut events = resumed.pending(first, events, &reading.resumed);

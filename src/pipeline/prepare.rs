@@ -1,10 +1,11 @@
 //! Stage 2, prompt: the prompts of groups are made, several groups at a time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use rayon::prelude::*;
 
 use super::byte_budget::Permit;
@@ -99,8 +100,8 @@ fn next_within<T>(groups: &Receiver<T>, patience: Duration) -> Option<T> {
 fn take(gathered: Vec<(Group, Permit)>, preparation: &Preparation, faults: &Faults, sink: &mut dyn Sink) -> bool {
     let is_little = gathered.iter().map(|(group, _)| group.bytes()).sum::<usize>() < FEW_BYTES;
     let tokenized: Vec<Result<_>> = match is_little {
-        true => gathered.iter().map(|(group, _)| units_of(group, preparation, is_little)).collect(),
-        false => gathered.par_iter().map(|(group, _)| units_of(group, preparation, is_little)).collect(),
+        true => gathered.iter().map(|(group, _)| guarded(group, preparation, is_little)).collect(),
+        false => gathered.par_iter().map(|(group, _)| guarded(group, preparation, is_little)).collect(),
     };
     for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
@@ -124,6 +125,12 @@ fn take(gathered: Vec<(Group, Permit)>, preparation: &Preparation, faults: &Faul
     true
 }
 
+/// As [`units_of`]; a panic, as a tokenizer may have for an odd text, is an error of this query.
+fn guarded(group: &Group, preparation: &Preparation, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
+    let units = catch_unwind(AssertUnwindSafe(|| units_of(group, preparation, is_little)));
+    units.unwrap_or_else(|_| Err(anyhow!("making its prompts has panicked; leave the query out, or change its texts")))
+}
+
 /// The units of a group, and what users should know of its query. Those of a little text are made by this thread alone.
 fn units_of(group: &Group, preparation: &Preparation, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
     let (recipe, cache) = (preparation.prompts.as_ref(), preparation.cache.as_deref());
@@ -134,4 +141,100 @@ fn units_of(group: &Group, preparation: &Preparation, is_little: bool) -> Result
         false => group.candidates.par_iter().map(unit).collect(),
     };
     Ok((units?, note))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::super::byte_budget::ByteBudget;
+    use super::super::read::{self, Reading};
+    use super::*;
+    use crate::input::Event;
+    use crate::output::OutputFormat;
+    use crate::progress::{Progress, Reporter, Verbosity};
+    use crate::recipe::Prompt;
+    use crate::record::{Place, Query};
+
+    /// Prompts that a text with `panic` makes panic.
+    struct Fragile;
+
+    impl Prompts for Fragile {
+        fn check_query(&self, _: &Query) -> Result<Option<String>> {
+            Ok(None)
+        }
+
+        fn prompt(&self, _: &Query, document: &str) -> Result<Prompt> {
+            assert!(document != "panic", "an odd text");
+            Ok(Prompt { token_ids: vec![1], second_type: None, truncated: false })
+        }
+
+        fn text(&self, _: &Query, document: &str) -> Result<String> {
+            Ok(document.to_owned())
+        }
+    }
+
+    /// The queries whose prompts were made.
+    #[derive(Default)]
+    struct Taken(Vec<String>);
+
+    impl Sink for Taken {
+        fn take(&mut self, prepared: Prepared, _: Vec<Unit>) -> bool {
+            self.0.push(prepared.group.query.id);
+            true
+        }
+    }
+
+    fn group(id: &str, text: &str) -> Group {
+        let query = Query { id: id.into(), text: "red".into(), ..Query::default() };
+        let candidates = vec![Candidate { id: "d".into(), text: text.into(), ..Candidate::default() }];
+        Group { query, candidates, place: Place { file: "in".into(), line: 1 } }
+    }
+
+    fn faults(skips: bool) -> Faults {
+        Faults::new(skips, None, Arc::new(Reporter::new(Progress::None, Verbosity::Quiet)))
+    }
+
+    /// The queries of these texts, each called as its number, whose prompts are made; many bytes are made by all threads.
+    fn taken(texts: &[&str], faults: &Faults, padding: usize) -> Vec<String> {
+        let budget = ByteBudget::new(usize::MAX);
+        let (sender, groups) = sync_channel(texts.len());
+        for (number, text) in texts.iter().enumerate() {
+            let mut group = group(&number.to_string(), text);
+            group.candidates.push(Candidate { text: "x".repeat(padding), ..Candidate::default() });
+            sender.send((group, budget.acquire(1))).unwrap();
+        }
+        drop(sender);
+        let preparation = Preparation { prompts: Arc::new(Fragile), cache: None, patience: Duration::ZERO };
+        let mut sink = Taken::default();
+        prepare(&groups, &preparation, faults, &mut sink);
+        sink.0
+    }
+
+    #[test]
+    fn a_panic_for_a_text_is_an_error_of_its_query() {
+        for padding in [1, FEW_BYTES] {
+            let skipping = faults(true);
+            assert_eq!(taken(&["a", "panic", "b"], &skipping, padding), ["0", "2"]);
+            assert_eq!((skipping.skipped(), skipping.failed()), (1, false));
+            let failing = faults(false);
+            assert_eq!(taken(&["a", "panic", "b"], &failing, padding), ["0"]);
+            assert!(failing.failed());
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_reader_ends_the_input_there() {
+        let faults = faults(true);
+        let (sender, groups) = sync_channel(9);
+        let events = (0..).map(|number| {
+            assert!(number < 2, "a fault of the reader");
+            Ok(Event::Group(group(&number.to_string(), "a")))
+        });
+        let budget = ByteBudget::new(usize::MAX);
+        read::read(events, OutputFormat::Jsonl, &faults, &Reading::new(None), (&budget, &sender));
+        drop(sender);
+        assert_eq!(groups.iter().map(|(group, _)| group.query.id).collect::<Vec<_>>(), ["0", "1"]);
+        assert!(faults.failed());
+    }
 }

@@ -1,5 +1,6 @@
 //! Stage 1, read: groups come from the input, within a budget of bytes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -10,7 +11,7 @@ use super::byte_budget::{ByteBudget, Permit};
 use super::faults::{Faults, Verdict};
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
-use crate::record::{BadRecord, Group, RecordName};
+use crate::record::{BadRecord, Group, Place, RecordName};
 use crate::resume::Counts;
 
 /// Bytes that a group and a candidate are taken to need beside their texts, so that the budget also bounds the number of short
@@ -55,8 +56,12 @@ pub(super) fn read(
     reading: &Reading,
     (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
 ) {
-    let mut noted = false;
-    for event in events {
+    let (mut noted, mut events, mut last) = (false, events, None);
+    loop {
+        // Otherwise nobody would know which record it was.
+        let read = catch_unwind(AssertUnwindSafe(|| events.next()));
+        let Ok(event) = read else { return faults.fail(&panicked(last.as_ref())) };
+        let Some(event) = event else { break };
         match event {
             Err(error) => return faults.fail(&format!("{error:#}")),
             Ok(Event::Note(note)) => faults.note(note),
@@ -66,6 +71,7 @@ pub(super) fn read(
                 }
             }
             Ok(Event::Group(group)) => {
+                last = Some(group.place.clone());
                 if let Some(problem) = format.objection(&group) {
                     if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
                         return;
@@ -86,6 +92,12 @@ pub(super) fn read(
         }
     }
     reading.finished.store(true, Ordering::Relaxed);
+}
+
+/// The message for a reader that has panicked behind the query that stands here.
+fn panicked(last: Option<&Place>) -> String {
+    let place = last.map_or_else(|| "the first query".to_owned(), |place| format!("the query behind {place}"));
+    format!("reading {place} has panicked, which is a fault of rerank; the queries before it are ranked")
 }
 
 /// A group's query that can't be used.

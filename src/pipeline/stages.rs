@@ -1,6 +1,8 @@
 //! The threads of a run, and what connects them.
 
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -85,7 +87,8 @@ impl Stages<'_> {
         let session =
             Session::start(engines, ahead, limits, cache.clone(), Figures::watch(&figures, reporter, reading));
         let (access, (sender, arrivals)) = (session.access(), channel());
-        let (rankings, writing) = spawn_writer(writer);
+        let done = Arc::new(AtomicU64::new(0));
+        let (rankings, writing) = spawn_writer(writer, &done);
         reporter.start();
         stop.begin_scoring(collect::stopper(&access, &sender));
         let started = Instant::now();
@@ -108,6 +111,9 @@ impl Stages<'_> {
         stats.ranking_seconds = started.elapsed().as_secs_f64();
         figures.lock().unwrap_or_else(PoisonError::into_inner).complete(stats);
         order.complete(stats);
+        if written.is_err() {
+            stats.queries = done.load(Ordering::Relaxed);
+        }
         match session.finish() {
             Ok(warnings) => stats.warn(warnings, reporter),
             Err(error) => scored = scored.and(Err(error)),
@@ -163,8 +169,10 @@ fn join(threads: Threads) -> Result<()> {
     Ok(())
 }
 
-fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
+/// Starts the writing thread, which counts in `done` what is written.
+fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>) -> (SyncSender<Message>, Writing) {
     let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
+    let done = Arc::clone(done);
     let writing = thread::spawn(move || {
         loop {
             let message = match writer.until_sync() {
@@ -172,7 +180,16 @@ fn spawn_writer(mut writer: Writer) -> (SyncSender<Message>, Writing) {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Ok(Message::Ranking(ranking)) => writer.write(&ranking)?,
+                Ok(Message::Ranking(ranking)) => {
+                    let write = AssertUnwindSafe(|| writer.write(&ranking));
+                    catch_unwind(write).map_err(|_| {
+                        anyhow!(
+                            "writing the ranking of query {:?} has panicked; those before stay complete",
+                            ranking.query.id
+                        )
+                    })??;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(Message::Complete(skipped)) => return writer.finish(skipped),
                 Err(RecvTimeoutError::Timeout) => writer.sync_if_due()?,
                 Err(RecvTimeoutError::Disconnected) => break,

@@ -1,5 +1,6 @@
 //! Leaves out the queries of the input that an output has already.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -122,8 +123,12 @@ impl Finished {
     fn has_no_prompts(&self, group: &Group) -> bool {
         let query = &group.query;
         let fails = |document: &str| self.prompts.prompt(query, document).is_err();
-        self.prompts.check_query(query).is_err()
-            || group.candidates.iter().any(|candidate| fails(&candidate.document()))
+        // A text for which the tokenizer panics has none either.
+        let prompts = AssertUnwindSafe(|| {
+            self.prompts.check_query(query).is_err()
+                || group.candidates.iter().any(|candidate| fails(&candidate.document()))
+        });
+        catch_unwind(prompts).unwrap_or(true)
     }
 }
 

@@ -123,7 +123,8 @@ impl Checkpoint {
         let size = file.size()?;
         let complete = old.complete.take();
         let (reader, layout) = (file.reader()?, &run.config.layout);
-        let output = Output { file: &reader, name: &name, layout, complete: complete.map(|complete| complete.bytes) };
+        let (bytes, beginning) = (complete.map(|complete| complete.bytes), old.beginning.as_ref());
+        let output = Output { file: &reader, name: &name, layout, complete: bytes, beginning };
         let written = output.read()?;
         let complete = complete.filter(|_| written.is_complete);
         let count = written.queries.len() as u64;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::rankings::Rankings;
 use super::rows::Rows;
+use super::sidecar::Beginning;
 use crate::input::WRITTEN_COLUMNS;
 use crate::output::{Compression, Compressor, Continuation, Layout, OutputFormat};
 
@@ -31,6 +32,8 @@ pub(super) struct Output<'a> {
     pub(super) layout: &'a Layout,
     /// The bytes that it had at the end of the run, if the run came to that.
     pub(super) complete: Option<u64>,
+    /// What it begins with, where the run recorded that.
+    pub(super) beginning: Option<&'a Beginning>,
 }
 
 impl Output<'_> {
@@ -41,6 +44,7 @@ impl Output<'_> {
     pub(super) fn read(&self) -> Result<Written> {
         let read = || -> Result<Written> {
             let size = without_zeros(self.file)?;
+            self.beginning.map_or(Ok(()), |beginning| beginning.check(self.file, size))?;
             let mut file = self.file;
             file.seek(SeekFrom::Start(0))?;
             match self.layout.compression {

@@ -1,10 +1,10 @@
 //! The file beside an output that records which run writes it: `OUTPUT.run.json`.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -27,9 +27,41 @@ pub struct Sidecar {
     pub(super) settings: Settings,
     /// What people may want to know, and no run is refused for.
     about: Map<String, Value>,
+    /// What the output begins with, so that the record is not taken for that of another run's output under the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) beginning: Option<Beginning>,
     /// Present if the run came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) complete: Option<Complete>,
+}
+
+/// The first bytes that a run writes at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    bytes: u64,
+    hash: String,
+}
+
+impl Beginning {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, hash: blake3::hash(bytes).to_hex().to_string() }
+    }
+
+    /// Checks that a file of so many bytes begins so. A shorter one has no whole ranking, and is written anew.
+    pub(super) fn check(&self, mut file: &File, size: u64) -> Result<()> {
+        if size < self.bytes {
+            return Ok(());
+        }
+        file.seek(SeekFrom::Start(0))?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file.take(self.bytes))?;
+        ensure!(
+            hasher.finalize().to_hex().as_str() == self.hash,
+            "its first ranking is not that of the run whose record stands beside it: the file was changed, or another run's was \
+             given its name; bring the right one back, or start anew with --overwrite"
+        );
+        Ok(())
+    }
 }
 
 /// The end of a run.
@@ -45,7 +77,7 @@ pub struct Complete {
 
 impl Sidecar {
     pub(super) fn new(settings: Settings, about: Map<String, Value>) -> Self {
-        Self { form: FORM.to_owned(), settings, about, complete: None }
+        Self { form: FORM.to_owned(), settings, about, beginning: None, complete: None }
     }
 
     /// Refuses another run than the one that is recorded here.
@@ -73,14 +105,21 @@ impl Sidecar {
         Err(UsageError::new(problem).into())
     }
 
+    /// Notes what the output begins with.
+    pub(crate) fn begin(&mut self, bytes: &[u8]) {
+        self.beginning = Some(Beginning::of(bytes));
+    }
+
     /// Notes that the run came to its end.
     pub(crate) fn complete(&mut self, bytes: u64, queries: u64, skipped: u64) {
         self.complete = Some(Complete { bytes, queries, skipped });
     }
 
-    /// The path of the file that records the run of an output.
+    /// The path of the file that records the run of an output. Where the output is a link, it stands beside the file to which that
+    /// leads, so that the file has one record.
     pub fn path(output: &Path) -> PathBuf {
-        let mut path = output.as_os_str().to_owned();
+        let target = if output.is_symlink() { output.canonicalize().ok() } else { None };
+        let mut path = target.unwrap_or_else(|| output.to_owned()).into_os_string();
         path.push(".run.json");
         path.into()
     }
@@ -120,7 +159,9 @@ impl Sidecar {
     pub(crate) fn write(&self, output: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         let path = Self::path(output);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("the run can't be recorded in {}: {error}", path.display()))
+        };
         replace_file(&path, text.as_bytes()).map_err(named)
     }
 }

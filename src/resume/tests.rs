@@ -55,7 +55,7 @@ fn resume(path: &Path, layout: &Layout, rankings: &[Ranking]) -> bool {
     if size > 0 {
         let file = writer.file().unwrap().reader().unwrap();
         let complete = complete.map(|complete| complete.bytes);
-        let written = Output { file: &file, name: "output", layout, complete }.read().unwrap();
+        let written = Output { file: &file, name: "output", layout, complete, beginning: None }.read().unwrap();
         for query in &written.queries {
             let is_next = |ranking: &Ranking| hash(&ranking.query.id) == *query;
             from += rankings[from..].iter().position(is_next).unwrap() + 1;
@@ -167,7 +167,8 @@ fn what_is_no_output_of_the_run_is_not_overwritten() {
         std::fs::write(unbroken.path(), &bytes).unwrap();
         let writer = Writer::open(Some(&unbroken.path()), &unbroken.layout, Existing::Resume).unwrap();
         let file = writer.file().unwrap().reader().unwrap();
-        let read = Output { file: &file, name: "output", layout: &unbroken.layout, complete: None }.read();
+        let read =
+            Output { file: &file, name: "output", layout: &unbroken.layout, complete: None, beginning: None }.read();
         let message = format!("{:#}", read.err().unwrap());
         assert!(message.starts_with("cannot resume output: ") && message.contains("--overwrite"), "{message}");
         assert_eq!(std::fs::read(unbroken.path()).unwrap(), bytes);
@@ -197,7 +198,7 @@ proptest! {
             writer.record(Sidecar::new(Settings::default(), Map::new()));
             if before > 0 {
                 let file = writer.file().unwrap().reader().unwrap();
-                let written = Output { file: &file, name: "output", layout: &unbroken.layout, complete: None }.read().unwrap();
+                let written = Output { file: &file, name: "output", layout: &unbroken.layout, complete: None, beginning: None }.read().unwrap();
                 let done = written.queries.len() as u64;
                 let last = written.queries.last().copied();
                 writer.resume(written.continuation, done, false);

@@ -175,7 +175,7 @@ fn a_disk_that_fills_up_keeps_complete_lines_only() {
     let run = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
     let message = String::from_utf8(run.stderr).unwrap();
     assert_eq!(run.status.code(), Some(1), "{message}");
-    assert!(message.contains("ranked.jsonl") && message.contains("stay complete"), "{message}");
+    assert!(message.contains("ranked.jsonl") && message.contains("what is complete stays ("), "{message}");
     let ranked = files.read("ranked.jsonl");
     assert!(ranked.len() > 60_000 && ranked.len() <= 64 * 1024, "{}", ranked.len());
     assert!(ranked.ends_with("}]}\n"));

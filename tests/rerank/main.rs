@@ -34,6 +34,7 @@ mod hub_faults;
 mod interpreters;
 #[cfg(target_os = "linux")]
 mod large;
+mod meddling;
 mod model_files;
 mod models;
 mod modules;

@@ -242,7 +242,7 @@ fn a_full_disk_leaves_what_can_be_resumed() {
         let size = std::fs::metadata(&whole).unwrap().len() / 1024;
         for part in [1, 2] {
             let run = limited(2.max(size * part / 3));
-            run.fails(1, &["cannot write to ", name, "the rankings before stay complete"]);
+            run.fails(1, &["cannot write to ", name, "what is complete stays (", " rankings): make room"]);
         }
         let run = resume(&input, &output);
         assert_eq!(run.status, 0, "{}", run.stderr);

@@ -133,3 +133,26 @@ fn what_is_not_ignored_still_ends_such_a_run() {
     piped.signal("TERM");
     assert_eq!(piped.end().0, Some(143));
 }
+
+#[test]
+fn two_signals_end_a_run_behind_the_ranking_that_is_written() {
+    let files = Files::in_memory();
+    let long = format!("\"{}\"", "red ".repeat(5000));
+    let query = |id: usize, count: usize| {
+        let documents = vec![long.as_str(); count].join(",");
+        format!("{{\"query_id\":\"{id}\",\"query\":\"red\",\"documents\":[{documents}]}}\n")
+    };
+    // The second ranking has 20 MB.
+    let input = files.write("in.jsonl", query(1, 1) + &query(2, 1000) + &query(3, 1));
+    for name in ["a", "b", "c"] {
+        let output = files.path(name);
+        let piped = Piped::start(&["--input", &input, "--output", output.to_str().unwrap()]);
+        while std::fs::metadata(&output).map_or(0, |file| file.len()) < 100_000 {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        piped.signal("INT");
+        piped.signal("TERM");
+        assert!(matches!(piped.end().0, Some(0 | 130 | 143)));
+        assert!(std::fs::read(&output).unwrap().ends_with(b"}]}\n"));
+    }
+}
