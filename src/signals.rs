@@ -10,11 +10,13 @@ use crate::stop::Stop;
 /// installed, which fails only where the system has no signals, the first one ends the program.
 pub fn listen(stop: &'static Stop, is_quiet: bool) {
     let _ = system::listen(move |exit, reason| {
-        if !stop.request(exit) {
+        let report = || {
+            if !is_quiet {
+                let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
+            }
+        };
+        if !stop.request(exit, report) {
             exit_at_once(exit as i32);
-        }
-        if !is_quiet {
-            let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
         }
     });
 }

@@ -21,13 +21,15 @@ impl Stop {
     }
 
     /// Requests that the run stop and end with this status. Returns true if the run will end by itself after the batch at
-    /// hand, and false if the program should end at once: no batch has begun, or a stop was requested before.
-    pub fn request(&self, exit: Exit) -> bool {
+    /// hand, and false if the program should end at once: no batch has begun, or a stop was requested before. `report` is called in
+    /// the first case, before the run can end.
+    pub fn request(&self, exit: Exit, report: impl FnOnce()) -> bool {
         let is_first = self.requested.set(exit).is_ok();
         let act = self.act.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| is_first);
-        let begun = act.is_some();
-        act.into_iter().for_each(|act| act());
-        begun
+        let Some(act) = act else { return false };
+        report();
+        act();
+        true
     }
 
     /// Records that scoring begins: from now on, there is work that ending at once would lose. `act` is called when a stop is
