@@ -115,6 +115,27 @@ fn what_keeps_a_gpu_from_being_used_is_reported() {
 }
 
 #[test]
+fn weights_are_loaded_when_the_cache_lacks_a_score() {
+    let files = Files::new();
+    let cache = files.name("cache");
+    let arguments = ["--device", "cuda", "--dtype", "f32", "--max-batch-tokens", "400", "--quiet", "--cache", &cache];
+    let ranked = |gpu: &[(&str, &str)]| run(&[&TINY[..], &arguments].concat(), gpu);
+    let computed = ranked(&[]).stdout;
+    // The model does not fit into this memory.
+    let little = [("EMULATED_MEMORY", "100000")];
+    assert_eq!(ranked(&little).stdout, computed);
+    let more = files.write("more.jsonl", r#"{"query":"red planet","documents":["Mars is red.","It rains."]}"#);
+    let ranked = |gpu: &[(&str, &str)]| {
+        run(&[&["--model", "testdata/tiny-reranker", "--input", &more][..], &arguments].concat(), gpu)
+    };
+    ranked(&little).fails(1, &["scoring failed", "does not fit"]);
+    let expected = run(&["--model", "testdata/tiny-reranker", "--input", &more, "--dtype", "f32"], &[]).rankings();
+    for ((id, logit), (other, reference)) in logits(&ranked(&[]).rankings()).iter().zip(logits(&expected)) {
+        assert!(id == &other && (logit - reference).abs() < 1e-4, "{id} {logit} {reference}");
+    }
+}
+
+#[test]
 fn what_is_switched_off_is_reported() {
     let files = Files::new();
     let stats = files.name("stats.json");
