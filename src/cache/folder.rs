@@ -9,16 +9,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::segment::{self, EXTENSION, Segment, UNFINISHED};
-use super::{Identity, ScoreCache};
+use super::{Identity, Key, ScoreCache};
 
 /// The file that describes a folder's model.
 const DESCRIPTION: &str = "model.json";
 /// A file that is not finished belongs to a program that was killed if it is older than this.
 const LEFT_OVER: Duration = Duration::from_secs(3600);
 /// How often a folder is read whose files vanish meanwhile.
-const TRIES: usize = 100;
+const TRIES: usize = 20;
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 /// A model with more segments than this has them merged when it is opened.
-const MANY: usize = 12;
+const MANY: usize = 6;
 
 /// A model's folder.
 #[derive(Clone, Debug)]
@@ -59,7 +61,7 @@ impl ScoreCache {
             // Whoever is first writes it; others write the same.
             let mut file = segment::new_file(&folder.0)?;
             serde_json::to_writer_pretty(&mut file, identity)?;
-            file.persist(description).map(drop).map_err(|error| error.error)
+            segment::persist(file, &description)
         });
         made.with_context(|| format!("cannot write to the cache in {}", folder.0.display()))?;
         Self::open(folder, warn)
@@ -85,7 +87,7 @@ impl Folder {
     pub(super) fn tidy(&self) -> Result<Found> {
         let mut found = segments_in(&self.0)?;
         if found.segments.len() > MANY
-            && let Some(_lock) = lock(&self.0)
+            && let Some(_lock) = lock_if_free(&self.0)
         {
             remove_left_over(&self.0);
             // Another program may have merged them before.
@@ -118,27 +120,30 @@ fn few_and_large(segments: &[Segment]) -> usize {
 
 /// The segments in a folder. If other programs merge them at the moment, it is read again.
 fn segments_in(folder: &Path) -> Result<Found> {
-    for _ in 0..TRIES {
-        if let Some(found) = read(folder)? {
+    for _ in 1..TRIES {
+        let (found, is_whole) = read(folder)?;
+        if is_whole {
             return Ok(found);
         }
+        std::thread::sleep(PAUSE);
     }
-    bail!("files in {} vanish as fast as they are listed; is it mounted correctly?", folder.display())
+    // A network's file system may list files that have gone for a while.
+    Ok(read(folder)?.0)
 }
 
-/// The segments in a folder; none if one has vanished meanwhile.
-fn read(folder: &Path) -> Result<Option<Found>> {
+/// The segments in a folder, and whether none has vanished meanwhile.
+fn read(folder: &Path) -> Result<(Found, bool)> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read the cache in {}", folder.display()))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut found = Found::default();
+    let (mut found, mut is_whole) = (Found::default(), true);
     for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)) {
         match Segment::open(&path) {
             Ok(segment) => found.segments.push(segment),
             Err(_) if path.symlink_metadata().is_ok() => found.unreadable += 1,
-            Err(_) => return Ok(None),
+            Err(_) => is_whole = false,
         }
     }
-    Ok(Some(found))
+    Ok((found, is_whole))
 }
 
 /// Merges segments into a new one and removes them. Of two scores of one key, which are equal, one is kept.
@@ -146,9 +151,17 @@ pub(super) fn merge_segments<S: Borrow<Segment>>(folder: &Path, segments: &[S]) 
     let mut streams: Vec<_> =
         segments.iter().map(|segment| Borrow::<Segment>::borrow(segment).iter().peekable()).collect();
     let merged = std::iter::from_fn(|| {
-        let least = streams.iter_mut().filter_map(|stream| stream.peek().map(|(key, _)| *key)).min()?;
-        let equal = streams.iter_mut().filter_map(|stream| stream.next_if(|(key, _)| *key == least));
-        equal.last()
+        let mut least = None;
+        for stream in &mut streams {
+            match stream.peek() {
+                // What can't be read now may be read later: the segments stay.
+                Some(Err(_)) => return stream.next(),
+                Some(Ok((key, _))) if least.is_none_or(|least| *key < least) => least = Some(*key),
+                _ => {}
+            }
+        }
+        let is_least = |record: &std::io::Result<(Key, f32)>| record.as_ref().is_ok_and(|(key, _)| Some(*key) == least);
+        streams.iter_mut().filter_map(|stream| stream.next_if(is_least)).last()
     });
     let written = segment::write(folder, merged);
     let path = written.with_context(|| format!("cannot write scores to {}", folder.display()))?;
@@ -183,16 +196,25 @@ fn copy(from: &Path, folder: &Path) -> Result<()> {
     let to = folder.join(from.file_name().unwrap_or_default());
     let copied = segment::new_file(folder).and_then(|mut file| {
         std::io::copy(&mut File::open(from)?, &mut file)?;
-        file.persist(&to).map(drop).map_err(|error| error.error)
+        segment::persist(file, &to)
     });
     copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
-/// Keeps other programs from merging a folder's segments as long as the file lives; none if one does so.
-fn lock(folder: &Path) -> Option<File> {
-    let file = File::options().write(true).create(true).truncate(false).open(folder.join("lock")).ok()?;
-    file.try_lock().ok()?;
-    Some(file)
+/// The file whose lock keeps other programs from merging a folder's segments.
+fn lock_file(folder: &Path) -> std::io::Result<File> {
+    File::options().write(true).create(true).truncate(false).open(folder.join("lock"))
+}
+
+/// The lock of a folder, unless another program has it, or the file system has no locks.
+fn lock_if_free(folder: &Path) -> Option<File> {
+    lock_file(folder).ok().filter(|file| file.try_lock().is_ok())
+}
+
+/// The lock of a folder, once other programs have done their work there.
+fn lock(folder: &Path) -> Result<File> {
+    let locked = lock_file(folder).and_then(|file| file.lock().map(|()| file));
+    locked.with_context(|| format!("cannot lock {}", folder.display()))
 }
 
 /// The models whose scores are in a cache, those that were written last first.
@@ -224,32 +246,42 @@ pub(super) fn list(directory: &Path) -> Result<Vec<CachedModel>> {
 /// scores.
 ///
 /// # Errors
-/// If a directory can't be read or written, or another program merges at the moment.
+/// If a directory can't be read or written.
 pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
     for other in others {
         let models = list(other)?;
         ensure!(!models.is_empty(), "{} has no scores", other.display());
         for model in models {
-            let Some(name) = model.path.file_name() else { continue };
-            let folder = directory.join(name);
-            fs::create_dir_all(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;
-            for segment in segments_in(&model.path)?.segments {
-                copy(segment.path(), &folder)?;
-            }
-            copy(&model.path.join(DESCRIPTION), &folder)?;
+            add(&model.path, directory)?;
         }
     }
     let mut scores = 0;
     for model in list(directory)? {
-        let lock = lock(&model.path);
-        let _lock =
-            lock.with_context(|| format!("another program merges {}; try again later", model.path.display()))?;
+        let _lock = lock(&model.path)?;
         let segments = segments_in(&model.path)?.segments;
         let merged =
             if segments.len() > 1 { merge_segments(&model.path, &segments)? } else { segments.into_iter().next() };
         scores += merged.map_or(0, |segment| segment.len() as u64);
     }
     Ok(scores)
+}
+
+/// Adds a model's segments to a cache.
+fn add(model: &Path, cache: &Path) -> Result<()> {
+    let folder = cache.join(model.file_name().unwrap_or_default());
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write to {}", folder.display()))?;
+    copy(&model.join(DESCRIPTION), &folder)?;
+    for _ in 1..TRIES {
+        let segments = segments_in(model)?.segments;
+        let mut copies = segments.iter().map(|segment| (segment.path(), copy(segment.path(), &folder)));
+        match copies.find(|(_, copied)| copied.is_err()) {
+            // A program that uses that cache has merged the file away: what it has become is added instead.
+            Some((path, Err(_))) if path.symlink_metadata().is_err() => std::thread::sleep(PAUSE),
+            Some((_, copied)) => return copied,
+            None => return Ok(()),
+        }
+    }
+    bail!("{} is merged again and again by other programs; try again later", model.display())
 }
 
 /// Removes the oldest scores of all models until so many bytes are left at most. Returns the number of bytes that were removed.
@@ -259,6 +291,7 @@ pub(super) fn merge(directory: &Path, others: &[PathBuf]) -> Result<u64> {
 pub fn prune(directory: &Path, limit: u64) -> Result<u64> {
     let mut segments = Vec::new();
     for model in list(directory)? {
+        remove_left_over(&model.path);
         let found = segments_in(&model.path)?.segments;
         segments.extend(found.into_iter().map(|segment| (written(segment.path()), model.path.clone(), segment)));
     }

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! The keys are kept in memory, 1/256 of the file, so that one block is read to find a score. Blocks are read and not mapped: other
-//! machines may remove or replace files of a network's file system, and a file may come from strangers. Their hash is checked whenever
-//! they are read.
+//! machines may remove or replace files of a network's file system, and a file may come from strangers. Their hash is checked when
+//! they are first read.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
@@ -44,9 +44,15 @@ pub(super) struct Segment {
     count: usize,
     /// The first key of each block.
     firsts: Vec<Key>,
-    /// Blocks that could not be read, or whose hash is wrong.
-    damaged: Mutex<BTreeSet<usize>>,
+    /// For each block, whether its hash was found to be right, or wrong.
+    checked: Vec<AtomicU8>,
+    /// Why a block could not be read, the last time.
+    unread: Mutex<Option<io::Error>>,
 }
+
+const UNKNOWN: u8 = 0;
+const GOOD: u8 = 1;
+const BAD: u8 = 2;
 
 /// The bytes of a block, whose records are right.
 struct Block {
@@ -83,9 +89,10 @@ impl Segment {
         let mut keys = vec![0; usize::try_from(blocks)? * KEY];
         read_at(&file, &mut keys, blocks * BLOCK as u64)?;
         ensure!(hash_of(&[&keys, count]) == hash, "its list of keys is damaged");
-        let firsts = keys.as_chunks().0.iter().map(|key| Key(*key)).collect();
-        let damaged = Mutex::default();
-        Ok(Self { path: path.to_owned(), file, bytes, count: usize::try_from(records)?, firsts, damaged })
+        let firsts: Vec<Key> = keys.as_chunks().0.iter().map(|key| Key(*key)).collect();
+        let checked = firsts.iter().map(|_| AtomicU8::new(UNKNOWN)).collect();
+        let (path, count) = (path.to_owned(), usize::try_from(records)?);
+        Ok(Self { path, file, bytes, count, firsts, checked, unread: Mutex::default() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -101,37 +108,51 @@ impl Segment {
         self.bytes
     }
 
-    /// The logit of a key, if it is here. A block that is damaged has none.
+    /// The logit of a key, if it is here. A block that is damaged or can't be read has none.
     pub(super) fn get(&self, key: Key) -> Option<f32> {
         let block = self.firsts.partition_point(|first| *first <= key).checked_sub(1)?;
-        let block = self.read(block)?;
+        let block = match self.read(block) {
+            Ok(block) => block?,
+            Err(error) => {
+                *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return None;
+            }
+        };
         let records = block.records();
         let index = records.binary_search_by_key(&key, key_of).ok()?;
         Some(logit_of(records.get(index)?)).filter(|logit| logit.is_finite())
     }
 
     /// All records that are not damaged, in the order of their keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, f32)> + '_ {
-        let blocks = (0..self.firsts.len()).filter_map(|block| self.read(block));
-        blocks.flat_map(|block| (0..block.count).map(move |index| block.record(index)))
+    pub(super) fn iter(&self) -> impl Iterator<Item = io::Result<(Key, f32)>> + '_ {
+        let blocks = (0..self.firsts.len()).filter_map(|block| self.read(block).transpose());
+        blocks.flat_map(|block| match block {
+            Ok(block) => (0..block.count).map(|index| Ok(block.record(index))).collect(),
+            Err(error) => vec![Err(error)],
+        })
     }
 
-    /// The number of blocks that can't be used, as far as they were read.
+    /// The number of blocks whose hash is wrong, as far as they were read.
     pub(super) fn damaged(&self) -> usize {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.checked.iter().filter(|state| state.load(Ordering::Relaxed) == BAD).count()
     }
 
-    /// Reads a block, if that is possible and its hash is right.
-    fn read(&self, block: usize) -> Option<Block> {
+    /// Why a block could not be read, if that has happened.
+    pub(super) fn unread(&self) -> Option<String> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(io::Error::to_string)
+    }
+
+    /// Reads a block; none if its hash is wrong.
+    fn read(&self, block: usize) -> io::Result<Option<Block>> {
         let count = RECORDS.min(self.count - block * RECORDS);
         let mut read = Block { bytes: [0; BLOCK], count };
-        let is_read = read_at(&self.file, &mut read.bytes, (block * BLOCK) as u64).is_ok();
-        let (content, hash) = read.bytes.split_at(BLOCK - HASH);
-        if is_read && hash_of(&[content]) == hash {
-            return Some(read);
+        read_at(&self.file, &mut read.bytes, (block * BLOCK) as u64)?;
+        let state = &self.checked[block];
+        if state.load(Ordering::Relaxed) == UNKNOWN {
+            let (content, hash) = read.bytes.split_at(BLOCK - HASH);
+            state.store(if hash_of(&[content]) == hash { GOOD } else { BAD }, Ordering::Relaxed);
         }
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(block);
-        None
+        Ok((state.load(Ordering::Relaxed) == GOOD).then_some(read))
     }
 }
 
@@ -200,11 +221,19 @@ pub(super) fn new_file(directory: &Path) -> io::Result<NamedTempFile> {
 /// at all. Returns nothing if there are no records.
 ///
 /// # Errors
-/// If the system can't write it.
-pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>) -> io::Result<Option<PathBuf>> {
+/// If a record could not be read, or the system can't write the file.
+pub(super) fn write(
+    directory: &Path,
+    records: impl Iterator<Item = io::Result<(Key, f32)>>,
+) -> io::Result<Option<PathBuf>> {
+    let mut records = records.peekable();
+    if records.peek().is_none() {
+        return Ok(None);
+    }
     let mut output = BufWriter::with_capacity(1 << 16, new_file(directory)?);
     let (mut block, mut firsts, mut count) = (Vec::with_capacity(BLOCK), Vec::new(), 0u64);
-    for (Key(key), logit) in records {
+    for record in records {
+        let (Key(key), logit) = record?;
         if block.is_empty() {
             firsts.extend_from_slice(&key);
         }
@@ -215,9 +244,6 @@ pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>)
             end_block(&mut block, &mut output)?;
         }
     }
-    if count == 0 {
-        return Ok(None);
-    }
     if !block.is_empty() {
         end_block(&mut block, &mut output)?;
     }
@@ -227,10 +253,19 @@ pub(super) fn write(directory: &Path, records: impl Iterator<Item = (Key, f32)>)
     output.write_all(&hash_of(&[&firsts, &count]))?;
     output.write_all(MAGIC)?;
     let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.as_file().sync_data()?;
     let path = file.path().with_extension(EXTENSION);
-    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    persist(file, &path)?;
     Ok(Some(path))
+}
+
+/// Gives a file its name, and waits until both are on the disk: what it replaces may be removed then.
+pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    // Not every system can wait for a folder.
+    #[cfg(unix)]
+    let _ = path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+    Ok(())
 }
 
 fn end_block(block: &mut Vec<u8>, output: &mut impl Write) -> io::Result<()> {
@@ -264,10 +299,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for count in [1, 2, RECORDS, RECORDS + 1, 5 * RECORDS + 7] {
             let sorted = records(0..count as u64);
-            let path = write(directory.path(), sorted.iter().copied()).unwrap().unwrap();
+            let path = write(directory.path(), sorted.iter().copied().map(Ok)).unwrap().unwrap();
             let segment = Segment::open(&path).unwrap();
             assert_eq!((segment.len(), segment.damaged()), (count, 0));
-            assert!(segment.iter().eq(sorted));
+            assert!(segment.iter().map(Result::unwrap).eq(sorted));
             for seed in 0..count as u64 {
                 assert_eq!(segment.get(key(seed)), Some(seed as f32));
                 assert_eq!(segment.get(key(seed + (1 << 40))), None);
@@ -283,7 +318,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let crowded: Vec<(Key, f32)> =
             (0..3 * RECORDS as u128).map(|low| (Key(low.to_be_bytes()), low as f32)).collect();
-        let path = write(directory.path(), crowded.iter().copied()).unwrap().unwrap();
+        let path = write(directory.path(), crowded.iter().copied().map(Ok)).unwrap().unwrap();
         let segment = Segment::open(&path).unwrap();
         assert!(crowded.iter().all(|(key, logit)| segment.get(*key) == Some(*logit)));
         assert_eq!(segment.get(Key([255; 16])), None);
@@ -297,7 +332,7 @@ mod tests {
         fn a_damaged_file_gives_no_wrong_score(place in 0..TWO_BLOCKS, bits in 1u8..=255, cut in 0..TWO_BLOCKS) {
             let directory = tempfile::tempdir().unwrap();
             let sorted = records(0..RECORDS as u64 + 9);
-            let path = write(directory.path(), sorted.iter().copied()).unwrap().unwrap();
+            let path = write(directory.path(), sorted.iter().copied().map(Ok)).unwrap().unwrap();
             let mut bytes = std::fs::read(&path).unwrap();
             let whole = bytes.clone();
             bytes[place] ^= bits;

@@ -115,12 +115,14 @@ impl ScoreCache {
         let Scores { folder, unreadable, damaged, .. } = &*self.scores;
         let here: usize = self.scores.segments().iter().map(|segment| segment.damaged()).sum();
         let blocks = here + damaged.load(Ordering::Relaxed);
-        (blocks + unreadable > 0).then(|| {
+        let unread = self.scores.segments().iter().find_map(|segment| segment.unread());
+        (blocks + unreadable > 0 || unread.is_some()).then(|| {
             format!(
-                "the cache in {} has {} and {}; what stood there is computed again",
+                "the cache in {} has {} and {}{}; what stood there is computed again",
                 folder.path().display(),
                 counted(blocks as u64, "damaged block", "damaged blocks"),
                 counted(*unreadable as u64, "file that can't be read", "files that can't be read"),
+                unread.map(|error| format!(", and could not be read everywhere ({error})")).unwrap_or_default(),
             )
         })
     }
@@ -157,25 +159,25 @@ impl Scores {
     }
 
     fn keep_writing(&self, woken: &Receiver<()>, warn: &impl Fn(&str)) -> Result<()> {
-        let mut lost = 0;
+        let (mut lost, mut warned) = (0, false);
         loop {
             let ended = matches!(woken.recv_timeout(EVERY), Err(RecvTimeoutError::Disconnected));
             let leaving = self.leave();
-            if let Err(error) = self.write(&leaving) {
-                if lost == 0 {
-                    warn(&format!("{error:#}; the run goes on, and scores are kept again once they can be written"));
-                }
+            let added = self.add(&leaving);
+            if added.is_err() {
                 // They are dropped, as what can't be written must not fill the memory.
                 lost += leaving.len();
             }
+            let written = added.and_then(|path| self.take_in(path));
             self.fresh().leaving = Arc::default();
+            if let Err(error) = written.and_then(|()| self.merge())
+                && !std::mem::replace(&mut warned, true)
+            {
+                warn(&format!("{error:#}; the run goes on, and tries again with later scores"));
+            }
             if ended {
-                let scores = counted(lost as u64, "score", "scores");
-                ensure!(
-                    lost == 0,
-                    "{scores} of this run could not be written to the cache in {}",
-                    self.folder.path().display()
-                );
+                let (scores, folder) = (counted(lost as u64, "score", "scores"), self.folder.path().display());
+                ensure!(lost == 0, "{scores} of this run could not be written to the cache in {folder}");
                 return Ok(());
             }
         }
@@ -188,22 +190,25 @@ impl Scores {
         Arc::clone(&fresh.leaving)
     }
 
-    /// Writes scores as a segment, and merges segments.
-    fn write(&self, scores: &AHashMap<Key, f32>) -> Result<()> {
+    /// Writes scores as a segment, if there are some.
+    fn add(&self, scores: &AHashMap<Key, f32>) -> Result<Option<PathBuf>> {
         let mut records: Vec<(Key, f32)> = scores.iter().map(|(key, logit)| (*key, *logit)).collect();
         records.sort_unstable_by_key(|(key, _)| *key);
-        if let Some(path) = self.add(&records)? {
-            let segment = Arc::new(Segment::open(&path)?);
-            self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
-        }
-        while self.merge_last()? {}
+        let directory = self.folder.path();
+        segment::write(directory, records.into_iter().map(Ok))
+            .with_context(|| format!("cannot write scores to {}", directory.display()))
+    }
+
+    fn take_in(&self, path: Option<PathBuf>) -> Result<()> {
+        let Some(path) = path else { return Ok(()) };
+        let segment = Arc::new(Segment::open(&path)?);
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
         Ok(())
     }
 
-    fn add(&self, records: &[(Key, f32)]) -> Result<Option<PathBuf>> {
-        let directory = self.folder.path();
-        segment::write(directory, records.iter().copied())
-            .with_context(|| format!("cannot write scores to {}", directory.display()))
+    fn merge(&self) -> Result<()> {
+        while self.merge_last()? {}
+        Ok(())
     }
 
     /// Merges the last two segments of this run if the older one has less than twice as many scores as the newer one: so there are few, and
