@@ -19,6 +19,11 @@ impl<'a> Fields<'a> {
         value.as_object().map(Self).with_context(|| format!("it is {}, and should be an object", kind(value)))
     }
 
+    /// The fields of an object.
+    pub(crate) fn of_map(map: &'a Map<String, Value>) -> Self {
+        Self(map)
+    }
+
     pub(crate) fn get(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
@@ -136,6 +141,14 @@ impl<'a> Fields<'a> {
             Value::Object(object) => Some(object.len()),
             _ => None,
         }
+    }
+}
+
+/// The object that a whole file is.
+pub(crate) fn map_of(value: Value) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Ok(map),
+        other => bail!("it is {}, and should be an object", kind(&other)),
     }
 }
 

@@ -52,6 +52,7 @@ pub mod reranker;
 pub mod resume;
 pub mod session;
 pub mod signals;
+pub(crate) mod slices;
 pub mod standard_output;
 pub mod stats;
 pub mod stop;

@@ -35,7 +35,7 @@ impl Conversion {
         // A directory such as `..` has no name to which something could be added.
         let is_named = Path::new(from).file_name().is_some();
         let stem = if is_named { from } else { "converted" };
-        let architecture = config.and_then(|config| config["architectures"][0].as_str());
+        let architecture = config.and_then(|config| config.pointer("/architectures/0")?.as_str());
         Self { from: from.to_owned(), stem: stem.to_owned(), class: architecture.and_then(class_of) }
     }
 

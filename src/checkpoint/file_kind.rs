@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::slices::first;
+
 /// As much of a file's beginning as is needed to recognise what it is.
 const HEAD: u64 = 512;
 
@@ -34,7 +36,7 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
         Err(bytes) => Some(bytes.as_slice()),
     };
     if let Some(bytes) = other {
-        let problem = describe(&bytes[..bytes.len().min(HEAD as usize)]);
+        let problem = describe(first(bytes, HEAD as usize));
         bail!(Damaged(format!("{} is not JSON: {problem}", path.display())));
     }
     Ok(text.unwrap_or_default().trim_start_matches('\u{feff}').to_owned())
@@ -46,7 +48,7 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
 /// If it can't be read, is larger, or is something else than text.
 pub(crate) fn read_plain_text(path: &Path, most: u64) -> Result<String> {
     let bytes = read_bytes(path, most)?;
-    if let Some(problem) = known(&bytes[..bytes.len().min(HEAD as usize)]) {
+    if let Some(problem) = known(first(&bytes, HEAD as usize)) {
         bail!(Damaged(format!("{} can't be read: {problem}", path.display())));
     }
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not text in UTF-8", path.display()))?;
@@ -112,7 +114,7 @@ pub(super) fn known(head: &[u8]) -> Option<&'static str> {
         () if starts(&[b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"7z\xbc\xaf"]) => {
             "it is compressed; unpack it first"
         }
-        () if head.len() > 262 && &head[257..262] == b"ustar" => "it is a tar archive; unpack it first",
+        () if head.get(257..262) == Some(b"ustar") => "it is a tar archive; unpack it first",
         () if starts(&[b"PAR1", b"ARROW1"]) => "it is a table of data (Parquet or Arrow), and no part of a model",
         () if starts(&[b"\xff\xfe", b"\xfe\xff"]) => "it is text in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`",
         () if is_safetensors(head) => "it is a safetensors file, which has the weights",
@@ -132,12 +134,12 @@ pub(super) const PICKLE: &str = "it is a PyTorch checkpoint in Python's pickle f
      read; convert it to safetensors with save_pretrained() of transformers";
 
 fn is_safetensors(head: &[u8]) -> bool {
-    head.len() > 9 && head[8..10] == *b"{\"" && head[6..8] == [0, 0]
+    matches!(head, [_, _, _, _, _, _, 0, 0, b'{', b'"', ..])
 }
 
 /// A protocol buffer whose first field is a small version number, and whose second is the producer's name or a graph.
 fn is_onnx(head: &[u8]) -> bool {
-    head.len() > 3 && head[0] == 8 && (1..32).contains(&head[1]) && [0x12, 0x3a, 0x42].contains(&head[2])
+    matches!(head, [8, 1..32, 0x12 | 0x3a | 0x42, _, ..])
 }
 
 /// How an unknown file begins, in quotes where it is text.

@@ -329,8 +329,11 @@ fn shards_of(path: &Path) -> Result<BTreeSet<String>> {
     let text = read_text(path, MOST_INDEX)?;
     let wrong = || format!("{} is not an index of safetensors shards", path.display());
     let index: Value = serde_json::from_str(&text).map_err(|error| not_json(&error)).with_context(wrong)?;
-    let map =
-        index["weight_map"].as_object().context("it has no `weight_map` from tensors to files").with_context(wrong)?;
+    let map = index
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .context("it has no `weight_map` from tensors to files")
+        .with_context(wrong)?;
     let mut shards = BTreeSet::new();
     for (tensor, shard) in map {
         let shard = shard.as_str().with_context(|| format!("the file of tensor {tensor} is not a name: {shard}"));

@@ -8,10 +8,14 @@ use anyhow::{Context, Result};
 use blake3::Hasher;
 
 use super::Weights;
+use crate::slices::first;
 
 /// The bytes at the beginning of each tensor that are hashed. A model that was trained further has the header of the one that it was
 /// made from, and other values.
 const SAMPLE_BYTES: usize = 4096;
+
+/// The digits of a hash: 128 bits.
+const HEX_DIGITS: usize = 32;
 
 /// The hash of a model: of its files of settings and its tokenizer's, and of its weights the sizes, headers and the first
 /// values of each tensor, or all.
@@ -28,7 +32,7 @@ pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights, by_all_
         hasher.update(hash.as_bytes());
     }
     weights.add_to(&mut hasher, if by_all_bytes { usize::MAX } else { SAMPLE_BYTES });
-    Ok(hasher.finalize().to_hex()[..32].to_owned())
+    Ok(hasher.finalize().to_hex().chars().take(HEX_DIGITS).collect())
 }
 
 /// Adds bytes whose number is part of the hash.
@@ -47,7 +51,7 @@ impl Weights {
                 add(hasher, name.as_bytes());
                 add(hasher, format!("{:?} {:?} {} {}", entry.dtype, entry.shape, entry.start, entry.length).as_bytes());
                 let bytes = file.bytes(entry);
-                add(hasher, &bytes[..bytes.len().min(sample)]);
+                add(hasher, first(bytes, sample));
             }
         }
     }

@@ -39,6 +39,11 @@ impl RowSource for StoredRows<'_> {
         self.dtype
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::unreachable,
+        reason = "`Weights` checks the rows and the type of a tensor"
+    )]
     fn row(&self, row: usize, values: &mut [f32]) {
         let size = self.inputs * self.dtype.size_in_bytes();
         let bytes = &self.bytes[row * size..][..size];
@@ -53,7 +58,7 @@ impl RowSource for StoredRows<'_> {
 
     fn stored_rows(&self, rows: std::ops::Range<usize>) -> Option<&[u8]> {
         let size = self.inputs * self.dtype.size_in_bytes();
-        Some(&self.bytes[rows.start * size..rows.end * size])
+        self.bytes.get(rows.start * size..rows.end * size)
     }
 }
 

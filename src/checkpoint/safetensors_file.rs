@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 
 use super::file_kind::{self, Damaged};
+use crate::slices::first;
 
 /// A file, read where it is needed.
 pub(super) struct Mapped {
@@ -46,6 +47,7 @@ impl Mapped {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "places of this file, checked against its size when it was opened")]
     pub(super) fn bytes(&self, entry: &Entry) -> &[u8] {
         &self.memory[entry.start..entry.start + entry.length]
     }
@@ -63,8 +65,8 @@ fn entries(bytes: &[u8]) -> Result<HashMap<String, Entry>, SafeTensorError> {
 
 /// What is wrong with a file, and what to do.
 fn problem(bytes: &[u8], error: &SafeTensorError) -> String {
-    let head = &bytes[..bytes.len().min(512)];
-    let looks_right = head.len() > 8 && head[8] == b'{';
+    let head = first(bytes, 512);
+    let looks_right = head.get(8) == Some(&b'{');
     if let Some(kind) = file_kind::known(head).filter(|_| !looks_right) {
         return kind.to_owned();
     }
@@ -116,6 +118,6 @@ fn not_safetensors(header: &Value) -> String {
 fn announced(bytes: &[u8]) -> Option<u64> {
     let header = header(bytes)?;
     let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
-    let ends = header.as_object()?.values().filter_map(|tensor| tensor["data_offsets"][1].as_u64());
+    let ends = header.as_object()?.values().filter_map(|tensor| tensor.pointer("/data_offsets/1")?.as_u64());
     ends.max()?.checked_add(length + 8)
 }

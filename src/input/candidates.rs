@@ -54,7 +54,7 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         .of(Field::Candidates)
         .iter()
         .filter_map(|name| object.find(&[name]))
-        .filter(|(_, value)| kind(value) == Kind::List && value.get()[1..].trim_start() != "]")
+        .filter(|(_, value)| kind(value) == Kind::List && !is_empty(value))
         .map(|(name, _)| name)
         .collect();
     if let [first, second, ..] = lists[..] {
@@ -72,6 +72,11 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         _ if object.find(names.of(Field::Text)).is_some() => Ok(false),
         _ => Ok(container(object, names).is_some() || bare(object).is_some() || object.find(&LABELLED_LISTS).is_some()),
     }
+}
+
+/// Whether a list has no values.
+fn is_empty(list: &RawValue) -> bool {
+    list.get().strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]")
 }
 
 /// Takes the candidates out of a record. With `wants_query_id` the query's identifier is read from each of them. What is
@@ -210,11 +215,11 @@ impl<'a> List<'a> {
     }
 
     fn complete(&self, parsed: &mut ParsedCandidate, index: usize) -> Result<(), String> {
-        if let Some(ids) = &self.ids {
-            parsed.id = id("its identifier", ids[index])?;
+        if let Some(ids) = self.ids.as_ref().and_then(|ids| ids.get(index)) {
+            parsed.id = id("its identifier", ids)?;
         }
-        if let Some(scores) = &self.scores {
-            parsed.score = score("its score", scores[index])?;
+        if let Some(scores) = self.scores.as_ref().and_then(|scores| scores.get(index)) {
+            parsed.score = score("its score", scores)?;
         }
         if LABELLED_LISTS.contains(&&*self.name) {
             let name =

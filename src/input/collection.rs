@@ -122,7 +122,7 @@ impl Collection {
     pub fn find(&mut self, id: &str) -> Result<Result<Document, String>> {
         let hash = hash(id);
         let start = self.index.partition_point(|&(other, _)| other < hash);
-        let same = self.index[start..].iter().take_while(|&&(other, _)| other == hash);
+        let same = self.index.iter().skip(start).take_while(|&&(other, _)| other == hash);
         for offset in same.map(|&(_, offset)| offset).collect::<Vec<_>>() {
             self.reader.seek(SeekFrom::Start(offset)).with_context(|| format!("cannot read {}", self.name))?;
             let document = self.read().with_context(|| format!("cannot read {}", self.name))?;
@@ -171,7 +171,7 @@ fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
     }
     loop {
         let available = file.fill_buf()?;
-        let run = &available[..blanks(available)];
+        let run = blanks(available);
         let Some(last) = run.iter().rposition(|&byte| byte == b'\n') else { return Ok((start as u64, lines)) };
         lines += newlines(run);
         start += last + 1;

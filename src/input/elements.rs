@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use super::lines::{Piece, blanks, newlines};
 use super::source::{Source, read_error};
+use crate::slices::first;
 
 /// Cuts a stream into JSON values of bounded size.
 pub struct Elements {
@@ -98,10 +99,10 @@ impl Elements {
                 return Ok(None);
             }
             let blank = blanks(available);
-            let found = available.get(blank).copied();
-            self.line += newlines(&available[..blank]);
-            self.offset += blank as u64;
-            self.source.reader.consume(blank);
+            let (found, count) = (available.get(blank.len()).copied(), blank.len());
+            self.line += newlines(blank);
+            self.offset += count as u64;
+            self.source.reader.consume(count);
             if found.is_some() {
                 return Ok(found);
             }
@@ -117,21 +118,21 @@ impl Elements {
         loop {
             let available = self.source.reader.fill_buf().map_err(|error| read_error(&self.source.name, error))?;
             let end = nesting.scan(available);
-            let taken = end.unwrap_or(available.len());
-            let last = end.is_some() || available.is_empty();
+            let part = end.map_or(available, |end| first(available, end));
+            let (taken, last) = (part.len(), end.is_some() || available.is_empty());
             if fits && self.buffer.len() + taken > self.limit {
                 fits = false;
                 self.buffer = Vec::new();
             }
             if fits {
-                self.buffer.extend_from_slice(&available[..taken]);
+                self.buffer.extend_from_slice(part);
             }
-            self.line += newlines(&available[..taken]);
+            self.line += newlines(part);
             self.offset += taken as u64;
             self.source.reader.consume(taken);
             if last {
                 let is_cut = end.is_none() && nesting.is_open();
-                return Ok(Piece { line, offset, is_cut, bytes: fits.then_some(&self.buffer[..]) });
+                return Ok(Piece { line, offset, is_cut, bytes: fits.then_some(&self.buffer) });
             }
         }
     }
@@ -199,8 +200,9 @@ pub fn read_value(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result
     loop {
         let available = reader.fill_buf()?;
         let end = nesting.scan(available);
-        let taken = end.unwrap_or(available.len());
-        buffer.extend_from_slice(&available[..taken]);
+        let part = end.map_or(available, |end| first(available, end));
+        let taken = part.len();
+        buffer.extend_from_slice(part);
         reader.consume(taken);
         if end.is_some() || taken == 0 {
             return Ok(());

@@ -4,6 +4,7 @@ use anyhow::Result as Fallible;
 
 use super::skim::Skim;
 use crate::record::Fields;
+use crate::slices::behind;
 
 /// A candidate as it was read.
 #[derive(Clone, Debug, Default)]
@@ -161,7 +162,7 @@ pub fn utf_8(bytes: &[u8]) -> Result<&str, String> {
 pub fn utf_8_of<'a>(part: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
     std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
-        format!("is not UTF-8 at byte {} of the {part}: {}", position + 1, conversion(&bytes[position..], bytes))
+        format!("is not UTF-8 at byte {} of the {part}: {}", position + 1, conversion(behind(bytes, position), bytes))
     })
 }
 
@@ -171,7 +172,7 @@ pub const JOINED: &str = "a byte order mark begins this line: it belongs to the 
 
 /// The remedy for bytes that are not UTF-8.
 fn conversion(from_the_first: &[u8], all: &[u8]) -> &'static str {
-    let adjacent = all.windows(2).any(|pair| !pair[0].is_ascii() && !pair[1].is_ascii());
+    let adjacent = all.array_windows().any(|[one, next]| !one.is_ascii() && !next.is_ascii());
     match from_the_first {
         [0xed, 0xa0..=0xbf, ..] => {
             "half of a surrogate pair stands there as bytes of its own, most likely of an emoji that was cut in two; remove \

@@ -1,5 +1,7 @@
 //! Recognises content that is no text in UTF-8, names what it is, and what to do with it.
 
+use crate::slices::behind;
+
 /// Bytes at the start of a stream that are looked at.
 pub const HEAD_BYTES: usize = 4096;
 
@@ -89,7 +91,7 @@ fn other_binary(head: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("a Python pickle", "read it in Python and write JSONL, with `json.dumps` for each query"));
     }
     let header_bytes = head.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    if header_bytes.is_some_and(|bytes| bytes < 1 << 32) && head[8..].starts_with(b"{\"") {
+    if header_bytes.is_some_and(|bytes| bytes < 1 << 32) && behind(head, 8).starts_with(b"{\"") {
         return Some(("a safetensors model", MODEL));
     }
     // NUL is a character of UTF-8; bytes that are neither text in UTF-8 nor free of NUL are hardly text at all.

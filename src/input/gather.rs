@@ -27,6 +27,10 @@ impl<T> Default for Gathered<T> {
 
 impl<T> Gathered<T> {
     /// Adds a row to its query; a row that does not name its query belongs to the query of the row before.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "places are those of queries that were added, and none is removed before the end"
+    )]
     pub fn add(&mut self, query: Option<&str>, row: T) {
         let current = self.current.filter(|&current| query.is_none_or(|query| self.queries[current].0 == query));
         let place = current.unwrap_or_else(|| self.place(query.unwrap_or_default()));
@@ -34,6 +38,7 @@ impl<T> Gathered<T> {
         self.queries[place].1.push(row);
     }
 
+    #[expect(clippy::indexing_slicing, reason = "each query of the index has its place in the list")]
     fn place(&mut self, query: &str) -> usize {
         if let Some(&place) = self.index.get(query) {
             self.interleaved[place] = true;

@@ -56,7 +56,7 @@ impl Header {
             field => names.of(field).iter().find_map(find),
         });
         for field in [Field::Query, Field::Text] {
-            if known[field as usize].is_none() {
+            if of(&known, field).is_none() {
                 let field = field.name();
                 bail!(
                     "no column is known as the {field}; name it with --columns {field}=NAME; the columns are {listed}"
@@ -68,8 +68,9 @@ impl Header {
         let carried = carried.map(|(index, name)| (index, name.clone())).collect();
         let mut rivals = Vec::new();
         for field in RIVALLED {
-            let is_rival = |index: &usize| !known.contains(&Some(*index)) && names.is_of(field, &columns[*index]);
-            rivals.extend((0..columns.len()).filter(is_rival).map(|index| (field, index)));
+            let is_rival =
+                |(index, name): &(usize, &String)| !known.contains(&Some(*index)) && names.is_of(field, name);
+            rivals.extend(columns.iter().enumerate().filter(is_rival).map(|(index, _)| (field, index)));
         }
         Ok(Self { columns, known, carried, rivals })
     }
@@ -91,12 +92,12 @@ impl Header {
 
     /// The column of a field.
     pub fn index(&self, field: Field) -> Option<usize> {
-        self.known[field as usize]
+        of(&self.known, field)
     }
 
     /// A column's name.
     pub fn name(&self, index: usize) -> &str {
-        &self.columns[index]
+        self.columns.get(index).map_or("", String::as_str)
     }
 
     /// Columns whose names would be a field's too, if the preferred one were not there.
@@ -108,6 +109,11 @@ impl Header {
     pub fn carried(&self) -> &[(usize, String)] {
         &self.carried
     }
+}
+
+/// The column of a field among those of all fields.
+fn of(known: &[Option<usize>; Field::ALL.len()], field: Field) -> Option<usize> {
+    known.get(field as usize).copied().flatten()
 }
 
 /// The names of columns for a message. Where a row was taken for a header, they are texts of any length.

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use anyhow::Result;
 
 use super::source::{Source, read_error};
+use crate::slices::first;
 
 /// A line or a JSON element, not yet understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Lines {
     fn skip_blank_lines(&mut self) -> io::Result<()> {
         loop {
             let available = self.source.reader.fill_buf()?;
-            let run = &available[..blanks(available)];
+            let run = blanks(available);
             let Some(last) = run.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
             self.line += newlines(run);
             self.offset += last as u64 + 1;
@@ -96,9 +97,9 @@ struct Read {
     fits: bool,
 }
 
-/// How many blank bytes stand in front.
-pub fn blanks(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len())
+/// The blank bytes in front.
+pub fn blanks(bytes: &[u8]) -> &[u8] {
+    first(bytes, bytes.len() - bytes.trim_ascii_start().len())
 }
 
 /// How many lines end in these bytes.

@@ -4,6 +4,7 @@
 use super::header::listed;
 use super::names::{Field, Names};
 use super::values::{Kind, Object, kind};
+use crate::slices::first;
 
 /// More names than a person reads.
 const MOST_NAMES: usize = 12;
@@ -33,7 +34,7 @@ pub fn neither(names: &Names, object: &Object<'_>) -> String {
 pub fn has(object: &Object<'_>) -> Option<String> {
     let names: Vec<String> = object.left().map(|(name, _)| name.to_owned()).collect();
     let more = if names.len() > MOST_NAMES { ", …" } else { "" };
-    (!names.is_empty()).then(|| format!("the record has {}{more}", listed(&names[..names.len().min(MOST_NAMES)])))
+    (!names.is_empty()).then(|| format!("the record has {}{more}", listed(first(&names, MOST_NAMES))))
 }
 
 /// The name of the one field that is most likely meant, or a word in its place.

@@ -10,6 +10,22 @@
 //! `detect` determines the format, and `names` has the names that fields have in the files of common tools. Memory holds one
 //! query, and a few bytes of every earlier one, to find an id that comes back.
 
+// What stands in files can end nothing but the record or the run that it is in: no panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 mod assembly;
 mod candidate;
 mod candidates;

@@ -100,7 +100,7 @@ impl Field {
 
     /// The name in messages and in `--columns`.
     pub fn name(self) -> &'static str {
-        self.aliases()[0]
+        self.aliases().first().copied().unwrap_or_default()
     }
 }
 
@@ -196,16 +196,17 @@ impl Names {
             Some((_, name)) => vec![name.to_owned()],
             None => field.aliases().iter().filter(free).map(|alias| (*alias).to_owned()).collect(),
         });
-        let mut group_query_id = lists[Field::QueryId as usize].clone();
+        let mut names = Self { lists, group_query_id: Vec::new() };
+        names.group_query_id = names.of(Field::QueryId).to_vec();
         if !columns.iter().any(|(field, _)| field == Field::QueryId) {
-            group_query_id.extend(PLAIN_IDS.iter().filter(free).map(|alias| (*alias).to_owned()));
+            names.group_query_id.extend(PLAIN_IDS.iter().filter(free).map(|alias| (*alias).to_owned()));
         }
-        Self { lists, group_query_id }
+        names
     }
 
     /// The names of a field, the preferred one first.
     pub fn of(&self, field: Field) -> &[String] {
-        &self.lists[field as usize]
+        self.lists.get(field as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The names of the query's identifier in a record that holds a list of candidates.

@@ -6,10 +6,11 @@
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::dialect::{Dialect, Quotes};
 use super::lines::content;
+use crate::slices::{behind, first};
 
 /// The result of reading a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,14 +177,11 @@ impl Row {
     fn split(&mut self, dialect: Dialect) -> Step {
         let text = content(&self.raw);
         let mut start = 0;
-        loop {
-            let end = memchr(dialect.delimiter, &text[start..]).map_or(text.len(), |length| start + length);
+        for end in memchr_iter(dialect.delimiter, text).chain([text.len()]) {
             self.cells.push(bounds(text, start..end, dialect.trim));
-            if end == text.len() {
-                return Step::Row;
-            }
             start = end + 1;
         }
+        Step::Row
     }
 
     fn split_quoted<R: BufRead + ?Sized>(
@@ -194,28 +192,27 @@ impl Row {
     ) -> io::Result<Step> {
         let mut at = 0;
         loop {
-            let blank = blank_bytes(&self.raw[at..], dialect.delimiter);
+            let blank = blank_bytes(behind(&self.raw, at), dialect.delimiter);
             if self.raw.get(at + blank) == Some(&b'"') {
                 match self.quoted_cell(at + blank + 1, reader, limit)? {
-                    Ok(end) => at = end + blank_bytes(&self.raw[end..], dialect.delimiter),
+                    Ok(end) => at = end + blank_bytes(behind(&self.raw, end), dialect.delimiter),
                     Err(step) => return Ok(step),
                 }
                 let is_end = at >= self.raw().len();
-                if !is_end && self.raw[at] != dialect.delimiter {
+                if !is_end && self.raw.get(at) != Some(&dialect.delimiter) {
                     return Ok(self.malformed(at, TEXT_BEHIND));
                 }
             } else {
-                let text = self.raw();
-                let length = memchr(dialect.delimiter, &text[at..]).unwrap_or(text.len() - at);
-                let cell = &text[at..at + length];
+                let text = behind(content(&self.raw), at);
+                let cell = memchr(dialect.delimiter, text).map_or(text, |length| first(text, length));
                 if memchr(b'\r', cell).is_some() {
                     return Ok(self.malformed(at, LONE_RETURN));
                 }
                 self.stray_quote |= cell.iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
                 let start = self.text.len();
-                self.text.extend_from_slice(&self.raw[at..at + length]);
+                at += cell.len();
+                self.text.extend_from_slice(cell);
                 self.cells.push(bounds(&self.text, start..self.text.len(), dialect.trim));
-                at += length;
             }
             if at >= self.raw().len() {
                 // An empty text would mean that the cells lie in the raw bytes.
@@ -235,8 +232,9 @@ impl Row {
     ) -> io::Result<Result<usize, Step>> {
         let start = self.text.len();
         loop {
-            let Some(length) = memchr(b'"', &self.raw[at..]) else {
-                self.text.extend_from_slice(&self.raw[at..]);
+            let rest = behind(&self.raw, at);
+            let Some(length) = memchr(b'"', rest) else {
+                self.text.extend_from_slice(rest);
                 at = self.raw.len();
                 match self.fill(reader, limit)? {
                     Some(true) => continue,
@@ -244,7 +242,7 @@ impl Row {
                     None => return Ok(Err(Step::Malformed { line: self.line, problem: UNCLOSED })),
                 }
             };
-            self.text.extend_from_slice(&self.raw[at..at + length]);
+            self.text.extend_from_slice(first(rest, length));
             at += length + 1;
             if self.raw.get(at) != Some(&b'"') {
                 self.cells.push(Cell { start, end: self.text.len(), quoted: true });
@@ -256,17 +254,14 @@ impl Row {
     }
 
     fn malformed(&self, at: usize, problem: &'static str) -> Step {
-        let above = self.raw[..at].iter().filter(|&&byte| byte == b'\n').count();
+        let above = first(&self.raw, at).iter().filter(|&&byte| byte == b'\n').count();
         Step::Malformed { line: self.line + above as u64, problem }
     }
 }
 
 /// The bounds of a cell that is not in quotes.
 fn bounds(text: &[u8], Range { start, end }: Range<usize>, trim: bool) -> Cell {
-    let cell = &text[start..end];
-    if !trim {
-        return Cell { start, end, quoted: false };
-    }
+    let Some(cell) = text.get(start..end).filter(|_| trim) else { return Cell { start, end, quoted: false } };
     let start = start + (cell.len() - cell.trim_ascii_start().len());
     Cell { start, end: start + cell.trim_ascii().len(), quoted: false }
 }

@@ -119,8 +119,7 @@ fn document(id: &str, place: &str, value: Option<&str>) -> Document {
 pub fn settle_ranks(documents: &mut [&mut Listed]) -> Option<String> {
     let mut by_rank: Vec<&Listed> = documents.iter().map(|document| &**document).collect();
     by_rank.sort_by_key(|document| document.rank);
-    let reason = by_rank.windows(2).find_map(|pair| {
-        let (first, second) = (pair[0], pair[1]);
+    let reason = by_rank.array_windows().find_map(|[first, second]| {
         if first.rank == second.rank {
             return Some(format!("both {:?} and {:?} have rank {}", first.id, second.id, first.rank));
         }

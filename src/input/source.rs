@@ -12,6 +12,7 @@ use super::compression::{Compression, Damage};
 use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{blanks, newlines};
 use super::position::{Counted, Position};
+use crate::slices::{behind, first};
 
 /// Bytes per read from disk.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -95,17 +96,17 @@ impl Source {
         let mut line = Vec::new();
         loop {
             let available = self.reader.fill_buf()?;
-            let run = &available[..blanks(available)];
+            let run = blanks(available);
             let (found, ended, count) = (run.len() < available.len(), available.is_empty(), run.len());
             let own = match run.iter().rposition(|&byte| byte == b'\n') {
                 Some(last) => {
                     self.lines_skipped += newlines(run);
                     line.clear();
-                    &run[last + 1..]
+                    behind(run, last + 1)
                 }
                 None => run,
             };
-            line.extend_from_slice(&own[..own.len().min(limit - line.len())]);
+            line.extend_from_slice(first(own, limit - line.len()));
             self.reader.consume(count);
             if found || ended {
                 break;
@@ -131,11 +132,12 @@ fn head(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while head.len() < SIGNATURE_BYTES {
         let available = reader.fill_buf()?;
-        let taken = available.len().min(HEAD_BYTES - head.len());
-        if taken == 0 {
+        let part = first(available, HEAD_BYTES - head.len());
+        if part.is_empty() {
             break;
         }
-        head.extend_from_slice(&available[..taken]);
+        let taken = part.len();
+        head.extend_from_slice(part);
         reader.consume(taken);
     }
     Ok(head)

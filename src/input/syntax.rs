@@ -3,6 +3,8 @@
 use serde_json::Error;
 use serde_json::value::RawValue;
 
+use crate::slices::first;
+
 /// Whether the text is the beginning of a JSON value that goes on behind it.
 pub fn is_incomplete(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_err_and(|error| error.is_eof())
@@ -16,7 +18,7 @@ pub fn not_json(text: &str, error: &Error) -> String {
     let around = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().as_bytes();
     let from = |start: usize| {
         let bytes = around.get(start..).unwrap_or_default();
-        String::from_utf8_lossy(&bytes[..bytes.len().min(20)]).into_owned()
+        String::from_utf8_lossy(first(bytes, 20)).into_owned()
     };
     let (near, here) = (from(column.saturating_sub(6)), from(column.saturating_sub(1)));
     let message = error.to_string();
@@ -95,29 +97,39 @@ fn hint(message: &str, near: &str, here: &str) -> Option<&'static str> {
 /// Finds an escape in the text of a JSON string that is one half of a surrogate pair without the other: its number among
 /// the characters, from 1, and the escape itself.
 pub fn lone_surrogate(string: &str) -> Option<(usize, &str)> {
-    let (mut index, mut characters) = (1, 0);
-    while index < string.len().saturating_sub(1) {
+    let mut rest = string.strip_prefix('"')?;
+    let mut characters = 0;
+    // The closing quote is no character of the string.
+    while rest.len() > 1 {
         characters += 1;
-        let rest = &string[index..];
-        let Some(unit) = unit(rest) else {
-            let escaped = rest.starts_with('\\');
-            let width = rest.chars().nth(usize::from(escaped)).map_or(1, char::len_utf8);
-            index += width + usize::from(escaped);
+        let Some((unit, escape, behind)) = unit(rest) else {
+            rest = behind_character(rest);
             continue;
         };
-        let paired = (0xd800..0xdc00).contains(&unit)
-            && self::unit(&rest[6..]).is_some_and(|second| (0xdc00..0xe000).contains(&second));
-        if !paired && (0xd800..0xe000).contains(&unit) {
-            return Some((characters, &rest[..6]));
-        }
-        index += if paired { 12 } else { 6 };
+        let second = self::unit(behind).filter(|(second, ..)| (0xdc00..0xe000).contains(second));
+        rest = match second {
+            Some((_, _, behind)) if (0xd800..0xdc00).contains(&unit) => behind,
+            _ if (0xd800..0xe000).contains(&unit) => return Some((characters, escape)),
+            _ => behind,
+        };
     }
     None
 }
 
-/// The unit of UTF-16 that an escape at the start of this text stands for.
-fn unit(text: &str) -> Option<u16> {
-    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+/// The text behind its first character, which may be escaped.
+fn behind_character(text: &str) -> &str {
+    let mut characters = text.chars();
+    if characters.next() == Some('\\') {
+        characters.next();
+    }
+    characters.as_str()
+}
+
+/// The unit of UTF-16 that an escape at the start of this text stands for, the escape, and what stands behind it.
+fn unit(text: &str) -> Option<(u16, &str, &str)> {
+    let (escape, behind) = text.split_at_checked(r"\u0000".len())?;
+    let unit = u16::from_str_radix(escape.strip_prefix(r"\u")?, 16).ok()?;
+    Some((unit, escape, behind))
 }
 
 #[cfg(test)]

@@ -176,12 +176,12 @@ impl Layout {
             (Some(id), Some(text)) => return Ok((Self { id, text, title, width }, true)),
             (None, None) if !Header::is_likely(&names) => {}
             (id, _) => {
-                let missing = if id.is_none() { ("an id", ids[0]) } else { ("a text", texts[0]) };
+                let (missing, names_of) = if id.is_none() { ("an id", &ids) } else { ("a text", &texts) };
                 return Err(format!(
                     "this line looks like a header, but no column has a known name of {}: rename one to `{}`; the columns \
                      are {}",
-                    missing.0,
-                    missing.1,
+                    missing,
+                    names_of.first().copied().unwrap_or_default(),
                     listed(&names)
                 ));
             }

@@ -37,8 +37,7 @@ impl<'a> Object<'a> {
     /// Whether one of the names has a value; null counts as none.
     pub fn find<S: AsRef<str>>(&self, names: &[S]) -> Option<(&str, &'a RawValue)> {
         let index = self.position(names)?;
-        let (name, value) = &self.entries[index];
-        Some((name, value))
+        self.entries.get(index).map(|(name, value)| (name.as_str(), *value))
     }
 
     /// Takes out the value of the first of the names that has one; null counts as none.
@@ -132,14 +131,16 @@ fn keep_last(entries: &mut Vec<(String, &RawValue)>) -> Option<String> {
         return None;
     }
     let mut last = HashMap::with_capacity(entries.len());
-    for (index, (key, _)) in entries.iter().enumerate() {
-        last.insert(key.as_str(), index);
+    for (index, (key, value)) in entries.iter().enumerate() {
+        last.insert(key.as_str(), (index, *value));
     }
     if last.len() == entries.len() {
         return None;
     }
-    let keep: Vec<bool> = entries.iter().enumerate().map(|(index, (key, _))| last[key.as_str()] == index).collect();
-    let differs = |(key, value): &&(String, &RawValue)| entries[last[key.as_str()]].1.get() != value.get();
+    let is_last = |index: usize, key: &str| last.get(key).is_some_and(|(last, _)| *last == index);
+    let keep: Vec<bool> = entries.iter().enumerate().map(|(index, (key, _))| is_last(index, key)).collect();
+    let differs =
+        |(key, value): &&(String, &RawValue)| last.get(key.as_str()).is_some_and(|(_, last)| last.get() != value.get());
     let repeated = entries.iter().find(differs).map(|(key, _)| key.clone());
     let mut keep = keep.into_iter();
     entries.retain(|_| keep.next() != Some(false));

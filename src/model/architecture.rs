@@ -232,7 +232,9 @@ impl Mlp {
 
     /// Features between the products.
     pub fn intermediate(&self) -> usize {
-        self.inner()[0].outputs()
+        match self {
+            Self::Gated { gate: first, .. } | Self::Plain { up: first, .. } => first.outputs(),
+        }
     }
 }
 

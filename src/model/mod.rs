@@ -1,5 +1,21 @@
 //! What a model computes: an [`Architecture`], which a family makes of a configuration.
 
+// What stands in files can end nothing but the record or the run that it is in: no panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 mod architecture;
 mod config;
 mod families;

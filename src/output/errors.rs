@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{Existing, OutputFile, remedy};
 use crate::record::{BadRecord, RecordName};
+use crate::slices::first;
 
 /// The file of the records that could not be used.
 pub struct ErrorsFile {
@@ -103,8 +104,9 @@ fn read_back(file: &OutputFile, lines: &mut HashSet<u64>) -> io::Result<u64> {
             return Ok(end);
         }
         let newline = memchr(b'\n', available);
-        let taken = newline.map_or(available.len(), |at| at + 1);
-        hasher.write(&available[..taken]);
+        let part = newline.map_or(available, |at| first(available, at + 1));
+        let taken = part.len();
+        hasher.write(part);
         reader.consume(taken);
         position += taken as u64;
         if newline.is_some() {

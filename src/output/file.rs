@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use same_file::Handle;
 
 use crate::exit::UsageError;
@@ -289,7 +289,7 @@ fn refused(path: &Path, error: io::Error) -> anyhow::Error {
             UsageError::new(format!("{problem}: a part of the path is a file, and not a directory")).into()
         }
         ErrorKind::IsADirectory => UsageError::new(format!("{problem}: it is a directory; name a file in it")).into(),
-        _ => Err::<(), _>(error).context(problem).unwrap_err(),
+        _ => anyhow::Error::new(error).context(problem),
     }
 }
 

@@ -122,8 +122,8 @@ impl ChatTemplate {
         let mut context = json!({
             "messages": messages, "tools": null, "documents": null, "add_generation_prompt": false
         });
-        for (name, value) in &self.variables {
-            context[name] = value.clone();
+        if let Some(context) = context.as_object_mut() {
+            context.extend(self.variables.clone());
         }
         let mut environment = self.environment.clone();
         // Each text may be made anew some dozens of times, however long it is.
@@ -138,12 +138,10 @@ impl ChatTemplate {
         let of = |texts: [&str; 3]| render(texts).map_err(|error| self.unfit(&error));
         let rendered = [of(MARKS[0])?, of(MARKS[1])?];
         for slot in Slot::ALL.into_iter().skip(usize::from(!with_instruction)) {
-            let index = slot as usize;
-            if rendered[0].contains(MARKS[0][index]) && rendered[1].contains(MARKS[1][index]) {
+            if rendered.iter().zip(MARKS).all(|(rendered, marks)| rendered.contains(slot.of(marks))) {
                 continue;
             }
-            let mut other = MARKS[0];
-            other[index] = "foxtrot 7";
+            let other = MARKS[0].map(|mark| if mark == slot.of(MARKS[0]) { "foxtrot 7" } else { mark });
             let is_carried = of(other)? != rendered[0];
             match slot {
                 _ if is_carried => return Err(Unfit::Other(self.changes(slot))),
@@ -183,9 +181,8 @@ impl ChatTemplate {
 
     /// Finds out which white space around a text the template takes away.
     fn find_trim(&self, slot: Slot, with_instruction: bool, pieces: &mut [Piece]) -> Result<()> {
-        let mut texts = MARKS[0].map(str::to_owned);
-        texts[slot as usize] = format!(" \n\t{} \n ", MARKS[0][slot as usize]);
-        let [instruction, query, document] = &texts;
+        let padded = |mark: &str| if mark == slot.of(MARKS[0]) { format!(" \n\t{mark} \n ") } else { mark.to_owned() };
+        let [instruction, query, document] = &MARKS[0].map(padded);
         let rendered = self
             .render(with_instruction.then_some(instruction), query, document)
             .map_err(|error| anyhow!("the chat template of {}: {}", self.origin, problem(&error)))?;
@@ -255,13 +252,13 @@ fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> 
 fn parted(rendered: &str, marks: [&str; 3]) -> Vec<Piece> {
     let (mut pieces, mut rest) = (Vec::new(), rendered);
     loop {
-        let next = Slot::ALL.into_iter().filter_map(|slot| Some((rest.find(marks[slot as usize])?, slot)));
-        let Some((at, slot)) = next.min_by_key(|(at, _)| *at) else { break };
-        if at > 0 {
-            pieces.push(Piece::Text(rest[..at].to_owned()));
+        let next = Slot::ALL.into_iter().filter_map(|slot| Some((rest.split_once(slot.of(marks))?, slot)));
+        let Some(((text, behind), slot)) = next.min_by_key(|((text, _), _)| text.len()) else { break };
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_owned()));
         }
         pieces.push(Piece::Slot(slot, Trim::None));
-        rest = &rest[at + marks[slot as usize].len()..];
+        rest = behind;
     }
     if !rest.is_empty() {
         pieces.push(Piece::Text(rest.to_owned()));

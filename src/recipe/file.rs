@@ -65,7 +65,8 @@ fn problem(error: &toml::de::Error, text: &str) -> anyhow::Error {
     let place = error.span().and_then(|span| text.get(..span.start)).filter(|_| !message.starts_with("missing field"));
     let Some(before) = place else { return anyhow!("{message}") };
     let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line: String = text[start..].lines().next().unwrap_or_default().trim().chars().take(60).collect();
+    let line: String =
+        text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim().chars().take(60).collect();
     anyhow!("line {}, `{line}`: {message}", before.matches('\n').count() + 1)
 }
 

@@ -27,8 +27,9 @@ pub(super) fn recognised(files: &ModelFiles, model: &ModelFacts) -> Result<Optio
     if let Some(recipe) = RECIPES.iter().filter(of_family).find(|recipe| recipe.of_family) {
         return Ok(Some(Known { recipe, how: format!("that of {family} models"), is_certain: true }));
     }
-    let code = files.json("config.json")?.map(|(_, config)| config["auto_map"]["AutoConfig"].clone());
-    if code.is_some_and(|code| code.as_str().is_some_and(|code| code.ends_with(ZERANK_CODE))) {
+    let config = files.json("config.json")?;
+    let code = config.as_ref().and_then(|(_, config)| config.pointer("/auto_map/AutoConfig")?.as_str());
+    if code.is_some_and(|code| code.ends_with(ZERANK_CODE)) {
         let zerank = RECIPES.iter().filter(of_family).find(|recipe| recipe.name == "zerank");
         let how = format!("by {ZERANK_CODE} in its config.json");
         return Ok(zerank.map(|recipe| Known { recipe, how, is_certain: true }));

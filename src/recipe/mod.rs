@@ -1,6 +1,22 @@
 //! Stage 2, prompt: a pair becomes tokens, and a logit a score. A recipe is a value: it is read from the checkpoint's own
 //! files, from a table of published ones, or from a file of the user's.
 
+// What stands in files can end nothing but the record or the run that it is in: no panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 use std::path::PathBuf;
 
 use anyhow::Result;

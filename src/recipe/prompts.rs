@@ -151,7 +151,8 @@ impl RecipePrompts {
                 Segment::Fixed(fixed) => tokens.extend_from_slice(fixed),
                 Segment::Text { pieces, inside } => {
                     let place = pieces.iter().position(|piece| matches!(piece, Piece::Slot(Slot::Document, _)));
-                    let Some(place) = place else {
+                    let parts = place.and_then(|place| pieces.split_at_checked(place));
+                    let Some((head, [Piece::Slot(_, trim), tail @ ..])) = parts else {
                         let (tokenizer, text) = (self.tokenizer.at(*inside), text_of(pieces, values));
                         match self.most_of(pieces) {
                             None => tokens.extend(tokenizer.encode(&text)?),
@@ -164,11 +165,8 @@ impl RecipePrompts {
                         continue;
                     };
                     (behind, around.inside) = (true, *inside);
-                    around.head = text_of(&pieces[..place], values);
-                    around.tail = text_of(&pieces[place + 1..], values);
-                    if let Piece::Slot(_, trim) = pieces[place] {
-                        around.trim = trim;
-                    }
+                    (around.head, around.tail) = (text_of(head, values), text_of(tail, values));
+                    around.trim = *trim;
                 }
             }
         }

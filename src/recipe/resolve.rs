@@ -179,8 +179,8 @@ fn left_out(choice: &RecipeChoice, tokenizer: &TextTokenizer, recipe: &Recipe) -
 
 /// A note on what is written like a control token and is none: the model reads a dozen characters in its place.
 fn unknown_token(literals: &str, tokenizer: &TextTokenizer, recipe: &Recipe) -> Option<String> {
-    let starts = literals.match_indices("<|").map(|(start, _)| &literals[start..]);
-    let names = starts.filter_map(|text| Some(&text[..text.find("|>")? + 2]));
+    let starts = literals.match_indices("<|").filter_map(|(start, _)| literals.get(start..));
+    let names = starts.filter_map(|text| text.split_inclusive("|>").next().filter(|name| name.ends_with("|>")));
     let mut unknown = names
         .filter(|name| name.len() < 64 && !name.contains(char::is_whitespace))
         .filter(|name| tokenizer.control_token(name).is_err());

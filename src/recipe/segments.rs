@@ -145,13 +145,15 @@ pub(super) fn parts<'a>(text: &'a str, tokenizer: &TextTokenizer) -> Result<Vec<
             .filter_map(|(token, id)| Some((rest.find(token)?, std::cmp::Reverse(token.len()), id)))
             .min();
         let (at, length, id) = next.map_or((rest.len(), 0, 0), |(at, length, id)| (at, length.0, id));
-        if at > 0 {
-            parts.push(Part::Text(&rest[..at]));
+        let (text, found) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        let (control, behind) = found.split_at_checked(length).unwrap_or((found, ""));
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
         }
-        if length > 0 {
-            parts.push(Part::Control(&rest[at..at + length], id));
+        if !control.is_empty() {
+            parts.push(Part::Control(control, id));
         }
-        rest = &rest[at + length..];
+        rest = behind;
     }
     Ok(parts)
 }

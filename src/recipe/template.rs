@@ -25,6 +25,15 @@ impl Slot {
             Self::Document => "document",
         }
     }
+
+    /// The slot's own of the texts of all slots.
+    pub fn of<T>(self, [instruction, query, document]: [T; 3]) -> T {
+        match self {
+            Self::Instruction => instruction,
+            Self::Query => query,
+            Self::Document => document,
+        }
+    }
 }
 
 /// Which ends of a text lose their white space.
@@ -141,26 +150,26 @@ impl Template {
 
     fn pieces_of(text: &str) -> Result<Vec<Piece>> {
         let (mut pieces, mut literal, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find(['{', '}']) {
-            literal += &rest[..at];
-            let brace = &rest[at..=at];
-            rest = &rest[at + 1..];
+        while let Some((before, braced)) = rest.find(['{', '}']).and_then(|at| rest.split_at_checked(at)) {
+            literal += before;
+            let Some((brace, behind)) = braced.split_at_checked(1) else { break };
+            rest = behind;
             if let Some(after) = rest.strip_prefix(brace) {
                 literal += brace;
                 rest = after;
                 continue;
             }
-            let line = text[..text.len() - rest.len()].lines().count();
+            let line = text.strip_suffix(rest).unwrap_or(text).lines().count();
             ensure!(
                 brace == "{",
                 "a `}}` in line {line} of the template closes nothing; a brace of the text is written twice"
             );
-            let end = rest.find('}').with_context(|| {
+            let (slot, behind) = rest.split_once('}').with_context(|| {
                 format!("a `{{` in line {line} of the template is not closed; a brace of the text is written twice")
             })?;
-            let (name, trim) = match rest[..end].strip_suffix("|trim") {
+            let (name, trim) = match slot.strip_suffix("|trim") {
                 Some(name) => (name, Trim::Both),
-                None => (&rest[..end], Trim::None),
+                None => (slot, Trim::None),
             };
             let slot = Slot::ALL.into_iter().find(|slot| slot.name() == name).with_context(|| {
                 format!(
@@ -172,7 +181,7 @@ impl Template {
                 pieces.push(Piece::Text(std::mem::take(&mut literal)));
             }
             pieces.push(Piece::Slot(slot, trim));
-            rest = &rest[end + 1..];
+            rest = behind;
         }
         literal += rest;
         if !literal.is_empty() {

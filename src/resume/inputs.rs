@@ -12,6 +12,9 @@ use crate::progress::HumanCount;
 /// The bytes at either end that are compared.
 const COMPARED: u64 = 1 << 20;
 
+/// The digits of a hash: 128 bits.
+const HEX_DIGITS: usize = 32;
+
 /// What tells a file from another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,7 +97,7 @@ fn hashes(file: &mut File, bytes: u64) -> io::Result<(String, String)> {
         file.seek(SeekFrom::Start(start))?;
         let mut content = Vec::new();
         Read::by_ref(file).take(COMPARED.min(bytes - start)).read_to_end(&mut content)?;
-        Ok(blake3::hash(&content).to_hex()[..32].to_owned())
+        Ok(blake3::hash(&content).to_hex().chars().take(HEX_DIGITS).collect())
     };
     Ok((hash(0)?, hash(bytes.saturating_sub(COMPARED))?))
 }

@@ -98,7 +98,7 @@ impl Member {
     fn pack(&self, compressor: &mut Compressor) -> io::Result<Vec<u8>> {
         let (mut packed, mut start) = (Vec::new(), 0);
         for &end in &self.ends {
-            let mut bytes = self.text[start..end].to_vec();
+            let mut bytes = self.text.get(start..end).unwrap_or_default().to_vec();
             compressor.compress(&mut bytes)?;
             packed.append(&mut bytes);
             start = end;

@@ -10,6 +10,7 @@ use super::rows::Rows;
 use super::sidecar::Beginning;
 use crate::input::WRITTEN_COLUMNS;
 use crate::output::{Compression, Compressor, Continuation, Layout, OutputFormat};
+use crate::slices::behind;
 
 /// Bytes per read from the disk.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -119,7 +120,7 @@ impl<'a> Found<'a> {
                 names.len() >= ours.len() && names.iter().zip(&ours).all(|(name, ours)| name == ours),
                 "its header is not the one that this run writes; --overwrite starts anew"
             );
-            self.columns = Some(names[ours.len()..].to_vec());
+            self.columns = Some(behind(&names, ours.len()).to_vec());
             return Ok(false);
         }
         let Some(query_id) = self.rows.query_id() else {
@@ -138,13 +139,13 @@ impl<'a> Found<'a> {
 fn without_zeros(mut file: &File) -> io::Result<u64> {
     const FEW: u64 = 16;
     let size = file.metadata()?.len();
-    let (mut end, mut block) = (size, vec![0; BUFFER_BYTES]);
+    let (mut end, mut block) = (size, Vec::with_capacity(BUFFER_BYTES));
     while end > 0 {
         let start = end.saturating_sub(BUFFER_BYTES as u64);
-        let length = (end - start) as usize;
         file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut block[..length])?;
-        match block[..length].iter().rposition(|&byte| byte != 0) {
+        block.clear();
+        file.take(end - start).read_to_end(&mut block)?;
+        match block.iter().rposition(|&byte| byte != 0) {
             Some(last) => {
                 end = start + last as u64 + 1;
                 break;

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2_iter};
 
 use crate::input::MAX_RECORD_BYTES;
 use crate::output::OutputFormat;
+use crate::slices::{behind, first};
 
 /// How a line of ranked JSONL begins, up to the query's id.
 const JSONL: &[u8] = b"{\"query_id\":\"";
@@ -56,7 +57,7 @@ impl Rows {
             }
             let (taken, is_complete) = self.take(available);
             let room = most.saturating_sub(text.len()).min(taken);
-            text.extend_from_slice(&available[..room]);
+            text.extend_from_slice(first(available, room));
             reader.consume(taken);
             bytes += taken as u64;
             if is_complete {
@@ -68,16 +69,15 @@ impl Rows {
 
     /// Takes bytes up to the end of the row, and returns how many these are, and whether it ends there.
     fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let mut taken = 0;
-        while taken < bytes.len() {
+        let (mut taken, mut left) = (0, bytes);
+        while let Some((&byte, behind)) = left.split_first() {
             if self.has_id && !self.is_header {
-                return match self.rest(&bytes[taken..]) {
+                return match self.rest(left) {
                     Some(rest) => (taken + rest, true),
                     None => (bytes.len(), false),
                 };
             }
-            let byte = bytes[taken];
-            taken += 1;
+            (taken, left) = (taken + 1, behind);
             if byte == b'\n' && !self.in_quotes {
                 return (taken, true);
             }
@@ -93,13 +93,11 @@ impl Rows {
         if !self.is_table() {
             return memchr(b'\n', bytes).map(|at| at + 1);
         }
-        let mut from = 0;
-        while let Some(at) = memchr2(b'\n', b'"', &bytes[from..]) {
-            from += at + 1;
-            match bytes[from - 1] {
-                b'"' => self.in_quotes = !self.in_quotes,
-                _ if !self.in_quotes => return Some(from),
-                _ => {}
+        for at in memchr2_iter(b'\n', b'"', bytes) {
+            if bytes.get(at) == Some(&b'"') {
+                self.in_quotes = !self.in_quotes;
+            } else if !self.in_quotes {
+                return Some(at + 1);
             }
         }
         None
@@ -136,12 +134,13 @@ impl Rows {
         let id = match self.format {
             _ if !self.has_id || head.len() > MAX_RECORD_BYTES => return None,
             OutputFormat::Jsonl => {
-                let string = head.strip_prefix(JSONL).map(|_| &head[JSONL.len() - 1..])?;
+                // The prefix ends with the quote that opens the id.
+                let string = head.starts_with(JSONL).then(|| behind(head, JSONL.len() - 1))?;
                 return serde_json::from_slice(string).ok();
             }
-            OutputFormat::Trec | OutputFormat::Msmarco => head[..head.len() - 1].to_vec(),
+            OutputFormat::Trec | OutputFormat::Msmarco => head.split_last()?.1.to_vec(),
             OutputFormat::Csv | OutputFormat::Tsv => {
-                let cell = &head[..head.len() - 1];
+                let (_, cell) = head.split_last()?;
                 match cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\"")) {
                     Some(quoted) => String::from_utf8(quoted.to_vec()).ok()?.replace("\"\"", "\"").into_bytes(),
                     None => cell.to_vec(),

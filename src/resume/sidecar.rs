@@ -139,7 +139,7 @@ impl Sidecar {
         let wrong =
             |problem: String| UsageError::new(format!("{} is no record of a run of rerank: {problem}", path.display()));
         let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-        match value["form"].as_str() {
+        match value.get("form").and_then(Value::as_str) {
             Some(FORM) => Ok(Some(serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?)),
             Some(form) if form.starts_with("rerank run ") => {
                 let problem = format!(

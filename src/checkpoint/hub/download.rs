@@ -16,6 +16,7 @@ use super::client::{Answer, Client, encoded};
 use super::failure::{Asked, Failure, is_timeout};
 use super::patience;
 use super::progress::{Downloads, Progress, print};
+use crate::slices::first;
 
 /// The facts that the hub states about a file before it is fetched.
 struct Facts {
@@ -186,7 +187,7 @@ fn receive(
                     at.set(0);
                     return Err(Failure::lasting("the file is longer than was announced", "run again"));
                 }
-                file.write_all(&buffer[..count]).map_err(on_disk)?;
+                file.write_all(first(&buffer, count)).map_err(on_disk)?;
                 at.set(at.get() + count as u64);
                 progress.reach(at.get());
             }

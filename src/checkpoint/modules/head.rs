@@ -35,7 +35,7 @@ impl ModuleHead {
     /// If a module is not supported, or the modules do not make a score.
     pub fn read(files: &ModelFiles) -> Result<Option<Self>> {
         let Some(modules) = Modules::read(files)?.filter(Modules::pools) else { return Ok(None) };
-        let pool = &modules.list[1];
+        let Some(pool) = modules.list.get(1) else { return Ok(None) };
         modules.check_scores(files, pool)?;
         let (pooling, width) = modules.config(files, pool, |fields, _| folder::pooling(fields))?;
         let width = width.map(|width| (width, pool.config()));

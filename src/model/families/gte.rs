@@ -50,7 +50,8 @@ const READ: [&str; 21] = [
 ];
 
 // What transformers takes where a field is missing, and what the published code does.
-const DEFAULT_MAX_LENGTH: [usize; 2] = [8192, 2048];
+const DEFAULT_MAX_LENGTH: usize = 8192;
+const DEFAULT_MAX_LENGTH_PUBLISHED: usize = 2048;
 const DEFAULT_THETA: [f64; 2] = [160_000., rotary::USUAL_THETA];
 const DEFAULT_NORM_EPSILON: f64 = 1e-12;
 const DEFAULT_TOKEN_TYPES: usize = 1;
@@ -92,7 +93,8 @@ fn describe(_: &str, fields: Fields<'_>) -> Result<Architecture> {
     };
     let body = Body::read(fields, published)?;
     let layers = layer_count(fields)?;
-    let max_length = fields.size("max_position_embeddings")?.unwrap_or(DEFAULT_MAX_LENGTH[usize::from(published)]);
+    let default_max_length = if published { DEFAULT_MAX_LENGTH_PUBLISHED } else { DEFAULT_MAX_LENGTH };
+    let max_length = fields.size("max_position_embeddings")?.unwrap_or(default_max_length);
     let token_types = fields.count_from_zero("type_vocab_size")?.unwrap_or(DEFAULT_TOKEN_TYPES);
     Ok(body.describe(Outside {
         names,
@@ -246,24 +248,21 @@ impl Body {
             true => format!("{NATIVE}.layers.{index}.{native_name}"),
             false => format!("{}.encoder.layer.{index}.{published}", names.prefix()),
         };
-        let product = |row: usize| {
-            let part = ["q_proj", "k_proj", "v_proj"][row];
-            match names {
-                Names::Published { packed: true, .. } => {
-                    let all = Linear::biased(&name("", "attention.qkv_proj"), 3 * hidden, hidden);
-                    all.part(row * hidden..(row + 1) * hidden)
-                }
-                _ => Linear::biased(&name(&format!("self_attn.{part}"), &format!("attention.{part}")), hidden, hidden),
+        let product = |row: usize, part: &str| match names {
+            Names::Published { packed: true, .. } => {
+                let all = Linear::biased(&name("", "attention.qkv_proj"), 3 * hidden, hidden);
+                all.part(row * hidden..(row + 1) * hidden)
             }
+            _ => Linear::biased(&name(&format!("self_attn.{part}"), &format!("attention.{part}")), hidden, hidden),
         };
         Layer {
             placement: NormPlacement::After,
             attention_norm: Some(self.norm(&name("post_attention_layernorm", "attn_ln"))),
             attention: Attention {
                 heads,
-                query: product(0),
-                key: product(1),
-                value: product(2),
+                query: product(0, "q_proj"),
+                key: product(1, "k_proj"),
+                value: product(2, "v_proj"),
                 output: Linear::biased(&name("self_attn.o_proj", "attention.o_proj"), hidden, hidden),
                 query_key_norms: None,
                 rotary: Some(self.rotary),

@@ -76,7 +76,7 @@ pub(super) fn describe(fields: Fields<'_>) -> Result<Architecture> {
         model_type.is_none() && family.classes.iter().any(|(name, _)| classes.first() == Some(name))
     };
     let family = FAMILIES.iter().find(named).or_else(|| FAMILIES.iter().find(by_class));
-    let class = classes.first().copied().or(family.map(|family| family.classes[0].0));
+    let class = classes.first().copied().or(family.and_then(|family| Some(family.classes.first()?.0)));
     match (family, class) {
         (Some(family), Some(class)) if family.classes.iter().any(|(name, _)| *name == class) => {
             harmless::check(fields, family)?;

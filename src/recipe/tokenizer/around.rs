@@ -14,7 +14,7 @@ pub(super) fn around_text(tokenizer: &Tokenizer) -> Result<[Vec<u32>; 2]> {
     let Some(processor) = tokenizer.get_post_processor() else { return Ok([Vec::new(), Vec::new()]) };
     let text = Encoding::from_tokens(vec![Token::new(TEXT, String::new(), (0, 0))], 0);
     let whole = processor.process(text, None, true).map_err(|error| anyhow!("{error}"))?;
-    let ids = whole.get_ids();
-    let place = ids.iter().position(|id| *id == TEXT).context("its post_processor does not put a text in one place")?;
-    Ok([ids[..place].to_vec(), ids[place + 1..].to_vec()])
+    let mut parts = whole.get_ids().splitn(2, |id| *id == TEXT).map(<[u32]>::to_vec);
+    let around = parts.next().zip(parts.next()).map(|(before, behind)| [before, behind]);
+    around.context("its post_processor does not put a text in one place")
 }

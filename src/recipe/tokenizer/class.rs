@@ -189,7 +189,7 @@ fn family(files: &TokenizerFiles) -> Result<&str> {
 fn is_byte_level(files: &TokenizerFiles) -> bool {
     let Vocabulary::Whole(_, text) = &files.vocabulary else { return false };
     let Ok(outline) = serde_json::from_str::<Outline>(text) else { return false };
-    let has = |part: &Value| part["type"] == "ByteLevel";
-    let parts = outline.pre_tokenizer["pretokenizers"].as_array().into_iter().flatten();
+    let has = |part: &Value| part.get("type").is_some_and(|kind| kind == "ByteLevel");
+    let parts = outline.pre_tokenizer.get("pretokenizers").and_then(Value::as_array).into_iter().flatten();
     parts.chain([&outline.pre_tokenizer, &outline.decoder]).any(has)
 }

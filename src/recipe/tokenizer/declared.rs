@@ -10,6 +10,7 @@ use super::class::Class;
 use super::files::{Settings, TokenizerFiles};
 use super::stored::Stored;
 use crate::fields::Fields;
+use crate::slices::first;
 
 /// The roles that a control token can have, in transformers' order.
 const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -57,7 +58,7 @@ impl Declared {
     /// Adds the tokens to a tokenizer: each keeps its id in the vocabulary, or gets the next free one.
     pub(super) fn add_to(&self, tokenizer: &mut Tokenizer, class: Class) -> Result<()> {
         let of_roles = || self.roles.iter().map(|(_, token)| token);
-        let named = || of_roles().chain(&self.others[..self.named]);
+        let named = || of_roles().chain(first(&self.others, self.named));
         let mut tokens: Vec<AddedToken> = self.numbered.values().cloned().collect();
         for token in &mut tokens {
             token.special |= named().any(|named| named.content == token.content);

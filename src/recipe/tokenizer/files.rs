@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::checkpoint::{ModelFiles, read_text};
-use crate::fields::Fields;
+use crate::fields::{Fields, map_of};
 
 /// The largest tokenizers have some dozens of MiB.
 pub(super) const MOST_TOKENIZER: u64 = 512 << 20;
@@ -40,26 +40,26 @@ impl Vocabulary {
 /// A file of settings; absent, it has no fields.
 pub(super) struct Settings {
     pub(super) name: &'static str,
-    value: Value,
+    value: Map<String, Value>,
 }
 
 impl Settings {
     fn read(files: &ModelFiles, name: &'static str) -> Result<Self> {
         let Some((path, value)) = files.json(name)? else {
-            return Ok(Self { name, value: Value::Object(Default::default()) });
+            return Ok(Self { name, value: Map::new() });
         };
-        Fields::of(&value).with_context(|| path.display().to_string())?;
+        let value = map_of(value).with_context(|| path.display().to_string())?;
         Ok(Self { name, value })
     }
 
     /// The fields; a field that is null counts as absent.
     pub(super) fn fields(&self) -> Fields<'_> {
-        Fields::of(&self.value).expect("only objects are kept")
+        Fields::of_map(&self.value)
     }
 
     /// The names and values of all fields, those that are null among them.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.value.as_object().into_iter().flatten()
+        self.value.iter()
     }
 
     /// The token of unknown words, or the class's own where the file has none.

@@ -8,6 +8,7 @@ use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, Tokenizer
 use super::class::Class;
 use super::declared::Declared;
 use super::files::{TokenizerFiles, Vocabulary};
+use crate::slices::behind;
 
 /// The tokens around a pair of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,33 +34,36 @@ impl PairFrame {
     /// # Errors
     /// If the second text does not follow the first, or the types of tokens do not tell them apart.
     pub(super) fn of(tokenizer: &Tokenizer) -> Result<Self> {
-        let text =
-            |index: usize| Encoding::from_tokens(vec![Token::new(TEXTS[index], String::new(), (0, 0))], index as u32);
+        let text = |id: u32, kind: u32| Encoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], kind);
         let (ids, types) = match tokenizer.get_post_processor() {
             None => (TEXTS.to_vec(), vec![0, 1]),
             Some(processor) => {
-                let pair = processor.process(text(0), Some(text(1)), true).map_err(|error| anyhow!("{error}"))?;
+                let pair = processor
+                    .process(text(TEXTS[0], 0), Some(text(TEXTS[1], 1)), true)
+                    .map_err(|error| anyhow!("{error}"))?;
                 (pair.get_ids().to_vec(), pair.get_type_ids().to_vec())
             }
         };
-        let place = |index: usize| {
-            let mut places = (0..ids.len()).filter(|place| ids[*place] == TEXTS[index]);
+        let place = |(index, text): (usize, u32)| {
+            let mut places = ids.iter().enumerate().filter(|(_, id)| **id == text).map(|(place, _)| place);
             let place = places.next().filter(|_| places.next().is_none());
             place.with_context(|| format!("its post_processor does not put text {} of a pair in one place", index + 1))
         };
-        let [first, second] = [place(0)?, place(1)?];
+        let [first, second] = [place((0, TEXTS[0]))?, place((1, TEXTS[1]))?];
         ensure!(first < second, "its post_processor puts the second text of a pair before the first");
         let start = types.iter().position(|kind| *kind != 0);
-        let rises = start.is_none_or(|start| types[start..].iter().all(|kind| *kind == 1));
+        let rises = start.is_none_or(|start| behind(&types, start).iter().all(|kind| *kind == 1));
         ensure!(
             rises && start.is_none_or(|start| (first + 1..=second).contains(&start)),
             "its post_processor gives the tokens of a pair other types than 0 up to a place between both texts, and 1 from \
              there on"
         );
+        let mut parts = ids.split(|id| TEXTS.contains(id)).map(<[u32]>::to_vec);
+        let mut next = || parts.next().unwrap_or_default();
         Ok(Self {
-            before: ids[..first].to_vec(),
-            between: ids[first + 1..second].to_vec(),
-            after: ids[second + 1..].to_vec(),
+            before: next(),
+            between: next(),
+            after: next(),
             second_type: start.map(|start| start - first - 1),
             left_out: false,
         })

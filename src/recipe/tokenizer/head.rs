@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::{At, TextTokenizer};
+use crate::slices::first;
 
 /// A document is tokenized from its first bytes only, so many for each token that may be kept, where that suffices.
 const BYTES_PER_TOKEN: usize = 16;
@@ -56,8 +57,9 @@ impl Margin {
             return true;
         }
         let first_open = words.partition_point(|word| word.is_some_and(|word| (word as usize) < open));
-        let between = encoding.get_offsets()[kept].1..encoding.get_offsets()[first_open].0;
-        head.get(between).is_some_and(|between| !between.trim().is_empty())
+        let offsets = encoding.get_offsets();
+        let (Some(kept), Some(open)) = (offsets.get(kept), offsets.get(first_open)) else { return false };
+        head.get(kept.1..open.0).is_some_and(|between| !between.trim().is_empty())
     }
 }
 
@@ -80,13 +82,13 @@ impl At<'_> {
         let most = limit.saturating_mul(MOST_BYTES_PER_TOKEN).max(1 << 20);
         let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).max(256);
         while bytes < text.len().min(most) {
-            let head = &text[..text.floor_char_boundary(bytes)];
+            let head = text.get(..text.floor_char_boundary(bytes)).unwrap_or(text);
             if let Some(token_ids) = self.encode_head(head, limit)? {
                 return Ok((token_ids, true));
             }
             bytes = bytes.saturating_mul(4);
         }
-        let head = &text[..text.floor_char_boundary(most)];
+        let head = text.get(..text.floor_char_boundary(most)).unwrap_or(text);
         let mut token_ids = self.encode(head)?;
         let cut = token_ids.len() > limit || head.len() < text.len();
         token_ids.truncate(limit);
@@ -96,6 +98,6 @@ impl At<'_> {
     /// The first `limit` tokens of a head of a text, if they are those of the whole text.
     fn encode_head(self, head: &str, limit: usize) -> Result<Option<Vec<u32>>> {
         let encoding = self.text.encode(head, false).map_err(|error| anyhow!("{}: {error}", self.tokenizer.path))?;
-        Ok(self.tokenizer.margin.settles(head, &encoding, limit).then(|| encoding.get_ids()[..limit].to_vec()))
+        Ok(self.tokenizer.margin.settles(head, &encoding, limit).then(|| first(encoding.get_ids(), limit).to_vec()))
     }
 }

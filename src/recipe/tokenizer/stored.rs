@@ -141,7 +141,9 @@ fn problem(text: &str, error: &str) -> String {
         Ok(value) => value,
         Err(error) => return not_json(&error).to_string(),
     };
-    let Some(kind) = value["model"].as_object().map(|model| model.get("type").and_then(|kind| kind.as_str())) else {
+    let Some(kind) =
+        value.get("model").and_then(Value::as_object).map(|model| model.get("type").and_then(|kind| kind.as_str()))
+    else {
         return "it has no `model`, the part that defines how words become tokens; is it another of the model's files?"
             .to_owned();
     };
