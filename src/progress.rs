@@ -153,16 +153,32 @@ pub fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{} {}", HumanCount(count), if count == 1 { one } else { several })
 }
 
+/// Bytes of a longer message than this are left out in its middle.
+const LONGEST_SHOWN: usize = 16 << 10;
+/// The bytes of its beginning that are shown.
+const SHOWN_START: usize = 4 << 10;
+/// The bytes of its end.
+const SHOWN_END: usize = 4 << 10;
+
 /// A message on one line: what it quotes of a file may have line breaks, or characters that steer a terminal.
 fn printable(message: &str) -> String {
-    let mut printed = String::with_capacity(message.len());
-    for character in message.chars() {
-        match character.is_control() && character != '\t' {
-            true => printed.extend(character.escape_default()),
-            false => printed.push(character),
+    let escaped = |text: &str| {
+        let mut printed = String::with_capacity(text.len());
+        for character in text.chars() {
+            match character.is_control() && character != '\t' {
+                true => printed.extend(character.escape_default()),
+                false => printed.push(character),
+            }
         }
-    }
-    printed
+        printed
+    };
+    // What a file calls an id or a column may have megabytes; the place stands in front of it, and the remedy behind it.
+    let parts = || {
+        let start = message.get(..message.floor_char_boundary(SHOWN_START))?;
+        let end = message.get(message.ceil_char_boundary(message.len().checked_sub(SHOWN_END)?)..)?;
+        Some(format!("{} […] {}", escaped(start), escaped(end)))
+    };
+    if message.len() <= LONGEST_SHOWN { escaped(message) } else { parts().unwrap_or_default() }
 }
 
 impl State {

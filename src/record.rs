@@ -1,6 +1,7 @@
 //! The nouns of the program: [`Query`], [`Candidate`], [`Group`], [`Ranking`], and where a record was read ([`Place`]).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,8 +12,17 @@ use serde_json::value::RawValue;
 /// The values are the bytes of the input (JSON), without line breaks.
 pub type Fields = Vec<(String, Box<RawValue>)>;
 
+/// Fields that are compared one by one.
+const FEW_FIELDS: usize = 32;
+
 /// Adds those of `more` whose names `fields` does not have yet.
 pub fn add_fields(fields: &mut Fields, more: Fields) {
+    // Of thousands, each can't be compared with all others.
+    if fields.len() + more.len() > FEW_FIELDS {
+        let mut known: HashSet<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+        fields.extend(more.into_iter().filter(|(name, _)| known.insert(name.clone())));
+        return;
+    }
     for (name, value) in more {
         if fields.iter().all(|(known, _)| *known != name) {
             fields.push((name, value));

@@ -18,6 +18,8 @@ mod queue;
 
 use std::ops::Range;
 
+use anyhow::{Result, bail, ensure};
+
 pub use queue::Queue;
 
 use crate::recipe::Prompt;
@@ -42,6 +44,9 @@ pub struct Segment {
     pub pair: Option<PairId>,
 }
 
+/// More tokens than the memory of any machine takes. Kernels count them in 32 bits.
+const MOST_TOKENS: usize = 1 << 30;
+
 /// What one forward pass computes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -56,6 +61,44 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Checks that the parts fit together: engines look up by them what stands where, on GPUs without further checks.
+    ///
+    /// # Errors
+    /// If a token has no position or no type, segments leave tokens out or overlap, one is empty or continues a later one, or
+    /// positions do not count a prompt's tokens.
+    pub fn check(&self) -> Result<()> {
+        let tokens = self.token_ids.len();
+        ensure!(tokens > 0 && tokens <= MOST_TOKENS, "a batch has {tokens} tokens; there can be 1 to {MOST_TOKENS}");
+        let (positions, types) = (self.positions.len(), self.token_types.len());
+        ensure!(
+            positions == tokens && types == tokens,
+            "a batch of {tokens} tokens has {positions} positions and {types} types"
+        );
+        let mut end = 0;
+        for (index, Segment { tokens, continues, .. }) in self.segments.iter().enumerate() {
+            ensure!(
+                tokens.start == end && tokens.end > end && tokens.end <= positions,
+                "segment {index} of a batch has the tokens {tokens:?}, and those before it end at {end}"
+            );
+            end = tokens.end;
+            let first = match continues {
+                None => 0,
+                Some(before) => match self.segments.get(*before).filter(|_| *before < index) {
+                    Some(before) => self.positions[before.tokens.end - 1] + 1,
+                    None => {
+                        bail!("segment {index} of a batch continues segment {before}, which does not stand before it")
+                    }
+                },
+            };
+            ensure!(
+                (first..).zip(&self.positions[tokens.clone()]).all(|(expected, position)| *position == expected),
+                "the positions of segment {index} of a batch do not count from {first}"
+            );
+        }
+        ensure!(end == positions, "the last {} tokens of a batch belong to no segment", positions - end);
+        Ok(())
+    }
+
     /// The pairs in the order in which an engine gives their logits.
     pub fn pairs(&self) -> impl Iterator<Item = PairId> + '_ {
         self.segments.iter().filter_map(|segment| segment.pair)

@@ -26,6 +26,7 @@ proptest! {
         for batch in &batches {
             let count = batch.pairs().count();
             prop_assert!(count <= pairs && count > 0);
+            prop_assert!(batch.check().is_ok());
             prop_assert!(batch.token_ids.len() <= tokens || count == 1);
             prop_assert_eq!(batch.segments.iter().map(|segment| segment.tokens.len()).sum::<usize>(), batch.token_ids.len());
             let prompts = |batch: &Batch| -> Vec<_> {
@@ -35,6 +36,7 @@ proptest! {
             match batch.halves() {
                 None => prop_assert_eq!(count, 1),
                 Some([first, second]) => {
+                    prop_assert!(first.check().is_ok() && second.check().is_ok());
                     prop_assert!(first.pairs().count().abs_diff(second.pairs().count()) <= 1);
                     prop_assert_eq!([prompts(&first), prompts(&second)].concat(), prompts(batch));
                     prop_assert!(first.token_ids.len() <= batch.token_ids.len());
@@ -105,4 +107,33 @@ fn much_room_is_filled_with_a_part_of_a_group() {
     assert_eq!(counts(400, 100, true), [8, 8]);
     assert_eq!(counts(100, 9, true), [8, 8]);
     assert_eq!(counts(100, 10, true), [10, 6]);
+}
+
+#[test]
+fn a_batch_whose_parts_do_not_fit_together_is_refused() {
+    let prompt = |tokens: &[u32]| Prompt::whole(tokens.to_vec());
+    let groups = [vec![prompt(&[1, 2, 3]), prompt(&[1, 2, 4, 5])]];
+    let limits = Limits { pairs: 9, tokens: 99, share_prefixes: true, fill: false };
+    let whole = &plan(&groups, limits)[0];
+    assert_eq!((whole.segments.len(), whole.check().is_ok()), (3, true));
+    type Change = fn(&mut Batch);
+    let changes: [(Change, &str); 11] = [
+        (|batch| *batch = Batch::default(), "has 0 tokens"),
+        (|batch| drop(batch.positions.pop()), "has 4 positions"),
+        (|batch| batch.token_types.push(0), "6 types"),
+        (|batch| batch.segments[1].tokens.end = 9, "segment 1"),
+        (|batch| batch.segments[1].tokens = 3..2, "segment 1"),
+        (|batch| batch.segments[1].tokens = 1..3, "segment 1"),
+        (|batch| drop(batch.segments.pop()), "belong to no segment"),
+        (|batch| batch.segments[1].continues = Some(1), "continues segment 1"),
+        (|batch| batch.segments[2].continues = Some(7), "continues segment 7"),
+        (|batch| batch.positions[4] = u32::MAX, "the positions of segment 2"),
+        (|batch| batch.segments[2].continues = None, "do not count from 0"),
+    ];
+    for (change, problem) in changes {
+        let mut batch = whole.clone();
+        change(&mut batch);
+        let error = batch.check().unwrap_err().to_string();
+        assert!(error.contains(problem), "{problem}: {error}");
+    }
 }

@@ -144,9 +144,10 @@ pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target
 /// Checks that a batch has only what the model can take.
 ///
 /// # Errors
-/// If a token id is outside the vocabulary, or a token's type outside the table of types, a prompt is longer than the model's
-/// learned positions, or beginnings are shared though what they become depends on what follows.
+/// If the batch is none, a token id is outside the vocabulary, or a token's type outside the table of types, a prompt is longer
+/// than the model's learned positions, or beginnings are shared though what they become depends on what follows.
 fn check_batch(architecture: &Architecture, batch: &Batch) -> Result<()> {
+    batch.check()?;
     let vocabulary = architecture.vocabulary();
     for &token in &batch.token_ids {
         ensure!((token as usize) < vocabulary, "token {token} is outside the vocabulary of {vocabulary}");

@@ -61,6 +61,7 @@ mod text_table;
 mod trec;
 mod values;
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
@@ -165,6 +166,14 @@ impl Iterator for Events {
 /// the format; a column that is missing.
 pub fn open(options: &InputOptions) -> Result<Events> {
     read(Source::open(options.path.as_deref())?, options, MAX_RECORD_BYTES)
+}
+
+/// As [`open`], of a stream that the caller has: its name stands in messages, and the path of the options is not opened.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_stream(name: &str, stream: Box<dyn Read + Send>, options: &InputOptions) -> Result<Events> {
+    read(Source::from_reader(name.into(), stream)?, options, MAX_RECORD_BYTES)
 }
 
 fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Events> {

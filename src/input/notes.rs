@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::names::{Columns, Field};
 use super::values::{Kind, Object, kind, text};
 
+/// The most notes on names in one file.
+const MOST_NOTES: usize = 100;
+
 /// Notes that wait to be reported, and a record of those that were.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -82,7 +85,7 @@ impl Notes {
     /// two names.
     pub fn disagreement(&mut self, place: &str, field: Field, used: (&str, &str), other: (&str, &str)) {
         let ((used, value), (other, other_value)) = (used, other);
-        if self.reported.insert((used.to_owned(), other.to_owned())) {
+        if self.is_new(used, other) {
             let what = field.name();
             self.waiting.push_back(format!(
                 "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is only carried; --columns {what}={other} \
@@ -93,10 +96,22 @@ impl Notes {
         }
     }
 
+    /// Whether a note on these names is to be reported: a file of other names in every record has no end of notes.
+    fn is_new(&mut self, used: &str, other: &str) -> bool {
+        if self.reported.len() == MOST_NOTES {
+            return false;
+        }
+        let is_new = self.reported.insert((used.to_owned(), other.to_owned()));
+        if self.reported.len() == MOST_NOTES {
+            self.waiting.push_back(format!("{}: further notes on names in its records are left out", self.file));
+        }
+        is_new
+    }
+
     /// A key stands twice in an object with different values: a note names the one that counts, once for each key.
     fn repeated(&mut self, object: &Object<'_>) {
         if let Some(name) = object.repeated()
-            && self.reported.insert((name.to_owned(), name.to_owned()))
+            && self.is_new(name, name)
         {
             let (file, line) = (&self.file, self.line);
             self.waiting.push_back(format!(
@@ -108,7 +123,7 @@ impl Notes {
 
     /// A field that has a meaning elsewhere is carried and not obeyed: a note reports that once.
     pub fn carried(&mut self, name: &str, field: Field) {
-        if self.reported.insert((name.to_owned(), String::new())) {
+        if self.is_new(name, "") {
             let what = field.name();
             self.waiting.push_back(format!(
                 "{}:{}: `{name}` is carried to the output and not used: --columns {what}={name} takes it as the {what}",

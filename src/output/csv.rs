@@ -4,7 +4,9 @@
 //! columns. A ranking without results has no rows.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
+use ahash::{AHashMap, AHashSet};
 use anyhow::Result;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde_json::value::RawValue;
@@ -21,10 +23,28 @@ const TEXT: &str = "text";
 pub(super) struct CsvFormatter {
     delimiter: u8,
     text: bool,
-    /// The names of the columns that follow ours; none before the header is written.
-    carried: Option<Vec<String>>,
+    /// The columns that follow ours; none before the header is written.
+    carried: Option<Columns>,
     left_out: BTreeSet<String>,
 }
+
+/// Names in their order, and as a set: an input may have as many columns as its lines have room for.
+#[derive(Default)]
+struct Columns {
+    names: Vec<String>,
+    known: AHashSet<String>,
+}
+
+impl Columns {
+    fn add(&mut self, name: &str) {
+        if self.known.insert(name.to_owned()) {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// The most names of fields without a column that are remembered for a message.
+const MOST_LEFT_OUT: usize = 100;
 
 impl CsvFormatter {
     pub(super) fn new(delimiter: u8, text: bool) -> Self {
@@ -33,7 +53,11 @@ impl CsvFormatter {
 
     /// Goes on with a file whose header is written, if it is: these columns follow ours.
     pub(super) fn resume(&mut self, carried: Option<Vec<String>>) {
-        self.carried = carried;
+        self.carried = carried.map(|names| {
+            let mut columns = Columns::default();
+            names.iter().for_each(|name| columns.add(name));
+            columns
+        });
     }
 
     /// Appends a row for each candidate, after the header if that is not written yet.
@@ -42,21 +66,22 @@ impl CsvFormatter {
             return Ok(());
         }
         self.header(Some(ranking), buffer)?;
-        let carried = self.carried.as_deref().unwrap_or_default();
+        let Some(carried) = &self.carried else { return Ok(()) };
         for (index, result) in ranking.results.iter().enumerate() {
-            let extras = extras(&ranking.query, &result.candidate);
+            let extras = Extras::of(&ranking.query, &result.candidate);
             let mut row = row(&ranking.query, index + 1, result);
             row.extend(self.text.then(|| result.candidate.text.clone()));
-            row.extend(carried.iter().map(|name| {
-                let extra = extras.iter().find(|(extra, _)| extra == name);
-                extra.map(|(_, value)| value.clone()).unwrap_or_default()
-            }));
+            row.extend(carried.names.iter().map(|name| extras.value(name).unwrap_or_default().to_owned()));
             // A byte order mark at the beginning of a line would look as if files were joined there.
             let marked = row.first().is_some_and(|id| id.starts_with('\u{feff}'));
             let quotes = if marked { QuoteStyle::Always } else { QuoteStyle::Necessary };
             append(self.delimiter, &row, quotes, buffer)?;
-            let unknown = extras.into_iter().filter(|(name, _)| !carried.iter().any(|carried| carried == name));
-            self.left_out.extend(unknown.map(|(name, _)| name.to_owned()));
+            let unknown = extras.list.iter().map(|(name, _)| *name).filter(|name| !carried.known.contains(*name));
+            for name in unknown {
+                if self.left_out.len() < MOST_LEFT_OUT {
+                    self.left_out.insert(name.to_owned());
+                }
+            }
         }
         Ok(())
     }
@@ -75,16 +100,14 @@ impl CsvFormatter {
         if self.carried.is_some() {
             return Ok(());
         }
-        let mut carried: Vec<String> = Vec::new();
+        let mut carried = Columns::default();
         let results =
             first.into_iter().flat_map(|ranking| ranking.results.iter().map(|result| (&ranking.query, result)));
-        for (name, _) in results.flat_map(|(query, result)| extras(query, &result.candidate)) {
-            if !carried.iter().any(|known| known == name) {
-                carried.push(name.to_owned());
-            }
+        for (query, result) in results {
+            Extras::of(query, &result.candidate).list.iter().for_each(|(name, _)| carried.add(name));
         }
         let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
-        let names: Vec<String> = ours.map(str::to_owned).chain(carried.iter().cloned()).collect();
+        let names: Vec<String> = ours.map(str::to_owned).chain(carried.names.iter().cloned()).collect();
         self.carried = Some(carried);
         // A reader takes white space around a name without quotes for a sign that all cells are padded.
         let padded = names.iter().any(|name| name.trim().len() < name.len());
@@ -110,17 +133,39 @@ fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
 
 /// The cells of a row beyond our columns: title, instruction, and carried fields. A carried field with the name of one of our
 /// columns is dropped; of a candidate's and a query's field of one name, the candidate's is kept.
-fn extras<'a>(query: &'a Query, candidate: &'a Candidate) -> Vec<(&'a str, String)> {
-    let known = [("title", candidate.title.as_ref()), ("instruction", query.instruction.as_ref())];
-    let mut extras: Vec<(&str, String)> =
-        known.into_iter().filter_map(|(name, value)| Some((name, value?.clone()))).collect();
-    for (name, value) in candidate.fields.iter().chain(&query.fields) {
-        let taken = COLUMNS.contains(&name.as_str()) || name == TEXT;
-        if !taken && extras.iter().all(|(known, _)| known != name) {
-            extras.push((name, cell(value)));
+#[derive(Default)]
+struct Extras<'a> {
+    list: Vec<(&'a str, String)>,
+    places: AHashMap<&'a str, usize>,
+}
+
+impl<'a> Extras<'a> {
+    fn of(query: &'a Query, candidate: &'a Candidate) -> Self {
+        let mut extras = Self::default();
+        for (name, value) in [("title", candidate.title.as_ref()), ("instruction", query.instruction.as_ref())] {
+            if let Some(value) = value {
+                extras.add(name, || value.clone());
+            }
+        }
+        for (name, value) in candidate.fields.iter().chain(&query.fields) {
+            if !COLUMNS.contains(&name.as_str()) && name != TEXT {
+                extras.add(name, || cell(value));
+            }
+        }
+        extras
+    }
+
+    fn add(&mut self, name: &'a str, value: impl FnOnce() -> String) {
+        if let Entry::Vacant(free) = self.places.entry(name) {
+            free.insert(self.list.len());
+            self.list.push((name, value()));
         }
     }
-    extras
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.list.get(*self.places.get(name)?)?;
+        Some(value)
+    }
 }
 
 /// A string without its quotes; any other value as JSON.

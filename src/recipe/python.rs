@@ -84,6 +84,13 @@ fn to_json(value: &Value, arguments: Kwargs) -> Result<Value, Error> {
     Ok(Value::from(text))
 }
 
+/// The most bytes that `tojson` writes, beside those of one value: as much as a rendering may make in all.
+const MOST_JSON: usize = 4 << 20;
+/// The deepest nesting that it writes.
+const MOST_DEPTH: usize = 100;
+/// The widest indentation.
+const MOST_INDENT: usize = 100;
+
 impl Style {
     fn write(&self, value: &Value, depth: usize, text: &mut String) -> Result<(), Error> {
         match value.kind() {
@@ -121,14 +128,20 @@ impl Style {
         text: &mut String,
     ) -> Result<(), Error> {
         let line = |depth: usize| match self.indent {
-            Some(indent) => format!("\n{}", " ".repeat(indent * depth)),
+            Some(indent) => format!("\n{}", " ".repeat(indent.min(MOST_INDENT) * depth)),
             None => String::new(),
         };
+        if depth >= MOST_DEPTH {
+            return Err(Error::new(ErrorKind::InvalidOperation, format!("tojson writes {MOST_DEPTH} levels at most")));
+        }
         text.push(brackets[0]);
         let is_empty = items.is_empty();
         for (index, (key, item)) in items.into_iter().enumerate() {
             if index > 0 {
                 text.push_str(&self.item);
+            }
+            if text.len() > MOST_JSON {
+                return Err(Error::from(ErrorKind::OutOfFuel));
             }
             text.push_str(&line(depth + 1));
             if let Some(key) = key {
@@ -212,6 +225,9 @@ mod tests {
         ] {
             assert_eq!(rendered(template).unwrap(), expected, "{template}");
         }
+        let nested = "{% set ns = namespace(x=[]) %}{% for i in range(101) %}{% set ns.x = [ns.x] %}{% endfor %}";
+        assert!(rendered(&format!("{nested}{{{{ ns.x|tojson }}}}")).unwrap_err().to_string().contains("100 levels"));
+        assert!(rendered("{{ range(100000)|list|tojson(indent=1000000000) }}").is_err());
         assert!(rendered("{{ [1e20] }}").unwrap_err().to_string().contains("1e+20 within a list"));
     }
 }

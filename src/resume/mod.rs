@@ -42,6 +42,7 @@ use anyhow::{Context, Result};
 
 pub use self::finished::{Counts, Pending};
 pub use self::gather::RunFacts;
+pub use self::read_back::complete_rankings;
 pub use self::sidecar::{Complete, Sidecar};
 
 use self::finished::Finished;

@@ -84,6 +84,15 @@ impl Output<'_> {
     }
 }
 
+/// How many complete rankings an output has, as far as its bytes show that: of a table or a run that may go on, the last one may
+/// not be complete.
+///
+/// # Errors
+/// If it can't be read, or is not what a run with this layout writes.
+pub fn complete_rankings(file: &File, name: &str, layout: &Layout) -> Result<usize> {
+    Ok(Output { file, name, layout, complete: None }.read()?.queries.len())
+}
+
 /// What was found so far.
 pub(super) struct Found<'a> {
     layout: &'a Layout,

@@ -128,7 +128,7 @@ impl Sidecar {
     ///
     /// # Errors
     /// If it can't be read, or is something else.
-    pub(super) fn read(output: &Path) -> Result<Option<Self>> {
+    pub fn read(output: &Path) -> Result<Option<Self>> {
         let path = Self::path(output);
         let file = match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -118,7 +118,8 @@ fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, (late, window): 
         window,
         scale: 1. / (HEAD_DIM as f64).sqrt(),
     };
-    gpu.attend(&attending, Heads { query: 1, key: 1, head_dim: HEAD_DIM }).unwrap();
+    // SAFETY: the tiles and ranges are those of the rows that were made above.
+    unsafe { gpu.attend(&attending, Heads { query: 1, key: 1, head_dim: HEAD_DIM }).unwrap() };
     let mut found = vec![0; KEYS * HEAD_DIM * value.size()];
     results.download(&mut found).unwrap();
     widened(&found[first * HEAD_DIM * value.size()..], value)

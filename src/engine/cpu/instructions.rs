@@ -33,7 +33,7 @@ impl Instructions {
         let (mut level, mut products, mut attention) = (None, None, None);
         for part in forced.split('/').filter(|_| !forced.is_empty()) {
             let is_new = match part.split_once('=') {
-                None => level.replace(part.parse::<Level>()?).is_none(),
+                None => level.replace(Level::named(part)?).is_none(),
                 Some(("products", "int8")) => {
                     return Err("products=int8 is what --dtype int8 computes; leave it out".to_owned());
                 }

@@ -1,20 +1,30 @@
 //! Instruction-set levels: found once, at run time. Every level computes the same things; a higher one is faster.
 
-use std::str::FromStr;
 use std::sync::OnceLock;
 
 /// What the processor can do; a level includes those before it.
+///
+/// What is computed at a level runs its instructions. So others than this crate get only the levels that this processor has:
+/// they can't write the higher variants down, and no text is parsed into one.
+///
+/// ```compile_fail,E0603
+/// let level = rerank::engine::cpu::Level::Amx;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// What every processor of the architecture has: SSE2 on x86-64, NEON on AArch64.
     Plain,
     /// AVX2 and FMA.
+    #[non_exhaustive]
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
+    #[non_exhaustive]
     Avx512,
     /// AVX-512-BF16 and VNNI: products of bf16 pairs and int8 quads.
+    #[non_exhaustive]
     Avx512Bf16,
     /// AMX tiles of bf16 and int8.
+    #[non_exhaustive]
     Amx,
 }
 
@@ -37,6 +47,14 @@ impl Level {
         self >= Self::Avx512Bf16
     }
 
+    /// The level that users call so; this processor may not have it.
+    pub(super) fn named(name: &str) -> Result<Self, String> {
+        LEVELS.into_iter().find(|level| level.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = LEVELS.iter().map(|level| level.name()).collect();
+            format!("{name:?} is no instruction set; use one of {}", names.join(", "))
+        })
+    }
+
     /// As users write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -53,17 +71,6 @@ impl Level {
 impl std::fmt::Display for Level {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
-    }
-}
-
-impl FromStr for Level {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        LEVELS.into_iter().find(|level| level.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = LEVELS.iter().map(|level| level.name()).collect();
-            format!("{name:?} is no instruction set; use one of {}", names.join(", "))
-        })
     }
 }
 
@@ -92,7 +99,7 @@ macro_rules! for_each_level {
             }
 
             match level {
-                // SAFETY: a level is only chosen where the processor has its features.
+                // SAFETY: only levels whose features the processor has come out of `Level::available` and `Level::all`.
                 #[cfg(target_arch = "x86_64")]
                 $crate::engine::cpu::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
@@ -135,10 +142,10 @@ mod tests {
     #[test]
     fn levels_are_named_and_ordered() {
         for level in LEVELS {
-            assert_eq!(level.name().parse(), Ok(level));
+            assert_eq!(Level::named(level.name()), Ok(level));
         }
         assert!(LEVELS.is_sorted());
-        assert!("avx".parse::<Level>().unwrap_err().contains("avx512-bf16"));
+        assert!(Level::named("avx").unwrap_err().contains("avx512-bf16"));
         assert_eq!(Level::all().last(), Some(Level::available()));
     }
 }

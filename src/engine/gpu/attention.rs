@@ -155,24 +155,33 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
+    ///
+    /// # Safety
+    /// The tiles in the device's memory name rows and ranges that are there, and the ranges name rows of keys and values.
+    pub unsafe fn attend(&self, attending: &Attending<'_>, heads: Heads) -> Result<()> {
         if attending.window.is_some() {
             assert!(attending.late_tiles.bytes() == 0, "queries in windows are not divided into early and late ones");
             let fast = self.has(AttentionKernel::Windows, heads);
             let kernel = if fast { AttentionKernel::Windows } else { AttentionKernel::Plain };
-            return self.attend_by(kernel, attending, attending.tiles, heads);
+            // SAFETY: as the caller's.
+            return unsafe { self.attend_by(kernel, attending, attending.tiles, heads) };
         }
         // The longer work first.
         if attending.late_tiles.bytes() > 0 {
-            self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)?;
+            // SAFETY: as the caller's.
+            unsafe { self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)? };
         }
         let mut fast = [AttentionKernel::HopperEarly, AttentionKernel::Tensor].into_iter();
         let kernel = fast.find(|kernel| self.has(*kernel, heads)).unwrap_or(AttentionKernel::Plain);
-        self.attend_by(kernel, attending, attending.tiles, heads)
+        // SAFETY: as the caller's.
+        unsafe { self.attend_by(kernel, attending, attending.tiles, heads) }
     }
 
     /// The same for these tiles, whatever kernel would be chosen.
-    pub(super) fn attend_by(
+    ///
+    /// # Safety
+    /// As [`Gpu::attend`].
+    pub(super) unsafe fn attend_by(
         &self,
         kernel: AttentionKernel,
         attending: &Attending<'_>,
@@ -206,7 +215,7 @@ impl Gpu {
         let count = tiles.bytes() / size_of::<QueryTile>();
         let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
         let features = int(head_dim)?;
-        // SAFETY: the memory was checked; that tiles and ranges name rows that are there is the layout's care. Kernels for
+        // SAFETY: the memory was checked; tiles and ranges name rows that are there by the caller's word. Kernels for
         // one number of features don't look at a second argument.
         unsafe {
             self.device().launch(&self.kernel(kernel, heads), launch(kernel, grid, head_dim), arguments!(raw, features))

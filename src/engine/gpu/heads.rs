@@ -70,7 +70,10 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn normalize_and_rotate(
+    ///
+    /// # Safety
+    /// The tables of angles reach to all positions that stand in the device's memory.
+    pub unsafe fn normalize_and_rotate(
         &self,
         products: Rows<'_>,
         heads: Heads,
@@ -106,7 +109,7 @@ impl Gpu {
         } else {
             (format!("qk_norm_rope_{}", self.value().name()), by_row(products.count * (query_heads + key_heads))?)
         };
-        // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
+        // SAFETY: the memory was checked, and the tables reach to all positions by the caller's word.
         unsafe { self.device().launch(&kernel, launch, arguments!(rows, raw)) }
     }
 
@@ -115,7 +118,10 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn rotate(
+    ///
+    /// # Safety
+    /// As [`Gpu::normalize_and_rotate`].
+    pub unsafe fn rotate(
         &self,
         products: Rows<'_>,
         (heads, turned): (Heads, usize),
@@ -136,7 +142,7 @@ impl Gpu {
         };
         let rows = products.address(self.value().size(), products.width);
         let launch = Launch { grid: [int(products.count)?.cast_unsigned(), 1], block: [128, 1], shared: 0 };
-        // SAFETY: the memory was checked; that the tables reach to all positions is the engine's care.
+        // SAFETY: the memory was checked, and the tables reach to all positions by the caller's word.
         unsafe { self.launch("rotate", launch, arguments!(rows, raw)) }
     }
 }

@@ -218,13 +218,16 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn gather(&self, hidden: Rows<'_>, rows: View<'_>, gathered: Rows<'_>) -> Result<()> {
+    ///
+    /// # Safety
+    /// The indices in the device's memory name rows that are there.
+    pub unsafe fn gather(&self, hidden: Rows<'_>, rows: View<'_>, gathered: Rows<'_>) -> Result<()> {
         let features = hidden.width;
         assert!(rows.bytes() >= gathered.count * 4 && gathered.width == features);
         let (count, width) = (int(gathered.count)?, int(features)?);
         let (from, indices, to) = (hidden.address(4, features), rows.address(), gathered.address(4, features));
         let launch = by_row(gathered.count)?;
-        // SAFETY: the memory was checked; that indices name rows is the layout's care.
+        // SAFETY: the memory was checked, and the indices name rows by the caller's word.
         unsafe { self.device.launch("gather_rows", launch, arguments!(from, indices, to, count, width)) }
     }
 

@@ -75,7 +75,10 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn embed(&self, tables: &Tables<'_>, hidden: Rows<'_>) -> Result<()> {
+    ///
+    /// # Safety
+    /// Ids, positions and types in the device's memory name rows of their tables.
+    pub unsafe fn embed(&self, tables: &Tables<'_>, hidden: Rows<'_>) -> Result<()> {
         let (tokens, ids) = tables.tokens;
         let features = tokens.inputs;
         let fits = |table: &Weight, indices: View<'_>| table.inputs == features && indices.bytes() >= hidden.count * 4;
@@ -95,7 +98,7 @@ impl Gpu {
             scale: tables.scale,
         };
         let rows = hidden.address(4, features);
-        // SAFETY: the memory was checked; that no id, position or type is beyond its table is the caller's check.
+        // SAFETY: the memory was checked, and no id, position or type is beyond its table by the caller's word.
         unsafe { self.launch("embed", by_row(hidden.count)?, arguments!(raw, rows)) }
     }
 
@@ -172,13 +175,16 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn mean(&self, hidden: Rows<'_>, [firsts, lengths]: [View<'_>; 2], pooled: Rows<'_>) -> Result<()> {
+    ///
+    /// # Safety
+    /// The numbers in the device's memory name rows that are there.
+    pub unsafe fn mean(&self, hidden: Rows<'_>, [firsts, lengths]: [View<'_>; 2], pooled: Rows<'_>) -> Result<()> {
         let features = hidden.width;
         assert!(firsts.bytes() >= pooled.count * 4 && lengths.bytes() >= pooled.count * 4 && pooled.width == features);
         let (from, to) = (hidden.address(4, features), pooled.address(4, features));
         let (firsts, lengths, width) = (firsts.address(), lengths.address(), int(features)?);
         let launch = by_units(pooled.count, features)?;
-        // SAFETY: the memory was checked; that there are the rows is the layout's care.
+        // SAFETY: the memory was checked, and the rows are there by the caller's word.
         unsafe { self.device().launch("mean_rows", launch, arguments!(from, firsts, lengths, to, width)) }
     }
 

@@ -32,6 +32,9 @@ pub(super) fn text_tokenizer(
     Ok(text)
 }
 
+/// More tokens than any vocabulary has. What stands between two ids takes memory.
+const MOST_IDS: u32 = 1 << 21;
+
 /// The added tokens, so that numbering them one after the other gives each its id.
 fn in_order(added: &[(u32, AddedToken)], control: &HashSet<String>, model: &ModelWrapper) -> Result<Vec<AddedToken>> {
     let mut tokens = Vec::with_capacity(added.len());
@@ -42,6 +45,7 @@ fn in_order(added: &[(u32, AddedToken)], control: &HashSet<String>, model: &Mode
             if *id < next && is_control {
                 continue;
             }
+            ensure!(*id < MOST_IDS, "the added token `{}` has the id {id}, which is that of no model", token.content);
             ensure!(*id >= next, "the added token `{}` has the id {id} of another token", token.content);
             tokens.extend((next..*id).map(|hole| AddedToken::from(format!("{NO_CHARACTER}{hole}"), true)));
             next = id + 1;

@@ -94,7 +94,8 @@ impl Pass<'_> {
             self.gpu.normalize(hidden, final_norm.as_ref(), None, (None, true))?;
         }
         if let Some(indices) = whole {
-            self.gpu.mean(all.hidden, [indices.pooled_tokens, indices.lengths], pooled.hidden)?;
+            // SAFETY: the batch was checked before its layout was made and copied.
+            unsafe { self.gpu.mean(all.hidden, [indices.pooled_tokens, indices.lengths], pooled.hidden)? };
         }
         let memory = [&self.activations.pooled, &self.activations.head];
         head.score(memory, (pooled.count, self.features), logits)
@@ -119,7 +120,8 @@ impl Pass<'_> {
         };
         let width = tokens.inputs();
         let sums = Rows::new(&self.activations.hidden, stage.count, width);
-        self.gpu.embed(&tables, sums)?;
+        // SAFETY: the batch was checked against the model's tables before it was copied.
+        unsafe { self.gpu.embed(&tables, sums)? };
         self.lap(Kind::Embedding)?;
         let narrow = Rows::new(&self.activations.normed, stage.count, width);
         if norm.is_some() || projection.is_some() {
@@ -158,7 +160,8 @@ impl Pass<'_> {
         self.gpu.multiply(self.normed(all), &layer.attention.query_key_value, queries_end..end, keys)?;
         self.lap(Kind::Projection)?;
         self.prepare(preparation, all, keys, ([0, key], queries_end))?;
-        self.gpu.gather(all.hidden, tokens, pooled.hidden)?;
+        // SAFETY: the batch was checked before its layout was made and copied.
+        unsafe { self.gpu.gather(all.hidden, tokens, pooled.hidden)? };
         let queries = Rows::new(&self.activations.pooled_queries, pooled.count, queries_end);
         match layer.placement {
             NormPlacement::Before => self.operand(layer.attention_norm.as_ref(), pooled)?,
@@ -236,12 +239,14 @@ impl Pass<'_> {
                     angles: angles(*table),
                     epsilon: query.epsilon,
                 };
-                self.gpu.normalize_and_rotate(products, self.heads, parts, &operation)?;
+                // SAFETY: the tables of angles were made for the batch's highest position.
+                unsafe { self.gpu.normalize_and_rotate(products, self.heads, parts, &operation)? };
             }
             Preparation::Rotate { bias, table } => {
                 let turned = query_heads + key_heads;
                 let bias = bias.as_ref().map(|bias| (bias, column));
-                self.gpu.rotate(products, (self.heads, turned), bias, angles(*table))?;
+                // SAFETY: as above.
+                unsafe { self.gpu.rotate(products, (self.heads, turned), bias, angles(*table))? };
             }
             Preparation::Queries { bias: Some(bias) } if query_heads > 0 => {
                 self.gpu.add_bias(products, (bias, 0), query_heads * self.heads.head_dim)?;
@@ -260,7 +265,8 @@ impl Pass<'_> {
         let (tiles, late_tiles) =
             if window.is_some() { (window_tiles, late_tiles.first(0)) } else { (tiles, late_tiles) };
         let attending = Attending { queries, keys, values, results, tiles, late_tiles, ranges, mask, window, scale };
-        self.gpu.attend(&attending, self.heads)?;
+        // SAFETY: the batch was checked before its layout was made and copied.
+        unsafe { self.gpu.attend(&attending, self.heads)? };
         self.lap(Kind::Attention)?;
         self.gpu.multiply_add(results, &attention.output.weight, stage.hidden)?;
         self.lap(Kind::Output)?;
