@@ -87,7 +87,11 @@ impl Regrouped {
             match entry {
                 Ok(Entry::Note(note)) => ready.push_back(Ok(Entry::Note(note))),
                 Ok(entry) => gathered.add(key(&entry).as_deref(), entry),
-                Err(error) => end = Some(Err(error)),
+                // Nothing behind it can be read: the next call would fail in the same place, without an end.
+                Err(error) => {
+                    end = Some(Err(error));
+                    break;
+                }
             }
         }
         if gathered.interleaved() > 0 {

@@ -3,6 +3,7 @@
 use anyhow::{Result, anyhow};
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
+use super::guarded::guarded;
 use super::{At, TextTokenizer};
 use crate::slices::first;
 
@@ -97,7 +98,9 @@ impl At<'_> {
 
     /// The first `limit` tokens of a head of a text, if they are those of the whole text.
     fn encode_head(self, head: &str, limit: usize) -> Result<Option<Vec<u32>>> {
-        let encoding = self.text.encode(head, false).map_err(|error| anyhow!("{}: {error}", self.tokenizer.path))?;
+        let path = &self.tokenizer.path;
+        let encode = || self.text.encode(head, false).map_err(|error| anyhow!("{path}: {error}"));
+        let encoding = guarded(path, encode)?;
         Ok(self.tokenizer.margin.settles(head, &encoding, limit).then(|| first(encoding.get_ids(), limit).to_vec()))
     }
 }

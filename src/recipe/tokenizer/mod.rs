@@ -6,6 +6,7 @@ mod control;
 mod declared;
 mod files;
 mod frame;
+mod guarded;
 mod head;
 mod inside;
 mod rebuilt;
@@ -23,6 +24,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use self::class::Class;
 use self::declared::Declared;
 use self::files::TokenizerFiles;
+use self::guarded::guarded;
 use self::stored::Stored;
 use crate::checkpoint::ModelFiles;
 use crate::fields::Fields;
@@ -60,25 +62,29 @@ impl TextTokenizer {
     pub fn read(files: &ModelFiles) -> Result<Self> {
         let files = TokenizerFiles::read(files)?;
         let path = files.vocabulary.path().display().to_string();
+        guarded(&path, || Self::of(&files, path.clone()))
+    }
+
+    fn of(files: &TokenizerFiles, path: String) -> Result<Self> {
         let mut warnings = Vec::new();
-        let class = Class::of(&files)?;
-        let stored = Stored::read(&files, class, &mut warnings)?;
-        let declared = Declared::read(&files, &stored, class)?;
+        let class = Class::of(files)?;
+        let stored = Stored::read(files, class, &mut warnings)?;
+        let declared = Declared::read(files, &stored, class)?;
         let mut whole = stored.tokenizer.clone();
         declared.add_to(&mut whole, class).with_context(|| path.clone())?;
         let mut added: Vec<(u32, AddedToken)> = whole.get_added_tokens_decoder().into_iter().collect();
         added.sort_unstable_by_key(|(id, _)| *id);
         let processor = frame::post_processor(&whole, class, &declared).with_context(|| path.clone())?;
         warnings
-            .extend(frame::put(&mut whole, processor).then(|| warnings::replaced("the post_processor", class, &files)));
-        warnings.extend(warnings::disagreements(&files, &stored, &declared, &added));
-        warnings.extend(warnings::unused(&files, &whole)?);
-        let frame = frame::frame(&files, &whole, class).map_err(|error| format!("{path}: {error:#}"));
+            .extend(frame::put(&mut whole, processor).then(|| warnings::replaced("the post_processor", class, files)));
+        warnings.extend(warnings::disagreements(files, &stored, &declared, &added));
+        warnings.extend(warnings::unused(files, &whole)?);
+        let frame = frame::frame(files, &whole, class).map_err(|error| format!("{path}: {error:#}"));
         let roles = declared.roles().map(|(role, token)| (role, token.to_owned())).collect();
-        let control = control::control_tokens(&added, &declared, &files)?;
+        let control = control::control_tokens(&added, &declared, files)?;
         let text = text::text_tokenizer(&whole, &added, &control, stored.unknown).with_context(|| path.clone())?;
         let ids = added.iter().map(|(id, token)| (token.content.clone(), *id)).collect();
-        let split = control::split(&added, &files)?;
+        let split = control::split(&added, files)?;
         let is_seen = |token: &AddedToken| !control.contains(&token.content);
         let seen = added.iter().map(|(_, token)| token).filter(|token| is_seen(token));
         let seen: Vec<_> = seen.map(|token| (token.clone(), token.special)).collect();
@@ -115,10 +121,12 @@ impl TextTokenizer {
             );
         }
         let control: Vec<AddedToken> = control.into_iter().map(|(token, _)| token.special(true)).collect();
-        for text in [&mut self.text].into_iter().chain(&mut self.inside) {
-            text.add_tokens(control.clone()).map_err(|error| anyhow!("{}: {error}", self.path))?;
-        }
-        Ok(())
+        guarded(&self.path, || {
+            for text in [&mut self.text].into_iter().chain(&mut self.inside) {
+                text.add_tokens(control.clone()).map_err(|error| anyhow!("{}: {error}", self.path))?;
+            }
+            Ok(())
+        })
     }
 
     /// The tokens that the whole tokenizer puts before a text, and those behind it.
@@ -261,9 +269,11 @@ impl At<'_> {
     /// # Errors
     /// If the tokenizer fails.
     pub fn encode(self, text: &str) -> Result<Vec<u32>> {
-        let encoding =
-            self.text.encode_fast(text, false).map_err(|error| anyhow!("{}: {error}", self.tokenizer.path))?;
-        Ok(encoding.get_ids().to_vec())
+        let path = &self.tokenizer.path;
+        guarded(path, || {
+            let encoding = self.text.encode_fast(text, false).map_err(|error| anyhow!("{path}: {error}"))?;
+            Ok(encoding.get_ids().to_vec())
+        })
     }
 }
 
