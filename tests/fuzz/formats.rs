@@ -90,7 +90,9 @@ fn read_run(data: &[u8], format: InputFormat, queries: PathBuf, collection: Path
 }
 
 fn read_all(data: &[u8], options: &InputOptions) {
-    let Ok(events) = input::open_stream("input", Box::new(std::io::Cursor::new(data.to_vec())), options) else { return };
+    let Ok(events) = input::open_stream("input", Box::new(std::io::Cursor::new(data.to_vec())), options) else {
+        return;
+    };
     let mut events = events.take_while(Result::is_ok);
     while events.next().is_some() {}
 }
@@ -208,8 +210,7 @@ pub fn output(data: &[u8]) {
     let path = place.join("out");
     fs::write(&path, data).unwrap();
     let file = File::open(&path).unwrap();
-    for format in
-        [OutputFormat::Jsonl, OutputFormat::Trec, OutputFormat::Msmarco, OutputFormat::Csv, OutputFormat::Tsv]
+    for format in [OutputFormat::Jsonl, OutputFormat::Trec, OutputFormat::Msmarco, OutputFormat::Csv, OutputFormat::Tsv]
     {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstandard] {
             let layout = Layout { format, compression, text: true, tag: "rerank".to_owned() };

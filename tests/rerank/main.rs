@@ -28,6 +28,13 @@ mod gpu_attention;
 mod gpu_features;
 mod gpu_gated;
 mod handed_models;
+#[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
+mod hostile_examples;
+#[cfg(unix)]
+#[path = "../fuzz/formats.rs"]
+mod hostile_formats;
 mod hub;
 mod hub_elsewhere;
 mod hub_faults;
@@ -35,6 +42,8 @@ mod interpreters;
 #[cfg(target_os = "linux")]
 mod large;
 mod meddling;
+#[cfg(unix)]
+mod memory;
 mod model_files;
 mod models;
 mod modules;
