@@ -36,6 +36,9 @@ const LABELLED_LISTS: [&str; 12] = [
     "hard_negatives",
 ];
 
+/// The most candidates of a record. A list of more, of a few bytes each, would take many times its size in memory.
+const MOST_CANDIDATES: usize = 1_000_000;
+
 /// The field in which a candidate carries the name of its labelled list.
 const LIST: &str = "list";
 
@@ -168,6 +171,12 @@ fn list_within<'a>(inner: &mut Object<'a>, names: &Names) -> Option<(String, &'a
 impl<'a> List<'a> {
     fn new(name: String, value: &'a RawValue) -> Result<Self, String> {
         let values = list(&name, value)?;
+        if values.len() > MOST_CANDIDATES {
+            return Err(format!(
+                "`{name}` has {} values, and a record can have {MOST_CANDIDATES} candidates: write one pair per line",
+                values.len()
+            ));
+        }
         Ok(Self { name, values, ids: None, scores: None })
     }
 

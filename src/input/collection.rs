@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Collection {
     /// It can't be read or copied, is empty, or a line is malformed.
     pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
-        let file = seekable(path, &name)?;
+        let file = seekable(path, &name, limit)?;
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
         let mut file = BufReader::with_capacity(1 << 16, file);
         let (start, lines_skipped) = skip_head(&mut file).with_context(|| format!("cannot read {name}"))?;
@@ -180,7 +180,7 @@ fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
 }
 
 /// Opens a file that can be read at any offset and is not compressed.
-fn seekable(path: &Path, name: &Arc<str>) -> Result<File> {
+fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
     let cannot_read = || format!("cannot read {name}");
     let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     if file.metadata().with_context(cannot_read)?.is_file() {
@@ -196,11 +196,36 @@ fn seekable(path: &Path, name: &Arc<str>) -> Result<File> {
     }
     let mut source = Source::from_reader(Arc::clone(name), Box::new(file))?;
     let mut copy = tempfile::tempfile().context("cannot make a temporary file to decompress the collection")?;
-    io::copy(&mut source.reader, &mut copy).map_err(|error| read_error(name, error)).with_context(|| {
-        format!("cannot decompress {name} into a temporary file (in the directory that TMPDIR names)")
-    })?;
+    copy_lines(&mut source, &mut copy, limit)?;
     copy.rewind().context("cannot read the temporary file with the decompressed collection")?;
     Ok(copy)
+}
+
+/// Copies a source into a temporary file, unless a line is longer than the limit: what never ends would fill the disk. In a list,
+/// lines have no meaning.
+fn copy_lines(source: &mut Source, copy: &mut File, limit: usize) -> Result<()> {
+    let (mut line, mut since, mut start) = (1, 0, None);
+    loop {
+        let available = source.reader.fill_buf().map_err(|error| read_error(&source.name, error))?;
+        if available.is_empty() {
+            return Ok(());
+        }
+        start = start.or_else(|| available.trim_ascii_start().first().copied());
+        for part in available.split_inclusive(|&byte| byte == b'\n') {
+            since += part.len();
+            if since > limit.saturating_add(2) && start != Some(b'[') {
+                bail!("{}:{line}: {}", source.name, too_long(limit, "line"));
+            }
+            if part.ends_with(b"\n") {
+                (line, since) = (line + 1, 0);
+            }
+        }
+        copy.write_all(available).with_context(|| {
+            format!("cannot decompress {} into a temporary file (in the directory that TMPDIR names)", source.name)
+        })?;
+        let count = available.len();
+        source.reader.consume(count);
+    }
 }
 
 fn hash(id: &str) -> u64 {
@@ -211,8 +236,6 @@ fn hash(id: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     const JSONL: &str = "\u{feff}{\"_id\":\"a\",\"title\":\"\",\"text\":\"first\"}\n\n{\"_id\":\"b\",\"title\":\"B\",\"text\":\"second\"}\r\n\
@@ -239,6 +262,19 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(JSONL.as_bytes()).unwrap();
         check(open(&gzip.finish().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_long_line_is_not_copied_to_the_disk() {
+        let bomb = zstd::encode_all(&[b'a'; 300][..], 1).unwrap();
+        let error = open(&[&bomb[..], &bomb].concat()).err().unwrap().to_string();
+        assert!(
+            error.ends_with(
+                ":1: the line is longer than 100 bytes: write one pair per line, or split the query's \
+             candidates or the text"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::exit::UsageError;
 /// The fields of which two columns may disagree. A title has one name only, and an instruction's two mean the same.
 const RIVALLED: [Field; 6] = [Field::QueryId, Field::Query, Field::Id, Field::Text, Field::Score, Field::Rank];
 
+/// The most columns of a table.
+const MOST_COLUMNS: usize = 100_000;
+
 /// The columns of a table.
 #[derive(Debug)]
 pub struct Header {
@@ -27,6 +30,9 @@ impl Header {
     /// A column is missing that is needed or that `--columns` names, or two columns have one name.
     pub fn new(columns: Vec<String>, renamed: &Columns) -> Result<Self> {
         let columns: Vec<String> = columns.iter().map(|name| name.trim().to_owned()).collect();
+        if columns.len() > MOST_COLUMNS {
+            bail!("it has {} columns, and there can be {MOST_COLUMNS}", columns.len());
+        }
         let listed = listed(&columns);
         let mut seen = HashSet::new();
         for name in columns.iter().filter(|name| !name.is_empty()) {

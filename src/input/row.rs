@@ -46,6 +46,8 @@ pub struct Row {
     /// The text of the cells, without quotes; empty where the cells lie in `raw`.
     text: Vec<u8>,
     cells: Vec<Cell>,
+    /// The cells beyond those that are kept.
+    more: usize,
     line: u64,
     next_line: u64,
     offset: u64,
@@ -59,6 +61,9 @@ const TEXT_BEHIND: &str = "text stands behind a closing double quote: a quote th
                            quotes are text in this file, use --quotes none";
 const LONE_RETURN: &str = "a carriage return stands outside of quotes: a cell with a line break stands in double quotes; \
                            line ends of old Macs are converted with `tr '\\r' '\\n'`";
+
+/// The most cells that are kept, more than a table may have columns: of others the number is known.
+const MOST_CELLS: usize = 200_000;
 
 impl Row {
     /// Makes a row to read into, of a file in which this many lines come before it.
@@ -76,6 +81,7 @@ impl Row {
             self.raw.clear();
             self.text.clear();
             self.cells.clear();
+            self.more = 0;
             self.stray_quote = false;
             (self.line, self.offset) = (self.next_line, self.next_offset);
             self.skip_blank(reader)?;
@@ -106,7 +112,7 @@ impl Row {
 
     /// The number of cells.
     pub fn len(&self) -> usize {
-        self.cells.len()
+        self.cells.len() + self.more
     }
 
     /// A cell.
@@ -178,7 +184,10 @@ impl Row {
         let text = content(&self.raw);
         let mut start = 0;
         for end in memchr_iter(dialect.delimiter, text).chain([text.len()]) {
-            self.cells.push(bounds(text, start..end, dialect.trim));
+            match self.cells.len() < MOST_CELLS {
+                true => self.cells.push(bounds(text, start..end, dialect.trim)),
+                false => self.more += 1,
+            }
             start = end + 1;
         }
         Step::Row
@@ -212,7 +221,8 @@ impl Row {
                 let start = self.text.len();
                 at += cell.len();
                 self.text.extend_from_slice(cell);
-                self.cells.push(bounds(&self.text, start..self.text.len(), dialect.trim));
+                let cell = bounds(&self.text, start..self.text.len(), dialect.trim);
+                self.keep(cell);
             }
             if at >= self.raw().len() {
                 // An empty text would mean that the cells lie in the raw bytes.
@@ -245,11 +255,18 @@ impl Row {
             self.text.extend_from_slice(first(rest, length));
             at += length + 1;
             if self.raw.get(at) != Some(&b'"') {
-                self.cells.push(Cell { start, end: self.text.len(), quoted: true });
+                self.keep(Cell { start, end: self.text.len(), quoted: true });
                 return Ok(Ok(at));
             }
             self.text.push(b'"');
             at += 1;
+        }
+    }
+
+    fn keep(&mut self, cell: Cell) {
+        match self.cells.len() < MOST_CELLS {
+            true => self.cells.push(cell),
+            false => self.more += 1,
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Error;
 use serde_json::value::RawValue;
 
+use super::values::TOO_MANY_FIELDS;
 use crate::slices::first;
 
 /// Whether the text is the beginning of a JSON value that goes on behind it.
@@ -29,7 +30,8 @@ pub fn not_json(text: &str, error: &Error) -> String {
 /// The parser's messages in plain words. The parser may change them: a message that is not in this list is used as it is,
 /// without the place and without the names of types.
 fn in_words(message: &str) -> &str {
-    const WORDS: [(&str, &str); 17] = [
+    const WORDS: [(&str, &str); 18] = [
+        (TOO_MANY_FIELDS, TOO_MANY_FIELDS),
         ("EOF while parsing an object", "it ends inside an object"),
         ("EOF while parsing a list", "it ends inside a list"),
         ("EOF while parsing a string", "it ends inside a string"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::entry;
@@ -104,6 +104,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
+/// More fields than any tool writes. A line of them would take many times its size in memory.
+const MOST_FIELDS: usize = 100_000;
+
+/// The message about an object with more.
+pub const TOO_MANY_FIELDS: &str = "an object has more than 100,000 fields";
+
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
@@ -116,6 +122,9 @@ impl<'de> Visitor<'de> for Entries {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
+            if entries.len() == MOST_FIELDS {
+                return Err(A::Error::custom(TOO_MANY_FIELDS));
+            }
             entries.push(entry);
         }
         Ok(entries)

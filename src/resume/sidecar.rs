@@ -130,14 +130,21 @@ impl Sidecar {
     /// If it can't be read, or is something else.
     pub fn read(output: &Path) -> Result<Option<Self>> {
         let path = Self::path(output);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.with_context(|| format!("cannot read {}", path.display()))?,
-        };
-        let mut text = Vec::new();
-        file.take(MOST_BYTES).read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
+        let failed = || format!("cannot read {}", path.display());
         let wrong =
             |problem: String| UsageError::new(format!("{} is no record of a run of rerank: {problem}", path.display()));
+        match path.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+            // To open a named pipe would be to wait for its writer.
+            Ok(found) if !found.is_file() => bail!(wrong("it is no file".to_owned())),
+            Ok(_) => {}
+            Err(error) => return Err(error).with_context(failed),
+        }
+        let mut text = Vec::new();
+        File::open(&path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut text)).with_context(failed)?;
+        if text.len() as u64 > MOST_BYTES {
+            bail!(wrong(format!("it has more than {} MiB", MOST_BYTES >> 20)));
+        }
         let value: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         match value.get("form").and_then(Value::as_str) {
             Some(FORM) => Ok(Some(serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?)),

@@ -15,7 +15,10 @@ const MOST_REDIRECTS: usize = 10;
 /// Asks one hub.
 pub(super) struct Client {
     agent: Agent,
+    /// Its address.
     pub(super) endpoint: String,
+    /// The address in messages: without a name and a password that may stand in it.
+    pub(super) name: String,
     pub(super) patience: Patience,
     token: Option<String>,
     answered: Cell<bool>,
@@ -42,7 +45,8 @@ impl Client {
         let scheme = address.as_ref().and_then(Uri::scheme_str).unwrap_or_default();
         ensure!(
             ["http", "https"].contains(&scheme),
-            "HF_ENDPOINT={endpoint}: an address is needed that begins with https:// or http://, such as https://huggingface.co"
+            "HF_ENDPOINT={}: an address is needed that begins with https:// or http://, such as https://huggingface.co",
+            without_password(&endpoint)
         );
         check_proxies()?;
         let patience = Patience::from_environment()?;
@@ -55,7 +59,8 @@ impl Client {
             .timeout_resolve(Some(patience.answer))
             .timeout_connect(Some(patience.answer))
             .timeout_send_request(Some(patience.answer));
-        Ok(Self { agent: config.build().into(), endpoint, patience, token, answered: Cell::new(false) })
+        let name = without_password(&endpoint);
+        Ok(Self { agent: config.build().into(), endpoint, name, patience, token, answered: Cell::new(false) })
     }
 
     /// Whether a token is sent along.
@@ -79,7 +84,7 @@ impl Client {
                 Ok(result) => return Ok(result),
                 Err(Failure::Final { problem, remedy }) => {
                     let remedy = remedy.unwrap_or_else(|| self.remedies().to_owned());
-                    return Err(anyhow!("cannot get {what} from {}: {problem}; {remedy}", self.endpoint));
+                    return Err(anyhow!("cannot get {what} from {}: {problem}; {remedy}", self.name));
                 }
                 Err(Failure::Passing { problem, pause, moved }) => (problem, pause, moved),
             };
@@ -88,18 +93,18 @@ impl Client {
             ensure!(
                 pause <= LONGEST_PAUSE,
                 "cannot get {what} from {}: {problem}, and asks to wait {} seconds; run again then",
-                self.endpoint,
+                self.name,
                 pause.as_secs()
             );
             ensure!(
                 failed < ATTEMPTS,
                 "cannot get {what} from {}: {problem} ({ATTEMPTS} attempts); {}",
-                self.endpoint,
+                self.name,
                 self.remedies()
             );
             report(&format!(
                 "waiting for {what} from {}: {problem}; attempt {} of {ATTEMPTS} in {pause:.0?}",
-                self.endpoint,
+                self.name,
                 failed + 1
             ));
             thread::sleep(pause);
@@ -188,7 +193,7 @@ impl Client {
     fn way(&self, address: &str) -> String {
         let mut way = String::new();
         if let Some((_, host)) = origin(address).filter(|_| origin(address) != origin(&self.endpoint)) {
-            way += &format!(", at {host}, where it redirected to");
+            way += &format!(", at {}, where it redirected to", without_password(&host));
         }
         let uri: Option<Uri> = address.parse().ok();
         let proxy = self.agent.config().proxy().filter(|proxy| uri.is_none_or(|uri| !proxy.is_no_proxy(&uri)));
@@ -208,6 +213,15 @@ pub(super) fn checked_token(token: Option<String>) -> Result<Option<String>> {
     let token = token.trim().to_owned();
     let plain = token.bytes().all(|byte| byte.is_ascii_graphic());
     plain.then_some(Some(token)).context("HF_TOKEN is no token: it has characters other than letters, digits and marks")
+}
+
+/// An address without what stands in front of its host.
+fn without_password(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (place, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    format!("{scheme}{host}{path}")
 }
 
 /// A text as a part of an address.
@@ -261,6 +275,17 @@ mod tests {
     fn revisions_are_encoded() {
         assert_eq!(encoded("refs/pr/1"), "refs%2Fpr%2F1");
         assert_eq!(encoded("a#b%c-ü"), "a%23b%25c-%C3%BC");
+    }
+
+    #[test]
+    fn a_password_is_no_part_of_a_name() {
+        for (address, name) in [
+            ("https://user:secret@hub.example:8080/a@b", "https://hub.example:8080/a@b"),
+            ("http://127.0.0.1:80", "http://127.0.0.1:80"),
+            ("secret@hub.example/", "hub.example/"),
+        ] {
+            assert_eq!(without_password(address), name);
+        }
     }
 
     #[test]

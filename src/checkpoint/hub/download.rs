@@ -75,13 +75,13 @@ fn ask(hub: &Hub, client: &Client, (file, revision): (&str, &str)) -> Result<Fac
         _ => None,
     };
     let (None, Some(commit), Some(etag), Some(size)) = (lacks, commit, etag, size) else {
-        bail!("cannot get {what} from {}: {}; {IN_BETWEEN}", client.endpoint, lacks.unwrap_or_default())
+        bail!("cannot get {what} from {}: {}; {IN_BETWEEN}", client.name, lacks.unwrap_or_default())
     };
     Ok(Facts { address, commit, etag, size })
 }
 
 fn asked<'a>(hub: &'a Hub, client: &'a Client, file: &'a str, revision: &'a str) -> Asked<'a> {
-    Asked { id: &hub.id, revision, file: Some(file), endpoint: &client.endpoint, with_token: client.has_token() }
+    Asked { id: &hub.id, revision, file: Some(file), endpoint: &client.name, with_token: client.has_token() }
 }
 
 const IN_BETWEEN: &str = "a proxy or a login page may stand in between, or HF_ENDPOINT names another kind of server";

@@ -153,7 +153,7 @@ impl Hub {
             id: &self.id,
             revision: &self.revision,
             file: None,
-            endpoint: &client.endpoint,
+            endpoint: &client.name,
             with_token: client.has_token(),
         };
         let what = format!("the list of files of model {}", self.name);
@@ -166,7 +166,7 @@ impl Hub {
             .map_err(|error| self.no_directory(&error))?;
         let listing: Option<Value> = serde_json::from_str(&text).ok();
         let siblings = listing.as_ref().and_then(|listing| listing["siblings"].as_array()).with_context(|| {
-            format!("cannot get {what} from {}: the answer is no such list; is it a model hub?", client.endpoint)
+            format!("cannot get {what} from {}: the answer is no such list; is it a model hub?", client.name)
         })?;
         Ok(siblings.iter().filter_map(|sibling| sibling["rfilename"].as_str()).map(str::to_owned).collect())
     }
