@@ -4,6 +4,8 @@ mod bad_files;
 mod bad_input;
 mod bad_tables;
 mod bench;
+#[cfg(target_os = "linux")]
+mod bombs;
 mod cache;
 mod check;
 mod checkpoints;
@@ -47,6 +49,10 @@ mod memory;
 mod model_files;
 mod models;
 mod modules;
+#[cfg(unix)]
+mod odd_files;
+#[cfg(target_os = "linux")]
+mod offline;
 mod outputs;
 mod packed;
 mod pairs;
@@ -68,6 +74,7 @@ mod resume_refused;
 mod round_trips;
 mod running;
 mod runs;
+mod secrets;
 mod session;
 mod shapes;
 mod signals;
