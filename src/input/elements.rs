@@ -7,7 +7,7 @@ use std::io::{self, BufRead};
 
 use anyhow::{Result, bail};
 
-use super::lines::{Piece, blanks, newlines};
+use super::lines::{Piece, blanks, check_skipped, newlines};
 use super::source::{Source, read_error};
 use crate::slices::first;
 
@@ -127,6 +127,8 @@ impl Elements {
             if fits {
                 self.buffer.extend_from_slice(part);
             }
+            let read = (self.offset - offset) as usize;
+            check_skipped(read).map_err(|error| read_error(&self.source.name, error))?;
             self.line += newlines(part);
             self.offset += taken as u64;
             self.source.reader.consume(taken);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 
 use anyhow::Result;
+use memchr::memchr;
 
 use super::source::{Source, read_error};
 use crate::slices::first;
@@ -80,13 +81,46 @@ impl Lines {
         let fits = content(&self.buffer).len() <= self.limit;
         if !fits {
             if !self.buffer.ends_with(b"\n") {
-                read += reader.skip_until(b'\n')?;
+                read += skip_line(reader)?;
             }
             self.buffer = Vec::new();
         }
         let offset = self.offset;
         self.offset += read as u64;
         Ok((read > 0).then_some(Read { offset, fits }))
+    }
+}
+
+/// The most bytes of a record that is passed over because it is too long. What has more is no text, or has no end.
+const MOST_SKIPPED: usize = 1 << 30;
+
+/// Passes over the rest of a line, and returns its bytes.
+///
+/// # Errors
+/// If it can't be read, or has no end within reason.
+pub fn skip_line<R: BufRead + ?Sized>(reader: &mut R) -> io::Result<usize> {
+    let mut skipped = 0;
+    loop {
+        let available = reader.fill_buf()?;
+        let end = memchr(b'\n', available);
+        let (count, ended) = (end.map_or(available.len(), |at| at + 1), end.is_some() || available.is_empty());
+        reader.consume(count);
+        skipped += count;
+        if ended {
+            return Ok(skipped);
+        }
+        check_skipped(skipped)?;
+    }
+}
+
+/// Refuses to pass over more bytes of one record.
+///
+/// # Errors
+/// If they are too many.
+pub fn check_skipped(bytes: usize) -> io::Result<()> {
+    match bytes <= MOST_SKIPPED {
+        true => Ok(()),
+        false => Err(io::Error::other("a record has more than 1 GiB, as no text has; is it another kind of file?")),
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::dialect::{Dialect, Quotes};
-use super::lines::content;
+use super::lines::{content, skip_line};
 use crate::slices::{behind, first};
 
 /// The result of reading a row.
@@ -91,7 +91,7 @@ impl Row {
                 Some(true) => break,
                 Some(false) => {
                     if dialect.quotes == Quotes::None {
-                        self.next_offset += reader.skip_until(b'\n')? as u64;
+                        self.next_offset += skip_line(reader)? as u64;
                         self.next_line += 1;
                     }
                     return Ok(Step::TooLong);

@@ -58,6 +58,9 @@ fn what_never_ends_is_refused() {
     let run_line = files.write("run.trec", "q1 Q0 d1 1 2.5 x\n");
     let queries = files.write("queries.tsv", "q1\ta query\n");
     ranked_in(900, &["--input", "/dev/zero"]).fails(1, &["/dev/zero"]);
+    for format in ["jsonl", "json", "csv", "tsv"] {
+        ranked_in(900, &["--input", "/dev/zero", "--input-format", format]).fails(1, &["/dev/zero"]);
+    }
     let texts = ["--queries", &queries, "--collection", "/dev/zero"];
     ranked_in(900, &[&["--input", &run_line], &texts[..]].concat()).fails(1, &["/dev/zero", "longer than 64 MiB"]);
     for option in ["--recipe", "--queries"] {
