@@ -10,6 +10,7 @@ use super::entry;
 use super::names::{is_same_name, is_styled};
 use super::syntax::{lone_surrogate, not_json};
 use crate::record::Fields;
+use crate::slices::first;
 
 /// A JSON object in the order of its keys; of a key that stands twice the last value counts.
 #[derive(Debug)]
@@ -135,7 +136,8 @@ impl<'de> Visitor<'de> for Entries {
 fn keep_last(entries: &mut Vec<(String, &RawValue)>) -> Option<String> {
     // Most objects have a few keys, which are faster compared with each other than hashed.
     const FEW: usize = 12;
-    let is_repeated = |(index, (key, _)): (usize, &(String, _))| entries[..index].iter().any(|(other, _)| other == key);
+    let is_repeated =
+        |(index, (key, _)): (usize, &(String, _))| first(entries, index).iter().any(|(other, _)| other == key);
     if entries.len() <= FEW && !entries.iter().enumerate().any(is_repeated) {
         return None;
     }

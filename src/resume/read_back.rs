@@ -90,7 +90,7 @@ impl Output<'_> {
 /// # Errors
 /// If it can't be read, or is not what a run with this layout writes.
 pub fn complete_rankings(file: &File, name: &str, layout: &Layout) -> Result<usize> {
-    Ok(Output { file, name, layout, complete: None }.read()?.queries.len())
+    Ok(Output { file, name, layout, beginning: None, complete: None }.read()?.queries.len())
 }
 
 /// What was found so far.
