@@ -220,7 +220,8 @@ class Test:
         if status == -signal.SIGKILL:
             case.kills += 1
             self.figures["kills"] += 1
-        elif status in ENDS.values():
+        # A signal that comes before the program listens ends it at once.
+        elif status in ENDS.values() or -status in ENDS:
             self.figures["signals"] += 1
         elif kind == "full" and status == 1 and is_full:
             self.figures["full disks"] += 1

@@ -73,6 +73,35 @@ fn an_output_that_was_cut_is_continued_to_the_bytes_of_an_unbroken_run() {
 }
 
 #[test]
+fn a_run_with_texts_in_other_files_is_resumed() {
+    let files = Files::in_memory();
+    let lines = |line: &dyn Fn(usize) -> String, count: usize| (0..count).map(line).collect::<String>();
+    let topics = files.write("queries.tsv", lines(&|query| format!("q{query}\tred planet {query}\n"), 60));
+    let text = |id: usize| format!("{{\"_id\":\"d{id}\",\"text\":\"red {}\"}}\n", "planet ".repeat(id % 5));
+    let collection = files.write("collection.jsonl", lines(&text, 90));
+    // The lines of a query do not stand together.
+    let line = |number: usize| {
+        let (query, place) = (number % 60, number / 60);
+        format!("q{query} Q0 d{} {} 1.5 x\n", (query + place * 7) % 90, place + 1)
+    };
+    let input = files.write("in.trec", lines(&line, 240));
+    let mut random = random(11);
+    for name in ["out.jsonl", "out.trec", "out.csv.zst"] {
+        let output = files.name(name);
+        let texts = ["--queries", &topics, "--collection", &collection, "--resume"];
+        let arguments = [&arguments(&input, &output)[..], &texts].concat();
+        assert_eq!(rerank(&arguments).status, 0);
+        let whole = std::fs::read(&output).unwrap();
+        for _ in 0..6 {
+            cut(&output, random(whole.len() as u64) as usize);
+            let run = rerank(&arguments);
+            assert_eq!(run.status, 0, "{}", run.stderr);
+            assert!(std::fs::read(&output).unwrap() == whole, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_small_output_is_continued_from_every_byte() {
     let files = Files::in_memory();
     let input = files.write("in.jsonl", "{\"query_id\":\"a\",\"query\":\"red\",\"documents\":[\"red\"]}\n{\"query_id\":\"b\",\"query\":\"red\",\"documents\":[]}\n");
