@@ -27,6 +27,7 @@ impl Identity {
         let Self { model: _, fingerprint, answers, version, gpu, dtype, kernels } = self;
         let parts = [fingerprint, answers, version, gpu, dtype, kernels].map(|part| format!("{}:{part}", part.len()));
         let hash = blake3::hash(parts.concat().as_bytes());
-        hash.to_hex()[..32].to_owned()
+        // 128 bits.
+        hash.to_hex().chars().take(32).collect()
     }
 }

@@ -5,6 +5,22 @@
 //! files that are never changed. A run adds segments, and merges them as they become many; runs on other machines may do so in
 //! the same folder, as no file is written by two of them.
 
+// What stands in files can end nothing but the record or the run that it is in: no panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 mod command;
 mod folder;
 mod identity;

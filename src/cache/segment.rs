@@ -20,6 +20,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
 use super::Key;
+use crate::slices::first;
 
 const MAGIC: &[u8; 16] = b"rerank scores 1\n";
 const BLOCK: usize = 1 << 12;
@@ -127,7 +128,7 @@ impl Segment {
     pub(super) fn iter(&self) -> impl Iterator<Item = io::Result<(Key, f32)>> + '_ {
         let blocks = (0..self.firsts.len()).filter_map(|block| self.read(block).transpose());
         blocks.flat_map(|block| match block {
-            Ok(block) => (0..block.count).map(|index| Ok(block.record(index))).collect(),
+            Ok(block) => block.records().iter().map(|record| Ok((key_of(record), logit_of(record)))).collect(),
             Err(error) => vec![Err(error)],
         })
     }
@@ -147,7 +148,7 @@ impl Segment {
         let count = RECORDS.min(self.count - block * RECORDS);
         let mut read = Block { bytes: [0; BLOCK], count };
         read_at(&self.file, &mut read.bytes, (block * BLOCK) as u64)?;
-        let state = &self.checked[block];
+        let Some(state) = self.checked.get(block) else { return Ok(None) };
         if state.load(Ordering::Relaxed) == UNKNOWN {
             let (content, hash) = read.bytes.split_at(BLOCK - HASH);
             state.store(if hash_of(&[content]) == hash { GOOD } else { BAD }, Ordering::Relaxed);
@@ -158,12 +159,7 @@ impl Segment {
 
 impl Block {
     fn records(&self) -> &[[u8; RECORD]] {
-        &self.bytes.as_chunks().0[..self.count]
-    }
-
-    fn record(&self, index: usize) -> (Key, f32) {
-        let record = &self.records()[index];
-        (key_of(record), logit_of(record))
+        first(self.bytes.as_chunks().0, self.count)
     }
 }
 

@@ -14,6 +14,7 @@ use super::Key;
 use super::folder::{self, Folder, Found};
 use super::segment::{self, Segment};
 use crate::progress::counted;
+use crate::slices::behind;
 
 /// New scores are written when there are so many.
 const MOST_FRESH: usize = 1 << 17;
@@ -216,7 +217,7 @@ impl Scores {
     fn merge_last(&self) -> Result<bool> {
         let last = {
             let segments = self.segments();
-            let [.., older, newer] = &segments[self.found..] else { return Ok(false) };
+            let [.., older, newer] = behind(&segments, self.found) else { return Ok(false) };
             if older.len() >= 2 * newer.len() {
                 return Ok(false);
             }
