@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rerank::cache::{Identity, Key, ScoreCache};
 use rerank::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
 use rerank::input::{self, InputFormat, InputOptions};
 use rerank::model::Architecture;
 use rerank::output::{Compression, Layout, OutputFormat};
-use rerank::recipe::{RecipeChoice, RecipeSource, TextTokenizer};
+use rerank::recipe::{Prompt, RecipeChoice, RecipeSource, TextTokenizer};
 use rerank::record::Query;
 use rerank::reranker::{Reranker, RerankerOptions};
 use rerank::resume::{Sidecar, complete_rankings};
@@ -21,7 +22,7 @@ pub struct Format {
     pub read: fn(&[u8]),
 }
 
-pub const FORMATS: [Format; 13] = [
+pub const FORMATS: [Format; 14] = [
     Format { name: "json", read: json },
     Format { name: "tables", read: tables },
     Format { name: "runs", read: runs },
@@ -35,6 +36,7 @@ pub const FORMATS: [Format; 13] = [
     Format { name: "recipe", read: recipe },
     Format { name: "sidecar", read: sidecar },
     Format { name: "output", read: output },
+    Format { name: "scores", read: scores },
 ];
 
 /// JSONL, and JSON with a list or with values one after the other.
@@ -202,6 +204,21 @@ pub fn sidecar(data: &[u8]) {
     let place = Place::of("sidecar", |_| {});
     fs::write(place.join("out.run.json"), data).unwrap();
     let _ = Sidecar::read(&place.join("out"));
+}
+
+/// A file of a cache's scores.
+pub fn scores(data: &[u8]) {
+    let place =
+        Place::of("scores", |place| drop(ScoreCache::of_model(place.0.path(), &Identity::default(), |_| ()).unwrap()));
+    let folder = fs::read_dir(place.join("")).unwrap().next().unwrap().unwrap().path();
+    fs::write(folder.join("new.scores"), data).unwrap();
+    let cache = ScoreCache::of_model(&place.join(""), &Identity::default(), |_| ()).unwrap();
+    for token in 0..300 {
+        let _ = cache.get(Key::of(&Prompt::whole(vec![token])));
+    }
+    let _ = cache.damage();
+    drop(cache);
+    let _ = rerank::cache::prune(&place.join(""), 4500);
 }
 
 /// An output that is resumed, in any format and compression.

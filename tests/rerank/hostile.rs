@@ -153,4 +153,5 @@ checks! {
     recipe: 3000,
     sidecar: 3000,
     output: 500,
+    scores: 1000,
 }

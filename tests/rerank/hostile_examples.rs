@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use rerank::cache::{Identity, Key, ScoreCache};
+use rerank::recipe::Prompt;
 use serde_json::{Value, json};
 
 /// The examples of a kind.
@@ -25,6 +27,7 @@ pub fn examples(name: &str) -> Vec<Vec<u8>> {
         "recipe" => texts(&RECIPES),
         "sidecar" => vec![sidecar().to_string().into_bytes()],
         "output" => outputs(),
+        "scores" => [1, 204, 300].map(scores).into(),
         _ => panic!("there are no examples of {name}"),
     }
 }
@@ -173,6 +176,17 @@ fn settings() -> Vec<Vec<u8>> {
         examples.extend(files.map(|path| [&[number as u8], &read(path)[..]].concat()));
     }
     examples
+}
+
+/// A cache's file with so many scores.
+fn scores(count: u32) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = ScoreCache::of_model(directory.path(), &Identity::default(), |_| ()).unwrap();
+    (0..count).for_each(|token| cache.insert(Key::of(&Prompt::whole(vec![token])), token as f32));
+    cache.finish().unwrap();
+    let folder = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let mut files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    read(files.find(|path| path.extension().is_some_and(|extension| extension == "scores")).unwrap())
 }
 
 fn sidecar() -> Value {
