@@ -92,10 +92,9 @@ impl Folder {
             remove_left_over(&self.0);
             // Another program may have merged them before.
             found = segments_in(&self.0)?;
-            found.sort();
-            let small = found.segments.split_off(few_and_large(&found.segments));
-            found.segments.extend(merge_segments(&self.0, &small)?);
-            found.damaged = small.iter().map(Segment::damaged).sum();
+            if found.segments.len() > MANY {
+                found.merge_small(&self.0);
+            }
         }
         found.sort();
         Ok(found)
@@ -105,6 +104,19 @@ impl Folder {
 impl Found {
     fn sort(&mut self) {
         self.segments.sort_by_key(|segment| std::cmp::Reverse(segment.len()));
+    }
+
+    /// Merges the small segments. If that fails, as on a full disk, they stay: the run can use them as they are.
+    fn merge_small(&mut self, folder: &Path) {
+        self.sort();
+        let small = self.segments.split_off(few_and_large(&self.segments));
+        match merge_segments(folder, &small) {
+            Ok(merged) => {
+                self.damaged = small.iter().map(Segment::damaged).sum();
+                self.segments.extend(merged);
+            }
+            Err(_) => self.segments.extend(small),
+        }
     }
 }
 

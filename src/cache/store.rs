@@ -96,7 +96,7 @@ impl ScoreCache {
         if count == MOST_FRESH
             && let Some(writer) = &*self.writer()
         {
-            // This fails only if the thread has ended with an error, which is returned at the end.
+            // This fails only if the thread has panicked, which is reported at the end.
             let _ = writer.wake.send(());
         }
     }

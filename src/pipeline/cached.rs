@@ -4,42 +4,40 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::setup::Setup;
 use crate::cache::{self, Identity, ScoreCache};
 use crate::checkpoint::ModelSource;
 use crate::config::{CacheChoice, Config};
 use crate::progress::Reporter;
+use crate::resume::RunFacts;
 
 /// Opens the cache that the user names.
 ///
 /// # Errors
 /// If its directory can't be read or written, or the model's files can't be read any more.
-pub(super) fn open(config: &Config, setup: &Setup, reporter: &Arc<Reporter>) -> Result<Option<Arc<ScoreCache>>> {
-    let Some(CacheChoice { directory, .. }) = &config.cache else { return Ok(None) };
+pub(super) fn open(facts: &RunFacts<'_>, reporter: &Arc<Reporter>) -> Result<Option<Arc<ScoreCache>>> {
+    let Some(CacheChoice { directory, .. }) = &facts.config.cache else { return Ok(None) };
     let reporter = Arc::clone(reporter);
-    let cache = ScoreCache::of_model(directory, &identity(config, setup)?, move |warning| reporter.warning(warning))?;
+    let cache = ScoreCache::of_model(directory, &identity(facts)?, move |warning| reporter.warning(warning))?;
     Ok(Some(Arc::new(cache)))
 }
 
 /// What the scores of this run depend on besides the pairs.
-fn identity(config: &Config, setup: &Setup) -> Result<Identity> {
-    let facts = setup.facts(config);
+fn identity(facts: &RunFacts<'_>) -> Result<Identity> {
+    let RunFacts { config, reranker, dtype, kernels, gpus, .. } = facts;
     let (model, version) = (config.model.to_string(), env!("CARGO_PKG_VERSION").to_owned());
     // The fake model counts words, on any machine alike.
     if config.model == ModelSource::Fake {
         return Ok(Identity { model, version, ..Identity::default() });
     }
+    let fingerprint = facts.fingerprint()?.context("scores of a model without weights can't be kept")?;
     Ok(Identity {
         model,
-        fingerprint: facts
-            .reranker
-            .fingerprint(config.hash_weights)?
-            .context("scores of a model without weights can't be kept")?,
-        answers: setup.reranker.recipe().answers.map_or_else(String::new, |answers| format!("{answers:?}")),
+        fingerprint: fingerprint.to_owned(),
+        answers: reranker.recipe().answers.map_or_else(String::new, |answers| format!("{answers:?}")),
         version,
-        gpu: facts.gpus,
-        dtype: facts.dtype.to_owned(),
-        kernels: facts.kernels,
+        gpu: gpus.clone(),
+        dtype: (*dtype).to_owned(),
+        kernels: kernels.clone(),
     })
 }
 

@@ -64,13 +64,15 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     setup.report(config, reporter);
 
     let reading = Arc::new(Reading::new(events.position()));
+    let facts = setup.facts(config);
     let resumed = match (checkpoint, &mut writer) {
-        (Some(checkpoint), Some(writer)) => checkpoint.begin(&setup.facts(config), writer)?,
+        (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
     let events = outputs::pending(resumed, (first, events), &faults, &reading)?;
-    let cache = if writer.is_some() { cached::open(config, &setup, reporter)? } else { None };
+    // A dry run looks into no cache, and a run that is complete needs none.
+    let cache = if writer.is_some() && events.is_some() { cached::open(&facts, reporter)? } else { None };
     let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));

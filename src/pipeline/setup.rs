@@ -1,5 +1,6 @@
 //! The choices of a run before it begins: devices, the model's files, precision, and the limits of a batch.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -101,7 +102,14 @@ impl Setup {
             std::env::var("RERANK_GPU_WITHOUT").ok().filter(|without| !without.is_empty() && !gpus.is_empty());
         gpus.extend(without.map(|without| format!("RERANK_GPU_WITHOUT={without}")));
         let (dtype, kernels) = (self.compute.precision.name(), self.targets[0].kernel_class());
-        RunFacts { config, reranker: &self.reranker, dtype, kernels, gpus: gpus.join(", ") }
+        RunFacts {
+            config,
+            reranker: &self.reranker,
+            dtype,
+            kernels,
+            gpus: gpus.join(", "),
+            fingerprint: OnceCell::new(),
+        }
     }
 
     /// The facts about the run that a dry run needs.

@@ -1,5 +1,6 @@
 //! Gathers what the bytes of an output depend on.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub struct RunFacts<'a> {
     pub dtype: &'a str,
     /// The class of kernels.
     pub kernels: String,
+    /// The hash of the model's files, once somebody has needed it: it may be of all weights.
+    pub fingerprint: OnceCell<Option<String>>,
     /// The kinds of GPUs that compute, and what they do without; empty for the processor.
     pub gpus: String,
 }
@@ -51,10 +54,20 @@ impl RunFacts<'_> {
         Ok(settings)
     }
 
+    /// The hash of the model's files; none, where no weights are needed.
+    ///
+    /// # Errors
+    /// If a file can't be read any more.
+    pub fn fingerprint(&self) -> Result<Option<&str>> {
+        if self.fingerprint.get().is_none() {
+            let _ = self.fingerprint.set(self.reranker.fingerprint(self.config.hash_weights)?);
+        }
+        Ok(self.fingerprint.get().and_then(Option::as_deref))
+    }
+
     fn add_model(&self, settings: &mut Settings) -> Result<()> {
         let recipe = self.reranker.recipe();
-        let model = self.reranker.fingerprint(self.config.hash_weights)?;
-        settings.add("the model (the hash of its files)", model.unwrap_or_else(|| "fake".to_owned()));
+        settings.add("the model (the hash of its files)", self.fingerprint()?.unwrap_or("fake"));
         settings.add("--hash-weights", self.config.hash_weights);
         settings.add("the recipe", recipe.name.name.as_str());
         for (name, value) in &recipe.settings {
