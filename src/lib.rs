@@ -50,6 +50,8 @@ pub mod recipe;
 pub mod record;
 pub mod reranker;
 pub mod resume;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod session;
 pub mod signals;
 pub(crate) mod slices;
