@@ -30,6 +30,8 @@ pub struct RerankRequest {
 pub struct Echo {
     /// Weaviate's name of the property whose values the documents are.
     pub property: Option<String>,
+    /// The request's identifier, where its body has one.
+    pub id: Option<String>,
     /// Whether each query with its documents was a list of texts of its own, whose scores the response lists in the client's order.
     pub in_lists: bool,
 }

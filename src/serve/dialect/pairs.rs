@@ -1,0 +1,171 @@
+//! Requests for the scores of pairs, in their order: vLLM's `/score`, text-embeddings-inference's `/predict`, DeepInfra.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::body::{Body, invalid, kind, malformed};
+use super::objects::Usage;
+use super::options::{self, missing};
+use super::texts::{Place, Texts};
+use super::{Context, Dialect, Limits, json};
+use crate::serve::request::{Problem, RerankRequest, RerankResponse};
+
+/// The names of the two sides.
+const SIDES: [(&str, &str); 4] =
+    [("queries", "documents"), ("queries", "items"), ("text_1", "text_2"), ("data_1", "data_2")];
+
+/// The label of a reranker's only output, as `transformers` names it.
+pub(super) const LABEL: &str = "LABEL_0";
+
+/// Whether a body has pairs, and not one query with its documents.
+pub(super) fn is_score(body: &Body) -> bool {
+    SIDES.iter().any(|(left, right)| body.has(left) && body.has(right))
+}
+
+/// Reads a request with two sides: one query or as many as documents.
+pub(super) fn read(mut body: Body, dialect: Dialect, limits: &Limits) -> Result<RerankRequest, Problem> {
+    let mut request = RerankRequest::default();
+    options::read(&body, dialect, &mut request)?;
+    let (left, right) = sides(&body)?;
+    let texts = Texts::of(&mut body, limits)?;
+    let queries = body.take(left).ok_or_else(|| missing(left, "a text or a list of texts"))?;
+    let documents = body.take(right).ok_or_else(|| missing(right, "a text or a list of texts"))?;
+    request.queries = texts.queries(queries, left)?;
+    request.documents = texts.documents(documents, right)?;
+    let (queries, documents) = (request.queries.len(), request.documents.len());
+    if queries != 1 && queries != documents {
+        return Err(invalid(format!(
+            "`{left}` has {queries} texts and `{right}` has {documents}: write one on the left side, or as many as on the right"
+        )));
+    }
+    Ok(request)
+}
+
+fn sides(body: &Body) -> Result<(&'static str, &'static str), Problem> {
+    let mut found = SIDES.into_iter().filter(|(left, right)| body.has(left) && body.has(right));
+    match (found.next(), found.next()) {
+        (Some(sides), None) => Ok(sides),
+        (None, _) => Err(malformed(
+            "The pairs are missing: `queries` with `documents` or `items`, `text_1` with `text_2`, or `data_1` with `data_2` \
+             is expected",
+        )),
+        (Some((_, first)), Some((_, second))) => {
+            Err(malformed(format!("`{first}` and `{second}` are both there: leave one of them out")))
+        }
+    }
+}
+
+/// Reads `{"inputs": …}`: a pair, or a list of pairs.
+pub(super) fn read_predict(mut body: Body, limits: &Limits) -> Result<RerankRequest, Problem> {
+    let mut request = RerankRequest::default();
+    options::read(&body, Dialect::Predict, &mut request)?;
+    let texts = Texts::of(&mut body, limits)?;
+    let entries = match body.take("inputs").ok_or_else(|| missing("inputs", "a pair or a list of pairs"))? {
+        Value::Array(entries) => entries,
+        other => return Err(not_a_pair(Place { field: "inputs", index: None }, &other)),
+    };
+    request.echo.in_lists = !matches!(entries.first(), Some(Value::String(_)));
+    if !request.echo.in_lists {
+        pair(Value::Array(entries), Place { field: "inputs", index: None }, &texts, &mut request)?;
+        return Ok(request);
+    }
+    texts.count(entries.len(), "inputs")?;
+    for (index, entry) in entries.into_iter().enumerate() {
+        pair(entry, Place { field: "inputs", index: Some(index) }, &texts, &mut request)?;
+    }
+    Ok(request)
+}
+
+fn pair(entry: Value, place: Place<'_>, texts: &Texts, request: &mut RerankRequest) -> Result<(), Problem> {
+    let entry = match entry {
+        Value::Array(entry) => entry,
+        other => return Err(not_a_pair(place, &other)),
+    };
+    let count = entry.len();
+    let [query, document] = <[Value; 2]>::try_from(entry)
+        .map_err(|_| malformed(format!("{place} has {count} entries: a query and a document are expected")))?;
+    request.queries.push(texts.query(query, place)?);
+    request.documents.push(texts.document(document, place)?);
+    Ok(())
+}
+
+fn not_a_pair(place: Place<'_>, value: &Value) -> Problem {
+    malformed(format!("{place} is {}: a pair is expected, [\"query\", \"document\"]", kind(value)))
+}
+
+#[derive(Serialize)]
+struct Scores<'a> {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    data: Vec<Score>,
+    usage: Usage,
+}
+
+#[derive(Serialize)]
+struct Score {
+    index: usize,
+    object: &'static str,
+    score: f32,
+}
+
+#[derive(Serialize)]
+struct Prediction {
+    score: f32,
+    label: &'static str,
+}
+
+#[derive(Serialize)]
+struct DeepInfra<'a> {
+    scores: Vec<f32>,
+    input_tokens: usize,
+    request_id: &'a str,
+    inference_status: InferenceStatus,
+}
+
+#[derive(Serialize)]
+struct InferenceStatus {
+    status: &'static str,
+    runtime_ms: u64,
+    cost: f32,
+    tokens_generated: usize,
+    tokens_input: usize,
+}
+
+/// The response.
+pub(super) fn render(
+    dialect: Dialect,
+    request: &RerankRequest,
+    response: &RerankResponse,
+    context: &Context<'_>,
+) -> String {
+    let scores = response.pairs.iter().map(|pair| pair.score);
+    let id = request.echo.id.as_deref().unwrap_or(context.id);
+    match dialect {
+        Dialect::Predict if request.echo.in_lists => {
+            json(&scores.map(|score| [Prediction { score, label: LABEL }]).collect::<Vec<_>>())
+        }
+        Dialect::Predict => json(&scores.map(|score| Prediction { score, label: LABEL }).collect::<Vec<_>>()),
+        Dialect::DeepInfra => json(&DeepInfra {
+            scores: scores.collect(),
+            input_tokens: response.tokens(),
+            request_id: id,
+            inference_status: InferenceStatus {
+                status: "succeeded",
+                runtime_ms: (response.timings.total * 1000.) as u64,
+                cost: 0.,
+                tokens_generated: 0,
+                tokens_input: response.tokens(),
+            },
+        }),
+        _ => json(&Scores {
+            id: format!("score-{id}"),
+            object: "list",
+            created: context.created,
+            model: &context.facts.model,
+            data: scores.enumerate().map(|(index, score)| Score { index, object: "score", score }).collect(),
+            usage: Usage::of(response),
+        }),
+    }
+}
