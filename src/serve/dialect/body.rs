@@ -30,15 +30,15 @@ impl Body {
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
-            return Err(malformed("The body is empty: a JSON object is expected, with a query and documents"));
+            return Err(malformed("the body is empty: a JSON object is expected, with a query and documents"));
         }
         if bytes.trim_ascii_start().first() == Some(&b'{') {
             return serde_json::from_slice(bytes)
-                .map_err(|error| malformed(format!("The body can't be read: {error}")));
+                .map_err(|error| malformed(format!("the body can't be read: {error}")));
         }
         match serde_json::from_slice::<Value>(bytes) {
-            Ok(other) => Err(malformed(format!("The body is {}: an object is expected", kind(&other)))),
-            Err(error) => Err(malformed(format!("The body is not JSON: {error}"))),
+            Ok(other) => Err(malformed(format!("the body is {}: an object is expected", kind(&other)))),
+            Err(error) => Err(malformed(format!("the body is not JSON: {error}"))),
         }
     }
 

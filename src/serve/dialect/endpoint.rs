@@ -152,23 +152,23 @@ pub(in crate::serve) fn misplaced(path: &str) -> Option<&'static str> {
     match last {
         "embeddings" | "embed" | "embed_all" | "embed_sparse" | "embedding" | "pooling" | "encode" | "similarity"
         | "vectors" => Some(
-            "This service serves a reranker, which scores documents for a query and has no embeddings: POST /v1/rerank with \
+            "this service serves a reranker, which scores documents for a query and has no embeddings: POST /v1/rerank with \
              {\"query\": …, \"documents\": […]}",
         ),
         "completions" | "chat" | "generate" | "completion" | "messages" | "responses" => Some(
-            "This service serves a reranker, which scores documents for a query and generates no text: POST /v1/rerank with \
+            "this service serves a reranker, which scores documents for a query and generates no text: POST /v1/rerank with \
              {\"query\": …, \"documents\": […]}",
         ),
         "classify" => Some(
-            "This service serves a reranker, which classifies no single texts: POST /v1/rerank with {\"query\": …, \
+            "this service serves a reranker, which classifies no single texts: POST /v1/rerank with {\"query\": …, \
              \"documents\": […]}, or /predict with {\"inputs\": [[query, document]]}",
         ),
         "tokenize" | "detokenize" | "decode" => Some(
-            "This service returns no tokens, but counts those of each request in its response: POST /v1/rerank with \
+            "this service returns no tokens, but counts those of each request in its response: POST /v1/rerank with \
              {\"query\": …, \"documents\": […]}",
         ),
         "rank" | "reranks" | "re-rank" | "ranking" => {
-            Some("The endpoint is POST /v1/rerank, with {\"query\": …, \"documents\": […]}")
+            Some("the endpoint is POST /v1/rerank, with {\"query\": …, \"documents\": […]}")
         }
         _ => None,
     }

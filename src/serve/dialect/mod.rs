@@ -35,6 +35,8 @@ mod options;
 mod pairs;
 mod problem;
 mod rank;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 pub(super) use endpoint::{Endpoint, endpoint, misplaced, of_error};
@@ -42,7 +44,7 @@ pub(super) use facts::get;
 
 /// A shape of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Dialect {
+pub enum Dialect {
     /// What the clients of Jina, Cohere, vLLM, Infinity and of applications can all read.
     Rerank,
     /// Cohere's first version.

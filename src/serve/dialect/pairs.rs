@@ -46,7 +46,7 @@ fn sides(body: &Body) -> Result<(&'static str, &'static str), Problem> {
     match (found.next(), found.next()) {
         (Some(sides), None) => Ok(sides),
         (None, _) => Err(malformed(
-            "The pairs are missing: `queries` with `documents` or `items`, `text_1` with `text_2`, or `data_1` with `data_2` \
+            "the pairs are missing: `queries` with `documents` or `items`, `text_1` with `text_2`, or `data_1` with `data_2` \
              is expected",
         )),
         (Some((_, first)), Some((_, second))) => {
