@@ -1,19 +1,23 @@
 //! The fields of a request's body, with messages that name the field, what stands there, and what is expected.
+//!
+//! Values stay raw until they are read: a tree of what a client sent can take many times the memory of the body.
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::serve::request::{Problem, ProblemKind};
 
-/// The object that a body is. A field that is null counts as absent.
-#[derive(Debug, PartialEq)]
-pub(super) struct Body(Map<String, Value>);
+/// An object: the body, or one in it. A field that is null counts as absent.
+#[derive(Debug)]
+pub(super) struct Body<'a>(Vec<(String, &'a RawValue)>);
 
 /// Nothing bounds what a client may write into a field.
 const LONGEST_SHOWN: usize = 40;
+
+/// More fields than any client writes, each of which is compared with the others.
+const MOST_FIELDS: usize = 1000;
 
 /// A field has a wrong type or is missing.
 pub(super) fn malformed(message: impl Into<String>) -> Problem {
@@ -25,19 +29,21 @@ pub(super) fn invalid(message: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::Invalid, message)
 }
 
-impl Body {
+impl<'a> Body<'a> {
     /// Reads a body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if bytes.trim_ascii().is_empty() {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            malformed(format!("the body is not UTF-8 after its first {} bytes", error.valid_up_to()))
+        })?;
+        let text = text.trim_start_matches('\u{feff}').trim_ascii();
+        if text.is_empty() {
             return Err(malformed("the body is empty: a JSON object is expected, with a query and documents"));
         }
-        if bytes.trim_ascii_start().first() == Some(&b'{') {
-            return serde_json::from_slice(bytes)
-                .map_err(|error| malformed(format!("the body can't be read: {error}")));
+        if text.starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| malformed(format!("the body can't be read: {error}")));
         }
-        match serde_json::from_slice::<Value>(bytes) {
-            Ok(other) => Err(malformed(format!("the body is {}: an object is expected", kind(&other)))),
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(other) => Err(malformed(format!("the body is {}: an object is expected", kind(other)))),
             Err(error) => Err(malformed(format!("the body is not JSON: {error}"))),
         }
     }
@@ -49,32 +55,37 @@ impl Body {
 
     /// Whether a field is there, even if it is null.
     pub fn names(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.0.iter().any(|(known, _)| known == name)
     }
 
     /// A field.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+        found.filter(|value| value.get() != "null")
     }
 
-    /// Takes out a field, so that its texts need not be copied.
-    pub fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.get_mut(name).map(Value::take).filter(|value| !value.is_null())
+    /// The fields that are there.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_str(), *value))
     }
 
     /// A text; an empty one counts as absent.
     pub fn text(&self, name: &str) -> Result<Option<String>, Problem> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-            Some(other) => Err(wrong(name, other, "a text")),
-        }
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = text_of(value).unwrap_or_else(|| Err(wrong(name, value, "a text")))?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
     /// True or false, which some clients write as a string.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
         flag_of(value).map(Some).ok_or_else(|| wrong(name, value, "true or false"))
+    }
+
+    /// An object.
+    pub fn object(&self, name: &str) -> Result<Option<Body<'a>>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        object_of(value).unwrap_or_else(|| Err(wrong(name, value, "an object"))).map(Some)
     }
 
     /// A whole number from `least` on, which may be written as 3.0 or "3".
@@ -118,55 +129,110 @@ pub(super) fn disagree(first: &str, second: &str) -> Problem {
 }
 
 /// A field has another type.
-pub(super) fn wrong(name: &str, value: &Value, right: &str) -> Problem {
+pub(super) fn wrong(name: &str, value: &RawValue, right: &str) -> Problem {
     malformed(format!("`{name}` is {}: {right} is expected", shown(value)))
 }
 
-fn out_of_range(name: &str, value: &Value, least: i64) -> Problem {
+fn out_of_range(name: &str, value: &RawValue, least: i64) -> Problem {
     invalid(format!("`{name}` is {}: a whole number from {least} on is expected", shown(value)))
 }
 
 /// A number or a short word as it stands, and of everything else what it is.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.len() <= LONGEST_SHOWN => value.to_string(),
-        _ => kind(value).to_owned(),
+pub(super) fn shown(value: &RawValue) -> &str {
+    match value.get() {
+        text if text.len() <= LONGEST_SHOWN && !text.starts_with(['[', '{']) => text,
+        _ => kind(value).name(),
+    }
+}
+
+/// The kinds of JSON values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Flag,
+    /// A number.
+    Number,
+    /// A string.
+    Text,
+    /// An array.
+    List,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Flag => "true or false",
+            Self::Number => "a number",
+            Self::Text => "a text",
+            Self::List => "a list",
+            Self::Object => "an object",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 
 /// What a value is.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+pub(super) fn kind(value: &RawValue) -> Kind {
+    match value.get().as_bytes().first() {
+        Some(b'n') => Kind::Null,
+        Some(b't' | b'f') => Kind::Flag,
+        Some(b'"') => Kind::Text,
+        Some(b'[') => Kind::List,
+        Some(b'{') => Kind::Object,
+        _ => Kind::Number,
     }
 }
 
+/// The text that a value is; none, if it is something else.
+pub(super) fn text_of(value: &RawValue) -> Option<Result<String, Problem>> {
+    let is_text = kind(value) == Kind::Text;
+    // Of the text's characters only a half of a surrogate pair is still found to be wrong.
+    is_text
+        .then(|| serde_json::from_str(value.get()).map_err(|error| malformed(format!("a text can't be read: {error}"))))
+}
+
+/// The object that a value is; none, if it is something else.
+pub(super) fn object_of(value: &RawValue) -> Option<Result<Body<'_>, Problem>> {
+    let is_object = kind(value) == Kind::Object;
+    is_object.then(|| {
+        serde_json::from_str(value.get()).map_err(|error| malformed(format!("an object can't be read: {error}")))
+    })
+}
+
+/// The entries of the list that a value is, at most as many as wanted, and how many there are; none, if it is something else.
+pub(super) fn list_of(value: &RawValue, most: usize) -> Option<(Vec<&RawValue>, usize)> {
+    let mut deserializer = serde_json::Deserializer::from_str(value.get());
+    deserializer.deserialize_seq(Entries { most }).ok()
+}
+
 /// True or false, or the text of it.
-pub(super) fn flag_of(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+pub(super) fn flag_of(value: &RawValue) -> Option<bool> {
+    match value.get().trim_matches('"') {
+        text if text.eq_ignore_ascii_case("true") => Some(true),
+        text if text.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
     }
 }
 
-fn number_of(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim_ascii().parse().ok(),
+fn number_of(value: &RawValue) -> Option<f64> {
+    let number: Option<f64> = match kind(value) {
+        Kind::Number | Kind::Text => value.get().trim_matches('"').trim_ascii().parse().ok(),
         _ => None,
     };
     number.filter(|number| !number.is_nan())
 }
 
-impl<'de> Deserialize<'de> for Body {
+impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Members)
     }
@@ -175,23 +241,51 @@ impl<'de> Deserialize<'de> for Body {
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Body;
+    type Value = Body<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
-        let mut fields = Map::new();
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            if fields.get(&name).is_some_and(|first| *first != value) {
-                let name: String = name.chars().take(LONGEST_SHOWN).collect();
-                return Err(A::Error::custom(format!(
-                    "`{name}` stands twice, with different values: remove one of them"
-                )));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
+        let mut fields: Vec<(String, &RawValue)> = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            match fields.iter().find(|(known, _)| *known == name) {
+                None if fields.len() == MOST_FIELDS => {
+                    return Err(A::Error::custom(format!("an object has more than {MOST_FIELDS} fields")));
+                }
+                None => fields.push((name, value)),
+                Some((_, first)) if first.get() == value.get() => {}
+                Some(_) => {
+                    let name: String = name.chars().take(LONGEST_SHOWN).collect();
+                    let message = format!("`{name}` stands twice, with different values: remove one of them");
+                    return Err(A::Error::custom(message));
+                }
             }
-            fields.insert(name, value);
         }
         Ok(Body(fields))
+    }
+}
+
+struct Entries {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = (Vec<&'de RawValue>, usize);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut entries, mut count) = (Vec::new(), 0);
+        while let Some(entry) = list.next_element()? {
+            count += 1;
+            if count <= self.most {
+                entries.push(entry);
+            }
+        }
+        Ok((entries, count))
     }
 }

@@ -81,9 +81,9 @@ impl Endpoint {
         let body = Body::parse(body).map_err(|problem| (self.dialect(default), problem))?;
         let dialect = self.dialect_of(&body, default);
         let request = match dialect {
-            Dialect::Score | Dialect::DeepInfra => pairs::read(body, dialect, limits),
-            Dialect::Predict => pairs::read_predict(body, limits),
-            _ => rank::read(body, dialect, limits),
+            Dialect::Score | Dialect::DeepInfra => pairs::read(&body, dialect, limits),
+            Dialect::Predict => pairs::read_predict(&body, limits),
+            _ => rank::read(&body, dialect, limits),
         };
         request.map(|request| (dialect, request)).map_err(|problem| (dialect, problem))
     }
@@ -97,7 +97,7 @@ impl Endpoint {
         }
     }
 
-    fn dialect_of(self, body: &Body, default: Option<Dialect>) -> Dialect {
+    fn dialect_of(self, body: &Body<'_>, default: Option<Dialect>) -> Dialect {
         match self {
             // As llama.cpp does, which takes the requests of both.
             Self::Fixed(Dialect::Llama) if body.has("texts") && !body.has("documents") => Dialect::Tei,
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// The dialect that a body shows by its fields.
-fn shape(body: &Body) -> Option<Dialect> {
+fn shape(body: &Body<'_>) -> Option<Dialect> {
     if body.has("property") {
         return Some(Dialect::Weaviate);
     }

@@ -1,13 +1,13 @@
 //! What a request asks for beside its texts.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Dialect;
-use super::body::{Body, disagree, flag_of, invalid, kind, malformed, shown, wrong};
+use super::body::{Body, disagree, flag_of, invalid, list_of, malformed, shown, text_of, wrong};
 use crate::serve::request::{Problem, RerankRequest, Truncation};
 
 /// Reads all options into the request.
-pub(super) fn read(body: &Body, dialect: Dialect, request: &mut RerankRequest) -> Result<(), Problem> {
+pub(super) fn read(body: &Body<'_>, dialect: Dialect, request: &mut RerankRequest) -> Result<(), Problem> {
     refuse(body)?;
     if !dialect.ranks() {
         refuse_selection(body)?;
@@ -24,7 +24,7 @@ pub(super) fn read(body: &Body, dialect: Dialect, request: &mut RerankRequest) -
 }
 
 /// Where the score of each pair is returned in the order of the pairs, none can be left out.
-fn refuse_selection(body: &Body) -> Result<(), Problem> {
+fn refuse_selection(body: &Body<'_>) -> Result<(), Problem> {
     const SELECTION: [&str; 5] = ["top_n", "top_k", "min_score", "score_threshold", "threshold"];
     match SELECTION.iter().find(|name| body.has(name)) {
         Some(name) => {
@@ -34,15 +34,15 @@ fn refuse_selection(body: &Body) -> Result<(), Problem> {
     }
 }
 
-fn top_n(body: &Body, dialect: Dialect) -> Result<Option<usize>, Problem> {
+fn top_n(body: &Body<'_>, dialect: Dialect) -> Result<Option<usize>, Problem> {
     // vLLM's clients send 0 for all; elsewhere it is an error.
     let least = i64::from(!matches!(dialect, Dialect::Rerank | Dialect::Vllm));
     let top = body.agreed(&["top_n", "top_k"], |body, name| body.integer(name, least))?;
     Ok(top.filter(|top| *top > 0).map(|top| usize::try_from(top).unwrap_or(usize::MAX)))
 }
 
-fn raw_scores(body: &Body) -> Result<Option<bool>, Problem> {
-    let negated = |body: &Body, name: &str| Ok(body.flag(name)?.map(|flag| !flag));
+fn raw_scores(body: &Body<'_>) -> Result<Option<bool>, Problem> {
+    let negated = |body: &Body<'_>, name: &str| Ok(body.flag(name)?.map(|flag| !flag));
     let raw = body.flag("raw_scores")?;
     let inactive = body.agreed(&["use_activation", "activation"], negated)?;
     match (raw, inactive) {
@@ -52,31 +52,18 @@ fn raw_scores(body: &Body) -> Result<Option<bool>, Problem> {
 }
 
 /// The instruction; in vLLM's arguments of the chat template it counts before the field.
-fn instruction(body: &Body) -> Result<Option<String>, Problem> {
+fn instruction(body: &Body<'_>) -> Result<Option<String>, Problem> {
     let field = body.agreed(&["instruction", "instruct"], Body::text)?;
-    match body.get("chat_template_kwargs") {
-        None => Ok(field),
-        Some(Value::Object(arguments)) => {
-            match arguments.iter().find(|(name, value)| *name != "instruction" && !value.is_null()) {
-                Some((name, _)) => {
-                    let name: String = name.chars().take(40).collect();
-                    Err(invalid(format!(
-                        "`chat_template_kwargs` has `{name}`, and only `instruction` is known: leave it out"
-                    )))
-                }
-                None => match arguments.get("instruction") {
-                    None | Some(Value::Null) => Ok(field),
-                    Some(Value::String(text)) if text.is_empty() => Ok(field),
-                    Some(Value::String(text)) => Ok(Some(text.clone())),
-                    Some(other) => Err(wrong("chat_template_kwargs.instruction", other, "a text")),
-                },
-            }
-        }
-        Some(other) => Err(wrong("chat_template_kwargs", other, "an object")),
+    let Some(arguments) = body.object("chat_template_kwargs")? else { return Ok(field) };
+    if let Some((other, _)) = arguments.iter().find(|(name, _)| *name != "instruction") {
+        let other: String = other.chars().take(40).collect();
+        let message = format!("`chat_template_kwargs` has `{other}`, and only `instruction` is known: leave it out");
+        return Err(invalid(message));
     }
+    Ok(arguments.text("instruction")?.or(field))
 }
 
-fn truncation(body: &Body) -> Result<Truncation, Problem> {
+fn truncation(body: &Body<'_>) -> Result<Truncation, Problem> {
     let (cut, from_start) = truncate(body)?;
     let truncation = body.flag("truncation")?;
     if let (Some(first), Some(second)) = (cut, truncation)
@@ -106,9 +93,9 @@ fn tokens(count: i64) -> Option<usize> {
 }
 
 /// Whether texts are cut, and whether at their beginnings: true or false, or NVIDIA's `NONE` and `END`.
-fn truncate(body: &Body) -> Result<(Option<bool>, bool), Problem> {
+fn truncate(body: &Body<'_>) -> Result<(Option<bool>, bool), Problem> {
     let Some(value) = body.get("truncate") else { return Ok((None, false)) };
-    let word = value.as_str().map(str::to_ascii_uppercase);
+    let word = text_of(value).transpose()?.map(|word| word.to_ascii_uppercase());
     match (flag_of(value), word.as_deref()) {
         (Some(flag), _) => Ok((Some(flag), false)),
         (None, Some("END")) => Ok((Some(true), false)),
@@ -127,7 +114,7 @@ enum Side {
     Right,
 }
 
-fn side(body: &Body, name: &str) -> Result<Option<Side>, Problem> {
+fn side(body: &Body<'_>, name: &str) -> Result<Option<Side>, Problem> {
     let Some(text) = body.text(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "left" => Ok(Some(Side::Left)),
@@ -140,16 +127,11 @@ fn side(body: &Body, name: &str) -> Result<Option<Side>, Problem> {
 ///
 /// `user` names who asks and `padding` how batches are padded, which change no score; `cache_salt` keeps requests from
 /// sharing the computation of their prefixes, which they never do here.
-fn refuse(body: &Body) -> Result<(), Problem> {
+fn refuse(body: &Body<'_>) -> Result<(), Problem> {
     for name in ["mm_processor_kwargs", "media_io_kwargs"] {
-        match body.get(name) {
-            Some(Value::Object(arguments)) if !arguments.is_empty() => {
-                return Err(invalid(format!(
-                    "`{name}` is for images and sounds, and this service scores texts: leave it out"
-                )));
-            }
-            None | Some(Value::Object(_)) => {}
-            Some(other) => return Err(wrong(name, other, "an object")),
+        if body.object(name)?.is_some_and(|arguments| arguments.iter().next().is_some()) {
+            let reason = "is for images and sounds, and this service scores texts: leave it out";
+            return Err(invalid(format!("`{name}` {reason}")));
         }
     }
     if body.has("normalize") {
@@ -171,18 +153,19 @@ fn refuse(body: &Body) -> Result<(), Problem> {
     if body.flag("return_embeddings")? == Some(true) {
         return Err(invalid("`return_embeddings` is true, and a reranker has no embeddings: leave it out"));
     }
-    if body.get("relevant_spans").is_some_and(|spans| spans.get("mode") != Some(&Value::from("disabled"))) {
+    if let Some(spans) = body.object("relevant_spans")?
+        && spans.text("mode")?.as_deref() != Some("disabled")
+    {
         return Err(invalid("`relevant_spans` is not known, as whole documents are scored: leave it out"));
     }
-    match body.get("metadata") {
-        Some(Value::Array(metadata)) if !metadata.is_empty() => {
-            Err(invalid("`metadata` has no place in the prompt: write it into the documents, and leave it out"))
-        }
-        _ => Ok(()),
+    let metadata = body.get("metadata").and_then(|metadata| list_of(metadata, 0));
+    if metadata.is_some_and(|(_, count)| count > 0) {
+        return Err(invalid("`metadata` has no place in the prompt: write it into the documents, and leave it out"));
     }
+    Ok(())
 }
 
-fn refuse_number(body: &Body, name: &str, harmless: &[i64], reason: &str) -> Result<(), Problem> {
+fn refuse_number(body: &Body<'_>, name: &str, harmless: &[i64], reason: &str) -> Result<(), Problem> {
     match body.integer(name, i64::MIN)? {
         Some(value) if !harmless.contains(&value) => {
             Err(invalid(format!("`{name}` is {value}, and {reason}: leave it out")))
@@ -191,15 +174,7 @@ fn refuse_number(body: &Body, name: &str, harmless: &[i64], reason: &str) -> Res
     }
 }
 
-/// A field that is missing.
-pub(super) fn missing(name: &str, right: &str) -> Problem {
-    malformed(format!("`{name}` is missing: {right} is expected"))
-}
-
-/// A field that has to be a text.
-pub(super) fn required_text(value: Value, name: &str) -> Result<String, Problem> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => Err(malformed(format!("`{name}` is {}: a text is expected", kind(&other)))),
-    }
+/// A field that has to be there.
+pub(super) fn required<'a>(body: &Body<'a>, name: &str, right: &str) -> Result<&'a RawValue, Problem> {
+    body.get(name).ok_or_else(|| malformed(format!("`{name}` is missing: {right} is expected")))
 }

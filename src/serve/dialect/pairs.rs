@@ -1,11 +1,11 @@
 //! Requests for the scores of pairs, in their order: vLLM's `/score`, text-embeddings-inference's `/predict`, DeepInfra.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::body::{Body, invalid, kind, malformed};
+use super::body::{Body, Kind, invalid, kind, list_of, malformed};
 use super::objects::Usage;
-use super::options::{self, missing};
+use super::options::{self, required};
 use super::texts::{Place, Texts};
 use super::{Context, Dialect, Limits, json};
 use crate::serve::request::{Problem, RerankRequest, RerankResponse};
@@ -14,24 +14,25 @@ use crate::serve::request::{Problem, RerankRequest, RerankResponse};
 const SIDES: [(&str, &str); 4] =
     [("queries", "documents"), ("queries", "items"), ("text_1", "text_2"), ("data_1", "data_2")];
 
+/// What stands for a query with its document.
+const PAIR: &str = "a pair, [\"query\", \"document\"],";
+
 /// The label of a reranker's only output, as `transformers` names it.
 pub(super) const LABEL: &str = "LABEL_0";
 
 /// Whether a body has pairs, and not one query with its documents.
-pub(super) fn is_score(body: &Body) -> bool {
+pub(super) fn is_score(body: &Body<'_>) -> bool {
     SIDES.iter().any(|(left, right)| body.has(left) && body.has(right))
 }
 
 /// Reads a request with two sides: one query or as many as documents.
-pub(super) fn read(mut body: Body, dialect: Dialect, limits: &Limits) -> Result<RerankRequest, Problem> {
+pub(super) fn read(body: &Body<'_>, dialect: Dialect, limits: &Limits) -> Result<RerankRequest, Problem> {
     let mut request = RerankRequest::default();
-    options::read(&body, dialect, &mut request)?;
-    let (left, right) = sides(&body)?;
-    let texts = Texts::of(&mut body, limits)?;
-    let queries = body.take(left).ok_or_else(|| missing(left, "a text or a list of texts"))?;
-    let documents = body.take(right).ok_or_else(|| missing(right, "a text or a list of texts"))?;
-    request.queries = texts.queries(queries, left)?;
-    request.documents = texts.documents(documents, right)?;
+    options::read(body, dialect, &mut request)?;
+    let (left, right) = sides(body)?;
+    let texts = Texts::of(body, limits)?;
+    request.queries = texts.queries(required(body, left, "a text or a list of texts")?, left)?;
+    request.documents = texts.documents(required(body, right, "a text or a list of texts")?, right)?;
     let (queries, documents) = (request.queries.len(), request.documents.len());
     if queries != 1 && queries != documents {
         return Err(invalid(format!(
@@ -41,7 +42,7 @@ pub(super) fn read(mut body: Body, dialect: Dialect, limits: &Limits) -> Result<
     Ok(request)
 }
 
-fn sides(body: &Body) -> Result<(&'static str, &'static str), Problem> {
+fn sides(body: &Body<'_>) -> Result<(&'static str, &'static str), Problem> {
     let mut found = SIDES.into_iter().filter(|(left, right)| body.has(left) && body.has(right));
     match (found.next(), found.next()) {
         (Some(sides), None) => Ok(sides),
@@ -56,41 +57,34 @@ fn sides(body: &Body) -> Result<(&'static str, &'static str), Problem> {
 }
 
 /// Reads `{"inputs": …}`: a pair, or a list of pairs.
-pub(super) fn read_predict(mut body: Body, limits: &Limits) -> Result<RerankRequest, Problem> {
+pub(super) fn read_predict(body: &Body<'_>, limits: &Limits) -> Result<RerankRequest, Problem> {
     let mut request = RerankRequest::default();
-    options::read(&body, Dialect::Predict, &mut request)?;
-    let texts = Texts::of(&mut body, limits)?;
-    let entries = match body.take("inputs").ok_or_else(|| missing("inputs", "a pair or a list of pairs"))? {
-        Value::Array(entries) => entries,
-        other => return Err(not_a_pair(Place { field: "inputs", index: None }, &other)),
-    };
-    request.echo.in_lists = !matches!(entries.first(), Some(Value::String(_)));
+    options::read(body, Dialect::Predict, &mut request)?;
+    let texts = Texts::of(body, limits)?;
+    let inputs = required(body, "inputs", "a pair or a list of pairs")?;
+    let first = list_of(inputs, 1).and_then(|(entries, _)| entries.first().map(|entry| kind(entry)));
+    request.echo.in_lists = first != Some(Kind::Text);
     if !request.echo.in_lists {
-        pair(Value::Array(entries), Place { field: "inputs", index: None }, &texts, &mut request)?;
+        pair(inputs, Place { field: "inputs", index: None }, &texts, &mut request)?;
         return Ok(request);
     }
-    texts.count(entries.len(), "inputs")?;
-    for (index, entry) in entries.into_iter().enumerate() {
+    for (index, entry) in texts.entries(inputs, "inputs", PAIR)?.into_iter().enumerate() {
         pair(entry, Place { field: "inputs", index: Some(index) }, &texts, &mut request)?;
     }
     Ok(request)
 }
 
-fn pair(entry: Value, place: Place<'_>, texts: &Texts, request: &mut RerankRequest) -> Result<(), Problem> {
-    let entry = match entry {
-        Value::Array(entry) => entry,
-        other => return Err(not_a_pair(place, &other)),
-    };
-    let count = entry.len();
-    let [query, document] = <[Value; 2]>::try_from(entry)
-        .map_err(|_| malformed(format!("{place} has {count} entries: a query and a document are expected")))?;
-    request.queries.push(texts.query(query, place)?);
-    request.documents.push(texts.document(document, place)?);
-    Ok(())
-}
-
-fn not_a_pair(place: Place<'_>, value: &Value) -> Problem {
-    malformed(format!("{place} is {}: a pair is expected, [\"query\", \"document\"]", kind(value)))
+fn pair(entry: &RawValue, place: Place<'_>, texts: &Texts, request: &mut RerankRequest) -> Result<(), Problem> {
+    match list_of(entry, 2) {
+        Some((sides, 2)) => {
+            let [query, document] = sides.as_slice() else { return Ok(()) };
+            request.queries.push(texts.query(query, place)?);
+            request.documents.push(texts.document(document, place)?);
+            Ok(())
+        }
+        Some((_, count)) => Err(malformed(format!("{place} has {count} entries: a query and a document are expected"))),
+        None => Err(malformed(format!("{place} is {}: {PAIR} is expected", kind(entry)))),
+    }
 }
 
 #[derive(Serialize)]

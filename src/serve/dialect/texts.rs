@@ -2,11 +2,20 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::Limits;
-use super::body::{Body, invalid, kind, malformed};
+use super::body::{Body, Kind, invalid, kind, list_of, malformed, object_of, text_of};
 use crate::serve::request::{Problem, ProblemKind};
+
+/// More names of fields than objects that are ranked have.
+const MOST_RANK_FIELDS: usize = 100;
+
+/// Parts of a document among which one that is no text is looked for.
+const MOST_PARTS: usize = 100;
+
+/// What stands in an object that is no text.
+const MEDIA: [&str; 6] = ["image", "image_url", "video", "video_url", "audio", "input_audio"];
 
 /// Reads texts within limits.
 pub(super) struct Texts {
@@ -35,25 +44,32 @@ impl fmt::Display for Place<'_> {
 
 impl Texts {
     /// A reader for texts of this body, which may name the fields of its documents.
-    pub fn of(body: &mut Body, limits: &Limits) -> Result<Self, Problem> {
-        let name = |value: Value| match value {
-            Value::String(name) => Ok(name),
-            other => Err(malformed(format!("`rank_fields` has {}: names of fields are expected", kind(&other)))),
+    pub fn of(body: &Body<'_>, limits: &Limits) -> Result<Self, Problem> {
+        let name = |value: &RawValue| {
+            text_of(value).unwrap_or_else(|| {
+                Err(malformed(format!("`rank_fields` has {}: names of fields are expected", kind(value))))
+            })
         };
-        let fields = match body.take("rank_fields") {
+        let fields = match body.get("rank_fields") {
             None => Vec::new(),
-            Some(Value::Array(names)) => names.into_iter().map(name).collect::<Result<_, _>>()?,
-            Some(other) => return Err(malformed(format!("`rank_fields` is {}: a list is expected", kind(&other)))),
+            Some(value) => match list_of(value, MOST_RANK_FIELDS) {
+                Some((names, count)) if count == names.len() => {
+                    names.into_iter().map(name).collect::<Result<_, _>>()?
+                }
+                Some((_, count)) => {
+                    return Err(invalid(format!(
+                        "`rank_fields` has {count} names, and at most {MOST_RANK_FIELDS} are taken"
+                    )));
+                }
+                None => return Err(malformed(format!("`rank_fields` is {}: a list is expected", kind(value)))),
+            },
         };
         Ok(Self { limits: *limits, fields })
     }
 
     /// A query.
-    pub fn query(&self, value: Value, place: Place<'_>) -> Result<String, Problem> {
-        let query = match value {
-            Value::Object(object) => inner_text(object, place)?,
-            value => string(value, place)?,
-        };
+    pub fn query(&self, value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
+        let query = text(value, place)?;
         if query.trim().is_empty() {
             return Err(invalid(format!("{place} is empty: a query has at least one character")));
         }
@@ -61,64 +77,66 @@ impl Texts {
     }
 
     /// The queries of a list, or the one that stands in its place.
-    pub fn queries(&self, value: Value, field: &str) -> Result<Vec<String>, Problem> {
+    pub fn queries(&self, value: &RawValue, field: &str) -> Result<Vec<String>, Problem> {
         self.each(value, field, |value, place| self.query(value, place))
     }
 
     /// The documents of a list, or the one that stands in its place.
-    pub fn documents(&self, value: Value, field: &str) -> Result<Vec<String>, Problem> {
+    pub fn documents(&self, value: &RawValue, field: &str) -> Result<Vec<String>, Problem> {
         self.each(value, field, |value, place| self.document(value, place))
     }
 
-    /// Refuses more documents than a request can have.
-    pub fn count(&self, count: usize, field: &str) -> Result<(), Problem> {
+    /// The entries of a list, which has at least one and no more than a request can have.
+    pub fn entries<'a>(&self, value: &'a RawValue, field: &str, right: &str) -> Result<Vec<&'a RawValue>, Problem> {
         let most = self.limits.documents;
-        if count == 0 {
-            return Err(malformed(format!("`{field}` is empty: at least one text is needed")));
+        match list_of(value, most) {
+            None => Err(malformed(format!("`{field}` is {}: {right} is expected", kind(value)))),
+            Some((_, 0)) => Err(malformed(format!("`{field}` is empty: at least one text is needed"))),
+            Some((_, count)) if count > most => {
+                let message = format!(
+                    "`{field}` has {count} texts, and a request can have at most {most}: send several requests"
+                );
+                Err(Problem::new(ProblemKind::TooLarge, message))
+            }
+            Some((entries, _)) => Ok(entries),
         }
-        if count > most {
-            let message =
-                format!("`{field}` has {count} texts, and a request can have at most {most}: send several requests");
-            return Err(Problem::new(ProblemKind::TooLarge, message));
-        }
-        Ok(())
     }
 
     fn each(
         &self,
-        value: Value,
+        value: &RawValue,
         field: &str,
-        read: impl Fn(Value, Place<'_>) -> Result<String, Problem>,
+        read: impl Fn(&RawValue, Place<'_>) -> Result<String, Problem>,
     ) -> Result<Vec<String>, Problem> {
-        let values = match value {
-            Value::Array(values) => values,
-            Value::String(_) => vec![value],
-            other => return Err(malformed(format!("`{field}` is {}: a list of texts is expected", kind(&other)))),
-        };
-        self.count(values.len(), field)?;
+        if kind(value) == Kind::Text {
+            return Ok(vec![read(value, Place { field, index: None })?]);
+        }
+        let entries = self.entries(value, field, "a list of texts")?;
         let read = |(index, value)| read(value, Place { field, index: Some(index) });
-        values.into_iter().enumerate().map(read).collect()
+        entries.into_iter().enumerate().map(read).collect()
     }
 
     /// A document.
-    pub fn document(&self, value: Value, place: Place<'_>) -> Result<String, Problem> {
-        let text = match value {
-            Value::Object(object) if !self.fields.is_empty() => self.joined(&object, place)?,
-            Value::Object(object) => inner_text(object, place)?,
-            value => string(value, place)?,
+    pub fn document(&self, value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
+        let text = match object_of(value) {
+            Some(object) if !self.fields.is_empty() => self.joined(&object?, place)?,
+            _ => text(value, place)?,
         };
         self.within(text, place)
     }
 
     /// The values of the fields that the request names, in its order, as Cohere considers them.
-    fn joined(&self, object: &Map<String, Value>, place: Place<'_>) -> Result<String, Problem> {
-        let part = |name: &String| match object.get(name) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(scalar @ (Value::Number(_) | Value::Bool(_))) => Ok(scalar.to_string()),
-            None | Some(Value::Null) => {
-                Err(invalid(format!("{place} has no `{name}`, which `rank_fields` names: write it, or an empty text")))
+    fn joined(&self, object: &Body<'_>, place: Place<'_>) -> Result<String, Problem> {
+        let part = |name: &String| {
+            let Some(value) = object.get(name) else {
+                let message = format!("{place} has no `{name}`, which `rank_fields` names: write it, or an empty text");
+                return Err(invalid(message));
+            };
+            match kind(value) {
+                Kind::Text => text(value, place),
+                Kind::Number | Kind::Flag => Ok(value.get().to_owned()),
+                other => Err(malformed(format!("`{name}` of {place} is {other}: a text is expected"))),
             }
-            Some(other) => Err(malformed(format!("`{name}` of {place} is {}: a text is expected", kind(other)))),
         };
         let parts: Vec<String> = self.fields.iter().map(part).collect::<Result<_, _>>()?;
         Ok(parts.join("\n"))
@@ -138,47 +156,44 @@ impl Texts {
     }
 }
 
-fn string(value: Value, place: Place<'_>) -> Result<String, Problem> {
-    match value {
-        Value::String(text) => Ok(text),
-        other => Err(malformed(format!("{place} is {}: a text is expected", kind(&other)))),
-    }
-}
-
-/// The text of `{"text": …}`, or of vLLM's `{"content": […]}` with one part that is a text.
-fn inner_text(mut object: Map<String, Value>, place: Place<'_>) -> Result<String, Problem> {
-    if let Some(medium) =
-        ["image", "image_url", "video", "video_url", "audio", "input_audio"].iter().find(|name| holds(&object, name))
-    {
+/// A text, or an object around one: `{"text": …}`, or vLLM's `{"content": […]}` with one part that is a text.
+fn text(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
+    let Some(object) = object_of(value) else { return string(value, place) };
+    let object = object?;
+    if let Some(medium) = MEDIA.iter().find(|name| object.has(name)) {
         return Err(not_a_text(place, medium));
     }
-    if let Some(value) = object.get_mut("text").map(Value::take).filter(|value| !value.is_null()) {
+    if let Some(value) = object.get("text") {
         return string(value, place);
     }
-    match object.get_mut("content").map(Value::take) {
-        Some(Value::String(text)) => Ok(text),
-        Some(Value::Array(parts)) => one_part(parts, place),
-        _ => Err(malformed(format!(
+    match object.get("content") {
+        Some(content) if kind(content) == Kind::List => one_part(content, place),
+        Some(content) => string(content, place),
+        None => Err(malformed(format!(
             "{place} is an object without `text`: write a text, {{\"text\": …}}, or name its fields in `rank_fields`"
         ))),
     }
 }
 
-fn holds(object: &Map<String, Value>, name: &str) -> bool {
-    object.get(name).is_some_and(|value| !value.is_null())
+fn string(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
+    match text_of(value) {
+        Some(Ok(text)) => Ok(text),
+        Some(Err(problem)) => Err(malformed(format!("{place}: {}", problem.message))),
+        None => Err(malformed(format!("{place} is {}: a text is expected", kind(value)))),
+    }
 }
 
-fn one_part(mut parts: Vec<Value>, place: Place<'_>) -> Result<String, Problem> {
-    let type_of =
-        |part: &Value| part.get("type").and_then(Value::as_str).map(|name| name.chars().take(40).collect::<String>());
-    if let Some(other) = parts.iter().filter_map(type_of).find(|name| name != "text") {
-        return Err(not_a_text(place, &other));
+fn one_part(content: &RawValue, place: Place<'_>) -> Result<String, Problem> {
+    let parts = list_of(content, MOST_PARTS).map(|(parts, _)| parts).unwrap_or_default();
+    for part in &parts {
+        let medium = object_of(part).transpose()?.map(|part| part.text("type")).transpose()?.flatten();
+        if let Some(medium) = medium.filter(|medium| medium != "text") {
+            let medium: String = medium.chars().take(40).collect();
+            return Err(not_a_text(place, &medium));
+        }
     }
-    match (parts.pop(), parts.is_empty()) {
-        (Some(mut part), true) => match part.get_mut("text").map(Value::take) {
-            Some(Value::String(text)) => Ok(text),
-            _ => Err(malformed(format!("the part of {place} has no `text`"))),
-        },
+    match parts.as_slice() {
+        [part] if kind(part) == Kind::Object => text(part, place),
         _ => Err(malformed(format!("{place} has `content` with other than one part: write one text"))),
     }
 }

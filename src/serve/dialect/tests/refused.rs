@@ -48,8 +48,13 @@ fn a_body_that_is_no_request_is_refused_with_400() {
     for bytes in [&b"{\"query\": \"\xff\", \"documents\": [\"d\"]}"[..], b"\xff\xfe{\x00}\x00", b"\x00"] {
         assert_eq!(read_as("/rerank", bytes, None).unwrap_err().1.kind, ProblemKind::Malformed);
     }
+    let surrogate = refused("/rerank", r#"{"query": "q", "documents": ["a", "\ud800"]}"#).1;
+    assert!(surrogate.message.starts_with("`documents[1]`: a text can't be read: "), "{}", surrogate.message);
+    let fields: Vec<String> = (0..1001).map(|number| format!(r#""f{number}": 0"#)).collect();
+    let (_, many) = refused("/rerank", &format!("{{{}}}", fields.join(",")));
+    assert!(many.message.starts_with("the body can't be read: an object has more than 1000 fields"));
     let deep = format!(r#"{{"query": "q", "documents": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert!(refused("/rerank", &deep).1.message.contains("recursion limit"));
+    assert_eq!(refused("/rerank", &deep).1.message, "`documents[0]` is a list: a text is expected");
 }
 
 #[test]
@@ -142,11 +147,11 @@ fn pairs_have_to_fit_together() {
             "`top_n` has no meaning here, where all scores",
             422,
         ),
-        ("/predict", r#"{"inputs": "alone"}"#, "`inputs` is a text: a pair is expected", 400),
+        ("/predict", r#"{"inputs": "alone"}"#, "`inputs` is a text: a pair, [", 400),
         ("/predict", r#"{"inputs": []}"#, "`inputs` is empty", 400),
         ("/predict", r#"{"inputs": ["q"]}"#, "`inputs` has 1 entries: a query and a document are expected", 400),
         ("/predict", r#"{"inputs": [["q", "d"], ["q"]]}"#, "`inputs[1]` has 1 entries", 400),
-        ("/predict", r#"{"inputs": [["q", "d"], "x"]}"#, "`inputs[1]` is a text: a pair is expected", 400),
+        ("/predict", r#"{"inputs": [["q", "d"], "x"]}"#, "`inputs[1]` is a text: a pair, [", 400),
         (
             "/weaviate/rerank",
             r#"{"query": "q", "documents": ["d"], "threshold": 1}"#,
