@@ -34,7 +34,9 @@ export async function fromFile(file) {
   const [, extension = "", gzip] = /\.(\w+?)(\.gz)?$/i.exec(file.name) ?? [];
   const kind = extension.toLowerCase();
   if (FOREIGN[kind]) throw new FileProblem(`${file.name}: ${FOREIGN[kind]} can’t be read here. JSONL, JSON, CSV, TSV and plain text can.`);
-  if (file.size > MOST_BYTES) throw new FileProblem(`${file.name} is larger than 64 MiB, too much for a page. The command line ranks files of any size.`);
+  if (file.size > MOST_BYTES) {
+    throw new FileProblem(`${file.name} is larger than 64 MiB, too much for a page. The command line ranks files of any size.`);
+  }
   const text = await decoded(file, Boolean(gzip) || kind === "gz");
   return fromText(text, kind, file.name);
 }
@@ -92,7 +94,8 @@ export function fromText(text, extension, name) {
 function finished({ name, notes, groups, unused, skipped }) {
   const usable = groups.filter((group) => group.candidates.length > 0);
   for (const [reason, places] of skipped) notes.push(`Left out: ${listed(places)}, ${places.length === 1 ? "which has" : "which have"} ${reason}.`);
-  if (usable.length < groups.length) notes.push(`Left out: ${groups.length - usable.length} ${groups.length - usable.length === 1 ? "query" : "queries"} without candidates.`);
+  const empty = groups.length - usable.length;
+  if (empty) notes.push(`Left out: ${empty.toLocaleString("en")} ${empty === 1 ? "query" : "queries"} without candidates.`);
   if (unused.size) notes.push(`Fields that this page does not use: ${listed([...unused])}.`);
   if (!usable.length) throw new FileProblem([`${name} has no candidates that can be used.`, ...notes].join(" "));
   return { groups: usable, notes };
@@ -115,7 +118,8 @@ function readTable(text, isTsv, reading) {
   if (!header) throw new FileProblem(`${reading.name} is empty.`);
   const names = header.cells.map((name) => name.trim());
   if (!find(names, "text") && !find(names, "title")) {
-    throw new FileProblem(`${reading.name} has the columns ${listed(names)} in its first line, and none of them is a text. Name one of them text (${TEXT_NAMES} are understood).`);
+    throw new FileProblem(`${reading.name} has the columns ${listed(names)} in its first line, and none of them is a text. `
+      + `Name one of them text (${TEXT_NAMES} are understood).`);
   }
   for (const { line, cells } of rows) {
     if (cells.length !== names.length) skip(reading, `line ${line}`, `not as many cells as the header (${names.length})`);
@@ -168,7 +172,8 @@ function readRecord({ place, value }, reading) {
   names.filter((name) => !used.has(name)).forEach((name) => reading.unused.add(name));
   const group = { ...head, candidates: [] };
   value[list].forEach((entry, at) => {
-    const found = typeof entry === "string" ? candidate(entry) : entry && typeof entry === "object" ? candidateOf(entry, Object.keys(entry), reading, []) : undefined;
+    const isObject = entry !== null && typeof entry === "object";
+    const found = typeof entry === "string" ? candidate(entry) : isObject ? candidateOf(entry, Object.keys(entry), reading, []) : undefined;
     if (!found) return skip(reading, `candidate ${at + 1} of ${place}`, "no text");
     if (Array.isArray(ids) && found.id === undefined && ids[at] != null) found.id = String(ids[at]);
     if (usableText(found, reading, `candidate ${at + 1} of ${place}`)) group.candidates.push(found);

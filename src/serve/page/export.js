@@ -30,15 +30,20 @@ export function asJsonLines({ query, candidates }, results) {
   return results.map((result) => `${JSON.stringify({ query, ...entry(result, candidates) })}\n`).join("");
 }
 
+function escaped(character) {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
 /**
  * The request as a command. JSON itself writes what shells, terminals and their histories would change: `'`, `!`, `\` and control
  * characters, those of writing direction too. So single quotes are enough, in sh, bash, zsh and fish.
  */
 export function asCurl(request, candidates, { topK, threshold, hasKey }) {
-  const body = { ...bodyOf(request, candidates.map(documentOf)), ...(topK === undefined ? {} : { top_n: topK }), ...(threshold === undefined ? {} : { score_threshold: threshold }) };
+  // What is undefined stands in no JSON.
+  const body = { ...bodyOf(request, candidates.map(documentOf)), top_n: topK, score_threshold: threshold };
   const json = JSON.stringify(body)
     .replaceAll("\\\\", "\\u005c")
-    .replace(/['!\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    .replace(/['!\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, escaped);
   const key = hasKey ? ' \\\n  -H "Authorization: Bearer $RERANK_API_KEY"' : "";
   const start = `curl -sS '${address("v1/rerank")}' \\\n  -H 'Content-Type: application/json'${key} \\\n  `;
   return json.length > LONGEST_ARGUMENT ? `${start}--data-binary @- <<'JSON'\n${json}\nJSON\n` : `${start}--data-binary '${json}'\n`;

@@ -22,6 +22,10 @@ const EXAMPLE = {
   ],
 };
 
+function counted(candidates) {
+  return `${candidates.toLocaleString("en")} ${candidates === 1 ? "candidate" : "candidates"}`;
+}
+
 /** Shows a problem at a field, or takes it away. */
 function complain(id, problem, field = id) {
   const place = byId(`${id}-problem`);
@@ -60,8 +64,11 @@ export class Form {
   /** What is to be ranked, or undefined after it has been shown what is missing. */
   read() {
     const { query, candidates } = this.peek();
-    const problem = candidates.length === 0 ? "Candidates are missing: write one a line, or choose a file."
-      : candidates.length > MOST_CANDIDATES ? `These are ${candidates.length.toLocaleString("en")} candidates, and this page ranks up to ${MOST_CANDIDATES.toLocaleString("en")}. The command line ranks any number.` : undefined;
+    let problem;
+    if (candidates.length === 0) problem = "Candidates are missing: write one a line, or choose a file.";
+    if (candidates.length > MOST_CANDIDATES) {
+      problem = `These are ${counted(candidates.length)}, and this page ranks up to ${MOST_CANDIDATES.toLocaleString("en")}. The command line ranks any number.`;
+    }
     complain("query", query.trim() === "" ? "The query is missing." : undefined);
     complain("candidates", problem);
     const isFiltered = this.filter() !== undefined;
@@ -114,7 +121,7 @@ export class Form {
   #count() {
     const text = byId("candidates").value;
     const size = this.#group?.candidates.length ?? fromLines(text).length;
-    byId("candidates-count").textContent = size ? `${size.toLocaleString("en")} ${size === 1 ? "candidate" : "candidates"}` : "";
+    byId("candidates-count").textContent = size ? counted(size) : "";
     byId("read-records").hidden = Boolean(this.#group) || !looksLikeJson(text);
   }
 
@@ -133,7 +140,7 @@ export class Form {
     if (!files.length) return;
     try {
       this.#useFile(files[0].name, await fromFile(files[0]));
-      if (files.length > 1) this.#note(`One file at a time: ${files[0].name} was taken, and ${files.slice(1).map((file) => file.name).join(", ")} was not.`);
+      for (const { name } of files.slice(1)) this.#note(`${name} was not taken: one file at a time.`);
     } catch (problem) {
       if (!(problem instanceof FileProblem)) throw problem;
       complain("candidates", problem.message);
@@ -157,9 +164,10 @@ export class Form {
     byId("file-name").textContent = name;
     byId("file-card").hidden = false;
     byId("candidates").hidden = true;
-    byId("candidates-label").htmlFor = "file-remove";
     notes.forEach((note) => this.#note(note));
-    if (groups.length > MOST_QUERIES) this.#note(`Only the first ${MOST_QUERIES.toLocaleString("en")} of ${groups.length.toLocaleString("en")} queries can be chosen here. The command line ranks them all.`);
+    if (groups.length > MOST_QUERIES) {
+      this.#note(`Only the first ${MOST_QUERIES} of ${groups.length.toLocaleString("en")} queries can be chosen here. The command line ranks them all.`);
+    }
     byId("file-queries").hidden = groups.length === 1;
     byId("file-query").replaceChildren(...groups.slice(0, MOST_QUERIES).map((group, at) => {
       const words = group.query ?? `Query ${group.queryId ?? at + 1}`;
@@ -179,7 +187,7 @@ export class Form {
     }
     const titled = group.candidates.some(({ title }) => title);
     byId("file-summary").textContent = [
-      `${group.candidates.length.toLocaleString("en")} ${group.candidates.length === 1 ? "candidate" : "candidates"}.`,
+      `${counted(group.candidates.length)}.`,
       group.query === undefined ? "The file has no query: write one above." : "The query is the file’s.",
       titled ? "Titles are scored in front of the texts." : "",
     ].join(" ").trim();
@@ -201,7 +209,6 @@ export class Form {
     byId("file-card").hidden = true;
     byId("file-notes").replaceChildren();
     byId("candidates").hidden = false;
-    byId("candidates-label").htmlFor = "candidates";
     this.#count();
     this.#changed();
   }

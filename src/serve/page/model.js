@@ -49,7 +49,8 @@ export function watchModel({ key, onFacts, onRefused }) {
         show("gone", "The service wants an API key.");
         onRefused();
       } else {
-        show("gone", problem.status === 0 ? problem.message : problem instanceof ServiceError ? `The service answered ${problem.status} for its state.` : "The service’s state can’t be read.");
+        const hasStatus = problem instanceof ServiceError && problem.status > 0;
+        show("gone", hasStatus ? `The service answered ${problem.status} when it was asked for its state.` : problem.message);
       }
     }
     clearTimeout(timer);

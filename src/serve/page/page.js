@@ -4,10 +4,10 @@ import { documentOf } from "./candidates.js";
 import { drawCurve } from "./curve.js";
 import { asCurl, asJson, asJsonLines, copy, save } from "./export.js";
 import { Form } from "./form.js";
-import { chosen, ordered, scaleOf } from "./ranking.js";
+import { watchModel } from "./model.js";
+import { chosen, moved, ordered, scaleOf, valueIn } from "./ranking.js";
 import { element, ResultList } from "./results.js";
 import { rank, ServiceError } from "./service.js";
-import { watchModel } from "./model.js";
 
 const byId = (id) => document.getElementById(id);
 /** How often the list is brought up to date while results come, in milliseconds. */
@@ -34,14 +34,26 @@ const model = watchModel({
 function formChanged() {
   if (!run) return;
   byId("stale").hidden = Boolean(run.controller) || !isStale();
-  if (!run.controller) showResults({ animate: false });
+  const wanted = JSON.stringify([form.filter(), form.peek().raw]);
+  if (!run.controller && wanted !== run.shown) showResults({ animate: false });
 }
 
-/** Whether the form holds something else than what was ranked. Top-k and threshold apply to what is there. */
+/** What is shown of the results. */
+function valueOf() {
+  return valueIn(form.peek().raw ? "logit" : "score");
+}
+
+/** The results that are shown. */
+function visible() {
+  return chosen(run.results, form.filter() ?? {}, valueOf());
+}
+
+/** Whether the form holds something else than what was ranked. Top-k and threshold apply to what is there, and so may logits. */
 function isStale() {
   const now = form.peek();
   const { query, candidates, instruction, raw } = run.asked;
-  return now.query !== query || now.instruction !== instruction || now.raw !== raw || now.candidates.length !== candidates.length
+  const isOfOtherKind = now.raw !== raw && (raw || run.results.some((result) => result.logit === undefined));
+  return now.query !== query || now.instruction !== instruction || isOfOtherKind || now.candidates.length !== candidates.length
     || now.candidates.some((one, at) => one !== candidates[at] && documentOf(one) !== documentOf(candidates[at]));
 }
 
@@ -65,7 +77,8 @@ async function start() {
   if (!asked) return;
   key = byId("key").value;
   list.clear();
-  run = { asked, results: [], replies: [], started: performance.now(), ended: undefined, tokens: undefined, controller: new AbortController(), spoken: performance.now(), drawn: 0, outcome: undefined };
+  const now = performance.now();
+  run = { asked, results: [], replies: [], warnings: new Set(), started: now, spoken: now, drawn: 0, controller: new AbortController() };
   const current = run;
   begin(asked.candidates.length);
   try {
@@ -107,6 +120,8 @@ function take(current, scores, reply, milliseconds) {
   current.replies.push(milliseconds);
   const tokens = reply.usage?.total_tokens ?? reply.usage?.prompt_tokens;
   if (Number.isFinite(tokens)) current.tokens = (current.tokens ?? 0) + tokens;
+  // Where documents are marked, they need no warning.
+  if (scores.every((score) => !score.truncated)) reply.meta?.warnings?.forEach((warning) => current.warnings.add(String(warning)));
   current.wait ??= setTimeout(() => {
     current.wait = undefined;
     if (current === run && current.controller) showProgress();
@@ -118,7 +133,7 @@ function showProgress() {
   const done = run.results.length;
   run.drawn += 1;
   byId("progress").value = done / total;
-  say(`${done.toLocaleString("en")} of ${counted(total, "candidate")} scored, ${perSecond(done)} pairs a second.`);
+  say(`${done.toLocaleString("en")} of ${counted(total, "candidate")} scored, ${perSecond(done)} pairs per second.`);
   if (performance.now() - run.spoken > SPOKEN) {
     run.spoken = performance.now();
     announce(`${Math.floor((done / total) * 100)} percent scored.`);
@@ -152,13 +167,15 @@ function end() {
   if (cancelFocused) byId("rank").focus();
   const { results, asked, outcome } = run;
   const isWhole = outcome === "done";
+  const warnings = [...run.warnings].slice(0, 3).map((warning) => `${warning}.`).join(" ");
   const part = `${results.length.toLocaleString("en")} of ${counted(asked.candidates.length, "candidate")} had been scored`;
-  say(isWhole ? "" : outcome === "cancelled" ? `Cancelled. ${part}.` : results.length ? `Broken off. ${part}.` : "");
+  say(isWhole ? warnings : outcome === "cancelled" ? `Cancelled. ${part}.` : results.length ? `Broken off. ${part}.` : "");
   byId("tools").hidden = results.length === 0;
   byId("empty").hidden = results.length > 0 || outcome === "failed";
   showResults({ animate: isWhole });
   showFigures();
-  if (isWhole) announce(`Ranked ${counted(results.length, "candidate")} in ${duration(run.ended - run.started)}. Up from ${results[0].index + 1} to first: ${documentOf(asked.candidates[results[0].index]).slice(0, 160)}`);
+  const best = results[0] && `First, ${moved(results[0]).words}: ${documentOf(asked.candidates[results[0].index]).slice(0, 160)}`;
+  if (isWhole) announce(`Ranked ${counted(results.length, "candidate")} in ${duration(run.ended - run.started)}. ${best}`);
   else if (outcome === "cancelled") announce(`Cancelled. ${part}.`);
   byId("stale").hidden = !isStale();
 }
@@ -169,16 +186,19 @@ function showResults({ animate }) {
   const filter = form.filter();
   if (!filter) return;
   ordered(results);
-  const scale = scaleOf(results);
-  const visible = chosen(results, filter);
-  list.show(visible, { candidates: asked.candidates, scale, isFinal: !controller, animate });
-  const hidden = results.length - visible.length;
-  byId("results-heading").textContent = hidden ? `Results: ${visible.length.toLocaleString("en")} of ${results.length.toLocaleString("en")}` : "Results";
-  if (!controller) drawCurve(results, scale, filter);
+  run.shown = JSON.stringify([filter, form.peek().raw]);
+  const scale = scaleOf(results, valueOf());
+  const left = visible();
+  list.show(left, { candidates: asked.candidates, scale, valueOf: valueOf(), isFinal: !controller, animate });
+  const hidden = results.length - left.length;
+  byId("results-heading").textContent = hidden ? `Results: ${left.length.toLocaleString("en")} of ${results.length.toLocaleString("en")}` : "Results";
+  if (!controller) drawCurve(results, scale, filter, { valueOf: valueOf(), name: form.peek().raw ? "Logits" : "Scores" });
 }
 
 function duration(milliseconds) {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${Math.floor(milliseconds / 60_000)} min ${Math.round((milliseconds % 60_000) / 1000)} s`;
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  const seconds = milliseconds / 1000;
+  return seconds < 60 ? `${seconds.toFixed(2)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
 function showFigures() {
@@ -189,7 +209,7 @@ function showFigures() {
   const figures = [
     ["candidates", results.length.toLocaleString("en")],
     [replies.length > 1 ? `in ${replies.length.toLocaleString("en")} requests, median ${duration(median)}` : "round trip", duration(run.ended - run.started)],
-    ["pairs a second", perSecond(results.length)],
+    ["pairs per second", perSecond(results.length)],
   ];
   if (tokens !== undefined) figures.push(["tokens", tokens.toLocaleString("en")]);
   if (truncated) figures.push(["truncated", truncated.toLocaleString("en")]);
@@ -203,7 +223,8 @@ function onClick(id, done, work) {
   const name = button.textContent;
   button.addEventListener("click", async () => {
     try {
-      await work(run, chosen(run.results, form.filter() ?? {}));
+      await work(run, visible());
+      button.style.minWidth = `${button.offsetWidth}px`;
       button.textContent = done;
       announce(`${done}.`);
     } catch (problem) {
@@ -214,7 +235,7 @@ function onClick(id, done, work) {
 }
 
 onClick("copy-json", "Copied", ({ asked }, results) => copy(asJson(asked, results)));
-onClick("copy-curl", "Copied", ({ asked }) => copy(asCurl(asked, asked.candidates, { ...form.filter(), hasKey: key !== "" })));
+onClick("copy-curl", "Copied", ({ asked }) => copy(asCurl({ ...asked, raw: form.peek().raw }, asked.candidates, { ...form.filter(), hasKey: key !== "" })));
 onClick("download", "Saved", ({ asked }, results) => save("ranked.jsonl", asJsonLines(asked, results)));
 
 byId("form").addEventListener("submit", (event) => {

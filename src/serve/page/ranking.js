@@ -1,9 +1,12 @@
 // The order of results, and what of it is shown.
 
-/** Orders results by logit, or by score where there is none: best first, then in the candidates' order. Sets `rank` and `move`. */
+/**
+ * Orders results, best first: by logit, then in the candidates' order. Where replies have scores alone, equal ones stay in the order
+ * of their reply, as the service has compared what rounding made equal. Sets `rank` and `move`.
+ */
 export function ordered(results) {
-  const key = results.every((result) => result.logit !== undefined) ? "logit" : "score";
-  results.sort((a, b) => b[key] - a[key] || a.index - b.index);
+  if (results.every((result) => result.logit !== undefined)) results.sort((a, b) => b.logit - a.logit || a.index - b.index);
+  else results.sort((a, b) => b.score - a.score || a.order - b.order);
   results.forEach((result, at) => {
     result.rank = at + 1;
     result.move = result.index - at;
@@ -11,19 +14,24 @@ export function ordered(results) {
   return results;
 }
 
+/** What is shown of a result: its score, or its logit where that is wanted and known. Replies to requests for logits have them as scores. */
+export function valueIn(kind) {
+  return ({ score, logit }) => (kind === "logit" ? logit ?? score : score);
+}
+
 /** The results that top-k and the threshold leave. */
-export function chosen(results, { topK, threshold }) {
-  const above = threshold === undefined ? results : results.filter((result) => result.score >= threshold);
+export function chosen(results, { topK, threshold }, valueOf) {
+  const above = threshold === undefined ? results : results.filter((result) => valueOf(result) >= threshold);
   return topK === undefined ? above : above.slice(0, topK);
 }
 
 /** The range of bars: from 0 to 1 for probabilities, else wide enough for all scores and 0. */
-export function scaleOf(results) {
+export function scaleOf(results, valueOf) {
   let low = 0;
   let high = 0;
-  for (const { score } of results) {
-    low = Math.min(low, score);
-    high = Math.max(high, score);
+  for (const result of results) {
+    low = Math.min(low, valueOf(result));
+    high = Math.max(high, valueOf(result));
   }
   if (low >= 0 && high <= 1) return { low: 0, high: 1 };
   return { low, high };

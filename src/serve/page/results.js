@@ -81,7 +81,7 @@ export class ResultList {
     this.#limit = FIRST;
   }
 
-  /** Shows results in their order. `view` is `{candidates, scale, isFinal, animate}`. */
+  /** Shows results in their order. `view` is `{candidates, scale, valueOf, isFinal, animate}`, and `valueOf` gives what is shown of a result. */
   show(results, view) {
     this.#results = results;
     this.#view = view;
@@ -107,6 +107,7 @@ export class ResultList {
     cancelAnimationFrame(this.#slice);
     this.#place(this.#results.slice(0, count));
     const wanted = Math.min(this.#limit, this.#results.length);
+    this.#list.classList.toggle("long", wanted > FIRST + STEP);
     if (count < wanted) this.#slice = requestAnimationFrame(() => this.#fill(Math.min(count + SLICE, wanted)));
     const rest = this.#results.length - count;
     this.#more.hidden = rest === 0;
@@ -148,8 +149,9 @@ export class ResultList {
     if (candidate.id !== undefined) facts.append(element("span", "visually-hidden", "id "), foreign("bdi", "id", candidate.id));
     facts.append(element("span", "was", `was ${(result.index + 1).toLocaleString("en")}`));
     body.append(facts);
-    const score = element("p", "score", element("span", "visually-hidden", "score "), element("span", "number"), element("span", "bar", element("span", "fill")));
-    score.lastChild.ariaHidden = "true";
+    const bar = element("span", "bar", element("span", "fill"));
+    bar.ariaHidden = "true";
+    const score = element("p", "score", element("span", "visually-hidden", "score "), element("span", "number"), bar);
     const rank = element("p", "rank", element("span", "visually-hidden", "rank "), element("span", "place"), element("span", "move"));
     return element("li", "item", rank, body, score);
   }
@@ -157,7 +159,8 @@ export class ResultList {
   #update(item, result) {
     const isFinal = this.#view.isFinal;
     const { low, high } = this.#view.scale;
-    const state = `${result.rank} ${result.score} ${isFinal} ${low} ${high}`;
+    const value = this.#view.valueOf(result);
+    const state = `${result.rank} ${value} ${isFinal} ${low} ${high}`;
     if (item.state === state) return;
     item.state = state;
     item.querySelector(".place").textContent = result.rank.toLocaleString("en");
@@ -168,14 +171,14 @@ export class ResultList {
     move.className = `move ${isFinal ? kind : "same"}`;
     move.replaceChildren(seen, element("span", "visually-hidden", isFinal ? `, ${words}` : ""));
     const number = item.querySelector(".number");
-    number.textContent = shown(result.score);
-    number.title = String(result.score);
+    number.textContent = shown(value);
+    number.title = String(value);
     const span = high - low || 1;
     // The policy allows properties set by a script, and no style attributes in markup.
     const fill = item.querySelector(".fill");
-    fill.style.setProperty("left", `${((Math.min(result.score, 0) - low) / span) * 100}%`);
-    fill.style.setProperty("width", `${(Math.abs(result.score) / span) * 100}%`);
-    fill.classList.toggle("negative", result.score < 0);
+    fill.style.setProperty("left", `${((Math.min(value, 0) - low) / span) * 100}%`);
+    fill.style.setProperty("width", `${(Math.abs(value) / span) * 100}%`);
+    fill.classList.toggle("negative", value < 0);
     if (result.truncated && !item.querySelector(".cut")) {
       item.querySelector(".about").append(element("span", "cut", "truncated"));
     }

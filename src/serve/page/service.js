@@ -49,7 +49,9 @@ async function errorOf(response) {
 
 /** Whether the service has loaded its model. */
 export async function isReady(key, signal) {
-  return (await send("health", { signal }, key)).ok;
+  const response = await send("health", { signal }, key);
+  if (response.status === 401) throw await errorOf(response);
+  return response.ok;
 }
 
 /** What `/info` holds. */
@@ -107,18 +109,20 @@ async function ask(request, documents, { signal, key, onWait }) {
   }
 }
 
-/** The scores of a reply, as `{index, score, logit, truncated}`. */
+/** The scores of a reply, as `{index, order, score, logit, truncated}`. A service may have been started with a dialect of another shape. */
 function scoresOf(reply, count) {
-  const results = reply?.results;
+  const results = reply?.results ?? reply?.data ?? reply;
   if (!Array.isArray(results) || results.length !== count) {
     throw new ServiceError(200, `The reply has ${Array.isArray(results) ? results.length : "no"} results for ${count} documents. Is this the service of rerank?`);
   }
-  return results.map((result) => {
+  return results.map((result, order) => {
     const score = result.relevance_score ?? result.score;
-    if (!Number.isInteger(result.index) || result.index < 0 || result.index >= count || !Number.isFinite(score)) {
+    const hasIndex = Number.isInteger(result.index) && result.index >= 0 && result.index < count;
+    if (!hasIndex || !Number.isFinite(score)) {
       throw new ServiceError(200, "A result of the reply has no index or no score. Is this the service of rerank?");
     }
-    return { index: result.index, score, logit: Number.isFinite(result.logit) ? result.logit : undefined, truncated: result.truncated === true };
+    const logit = Number.isFinite(result.logit) ? result.logit : undefined;
+    return { index: result.index, order, score, logit, truncated: result.truncated === true };
   });
 }
 
@@ -152,7 +156,7 @@ export async function rank(request, documents, { signal, key, most, onScores, on
       const started = performance.now();
       try {
         const reply = await ask(request, documents.slice(start, end), { signal: either, key, onWait });
-        const scores = scoresOf(reply, end - start).map((result) => ({ ...result, index: result.index + start }));
+        const scores = scoresOf(reply, end - start).map((result) => ({ ...result, index: result.index + start, order: result.order + start }));
         onScores(scores, reply, performance.now() - started);
       } catch (problem) {
         if (problem.status !== 413 || end - start === 1) {
