@@ -9,7 +9,7 @@
 //! The modules in the order in which the data travels:
 //!
 //! - [`cli`], [`config`]: the options, and what they mean; [`exit`]: the exit statuses.
-//! - [`pipeline`]: the run from end to end; [`session`]: a loaded model that forms batches of what callers submit.
+//! - [`setup`]: what is chosen before weights are loaded; [`pipeline`]: the run from end to end; [`session`]: a loaded model that forms batches of what callers submit.
 //! - [`record`]: the nouns.
 //! - [`input`]: 1 read. Files and pipes become groups.
 //! - [`recipe`]: 2 prompt. A pair becomes tokens, and a logit a score.
@@ -53,6 +53,7 @@ pub mod resume;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod session;
+pub mod setup;
 pub mod signals;
 pub(crate) mod slices;
 pub mod standard_output;

@@ -57,8 +57,25 @@ pub struct Config {
     pub stats: Option<PathBuf>,
     /// Where records go that can't be used.
     pub errors: Option<PathBuf>,
-    /// The model.
-    pub model: ModelSource,
+    /// The model, and how it computes.
+    pub model: ModelChoice,
+    /// Where scores are kept.
+    pub cache: Option<CacheChoice>,
+    /// Whether only the cost of the run is reported.
+    pub dry_run: bool,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// How much is printed on standard error.
+    pub verbosity: Verbosity,
+    /// What the user should know of how the options were understood.
+    pub notes: Vec<String>,
+}
+
+/// The model, and how it computes.
+#[derive(Clone, Debug)]
+pub struct ModelChoice {
+    /// Where the model is.
+    pub source: ModelSource,
     /// The device, or the devices.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
@@ -69,20 +86,10 @@ pub struct Config {
     pub recipe: RecipeChoice,
     /// What a batch may hold.
     pub limits: LimitsChoice,
-    /// Where scores are kept.
-    pub cache: Option<CacheChoice>,
     /// Whether the model's fingerprint is of all bytes of its weights.
     pub hash_weights: bool,
     /// Threads that compute.
     pub threads: usize,
-    /// Whether only the cost of the run is reported.
-    pub dry_run: bool,
-    /// How progress is shown.
-    pub progress: Progress,
-    /// How much is printed on standard error.
-    pub verbosity: Verbosity,
-    /// What the user should know of how the options were understood.
-    pub notes: Vec<String>,
 }
 
 /// The cache of a run.
@@ -142,15 +149,17 @@ impl Config {
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
             errors,
-            model: source,
-            device: model.device.clone(),
-            instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
-            precision: resolve_precision(model.dtype),
-            recipe: resolve_recipe(recipe, model.max_length)?,
-            limits: resolve_limits(batch),
-            hash_weights: cache.hash_weights,
+            model: ModelChoice {
+                source,
+                device: model.device.clone(),
+                instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
+                precision: resolve_precision(model.dtype),
+                recipe: resolve_recipe(recipe, model.max_length)?,
+                limits: resolve_limits(batch),
+                hash_weights: cache.hash_weights,
+                threads: resolve_threads(running.threads)?,
+            },
             cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
-            threads: resolve_threads(running.threads)?,
             dry_run: running.dry_run,
             progress,
             verbosity,

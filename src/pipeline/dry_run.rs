@@ -173,7 +173,7 @@ impl Cost {
 
     /// The seconds that scoring would take, and how they were found.
     fn seconds(&self, planned: &Planned) -> Result<(f64, String)> {
-        ensure!(planned.config.model != ModelSource::Fake, "the fake model takes next to no time");
+        ensure!(planned.config.model.source != ModelSource::Fake, "the fake model takes next to no time");
         let model = planned.model.context("the model's configuration is not here")?;
         let sample = self.sample.as_ref().context("there is nothing to score")?;
         let speed = estimate::measure(planned, model, sample)?;
@@ -185,7 +185,7 @@ impl Cost {
         let names = [("min", 0), ("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)];
         Figures {
             version: env!("CARGO_PKG_VERSION"),
-            model: planned.config.model.to_string(),
+            model: planned.config.model.source.to_string(),
             recipe: planned.recipe.name.clone(),
             dry_run: true,
             warnings: planned.warnings.clone(),

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::dry_run::Planned;
-use super::setup::count_of_threads;
 use crate::batch::Batch;
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
 use crate::engine::{self, Engine, Model};
 use crate::model::{Architecture, HeadOutput};
+use crate::setup::count_of_threads;
 
 /// Layers of the largest measured model. The last layer computes less than the others, so that models of one layer and of two
 /// show both kinds.
@@ -41,15 +41,15 @@ pub(super) struct Speed {
 /// If a device is not there, or has no memory for the layers.
 pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -> Result<Speed> {
     let Planned { config, limits, expected, .. } = *planned;
-    let devices = match &config.device {
+    let devices = match &config.model.device {
         DeviceChoice::Auto if !cfg!(feature = "cuda") => vec![Opened::Cpu],
         device => device.open(|_| {})?,
     };
     let device = devices.first().context("there is no device")?;
     let compute = Compute::choose(
         device,
-        config.instructions,
-        config.precision.or(engine::only_precision(model)),
+        config.model.instructions,
+        config.model.precision.or(engine::only_precision(model)),
         Some(expected),
     )?;
     let target = compute.target(device)?;

@@ -5,14 +5,12 @@
 //! Only a few bytes of every query are kept: its id, to detect one that comes back, and its time, for the percentiles.
 
 mod byte_budget;
-mod cached;
 mod collect;
 mod conclusion;
 mod dry_run;
 mod estimate;
 mod faults;
 mod figures;
-mod loading;
 mod order;
 mod outputs;
 mod prepare;
@@ -31,13 +29,13 @@ use self::conclusion::Conclusion;
 use self::faults::Faults;
 use self::outputs::Outputs;
 use self::read::Reading;
-use self::setup::Setup;
 use self::stages::Stages;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::input;
 use crate::progress::{Reporter, Verbosity};
-use crate::resume::Resumed;
+use crate::resume::{Resumed, RunFacts};
+use crate::setup::prune_cache;
 use crate::stop::Stop;
 
 /// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
@@ -49,7 +47,7 @@ use crate::stop::Stop;
 pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exit> {
     let began = Instant::now();
     config.notes.iter().for_each(|note| reporter.note(note));
-    crate::threads::start(config.threads)?;
+    crate::threads::start(config.model.threads)?;
     let devices = setup::open_devices(config, reporter)?;
 
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
@@ -58,13 +56,13 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let mut events = input::open(&config.input)?;
     let first = outputs::first_group(&mut events, &faults)?;
     let loading = Instant::now();
-    let chosen =
-        checkpoint.as_ref().map_or((config.instructions, config.precision), |checkpoint| checkpoint.arithmetic(config));
-    let setup = Setup::choose(config, devices, chosen)?;
-    setup.report(config, reporter);
+    let chosen = checkpoint
+        .as_ref()
+        .map_or((config.model.instructions, config.model.precision), |checkpoint| checkpoint.arithmetic(&config.model));
+    let setup = setup::choose(config, devices, chosen, reporter)?;
 
     let reading = Arc::new(Reading::new(events.position()));
-    let facts = setup.facts(config);
+    let facts = RunFacts { config, setup: &setup };
     let resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
@@ -72,12 +70,13 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     resumed.note.iter().for_each(|note| reporter.note(note));
     let events = outputs::pending(resumed, (first, events), &faults, &reading)?;
     // A dry run looks into no cache, and a run that is complete needs none.
-    let cache = if writer.is_some() && events.is_some() { cached::open(&facts, reporter)? } else { None };
+    let cache =
+        if writer.is_some() && events.is_some() { setup.open_cache(config.cache.as_ref(), reporter)? } else { None };
     let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
     };
-    let mut stats = setup.stats(config);
+    let mut stats = setup::stats(&setup, config);
     let (scored, written) = match events {
         Some(events) => {
             // A profile slows a GPU down a little, so it is kept only if somebody will see it.
@@ -89,7 +88,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         }
         None => (Ok(End::Complete), writer.finish(faults.skipped())),
     };
-    let kept = cached::finish(config, stages.cache.as_deref(), reporter);
+    let kept = prune_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
     reporter.finish();
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
     stats.derive(began.elapsed());

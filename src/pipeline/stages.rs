@@ -12,23 +12,21 @@ use anyhow::{Result, anyhow};
 
 use super::byte_budget::ByteBudget;
 use super::collect::{self, End, Run, Submission};
-use super::dry_run;
 use super::faults::Faults;
 use super::figures::Figures;
-use super::loading::Loaded;
 use super::order::{HowToRank, Order};
 use super::prepare::{self, Preparation, Sink};
 use super::read::{self, Reading};
-use super::setup::Setup;
+use super::{dry_run, setup};
 use crate::cache::ScoreCache;
 use crate::config::Config;
-use crate::engine::Target;
 use crate::exit::Exit;
 use crate::input::Event;
 use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
 use crate::session::Session;
+use crate::setup::{Loaded, Setup};
 use crate::stats::Stats;
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -81,11 +79,13 @@ impl Stages<'_> {
         let figures = Figures::new(Watch::new(&setup.devices));
         let Loaded { engines, limits } = loaded;
         stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
-        // With two batches, a GPU that is done with one finds the next one waiting. A CPU gains nothing from that, and would
-        // only take longer to interrupt.
-        let ahead = if matches!(setup.targets[0], Target::Gpu(_)) { 2 } else { 1 };
-        let session =
-            Session::start(engines, ahead, limits, cache.clone(), Figures::watch(&figures, reporter, reading));
+        let session = Session::start(
+            engines,
+            setup.batches_ahead(),
+            limits,
+            cache.clone(),
+            Figures::watch(&figures, reporter, reading),
+        );
         let (access, (sender, arrivals)) = (session.access(), channel());
         let done = Arc::new(AtomicU64::new(0));
         let (rankings, writing) = spawn_writer(writer, &done);
@@ -131,7 +131,7 @@ impl Stages<'_> {
         let Self { config, setup, faults, .. } = self;
         let (sender, prepared) = sync_channel(GROUPS_AHEAD);
         let threads = self.spawn(events, dry_run::Collection(sender));
-        dry_run::run(&prepared, &setup.planned(config), stats_file, (reporter, faults))?;
+        dry_run::run(&prepared, &setup::planned(setup, config), stats_file, (reporter, faults))?;
         if !faults.failed() {
             join(threads)?;
         }

@@ -1,6 +1,5 @@
 //! Gathers what the bytes of an output depend on.
 
-use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 
@@ -13,22 +12,14 @@ use crate::checkpoint::ModelSource;
 use crate::config::Config;
 use crate::input::{InputFormat, Quotes};
 use crate::output::{Compression, OutputFormat};
-use crate::reranker::Reranker;
+use crate::setup::Setup;
 
 /// A run whose model is found.
 pub struct RunFacts<'a> {
     /// Its options.
     pub config: &'a Config,
-    /// Its model and recipe.
-    pub reranker: &'a Reranker,
-    /// The precision of products.
-    pub dtype: &'a str,
-    /// The class of kernels.
-    pub kernels: String,
-    /// The hash of the model's files, once somebody has needed it: it may be of all weights.
-    pub fingerprint: OnceCell<Option<String>>,
-    /// The kinds of GPUs that compute, and what they do without; empty for the processor.
-    pub gpus: String,
+    /// Its model, and how that computes.
+    pub setup: &'a Setup,
 }
 
 impl RunFacts<'_> {
@@ -54,21 +45,10 @@ impl RunFacts<'_> {
         Ok(settings)
     }
 
-    /// The hash of the model's files; none, where no weights are needed.
-    ///
-    /// # Errors
-    /// If a file can't be read any more.
-    pub fn fingerprint(&self) -> Result<Option<&str>> {
-        if self.fingerprint.get().is_none() {
-            let _ = self.fingerprint.set(self.reranker.fingerprint(self.config.hash_weights)?);
-        }
-        Ok(self.fingerprint.get().and_then(Option::as_deref))
-    }
-
     fn add_model(&self, settings: &mut Settings) -> Result<()> {
-        let recipe = self.reranker.recipe();
-        settings.add("the model (the hash of its files)", self.fingerprint()?.unwrap_or("fake"));
-        settings.add("--hash-weights", self.config.hash_weights);
+        let recipe = self.setup.reranker.recipe();
+        settings.add("the model (the hash of its files)", self.setup.fingerprint()?.unwrap_or("fake"));
+        settings.add("--hash-weights", self.config.model.hash_weights);
         settings.add("the recipe", recipe.name.name.as_str());
         for (name, value) in &recipe.settings {
             settings.add(name, value.as_str());
@@ -80,10 +60,10 @@ impl RunFacts<'_> {
         settings.add("the score", recipe.name.score.as_str());
         settings.add("the temperature", recipe.activation.temperature);
         // The fake model counts words, on any machine alike.
-        if self.config.model != ModelSource::Fake {
-            settings.add(PRECISION, self.dtype);
-            settings.add(KERNELS, self.kernels.as_str());
-            settings.add_some("the GPU", Some(self.gpus.as_str()).filter(|gpus| !gpus.is_empty()));
+        if self.config.model.source != ModelSource::Fake {
+            settings.add(PRECISION, self.setup.compute.precision.name());
+            settings.add(KERNELS, self.setup.kernel_class());
+            settings.add_some("the GPU", Some(self.setup.gpus()).filter(|gpus| !gpus.is_empty()));
         }
         Ok(())
     }
@@ -138,7 +118,7 @@ impl RunFacts<'_> {
             ("input", Some(input.path.as_deref().map_or_else(|| "standard input".to_owned(), name))),
             ("queries", input.queries.as_deref().map(name)),
             ("collection", input.collection.as_deref().map(name)),
-            ("model", Some(model.to_string())),
+            ("model", Some(model.source.to_string())),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }

@@ -48,7 +48,7 @@ pub use self::sidecar::{Complete, Sidecar};
 use self::finished::Finished;
 use self::read_back::Output;
 use self::settings::{KERNELS, PRECISION};
-use crate::config::Config;
+use crate::config::ModelChoice;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
 use crate::input::{Event, Events};
@@ -117,11 +117,11 @@ impl Checkpoint {
     }
 
     /// How the run computes: as the one that is resumed, where the options leave that open and a measurement could decide otherwise.
-    pub fn arithmetic(&self, config: &Config) -> (Instructions, Option<Precision>) {
-        let Some(old) = &self.old else { return (config.instructions, config.precision) };
-        let instructions = old.settings.text(KERNELS).map(|kernels| config.instructions.as_in(kernels));
+    pub fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
+        let Some(old) = &self.old else { return (model.instructions, model.precision) };
+        let instructions = old.settings.text(KERNELS).map(|kernels| model.instructions.as_in(kernels));
         let precision = || old.settings.text(PRECISION).and_then(Precision::of_name);
-        (instructions.unwrap_or(config.instructions), config.precision.or_else(precision))
+        (instructions.unwrap_or(model.instructions), model.precision.or_else(precision))
     }
 
     /// Checks that the run is the one that wrote the output, reads that back, and sets where the writer goes on.
@@ -156,7 +156,7 @@ impl Checkpoint {
             format: layout.format,
             is_cut: run.config.cutoff.min_score.is_some(),
             skips: run.config.skip_bad_records,
-            prompts: Arc::clone(&run.reranker.recipe().prompts),
+            prompts: Arc::clone(&run.setup.reranker.recipe().prompts),
         };
         Ok(Resumed {
             finished: Some(finished),

@@ -5,17 +5,18 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 
-use super::setup::Setup;
+use super::Setup;
 use crate::batch::{Batch, Limits};
 use crate::engine::{Engine, Profile, Target, Work};
 use crate::progress::Reporter;
 use crate::reranker::Reranker;
 
 /// The engines of all devices.
-pub(super) struct Loaded {
-    pub(super) engines: Vec<Box<dyn Engine>>,
+pub struct Loaded {
+    /// One for each device.
+    pub engines: Vec<Box<dyn Engine>>,
     /// The limits of a batch for which every device has memory.
-    pub(super) limits: Limits,
+    pub limits: Limits,
 }
 
 /// A replica that is loaded.
@@ -46,7 +47,7 @@ impl Setup {
     ///
     /// # Errors
     /// If one can't be loaded.
-    pub(super) fn load(&self, is_deferred: bool, profiled: bool, reporter: &Arc<Reporter>) -> Result<Loaded> {
+    pub fn load(&self, is_deferred: bool, profiled: bool, reporter: &Arc<Reporter>) -> Result<Loaded> {
         let limits = self.limits;
         let replicas = self.targets.iter().map(|target| Replica {
             reranker: Arc::clone(&self.reranker),
