@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 
-pub use queue::Queue;
+pub use queue::{Queue, QueueOrder};
 
 use crate::recipe::Prompt;
 

@@ -11,11 +11,25 @@ const WORTH_FILLING: usize = 8;
 /// A batch is filled with a part of a query only if its free room is this many times the query's shared prefix.
 const WORTH_REPEATING: usize = 16;
 
-/// Prompts in the order in which their groups came. Batches follow this order; inside a group the longest prompts come first,
+/// The order in which groups that wait are scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueOrder {
+    /// As they came.
+    #[default]
+    Arrival,
+    /// So that a small group need not wait for a large one that came before, and no group waits for ever: each is due when as many
+    /// tokens were scored since it came as it has itself, as in fair queueing. What comes later is scored later.
+    Fair,
+}
+
+/// Prompts in the order in which their groups are due. Batches follow this order; inside a group the longest prompts come first,
 /// so that the threads which share a batch end together. A group that would fit into one batch is not split, but for
 /// [`Limits::fill`].
 #[derive(Debug, Default)]
 pub struct Queue {
+    order: QueueOrder,
+    /// Tokens that were taken so far.
+    taken: u64,
     waiting: VecDeque<Waiting>,
     /// Tokens of all prompts that wait, shared prefixes once a group.
     tokens: usize,
@@ -27,6 +41,8 @@ pub struct Queue {
 #[derive(Debug)]
 struct Waiting {
     group: usize,
+    /// It stands before those with a greater number.
+    due: u64,
     /// The tokens that all prompts of the group begin with.
     shared: usize,
     /// Each with the index of its candidate, the longest first.
@@ -36,6 +52,11 @@ struct Waiting {
 }
 
 impl Queue {
+    /// Makes an empty queue.
+    pub fn new(order: QueueOrder) -> Self {
+        Self { order, ..Self::default() }
+    }
+
     /// Adds the prompts of a group, each with the index of its candidate.
     pub fn push(&mut self, group: usize, prompts: impl IntoIterator<Item = (usize, Prompt)>, share_prefixes: bool) {
         let mut prompts: Vec<(usize, Prompt)> = prompts.into_iter().collect();
@@ -44,10 +65,15 @@ impl Queue {
         }
         prompts.sort_by_key(|(_, prompt)| std::cmp::Reverse(prompt.token_ids.len()));
         let shared = if share_prefixes { shared_prefix(&prompts) } else { 0 };
-        let own = prompts.iter().map(|(_, prompt)| prompt.token_ids.len() - shared).sum();
+        let own: usize = prompts.iter().map(|(_, prompt)| prompt.token_ids.len() - shared).sum();
         self.tokens += shared + own;
         self.pairs += prompts.len();
-        self.waiting.push_back(Waiting { group, shared, prompts: prompts.into(), own });
+        let due = match self.order {
+            QueueOrder::Arrival => 0,
+            QueueOrder::Fair => self.taken + (shared + own) as u64,
+        };
+        let place = self.waiting.partition_point(|waiting| waiting.due <= due);
+        self.waiting.insert(place, Waiting { group, due, shared, prompts: prompts.into(), own });
     }
 
     /// Whether so much waits that the next batch will not be fuller for what may still come.
@@ -63,8 +89,8 @@ impl Queue {
             if !batch.segments.is_empty() && !waiting.belongs_to(&batch, pairs, limits) {
                 break;
             }
-            let taken = waiting.fill(&mut batch, &mut pairs, limits);
-            self.tokens -= taken;
+            let own = waiting.fill(&mut batch, &mut pairs, limits);
+            self.tokens -= own;
             if !waiting.prompts.is_empty() {
                 break;
             }
@@ -72,12 +98,40 @@ impl Queue {
             self.waiting.pop_front();
         }
         self.pairs -= pairs;
+        self.taken += batch.token_ids.len() as u64;
         (!batch.segments.is_empty()).then_some(batch)
+    }
+
+    /// Drops what waits of a group, but for the candidates that `keep` names. Returns those that were dropped.
+    pub fn remove(&mut self, group: usize, keep: impl Fn(usize) -> bool) -> Vec<usize> {
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.group == group) else { return Vec::new() };
+        let waiting = &mut self.waiting[place];
+        let mut removed = Vec::new();
+        waiting.prompts.retain(|(candidate, prompt)| {
+            let is_kept = keep(*candidate);
+            if !is_kept {
+                let own = prompt.token_ids.len() - waiting.shared;
+                (waiting.own, self.tokens) = (waiting.own - own, self.tokens - own);
+                removed.push(*candidate);
+            }
+            is_kept
+        });
+        self.pairs -= removed.len();
+        if waiting.prompts.is_empty() {
+            self.tokens -= waiting.shared;
+            self.waiting.remove(place);
+        }
+        removed
+    }
+
+    /// The number of prompts that wait.
+    pub fn pairs(&self) -> usize {
+        self.pairs
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.order);
     }
 }
 

@@ -137,3 +137,38 @@ fn a_batch_whose_parts_do_not_fit_together_is_refused() {
         assert!(error.contains(problem), "{problem}: {error}");
     }
 }
+
+proptest! {
+    /// In the fair order, what comes when as many tokens were scored as a group has comes behind it, but for a batch that is not
+    /// worth splitting; and whatever is removed, the rest is scored once.
+    #[test]
+    fn no_group_waits_for_ever(sizes in proptest::collection::vec(1usize..40, 1..12), removed in 0usize..12) {
+        let limits = Limits { pairs: 4, tokens: 8, share_prefixes: false, fill: false };
+        let mut queue = Queue::new(QueueOrder::Fair);
+        let prompts = |size: usize| (0..size).map(|candidate| (candidate, Prompt::whole(vec![1; 2])));
+        queue.push(0, prompts(sizes[0]), false);
+        let (mut taken, mut seen, mut before) = (0, Vec::new(), 2 * sizes[0]);
+        // The others come one by one, one for each batch, and then again and again: the first is done in spite of them.
+        for (number, size) in sizes.iter().cycle().enumerate().skip(1) {
+            queue.push(number, prompts(*size), false);
+            before += if taken < 2 * sizes[0] { 2 * size } else { 0 };
+            if number == removed {
+                prop_assert_eq!(queue.remove(number, |candidate| candidate == 0).len(), size - 1);
+            }
+            let batch = queue.next_batch(limits).unwrap();
+            taken += batch.token_ids.len();
+            seen.extend(batch.pairs());
+            if seen.iter().filter(|pair| pair.group == 0).count() == sizes[0] {
+                break;
+            }
+            prop_assert!(taken <= before + limits.tokens, "{taken}");
+        }
+        while let Some(batch) = queue.next_batch(limits) {
+            seen.extend(batch.pairs());
+        }
+        let count = seen.len();
+        seen.sort();
+        seen.dedup();
+        prop_assert_eq!((seen.len(), queue.pairs()), (count, 0));
+    }
+}

@@ -29,7 +29,7 @@ pub(super) fn usual_spellings_are_understood() {
         ("fp16", Precision::F16),
         ("float16", Precision::F16),
     ] {
-        assert_eq!(resolve(&["--dtype", dtype]).unwrap().precision, Some(precision));
+        assert_eq!(resolve(&["--dtype", dtype]).unwrap().model.precision, Some(precision));
     }
     assert_eq!(resolve(&["--output-format", "TREC"]).unwrap().layout.format, OutputFormat::Trec);
 }

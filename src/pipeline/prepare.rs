@@ -164,7 +164,11 @@ mod tests {
             Ok(None)
         }
 
-        fn prompt(&self, _: &Query, document: &str) -> Result<Prompt> {
+        fn beginning<'a>(&self, text: &'a str, _: usize) -> Result<&'a str> {
+            Ok(text)
+        }
+
+        fn prompt_within(&self, _: &Query, document: &str, _: usize) -> Result<Prompt> {
             assert!(document != "panic", "an odd text");
             Ok(Prompt { token_ids: vec![1], second_type: None, truncated: false })
         }

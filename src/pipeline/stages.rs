@@ -18,6 +18,7 @@ use super::order::{HowToRank, Order};
 use super::prepare::{self, Preparation, Sink};
 use super::read::{self, Reading};
 use super::{dry_run, setup};
+use crate::batch::QueueOrder;
 use crate::cache::ScoreCache;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -25,7 +26,7 @@ use crate::input::Event;
 use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
-use crate::session::Session;
+use crate::session::{Scheduling, Session};
 use crate::setup::{Loaded, Setup};
 use crate::stats::Stats;
 use crate::stop::Stop;
@@ -81,8 +82,7 @@ impl Stages<'_> {
         stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
         let session = Session::start(
             engines,
-            setup.batches_ahead(),
-            limits,
+            Scheduling { ahead: setup.batches_ahead(), limits, order: QueueOrder::Arrival },
             cache.clone(),
             Figures::watch(&figures, reporter, reading),
         );

@@ -43,9 +43,22 @@ impl Prompts for FakePrompts {
         Ok(None)
     }
 
-    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
+    fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
+        let mut words = word_texts(text);
+        let last = words.by_ref().take(tokens).last();
+        Ok(match (last, words.next()) {
+            (_, None) => text,
+            (None, Some(_)) => "",
+            // Both are parts of the same text.
+            (Some(last), Some(_)) => &text[..last.as_ptr() as usize - text.as_ptr() as usize + last.len()],
+        })
+    }
+
+    fn prompt_within(&self, query: &Query, document: &str, tokens: usize) -> Result<Prompt> {
         let mut token_ids: Vec<u32> = words(&query.text).chain([SEPARATOR]).collect();
-        let room = self.max_length.saturating_sub(token_ids.len() + 1);
+        let most = self.max_length.min(tokens);
+        ensure!(token_ids.len() < most, "the query leaves no room for a document in {most} tokens");
+        let room = most - token_ids.len() - 1;
         let mut document = words(document);
         token_ids.extend(document.by_ref().take(room));
         token_ids.push(SEPARATOR);
@@ -57,10 +70,14 @@ impl Prompts for FakePrompts {
     }
 }
 
+/// The runs of letters and digits.
+fn word_texts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
 /// The FNV-1a hash of each run of letters and digits.
 fn words(text: &str) -> impl Iterator<Item = u32> + '_ {
-    let words = text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(|word| {
+    word_texts(text).map(|word| {
         let bytes = word.bytes().map(|byte| byte.to_ascii_lowercase());
         bytes.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)
     })

@@ -88,7 +88,21 @@ pub trait Prompts: Send + Sync {
     ///
     /// # Errors
     /// If the tokenizer fails, or the recipe can't be followed for these texts.
-    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt>;
+    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
+        self.prompt_within(query, document, usize::MAX)
+    }
+
+    /// As [`Prompts::prompt`], cut to this many tokens, if that is less than the longest prompt has.
+    ///
+    /// # Errors
+    /// As those of [`Prompts::prompt`], and if the texts have no room in so few tokens.
+    fn prompt_within(&self, query: &Query, document: &str, tokens: usize) -> Result<Prompt>;
+
+    /// The beginning of a text that has so many tokens; the whole text, if it has no more.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str>;
 
     /// The whole prompt as a person reads it, with the template's control tokens in `⟦⟧`. The document is not cut.
     ///

@@ -21,8 +21,12 @@ impl Prompts for WithoutPadding {
         self.prompts.check_query(query)
     }
 
-    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
-        let mut prompt = self.prompts.prompt(query, document)?;
+    fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
+        self.prompts.beginning(text, tokens)
+    }
+
+    fn prompt_within(&self, query: &Query, document: &str, tokens: usize) -> Result<Prompt> {
+        let mut prompt = self.prompts.prompt_within(query, document, tokens)?;
         let length = prompt.token_ids.iter().rposition(|token| *token != self.token).map_or(1, |last| last + 1);
         prompt.token_ids.truncate(length);
         Ok(prompt)

@@ -73,8 +73,14 @@ impl Pair {
         }))
     }
 
-    /// The prompt of two texts.
-    pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2]) -> Result<Prompt> {
+    /// The prompt of two texts, cut to this many tokens, if that is less than the longest prompt has.
+    pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2], tokens: usize) -> Result<Prompt> {
+        if tokens < self.max_length {
+            let least = Self::least(&self.frame);
+            ensure!(tokens > least, "the prompt alone takes {least} tokens, and leaves no room for texts in {tokens}");
+            let shorter = Self { frame: self.frame.clone(), cut: self.cut, max_length: tokens };
+            return shorter.prompt(tokenizer, texts, tokens);
+        }
         let Kept { first, second, truncated } = match self.cut {
             Cut::Document | Cut::QueryShare => self.second_cut(tokenizer, texts)?,
             Cut::LongestFirst => longest_first(tokenizer, texts, self.room())?,

@@ -246,7 +246,11 @@ impl Prompts for RecipePrompts {
         }))
     }
 
-    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
+    fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
+        self.tokenizer.beginning(text, tokens)
+    }
+
+    fn prompt_within(&self, query: &Query, document: &str, tokens: usize) -> Result<Prompt> {
         let (segments, instruction) = self.segments(query)?;
         let values = Values { instruction, query: &query.text, document };
         if let Some(chat) = &self.chat {
@@ -254,11 +258,12 @@ impl Prompts for RecipePrompts {
             chat.check(given, &values, &segments.template)?;
         }
         if let Some(pair) = &self.pair {
-            return pair.prompt(&self.tokenizer, &segments.two_texts(&values)?);
+            return pair.prompt(&self.tokenizer, &segments.two_texts(&values)?, tokens);
         }
         let around = self.around(segments, &values)?;
         let taken = around.before.len() + around.after.len();
-        let budget = self.max_length.checked_sub(taken).context("the query leaves no room for a document")?;
+        let budget =
+            self.max_length.min(tokens).checked_sub(taken).context("the query leaves no room for a document")?;
         let (body, truncated) = self.body(&around, document, budget)?;
         let mut token_ids = around.before;
         token_ids.reserve_exact(body.len() + around.after.len());

@@ -16,6 +16,7 @@ mod unit;
 mod workers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -24,7 +25,7 @@ use anyhow::{Result, anyhow};
 use self::scheduler::{Event, Scheduler};
 pub use self::unit::Unit;
 use self::workers::Workers;
-use crate::batch::Limits;
+use crate::batch::{Limits, QueueOrder};
 use crate::cache::ScoreCache;
 use crate::engine::{Engine, Profile};
 
@@ -69,6 +70,23 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Access {
     events: Sender<Event>,
+    /// The number of the next request.
+    next: Arc<AtomicUsize>,
+}
+
+/// A request of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(usize);
+
+/// How batches are formed and handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduling {
+    /// The batches that each engine may have, including the one that it is scoring.
+    pub ahead: usize,
+    /// What a batch may hold.
+    pub limits: Limits,
+    /// The order in which requests are scored.
+    pub order: QueueOrder,
 }
 
 /// While it lives, more requests are about to come, and the scheduler waits for a batch to be full.
@@ -77,24 +95,22 @@ pub struct Hold {
 }
 
 impl Session {
-    /// Starts the threads that score. Each engine may have up to `ahead` batches, including the one that it is scoring.
-    /// Logits are kept in the cache, if there is one. `watch` is called with what was answered.
+    /// Starts the threads that score. Logits are kept in the cache, if there is one. `watch` is called with what was answered.
     pub fn start(
         engines: Vec<Box<dyn Engine>>,
-        ahead: usize,
-        limits: Limits,
+        scheduling: Scheduling,
         cache: Option<Arc<ScoreCache>>,
         watch: impl FnMut(Answered) + Send + 'static,
     ) -> Self {
         let (sender, events) = channel();
         let done = sender.clone();
-        let workers = Workers::new(engines, ahead, move |result| {
+        let workers = Workers::new(engines, scheduling.ahead, move |result| {
             // This fails only if the scheduler has panicked, which ends the session.
             let _ = done.send(Event::Done(result));
         });
-        let scheduler = Scheduler::new(workers, limits, cache, Box::new(watch));
+        let scheduler = Scheduler::new(workers, scheduling, cache, Box::new(watch));
         let thread = thread::spawn(move || scheduler.run(&events));
-        Self { access: Access { events: sender }, thread: Some(thread) }
+        Self { access: Access { events: sender, next: Arc::default() }, thread: Some(thread) }
     }
 
     /// What callers need.
@@ -128,9 +144,17 @@ impl Drop for Session {
 impl Access {
     /// Asks for the logits of units. `reply` is called with them, on the scheduler's thread: it must not wait. A request that
     /// fails is replied to as well; if the session stops before it is scored, `reply` is dropped.
-    pub fn submit(&self, units: Vec<Unit>, reply: impl FnOnce(Scored) + Send + 'static) {
+    pub fn submit(&self, units: Vec<Unit>, reply: impl FnOnce(Scored) + Send + 'static) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         // If the scheduler has ended, the reply is dropped with the request.
-        let _ = self.events.send(Event::Request { units, reply: Box::new(reply) });
+        let _ = self.events.send(Event::Request { number, units, reply: Box::new(reply) });
+        RequestId(number)
+    }
+
+    /// Drops a request that nobody waits for any more, unless it was replied to. Its pairs that are in a batch at hand, or that other
+    /// requests wait for, are scored nevertheless.
+    pub fn cancel(&self, request: RequestId) {
+        let _ = self.events.send(Event::Cancel(request.0));
     }
 
     /// Reports that more requests are about to come.

@@ -8,7 +8,7 @@ use ahash::AHashMap;
 
 use super::unit::{EqualPairs, Unit};
 use super::workers::{Done, Failure, Workers};
-use super::{Answered, Reply, Scored};
+use super::{Answered, Reply, Scheduling, Scored};
 use crate::batch::{Batch, Limits, PairId, Queue};
 use crate::cache::{Key, ScoreCache};
 use crate::recipe::Prompt;
@@ -16,9 +16,12 @@ use crate::recipe::Prompt;
 /// Whatever happens to a session.
 pub(super) enum Event {
     Request {
+        number: usize,
         units: Vec<Unit>,
         reply: Reply,
     },
+    /// Nobody waits for this request any more.
+    Cancel(usize),
     /// More requests are about to come.
     Hold,
     /// They have come.
@@ -39,8 +42,6 @@ pub(super) struct Scheduler {
     equal: EqualPairs,
     /// The requests that are not replied to yet, by their numbers.
     requests: AHashMap<usize, Waiting>,
-    /// The number of the next request.
-    next: usize,
     /// How many callers are about to submit more.
     holds: usize,
     stopped: bool,
@@ -58,7 +59,7 @@ struct Waiting {
     missing: usize,
     /// When its first batch was handed out.
     started: Option<Instant>,
-    /// None, once it was replied to because a unit has failed.
+    /// None, once it was replied to because a unit has failed, or was cancelled.
     reply: Option<Reply>,
 }
 
@@ -74,7 +75,7 @@ impl Waiting {
 impl Scheduler {
     pub(super) fn new(
         workers: Workers,
-        limits: Limits,
+        Scheduling { limits, order, .. }: Scheduling,
         cache: Option<Arc<ScoreCache>>,
         watch: Box<dyn FnMut(Answered) + Send>,
     ) -> Self {
@@ -83,10 +84,9 @@ impl Scheduler {
             limits,
             cache,
             watch,
-            queue: Queue::default(),
+            queue: Queue::new(order),
             equal: EqualPairs::default(),
             requests: AHashMap::new(),
-            next: 0,
             holds: 0,
             stopped: false,
             closed: false,
@@ -107,7 +107,8 @@ impl Scheduler {
                 }
             }
             match events.recv() {
-                Ok(Event::Request { units, reply }) => self.accept(units, reply),
+                Ok(Event::Request { number, units, reply }) => self.accept(number, units, reply),
+                Ok(Event::Cancel(number)) => self.cancel(number),
                 Ok(Event::Hold) => self.holds += 1,
                 Ok(Event::Release) => self.holds -= 1,
                 Ok(Event::Done(done)) => self.take(done),
@@ -153,12 +154,10 @@ impl Scheduler {
         }
     }
 
-    fn accept(&mut self, units: Vec<Unit>, reply: Reply) {
+    fn accept(&mut self, group: usize, units: Vec<Unit>, reply: Reply) {
         if self.stopped {
             return;
         }
-        let group = self.next;
-        self.next += 1;
         let keys = units.iter().map(|unit| unit.key).collect();
         let logits: Vec<f32> = units.iter().map(|unit| unit.known.unwrap_or(f32::NAN)).collect();
         let missing = units.iter().filter(|unit| unit.known.is_none()).count();
@@ -180,6 +179,21 @@ impl Scheduler {
             units.filter(|(candidate, unit)| self.equal.add(unit.key, PairId { group, candidate: *candidate }));
         let prompts: Vec<(usize, Prompt)> = scored.map(|(candidate, unit)| (candidate, unit.prompt)).collect();
         self.queue.push(group, prompts, self.limits.share_prefixes);
+    }
+
+    /// Drops what waits of a request that nobody waits for.
+    fn cancel(&mut self, group: usize) {
+        let Some(request) = self.requests.get_mut(&group) else { return };
+        request.reply = None;
+        let equal = &self.equal;
+        let removed = self.queue.remove(group, |candidate| !equal.others(PairId { group, candidate }).is_empty());
+        for candidate in &removed {
+            self.equal.take(request.keys[*candidate], PairId { group, candidate: *candidate });
+        }
+        request.missing -= removed.len();
+        if request.missing == 0 {
+            self.requests.remove(&group);
+        }
     }
 
     /// Gives the logits of a batch to the requests that wait for them.

@@ -48,7 +48,8 @@ fn session(engine: &Sums, engines: usize) -> (Session, Arc<Mutex<Vec<Answered>>>
     let computed = Arc::new(Mutex::new(Vec::new()));
     let watched = Arc::clone(&computed);
     let engines = (0..engines).map(|_| Box::new(engine.clone()) as Box<dyn Engine>).collect();
-    (Session::start(engines, 1, LIMITS, None, move |batch| watched.lock().unwrap().push(batch)), computed)
+    let scheduling = Scheduling { ahead: 1, limits: LIMITS, order: QueueOrder::Fair };
+    (Session::start(engines, scheduling, None, move |batch| watched.lock().unwrap().push(batch)), computed)
 }
 
 fn submit(access: &Access, replies: &Sender<(usize, Scored)>, number: usize, prompts: &[&[u32]]) {
@@ -137,6 +138,47 @@ fn a_device_with_too_little_memory_gets_smaller_batches() {
     }
     let tokens: Vec<usize> = engine.batches.lock().unwrap().iter().map(|batch| batch.token_ids.len()).collect();
     assert_eq!(tokens, [15, 6, 6, 3]);
+}
+
+#[test]
+fn a_small_request_need_not_wait_for_a_large_one() {
+    let (open, gate) = channel();
+    let engine = Sums { gate: Some(Arc::new(Mutex::new(gate))), ..Sums::default() };
+    let (session, _) = session(&engine, 1);
+    let (sender, replies) = channel();
+    let access = session.access();
+    let large: Vec<[u32; 20]> = (0..9).map(|token| [token; 20]).collect();
+    submit(&access, &sender, 0, &large.iter().map(<[u32; 20]>::as_slice).collect::<Vec<_>>());
+    submit(&access, &sender, 1, &[&[9; 20]]);
+    (0..10).for_each(|_| open.send(()).unwrap());
+    let replied: Vec<usize> = (0..2).map(|_| replies.recv_timeout(PATIENCE).unwrap().0).collect();
+    assert_eq!(replied, [1, 0]);
+}
+
+#[test]
+fn of_a_cancelled_request_only_what_others_need_is_scored() {
+    let (open, gate) = channel();
+    let engine = Sums { gate: Some(Arc::new(Mutex::new(gate))), ..Sums::default() };
+    let (session, _) = session(&engine, 1);
+    let (sender, replies) = channel();
+    let access = session.access();
+    // It is at hand when the others come.
+    submit(&access, &sender, 0, &[&[1; 20]]);
+    let units = [[2; 20], [3; 20]].map(|tokens| Unit::new(Prompt::whole(tokens.to_vec()), None)).to_vec();
+    let cancelled = access.submit(units, |_| panic!("nobody waits for it"));
+    submit(&access, &sender, 2, &[&[3; 20], &[4; 20]]);
+    access.cancel(cancelled);
+    (0..9).for_each(|_| open.send(()).unwrap());
+    drop(sender);
+    let replies: Vec<_> = (0..2).map(|_| replies.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(
+        replies.into_iter().map(|(_, scored)| scored.logits.unwrap()).collect::<Vec<_>>(),
+        [vec![20.], vec![60., 80.]]
+    );
+    session.finish().unwrap();
+    let mut scored: Vec<u32> = engine.batches.lock().unwrap().iter().map(|batch| batch.token_ids[0]).collect();
+    scored.sort_unstable();
+    assert_eq!(scored, [1, 3, 4]);
 }
 
 proptest! {

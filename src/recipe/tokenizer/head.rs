@@ -74,6 +74,27 @@ impl TextTokenizer {
     }
 }
 
+impl TextTokenizer {
+    /// The beginning of a text that has so many tokens; the whole text, if it has no more.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
+        let path = &self.path;
+        let mut bytes = tokens.saturating_mul(BYTES_PER_TOKEN).max(256);
+        loop {
+            let head = text.get(..text.floor_char_boundary(bytes)).unwrap_or(text);
+            let encode = || self.text.encode(head, false).map_err(|error| anyhow!("{path}: {error}"));
+            let encoding = guarded(path, encode)?;
+            if head.len() == text.len() || self.margin.settles(head, &encoding, tokens) {
+                let Some((next, _)) = encoding.get_offsets().get(tokens) else { return Ok(text) };
+                return Ok(text.get(..text.floor_char_boundary(*next)).unwrap_or(text));
+            }
+            bytes = bytes.saturating_mul(4);
+        }
+    }
+}
+
 impl At<'_> {
     /// The first `limit` tokens of a text, and whether there are more. Takes time for the tokens, not for the text.
     ///
