@@ -8,7 +8,11 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
+#[cfg(feature = "serve")]
+use rerank::cli::ServeArguments;
 use rerank::cli::{BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
+#[cfg(feature = "serve")]
+use rerank::config::resolve_serve;
 use rerank::config::{Config, resolve_bench, resolve_check};
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => ended(bench(arguments)),
         Some(Command::Cache(command)) => ended(cache(command)),
         Some(Command::Check(arguments)) => ended(check(arguments)),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(arguments)) => ended(serve(arguments)),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
         Some(Command::Man { command }) => {
             ended(man_page(command.as_deref()).map_err(Into::into).and_then(|page| print(&page)))
@@ -71,7 +77,7 @@ fn rank(cli: &Cli) -> ExitCode {
         Err(error) => return ended(Err(misuse(error))),
     };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
-    signals::listen(&STOP, config.verbosity == Verbosity::Quiet);
+    signals::listen(&STOP, config.verbosity == Verbosity::Quiet, "finishing the batch at hand");
     // A panic was printed where it occurred; the rankings that are written stay complete.
     let run = catch_unwind(AssertUnwindSafe(|| pipeline::run(&config, &reporter, &STOP)));
     let exit = run.unwrap_or_else(|_| Err(anyhow!("the run has panicked, which is a fault of rerank"))).unwrap_or_else(
@@ -89,6 +95,13 @@ fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
         let text = if arguments.json { serde_json::to_string(report)? + "\n" } else { report.to_string() };
         standard_output::print(text.as_bytes()).context(UNWRITTEN)
     })
+}
+
+#[cfg(feature = "serve")]
+fn serve(arguments: &ServeArguments) -> anyhow::Result<Exit> {
+    let config = resolve_serve(arguments).map_err(misuse)?;
+    signals::listen(&STOP, config.verbosity == Verbosity::Quiet, "answering the requests at hand");
+    rerank::serve::run(&config, &STOP)
 }
 
 fn cache(command: &CacheCommand) -> anyhow::Result<Exit> {

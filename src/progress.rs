@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use indicatif::HumanCount;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,6 +38,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Reporter {
     verbosity: Verbosity,
     progress: Progress,
+    /// Whether messages are JSON objects, for programs.
+    is_json: bool,
     bar: ProgressBar,
     state: Mutex<State>,
 }
@@ -56,7 +58,22 @@ impl Reporter {
     /// Makes a reporter, which prints nothing by itself.
     pub fn new(progress: Progress, verbosity: Verbosity) -> Self {
         let state = State { started: None, last_log: Instant::now(), pairs: 0, tokens: 0, total: None };
-        Self { verbosity, progress, bar: ProgressBar::hidden(), state: Mutex::new(state) }
+        Self { verbosity, progress, is_json: false, bar: ProgressBar::hidden(), state: Mutex::new(state) }
+    }
+
+    /// Makes a reporter whose messages are JSON objects with `time`, `level` and `message`, one a line.
+    pub fn json(verbosity: Verbosity) -> Self {
+        Self { is_json: true, ..Self::new(Progress::None, verbosity) }
+    }
+
+    /// Whether messages are JSON objects.
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// How much is printed.
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
     }
 
     /// Prints what is wrong.
@@ -135,7 +152,21 @@ impl Reporter {
         self.bar.finish_and_clear();
     }
 
+    /// Prints a JSON object: these fields behind the time and the level.
+    pub fn print_fields(&self, level: &str, fields: serde_json::Map<String, serde_json::Value>) {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let mut object =
+            serde_json::Map::from_iter([("time".to_owned(), time.into()), ("level".to_owned(), level.into())]);
+        object.extend(fields);
+        // If standard error is closed, there is nowhere to report that.
+        let _ = writeln!(std::io::stderr(), "{}", serde_json::Value::Object(object));
+    }
+
     fn print(&self, kind: &str, message: &str) {
+        if self.is_json {
+            let level = kind.strip_suffix(": ").filter(|level| *level != "note").unwrap_or("info");
+            return self.print_fields(level, serde_json::Map::from_iter([("message".to_owned(), message.into())]));
+        }
         let message = printable(message);
         self.bar.suspend(|| {
             // If standard error is closed, there is nowhere to report that.

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use crate::output::exit_at_once;
 use crate::stop::Stop;
 
-/// Handles signals from now on. A line on standard error reports a signal that came, unless `is_quiet`. If the handler can't be
+/// Handles signals from now on. A line on standard error reports a signal that came and what the program is `finishing`, unless `is_quiet`. If the handler can't be
 /// installed, which fails only where the system has no signals, the first one ends the program.
-pub fn listen(stop: &'static Stop, is_quiet: bool) {
+pub fn listen(stop: &'static Stop, is_quiet: bool, finishing: &'static str) {
     let _ = system::listen(move |exit, reason| {
         let report = || {
             if !is_quiet {
-                let _ = writeln!(io::stderr(), "{reason}: finishing the batch at hand; a second signal stops at once");
+                let _ = writeln!(io::stderr(), "{reason}: {finishing}; a second signal stops at once");
             }
         };
         if !stop.request(exit, report) {

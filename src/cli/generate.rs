@@ -11,7 +11,11 @@ use super::Cli;
 use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
-pub(super) const COMMANDS: [&str; 5] = ["bench", "cache", "check", "completions", "man"];
+pub(super) const COMMANDS: &[&str] = if cfg!(feature = "serve") {
+    &["bench", "cache", "check", "completions", "man", "serve"]
+} else {
+    &["bench", "cache", "check", "completions", "man"]
+};
 
 /// The man page of the program, or of one of its commands.
 ///

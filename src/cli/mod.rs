@@ -10,6 +10,8 @@ mod model;
 mod output;
 mod recipe;
 mod running;
+#[cfg(feature = "serve")]
+mod serve;
 mod values;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +25,10 @@ pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
 pub use self::recipe::{RecipeArguments, ScoreChoice};
 pub use self::running::{ProgressChoice, RunningArguments, VerbosityArguments};
+#[cfg(feature = "serve")]
+pub use self::serve::{
+    AddressArguments, LimitArguments, LogFormat, MetricsAlias, ServeArguments, ServeRunningArguments,
+};
 
 /// Rank candidates for queries with a reranking model.
 ///
@@ -46,6 +52,9 @@ pub struct Cli {
 pub enum Command {
     /// Compare a model's scores with those that are published, and check that they can be relied on
     Check(CheckArguments),
+    /// Answer requests for scores over HTTP, in the dialects of Cohere, Jina, vLLM, text-embeddings-inference and others
+    #[cfg(feature = "serve")]
+    Serve(Box<ServeArguments>),
     /// Show, merge and prune caches of scores
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -57,7 +66,7 @@ pub enum Command {
     /// Print the man page of the program or of a command (roff; `rerank man | man -l -`)
     Man {
         /// The command
-        #[arg(value_parser = generate::COMMANDS)]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(generate::COMMANDS))]
         command: Option<String>,
     },
     /// Measure how fast this machine reranks, how fast it could at best, and where the time goes

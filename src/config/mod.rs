@@ -8,6 +8,8 @@ mod input;
 mod model;
 mod output;
 mod recipe;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,8 @@ use self::output::{
 };
 pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake, resolve_recipe};
+#[cfg(feature = "serve")]
+pub use self::serve::resolve_serve;
 use crate::batch::LimitsChoice;
 use crate::checkpoint::ModelSource;
 use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};

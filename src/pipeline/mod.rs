@@ -35,7 +35,7 @@ use crate::exit::Exit;
 use crate::input;
 use crate::progress::{Reporter, Verbosity};
 use crate::resume::{Resumed, RunFacts};
-use crate::setup::prune_cache;
+use crate::setup::{Loading, prune_cache};
 use crate::stop::Stop;
 
 /// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
@@ -82,7 +82,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
             // A profile slows a GPU down a little, so it is kept only if somebody will see it.
             let profiled = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
             let is_deferred = stages.cache.as_ref().is_some_and(|cache| !cache.is_empty());
-            let loaded = setup.load(is_deferred, profiled, reporter)?;
+            let when = if is_deferred { Loading::WhenNeeded { profiled } } else { Loading::AtOnce { profiled } };
+            let loaded = setup.load(when, reporter)?;
             stats.load_seconds = loading.elapsed().as_secs_f64();
             stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
         }

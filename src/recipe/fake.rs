@@ -23,6 +23,8 @@ pub fn fake_recipe(choice: &RecipeChoice) -> Resolved {
             origin: "built in".to_owned(),
             score: activation.name().to_owned(),
         },
+        instruction: None,
+        takes_instruction: false,
         max_length,
         settings: Vec::new(),
         warnings: Vec::new(),

@@ -27,6 +27,10 @@ pub struct Resolved {
     pub activation: Activation,
     /// The recipe's name, and where it was read.
     pub name: RecipeName,
+    /// The instruction of queries that have none of their own.
+    pub instruction: Option<String>,
+    /// Whether an instruction has a place in the prompt.
+    pub takes_instruction: bool,
     /// The longest prompt in tokens.
     pub max_length: usize,
     /// What else the tokens of a prompt depend on, beside the model's files: names and values.
@@ -124,6 +128,8 @@ fn prepare(
         answers,
         activation: recipe.activation,
         name,
+        instruction: choice.instruction.clone().or(recipe.instruction),
+        takes_instruction: recipe.instructed.is_some(),
         max_length,
         settings,
         warnings,

@@ -88,6 +88,13 @@ pub struct Timings {
     pub inference: f64,
 }
 
+impl RerankRequest {
+    /// The bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        self.queries.iter().chain(&self.documents).map(String::len).sum()
+    }
+}
+
 impl RerankResponse {
     /// The tokens of all prompts.
     pub fn tokens(&self) -> usize {

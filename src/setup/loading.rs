@@ -1,5 +1,6 @@
 //! Loads a replica of the model for each device, at once or when the first batch comes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -19,6 +20,23 @@ pub struct Loaded {
     pub limits: Limits,
 }
 
+/// When replicas of the model are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loading {
+    /// At once.
+    AtOnce {
+        /// Whether the engines keep profiles of the time.
+        profiled: bool,
+    },
+    /// When the first batch comes, which it may never do: the cache may have all scores.
+    WhenNeeded {
+        /// Whether the engines keep profiles of the time.
+        profiled: bool,
+    },
+    /// At once, and again where one panics: what it was doing can't be relied on any more.
+    Supervised,
+}
+
 /// A replica that is loaded.
 struct Ready {
     engine: Box<dyn Engine>,
@@ -26,7 +44,7 @@ struct Ready {
     tokens: usize,
 }
 
-/// A replica that is not loaded yet.
+/// What a replica is loaded from.
 struct Replica {
     reranker: Arc<Reranker>,
     target: Target,
@@ -35,7 +53,7 @@ struct Replica {
     reporter: Arc<Reporter>,
 }
 
-/// A replica that is loaded when the first batch comes, which it may never do: the cache may have all scores.
+/// A replica that is loaded when a batch comes for which it is not there: the first one, or that after a panic.
 struct Deferred {
     replica: Replica,
     /// The engine, or why there is none.
@@ -43,29 +61,33 @@ struct Deferred {
 }
 
 impl Setup {
-    /// Loads a replica of the model for each target, in parallel. If `is_deferred`, each is loaded when it is first needed.
+    /// Loads a replica of the model for each target, in parallel.
     ///
     /// # Errors
     /// If one can't be loaded.
-    pub fn load(&self, is_deferred: bool, profiled: bool, reporter: &Arc<Reporter>) -> Result<Loaded> {
+    pub fn load(&self, loading: Loading, reporter: &Arc<Reporter>) -> Result<Loaded> {
         let limits = self.limits;
         let replicas = self.targets.iter().map(|target| Replica {
             reranker: Arc::clone(&self.reranker),
             target: target.clone(),
             limits,
-            profiled,
+            profiled: matches!(loading, Loading::AtOnce { profiled: true } | Loading::WhenNeeded { profiled: true }),
             reporter: Arc::clone(reporter),
         });
-        if is_deferred {
+        if matches!(loading, Loading::WhenNeeded { .. }) {
             let deferred = replicas.map(|replica| Box::new(Deferred { replica, loaded: None }) as Box<dyn Engine>);
             return Ok(Loaded { engines: deferred.collect(), limits });
         }
-        let loads: Vec<_> = replicas.map(|replica| thread::spawn(move || replica.load())).collect();
+        let loads: Vec<_> = replicas.map(|replica| thread::spawn(move || Ok((replica.load()?, replica)))).collect();
         let joined =
             loads.into_iter().map(|load| load.join().map_err(|_| anyhow!("loading the model has panicked"))?);
-        let loaded: Vec<Ready> = joined.collect::<Result<_>>()?;
-        let tokens = loaded.iter().map(|ready| ready.tokens).min().unwrap_or(limits.tokens);
-        let engines = loaded.into_iter().map(|ready| ready.engine).collect();
+        let loaded: Vec<(Ready, Replica)> = joined.collect::<Result<_>>()?;
+        let tokens = loaded.iter().map(|(ready, _)| ready.tokens).min().unwrap_or(limits.tokens);
+        let engine = |(ready, replica): (Ready, Replica)| match loading {
+            Loading::Supervised => Box::new(Deferred { replica, loaded: Some(Ok(ready)) }),
+            _ => ready.engine,
+        };
+        let engines = loaded.into_iter().map(engine).collect();
         Ok(Loaded { engines, limits: Limits { tokens, ..limits } })
     }
 }
@@ -95,8 +117,12 @@ impl Deferred {
 impl Engine for Deferred {
     fn run(&mut self, batch: &Batch) -> Result<Vec<f32>> {
         let Self { replica, loaded } = self;
-        let loaded = loaded.get_or_insert_with(|| replica.load().map_err(|error| format!("{error:#}")));
-        loaded.as_mut().map_err(|error| anyhow!("{error}"))?.engine.run(batch)
+        let loading = loaded.get_or_insert_with(|| replica.load().map_err(|error| format!("{error:#}")));
+        let engine = &mut loading.as_mut().map_err(|error| anyhow!("{error}"))?.engine;
+        catch_unwind(AssertUnwindSafe(|| engine.run(batch))).unwrap_or_else(|_| {
+            *loaded = None;
+            Err(anyhow!("scoring a batch has panicked, which is a fault of rerank; the model is loaded anew"))
+        })
     }
 
     fn fitting_tokens(&self) -> usize {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 pub use self::cached::prune_cache;
-pub use self::loading::Loaded;
+pub use self::loading::{Loaded, Loading};
 use crate::batch::Limits;
 use crate::cache::Identity;
 use crate::checkpoint::{Downloads, ModelSource};

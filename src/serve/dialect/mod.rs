@@ -146,7 +146,7 @@ impl Dialect {
     }
 
     /// The response to a request that was read in this dialect.
-    pub fn render(self, request: &RerankRequest, response: &RerankResponse, context: &Context<'_>) -> Rendered {
+    pub(super) fn render(self, request: &RerankRequest, response: &RerankResponse, context: &Context<'_>) -> Rendered {
         let body = match self {
             Self::Tei | Self::Elastic | Self::Sglang => arrays::render(self, request, response, context),
             Self::Score | Self::Predict | Self::DeepInfra => pairs::render(self, request, response, context),
@@ -162,7 +162,7 @@ impl Dialect {
     }
 
     /// The body of an error.
-    pub fn render_problem(self, problem: &Problem) -> String {
+    pub(super) fn render_problem(self, problem: &Problem) -> String {
         problem::render(self, problem)
     }
 

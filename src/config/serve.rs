@@ -1,0 +1,123 @@
+//! Resolves the options of `rerank serve`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::model::{resolve_limits, resolve_precision, resolve_threads};
+use super::recipe::resolve_recipe;
+use super::{CacheChoice, ModelChoice, resolve_verbosity};
+use crate::checkpoint::ModelSource;
+use crate::cli::{AddressArguments, LimitArguments, LogFormat, ServeArguments};
+use crate::engine::cpu::Instructions;
+use crate::serve::{Address, Dialect, ServeConfig, ServiceLimits};
+
+/// The variable that has keys, where no file is named.
+const KEYS: &str = "RERANK_API_KEY";
+
+/// Resolves the options of `rerank serve`.
+///
+/// # Errors
+/// A sentence with the remedy for options that contradict each other or name something that isn't there.
+pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
+    let ServeArguments { address, limits, model, recipe, batch, cache, running } = arguments;
+    ensure!(
+        !cache.hash_weights || cache.cache.is_some(),
+        "--hash-weights: nothing is kept that would need it; name a cache with --cache, or leave it out"
+    );
+    Ok(ServeConfig {
+        address: resolve_address(address)?,
+        limits: resolve_service_limits(limits)?,
+        model: ModelChoice {
+            source: ModelSource::parse(&model.model, &model.revision, model.offline)?,
+            device: model.device.clone(),
+            instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
+            precision: resolve_precision(model.dtype),
+            recipe: resolve_recipe(recipe, model.max_length)?,
+            limits: resolve_limits(batch),
+            hash_weights: cache.hash_weights,
+            threads: resolve_threads(running.threads)?,
+        },
+        names: names(address, &model.model),
+        cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
+        is_json_log: running.log_format == LogFormat::Json,
+        metrics_alias: running.metrics_alias,
+        verbosity: resolve_verbosity(&running.verbosity),
+    })
+}
+
+fn resolve_address(arguments: &AddressArguments) -> Result<Address> {
+    let AddressArguments { host, port, api_key_file, cors, dialect, .. } = arguments;
+    let keys = match api_key_file {
+        Some(path) => keys(&read(path)?).with_context(|| format!("--api-key-file {}", path.display()))?,
+        None => match std::env::var(KEYS) {
+            Ok(text) => keys(&text).context(KEYS)?,
+            Err(_) => Vec::new(),
+        },
+    };
+    let dialect = match dialect {
+        None => None,
+        Some(name) => Some(Dialect::from_name(name).with_context(|| {
+            let names: Vec<&str> = Dialect::names().collect();
+            format!("--dialect {name}: it is one of {}", names.join(", "))
+        })?),
+    };
+    for origin in cors.iter().filter(|origin| *origin != "*") {
+        let is_origin = ["http://", "https://"].iter().any(|scheme| {
+            origin.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ']))
+        });
+        ensure!(is_origin, "--cors {origin}: an origin has a scheme and a host, as https://example.org, and no path");
+    }
+    Ok(Address { host: host.clone(), port: *port, keys, cors: cors.clone(), dialect })
+}
+
+/// The names of the model: those that are given, or that of `--model`, with and without what stands before its last slash.
+fn names(address: &AddressArguments, model: &str) -> Vec<String> {
+    if !address.served_model_name.is_empty() {
+        return address.served_model_name.clone();
+    }
+    let path = model.trim_end_matches('/');
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let names = if Path::new(model).is_dir() { [last, model] } else { [model, last] };
+    names.map(str::to_owned).to_vec()
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("--api-key-file: cannot read {}", path.display()))
+}
+
+/// The keys of a text, one a line. They are in no message.
+fn keys(text: &str) -> Result<Vec<String>> {
+    let keys: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    ensure!(!keys.is_empty(), "there is no key in it; write one key a line, or leave it out to serve everybody");
+    let is_key = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
+    ensure!(
+        keys.iter().all(is_key),
+        "a key has characters that a header can't have; use letters, digits and signs of ASCII"
+    );
+    Ok(keys)
+}
+
+fn resolve_service_limits(arguments: &LimitArguments) -> Result<ServiceLimits> {
+    let LimitArguments { max_body, max_documents, max_queue_pairs, max_queue_size, .. } = *arguments;
+    ensure!(
+        max_queue_pairs >= max_documents,
+        "--max-queue-pairs {max_queue_pairs}: a request of {max_documents} documents would never be taken; raise it, or lower \
+         --max-documents"
+    );
+    ensure!(
+        max_queue_size >= max_body,
+        "--max-queue-size {max_queue_size}: a request of {max_body} bytes would never be taken; raise it, or lower --max-body"
+    );
+    Ok(ServiceLimits {
+        body_bytes: max_body as usize,
+        documents: max_documents as usize,
+        characters: arguments.max_characters as usize,
+        queue_pairs: max_queue_pairs as usize,
+        queue_bytes: max_queue_size as usize,
+        connections: arguments.max_connections as usize,
+        request: Duration::from_secs(arguments.request_timeout),
+        drain: Duration::from_secs(arguments.drain_timeout),
+    })
+}

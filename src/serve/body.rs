@@ -1,0 +1,91 @@
+//! Reads the body of a request, which may be too large, come slowly, or not be JSON.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::admission::{Admission, Place};
+use super::request::{Problem, ProblemKind};
+
+/// How long the next part of a body is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a body may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimits {
+    /// The most bytes.
+    pub(super) bytes: usize,
+    /// The time until the whole body must have come.
+    pub(super) patience: Duration,
+}
+
+/// Reads a body whole.
+///
+/// # Errors
+/// If it is not declared as JSON, is too large or does not come in time, or too much is being read already.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limits: BodyLimits,
+    admission: &Arc<Admission>,
+) -> Result<Vec<u8>, Problem> {
+    check_type(headers)?;
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > limits.bytes) {
+        return Err(too_large(limits.bytes));
+    }
+    let mut place = admission.take(0, declared.unwrap_or(0)).ok_or_else(busy)?;
+    let mut bytes = Vec::with_capacity(declared.unwrap_or(0));
+    let began = Instant::now();
+    loop {
+        let left = limits.patience.saturating_sub(began.elapsed()).min(PATIENCE);
+        let frame = match timeout(left, body.frame()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(bytes),
+            Err(_) => return Err(Problem::new(ProblemKind::RequestTimeout, "the body did not come in time")),
+        };
+        let frame = frame.map_err(|_| Problem::new(ProblemKind::Malformed, "the body is cut off or malformed"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limits.bytes {
+            return Err(too_large(limits.bytes));
+        }
+        hold(&mut place, declared, bytes.len() + data.len())?;
+        bytes.extend_from_slice(&data);
+    }
+}
+
+/// Holds room for so many bytes in all, of which those that were declared are held already.
+fn hold(place: &mut Place, declared: Option<usize>, bytes: usize) -> Result<(), Problem> {
+    let held = place.bytes().max(declared.unwrap_or(0));
+    let more = bytes.saturating_sub(held);
+    if more == 0 || place.grow(more) { Ok(()) } else { Err(busy()) }
+}
+
+fn busy() -> Problem {
+    Problem::new(ProblemKind::Busy, "as many bytes as the service takes at a time wait already; try again soon")
+}
+
+fn too_large(most: usize) -> Problem {
+    let message = format!("the body has more than {most} bytes (--max-body); send fewer documents at a time");
+    Problem::new(ProblemKind::TooLarge, message)
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |message: String| Err(Problem::new(ProblemKind::UnsupportedMediaType, message));
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    if let Some(encoding) = text(header::CONTENT_ENCODING).filter(|encoding| encoding.trim() != "identity") {
+        return unsupported(format!("Content-Encoding: {encoding}: bodies are not unpacked; send it as it is"));
+    }
+    let Some(kind) = text(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    match essence == "application/json" || essence.ends_with("+json") || essence == "text/json" {
+        true => Ok(()),
+        false => unsupported(format!(
+            "Content-Type: {kind}: a body of JSON is expected; send Content-Type: application/json"
+        )),
+    }
+}

@@ -1,0 +1,117 @@
+//! Takes connections, as many as are allowed at a time, and ends them when the service is told to.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use super::server::Server;
+
+/// How long a connection may wait for a request, and a request's head may take to come.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
+/// How long a client may take no byte of a response.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// The most bytes of a request's head.
+const MOST_OF_HEAD: usize = 64 << 10;
+/// How long accepting waits where the process has no file descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections until `told_to_end` is done, and then waits for the requests at hand, for `patience` at most. Returns
+/// whether all of them were answered.
+pub(super) async fn take(
+    listener: TcpListener,
+    server: &Arc<Server>,
+    origins: &[String],
+    told_to_end: impl Future<Output = ()>,
+) -> bool {
+    let router = router(server, origins);
+    let connections = Arc::new(Semaphore::new(server.limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut told_to_end = pin!(told_to_end);
+    let mut is_exhausted = false;
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&connections).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut told_to_end => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                is_exhausted = false;
+                let (watcher, router, server) = (graceful.watcher(), router.clone(), Arc::clone(server));
+                tokio::spawn(async move {
+                    server.metrics.connected(1);
+                    // The client may break off whenever it likes.
+                    let _ = watcher.watch(connection(stream, router)).await;
+                    server.metrics.connected(-1);
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                if !is_exhausted {
+                    server.reporter.error(&format!("cannot accept a connection: {error}; it is tried again"));
+                }
+                is_exhausted = true;
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(server.limits.drain, graceful.shutdown()).await.is_ok()
+}
+
+type Connection = http1::Connection<
+    TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>,
+    TowerToHyperService<
+        tower::util::BoxCloneService<Request<hyper::body::Incoming>, axum::response::Response, Infallible>,
+    >,
+>;
+
+fn connection(stream: TcpStream, router: Router) -> Connection {
+    // Small responses are sent at once.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_PATIENCE));
+    let service = router.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new)).boxed_clone();
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MOST_OF_HEAD)
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
+}
+
+fn router(server: &Arc<Server>, origins: &[String]) -> Router {
+    let answering = Arc::clone(server);
+    let router = Router::new().fallback(move |request: Request<Body>| Arc::clone(&answering).answer(request));
+    if origins.is_empty() { router } else { router.layer(cors(origins)) }
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origin = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    let exposed = [HeaderName::from_static("x-request-id"), HeaderName::from_static("retry-after")];
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(Any)
+        .expose_headers(exposed)
+}

@@ -1,0 +1,287 @@
+//! What each path answers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::admission::Admission;
+use super::body::{self, BodyLimits};
+use super::dialect::{self, Context, Dialect, Endpoint, Limits, Rendered};
+use super::keys::Keys;
+use super::log::RequestLine;
+use super::metrics::{self, Metrics};
+use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse};
+use super::service::Service;
+use super::{ServiceLimits, page};
+use crate::engine::gpu::Device;
+use crate::progress::Reporter;
+
+/// JSON of this size and more is parsed where it keeps no other connection waiting.
+const LARGE_BODY: usize = 64 << 10;
+/// The longest request id that is taken from a client.
+const LONGEST_ID: usize = 128;
+
+/// The service with what stands around it.
+pub(super) struct Server {
+    pub(super) keys: Keys,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) limits: ServiceLimits,
+    pub(super) admission: Arc<Admission>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) gpus: OnceLock<Vec<Arc<dyn Device>>>,
+    /// The loaded model, once it is there.
+    pub(super) service: OnceLock<Arc<Service>>,
+    /// Counts requests, for their ids.
+    pub(super) requests: AtomicU64,
+    /// Tells the ids of this process from those of another one.
+    pub(super) seed: u64,
+}
+
+/// A request for scores until it is answered. If its client goes away before that, this is dropped, and counted.
+struct Answering<'a> {
+    server: &'a Server,
+    began: Instant,
+    line: RequestLine,
+}
+
+/// The status that nginx logs where the client has closed the connection.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.server.metrics.count(self.line.dialect, self.line.status);
+        self.line.seconds = self.began.elapsed().as_secs_f64();
+        self.line.print(&self.server.reporter);
+    }
+}
+
+impl Server {
+    /// Answers a request.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let id = self.id_of(request.headers());
+        let path = request.uri().path().to_owned();
+        let mut response = match *request.method() {
+            Method::POST => self.post(&path, &id, request).await,
+            Method::GET | Method::HEAD => self.get(&path, request.headers()),
+            _ => self.problem(&path, &method_not_allowed(&path)),
+        };
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        response
+    }
+
+    fn get(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
+        match path {
+            "/health" | "/ping" | "/.well-known/ready" | "/.well-known/live" => return self.health(path),
+            _ => {}
+        }
+        if let Some(file) = page::file(path) {
+            return file;
+        }
+        if let Err(problem) = self.keys.check(headers) {
+            return self.problem(path, &problem);
+        }
+        if path == "/metrics" {
+            let gpus = self.gpus.get().map_or(&[][..], Vec::as_slice);
+            let text = self.metrics.text(&self.admission, gpus).unwrap_or_default();
+            return respond(StatusCode::OK, metrics::CONTENT_TYPE, text);
+        }
+        if dialect::endpoint(path).is_some() {
+            return self.problem(path, &method_not_allowed(path));
+        }
+        let Some(service) = self.service.get() else { return self.problem(path, &loading()) };
+        match dialect::get(path, &service.facts) {
+            Some(json) => respond(StatusCode::OK, "application/json", json),
+            None => self.problem(path, &not_found(path)),
+        }
+    }
+
+    /// Whether requests can be answered.
+    fn health(&self, path: &str) -> Response<Body> {
+        let status = match self.service.get() {
+            None => "loading",
+            // A process that lives needs no restart because it loads.
+            Some(service) if service.is_healthy() => "ok",
+            Some(_) => "failing",
+        };
+        let is_live = status == "loading" && path == "/.well-known/live";
+        let code = if status == "ok" || is_live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        respond(code, "application/json", format!("{{\"status\":\"{status}\"}}"))
+    }
+
+    async fn post(&self, path: &str, id: &str, request: Request<Body>) -> Response<Body> {
+        let Some(endpoint) = dialect::endpoint(path) else {
+            let known = self.is_read(path);
+            return self.problem(path, &if known { method_not_allowed(path) } else { not_found(path) });
+        };
+        let dialect = dialect::of_error(path, self.dialect);
+        let line = RequestLine {
+            message: "request",
+            request_id: id.to_owned(),
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            dialect: dialect.name(),
+            status: CLIENT_CLOSED,
+            ..RequestLine::default()
+        };
+        let mut answering = Answering { server: self, began: Instant::now(), line };
+        let (dialect, answered) = match self.read(endpoint, dialect, request).await {
+            Ok((dialect, request)) => {
+                answering.line.dialect = dialect.name();
+                answering.line.documents = request.documents.len();
+                (dialect, self.rerank(&Arc::new(request), dialect, id).await)
+            }
+            Err((dialect, problem)) => (dialect, Err(problem)),
+        };
+        let line = &mut answering.line;
+        line.dialect = dialect.name();
+        match answered {
+            Ok((response, rendered)) => {
+                line.status = 200;
+                line.tokens = response.tokens();
+                line.tokenization_seconds = response.timings.tokenization;
+                line.queue_seconds = response.timings.queue;
+                line.inference_seconds = response.timings.inference;
+                self.metrics.answer(&response);
+                written(rendered)
+            }
+            Err(problem) => {
+                line.status = problem.status();
+                line.problem = (problem.kind == ProblemKind::Internal).then(|| problem.message.clone());
+                refused(dialect, &problem)
+            }
+        }
+    }
+
+    /// Reads a request for scores.
+    async fn read(
+        &self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        request: Request<Body>,
+    ) -> Result<(Dialect, RerankRequest), (Dialect, Problem)> {
+        let (parts, body) = request.into_parts();
+        self.keys.check(&parts.headers).map_err(|problem| (dialect, problem))?;
+        if self.service.get().is_none() {
+            return Err((dialect, loading()));
+        }
+        let limits = BodyLimits { bytes: self.limits.body_bytes, patience: self.limits.request };
+        let body = body::read(&parts.headers, body, limits, &self.admission).await;
+        let body = body.map_err(|problem| (dialect, problem))?;
+        let limits = Limits { documents: self.limits.documents, characters: self.limits.characters };
+        let parse = || endpoint.read(&body, self.dialect, &limits);
+        if body.len() < LARGE_BODY { parse() } else { tokio::task::block_in_place(parse) }
+    }
+
+    async fn rerank(
+        &self,
+        request: &Arc<RerankRequest>,
+        dialect: Dialect,
+        id: &str,
+    ) -> Result<(RerankResponse, Rendered), Problem> {
+        let Some(service) = self.service.get() else { return Err(loading()) };
+        check_model(request, service)?;
+        let response = service.rerank(request).await?;
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let context = Context { facts: &service.facts, id, created };
+        let rendered = dialect.render(request, &response, &context);
+        Ok((response, rendered))
+    }
+
+    /// Whether a path is one that is read by GET.
+    fn is_read(&self, path: &str) -> bool {
+        let is_known = ["/health", "/ping", "/.well-known/ready", "/.well-known/live", "/metrics"].contains(&path);
+        let facts = self.service.get().map(|service| &service.facts);
+        is_known || page::file(path).is_some() || facts.is_some_and(|facts| dialect::get(path, facts).is_some())
+    }
+
+    fn problem(&self, path: &str, problem: &Problem) -> Response<Body> {
+        refused(dialect::of_error(path, self.dialect), problem)
+    }
+
+    /// The client's own id of a request, or a new one.
+    fn id_of(&self, headers: &HeaderMap) -> String {
+        let sent = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        let is_good =
+            |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+        sent.filter(is_good).map_or_else(
+            || {
+                let number = self.requests.fetch_add(1, Ordering::Relaxed);
+                format!("{:016x}", self.seed.wrapping_add(number).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            },
+            str::to_owned,
+        )
+    }
+}
+
+fn check_model(request: &RerankRequest, service: &Service) -> Result<(), Problem> {
+    let facts = &service.facts;
+    match &request.model {
+        Some(model) if *model != facts.model && !facts.aliases.contains(model) => Err(Problem::new(
+            ProblemKind::NotFound,
+            format!("this service has the model {}; ask for that, or leave `model` out", facts.model),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn loading() -> Problem {
+    Problem::new(ProblemKind::Unavailable, "the model is still loading; GET /health reports when it is ready")
+}
+
+fn method_not_allowed(path: &str) -> Problem {
+    let right = if dialect::endpoint(path).is_some() { "POST" } else { "GET" };
+    Problem::new(ProblemKind::MethodNotAllowed, format!("{path} is asked with {right}"))
+}
+
+fn not_found(path: &str) -> Problem {
+    let message = match dialect::misplaced(path) {
+        Some(sentence) => sentence.to_owned(),
+        None => {
+            "there is nothing at this path; POST /v1/rerank ranks documents, and GET / has a page to try it".to_owned()
+        }
+    };
+    Problem::new(ProblemKind::NotFound, message)
+}
+
+fn respond(code: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = code;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn written(rendered: Rendered) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, "application/json", rendered.body);
+    for (name, value) in rendered.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+fn refused(dialect: Dialect, problem: &Problem) -> Response<Body> {
+    let code = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = respond(code, "application/json", dialect.render_problem(problem));
+    let extra = match problem.kind {
+        ProblemKind::Busy => Some((header::RETRY_AFTER, "1")),
+        ProblemKind::Unavailable => Some((header::RETRY_AFTER, "5")),
+        ProblemKind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        ProblemKind::MethodNotAllowed => {
+            Some((header::ALLOW, if problem.message.ends_with("POST") { "POST" } else { "GET, HEAD" }))
+        }
+        // What follows on the connection is the rest of a body that is not read.
+        ProblemKind::TooLarge | ProblemKind::RequestTimeout => Some((header::CONNECTION, "close")),
+        _ => None,
+    };
+    if let Some((name, value)) = extra {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,102 @@
+//! A request's texts become the units that a session scores.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::request::{Problem, ProblemKind, RerankRequest};
+use crate::cache::ScoreCache;
+use crate::recipe::{Prompt, Prompts};
+use crate::record::Query;
+use crate::session::Unit;
+
+/// Fewer bytes than this are not worth waking other threads for.
+const FEW_BYTES: usize = 16 << 10;
+
+/// The units of a request, in the order of its documents.
+///
+/// # Errors
+/// If a text can't be put into the prompt, or would have to be cut in a way that the request does not allow.
+pub(super) fn units_of(
+    request: &RerankRequest,
+    prompts: &dyn Prompts,
+    cache: Option<&ScoreCache>,
+) -> Result<Vec<Unit>, Problem> {
+    let making = Making { request, prompts, cache };
+    // A tokenizer may panic for an odd text, which is no fault of other requests.
+    let made = catch_unwind(AssertUnwindSafe(|| making.all()));
+    made.unwrap_or_else(|_| Err(invalid("making the prompts has panicked; change the texts")))
+}
+
+struct Making<'a> {
+    request: &'a RerankRequest,
+    prompts: &'a dyn Prompts,
+    cache: Option<&'a ScoreCache>,
+}
+
+impl Making<'_> {
+    fn all(&self) -> Result<Vec<Unit>, Problem> {
+        let RerankRequest { queries, documents, .. } = self.request;
+        let queries: Vec<Query> = queries.iter().map(|text| self.query(text)).collect::<Result<_, _>>()?;
+        let query = |document: usize| if queries.len() == 1 { queries.first() } else { queries.get(document) };
+        let unit = |(index, document): (usize, &String)| {
+            let query = query(index).ok_or_else(|| invalid("there are not as many queries as documents"))?;
+            let prompt =
+                self.prompt(query, document).map_err(|error| invalid(format!("document {index}: {error:#}")))?;
+            self.check(index, &prompt)?;
+            Ok(Unit::new(prompt, self.cache))
+        };
+        match self.request.bytes() < FEW_BYTES {
+            true => documents.iter().enumerate().map(unit).collect(),
+            false => documents.par_iter().enumerate().map(unit).collect(),
+        }
+    }
+
+    fn query(&self, text: &str) -> Result<Query, Problem> {
+        if text.trim().is_empty() {
+            return Err(invalid("the query is empty; send the words that documents are to be ranked for"));
+        }
+        let text = match self.request.truncation.query {
+            Some(tokens) => self.prompts.beginning(text, tokens).map_err(|error| invalid(format!("{error:#}")))?,
+            None => text,
+        };
+        let instruction = self.request.instruction.clone();
+        let query = Query { text: text.to_owned(), instruction, ..Query::default() };
+        self.prompts.check_query(&query).map_err(|error| invalid(format!("the query: {error:#}")))?;
+        Ok(query)
+    }
+
+    fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {
+        let truncation = &self.request.truncation;
+        let beginning = match truncation.document {
+            Some(tokens) => self.prompts.beginning(document, tokens)?,
+            None => document,
+        };
+        let mut prompt = self.prompts.prompt_within(query, beginning, truncation.prompt.unwrap_or(usize::MAX))?;
+        prompt.truncated |= beginning.len() < document.len();
+        Ok(prompt)
+    }
+
+    /// Checks that a prompt was cut only as the client allows.
+    fn check(&self, index: usize, prompt: &Prompt) -> Result<(), Problem> {
+        let truncation = &self.request.truncation;
+        if prompt.truncated && truncation.refuse {
+            return Err(invalid(format!(
+                "document {index} is too long for the model together with the query, and the request does not allow to cut it; \
+                 shorten it, or allow truncation"
+            )));
+        }
+        if prompt.truncated && truncation.from_start {
+            return Err(invalid(format!(
+                "document {index} is too long, and only the end of a document can be cut, not its beginning; shorten it, or \
+                 let the right side be truncated"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Problem {
+    Problem::new(ProblemKind::Invalid, message)
+}
