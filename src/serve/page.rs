@@ -7,7 +7,26 @@ use axum::http::{HeaderValue, Response, header};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-const FILES: [(&str, &str, &str); 1] = [("/", "text/html; charset=utf-8", "<!doctype html><title>rerank</title>")];
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Paths with their content types and contents.
+const FILES: [(&str, &str, &str); 13] = [
+    ("/", HTML, include_str!("page/index.html")),
+    ("/assets/page.css", CSS, include_str!("page/page.css")),
+    ("/assets/candidates.js", SCRIPT, include_str!("page/candidates.js")),
+    ("/assets/curve.js", SCRIPT, include_str!("page/curve.js")),
+    ("/assets/export.js", SCRIPT, include_str!("page/export.js")),
+    ("/assets/fields.js", SCRIPT, include_str!("page/fields.js")),
+    ("/assets/form.js", SCRIPT, include_str!("page/form.js")),
+    ("/assets/model.js", SCRIPT, include_str!("page/model.js")),
+    ("/assets/page.js", SCRIPT, include_str!("page/page.js")),
+    ("/assets/ranking.js", SCRIPT, include_str!("page/ranking.js")),
+    ("/assets/results.js", SCRIPT, include_str!("page/results.js")),
+    ("/assets/service.js", SCRIPT, include_str!("page/service.js")),
+    ("/assets/tables.js", SCRIPT, include_str!("page/tables.js")),
+];
 
 /// The file at a path.
 pub(super) fn file(path: &str) -> Option<Response<Body>> {
@@ -23,4 +42,28 @@ pub(super) fn file(path: &str) -> Option<Response<Body>> {
     ];
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_names_is_there() {
+        let names = |content: &str, before: &str| -> Vec<String> {
+            let parts = content.split(before).skip(1);
+            parts.filter_map(|part| part.split('"').next()).map(str::to_owned).collect()
+        };
+        let mut named: Vec<String> = names(FILES[0].2, "\"assets/");
+        for (_, _, script) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
+            named.extend(names(script, "from \"./"));
+        }
+        assert!(named.len() > 10, "{named:?}");
+        for name in &named {
+            assert!(file(&format!("/assets/{name}")).is_some(), "{name}");
+        }
+        for (path, ..) in &FILES[1..] {
+            assert!(named.iter().any(|name| path.ends_with(name)), "{path} is not used");
+        }
+    }
 }

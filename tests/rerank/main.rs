@@ -75,6 +75,10 @@ mod round_trips;
 mod running;
 mod runs;
 mod secrets;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "serve")]
+mod serve_fixture;
 mod session;
 mod shapes;
 mod signals;

@@ -1,0 +1,322 @@
+//! The service, as its clients see it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::fixture::{Files, rerank, rerank_on};
+use super::serve_fixture::{Service, post};
+
+const TINY: [&str; 2] = ["--model", "testdata/tiny-reranker"];
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// Words of which documents are made.
+const WORDS: [&str; 12] =
+    ["solar", "panels", "make", "power", "from", "light", "a", "bank", "of", "the", "river", "rains"];
+
+fn text(words: &[usize]) -> String {
+    words.iter().map(|word| WORDS[word % WORDS.len()]).collect::<Vec<_>>().join(" ")
+}
+
+/// So many different documents of about so many words.
+fn documents(count: usize, words: usize) -> Vec<String> {
+    (0..count).map(|index| format!("{index} {}", text(&(index..index + words).collect::<Vec<_>>()))).collect()
+}
+
+/// The logits that a run gives documents, in their order.
+fn logits_of_a_run(query: &str, documents: &[String], options: &[&str]) -> Vec<f32> {
+    let candidates: Vec<Value> = documents.iter().map(|text| json!({ "text": text })).collect();
+    let input = json!({ "query": query, "candidates": candidates }).to_string();
+    let run = rerank_on(input, &[&TINY, options].concat());
+    let mut logits = vec![f32::NAN; documents.len()];
+    for result in run.rankings()[0]["results"].as_array().unwrap() {
+        logits[result["original_rank"].as_u64().unwrap() as usize - 1] = result["logit"].as_f64().unwrap() as f32;
+    }
+    logits
+}
+
+fn large_request() -> Value {
+    json!({ "query": "solar power", "documents": documents(3000, 40) })
+}
+
+#[test]
+fn every_client_gets_the_scores_of_a_run_whoever_asks_beside_it() {
+    let service = Service::start(&TINY);
+    proptest!(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() }, |(
+        requests in proptest::collection::vec(
+            (proptest::collection::vec(0usize..12, 1..6), proptest::collection::vec(proptest::collection::vec(0usize..12, 0..30), 1..20)),
+            1..9,
+        )
+    )| {
+        let requests: Vec<(String, Vec<String>)> =
+            requests.iter().map(|(query, documents)| (text(query), documents.iter().map(|words| text(words)).collect())).collect();
+        let lines: Vec<String> = requests.iter().map(|(query, documents)| {
+            let candidates: Vec<Value> = documents.iter().map(|text| json!({ "text": text })).collect();
+            json!({ "query": query, "candidates": candidates }).to_string()
+        }).collect();
+        let rankings = rerank_on(lines.join("\n"), &TINY).rankings();
+        let answers: Vec<Vec<f32>> = thread::scope(|scope| {
+            let ask = |(query, documents): &(String, Vec<String>)| service.logits(query, documents);
+            let asking: Vec<_> = requests.iter().map(|request| scope.spawn(move || ask(request))).collect();
+            asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+        });
+        for (ranking, logits) in rankings.iter().zip(answers) {
+            for result in ranking["results"].as_array().unwrap() {
+                let index = result["original_rank"].as_u64().unwrap() as usize - 1;
+                prop_assert_eq!(result["logit"].as_f64().unwrap() as f32, logits[index]);
+            }
+        }
+    });
+}
+
+#[test]
+fn documents_are_ranked_as_in_a_run() {
+    let service = Service::start(&TINY);
+    let documents = documents(9, 12);
+    let candidates: Vec<Value> = documents.iter().map(|text| json!({ "text": text })).collect();
+    let input = json!({ "query": "solar power", "instruction": "Find what is about rain", "candidates": candidates });
+    let run = rerank_on(input.to_string(), &TINY).rankings();
+    let answer = service.post(
+        "/v1/rerank",
+        &json!({ "query": "solar power", "documents": documents, "top_n": 4, "instruction": "Find what is about rain" }),
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let results = answer.json()["results"].clone();
+    let found: Vec<(u64, &Value)> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| (result["index"].as_u64().unwrap() + 1, &result["relevance_score"]))
+        .collect();
+    let expected: Vec<(u64, &Value)> = run[0]["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(4)
+        .map(|result| (result["original_rank"].as_u64().unwrap(), &result["score"]))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn texts_are_cut_as_a_request_wants() {
+    let service = Service::start(&[&TINY[..], &["--max-length", "96"]].concat());
+    let documents = documents(3, 200);
+    let asked = |fields: Value| {
+        let mut body = json!({ "query": "solar power", "documents": documents, "use_activation": false });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let answer = service.post("/vllm/v1/rerank", &body);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let mut logits = vec![0.; documents.len()];
+        for result in answer.json()["results"].as_array().unwrap() {
+            logits[result["index"].as_u64().unwrap() as usize] = result["relevance_score"].as_f64().unwrap() as f32;
+        }
+        logits
+    };
+    assert_eq!(asked(json!({})), logits_of_a_run("solar power", &documents, &["--max-length", "96"]));
+    assert_eq!(
+        asked(json!({ "truncate_prompt_tokens": 80 })),
+        logits_of_a_run("solar power", &documents, &["--max-length", "80"])
+    );
+    // A document of so few tokens is not cut by the prompt's limit.
+    let few = asked(json!({ "max_tokens_per_doc": 3 }));
+    let whole = |words: usize| {
+        let cut: Vec<String> =
+            documents.iter().map(|text| text.split(' ').take(words).collect::<Vec<_>>().join(" ")).collect();
+        logits_of_a_run("solar power", &cut, &[])
+    };
+    assert!((0..4).any(|words| whole(words) == few), "{few:?}");
+    let refused = service.post("/tei/rerank", &json!({ "query": "solar", "texts": documents, "truncate": false }));
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("document 0 is too long"), "{}", refused.text);
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_status() {
+    let service = Service::start(&[&TINY[..], &["--max-body", "64KiB", "--max-documents", "50"]].concat());
+    let right = json!({ "query": "solar", "documents": ["a", "b"] }).to_string();
+    let large = json!({ "query": "solar", "documents": ["x".repeat(70_000)] }).to_string();
+    let many = json!({ "query": "solar", "documents": vec!["a"; 51] }).to_string();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let cases: [(&str, &[(&str, &str)], &str, u16, &str); 11] = [
+        ("/v1/rerank", &JSON, "{", 400, ""),
+        ("/v1/rerank", &JSON, r#"{"query":1,"documents":["a"]}"#, 400, "query"),
+        ("/v1/rerank", &JSON, r#"{"query":" ","documents":["a"]}"#, 422, "the query is empty"),
+        ("/v1/rerank", &JSON, r#"{"query":"a","documents":["a"],"model":"other"}"#, 404, "tiny-reranker"),
+        ("/v1/rerank", &JSON, &large, 413, "--max-body"),
+        ("/v1/rerank", &JSON, &many, 413, "50"),
+        ("/v1/rerank", &form, &right, 415, "application/json"),
+        ("/v1/rerank", &packed, &right, 415, "gzip"),
+        ("/v1/embeddings", &JSON, &right, 404, "/v1/rerank"),
+        ("/nothing", &JSON, &right, 404, "/v1/rerank"),
+        ("/health", &JSON, &right, 405, "GET"),
+    ];
+    for (path, headers, body, status, part) in cases {
+        let answer = service.send(path, headers, body.as_bytes());
+        assert_eq!(answer.status, status, "{path} {body:.80}: {}", answer.text);
+        assert!(answer.text.contains(part), "{path} {body:.80}: {}", answer.text);
+        answer.json();
+    }
+    assert_eq!(service.get("/v1/rerank").header("allow"), Some("POST"));
+    assert_eq!(service.send("/v1/rerank", &[], right.as_bytes()).status, 200);
+    // Bytes that are no request end their connection, and no other.
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    stream.write_all(b"\x16\x03\x01 what is this\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(service.send("/v1/rerank", &JSON, right.as_bytes()).status, 200);
+}
+
+#[test]
+fn only_those_who_have_a_key_are_served() {
+    let files = Files::new();
+    let path = files.write("keys", "first-key\nsecond-key\n");
+    let service =
+        Service::start(&[&TINY[..], &["--api-key-file", &path, "--verbose", "--cors", "https://a.example"]].concat());
+    let body = json!({ "query": "solar", "documents": ["a"] }).to_string();
+    let asked = |key: &str| service.send("/v1/rerank", &[JSON[0], ("authorization", key)], body.as_bytes());
+    assert_eq!(asked("Bearer second-key").status, 200);
+    let refused = asked("Bearer third-key");
+    assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
+    assert_eq!(
+        (service.get("/metrics").status, service.get("/health").status, service.get("/").status),
+        (401, 200, 200)
+    );
+    let page = service.send("/v1/rerank", &[JSON[0], ("origin", "https://a.example")], body.as_bytes());
+    assert_eq!(page.header("access-control-allow-origin"), Some("https://a.example"));
+    let messages = service.messages().join("\n");
+    assert!(messages.contains("/v1/rerank: 401") && !messages.contains("-key"), "{messages}");
+}
+
+#[test]
+fn a_full_queue_turns_requests_away_until_there_is_room() {
+    let service = Service::start(&[&TINY[..], &["--max-documents", "3000", "--max-queue-pairs", "3000"]].concat());
+    let small = json!({ "query": "solar", "documents": ["a"] });
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| service.post("/v1/rerank", &large_request()).status);
+        service.wait_until("rerank_queue_pairs", |pairs| pairs >= 3000.);
+        let refused = service.post("/v1/rerank", &small);
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{}", refused.text);
+        assert_eq!(asking.join().unwrap(), 200);
+    });
+    assert_eq!(service.post("/v1/rerank", &small).status, 200);
+}
+
+#[test]
+fn nothing_is_scored_for_a_client_that_has_gone_away() {
+    let service = Service::start(&TINY);
+    let body = large_request().to_string();
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    let head = "POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    service.wait_until("rerank_batch_pairs_count", |batches| batches >= 2.);
+    drop(stream);
+    service.wait_until("rerank_requests_total{dialect=\"rerank\",code=\"499\"}", |count| count == 1.);
+    service.wait_until("rerank_queue_pairs", |pairs| pairs == 0.);
+    assert_eq!(service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] })).status, 200);
+    assert!(service.metric("rerank_batch_pairs_sum") < 3000., "the rest of its pairs was not dropped");
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_given_up() {
+    let service = Service::start(&[&TINY[..], &["--request-timeout", "1"]].concat());
+    let body = json!({ "query": "solar power", "documents": documents(10_000, 100) });
+    let answer = service.post("/v1/rerank", &body);
+    assert_eq!(answer.status, 504, "{}", answer.text);
+    assert!(answer.text.contains("--request-timeout"), "{}", answer.text);
+    service.wait_until("rerank_queue_pairs", |pairs| pairs == 0.);
+}
+
+#[test]
+#[cfg(unix)]
+fn told_to_end_the_service_answers_the_requests_at_hand() {
+    let service = Service::start(&TINY);
+    let url = format!("{}/v1/rerank", service.url);
+    let bodies: Vec<String> = (0..6)
+        .map(|number| json!({ "query": format!("solar power {number}"), "documents": documents(400, 40) }).to_string())
+        .collect();
+    let asking: Vec<_> = bodies
+        .into_iter()
+        .map(|body| {
+            let url = url.clone();
+            thread::spawn(move || {
+                post(&url, &JSON, body.as_bytes()).map(|mut response| {
+                    let mut text = String::new();
+                    response.body_mut().as_reader().read_to_string(&mut text).unwrap();
+                    serde_json::from_str::<Value>(&text).unwrap()["results"].as_array().unwrap().len()
+                })
+            })
+        })
+        .collect();
+    service.wait_until("rerank_queue_requests", |requests| requests == 6.);
+    // SAFETY: the call has no memory to be misused.
+    unsafe { libc::kill(service.process() as i32, libc::SIGTERM) };
+    for asking in asking {
+        assert_eq!(asking.join().unwrap().unwrap(), 400);
+    }
+    service.wait_for("all requests are answered");
+    assert!(post(&url, &JSON, b"{}").is_err(), "no connection is taken any more");
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn scores_are_kept_in_a_cache() {
+    let files = Files::new();
+    let directory = files.name("cache");
+    let options = [&TINY[..], &["--cache", &directory]].concat();
+    let service = Service::start(&options);
+    let documents = documents(20, 9);
+    let logits = service.logits("solar power", &documents);
+    assert_eq!(logits, service.logits("solar power", &documents));
+    assert_eq!(service.metric("rerank_cache_hits_total"), 20.);
+    assert_eq!(logits, logits_of_a_run("solar power", &documents, &[]));
+}
+
+#[test]
+fn programs_and_people_can_see_what_it_is() {
+    let options = ["--served-model-name", "my-model", "--metrics-alias", "tei", "--log-format", "json"];
+    let service = Service::start(&[&TINY[..], &options].concat());
+    let answer = service.post("/rerank", &json!({ "query": "solar", "documents": ["a"], "model": "my-model" }));
+    assert_eq!((answer.status, &answer.json()["model"]), (200, &json!("my-model")));
+    let line: Value = serde_json::from_str(&service.wait_for("\"request\"")).unwrap();
+    assert_eq!((&line["status"], &line["documents"], &line["path"]), (&json!(200), &json!(1), &json!("/rerank")));
+    assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+    let own = service.send("/rerank", &[JSON[0], ("x-request-id", "mine-1")], b"{");
+    assert_eq!(own.header("x-request-id"), Some("mine-1"));
+    assert_eq!(service.get("/info").json()["model_id"], "my-model");
+    assert_eq!(service.get("/v1/models").json()["data"][0]["id"], "my-model");
+    for path in ["/health", "/ping", "/.well-known/ready"] {
+        assert_eq!(service.get(path).status, 200, "{path}");
+    }
+    let metrics = service.get("/metrics");
+    assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    for name in [
+        "rerank_info{model=\"my-model\"",
+        "rerank_request_seconds_bucket",
+        "te_request_count{method=\"batch\"} 2",
+        "te_queue_size 0",
+    ] {
+        assert!(metrics.text.contains(name), "{name}: {}", metrics.text);
+    }
+    let page = service.get("/");
+    assert!(
+        page.text.contains("<html") && page.header("content-security-policy").unwrap().contains("script-src 'self'")
+    );
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_reported() {
+    let service = Service::start(&TINY);
+    let port = service.address().rsplit(':').next().unwrap();
+    rerank(&["serve", "--port", port, "--model", "fake"]).fails(1, &["cannot listen", port, "--port"]);
+    rerank(&["serve", "--port", "0", "--model", "testdata/none"]).fails(2, &["testdata/none"]);
+    rerank(&["serve", "--dialect", "klingon"]).fails(2, &["--dialect klingon", "cohere"]);
+    rerank(&["serve", "--cors", "example.org"]).fails(2, &["--cors example.org", "https://"]);
+    rerank(&["serve", "--max-documents", "9", "--max-queue-pairs", "8"]).fails(2, &["--max-queue-pairs 8"]);
+}
