@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Service {
     child: Child,
     pub url: String,
-    messages: Receiver<String>,
+    messages: Mutex<Receiver<String>>,
 }
 
 /// What the service answered.
@@ -59,7 +60,7 @@ impl Service {
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, messages) = channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut service = Self { child, url: String::new(), messages };
+        let mut service = Self { child, url: String::new(), messages: Mutex::new(messages) };
         let line = service.wait_for("listening on ");
         let address = line.split("http://").nth(1).unwrap();
         service.url = format!("http://{}", address.trim_end_matches(|character| matches!(character, '"' | '}')));
@@ -71,7 +72,7 @@ impl Service {
     pub fn wait_for(&self, text: &str) -> String {
         let mut seen = Vec::new();
         loop {
-            match self.messages.recv_timeout(PATIENCE) {
+            match self.messages.lock().unwrap().recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(line) => seen.push(line),
                 Err(error) => panic!("{error} before {text:?}: {seen:?}"),
@@ -81,7 +82,7 @@ impl Service {
 
     /// The messages that have not been waited for.
     pub fn messages(&self) -> Vec<String> {
-        self.messages.try_iter().collect()
+        self.messages.lock().unwrap().try_iter().collect()
     }
 
     /// The host and port.

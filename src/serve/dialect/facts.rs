@@ -40,6 +40,7 @@ fn info(facts: &ServiceFacts) -> Value {
         "device": facts.device,
         "recipe": facts.recipe,
         "instruction": facts.instruction,
+        "takes_instruction": facts.takes_instruction,
     })
 }
 
