@@ -94,9 +94,10 @@ export function fromText(text, extension, name) {
 function finished({ name, notes, groups, unused, skipped }) {
   const usable = groups.filter((group) => group.candidates.length > 0);
   for (const [reason, places] of skipped) notes.push(`Left out: ${listed(places)}, ${places.length === 1 ? "which has" : "which have"} ${reason}.`);
-  const empty = groups.length - usable.length;
+  const empty = groups.filter((group) => group.query !== undefined && group.candidates.length === 0).length;
   if (empty) notes.push(`Left out: ${empty.toLocaleString("en")} ${empty === 1 ? "query" : "queries"} without candidates.`);
   if (unused.size) notes.push(`Fields that this page does not use: ${listed([...unused])}.`);
+  if (!usable.length && !notes.length) throw new FileProblem(`${name} is empty.`);
   if (!usable.length) throw new FileProblem([`${name} has no candidates that can be used.`, ...notes].join(" "));
   return { groups: usable, notes };
 }
@@ -117,6 +118,8 @@ function readTable(text, isTsv, reading) {
   const [header, ...rows] = rowsOf(text, isTsv);
   if (!header) throw new FileProblem(`${reading.name} is empty.`);
   const names = header.cells.map((name) => name.trim());
+  const twice = names.find((name, at) => names.indexOf(name) < at);
+  if (twice !== undefined) throw new FileProblem(`${reading.name} has two columns with the name “${twice}” in its first line. Give one of them another name.`);
   if (!find(names, "text") && !find(names, "title")) {
     throw new FileProblem(`${reading.name} has the columns ${listed(names)} in its first line, and none of them is a text. `
       + `Name one of them text (${TEXT_NAMES} are understood).`);
