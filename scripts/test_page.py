@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -401,7 +402,8 @@ def main():
     checks = (example, curl, files, foreign_texts, many, cancelled, faults, keyboard)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            # Chromium refuses to run as root in its sandbox.
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else [])
             for check in (*checks, looks):
                 if arguments.only and arguments.only != check.__name__:
                     continue

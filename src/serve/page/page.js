@@ -62,7 +62,7 @@ function announce(text) {
 }
 
 function showError(problem) {
-  const status = problem.status ? `The service answered ${problem.status}` : "";
+  const status = problem.status ? `The service answered ${problem.status}: ` : "";
   byId("error").replaceChildren(...(status ? [element("strong", "", status)] : []), problem.message);
   byId("error").hidden = false;
 }
@@ -178,6 +178,9 @@ function end() {
   if (isWhole) announce(`Ranked ${counted(results.length, "candidate")} in ${duration(run.ended - run.started)}. ${best}`);
   else if (outcome === "cancelled") announce(`Cancelled. ${part}.`);
   byId("stale").hidden = !isStale();
+  // Where the panels stand one below the other, the results would go unnoticed.
+  const heading = byId("results-heading");
+  if (outcome !== "cancelled" && heading.getBoundingClientRect().top > innerHeight - 80) heading.scrollIntoView({ behavior: "smooth" });
 }
 
 function showResults({ animate }) {
