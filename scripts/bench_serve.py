@@ -67,8 +67,12 @@ def load(service: Service, made: list, options, connections: int, requests: int)
     outcome = asyncio.run(Load(service.host, service.port, made, behaviour).run(connections, requests))
     client, server = time.process_time() - before, service.processor_seconds() - computed
     rate = outcome.pairs / outcome.seconds
-    print(f"  {service.name}: {rate:,.0f} pairs/s, {len(outcome.latencies) / outcome.seconds:,.1f} requests/s; {latencies(outcome.latencies)}")
-    print(f"    seconds {outcome.seconds:.1f}, of processors: service {server:.1f}, client {client:.1f}; statuses {dict(outcome.statuses)}")
+    print(
+        f"  {service.name}: {rate:,.0f} pairs/s, {len(outcome.latencies) / outcome.seconds:,.1f} requests/s; {latencies(outcome.latencies)}"
+    )
+    print(
+        f"    seconds {outcome.seconds:.1f}, of processors: service {server:.1f}, client {client:.1f}; statuses {dict(outcome.statuses)}"
+    )
     if outcome.misbehaved:
         print(f"    misbehaved: {dict(outcome.misbehaved)}")
     return outcome
@@ -97,7 +101,9 @@ class Memory:
 
 
 def faults(outcome: Outcome) -> list[str]:
-    wrong = [f"{count} proper requests ended with {status}" for status, count in outcome.statuses.items() if status not in (200, 429)]
+    wrong = [
+        f"{count} proper requests ended with {status}" for status, count in outcome.statuses.items() if status not in (200, 429)
+    ]
     if outcome.differences:
         wrong.append(f"{len(outcome.differences)} of {outcome.compared} responses differ; the first: {outcome.differences[0]}")
     return wrong
@@ -111,7 +117,9 @@ def compare(options, folder: Path) -> list[str]:
     wrong, batch, served, compared = [], [], [], 0
     memory = Memory(service)
     # The first requests meet cold caches and a small allocator; the batch's loading is not counted either.
-    asyncio.run(Load(service.host, service.port, made, Behaviour()).run(options.connections, min(len(made), 2 * options.connections)))
+    asyncio.run(
+        Load(service.host, service.port, made, Behaviour()).run(options.connections, min(len(made), 2 * options.connections))
+    )
     for number in range(options.rounds):
         print(f"round {number + 1}")
         stats = run_batch(command, made, folder)
@@ -127,11 +135,12 @@ def compare(options, folder: Path) -> list[str]:
     print(memory.report())
     if status := service.stop():
         wrong.append(f"the service ended with status {status}")
-    return wrong + (peer(made, options, statistics.median(served)) if options.peer else [])
+    return wrong + (peer(made, options, folder, statistics.median(served)) if options.peer else [])
 
 
-def peer(made: list, options, rate: float) -> list[str]:
-    other = Service([sys.executable, Path(__file__).parent / "serving" / "peer.py", options.model], "sentence-transformers")
+def peer(made: list, options, folder: Path, rate: float) -> list[str]:
+    command = [sys.executable, Path(__file__).parent / "serving" / "peer.py", options.model, folder / "classifier"]
+    other = Service(command, "sentence-transformers")
     for question in made:
         question.scores = None
     prepare(made, other.host, other.port)

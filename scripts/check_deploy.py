@@ -68,8 +68,11 @@ def manifests() -> list[str]:
 
 
 def compose() -> list[str]:
+    # The parser expects what Compose makes of variables and anchors.
+    text = re.sub(r"\$\{[A-Z_]+:\?[^}]*\}", "/somewhere", (DEPLOY / "compose.yaml").read_text())
+    project = {key: value for key, value in yaml.safe_load(text).items() if not key.startswith("x-")}
     try:
-        compose_spec.PyCompose.from_yaml((DEPLOY / "compose.yaml").read_text()).validate()
+        compose_spec.PyCompose.from_yaml(yaml.safe_dump(project)).validate()
     except ValueError as error:
         return [str(error)]
     return []
@@ -128,7 +131,10 @@ def metrics(service: Service) -> list[str]:
         for metric in sorted(set(METRIC.findall(text))):
             if metric not in known and not metric.startswith(OF_GPUS):
                 found.append(f"{name}: {metric} is not among the service's metrics")
-    shown = {metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for metric in METRIC.findall(texts["grafana.json"])}
+    shown = {
+        metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
+        for metric in METRIC.findall(texts["grafana.json"])
+    }
     for metric in sorted(known):
         base = metric.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
         if base not in shown and metric.startswith("rerank_"):

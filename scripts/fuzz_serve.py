@@ -25,7 +25,6 @@ from serving.service import Service
 from serving.valid import REQUESTS, scores_of
 from serving.wire import exchange
 
-
 # How long an answer to a body that came in full is waited for; where the request may be incomplete, there is none.
 PATIENCE, IMPATIENCE = 30.0, 0.3
 SLOW_CONNECTIONS = 100
@@ -103,14 +102,18 @@ class Fuzz:
         # Transfer-Encoding counts alone then, by the rules of HTTP, and the connection should be closed.
         both = b"POST /v1/rerank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         answers = [status for status, _ in self.send("smuggling", both + SMUGGLED, 1.0)]
-        print(f"both lengths, by Content-Length and by chunks: answered {answers}, where two would be requests one after the other")
+        print(
+            f"both lengths, by Content-Length and by chunks: answered {answers}, where two would be requests one after the other"
+        )
 
     def dawdle(self) -> None:
         """Connections whose requests never end."""
         held = []
         for number in range(SLOW_CONNECTIONS):
             connection = socket.create_connection((self.service.host, self.service.port))
-            connection.sendall(b"POST /rerank HTTP/1.1\r\nHost: a\r\n" + (b"Content-Length: 1000\r\n\r\n" if number % 2 else b"X: "))
+            connection.sendall(
+                b"POST /rerank HTTP/1.1\r\nHost: a\r\n" + (b"Content-Length: 1000\r\n\r\n" if number % 2 else b"X: ")
+            )
             held.append(connection)
         while time.monotonic() < self.until:
             time.sleep(1)

@@ -17,17 +17,13 @@ def rank(ranker, query, texts):
 
 
 def cohere(query, documents, limit):
-    ranker = CohereRanker(
-        model=MODEL, api_key=Secret.from_token(KEY), api_base_url=URL, top_k=limit or len(documents)
-    )
+    ranker = CohereRanker(model=MODEL, api_key=Secret.from_token(KEY), api_base_url=URL, top_k=limit or len(documents))
     ranker.warm_up()
     return rank(ranker, query, documents)
 
 
 def jina(query, documents, limit):
-    ranker = JinaRanker(
-        model=MODEL, api_key=Secret.from_token(KEY), base_url=f"{URL}/v1/rerank", top_k=limit or len(documents)
-    )
+    ranker = JinaRanker(model=MODEL, api_key=Secret.from_token(KEY), base_url=f"{URL}/v1/rerank", top_k=limit or len(documents))
     return rank(ranker, query, documents)
 
 

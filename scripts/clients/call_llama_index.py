@@ -32,9 +32,7 @@ def text_embeddings_inference(query, documents, limit):
 
 
 def nvidia(query, documents, limit):
-    postprocessor = NVIDIARerank(
-        model=MODEL, api_key=KEY, base_url=f"{URL}/v1", top_n=limit or len(documents), truncate="END"
-    )
+    postprocessor = NVIDIARerank(model=MODEL, api_key=KEY, base_url=f"{URL}/v1", top_n=limit or len(documents), truncate="END")
     return postprocess(postprocessor, query, documents)
 
 

@@ -5,7 +5,7 @@
 """Voyage's Python client."""
 
 import voyageai
-from pairs import KEY, MODEL, URL, cases, check
+from pairs import KEY, MODEL, URL, check
 
 
 def ask(query, documents, limit):

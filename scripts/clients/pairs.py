@@ -39,8 +39,7 @@ def write(rerank: str, model: str, path: Path) -> None:
     cases = []
     for (query, documents), ranked in zip(questions, records(output), strict=True):
         ranking = [
-            {"index": int(result["id"]) - 1, "score": result["score"], "logit": result["logit"]}
-            for result in ranked["results"]
+            {"index": int(result["id"]) - 1, "score": result["score"], "logit": result["logit"]} for result in ranked["results"]
         ]
         cases.append({"query": query, "documents": documents, "ranking": ranking})
     path.write_text(json.dumps(cases))

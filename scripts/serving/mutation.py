@@ -26,7 +26,22 @@ PATHS = [
     "/v1/chat/completions", "/metrics", "/health", "/info", "/%00", "/%", "/%zz", "/\xff", "/" + "a" * 70_000, "*", "rerank",
     "http://elsewhere/rerank", "http://[::1/rerank", "/tei", "/tei/", "/tei/tei/rerank", "/elastic/score", "/.well-known/ready", "/v1/models",
 ]  # fmt: skip
-METHODS = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "post", "P OST", "PRI", "X" * 5000, "", "GET\t"]
+METHODS = [
+    "GET",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    "PATCH",
+    "post",
+    "P OST",
+    "PRI",
+    "X" * 5000,
+    "",
+    "GET\t",
+]
 VERSIONS = ["HTTP/1.1", "HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/9.9", "http/1.1", "HTTP/1.1 x", "", "HTTP/1.1\r"]
 HEADERS = [
     "Content-Length: -1", "Content-Length: +5", "Content-Length: 5, 6", "Content-Length: 0x5", "Content-Length: 99999999999999999999",
@@ -140,7 +155,9 @@ def noise(draw: random.Random) -> bytes:
             draw.randbytes(draw.randrange(1, 2000)),
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + draw.randbytes(64),
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + draw.randbytes(draw.randrange(200)),
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) + bytes([0, 255, 255, 1, 5, 0, 0, 0, 1]) * 20,
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+            + bytes([0, 255, 255, 1, 5, 0, 0, 0, 1]) * 20,
             b"\r\n" * 5000,
             b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 200,
         ]

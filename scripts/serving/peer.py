@@ -1,6 +1,6 @@
 """sentence-transformers behind FastAPI, as people serve rerankers in Python, with a classifier of the same shape.
 
-    peer.py MODEL
+peer.py MODEL FOLDER      FOLDER is for the classifier
 """
 
 import socket
@@ -30,21 +30,19 @@ class Request(BaseModel):
     documents: list[str]
 
 
-def load(model: Path) -> CrossEncoder:
-    classifier = model.parent / (model.name + "-classifier")
-    if not classifier.exists():
-        network = AutoModelForSequenceClassification.from_pretrained(model, num_labels=1, dtype=torch.bfloat16)
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network.config.pad_token_id = tokenizer.pad_token_id or 0
-        network.save_pretrained(classifier)
-        tokenizer.save_pretrained(classifier)
-    encoder = CrossEncoder(str(classifier), model_kwargs={"dtype": torch.bfloat16}, max_length=8192)
+def load(model: Path, folder: Path) -> CrossEncoder:
+    network = AutoModelForSequenceClassification.from_pretrained(model, num_labels=1, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network.config.pad_token_id = tokenizer.pad_token_id or 0
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    encoder = CrossEncoder(str(folder), model_kwargs={"dtype": torch.bfloat16}, max_length=8192)
     if encoder.tokenizer.pad_token is None:
         encoder.tokenizer.pad_token = "<|endoftext|>"
     return encoder
 
 
-encoder = load(Path(sys.argv[1]))
+encoder = load(Path(sys.argv[1]), Path(sys.argv[2]))
 service = FastAPI()
 # PyTorch uses all cores for one batch; several at a time would only get into each other's way.
 computing = threading.Lock()
