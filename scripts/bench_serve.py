@@ -65,14 +65,12 @@ def load(service: Service, made: list, options, connections: int, requests: int)
     behaviour = Behaviour(options.vanish / 100, options.garbage / 100, options.slow / 100)
     before, computed = time.process_time(), service.processor_seconds()
     outcome = asyncio.run(Load(service.host, service.port, made, behaviour).run(connections, requests))
-    client, server = time.process_time() - before, service.processor_seconds() - computed
+    client, outcome.processor_seconds = time.process_time() - before, service.processor_seconds() - computed
     rate = outcome.pairs / outcome.seconds
-    print(
-        f"  {service.name}: {rate:,.0f} pairs/s, {len(outcome.latencies) / outcome.seconds:,.1f} requests/s; {latencies(outcome.latencies)}"
-    )
-    print(
-        f"    seconds {outcome.seconds:.1f}, of processors: service {server:.1f}, client {client:.1f}; statuses {dict(outcome.statuses)}"
-    )
+    requests = len(outcome.latencies) / outcome.seconds
+    print(f"  {service.name}: {rate:,.0f} pairs/s, {requests:,.1f} requests/s; {latencies(outcome.latencies)}")
+    seconds = f"seconds {outcome.seconds:.1f}, of processors: service {outcome.processor_seconds:.1f}, client {client:.1f}"
+    print(f"    {seconds}; statuses {dict(outcome.statuses)}")
     if outcome.misbehaved:
         print(f"    misbehaved: {dict(outcome.misbehaved)}")
     return outcome
@@ -114,7 +112,7 @@ def compare(options, folder: Path) -> list[str]:
     command = [options.rerank, "--model", options.model, "--dtype", options.dtype]
     service = Service([options.rerank, "serve", "--model", options.model, "--dtype", options.dtype, "--port", "0"])
     prepare(made, service.host, service.port)
-    wrong, batch, served, compared = [], [], [], 0
+    wrong, batch, served = [], [], []
     memory = Memory(service)
     # The first requests meet cold caches and a small allocator; the batch's loading is not counted either.
     asyncio.run(
@@ -122,20 +120,31 @@ def compare(options, folder: Path) -> list[str]:
     )
     for number in range(options.rounds):
         print(f"round {number + 1}")
-        stats = run_batch(command, made, folder)
-        batch.append(stats["pairs_per_second"])
-        print(f"  command line: {batch[-1]:,.0f} pairs/s in {stats['ranking_seconds']:.1f} s")
-        outcome = load(service, made, options, options.connections, options.requests)
-        served.append(outcome.pairs / outcome.seconds)
-        compared += outcome.compared
-        wrong += faults(outcome)
-    ratio = statistics.median(served) / statistics.median(batch)
-    print(f"medians: service {statistics.median(served):,.0f} pairs/s, command line {statistics.median(batch):,.0f}: {ratio:.1%}")
-    print(f"{compared:,} responses compared with the command line's scores")
+        batch.append(run_batch(command, made, folder))
+        stats = batch[-1]
+        print(f"  command line: {stats['pairs_per_second']:,.0f} pairs/s in {stats['ranking_seconds']:.1f} s")
+        served.append(load(service, made, options, options.connections, options.requests))
+        wrong += faults(served[-1])
+    rate = report(
+        "pairs/s", [outcome.pairs / outcome.seconds for outcome in served], [stats["pairs_per_second"] for stats in batch]
+    )
+    report(
+        "pairs per second of a processor",
+        [outcome.pairs / outcome.processor_seconds for outcome in served],
+        [stats["pairs"] / stats["processor_seconds"] for stats in batch],
+    )
+    print(f"{sum(outcome.compared for outcome in served):,} responses compared with the command line's scores")
     print(memory.report())
     if status := service.stop():
         wrong.append(f"the service ended with status {status}")
-    return wrong + (peer(made, options, folder, statistics.median(served)) if options.peer else [])
+    return wrong + (peer(made, options, folder, rate) if options.peer else [])
+
+
+def report(unit: str, served: list[float], batch: list[float]) -> float:
+    """The medians and their ratio; that by processors' seconds is steadier where other programs run."""
+    rate, of_batch = statistics.median(served), statistics.median(batch)
+    print(f"medians: service {rate:,.0f} {unit}, command line {of_batch:,.0f}: {rate / of_batch:.1%}")
+    return rate
 
 
 def peer(made: list, options, folder: Path, rate: float) -> list[str]:

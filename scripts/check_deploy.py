@@ -159,7 +159,9 @@ def proxy(folder: Path) -> list[str]:
     key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     subprocess.run([*key, "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"], capture_output=True, check=True)
     path = folder / "nginx.conf"
-    path.write_text(f"pid {folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{snippet}\n}}\n")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+    path.write_text(f"pid {folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{folders}{snippet}\n}}\n")
     return run(["nginx", "-t", "-e", "stderr", "-c", path])
 
 

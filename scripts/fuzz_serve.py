@@ -27,7 +27,7 @@ from serving.wire import exchange
 
 # How long an answer to a body that came in full is waited for; where the request may be incomplete, there is none.
 PATIENCE, IMPATIENCE = 30.0, 0.3
-SLOW_CONNECTIONS = 100
+THREADS, SLOW_CONNECTIONS = 8, 100
 MEBIBYTE = 1 << 20
 # Each has a second request within what some would take for its body. A server that may be behind a proxy refuses it, or
 # closes the connection after its first answer.
@@ -126,7 +126,7 @@ class Fuzz:
         print(f"{SLOW_CONNECTIONS} slow connections, of which the service has closed {SLOW_CONNECTIONS - len(held)}")
 
     def run(self) -> None:
-        threads = [threading.Thread(target=self.work, args=(self.options.seed * 1000 + number,)) for number in range(4)]
+        threads = [threading.Thread(target=self.work, args=(self.options.seed * 1000 + number,)) for number in range(THREADS)]
         threads.append(threading.Thread(target=self.dawdle))
         for thread in threads:
             thread.start()

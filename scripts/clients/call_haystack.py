@@ -17,7 +17,14 @@ def rank(ranker, query, texts):
 
 
 def cohere(query, documents, limit):
-    ranker = CohereRanker(model=MODEL, api_key=Secret.from_token(KEY), api_base_url=URL, top_k=limit or len(documents))
+    ranker = CohereRanker(
+        model=MODEL,
+        api_key=Secret.from_token(KEY),
+        api_base_url=URL,
+        top_k=limit or len(documents),
+        # By default it asks for documents to be cut at 4,096 tokens, and is obeyed.
+        max_tokens_per_doc=1_000_000,
+    )
     ranker.warm_up()
     return rank(ranker, query, documents)
 

@@ -38,6 +38,8 @@ class Outcome:
     """What became of the requests."""
 
     seconds: float = 0.0
+    # Of the service.
+    processor_seconds: float = 0.0
     pairs: int = 0
     latencies: list[float] = field(default_factory=list)
     statuses: Counter = field(default_factory=Counter)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import struct
 import subprocess
 from dataclasses import dataclass
@@ -58,13 +59,16 @@ def run_batch(command: list, made: list[Question], folder: Path) -> dict:
         write(made, source)
     output.unlink(missing_ok=True)
     options = ["--input-format", "jsonl", "--no-text", "--quiet", "--output", output, "--stats", stats]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([str(part) for part in [*command, source, *options]], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     with output.open() as file:
         for question, line in zip(made, file, strict=True):
             question.scores = [0.0] * len(question.documents)
             for result in json.loads(line)["results"]:
                 question.scores[int(result["id"]) - 1] = single(result["score"])
-    return json.loads(stats.read_text())
+    processor_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return json.loads(stats.read_text()) | {"processor_seconds": processor_seconds}
 
 
 def single(value: float) -> float:
