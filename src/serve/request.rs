@@ -19,6 +19,8 @@ pub struct RerankRequest {
     pub min_score: Option<f32>,
     /// Whether results repeat their documents; none, if the client left that to the dialect.
     pub return_documents: Option<bool>,
+    /// Whether the client wants to share no cache with others.
+    pub salted: bool,
     /// The model that the client names.
     pub model: Option<String>,
     /// What else of the request its response depends on.
@@ -30,6 +32,8 @@ pub struct RerankRequest {
 pub struct Echo {
     /// Weaviate's name of the property whose values the documents are.
     pub property: Option<String>,
+    /// Whether the results stand in a list of Voyage's name, too.
+    pub data: bool,
     /// The request's identifier, where its body has one.
     pub id: Option<String>,
     /// Whether each query with its documents was a list of texts of its own, whose scores the response lists in the client's order.

@@ -23,6 +23,11 @@ pub(super) fn units_of(
     prompts: &dyn Prompts,
     cache: Option<&ScoreCache>,
 ) -> Result<Vec<Unit>, Problem> {
+    if request.salted && cache.is_some() {
+        return Err(invalid(
+            "`cache_salt` can't set a cache apart, and this service has one for all (--cache); leave it out",
+        ));
+    }
     let making = Making { request, prompts, cache };
     // A tokenizer may panic for an odd text, which is no fault of other requests.
     let made = catch_unwind(AssertUnwindSafe(|| making.all()));

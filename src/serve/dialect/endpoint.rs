@@ -67,7 +67,7 @@ pub(in crate::serve) fn endpoint(path: &str) -> Option<Endpoint> {
 
 /// NVIDIA's paths with the name of a model, or without.
 fn is_nvidia_cloud(path: &str) -> bool {
-    path.strip_prefix("/v1/retrieval/nvidia").is_some_and(|rest| rest.ends_with("/reranking"))
+    path.strip_prefix("/v1/retrieval").is_some_and(|rest| rest.ends_with("/reranking"))
 }
 
 impl Endpoint {
@@ -118,7 +118,9 @@ fn shape(body: &Body<'_>) -> Option<Dialect> {
     // Dify, too, can send `texts`, and expects an object: with a model and a number of results, but without what only
     // the clients of text-embeddings-inference send.
     let any = |names: &[&str]| names.iter().any(|name| body.has(name));
-    if body.has("texts") && (!any(&["model", "top_n"]) || any(&["raw_scores", "return_text", "truncation_direction"])) {
+    if body.has("texts")
+        && (!any(&["model", "top_n"]) || any(&["raw_scores", "return_text", "truncate", "truncation_direction"]))
+    {
         return Some(Dialect::Tei);
     }
     if body.has("passages") {

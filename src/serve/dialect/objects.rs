@@ -122,6 +122,7 @@ pub(super) fn render(
             object: Some("rerank"),
             model,
             results,
+            data: request.echo.data.then(|| entries(Dialect::Voyage, request, response)),
             usage,
             meta: Some(meta("1", response)),
             ..Envelope::default()

@@ -20,6 +20,7 @@ pub(super) fn read(body: &Body<'_>, dialect: Dialect, request: &mut RerankReques
     request.min_score = body.agreed(&["min_score", "score_threshold", "threshold"], Body::number)?;
     request.return_documents = body.agreed(&["return_documents", "return_text"], Body::flag)?;
     request.echo.id = body.text("request_id")?;
+    request.salted = body.text("cache_salt")?.is_some();
     Ok(())
 }
 
@@ -125,8 +126,7 @@ fn side(body: &Body<'_>, name: &str) -> Result<Option<Side>, Problem> {
 
 /// Refuses what other services do and this one can't, unless the value asks for nothing.
 ///
-/// `user` names who asks and `padding` how batches are padded, which change no score; `cache_salt` keeps requests from
-/// sharing the computation of their prefixes, which they never do here.
+/// `user` names who asks, and `padding` how batches are padded, which change no score.
 fn refuse(body: &Body<'_>) -> Result<(), Problem> {
     for name in ["mm_processor_kwargs", "media_io_kwargs"] {
         if body.object(name)?.is_some_and(|arguments| arguments.iter().next().is_some()) {

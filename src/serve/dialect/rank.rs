@@ -19,6 +19,8 @@ pub(super) fn read(body: &Body<'_>, dialect: Dialect, limits: &Limits) -> Result
     request.queries = vec![texts.query(query, Place { field: "query", index: None })?];
     request.documents = texts.documents(required(body, name, "a list of texts")?, name)?;
     request.echo.property = body.text("property")?;
+    // Some of Voyage's clients show themselves by this name alone, which others may write, too.
+    request.echo.data = dialect == Dialect::Rerank && body.has("top_k") && !body.has("top_n");
     Ok(request)
 }
 

@@ -165,6 +165,11 @@ fn voyage_is_known_by_its_truncation_and_has_data() {
     let prefixed = r#"{"query": "q", "documents": ["a 0.25", "b 0.75"], "top_k": 1, "return_documents": true}"#;
     let data = json!([{ "index": 1, "relevance_score": 0.75, "document": "b 0.75" }]);
     assert_eq!(exchange("/voyage/v1/rerank", prefixed)["data"], data);
+    // The clients of litellm and rerankers have no more than the name of the number of results.
+    let common = exchange("/v1/rerank", prefixed);
+    assert_eq!(common["data"], data);
+    let results = json!([{ "index": 1, "relevance_score": 0.75, "document": { "text": "b 0.75" } }]);
+    assert_eq!(common["results"], results);
 }
 
 #[test]
@@ -176,6 +181,7 @@ fn nvidia_returns_logits() {
         "/v1/ranking",
         "/nvidia/v1/ranking",
         "/v1/retrieval/nvidia/reranking",
+        "/v1/retrieval/tiny-reranker/reranking",
         "/v1/retrieval/nvidia/llama-3_2-nv-rerankqa-1b-v2/reranking",
         "/rerank",
     ] {

@@ -101,11 +101,17 @@ fn truncation_has_the_words_of_all_dialects() {
 
 #[test]
 fn what_changes_no_score_is_taken() {
-    let fields = r#""user": "u", "priority": 0, "cache_salt": "s", "padding": "max_length", "mm_processor_kwargs": {},
+    let fields = r#""user": "u", "priority": 0, "padding": "max_length", "mm_processor_kwargs": {},
         "metadata": [], "max_chunks_per_doc": 10, "overlap_tokens": 0, "return_embeddings": false, "anything": [1],
         "relevant_spans": {"mode": "disabled"}, "model": """#;
     let plain = read("/rerank", r#"{"query": "q", "documents": ["a 0.25", "b 0.75"]}"#).1;
     assert_eq!(request(fields), plain);
+}
+
+#[test]
+fn a_salt_is_kept_for_services_with_a_cache() {
+    assert!(request(r#""cache_salt": "s""#).salted);
+    assert!(!request(r#""cache_salt": null"#).salted);
 }
 
 #[test]
@@ -139,6 +145,8 @@ fn the_body_shows_the_dialect() {
         (r#""texts": ["d"], "model": "m""#, Dialect::Rerank),
         (r#""texts": ["d"], "top_n": 1"#, Dialect::Rerank),
         (r#""texts": ["d"], "top_n": 1, "raw_scores": false, "truncation_direction": "Right""#, Dialect::Tei),
+        (r#""texts": ["d"], "model": "m", "top_n": 1, "return_text": true"#, Dialect::Tei),
+        (r#""texts": ["d"], "top_n": 1, "truncate": true"#, Dialect::Tei),
         (r#""documents": ["d"], "property": """#, Dialect::Weaviate),
         (r#""documents": ["d"], "model": "m""#, Dialect::Rerank),
         (r#""documents": ["d"], "top_k": 1"#, Dialect::Rerank),
