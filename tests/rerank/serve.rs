@@ -276,6 +276,10 @@ fn scores_are_kept_in_a_cache() {
     assert_eq!(logits, service.logits("solar power", &documents));
     assert_eq!(service.metric("rerank_cache_hits_total"), 20.);
     assert_eq!(logits, logits_of_a_run("solar power", &documents, &[]));
+    let salted = json!({ "query": "solar power", "documents": documents, "cache_salt": "s" });
+    let answer = service.post("/v1/rerank", &salted);
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("`cache_salt` can't set a cache apart"), "{}", answer.text);
 }
 
 #[test]

@@ -69,11 +69,7 @@ impl Texts {
 
     /// A query.
     pub fn query(&self, value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
-        let query = text(value, place)?;
-        if query.trim().is_empty() {
-            return Err(invalid(format!("{place} is empty: a query has at least one character")));
-        }
-        self.within(query, place)
+        self.within(text(value, place)?, place)
     }
 
     /// The queries of a list, or the one that stands in its place.
