@@ -52,7 +52,10 @@ impl Prompts for FakePrompts {
             (_, None) => text,
             (None, Some(_)) => "",
             // Both are parts of the same text.
-            (Some(last), Some(_)) => &text[..last.as_ptr() as usize - text.as_ptr() as usize + last.len()],
+            (Some(last), Some(_)) => {
+                let end = last.as_ptr() as usize - text.as_ptr() as usize + last.len();
+                text.get(..end).unwrap_or(text)
+            }
         })
     }
 

@@ -63,7 +63,7 @@ impl Service {
         let mut service = Self { child, url: String::new(), messages: Mutex::new(messages) };
         let line = service.wait_for("listening on ");
         let address = line.split("http://").nth(1).unwrap();
-        service.url = format!("http://{}", address.trim_end_matches(|character| matches!(character, '"' | '}')));
+        service.url = format!("http://{}", address.trim_end_matches(['"', '}']));
         service
     }
 
