@@ -135,7 +135,7 @@ fn load(
     };
     let _ = server.gpus.set(setup.devices.iter().filter_map(gpu).collect());
     server.metrics.describe(&facts);
-    reporter.note(&format!("ready: {} in {} on {}", facts.model, facts.dtype, facts.device));
+    let ready = format!("ready: {} in {} on {}", facts.model, facts.dtype, facts.device);
     let recipe = setup.reranker.recipe();
     let _ = server.service.set(Arc::new(Service {
         facts,
@@ -148,6 +148,7 @@ fn load(
         patience: config.limits.request,
         failures: AtomicU32::new(0),
     }));
+    reporter.note(&ready);
     Ok((session, cache))
 }
 
