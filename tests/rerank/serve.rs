@@ -144,7 +144,7 @@ fn what_is_wrong_is_refused_with_its_status() {
     let cases: [Case; 11] = [
         ("/v1/rerank", &JSON, "{", 400, ""),
         ("/v1/rerank", &JSON, r#"{"query":1,"documents":["a"]}"#, 400, "query"),
-        ("/v1/rerank", &JSON, r#"{"query":" ","documents":["a"]}"#, 422, "`query` is empty"),
+        ("/v1/rerank", &JSON, r#"{"query":" ","documents":["a"]}"#, 422, "query is empty"),
         ("/v1/rerank", &JSON, r#"{"query":"a","documents":["a"],"model":"other"}"#, 404, "tiny-reranker"),
         ("/v1/rerank", &JSON, &large, 413, "--max-body"),
         ("/v1/rerank", &JSON, &many, 413, "50"),

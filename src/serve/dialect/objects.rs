@@ -43,6 +43,11 @@ struct Envelope<'a> {
 struct Entry<'a> {
     index: usize,
     relevance_score: f32,
+    /// Scores that are equal in f32 can have different logits, by which the page merges the responses of several requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<Document<'a>>,
 }
@@ -155,6 +160,8 @@ fn entries<'a>(dialect: Dialect, request: &'a RerankRequest, response: &RerankRe
         .map(|(index, pair, text)| Entry {
             index,
             relevance_score: pair.score,
+            logit: (dialect == Dialect::Rerank).then_some(pair.logit),
+            truncated: (dialect == Dialect::Rerank && pair.truncated).then_some(true),
             document: wanted.then(|| document(text)),
         })
         .collect()

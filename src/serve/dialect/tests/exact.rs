@@ -23,16 +23,16 @@ fn the_common_response_has_what_all_clients_read() {
     let expected = json!({
         "id": "rerank-42", "object": "rerank", "model": "tiny",
         "results": [
-            { "index": 1, "relevance_score": 0.75, "document": { "text": "b 0.75" } },
-            { "index": 0, "relevance_score": 0.25, "document": { "text": "a 0.25" } },
+            { "index": 1, "relevance_score": 0.75, "logit": 1.5, "document": { "text": "b 0.75" } },
+            { "index": 0, "relevance_score": 0.25, "logit": 0.5, "document": { "text": "a 0.25" } },
         ],
         "usage": usage(20), "meta": meta("1"),
     });
     for path in ["/rerank", "/v1/rerank", "/rerank/", "/invocations"] {
         assert_eq!(exchange(path, DOCUMENTS), expected, "{path}");
     }
-    let bare = exchange("/rerank", r#"{"query": "q", "documents": ["a 0.25"], "return_documents": false}"#);
-    assert_eq!(bare["results"], json!([{ "index": 0, "relevance_score": 0.25 }]));
+    let bare = exchange("/rerank", r#"{"query": "q", "documents": ["cut 0.25"], "return_documents": false}"#);
+    assert_eq!(bare["results"], json!([{ "index": 0, "relevance_score": 0.25, "logit": 0.5, "truncated": true }]));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn voyage_is_known_by_its_truncation_and_has_data() {
     // The clients of litellm and rerankers have no more than the name of the number of results.
     let common = exchange("/v1/rerank", prefixed);
     assert_eq!(common["data"], data);
-    let results = json!([{ "index": 1, "relevance_score": 0.75, "document": { "text": "b 0.75" } }]);
+    let results = json!([{ "index": 1, "relevance_score": 0.75, "logit": 1.5, "document": { "text": "b 0.75" } }]);
     assert_eq!(common["results"], results);
 }
 
