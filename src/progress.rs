@@ -88,8 +88,15 @@ impl Reporter {
         }
     }
 
-    /// Prints what was done, unless only errors are wanted.
+    /// Prints how something was understood or chosen, unless only errors are wanted.
     pub fn note(&self, message: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.print("note: ", message);
+        }
+    }
+
+    /// Prints what was done, unless only errors are wanted.
+    pub fn line(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
             self.print("", message);
         }

@@ -102,7 +102,7 @@ impl Bench {
         };
         let free_before = free_memory(&place.target);
         let threads = if self.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", self.threads) };
-        reporter.note(&format!("{} on {} with {threads}", self.loading(), place.device));
+        reporter.line(&format!("{} on {} with {threads}", self.loading(), place.device));
         let loading = Instant::now();
         let Loaded { mut engine, name, template, limits } = found.load(self.limits, &place.target)?;
         let load_seconds = loading.elapsed().as_secs_f64();
@@ -114,14 +114,14 @@ impl Bench {
             let prompt_tokens = groups.iter().flatten().map(|prompt| prompt.token_ids.len()).sum();
             let batches = plan(&groups, limits);
             let pairs = batches.iter().map(|batch| batch.pairs().count()).sum::<usize>();
-            reporter.note(&format!(
+            reporter.line(&format!(
                 "{}: {}, {} after warming up",
                 workload.name(),
                 counted(pairs as u64, "pair", "pairs"),
                 counted(self.repetitions as u64, "repetition", "repetitions"),
             ));
             let repetitions = self.repeat(engine.as_mut(), &batches, &place, |number, seconds| {
-                reporter.note(&format!("{}: repetition {number} took {seconds:.2} s", workload.name()));
+                reporter.line(&format!("{}: repetition {number} took {seconds:.2} s", workload.name()));
             })?;
             let mut work = Work::default();
             batches.iter().for_each(|batch| work.add(&engine.work(batch)));

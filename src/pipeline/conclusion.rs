@@ -55,9 +55,9 @@ impl Conclusion<'_> {
         if !shares.is_empty() {
             reporter.detail(&format!("time: {}", shares.join(", ")));
         }
-        stats.summary().iter().for_each(|line| reporter.note(line));
+        stats.summary().iter().for_each(|line| reporter.line(line));
         if let Some(hint) = self.compute.hint().filter(|_| stats.ranking_seconds > HINT_AFTER.as_secs_f64()) {
-            reporter.note(&hint);
+            reporter.line(&hint);
         }
     }
 

@@ -104,7 +104,7 @@ impl Faults {
 
     /// Reports how the input is read where that could surprise, and keeps it for the run's figures.
     pub(super) fn note(&self, note: String) {
-        self.reporter.note(&format!("note: {note}"));
+        self.reporter.note(&note);
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 

@@ -44,7 +44,11 @@ fn auto_means_what_it_means_in_a_run() {
         command.env("RERANK_INSTRUCTIONS", forced);
         let run = run(command, "");
         let report: Value = serde_json::from_str(&run.stdout).unwrap();
-        assert!(run.stderr.starts_with(&format!("dtype: {}, ", report["dtype"].as_str().unwrap())), "{}", run.stderr);
+        assert!(
+            run.stderr.starts_with(&format!("note: dtype: {}, ", report["dtype"].as_str().unwrap())),
+            "{}",
+            run.stderr
+        );
         (report["dtype"].clone(), report["kernels"].clone())
     };
     let (level, odd) = (Level::available(), ["--model", "testdata/odd-reranker"]);

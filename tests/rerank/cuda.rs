@@ -110,7 +110,7 @@ fn what_keeps_a_gpu_from_being_used_is_reported() {
         &["does not fit", "does not have 896.00 KiB"],
     );
     let run = run(&[&TINY[..], &["--device", "auto", "--dtype", "f32"]].concat(), &[("EMULATED_GPUS", "0")]);
-    assert!(run.stderr.starts_with("computing on the CPU: there is no NVIDIA GPU"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("note: computing on the CPU: there is no NVIDIA GPU"), "{}", run.stderr);
     assert_eq!(run.rankings().len(), 3);
 }
 

@@ -146,7 +146,8 @@ fn automatic(instructions: &str, model: &str) -> (String, String) {
     command.env("RERANK_INSTRUCTIONS", instructions);
     let run = run(command, "");
     run.rankings();
-    let reasons: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("dtype: ")).collect();
+    let notes = run.stderr.lines().filter_map(|line| line.strip_prefix("note: "));
+    let reasons: Vec<&str> = notes.filter(|note| note.starts_with("dtype: ")).collect();
     assert_eq!(reasons.len(), 1, "{}", run.stderr);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     (stats["dtype"].as_str().unwrap().to_owned(), reasons[0].to_owned())

@@ -1,6 +1,7 @@
 //! Tokenizes text as text: the tokens that control the model are never read in it, and those that were added for texts are.
 
 mod around;
+mod charsmap;
 mod class;
 mod control;
 mod declared;

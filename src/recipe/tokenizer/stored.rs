@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
@@ -11,7 +11,7 @@ use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
 use super::class::Class;
 use super::files::{MOST_TOKENIZER, TokenizerFiles, Vocabulary};
-use super::{rebuilt, warnings};
+use super::{charsmap, rebuilt, warnings};
 use crate::checkpoint::{not_json, read_text};
 
 /// The parts of a `tokenizer.json` that are looked at beside what the library reads.
@@ -19,6 +19,8 @@ use crate::checkpoint::{not_json, read_text};
 pub(super) struct Outline {
     #[serde(default)]
     pub(super) added_tokens: Vec<Numbered>,
+    #[serde(default)]
+    normalizer: Value,
     #[serde(default)]
     pub(super) pre_tokenizer: Value,
     #[serde(default)]
@@ -86,6 +88,7 @@ impl Stored {
              the parts of words in its vocabulary are not marked by it",
             path.display()
         );
+        charsmap::check(&outline.normalizer).with_context(|| path.display().to_string())?;
         let tokenizer = Tokenizer::from_bytes(text).map_err(|error| unreadable(&error.to_string()))?;
         Ok(Self { tokenizer, added_tokens: outline.added_tokens, unknown: outline.model.unk_id })
     }
