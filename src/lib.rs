@@ -21,7 +21,8 @@
 //! - [`rank`]: 5 rank. The total order.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
-//!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to.
+//!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
+//!   the program are reported.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
 //! - [`mod@bench`]: measures how fast all this is; [`check`]: compares its scores with known ones.
 
@@ -41,6 +42,7 @@ pub mod input;
 pub mod model;
 pub mod out_of_memory;
 pub mod output;
+pub mod panics;
 pub mod pipeline;
 pub mod precision;
 pub mod progress;
@@ -61,3 +63,4 @@ pub mod stats;
 pub mod stop;
 pub mod threads;
 pub mod watch;
+pub(crate) mod writing;

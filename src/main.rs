@@ -16,9 +16,9 @@ use rerank::config::resolve_serve;
 use rerank::config::{Config, resolve_bench, resolve_check};
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
+use rerank::panics;
 use rerank::pipeline;
-use rerank::progress::Reporter;
-use rerank::progress::{Progress, Verbosity};
+use rerank::progress::{Progress, Reporter, Verbosity, escaped};
 use rerank::signals;
 use rerank::standard_output;
 use rerank::stop::Stop;
@@ -29,6 +29,7 @@ static STOP: Stop = Stop::new();
 static ALLOCATOR: out_of_memory::Allocator = out_of_memory::Allocator;
 
 fn main() -> ExitCode {
+    panics::report();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version go to standard output; anything else is a usage error, on standard error.
@@ -118,7 +119,8 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
     let report = resolve_check(arguments).map_err(misuse)?.run()?;
     let text = match arguments.format {
         CheckFormat::Json => serde_json::to_string(&report)? + "\n",
-        CheckFormat::Text => report.to_string(),
+        // It names what stands in files of strangers.
+        CheckFormat::Text => report.to_string().lines().map(|line| escaped(line) + "\n").collect(),
     };
     print(text.as_bytes())?;
     report.verdict().map(|()| Exit::Done)

@@ -2,18 +2,35 @@
 //! it would abort.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::io::Write;
 
 use crate::exit::Exit;
 
+thread_local! {
+    /// Whether the thread holds records of the input, and computes nothing. Neither reading nor setting it allocates memory.
+    static HOLDS_RECORDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does what needs memory for records of the input: if there is too little, the remedy is one of the input, and not of batches.
+pub fn for_records<T>(work: impl FnOnce() -> T) -> T {
+    let before = HOLDS_RECORDS.replace(true);
+    let done = work();
+    HOLDS_RECORDS.set(before);
+    done
+}
+
 /// Reports that so many more bytes were needed, and ends the program.
 pub fn exit(bytes: usize) -> ! {
+    let (purpose, remedy) = match HOLDS_RECORDS.try_with(Cell::get) {
+        Ok(true) => (
+            " for records of the input",
+            "a query whose candidates are fewer or shorter needs less, and so does a smaller --collection",
+        ),
+        _ => ("", "lower --max-batch-tokens, --max-length or --threads, take --dtype bf16 or int8, or a smaller model"),
+    };
     // Neither writing the message nor exiting may allocate memory.
-    let _ = writeln!(
-        std::io::stderr(),
-        "error: out of memory: {bytes} more bytes were needed; lower --max-batch-tokens, --max-length or --threads, take \
-         --dtype bf16 or int8, or a smaller model"
-    );
+    let _ = writeln!(std::io::stderr(), "error: out of memory: {bytes} more bytes were needed{purpose}; {remedy}");
     std::process::exit(Exit::Failed as i32)
 }
 

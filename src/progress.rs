@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub use indicatif::HumanCount;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::writing::Writing;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -176,6 +178,7 @@ impl Reporter {
         }
         let message = printable(message);
         self.bar.suspend(|| {
+            let _writing = Writing::begin(false);
             // If standard error is closed, there is nowhere to report that.
             let _ = writeln!(std::io::stderr(), "{kind}{message}");
         });
@@ -198,18 +201,32 @@ const SHOWN_START: usize = 4 << 10;
 /// The bytes of its end.
 const SHOWN_END: usize = 4 << 10;
 
-/// A message on one line: what it quotes of a file may have line breaks, or characters that steer a terminal.
-fn printable(message: &str) -> String {
-    let escaped = |text: &str| {
-        let mut printed = String::with_capacity(text.len());
-        for character in text.chars() {
-            match character.is_control() && character != '\t' {
-                true => printed.extend(character.escape_default()),
-                false => printed.push(character),
-            }
+/// A text on one line: what it quotes of a file may have line breaks, or characters that steer a terminal or turn the order of
+/// what stands around them.
+pub fn escaped(text: &str) -> String {
+    let mut printed = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_plain(character) {
+            true => printed.push(character),
+            false => printed.extend(character.escape_default()),
         }
-        printed
-    };
+    }
+    printed
+}
+
+/// Whether a character shows itself, and does nothing to a terminal or to others.
+fn is_plain(character: char) -> bool {
+    match character {
+        '\t' => true,
+        // Marks of the direction of writing, separators of lines, signs that are not seen, and tags.
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => false,
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => false,
+        _ => !character.is_control(),
+    }
+}
+
+/// A message on one line, without the middle of a very long one.
+fn printable(message: &str) -> String {
     // What a file calls an id or a column may have megabytes; the place stands in front of it, and the remedy behind it.
     let parts = || {
         let start = message.get(..message.floor_char_boundary(SHOWN_START))?;

@@ -40,6 +40,28 @@ pub fn print(text: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Whether standard output is a file on a disk, and no pipe, terminal or device.
+pub fn is_file() -> bool {
+    #[cfg(unix)]
+    return system::open().and_then(|file| file.metadata()).is_ok_and(|file| file.is_file());
+    #[cfg(not(unix))]
+    false
+}
+
+/// Writes a part of an output as a whole. If that fails and standard output is a file, nothing stays of the part.
+///
+/// # Errors
+/// As [`lock`], and if the system can't write it.
+pub fn write_whole(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = lock()?;
+    // Nothing of another part waits behind the lock.
+    stdout.flush()?;
+    #[cfg(unix)]
+    return system::write_whole(&system::open()?, bytes);
+    #[cfg(not(unix))]
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
+}
+
 /// Runs what writes a whole output, with the same rules as [`print()`].
 ///
 /// # Errors
@@ -53,6 +75,9 @@ pub fn printed(print: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
 
 #[cfg(unix)]
 mod system {
+    use std::fs::File;
+    use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+    use std::os::fd::{AsFd, AsRawFd};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     pub(super) static IS_UNUSABLE: AtomicBool = AtomicBool::new(false);
@@ -64,5 +89,53 @@ mod system {
         let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFL) };
         let is_unusable = flags < 0 || flags & libc::O_ACCMODE == libc::O_RDONLY;
         IS_UNUSABLE.store(is_unusable, Ordering::Relaxed);
+    }
+
+    /// Standard output without a buffer, at the same place.
+    pub(super) fn open() -> io::Result<File> {
+        Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+    }
+
+    pub(super) fn write_whole(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        let mut left = bytes;
+        while !left.is_empty() {
+            match file.write(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another program that has the pipe too may have made it one that does not wait.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(file)?,
+                Err(error) => {
+                    // That the part could not be written is reported in any case.
+                    let _ = take_back(file, (bytes.len() - left.len()) as u64);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a pipe has room.
+    fn wait(file: &File) -> io::Result<()> {
+        let mut polled = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: the call reads and writes one structure, which lives until it returns.
+        match unsafe { libc::poll(&raw mut polled, 1, -1) } {
+            ready if ready >= 0 => Ok(()),
+            _ => Err(io::Error::last_os_error()).or_else(|error| match error.kind() {
+                ErrorKind::Interrupted => Ok(()),
+                _ => Err(error),
+            }),
+        }
+    }
+
+    /// Removes the last bytes of a file. What another program has written behind them stays.
+    fn take_back(mut file: &File, bytes: u64) -> io::Result<()> {
+        let (metadata, position) = (file.metadata()?, file.stream_position()?);
+        if metadata.is_file() && metadata.len() == position && bytes > 0 {
+            let end = position.saturating_sub(bytes);
+            file.set_len(end)?;
+            file.seek(SeekFrom::Start(end))?;
+        }
+        Ok(())
     }
 }

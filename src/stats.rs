@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use serde::Serialize;
 
-use crate::output::OutputFile;
+use crate::output::{self, OutputFile};
 use crate::progress::{HumanCount, Reporter, counted};
 use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
@@ -184,7 +184,12 @@ pub fn write(figures: &impl Serialize, file: &mut OutputFile) -> Result<()> {
     match file.replace(text.as_bytes()) {
         // The reader of a pipe may have closed it.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.with_context(|| format!("cannot write the figures to {}", file.path().display())),
+        Ok(()) => Ok(()),
+        Err(error) => bail!(
+            "cannot write the figures to {}: {error}; what is ranked stays: {}, or name another file with --stats",
+            file.path().display(),
+            output::remedy(&error)
+        ),
     }
 }
 

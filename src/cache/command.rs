@@ -8,7 +8,7 @@ use indicatif::{DecimalBytes, HumanDuration};
 use super::Identity;
 use super::folder::{self, CachedModel};
 use crate::cli::CacheCommand;
-use crate::progress::counted;
+use crate::progress::{counted, escaped};
 
 /// Does what the command states, and returns what is printed.
 ///
@@ -21,7 +21,7 @@ pub fn run(command: &CacheCommand) -> Result<String> {
             let mut text = String::new();
             for model in &models {
                 // Writing to memory does not fail.
-                let _ = writeln!(text, "{}", described(model));
+                let _ = writeln!(text, "{}", escaped(&described(model)));
             }
             let scores = models.iter().map(|model| model.scores).sum();
             let bytes = models.iter().map(|model| model.bytes).sum();

@@ -223,9 +223,12 @@ fn lock_if_free(folder: &Path) -> Option<File> {
     lock_file(folder).ok().filter(|file| file.try_lock().is_ok())
 }
 
-/// The lock of a folder, once other programs have done their work there.
+/// The lock of a folder, once other programs have done their work there. A file system that has no locks is used without one.
 fn lock(folder: &Path) -> Result<File> {
-    let locked = lock_file(folder).and_then(|file| file.lock().map(|()| file));
+    let locked = lock_file(folder).and_then(|file| match file.lock() {
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
+        _ => Ok(file),
+    });
     locked.with_context(|| format!("cannot lock {}", folder.display()))
 }
 
@@ -301,11 +304,15 @@ fn add(model: &Path, cache: &Path) -> Result<()> {
 /// # Errors
 /// If the directory can't be read or written, or a file can't be removed.
 pub fn prune(directory: &Path, limit: u64) -> Result<u64> {
+    let mut folders: Vec<PathBuf> = list(directory)?.into_iter().map(|model| model.path).collect();
+    // Whoever takes several locks takes them in this order, so that no two wait for each other.
+    folders.sort();
+    let _locks = folders.iter().map(|folder| lock(folder)).collect::<Result<Vec<_>>>()?;
     let mut segments = Vec::new();
-    for model in list(directory)? {
-        remove_left_over(&model.path);
-        let found = segments_in(&model.path)?.segments;
-        segments.extend(found.into_iter().map(|segment| (written(segment.path()), model.path.clone(), segment)));
+    for folder in folders {
+        remove_left_over(&folder);
+        let found = segments_in(&folder)?.segments;
+        segments.extend(found.into_iter().map(|segment| (written(segment.path()), folder.clone(), segment)));
     }
     segments.sort_by_key(|(written, ..)| std::cmp::Reverse(*written));
     let (mut kept, mut removed) = (0u64, 0u64);

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::model::LONGEST_CLASS;
+
 /// Ends of architectures' names, and the class of transformers that reads checkpoints of them.
 const CLASSES: [(&str, &str); 6] = [
     ("ForSequenceClassification", "AutoModelForSequenceClassification"),
@@ -14,8 +16,6 @@ const CLASSES: [(&str, &str); 6] = [
     ("ForConditionalGeneration", "AutoModelForSeq2SeqLM"),
     ("Model", "AutoModel"),
 ];
-/// Longer than the name of any class.
-const LONGEST_CLASS: usize = 80;
 
 /// Where a model is, and what it is, as far as a conversion needs it.
 #[derive(Debug, Default)]

@@ -7,6 +7,26 @@ use clap::{Args, ValueEnum};
 use super::{RecipeArguments, VerbosityArguments, values};
 use crate::device::DeviceChoice;
 
+/// All other options of `rerank check`, none of which a list has a use for.
+const NOT_WITH_LIST: [&str; 16] = [
+    "named",
+    "model",
+    "revision",
+    "offline",
+    "max_length",
+    "device",
+    "dtype",
+    "golden",
+    "compared_as",
+    "format",
+    "threads",
+    "quiet",
+    "verbose",
+    "recipe",
+    "instruction",
+    "score",
+];
+
 /// The options of `rerank check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
@@ -56,7 +76,7 @@ pub struct CheckArguments {
     pub compared_as: Option<String>,
 
     /// Print the names of the models of which published scores are known
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = NOT_WITH_LIST)]
     pub list: bool,
 
     /// text is a table; json is for programs, and what --golden reads
@@ -103,4 +123,23 @@ pub enum CheckFormat {
     Text,
     /// A JSON object.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_list_is_asked_for_alone() {
+        let cli = Cli::command();
+        let check = cli.find_subcommand("check").unwrap();
+        let others = check.get_arguments().map(|argument| argument.get_id().as_str());
+        let others: BTreeSet<&str> = others.filter(|id| !["list", "help", "version"].contains(id)).collect();
+        assert_eq!(others, NOT_WITH_LIST.into_iter().collect());
+    }
 }

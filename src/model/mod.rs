@@ -25,6 +25,8 @@ mod tensor;
 #[cfg(test)]
 mod description_tests;
 
+pub(crate) use families::LONGEST_CLASS;
+
 pub use architecture::{
     Activation, Answers, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp,
     NormPlacement, Pooling, Positions, Relative,

@@ -85,7 +85,7 @@ impl ErrorsFile {
 
     fn failed(&self, error: &io::Error) -> anyhow::Error {
         anyhow!(
-            "cannot write to {}: {error}; the rankings that are complete stay: {}",
+            "cannot write to {}: {error}; the rankings that are complete stay: {}, and go on with --resume",
             self.file.path().display(),
             remedy(error)
         )

@@ -3,23 +3,17 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, TryLockError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 use same_file::Handle;
 
+use super::is_full;
 use crate::exit::UsageError;
+use crate::writing::{self, Writing};
 
 /// Files that this process created and has not written to yet. They are removed when the run ends, however it ends.
 static UNUSED: Mutex<Vec<(PathBuf, Handle)>> = Mutex::new(Vec::new());
-
-/// Held while bytes are written to a file, so that the program does not end in the middle of a ranking.
-static WRITING: Mutex<()> = Mutex::new(());
-
-/// How long the program waits for such a write before it ends at once. Only a disk that does not answer needs longer.
-const MOST_WRITING: Duration = Duration::from_secs(1);
 
 /// How often opening a file is tried while another program keeps removing it.
 const ATTEMPTS: usize = 10;
@@ -155,7 +149,7 @@ impl OutputFile {
     /// If the system can't write them, and as [`OutputFile::begin`].
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.begin()?;
-        let _writing = self.is_regular.then(|| WRITING.lock().unwrap_or_else(PoisonError::into_inner));
+        let _writing = Writing::begin(self.is_regular);
         self.file.write_all(bytes)
     }
 
@@ -164,12 +158,19 @@ impl OutputFile {
     /// # Errors
     /// As [`OutputFile::write`].
     pub fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.is_regular && !self.is_begun && super::atomic::replace(&self.path, bytes).is_ok() {
-            unused().retain(|(path, _)| *path != self.path);
-            self.is_begun = true;
-            return Ok(());
+        if self.is_regular && !self.is_begun {
+            match super::atomic::replace(&self.path, bytes) {
+                Ok(()) => {
+                    unused().retain(|(path, _)| *path != self.path);
+                    self.is_begun = true;
+                    return Ok(());
+                }
+                // What was there is worth more than an empty file.
+                Err(error) if is_full(&error) => return Err(error),
+                // Where no other file can be created beside it, the file itself can still be written.
+                Err(_) => {}
+            }
         }
-        // Where no other file can be created beside it, the file itself can still be written.
         self.write(bytes)
     }
 
@@ -235,14 +236,8 @@ impl Drop for OutputFile {
 /// Ends the program at once, with this status: behind the write at hand, and without the files that this process created and has
 /// not written to.
 pub fn exit_at_once(status: i32) -> ! {
-    let began = Instant::now();
-    let _writing = loop {
-        match WRITING.try_lock() {
-            Err(TryLockError::WouldBlock) if began.elapsed() < MOST_WRITING => thread::sleep(Duration::from_millis(1)),
-            // No other thread writes any more until the program has ended.
-            lock => break lock,
-        }
-    };
+    // No other thread writes to a file any more until the program has ended.
+    let _writing = writing::hold();
     unused().drain(..).for_each(|file| remove(&file));
     std::process::exit(status)
 }

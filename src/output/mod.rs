@@ -23,6 +23,7 @@ mod errors;
 mod file;
 mod jsonl;
 mod msmarco;
+mod run_record;
 mod trec;
 mod writer;
 
@@ -39,18 +40,19 @@ pub use compression::{Compression, extension};
 pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use errors::ErrorsFile;
 pub use file::{Existing, OutputFile, exit_at_once};
+pub(crate) use run_record::RunRecord;
 pub use trec::check_tag;
 pub(crate) use writer::Continuation;
 pub use writer::{Closed, Writer};
 
-/// What helps after a write that failed.
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "make room, and go on with --resume"
-        }
-        _ => "mend that, and go on with --resume",
-    }
+/// Whether a write failed because there is no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+/// What helps first after a write that failed.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    if is_full(error) { "make room" } else { "mend that" }
 }
 
 /// How rankings are written.

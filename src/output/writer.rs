@@ -1,7 +1,7 @@
 //! The writer of the output: each ranking is written and flushed as a whole, and never rewritten.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, anyhow};
 
 use super::compression::Compressor;
 use super::file::{Existing, OutputFile};
-use super::{Formatter, Layout, remedy};
+use super::{Formatter, Layout, RunRecord, remedy};
 use crate::progress::counted;
 use crate::record::Ranking;
-use crate::resume::Sidecar;
 use crate::standard_output;
+use crate::writing::Writing;
 
 /// The reader of the output has closed the pipe; the run then ends without a message.
 #[derive(Debug)]
@@ -28,7 +28,10 @@ impl fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 enum Sink {
-    Stdout,
+    /// Standard output, which may be a file.
+    Stdout {
+        is_file: bool,
+    },
     File(OutputFile),
 }
 
@@ -48,7 +51,7 @@ pub struct Writer {
     /// Rankings that it has.
     rankings: u64,
     /// What is recorded beside the file of the run that writes it.
-    sidecar: Option<Sidecar>,
+    run_record: Option<Box<dyn RunRecord>>,
     /// Whether the file is complete unless more rankings come.
     is_complete: bool,
     /// When the disk was last waited for, if anything was written since.
@@ -74,7 +77,7 @@ impl Writer {
         let sink = match path {
             None => {
                 standard_output::check().context("cannot write to standard output")?;
-                Sink::Stdout
+                Sink::Stdout { is_file: standard_output::is_file() }
             }
             Some(path) => Sink::File(OutputFile::open(path, existing)?),
         };
@@ -86,7 +89,7 @@ impl Writer {
             written: 0,
             synced: 0,
             rankings: 0,
-            sidecar: None,
+            run_record: None,
             is_complete: false,
             unsynced: None,
         })
@@ -101,8 +104,8 @@ impl Writer {
     }
 
     /// Records the run beside the file before its first byte.
-    pub(crate) fn record(&mut self, sidecar: Sidecar) {
-        self.sidecar = Some(sidecar);
+    pub(crate) fn record(&mut self, run_record: impl RunRecord + 'static) {
+        self.run_record = Some(Box::new(run_record));
     }
 
     /// Goes on behind these rankings. A file that is complete stays as it is unless more rankings come.
@@ -173,7 +176,7 @@ impl Writer {
     /// As [`Writer::write`].
     pub fn close(mut self) -> Result<()> {
         // A file that is resumed and was not touched stays as it is.
-        if matches!(self.sink, Sink::Stdout) || self.is_begun() { self.end() } else { Ok(()) }
+        if matches!(self.sink, Sink::Stdout { .. }) || self.is_begun() { self.end() } else { Ok(()) }
     }
 
     fn is_begun(&self) -> bool {
@@ -209,10 +212,15 @@ impl Writer {
     /// The error of a write that failed, with what stays and what helps.
     fn failed(&self, error: &io::Error) -> anyhow::Error {
         match &self.sink {
-            Sink::Stdout => anyhow!("cannot write to standard output: {error}"),
+            Sink::Stdout { is_file: true } => anyhow!(
+                "cannot write to standard output: {error}; what is complete stays ({}); with --output in place of > a run can be \
+                 resumed",
+                counted(self.rankings, "ranking", "rankings"),
+            ),
+            Sink::Stdout { .. } => anyhow!("cannot write to standard output: {error}"),
             Sink::File(file) if !file.is_regular() => anyhow!("cannot write to {}: {error}", file.path().display()),
             Sink::File(file) => anyhow!(
-                "cannot write to {}: {error}; what is complete stays ({}): {}",
+                "cannot write to {}: {error}; what is complete stays ({}): {}, and go on with --resume",
                 file.path().display(),
                 counted(self.rankings, "ranking", "rankings"),
                 remedy(error)
@@ -223,10 +231,9 @@ impl Writer {
     fn write_buffer(&mut self) -> io::Result<()> {
         self.begin()?;
         match &mut self.sink {
-            Sink::Stdout => {
-                let mut stdout = standard_output::lock()?;
-                stdout.write_all(&self.buffer)?;
-                stdout.flush()
+            Sink::Stdout { is_file } => {
+                let _writing = Writing::begin(*is_file);
+                standard_output::write_whole(&self.buffer)
             }
             Sink::File(file) => file.write(&self.buffer),
         }
@@ -238,14 +245,14 @@ impl Writer {
         if file.is_begun() {
             return Ok(());
         }
-        let Some(sidecar) = &mut self.sidecar else { return file.begin() };
+        let Some(run_record) = &mut self.run_record else { return file.begin() };
         // The record of a run never stands beside the rankings of another one: a file that is begun anew is emptied before its run
         // is recorded, and one that goes on is no longer recorded as complete before it changes.
         if self.written == 0 {
             file.begin()?;
-            sidecar.begin(&self.buffer);
+            run_record.begin(&self.buffer);
         }
-        sidecar.write(file.path())?;
+        run_record.write(file.path())?;
         file.begin()
     }
 
@@ -264,7 +271,7 @@ impl Writer {
             // Nobody knows which of these bytes the disk has, and a later attempt would report success.
             file.take_back(self.synced);
             let problem = format!(
-                "the disk could not store what was written to {}: {error}; its first {} bytes stay: {}",
+                "the disk could not store what was written to {}: {error}; its first {} bytes stay: {}, and go on with --resume",
                 file.path().display(),
                 self.synced,
                 remedy(&error)
@@ -277,9 +284,9 @@ impl Writer {
 
     /// Records that the run came to its end.
     fn complete(&mut self, skipped: u64) -> io::Result<()> {
-        let (Sink::File(file), Some(sidecar)) = (&self.sink, &mut self.sidecar) else { return Ok(()) };
-        sidecar.complete(self.written, self.rankings, skipped);
-        sidecar.write(file.path())
+        let (Sink::File(file), Some(run_record)) = (&self.sink, &mut self.run_record) else { return Ok(()) };
+        run_record.complete(self.written, self.rankings, skipped);
+        run_record.write(file.path())
     }
 }
 

@@ -33,6 +33,7 @@ use self::stages::Stages;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::input;
+use crate::out_of_memory::for_records;
 use crate::progress::{Reporter, Verbosity};
 use crate::resume::{Resumed, RunFacts};
 use crate::setup::{Loading, prune_cache};
@@ -53,8 +54,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
     let Outputs { mut writer, checkpoint, stats_file, errors } = Outputs::open(config)?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
-    let mut events = input::open(&config.input)?;
-    let first = outputs::first_group(&mut events, &faults)?;
+    let (first, events) = for_records(|| {
+        let mut events = input::open(&config.input)?;
+        outputs::first_group(&mut events, &faults).map(|first| (first, events))
+    })?;
     let loading = Instant::now();
     let chosen = checkpoint
         .as_ref()

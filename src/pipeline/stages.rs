@@ -23,6 +23,7 @@ use crate::cache::ScoreCache;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::input::Event;
+use crate::out_of_memory::for_records;
 use crate::output::{OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
@@ -154,9 +155,13 @@ impl Stages<'_> {
         let preparation = Preparation { prompts, cache: self.cache.clone(), patience };
         let format = self.config.layout.format;
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
-        let reader = thread::spawn(move || read::read(events, format, &faults, &reading, (&budget, &group_sender)));
+        let reader = thread::spawn(move || {
+            for_records(|| read::read(events, format, &faults, &reading, (&budget, &group_sender)));
+        });
         let faults = Arc::clone(self.faults);
-        let preparer = thread::spawn(move || prepare::prepare(&groups, &preparation, &faults, &mut sink));
+        let preparer = thread::spawn(move || {
+            for_records(|| prepare::prepare(&groups, &preparation, &faults, &mut sink));
+        });
         [reader, preparer]
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::RunFacts;
 use super::settings::Settings;
 use crate::exit::UsageError;
-use crate::output::replace_file;
+use crate::output::{RunRecord, replace_file};
 
 /// The form of the file. Another one can't be compared with.
 const FORM: &str = "rerank run 1";
@@ -105,16 +105,6 @@ impl Sidecar {
         Err(UsageError::new(problem).into())
     }
 
-    /// Notes what the output begins with.
-    pub(crate) fn begin(&mut self, bytes: &[u8]) {
-        self.beginning = Some(Beginning::of(bytes));
-    }
-
-    /// Notes that the run came to its end.
-    pub(crate) fn complete(&mut self, bytes: u64, queries: u64, skipped: u64) {
-        self.complete = Some(Complete { bytes, queries, skipped });
-    }
-
     /// The path of the file that records the run of an output. Where the output is a link, it stands beside the file to which that
     /// leads, so that the file has one record.
     pub fn path(output: &Path) -> PathBuf {
@@ -158,12 +148,18 @@ impl Sidecar {
             _ => bail!(wrong("it has no `form`".to_owned())),
         }
     }
+}
 
-    /// Writes the record of an output's run, in place of another one.
-    ///
-    /// # Errors
-    /// If the system can't write it.
-    pub(crate) fn write(&self, output: &Path) -> io::Result<()> {
+impl RunRecord for Sidecar {
+    fn begin(&mut self, bytes: &[u8]) {
+        self.beginning = Some(Beginning::of(bytes));
+    }
+
+    fn complete(&mut self, bytes: u64, rankings: u64, skipped: u64) {
+        self.complete = Some(Complete { bytes, queries: rankings, skipped });
+    }
+
+    fn write(&self, output: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         let path = Self::path(output);
         let named = |error: io::Error| {

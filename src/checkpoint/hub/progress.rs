@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use crate::progress::escaped;
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How downloads are shown on standard error.
@@ -40,7 +41,7 @@ impl Progress {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
                 let template = "{wide_msg} {bytes}/{total_bytes} {bytes_per_sec}";
                 bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-                bar.set_message(file.to_owned());
+                bar.set_message(escaped(file));
                 bar.set_position(at);
                 bar.reset_eta();
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -85,7 +86,7 @@ impl Progress {
 
 /// Standard error may be closed, and then nobody reads it.
 pub(super) fn print(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _ = writeln!(std::io::stderr(), "{}", escaped(message));
 }
 
 impl Drop for Progress {

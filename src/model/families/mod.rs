@@ -27,6 +27,9 @@ use anyhow::{Result, bail, ensure};
 use super::Architecture;
 use crate::fields::Fields;
 
+/// Longer than the name of any class of transformers.
+pub(crate) const LONGEST_CLASS: usize = 80;
+
 /// A family of models.
 pub(super) struct Family {
     /// The values of `model_type`.

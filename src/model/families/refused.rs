@@ -1,10 +1,7 @@
 //! Models that are no rerankers of the kind that rerank runs, and why: they are refused by a sentence of their own.
 
-use super::Family;
+use super::{Family, LONGEST_CLASS};
 use crate::fields::Fields;
-
-/// Longer than the name of any class.
-const LONGEST_CLASS: usize = 80;
 
 const LISTWISE: &str = "it is a listwise reranker, which reads all documents of a query in one prompt, so that a score depends on \
      the other documents; rerank scores each pair by itself";
