@@ -56,11 +56,31 @@ pub(crate) fn hold() -> Option<MutexGuard<'static, ()>> {
     loop {
         match TO_FILE.try_lock() {
             Err(TryLockError::WouldBlock) if began.elapsed() < MOST_WRITING => thread::sleep(Duration::from_millis(1)),
-            lock => return lock.ok(),
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Poisoned(lock)) => return Some(lock.into_inner()),
+            Ok(lock) => return Some(lock),
         }
     }
 }
 
 fn to_pipes() -> MutexGuard<'static, Vec<Instant>> {
     TO_PIPES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_a_pipe_is_stuck_until_it_ends_and_no_file_is_torn() {
+        let (first, second) = (Writing::begin(false), Writing::begin(false));
+        assert!(is_stuck(Duration::ZERO) && !is_stuck(Duration::from_secs(3600)));
+        drop(second);
+        assert!(is_stuck(Duration::ZERO));
+        drop(first);
+        let file = Writing::begin(true);
+        assert!(hold().is_none(), "a disk that does not answer is not waited for");
+        drop(file);
+        assert!(hold().is_some());
+    }
 }

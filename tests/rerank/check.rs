@@ -290,6 +290,7 @@ fn published_scores_are_whole() {
     let table = Table::published().unwrap();
     let names = table.models();
     assert_eq!(rerank(&["check", "--list"]).stdout.lines().collect::<Vec<_>>(), names);
+    rerank(&["check", "--list", "--golden", "known.json"]).fails(2, &["--list", "--golden"]);
     let mut lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     lower.sort_unstable();
     lower.dedup();

@@ -150,6 +150,13 @@ fn tokenizers() -> Vec<Vec<u8>> {
         [b"\0", &read(path)[..], b"\0", &settings].concat()
     };
     let mut examples: Vec<_> = matching("testdata/tokenizers/*/tokenizer.json").map(whole).collect();
+    // Its normalizer's table states a size of 4 GiB, for which 8 GiB were once asked.
+    let field = b"\"precompiled_charsmap\":\"".as_slice();
+    let damaged = examples.iter().find_map(|example| {
+        let at = field.len() + example.windows(field.len()).position(|bytes| bytes == field)?;
+        Some([&example[..at], b"////", &example[at + 4..]].concat())
+    });
+    examples.push(damaged.unwrap());
     examples
         .push(b"\x01[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\n##s\nblue\n\0{\"tokenizer_class\":\"BertTokenizer\"}".to_vec());
     examples.push(b"\x02{\"a\":0,\"b\":1,\"ab\":2,\"<|endoftext|>\":3}\0#version: 0.2\na b\n".to_vec());

@@ -46,7 +46,8 @@ impl Piped {
         assert!(status.success());
     }
 
-    /// Waits at most three seconds, then ends the program and fails. Gives the status and the messages.
+    /// Waits for the end, of a run that goes on for half a minute at most, then ends the program and fails. Gives the status and the
+    /// messages.
     #[track_caller]
     pub fn end(mut self) -> (Option<i32>, String) {
         let began = Instant::now();
@@ -54,7 +55,7 @@ impl Piped {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if began.elapsed() > Duration::from_secs(3) {
+            if began.elapsed() > Duration::from_secs(30) {
                 self.child.kill().unwrap();
                 self.child.wait().unwrap();
                 panic!("the run goes on");
@@ -65,4 +66,12 @@ impl Piped {
         self.child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
         (status.code(), message)
     }
+}
+
+/// The bytes in a pipe that nobody has read.
+pub fn waiting_bytes(pipe: &impl std::os::fd::AsRawFd) -> i32 {
+    let mut bytes = 0;
+    // SAFETY: the call writes a number to a place of its size.
+    assert_eq!(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) }, 0);
+    bytes
 }

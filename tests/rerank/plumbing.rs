@@ -142,3 +142,87 @@ fn process_substitution_is_read_in_every_role() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).starts_with("q1 Q0 b 1 "), "{}", text(&output.stdout));
 }
+
+/// A limit of the size of files has the effect of a full disk.
+fn limited(kibibytes: u64, redirected: &str, arguments: &[&str], files: &Files) -> Output {
+    shell(&format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\" {redirected}"), arguments, files)
+}
+
+#[test]
+fn a_file_behind_standard_output_has_no_torn_ranking() {
+    let files = Files::in_memory();
+    files.write("in.jsonl", (0..500).map(|id| LINE.replace("q1", &id.to_string()) + "\n").collect::<String>());
+    let fake = ["--model", "fake", "in.jsonl"];
+    files.write("appended.jsonl", "before\n");
+    for (redirected, name) in [("> out.jsonl", "out.jsonl"), (">> appended.jsonl", "appended.jsonl")] {
+        let output = limited(20, redirected, &fake, &files);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains("cannot write to standard output") && message.contains("--output"), "{message}");
+        let written = files.read(name);
+        assert!(written.ends_with("}]}\n") && written.len() > 10_000, "{written}");
+        let rankings = written.lines().filter(|line| line.starts_with('{')).count();
+        assert!(message.contains(&format!("what is complete stays ({rankings} rankings)")), "{message}");
+        assert_eq!(written.starts_with("before\n"), name == "appended.jsonl");
+    }
+}
+
+#[test]
+fn figures_that_can_not_be_written_leave_the_old_ones() {
+    let files = Files::in_memory();
+    files.write("in.jsonl", LINE);
+    files.write("old.json", "{}\n");
+    for name in ["old.json", "new.json"] {
+        let output = limited(0, "| cat", &["--model", "fake", "in.jsonl", "--stats", name], &files);
+        let message = text(&output.stderr);
+        assert!(message.contains("cannot write the figures to") && message.contains("make room"), "{message}");
+        assert!(text(&output.stdout).ends_with("}]}\n"));
+    }
+    assert_eq!(files.read("old.json"), "{}\n");
+    assert!(!files.path("new.json").exists());
+}
+
+#[test]
+fn a_pipe_that_does_not_wait_gets_every_ranking() {
+    let files = Files::in_memory();
+    let input =
+        files.write("in.jsonl", (0..3000).map(|id| LINE.replace("q1", &id.to_string()) + "\n").collect::<String>());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the call sets a flag of a descriptor that is open.
+    let set = unsafe { libc::fcntl(std::os::fd::AsRawFd::as_raw_fd(&writer), libc::F_SETFL, libc::O_NONBLOCK) };
+    assert_eq!(set, 0);
+    let mut command = command(&["--model", "fake", "--quiet", "--input", &input]);
+    let mut child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    while crate::piped::waiting_bytes(&reader) < 1 << 15 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let mut written = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut written).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(written.lines().count(), 3000);
+}
+
+#[test]
+fn a_message_does_not_steer_a_terminal_or_turn_its_own_order() {
+    let files = Files::in_memory();
+    let name = "in\u{202e}\u{1b}[2J\u{9b}31m\u{2066}.jsonl";
+    files.write(name, "no JSON\n");
+    let output = shell("exec \"$0\" \"$@\"", &["--model", "fake", name], &files);
+    let message = text(&output.stderr);
+    assert!(message.contains("in\\u{202e}\\u{1b}[2J\\u{9b}31m\\u{2066}.jsonl:1: "), "{message}");
+    assert!(message.chars().all(|character| !matches!(character, '\u{202e}' | '\u{1b}' | '\u{9b}' | '\u{2066}')));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_records_lack_has_a_remedy_of_the_input() {
+    let files = Files::in_memory();
+    let rows = (0..600_000).map(|id| format!("q\tred\t{id}\tred\n"));
+    files.write("in.tsv", "query_id\tquery\tid\ttext\n".to_owned() + &rows.collect::<String>());
+    let output =
+        shell("ulimit -v 200000; exec \"$0\" \"$@\"", &["--model", "fake", "--threads", "1", "in.tsv"], &files);
+    let message = text(&output.stderr);
+    assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+    assert!(message.contains("out of memory") && message.contains("records of the input"), "{message}");
+}

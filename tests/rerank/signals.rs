@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::fixture::{Files, command};
-use crate::piped::{Piped, RED};
+use crate::piped::{Piped, RED, waiting_bytes};
 
 #[test]
 fn an_interrupt_ends_a_run_that_waits_and_keeps_what_is_complete() {
@@ -155,4 +155,29 @@ fn two_signals_end_a_run_behind_the_ranking_that_is_written() {
         assert!(matches!(piped.end().0, Some(0 | 130 | 143)));
         assert!(std::fs::read(&output).unwrap().ends_with(b"}]}\n"));
     }
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_output_nobody_reads() {
+    let files = Files::in_memory();
+    // Either has more than a pipe holds.
+    let long = "red ".repeat(50_000);
+    let line = format!("{{\"query_id\":\"long\",\"query\":\"red\",\"documents\":[\"{long}\"]}}\n");
+    let input = files.write("in.jsonl", &line);
+    let bad = files.write("bad.jsonl", RED.to_owned() + &"no JSON\n".repeat(5_000));
+    let piped = Piped::start(&["--input", &input]);
+    while waiting_bytes(piped.stdout.as_ref().unwrap().get_ref()) < 1 << 15 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    piped.signal("TERM");
+    let (status, message) = piped.end();
+    assert_eq!(status, Some(143), "{message}");
+    assert!(message.contains("terminated: ") && message.contains("the output is not read any more"), "{message}");
+
+    let piped = Piped::start(&["--input", &bad, "--on-error", "skip"]);
+    while waiting_bytes(piped.child.stderr.as_ref().unwrap()) < 1 << 15 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    piped.signal("INT");
+    assert_eq!(piped.end().0, Some(130));
 }

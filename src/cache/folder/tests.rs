@@ -133,6 +133,26 @@ fn the_oldest_scores_go_first_and_of_the_last_file_a_part() {
 }
 
 #[test]
+fn several_that_prune_at_once_leave_what_one_would() {
+    for _ in 0..5 {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = open(directory.path());
+        (0..20_000).for_each(|seed| cache.insert(key(seed), seed as f32));
+        cache.finish().unwrap();
+        let bytes = list(directory.path()).unwrap()[0].bytes;
+        let removed: u64 = std::thread::scope(|scope| {
+            let prunes: Vec<_> = (0..4).map(|_| scope.spawn(|| prune(directory.path(), bytes / 2).unwrap())).collect();
+            prunes.into_iter().map(|prune| prune.join().unwrap()).sum()
+        });
+        let left = list(directory.path()).unwrap()[0].bytes;
+        assert!(
+            (bytes * 48 / 100..=bytes / 2).contains(&left) && removed == bytes - left,
+            "{left} of {bytes}, {removed}"
+        );
+    }
+}
+
+#[test]
 fn scores_that_can_not_be_written_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let warnings = Arc::new(Mutex::new(Vec::new()));
