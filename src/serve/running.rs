@@ -49,7 +49,7 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
     let server = Arc::new(server(config, &reporter));
     let listener = runtime.block_on(listen(config))?;
     let address = listener.local_addr()?;
-    reporter.note(&format!("listening on http://{address}"));
+    reporter.line(&format!("listening on http://{address}"));
     warn_of_strangers(config, address, &reporter);
     let (end, told_to_end) = oneshot::channel::<()>();
     let connections = runtime.spawn({
@@ -75,7 +75,7 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
         reporter.error(&format!("not all requests were answered within {seconds} s (--drain-timeout)"));
         return Ok(Exit::Failed);
     }
-    reporter.note("all requests are answered");
+    reporter.line("all requests are answered");
     Ok(Exit::Done)
 }
 
@@ -148,7 +148,7 @@ fn load(
         patience: config.limits.request,
         failures: AtomicU32::new(0),
     }));
-    reporter.note(&ready);
+    reporter.line(&ready);
     Ok((session, cache))
 }
 
