@@ -236,7 +236,7 @@ impl LimitsChoice {
 pub fn plan(groups: &[Vec<Prompt>], limits: Limits) -> Vec<Batch> {
     let mut queue = Queue::default();
     for (group, prompts) in groups.iter().enumerate() {
-        queue.push(group, prompts.iter().cloned().enumerate(), limits.share_prefixes);
+        queue.push(group, prompts.iter().cloned().enumerate(), limits);
     }
     std::iter::from_fn(|| queue.next_batch(limits)).collect()
 }

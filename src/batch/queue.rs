@@ -18,7 +18,7 @@ pub enum QueueOrder {
     #[default]
     Arrival,
     /// So that a small group need not wait for a large one that came before, and no group waits for ever: each is due when as many
-    /// tokens were scored since it came as it has itself, as in fair queueing. What comes later is scored later.
+    /// tokens were scored as it has itself, a batch at most, since it came or since its last batch, as in fair queueing.
     Fair,
 }
 
@@ -58,22 +58,26 @@ impl Queue {
     }
 
     /// Adds the prompts of a group, each with the index of its candidate.
-    pub fn push(&mut self, group: usize, prompts: impl IntoIterator<Item = (usize, Prompt)>, share_prefixes: bool) {
+    pub fn push(&mut self, group: usize, prompts: impl IntoIterator<Item = (usize, Prompt)>, limits: Limits) {
         let mut prompts: Vec<(usize, Prompt)> = prompts.into_iter().collect();
         if prompts.is_empty() {
             return;
         }
         prompts.sort_by_key(|(_, prompt)| std::cmp::Reverse(prompt.token_ids.len()));
-        let shared = if share_prefixes { shared_prefix(&prompts) } else { 0 };
+        let shared = if limits.share_prefixes { shared_prefix(&prompts) } else { 0 };
         let own: usize = prompts.iter().map(|(_, prompt)| prompt.token_ids.len() - shared).sum();
         self.tokens += shared + own;
         self.pairs += prompts.len();
-        let due = match self.order {
-            QueueOrder::Arrival => 0,
-            QueueOrder::Fair => self.taken + (shared + own) as u64,
-        };
-        let place = self.waiting.partition_point(|waiting| waiting.due <= due);
-        self.waiting.insert(place, Waiting { group, due, shared, prompts: prompts.into(), own });
+        self.insert(Waiting { group, due: 0, shared, prompts: prompts.into(), own }, limits);
+    }
+
+    /// Puts a group at the place where it is due.
+    fn insert(&mut self, mut waiting: Waiting, limits: Limits) {
+        if self.order == QueueOrder::Fair {
+            waiting.due = self.taken + (waiting.shared + waiting.own).min(limits.tokens) as u64;
+        }
+        let place = self.waiting.partition_point(|other| other.due <= waiting.due);
+        self.waiting.insert(place, waiting);
     }
 
     /// Whether so much waits that the next batch will not be fuller for what may still come.
@@ -84,7 +88,7 @@ impl Queue {
     /// Takes the next batch; none if nothing waits.
     pub fn next_batch(&mut self, limits: Limits) -> Option<Batch> {
         let mut batch = Batch::default();
-        let mut pairs = 0;
+        let (mut pairs, mut is_cut) = (0, false);
         while let Some(waiting) = self.waiting.front_mut() {
             if !batch.segments.is_empty() && !waiting.belongs_to(&batch, pairs, limits) {
                 break;
@@ -92,6 +96,7 @@ impl Queue {
             let own = waiting.fill(&mut batch, &mut pairs, limits);
             self.tokens -= own;
             if !waiting.prompts.is_empty() {
+                is_cut = true;
                 break;
             }
             self.tokens -= waiting.shared;
@@ -99,6 +104,12 @@ impl Queue {
         }
         self.pairs -= pairs;
         self.taken += batch.token_ids.len() as u64;
+        if is_cut
+            && self.order == QueueOrder::Fair
+            && let Some(rest) = self.waiting.pop_front()
+        {
+            self.insert(rest, limits);
+        }
         (!batch.segments.is_empty()).then_some(batch)
     }
 

@@ -139,29 +139,27 @@ fn a_batch_whose_parts_do_not_fit_together_is_refused() {
 }
 
 proptest! {
-    /// In the fair order, what comes when as many tokens were scored as a group has comes behind it, but for a batch that is not
-    /// worth splitting; and whatever is removed, the rest is scored once.
+    /// In the fair order, a large group gets what small ones leave of the batches, though they keep coming; and whatever is removed,
+    /// the rest is scored once.
     #[test]
-    fn no_group_waits_for_ever(sizes in proptest::collection::vec(1usize..40, 1..12), removed in 0usize..12) {
+    fn no_group_waits_for_ever(large in 1usize..60, sizes in proptest::collection::vec(1usize..3, 1..12), removed in 0usize..12) {
         let limits = Limits { pairs: 4, tokens: 8, share_prefixes: false, fill: false };
         let mut queue = Queue::new(QueueOrder::Fair);
         let prompts = |size: usize| (0..size).map(|candidate| (candidate, Prompt::whole(vec![1; 2])));
-        queue.push(0, prompts(sizes[0]), false);
-        let (mut taken, mut seen, mut before) = (0, Vec::new(), 2 * sizes[0]);
-        // The others come one by one, one for each batch, and then again and again: the first is done in spite of them.
-        for (number, size) in sizes.iter().cycle().enumerate().skip(1) {
-            queue.push(number, prompts(*size), false);
-            before += if taken < 2 * sizes[0] { 2 * size } else { 0 };
+        queue.push(0, prompts(large), limits);
+        let (mut batches, mut seen) = (0, Vec::new());
+        for (number, size) in sizes.iter().cycle().enumerate().map(|(number, size)| (number + 1, size)) {
+            // Up to half of what can be scored.
+            queue.push(number, prompts(*size), limits);
             if number == removed {
                 prop_assert_eq!(queue.remove(number, |candidate| candidate == 0).len(), size - 1);
             }
-            let batch = queue.next_batch(limits).unwrap();
-            taken += batch.token_ids.len();
-            seen.extend(batch.pairs());
-            if seen.iter().filter(|pair| pair.group == 0).count() == sizes[0] {
+            seen.extend(queue.next_batch(limits).unwrap().pairs());
+            batches += 1;
+            if seen.iter().filter(|pair| pair.group == 0).count() == large {
                 break;
             }
-            prop_assert!(taken <= before + limits.tokens, "{taken}");
+            prop_assert!(batches <= 2 * large.div_ceil(4) + 2, "{batches}");
         }
         while let Some(batch) = queue.next_batch(limits) {
             seen.extend(batch.pairs());
@@ -170,5 +168,19 @@ proptest! {
         seen.sort();
         seen.dedup();
         prop_assert_eq!((seen.len(), queue.pairs()), (count, 0));
+    }
+}
+
+#[test]
+fn a_small_group_waits_for_one_batch_of_a_large_one_at_most() {
+    let limits = Limits { pairs: 4, tokens: 8, share_prefixes: false, fill: false };
+    for before in 0..9 {
+        let mut queue = Queue::new(QueueOrder::Fair);
+        let prompts = |size: usize| (0..size).map(|candidate| (candidate, Prompt::whole(vec![1; 2])));
+        queue.push(0, prompts(40), limits);
+        (0..before).for_each(|_| drop(queue.next_batch(limits)));
+        queue.push(1, prompts(1), limits);
+        let waited = (0..).find(|_| queue.next_batch(limits).unwrap().pairs().any(|pair| pair.group == 1));
+        assert!(waited <= Some(1), "{waited:?} after {before}");
     }
 }

@@ -100,7 +100,7 @@ pub(super) fn run(
         }
         cost.queries += 1;
         units.iter().for_each(|unit| cost.add_prompt(unit.prompt()));
-        queue.push(0, units.into_iter().map(Unit::into_prompt).enumerate(), planned.limits.share_prefixes);
+        queue.push(0, units.into_iter().map(Unit::into_prompt).enumerate(), planned.limits);
         while queue.has_full_batch(planned.limits)
             && let Some(batch) = queue.next_batch(planned.limits)
         {

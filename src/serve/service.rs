@@ -17,6 +17,9 @@ use crate::session::{Access, RequestId, Scored, Unit};
 /// So many batches that fail one after the other are taken for a fault of the device, which only a new process can mend.
 const FAILURES_OF_A_SICK_DEVICE: u32 = 3;
 
+/// Documents whose prompts are made before another request gets a chance.
+const DOCUMENTS_AT_A_TIME: usize = 256;
+
 /// A loaded model that answers requests.
 pub(super) struct Service {
     pub(super) facts: ServiceFacts,
@@ -105,13 +108,24 @@ impl Service {
         Ok(RerankResponse { pairs, ranking: Vec::new(), timings })
     }
 
-    /// Makes prompts on a thread that may take its time.
+    /// Makes prompts, some at a time, so that other requests get in between, on threads that may take their time.
     async fn units(self: &Arc<Self>, request: &Arc<RerankRequest>) -> Result<Vec<Unit>, Problem> {
-        let Ok(_permit) = self.tokenizing.acquire().await else { return Err(ended()) };
-        let (service, request) = (Arc::clone(self), Arc::clone(request));
-        let made =
-            tokio::task::spawn_blocking(move || units_of(&request, service.prompts.as_ref(), service.cache.as_deref()));
-        made.await.unwrap_or_else(|_| Err(Problem::new(ProblemKind::Internal, "making the prompts has panicked")))
+        let count = request.documents.len();
+        let mut units = Vec::with_capacity(count);
+        while units.len() < count || count == 0 {
+            let Ok(_permit) = self.tokenizing.acquire().await else { return Err(ended()) };
+            let documents = units.len()..count.min(units.len() + DOCUMENTS_AT_A_TIME);
+            let (service, request) = (Arc::clone(self), Arc::clone(request));
+            let made = tokio::task::spawn_blocking(move || {
+                units_of(&request, documents, service.prompts.as_ref(), service.cache.as_deref())
+            });
+            let panicked = |_| Err(Problem::new(ProblemKind::Internal, "making the prompts has panicked"));
+            units.extend(made.await.unwrap_or_else(panicked)?);
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(units)
     }
 
     async fn submit(&self, units: Vec<Unit>) -> Result<Scored, Problem> {

@@ -1,5 +1,6 @@
 //! A request's texts become the units that a session scores.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::Result;
@@ -14,12 +15,13 @@ use crate::session::Unit;
 /// Fewer bytes than this are not worth waking other threads for.
 const FEW_BYTES: usize = 16 << 10;
 
-/// The units of a request, in the order of its documents.
+/// The units of some of a request's documents, in their order.
 ///
 /// # Errors
 /// If a text can't be put into the prompt, or would have to be cut in a way that the request does not allow.
 pub(super) fn units_of(
     request: &RerankRequest,
+    documents: Range<usize>,
     prompts: &dyn Prompts,
     cache: Option<&ScoreCache>,
 ) -> Result<Vec<Unit>, Problem> {
@@ -28,7 +30,7 @@ pub(super) fn units_of(
             "`cache_salt` can't set a cache apart, and this service has one for all (--cache); leave it out",
         ));
     }
-    let making = Making { request, prompts, cache };
+    let making = Making { request, documents, prompts, cache };
     // A tokenizer may panic for an odd text, which is no fault of other requests.
     let made = catch_unwind(AssertUnwindSafe(|| making.all()));
     made.unwrap_or_else(|_| Err(invalid("making the prompts has panicked; change the texts")))
@@ -36,6 +38,7 @@ pub(super) fn units_of(
 
 struct Making<'a> {
     request: &'a RerankRequest,
+    documents: Range<usize>,
     prompts: &'a dyn Prompts,
     cache: Option<&'a ScoreCache>,
 }
@@ -43,16 +46,21 @@ struct Making<'a> {
 impl Making<'_> {
     fn all(&self) -> Result<Vec<Unit>, Problem> {
         let RerankRequest { queries, documents, .. } = self.request;
+        let (range, is_shared) = (self.documents.clone(), queries.len() == 1);
+        let wanted = if is_shared { Some(&queries[..]) } else { queries.get(range.clone()) };
+        let (Some(queries), Some(documents)) = (wanted, documents.get(range.clone())) else {
+            return Err(invalid("there are not as many queries as documents"));
+        };
         let queries: Vec<Query> = queries.iter().map(|text| self.query(text)).collect::<Result<_, _>>()?;
-        let query = |document: usize| if queries.len() == 1 { queries.first() } else { queries.get(document) };
-        let unit = |(index, document): (usize, &String)| {
-            let query = query(index).ok_or_else(|| invalid("there are not as many queries as documents"))?;
+        let unit = |(place, document): (usize, &String)| {
+            let (index, query) = (range.start + place, queries.get(if is_shared { 0 } else { place }));
+            let query = query.ok_or_else(|| invalid("there is no query"))?;
             let prompt =
                 self.prompt(query, document).map_err(|error| invalid(format!("document {index}: {error:#}")))?;
             self.check(index, &prompt)?;
             Ok(Unit::new(prompt, self.cache))
         };
-        match self.request.bytes() < FEW_BYTES {
+        match documents.iter().map(String::len).sum::<usize>() < FEW_BYTES {
             true => documents.iter().enumerate().map(unit).collect(),
             false => documents.par_iter().enumerate().map(unit).collect(),
         }

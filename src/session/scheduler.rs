@@ -178,7 +178,7 @@ impl Scheduler {
         let scored =
             units.filter(|(candidate, unit)| self.equal.add(unit.key, PairId { group, candidate: *candidate }));
         let prompts: Vec<(usize, Prompt)> = scored.map(|(candidate, unit)| (candidate, unit.prompt)).collect();
-        self.queue.push(group, prompts, self.limits.share_prefixes);
+        self.queue.push(group, prompts, self.limits);
     }
 
     /// Drops what waits of a request that nobody waits for.

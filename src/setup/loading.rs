@@ -143,3 +143,46 @@ impl Engine for Deferred {
         self.engine().map(|engine| engine.work(batch)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Downloads, ModelSource};
+    use crate::engine::cpu::{Arithmetic, Level};
+    use crate::precision::Precision;
+    use crate::progress::{Progress, Verbosity};
+    use crate::recipe::RecipeChoice;
+    use crate::reranker::RerankerOptions;
+
+    /// An engine that always panics.
+    struct Panics;
+
+    impl Engine for Panics {
+        fn run(&mut self, _: &Batch) -> Result<Vec<f32>> {
+            panic!("a fault of the engine")
+        }
+    }
+
+    #[test]
+    fn a_model_whose_engine_panics_is_loaded_anew() {
+        let options = RerankerOptions {
+            source: ModelSource::Fake,
+            recipe: RecipeChoice::default(),
+            weights: true,
+            on_gpu: false,
+            downloads: Downloads::Silent,
+        };
+        let replica = Replica {
+            reranker: Arc::new(Reranker::find(&options).unwrap()),
+            target: Target::Cpu(Arithmetic::new(Level::available(), Precision::F32)),
+            limits: Limits { pairs: 1, tokens: 9, share_prefixes: true, fill: true },
+            profiled: false,
+            reporter: Arc::new(Reporter::new(Progress::None, Verbosity::Quiet)),
+        };
+        let ready = Ready { engine: Box::new(Panics), tokens: 9 };
+        let mut engine = Deferred { replica, loaded: Some(Ok(ready)) };
+        let batch = Batch::filled(4, 4);
+        assert!(engine.run(&batch).unwrap_err().to_string().contains("panicked"));
+        assert_eq!(engine.run(&batch).unwrap().len(), batch.pairs().count());
+    }
+}
