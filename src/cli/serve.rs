@@ -91,7 +91,7 @@ pub struct LimitArguments {
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256MiB")]
     pub max_queue_size: u64,
 
-    /// Most connections at a time; more wait until one is closed
+    /// Most connections at a time; for a new one, that which has been idle longest is closed
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 1024, allow_negative_numbers = true)]
     pub max_connections: u64,
 

@@ -9,16 +9,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request};
+use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use super::open::{Connections, Idle};
 use super::server::Server;
 
 /// How long a connection may wait for a request, and a request's head may take to come.
@@ -39,29 +40,35 @@ pub(super) async fn take(
     told_to_end: impl Future<Output = ()>,
 ) -> bool {
     let router = router(server, origins);
-    let connections = Arc::new(Semaphore::new(server.limits.connections));
+    let connections = Connections::new(server.limits.connections);
     let graceful = GracefulShutdown::new();
     let mut told_to_end = pin!(told_to_end);
     let mut is_exhausted = false;
     loop {
         let accepted = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (listener.accept().await, permit)
+            match listener.accept().await {
+                Ok((stream, _)) => Ok((stream, connections.place().await)),
+                Err(error) => Err(error),
+            }
         };
-        let (accepted, permit) = tokio::select! {
+        let accepted = tokio::select! {
             accepted = accepted => accepted,
             () = &mut told_to_end => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, connected)) => {
                 is_exhausted = false;
                 let (watcher, router, server) = (graceful.watcher(), router.clone(), Arc::clone(server));
                 tokio::spawn(async move {
                     server.metrics.connected(1);
-                    // The client may break off whenever it likes.
-                    let _ = watcher.watch(connection(stream, router)).await;
+                    let idle = Arc::clone(&connected.idle);
+                    tokio::select! {
+                        // The client may break off whenever it likes.
+                        _ = watcher.watch(connection(stream, router, &idle)) => {}
+                        () = idle.closed() => {}
+                    }
                     server.metrics.connected(-1);
-                    drop(permit);
+                    drop(connected);
                 });
             }
             Err(error) => {
@@ -84,12 +91,26 @@ type Connection = http1::Connection<
     >,
 >;
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
+fn connection(stream: TcpStream, router: Router, idle: &Arc<Idle>) -> Connection {
     // Small responses are sent at once.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PATIENCE));
-    let service = router.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new)).boxed_clone();
+    let idle = Arc::clone(idle);
+    let answer = move |request: Request<hyper::body::Incoming>| {
+        let (router, busy) = (router.clone(), idle.busy());
+        async move {
+            // Until the response's body is written.
+            let held = |body: Body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _ = &busy;
+                    frame
+                }))
+            };
+            router.oneshot(request.map(Body::new)).await.map(|response| response.map(held))
+        }
+    };
+    let service = tower::service_fn(answer).boxed_clone();
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)

@@ -11,6 +11,7 @@ mod dialect;
 mod keys;
 mod log;
 mod metrics;
+mod open;
 mod page;
 mod request;
 mod running;

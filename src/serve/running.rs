@@ -1,5 +1,6 @@
 //! The service from its start to its end: the port is opened first, so that health can be asked for while the model loads.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::mpsc::channel;
@@ -7,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -32,6 +33,8 @@ use crate::stop::Stop;
 
 /// Threads that read requests and write responses; those of the model are others.
 const CONNECTION_THREADS: usize = 2;
+/// Connections that may wait to be taken: a burst of clients must not have to try again.
+const BACKLOG: u32 = 1024;
 /// Requests whose prompts are made at a time, at least: a large one must not keep small ones waiting.
 const LEAST_TOKENIZING: usize = 4;
 
@@ -81,11 +84,26 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
 
 async fn listen(config: &ServeConfig) -> Result<TcpListener> {
     let (host, port) = (config.address.host.as_str(), config.address.port);
-    TcpListener::bind((host, port)).await.with_context(|| {
+    bind(host, port).await.with_context(|| {
         format!(
             "cannot listen on {host}, port {port}; choose another one with --host and --port, or end what listens there"
         )
     })
+}
+
+/// Listens on the first of a host's addresses that can be had.
+async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A service that is started again can have its address at once.
+        socket.set_reuseaddr(cfg!(unix))?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 fn warn_of_strangers(config: &ServeConfig, address: SocketAddr, reporter: &Reporter) {

@@ -207,6 +207,15 @@ fn a_full_queue_turns_requests_away_until_there_is_room() {
 }
 
 #[test]
+fn connections_that_send_nothing_keep_nobody_out() {
+    let service = Service::start(&[&TINY[..], &["--max-connections", "8"]].concat());
+    let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
+    let answer = service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] }));
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    drop(silent);
+}
+
+#[test]
 fn nothing_is_scored_for_a_client_that_has_gone_away() {
     let service = Service::start(&TINY);
     let body = large_request().to_string();
