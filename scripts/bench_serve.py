@@ -68,7 +68,7 @@ def load(service: Service, made: list, options, connections: int, requests: int)
     client, outcome.processor_seconds = time.process_time() - before, service.processor_seconds() - computed
     rate = outcome.pairs / outcome.seconds
     requests = len(outcome.latencies) / outcome.seconds
-    print(f"  {service.name}: {rate:,.0f} pairs/s, {requests:,.1f} requests/s; {latencies(outcome.latencies)}")
+    print(f"  {service.name}: {rate:,.1f} pairs/s, {requests:,.1f} requests/s; {latencies(outcome.latencies)}")
     seconds = f"seconds {outcome.seconds:.1f}, of processors: service {outcome.processor_seconds:.1f}, client {client:.1f}"
     print(f"    {seconds}; statuses {dict(outcome.statuses)}")
     if outcome.misbehaved:
@@ -122,7 +122,7 @@ def compare(options, folder: Path) -> list[str]:
         print(f"round {number + 1}")
         batch.append(run_batch(command, made, folder))
         stats = batch[-1]
-        print(f"  command line: {stats['pairs_per_second']:,.0f} pairs/s in {stats['ranking_seconds']:.1f} s")
+        print(f"  command line: {stats['pairs_per_second']:,.1f} pairs/s in {stats['ranking_seconds']:.1f} s")
         served.append(load(service, made, options, options.connections, options.requests))
         wrong += faults(served[-1])
     rate = report(
@@ -143,7 +143,7 @@ def compare(options, folder: Path) -> list[str]:
 def report(unit: str, served: list[float], batch: list[float]) -> float:
     """The medians and their ratio; that by processors' seconds is steadier where other programs run."""
     rate, of_batch = statistics.median(served), statistics.median(batch)
-    print(f"medians: service {rate:,.0f} {unit}, command line {of_batch:,.0f}: {rate / of_batch:.1%}")
+    print(f"medians: service {rate:,.1f} {unit}, command line {of_batch:,.1f}: {rate / of_batch:.1%}")
     return rate
 
 
