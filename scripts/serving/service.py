@@ -1,5 +1,6 @@
 """A service that a script starts, watches and ends."""
 
+import atexit
 import http.client
 import json
 import re
@@ -19,6 +20,8 @@ class Service:
         self.process = subprocess.Popen(
             [str(part) for part in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
         )
+        # A script that ends with an error leaves no service behind.
+        atexit.register(self.process.kill)
         self.host, self.port = "127.0.0.1", 0
         threading.Thread(target=self._read_log, daemon=True).start()
         self._wait(patience)
