@@ -11,7 +11,8 @@ use std::process::Command;
 const KERNELS: [&str; 10] =
     ["activation", "attention", "attention_plain", "bias", "heads", "norm", "normalize", "pooling", "rotate", "swiglu"];
 /// For compute capability 9.0 alone, with instructions that no other has.
-const HOPPER_KERNELS: [&str; 3] = ["attention_hopper_early", "attention_hopper_late", "multiply_gated_hopper"];
+const HOPPER_KERNELS: [&str; 4] =
+    ["attention_hopper_early", "attention_hopper_late", "attention_hopper_pipelined", "multiply_gated_hopper"];
 const HOPPER: u32 = 90;
 const CAPABILITIES: &str = "80,86,89,90";
 

@@ -3,6 +3,7 @@
 #include "../../src/engine/gpu/kernels/attention.cu"
 #include "../../src/engine/gpu/kernels/attention_hopper_early.cu"
 #include "../../src/engine/gpu/kernels/attention_hopper_late.cu"
+#include "../../src/engine/gpu/kernels/attention_hopper_pipelined.cu"
 #include "../../src/engine/gpu/kernels/attention_plain.cu"
 #include "../../src/engine/gpu/kernels/bias.cu"
 #include "../../src/engine/gpu/kernels/heads.cu"
@@ -31,6 +32,7 @@ Call bound(void (*kernel)(Arguments...)) {
 }
 
 #define KERNEL(name) {#name, bound(name)}
+#define OF_FIXED(name) KERNEL(name##_bf16_64), KERNEL(name##_bf16_128), KERNEL(name##_f16_64), KERNEL(name##_f16_128)
 #define OF_EACH_TYPE(name) KERNEL(name##_f32), KERNEL(name##_bf16), KERNEL(name##_f16)
 const std::map<std::string, Call> KERNELS = {
     OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(qk_norm_rope),   OF_EACH_TYPE(swiglu),
@@ -44,6 +46,7 @@ const std::map<std::string, Call> KERNELS = {
     KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
     OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
     KERNEL(dot_rows),          KERNEL(multiply_gated_hopper_bf16), KERNEL(multiply_gated_hopper_f16),
+    OF_FIXED(attend_hopper_pipelined_early), OF_FIXED(attend_hopper_pipelined_late),
 };
 
 }  // namespace

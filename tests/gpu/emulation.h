@@ -155,11 +155,13 @@ struct Block {
     // Which of its cluster it is.
     size_t rank;
     size_t running;
-    std::vector<Barrier> warps;
+    std::vector<Barrier> warps, warpgroups;
     Barrier all;
     std::vector<unsigned char> shared;
     // Of each 16 bytes of it, whether somebody has written them and not shown them to products.
     std::vector<bool> unshown;
+    // Pieces that copies have written for which their own thread did not wait.
+    std::vector<size_t> arrived;
     // What each fiber shows to its warp.
     std::vector<std::vector<unsigned char>> shown;
     size_t current = 0;
@@ -260,8 +262,9 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
         cluster = {};
         for (unsigned rank = 0; rank < blocks; rank++) {
             Dimensions index = {(first + rank) % grid.x, (first + rank) / grid.x};
-            Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, 0, kernel};
+            Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, {}, {}, 0, kernel};
             now.warps.resize((count + 31) / 32);
+            now.warpgroups.resize(16);
             now.shared.assign(shared, 0xff);
             now.unshown.resize(shared / 16 + 1);
             now.shown.resize(count);

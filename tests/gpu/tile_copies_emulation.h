@@ -155,6 +155,24 @@ inline void begin_barrier(uint32_t barrier, uint32_t count) {
 }
 inline void show_barriers() {}
 inline void arrive(uint32_t barrier) { emulation::arrive_at(barrier); }
+inline void arrive_when_copied(uint32_t barrier) {
+    using namespace emulation;
+    std::vector<Copy> copies;
+    auto& groups = block->fibers[block->current].copies;
+    for (const auto& group : groups) copies.insert(copies.end(), group.begin(), group.end());
+    groups.assign(1, {});
+    Block* owner = block;
+    uint32_t there = address_of(barrier, owner->rank);
+    cluster.on_their_way.push_back([=] {
+        for (const Copy& copy : copies) {
+            memcpy(copy.target, copy.bytes, 16);
+            size_t piece = static_cast<size_t>(copy.target - owner->shared.data()) / 16;
+            owner->unshown[piece] = true;
+            owner->arrived.push_back(piece);
+        }
+        arrive_at(there);
+    });
+}
 inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
     emulation::change_barrier(barrier, [=](emulation::PhaseBarrier& state) {
         if (state.missing-- == 0) emulation::wrong_copy("more arrive at a barrier than it waits for");

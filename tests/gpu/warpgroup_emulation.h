@@ -168,10 +168,14 @@ inline void begin_products() { emulation::products[emulation::thread()].begun = 
 inline void commit_products() { emulation::products[emulation::thread()].groups.emplace_back(); }
 
 inline void show_to_products() {
-    auto& pieces = emulation::block->fibers[emulation::block->current].unshown;
-    for (size_t piece : pieces) emulation::block->unshown[piece] = false;
-    pieces.clear();
+    auto& own = emulation::block->fibers[emulation::block->current].unshown;
+    for (auto* pieces : {&own, &emulation::block->arrived}) {
+        for (size_t piece : *pieces) emulation::block->unshown[piece] = false;
+        pieces->clear();
+    }
 }
+
+inline void meet_warpgroup(int index) { emulation::meet(emulation::block->warpgroups[static_cast<size_t>(index)], 128); }
 
 template <int PARTS>
 void pin(float (&)[PARTS][4]) {}

@@ -71,30 +71,40 @@ pub struct Emulated {
     /// Names of the kernels that were run.
     pub launched: Mutex<Vec<String>>,
     marks: Mutex<Vec<std::time::Instant>>,
-    /// Whether it has Hopper's instructions.
-    hopper: bool,
     /// A kernel of attention that takes scores for larger than they are, or a product that leaves inputs out.
     wrong: Option<&'static str>,
+    /// What kernels are called that it lacks.
+    lacks: &'static str,
 }
 
 impl Emulated {
     pub fn new(room: usize) -> Arc<Self> {
-        Self::of_kind(room, false, None)
+        Self::of_kind(room, "hopper", None)
     }
 
     /// One with Hopper's instructions too.
     pub fn hopper(room: usize) -> Arc<Self> {
-        Self::of_kind(room, true, None)
+        Self::of_kind(room, "nothing", None)
+    }
+
+    /// One of which kernels with such names are switched off.
+    pub fn without(kernels: &'static str) -> Arc<Self> {
+        Self::of_kind(1 << 30, kernels, None)
     }
 
     /// One of which a kernel is wrong, on a card that needs this kernel.
     pub fn wrong(kernel: &'static str) -> Arc<Self> {
-        Self::of_kind(1 << 30, kernel != "attend_bf16_128", Some(kernel))
+        let lacks = match kernel {
+            "attend_bf16_128" => "hopper",
+            _ if kernel.contains("pipelined") || !kernel.starts_with("attend") => "nothing",
+            _ => "pipelined",
+        };
+        Self::of_kind(1 << 30, lacks, Some(kernel))
     }
 
-    fn of_kind(room: usize, hopper: bool, wrong: Option<&'static str>) -> Arc<Self> {
+    fn of_kind(room: usize, lacks: &'static str, wrong: Option<&'static str>) -> Arc<Self> {
         let (memory, launched, marks) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { memory, room, launched, marks, hopper, wrong })
+        Arc::new(Self { memory, room, launched, marks, wrong, lacks })
     }
 
     fn used(&self) -> usize {
@@ -202,7 +212,7 @@ unsafe impl Device for Emulated {
     }
 
     fn has(&self, kernel: &str) -> bool {
-        self.hopper || !kernel.contains("hopper")
+        !kernel.contains(self.lacks)
     }
 
     unsafe fn launch(&self, kernel: &str, launch: Launch, arguments: &mut [*mut c_void]) -> Result<()> {

@@ -140,9 +140,15 @@ fn thousands_of_keys_are_summed_as_exactly_as_few() {
         ("attend_hopper_late_f16_64", Type::F16, 5e-4),
         ("attend_bf16_64", Type::Bf16, 4e-3),
         ("attend_hopper_late_bf16_64", Type::Bf16, 4e-3),
+        ("attend_hopper_pipelined_early_f16_64", Type::F16, 5e-4),
+        ("attend_hopper_pipelined_late_bf16_64", Type::Bf16, 4e-3),
     ] {
         for (rows, expected) in &cases {
-            let device = if kernel.contains("hopper") { Emulated::hopper(1 << 30) } else { Emulated::new(1 << 30) };
+            let device = match kernel.contains("hopper") {
+                true if kernel.contains("pipelined") => Emulated::hopper(1 << 30),
+                true => Emulated::without("pipelined"),
+                false => Emulated::new(1 << 30),
+            };
             let results = attend(rows, &device, value, (kernel.contains("late"), None));
             assert!(device.launched.lock().unwrap().iter().any(|launched| launched == kernel), "{kernel}");
             assert_eq!(results.len(), expected.len());

@@ -1,6 +1,6 @@
 //! Attention: what its kernels are given, in the memory layout of `attention.cuh`, and their launch.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytemuck::{Pod, Zeroable};
 
 use super::device::{Address, Launch, Type, View};
@@ -11,6 +11,10 @@ use crate::model::{Heads, Mask};
 const TILE: usize = 64;
 /// The same of `attention_hopper_late.cu`, which has as many keys at a time.
 const LATE_TILE: usize = 128;
+/// The same of `attention_hopper_pipelined.cu`, of early and of late queries: 64 for each worker.
+const WORKER_ROWS: usize = 64;
+const EARLY_WORKERS: usize = 3;
+const LATE_WORKERS: usize = 2;
 /// The position from which on that kernel is worth its larger tiles. On an H200 attention within chunks of 400 tokens took a fifth
 /// less time with 1,024 than with 256, and documents of thousands of tokens took the same. It goes by positions and by nothing else, so that a query is
 /// computed the same way in every batch.
@@ -51,6 +55,8 @@ pub struct QueryTile {
 pub struct Tiling {
     /// Of those before a position.
     pub early: usize,
+    /// In layers with windows, wherever they stand.
+    pub windowed: usize,
     /// That position; nothing comes behind it where all are taken alike.
     pub position: usize,
     /// Of those from there on, in tiles of their own.
@@ -116,17 +122,39 @@ pub(super) enum AttentionKernel {
     HopperEarly,
     /// `attention_hopper_late.cu`: the same, with larger tiles.
     HopperLate,
+    /// `attention_hopper_pipelined.cu`, early queries: the same.
+    PipelinedEarly,
+    /// Late queries, with more keys at a time.
+    PipelinedLate,
 }
+
+impl AttentionKernel {
+    /// Whether it has a block for each processor, which goes on until there is no more to do.
+    pub(super) fn is_pipelined(self) -> bool {
+        workers(self).is_some()
+    }
+}
+
+/// Kernels for early queries and for late ones, the fastest first.
+const EARLY: [AttentionKernel; 3] =
+    [AttentionKernel::PipelinedEarly, AttentionKernel::HopperEarly, AttentionKernel::Tensor];
+const LATE: [AttentionKernel; 2] = [AttentionKernel::PipelinedLate, AttentionKernel::HopperLate];
 
 impl Gpu {
     /// How queries are handed out.
     pub fn tiling(&self, heads: Heads) -> Tiling {
-        let late = self.has(AttentionKernel::HopperLate, heads);
+        let late = self.first(&LATE, heads);
         Tiling {
-            early: queries(AttentionKernel::Tensor, heads),
-            position: if late { self.late_from } else { usize::MAX },
-            late: queries(AttentionKernel::HopperLate, heads),
+            early: queries(self.first(&EARLY, heads).unwrap_or(AttentionKernel::Plain), heads),
+            windowed: queries(AttentionKernel::Windows, heads),
+            position: if late.is_some() { self.late_from } else { usize::MAX },
+            late: queries(late.unwrap_or(AttentionKernel::Plain), heads),
         }
+    }
+
+    /// The fastest of some kernels that may run.
+    fn first(&self, kernels: &[AttentionKernel], heads: Heads) -> Option<AttentionKernel> {
+        kernels.iter().copied().find(|kernel| self.has(*kernel, heads))
     }
 
     /// Whether attention for such heads can run, and may, on a kernel.
@@ -134,7 +162,10 @@ impl Gpu {
         let features: &[usize] = match kernel {
             AttentionKernel::Plain => return true,
             AttentionKernel::Tensor | AttentionKernel::Windows => &[32, 64, 128],
-            AttentionKernel::HopperEarly | AttentionKernel::HopperLate => &[64, 128],
+            AttentionKernel::HopperEarly
+            | AttentionKernel::HopperLate
+            | AttentionKernel::PipelinedEarly
+            | AttentionKernel::PipelinedLate => &[64, 128],
         };
         let fits = self.value() != Type::F32 && features.contains(&heads.head_dim) && heads.group() <= TILE;
         fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
@@ -142,13 +173,16 @@ impl Gpu {
 
     fn kernel(&self, kernel: AttentionKernel, heads: Heads) -> String {
         let value = self.value().name();
-        match kernel {
-            AttentionKernel::Plain => format!("attend_plain_{value}"),
-            AttentionKernel::Tensor => format!("attend_{value}_{}", heads.head_dim),
-            AttentionKernel::Windows => format!("attend_windows_{value}_{}", heads.head_dim),
-            AttentionKernel::HopperEarly => format!("attend_hopper_early_{value}_{}", heads.head_dim),
-            AttentionKernel::HopperLate => format!("attend_hopper_late_{value}_{}", heads.head_dim),
-        }
+        let name = match kernel {
+            AttentionKernel::Plain => return format!("attend_plain_{value}"),
+            AttentionKernel::Tensor => "attend",
+            AttentionKernel::Windows => "attend_windows",
+            AttentionKernel::HopperEarly => "attend_hopper_early",
+            AttentionKernel::HopperLate => "attend_hopper_late",
+            AttentionKernel::PipelinedEarly => "attend_hopper_pipelined_early",
+            AttentionKernel::PipelinedLate => "attend_hopper_pipelined_late",
+        };
+        format!("{name}_{value}_{}", heads.head_dim)
     }
 
     /// `results = softmax(queries · keysᵀ · scale) · values`
@@ -168,11 +202,11 @@ impl Gpu {
         }
         // The longer work first.
         if attending.late_tiles.bytes() > 0 {
+            let kernel = self.first(&LATE, heads).context("no kernel for late queries")?;
             // SAFETY: as the caller's.
-            unsafe { self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)? };
+            unsafe { self.attend_by(kernel, attending, attending.late_tiles, heads)? };
         }
-        let mut fast = [AttentionKernel::HopperEarly, AttentionKernel::Tensor].into_iter();
-        let kernel = fast.find(|kernel| self.has(*kernel, heads)).unwrap_or(AttentionKernel::Plain);
+        let kernel = self.first(&EARLY, heads).unwrap_or(AttentionKernel::Plain);
         // SAFETY: as the caller's.
         unsafe { self.attend_by(kernel, attending, attending.tiles, heads) }
     }
@@ -213,28 +247,64 @@ impl Gpu {
             },
         };
         let count = tiles.bytes() / size_of::<QueryTile>();
-        let grid = [int(count)?.cast_unsigned(), int(key)?.cast_unsigned()];
+        let pieces = [int(count)?, int(key)?];
         let features = int(head_dim)?;
+        let workers = workers(kernel);
+        let launch = match workers {
+            Some(workers) => pipelined_launch(workers, head_dim, (count * key).min(self.device().processors()))?,
+            None => launch(kernel, pieces.map(i32::cast_unsigned), head_dim),
+        };
         // SAFETY: the memory was checked; tiles and ranges name rows that are there by the caller's word. Kernels for
-        // one number of features don't look at a second argument.
+        // one number of features don't look at a second argument, unless it is what they have to do.
         unsafe {
-            self.device().launch(&self.kernel(kernel, heads), launch(kernel, grid, head_dim), arguments!(raw, features))
+            let name = self.kernel(kernel, heads);
+            match workers {
+                Some(_) => self.device().launch(&name, launch, arguments!(raw, pieces)),
+                None => self.device().launch(&name, launch, arguments!(raw, features)),
+            }
         }
     }
 }
 
 /// Queries that a block takes.
 pub(super) fn queries(kernel: AttentionKernel, heads: Heads) -> usize {
-    let rows = if kernel == AttentionKernel::HopperLate { LATE_TILE } else { TILE };
+    let rows = match (kernel, workers(kernel)) {
+        (_, Some(workers)) => workers * WORKER_ROWS,
+        (AttentionKernel::HopperLate, None) => LATE_TILE,
+        _ => TILE,
+    };
     (rows / heads.group()).max(1)
 }
+
+/// Workers of a block of a pipelined kernel; None for others.
+fn workers(kernel: AttentionKernel) -> Option<usize> {
+    match kernel {
+        AttentionKernel::PipelinedEarly => Some(EARLY_WORKERS),
+        AttentionKernel::PipelinedLate => Some(LATE_WORKERS),
+        _ => None,
+    }
+}
+
+/// Blocks that go through all pieces of work, in memory as `Room` of `attention_hopper_pipelined.cu` has it.
+fn pipelined_launch(workers: usize, head_dim: usize, blocks: usize) -> Result<Launch> {
+    const SIZE: usize = 2;
+    const ROOMS: usize = 2;
+    let (keys, stages) = if workers == EARLY_WORKERS { (64, 6) } else { (128, 4) };
+    let threads = (workers + 1) * 128;
+    let tiles = (ROOMS * workers * WORKER_ROWS + stages * keys) * head_dim * SIZE;
+    let barriers = 2 * stages + ROOMS;
+    let shared = ALIGNING + tiles + 4 * threads + ROOMS * size_of::<QueryTile>() + 8 * barriers;
+    let [blocks, threads, shared] = [blocks, threads, shared].map(|count| int(count).map(i32::cast_unsigned));
+    Ok(Launch { grid: [blocks?, 1], block: [threads?, 1], shared: shared? })
+}
+
+/// What aligns tiles to 1,024 bytes.
+const ALIGNING: usize = 1024;
 
 fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
     /// Bytes of an activation; other types have the plain kernel.
     const SIZE: usize = 2;
     const LATE_THREADS: u32 = 256;
-    /// What aligns tiles to 1,024 bytes.
-    const ALIGNING: u32 = 1024;
     match kernel {
         AttentionKernel::Plain => Launch { grid, block: [32, ROWS], shared: 0 },
         // Two tiles of keys and two of values.
@@ -243,13 +313,13 @@ fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
         }
         // A tile of queries, one of keys and one of values.
         AttentionKernel::HopperEarly => {
-            let tiles = (3 * TILE * head_dim * SIZE) as u32;
-            Launch { grid, block: [128, 1], shared: ALIGNING + tiles }
+            let tiles = 3 * TILE * head_dim * SIZE;
+            Launch { grid, block: [128, 1], shared: (ALIGNING + tiles) as u32 }
         }
-        AttentionKernel::HopperLate => {
+        AttentionKernel::HopperLate | AttentionKernel::PipelinedEarly | AttentionKernel::PipelinedLate => {
             // One of queries, two of keys and two of values, and a float of each thread.
-            let tiles = (5 * LATE_TILE * head_dim * SIZE) as u32;
-            Launch { grid, block: [LATE_THREADS, 1], shared: ALIGNING + tiles + 4 * LATE_THREADS }
+            let tiles = 5 * LATE_TILE * head_dim * SIZE;
+            Launch { grid, block: [LATE_THREADS, 1], shared: (ALIGNING + tiles) as u32 + 4 * LATE_THREADS }
         }
     }
 }

@@ -48,9 +48,13 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];
     // Empty if the build is not for it.
-    let hopper: [Image; 3] = [
+    let hopper: [Image; 4] = [
         (image!("attention_hopper_early"), &[("attend_hopper_early", FIXED)]),
         (image!("attention_hopper_late"), &[("attend_hopper_late", FIXED)]),
+        (
+            image!("attention_hopper_pipelined"),
+            &[("attend_hopper_pipelined_early", FIXED), ("attend_hopper_pipelined_late", FIXED)],
+        ),
         (image!("multiply_gated_hopper"), &[("multiply_gated_hopper", &["bf16", "f16"])]),
     ];
     if capability == HOPPER {

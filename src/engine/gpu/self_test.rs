@@ -51,6 +51,8 @@ impl Gpu {
             AttentionKernel::Windows,
             AttentionKernel::HopperEarly,
             AttentionKernel::HopperLate,
+            AttentionKernel::PipelinedEarly,
+            AttentionKernel::PipelinedLate,
         ];
         if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
             return Ok(warnings);
@@ -100,7 +102,11 @@ impl SelfTest {
     fn run(&self, gpu: &Gpu, kernel: AttentionKernel, window: Option<usize>) -> Result<Vec<f32>> {
         let Heads { query, key, head_dim } = self.heads;
         let width = query * head_dim;
+        // So often that each block of kernels that go on and on gets several: all of them give the same results.
         let tiles = tiles(queries(kernel, self.heads));
+        let times =
+            if kernel.is_pipelined() { (4 * gpu.device().processors()).div_ceil(KEY_HEADS * tiles.len()) } else { 1 };
+        let tiles = tiles.repeat(times);
         let mut tile_memory = gpu.memory(size_of_val(&tiles[..]))?;
         tile_memory.upload(bytemuck::cast_slice(&tiles))?;
         // Not numbers, so that what is not written is seen.

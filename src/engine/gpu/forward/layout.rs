@@ -81,7 +81,7 @@ impl GpuLayout {
             for (tiles, tokens, queries) in [
                 (&mut layout.tiles, start..late, tiling.early),
                 (&mut layout.late_tiles, late..end, tiling.late),
-                (&mut layout.window_tiles, start..in_windows, tiling.early),
+                (&mut layout.window_tiles, start..in_windows, tiling.windowed),
             ] {
                 let starts = tokens.clone().step_by(queries);
                 tiles.extend(starts.map(|start| tile(start..tokens.end.min(start + queries), start)));
@@ -146,7 +146,7 @@ mod tests {
             for batch in plan(&groups, Limits { pairs: 9, tokens: 1000, share_prefixes, fill: false }) {
                 let layout = GpuLayout::new(
                     &batch,
-                    Tiling { early: 32, position: 100, late: 64 },
+                    Tiling { early: 32, windowed: 24, position: 100, late: 64 },
                     Needs { mask: Mask::Causal, pooling: Pooling::LastToken, windows: true, types: false },
                 );
                 let mut seen = vec![0; batch.token_ids.len()];

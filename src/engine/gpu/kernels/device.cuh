@@ -118,6 +118,12 @@ __device__ inline void store(T* first, const Neighbours<T, COUNT>& neighbours) {
     *reinterpret_cast<Neighbours<T, COUNT>*>(first) = neighbours;
 }
 
+// 16 bytes at once, which the compiler divides where they are copied as 16-bit values.
+template <typename T>
+__device__ inline void copy_piece(T* to, const T* from) {
+    store(reinterpret_cast<uint32_t*>(to), load<4>(reinterpret_cast<const uint32_t*>(from)));
+}
+
 constexpr unsigned ALL_LANES = 0xffffffffu;
 
 __device__ inline float sum_of_warp(float value) {

@@ -35,7 +35,8 @@ struct Softmax {
             most[half] = fmaxf(before, largest);
             // Rows that see nothing have no largest score.
             float base = most[half] == -INFINITY ? 0.f : most[half] * scale;
-            factors[half] = power_of_two(fmaf(before, scale, -base));
+            // Exactly 1 where nothing changes: a row must not depend on how many keys others see.
+            factors[half] = most[half] == before ? 1.f : power_of_two(fmaf(before, scale, -base));
             float total = 0.f;
 #pragma unroll
             for (int part = 0; part < PARTS; part++) {

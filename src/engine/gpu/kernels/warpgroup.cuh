@@ -29,7 +29,13 @@ template <int pending>
 __device__ inline void wait_for_products() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
-// What this thread has written to shared memory is there for products of the next barrier's other side.
+// Waits for the other threads of this warpgroup; `index` is another for each of the block's that do so.
+__device__ inline void meet_warpgroup(int index) {
+    // Barrier 0 is that of the whole block.
+    asm volatile("bar.sync %0, 128;" ::"r"(index + 1) : "memory");
+}
+// What this thread has written to shared memory is there for products of the next barrier's other side; what others have
+// written, and this thread has waited for, is there for its own products.
 __device__ inline void show_to_products() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // The compiler keeps what it does with these registers on its side of this place.
