@@ -77,8 +77,29 @@ fn widened(bytes: &[u8], value: Type) -> Vec<f32> {
     }
 }
 
-/// The results of the last queries, one after the other.
-fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, (late, window): (bool, Option<usize>)) -> Vec<f32> {
+/// Which queries are computed, and how.
+struct Call<'a> {
+    tiles: &'a [QueryTile],
+    /// Where the second of two ranges begins.
+    boundary: usize,
+    late: bool,
+    window: Option<usize>,
+}
+
+/// A tile of consecutive queries.
+fn tile(queries: Range<usize>) -> QueryTile {
+    QueryTile {
+        first_row: queries.start as i32,
+        rows: queries.len() as i32,
+        position: queries.start as i32,
+        first_range: 0,
+        ranges: 2,
+        visible: queries.end as i32,
+    }
+}
+
+/// The results of all rows, of which those of other queries are no numbers.
+fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, call: &Call) -> Vec<f32> {
     let gpu = Gpu::new(device.clone(), value);
     let upload = |bytes: &[u8]| {
         let mut memory = gpu.memory(bytes.len()).unwrap();
@@ -86,43 +107,84 @@ fn attend(rows: &Products, device: &Arc<Emulated>, value: Type, (late, window): 
         memory
     };
     let products = upload(&bytes(rows.iter().flatten().copied(), value));
-    let first = KEYS - QUERIES;
-    let tile = QueryTile {
-        first_row: first as i32,
-        rows: QUERIES as i32,
-        position: first as i32,
-        first_range: 0,
-        ranges: 2,
-        visible: KEYS as i32,
-    };
-    let tiles = upload(bytemuck::bytes_of(&tile));
-    let boundary = 1000;
+    let tiles = upload(bytemuck::cast_slice(call.tiles));
     let range = |start: usize, end: usize| KeyRange {
         position: start as i32,
         token: start as i32,
         length: (end - start) as i32,
     };
-    let ranges = upload(bytemuck::cast_slice(&[range(0, boundary), range(boundary, KEYS)]));
-    let results = gpu.memory(KEYS * HEAD_DIM * value.size()).unwrap();
-    let queries = Rows::new(&products, KEYS, WIDTH);
+    let ranges = upload(bytemuck::cast_slice(&[range(0, call.boundary), range(call.boundary, rows.len())]));
+    let results = gpu.memory(rows.len() * HEAD_DIM * value.size()).unwrap();
+    let queries = Rows::new(&products, rows.len(), WIDTH);
     let (none, all) = (tiles.view(0..0), tiles.view(0..tiles.bytes()));
     let attending = Attending {
         queries,
         keys: queries.from_column(HEAD_DIM),
         values: queries.from_column(2 * HEAD_DIM),
-        results: Rows::new(&results, KEYS, HEAD_DIM),
-        tiles: if late { none } else { all },
-        late_tiles: if late { all } else { none },
+        results: Rows::new(&results, rows.len(), HEAD_DIM),
+        tiles: if call.late { none } else { all },
+        late_tiles: if call.late { all } else { none },
         ranges: ranges.view(0..ranges.bytes()),
         mask: Mask::Causal,
-        window,
+        window: call.window,
         scale: 1. / (HEAD_DIM as f64).sqrt(),
     };
     // SAFETY: the tiles and ranges are those of the rows that were made above.
     unsafe { gpu.attend(&attending, Heads { query: 1, key: 1, head_dim: HEAD_DIM }).unwrap() };
-    let mut found = vec![0; KEYS * HEAD_DIM * value.size()];
+    let mut found = vec![0; rows.len() * HEAD_DIM * value.size()];
     results.download(&mut found).unwrap();
-    widened(&found[first * HEAD_DIM * value.size()..], value)
+    widened(&found, value)
+}
+
+/// Those of the last queries.
+fn attend_last(
+    rows: &Products,
+    device: &Arc<Emulated>,
+    value: Type,
+    (late, window): (bool, Option<usize>),
+) -> Vec<f32> {
+    let first = rows.len() - QUERIES;
+    let call = Call { tiles: &[tile(first..rows.len())], boundary: 1000, late, window };
+    attend(rows, device, value, &call)[first * HEAD_DIM..].to_vec()
+}
+
+/// A GPU on which attention of early or of late queries runs on a kernel.
+fn device(kernel: &str) -> Arc<Emulated> {
+    match kernel.contains("hopper") {
+        true if kernel.contains("pipelined") => Emulated::hopper(1 << 30),
+        true => Emulated::without("pipelined"),
+        false => Emulated::new(1 << 30),
+    }
+}
+
+/// Some rows see fewer keys than others of their tile, or of their part of it. What there is too much must not show.
+#[test]
+fn a_query_has_the_same_bits_in_every_tile() {
+    // The largest scores are far from 1.
+    let mut rows: Products = flat()[..200].to_vec();
+    rows.iter_mut().for_each(|row| row[..HEAD_DIM].iter_mut().for_each(|value| *value *= 512.));
+    // Tiles of keys end at 64 and 128, and a worker's rows at 104.
+    let queries = 40..140;
+    for kernel in [
+        "attend_bf16_64",
+        "attend_hopper_early_bf16_64",
+        "attend_hopper_late_bf16_64",
+        "attend_hopper_pipelined_early_bf16_64",
+        "attend_hopper_pipelined_late_bf16_64",
+    ] {
+        let results = |tiles: &[QueryTile]| {
+            let device = device(kernel);
+            let call = Call { tiles, boundary: 70, late: kernel.contains("late"), window: None };
+            let results = attend(&rows, &device, Type::Bf16, &call);
+            assert_eq!(*device.launched.lock().unwrap(), [kernel]);
+            let bits = results.iter().map(|result| result.to_bits());
+            bits.skip(queries.start * HEAD_DIM).take(queries.len() * HEAD_DIM).collect::<Vec<_>>()
+        };
+        let size = if kernel.contains("pipelined") || kernel.contains("late") { 128 } else { 64 };
+        let together: Vec<_> = queries.clone().step_by(size).map(|at| tile(at..queries.end.min(at + size))).collect();
+        let alone: Vec<_> = queries.clone().map(|query| tile(query..query + 1)).collect();
+        assert_eq!(results(&together), results(&alone), "{kernel}");
+    }
 }
 
 #[test]
@@ -144,12 +206,8 @@ fn thousands_of_keys_are_summed_as_exactly_as_few() {
         ("attend_hopper_pipelined_late_bf16_64", Type::Bf16, 4e-3),
     ] {
         for (rows, expected) in &cases {
-            let device = match kernel.contains("hopper") {
-                true if kernel.contains("pipelined") => Emulated::hopper(1 << 30),
-                true => Emulated::without("pipelined"),
-                false => Emulated::new(1 << 30),
-            };
-            let results = attend(rows, &device, value, (kernel.contains("late"), None));
+            let device = device(kernel);
+            let results = attend_last(rows, &device, value, (kernel.contains("late"), None));
             assert!(device.launched.lock().unwrap().iter().any(|launched| launched == kernel), "{kernel}");
             assert_eq!(results.len(), expected.len());
             for (result, expected) in results.iter().zip(expected) {
@@ -175,7 +233,7 @@ fn what_stands_outside_of_a_window_is_not_read() {
             ("attend_windows_bf16_64", Type::Bf16, 4e-3),
         ] {
             let device = Emulated::hopper(1 << 30);
-            let results = attend(&rows, &device, value, (false, Some(window)));
+            let results = attend_last(&rows, &device, value, (false, Some(window)));
             assert_eq!(*device.launched.lock().unwrap(), [kernel]);
             assert_eq!(results.len(), expected.len());
             for (result, expected) in results.iter().zip(&expected) {
