@@ -160,9 +160,16 @@ fn device(kernel: &str) -> Arc<Emulated> {
 /// Some rows see fewer keys than others of their tile, or of their part of it. What there is too much must not show.
 #[test]
 fn a_query_has_the_same_bits_in_every_tile() {
-    // The largest scores are far from 1.
-    let mut rows: Products = flat()[..200].to_vec();
-    rows.iter_mut().for_each(|row| row[..HEAD_DIM].iter_mut().for_each(|value| *value *= 512.));
+    // All scores are the same and far from 1, and values alternate between neighbours in bf16: where a query sees as many of one as
+    // of the other, the last bit of a sum decides.
+    let row = |token: usize| {
+        std::array::from_fn(|column| match column / HEAD_DIM {
+            0 => 3.,
+            1 => 2.125,
+            _ => 1. + (column % HEAD_DIM + token % 2) as f32 / 128.,
+        })
+    };
+    let rows: Products = (0..200).map(row).collect();
     // Tiles of keys end at 64 and 128, and a worker's rows at 104.
     let queries = 40..140;
     for kernel in [
@@ -176,7 +183,7 @@ fn a_query_has_the_same_bits_in_every_tile() {
             let device = device(kernel);
             let call = Call { tiles, boundary: 70, late: kernel.contains("late"), window: None };
             let results = attend(&rows, &device, Type::Bf16, &call);
-            assert_eq!(*device.launched.lock().unwrap(), [kernel]);
+            assert!(device.launched.lock().unwrap().iter().any(|launched| launched == kernel), "{kernel}");
             let bits = results.iter().map(|result| result.to_bits());
             bits.skip(queries.start * HEAD_DIM).take(queries.len() * HEAD_DIM).collect::<Vec<_>>()
         };
