@@ -20,6 +20,9 @@
 #define __grid_constant__
 #define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory()
 
+struct alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
 struct float16 {
     uint16_t bits;
 };

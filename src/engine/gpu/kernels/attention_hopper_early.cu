@@ -46,7 +46,7 @@ __device__ inline void finish_together(const Softmax& softmax, const float (&sum
         size_t token = tile.first_row + place_of_row.token;
         int head = key_head * attending.group + place_of_row.head;
         T* result = attending.results + token * attending.result_width + head * D + piece * PIECE;
-        store(result, load<PIECE>(room + place<EARLY_TILE>(row, piece)));
+        copy_piece(result, room + place<EARLY_TILE>(row, piece));
     }
 }
 

@@ -118,10 +118,10 @@ __device__ inline void store(T* first, const Neighbours<T, COUNT>& neighbours) {
     *reinterpret_cast<Neighbours<T, COUNT>*>(first) = neighbours;
 }
 
-// 16 bytes at once, which the compiler divides where they are copied as 16-bit values.
+// 16 bytes at once, which the compiler divides where they are copied as neighbours.
 template <typename T>
 __device__ inline void copy_piece(T* to, const T* from) {
-    store(reinterpret_cast<uint32_t*>(to), load<4>(reinterpret_cast<const uint32_t*>(from)));
+    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
 }
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
