@@ -13,6 +13,8 @@
 #include <memory>
 #include <vector>
 
+#include "races.h"
+
 #define __global__
 #define __device__
 #define __launch_bounds__(threads, blocks)
@@ -59,11 +61,6 @@ uint32_t load_pair(const T* pair) {
     uint32_t word;
     memcpy(&word, pair, 4);
     return word;
-}
-template <typename T>
-void store_pair(T* pair, uint32_t word) {
-    if (reinterpret_cast<uintptr_t>(pair) % 4 != 0) abort();
-    memcpy(pair, &word, 4);
 }
 inline float power_of_two(float x) { return std::exp2(x); }
 inline float __expf(float x) { return std::exp(x); }
@@ -183,7 +180,24 @@ inline Cluster cluster;
 // Whether any fiber went on since the scheduler looked last.
 inline bool moved = false;
 
+// Watches the kernels that are to be watched.
+inline bool watched = false;
+inline std::unique_ptr<Races> races;
+
 inline unsigned char* shared_memory() { return block->shared.data(); }
+// Where something stands in it, if it does.
+inline bool is_shared(const void* place, size_t& offset) {
+    offset = static_cast<size_t>(static_cast<const unsigned char*>(place) - shared_memory());
+    return offset < block->shared.size();
+}
+inline void writes(const void* place, size_t bytes) {
+    size_t offset;
+    if (races && is_shared(place, offset)) races->write(block->current, offset, bytes);
+}
+inline void reads(const void* place, size_t bytes) {
+    size_t offset;
+    if (races && is_shared(place, offset)) races->read(block->current, offset, bytes);
+}
 inline size_t warp() { return block->current / 32; }
 inline size_t lane() { return block->current % 32; }
 // Of all threads of the cluster.
@@ -202,10 +216,17 @@ inline void meet(Barrier& barrier, int count) {
     while (barrier.generation == generation) yield();
     moved = true;
 }
-inline void meet_warp() {
-    int count = static_cast<int>(std::min<size_t>(32, block->count - warp() * 32));
-    meet(block->warps[warp()], count);
+// The same, of threads that have seen afterwards what each of them has.
+inline void meet_in_order(Barrier& barrier, int count) {
+    auto key = reinterpret_cast<uintptr_t>(&barrier);
+    if (races) races->arrive(block->current, key);
+    if (races && barrier.waiting + 1 == count) races->end(key);
+    meet(barrier, count);
+    if (races) races->leave(block->current, key);
 }
+inline int threads_of_warp() { return static_cast<int>(std::min<size_t>(32, block->count - warp() * 32)); }
+// For instructions of a warp, which keep no order of memory.
+inline void meet_warp() { meet(block->warps[warp()], threads_of_warp()); }
 
 // What lane `other` of this warp shows, after all have shown theirs.
 template <typename T>
@@ -277,6 +298,7 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
             }
             cluster.blocks.push_back(std::move(now));
         }
+        races.reset(watched ? new Races(count, shared) : nullptr);
         auto running = [](const Block& block) { return block.running > 0; };
         while (std::any_of(cluster.blocks.begin(), cluster.blocks.end(), running)) {
             moved = false;
@@ -291,8 +313,36 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
 
 }  // namespace emulation
 
-inline void __syncwarp() { emulation::meet_warp(); }
-inline void __syncthreads() { emulation::meet(emulation::block->all, static_cast<int>(emulation::block->count)); }
+inline void __syncwarp() { emulation::meet_in_order(emulation::block->warps[emulation::warp()], emulation::threads_of_warp()); }
+inline void __syncthreads() { emulation::meet_in_order(emulation::block->all, static_cast<int>(emulation::block->count)); }
+
+template <typename T>
+void store_pair(T* pair, uint32_t word) {
+    if (reinterpret_cast<uintptr_t>(pair) % 4 != 0) abort();
+    emulation::writes(pair, 4);
+    memcpy(pair, &word, 4);
+}
+template <typename T>
+void copy_piece(T* to, const T* from) {
+    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % 16 != 0) abort();
+    emulation::reads(from, 16);
+    emulation::writes(to, 16);
+    memcpy(to, from, 16);
+}
+template <typename T>
+class Observed {
+    T value;
+
+public:
+    void operator=(const T& other) {
+        emulation::writes(this, sizeof(T));
+        value = other;
+    }
+    operator T() const {
+        emulation::reads(this, sizeof(T));
+        return value;
+    }
+};
 
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int distance) {
@@ -358,15 +408,21 @@ inline void copy_async(void* shared, const void* global, bool present) {
     if (reinterpret_cast<uintptr_t>(shared) % 16 != 0 || reinterpret_cast<uintptr_t>(global) % 16 != 0) abort();
     emulation::Copy copy = {static_cast<unsigned char*>(shared), {}};
     if (present) memcpy(copy.bytes, global, 16);
+    size_t offset;
+    if (emulation::races && emulation::is_shared(shared, offset)) emulation::races->copy(emulation::block->current, offset);
     // On its way: whoever reads it now reads garbage.
     memset(shared, 0xff, 16);
     emulation::block->fibers[emulation::block->current].copies.back().push_back(copy);
 }
-inline void commit_copies() { emulation::block->fibers[emulation::block->current].copies.emplace_back(); }
+inline void commit_copies() {
+    if (emulation::races) emulation::races->end_copies(emulation::block->current);
+    emulation::block->fibers[emulation::block->current].copies.emplace_back();
+}
 template <int pending>
 void wait_for_copies() {
     emulation::Fiber& fiber = emulation::block->fibers[emulation::block->current];
     auto& copies = fiber.copies;
+    if (emulation::races) emulation::races->wait_for_copies(emulation::block->current, pending);
     while (copies.size() > pending + 1) {
         for (const auto& copy : copies.front()) {
             memcpy(copy.target, copy.bytes, 16);

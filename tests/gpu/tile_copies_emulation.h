@@ -46,6 +46,13 @@ inline unsigned char* place(uint32_t address, size_t bytes) {
 }
 inline uint32_t address_of(uint32_t address, size_t rank) { return address | static_cast<uint32_t>(rank + 1) << RANK_SHIFT; }
 
+// What a barrier is called where races are looked for.
+inline uint64_t key_of(uint32_t address) { return address & ((1u << RANK_SHIFT) - 1); }
+// This thread does something with a barrier, which must have begun before.
+inline void use_barrier(uint32_t address) {
+    if (races) races->read(block->current, key_of(address) - WINDOW, sizeof(PhaseBarrier));
+}
+
 template <typename Change>
 void change_barrier(uint32_t address, Change change) {
     PhaseBarrier barrier;
@@ -53,7 +60,9 @@ void change_barrier(uint32_t address, Change change) {
     memcpy(&barrier, bytes, sizeof barrier);
     if (address % 8 != 0 || barrier.magic != PhaseBarrier::MAGIC) wrong_copy("a barrier was not begun");
     change(barrier);
+    uint8_t before = barrier.phase;
     barrier.end_if_complete();
+    if (races && barrier.phase != before) races->end(key_of(address));
     memcpy(bytes, &barrier, sizeof barrier);
     moved = true;
 }
@@ -151,10 +160,16 @@ inline void finish_stores(size_t pending) {
 inline void begin_barrier(uint32_t barrier, uint32_t count) {
     auto all = static_cast<uint8_t>(count);
     emulation::PhaseBarrier begun = {emulation::PhaseBarrier::MAGIC, all, all, 0, 0};
-    memcpy(emulation::place(barrier, sizeof begun), &begun, sizeof begun);
+    unsigned char* place = emulation::place(barrier, sizeof begun);
+    emulation::writes(place, sizeof begun);
+    memcpy(place, &begun, sizeof begun);
 }
 inline void show_barriers() {}
-inline void arrive(uint32_t barrier) { emulation::arrive_at(barrier); }
+inline void arrive(uint32_t barrier) {
+    emulation::use_barrier(barrier);
+    if (emulation::races) emulation::races->arrive(emulation::block->current, emulation::key_of(barrier));
+    emulation::arrive_at(barrier);
+}
 inline void arrive_when_copied(uint32_t barrier) {
     using namespace emulation;
     std::vector<Copy> copies;
@@ -163,7 +178,11 @@ inline void arrive_when_copied(uint32_t barrier) {
     groups.assign(1, {});
     Block* owner = block;
     uint32_t there = address_of(barrier, owner->rank);
+    use_barrier(barrier);
+    size_t thread = block->current;
+    uint32_t groups_of_thread = races ? races->end_copies(thread) : 0;
     cluster.on_their_way.push_back([=] {
+        if (races) races->copies_arrive(thread, groups_of_thread, key_of(there));
         for (const Copy& copy : copies) {
             memcpy(copy.target, copy.bytes, 16);
             size_t piece = static_cast<size_t>(copy.target - owner->shared.data()) / 16;
@@ -181,8 +200,10 @@ inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
 }
 inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
     emulation::PhaseBarrier state;
+    emulation::use_barrier(barrier);
     while (memcpy(&state, emulation::place(barrier, sizeof state), sizeof state), state.phase == parity) emulation::yield();
     if (state.magic != emulation::PhaseBarrier::MAGIC) emulation::wrong_copy("a barrier was not begun");
+    if (emulation::races) emulation::races->leave(emulation::block->current, emulation::key_of(barrier));
     emulation::moved = true;
 }
 

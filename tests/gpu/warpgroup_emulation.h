@@ -53,10 +53,12 @@ float wide(T value) {
     else return __bfloat162float(value);
 }
 
+inline uint32_t swizzled_address(uint32_t address) { return address ^ (address >> 3 & 0x70); }
+
 // The value at an address that a descriptor leads to, before the swizzle.
 template <typename T>
 float value_at(uint32_t address) {
-    uint32_t swizzled = address ^ (address >> 3 & 0x70);
+    uint32_t swizzled = swizzled_address(address);
     size_t offset = swizzled - WINDOW;
     if (swizzled < WINDOW || offset + 2 > block->shared.size()) wrong("an operand lies outside of shared memory");
     if (block->unshown[offset / 16]) wrong("an operand was not shown to them");
@@ -65,15 +67,29 @@ float value_at(uint32_t address) {
     return wide(value);
 }
 
-// Row `row`, inner feature `inner` of an operand.
-template <typename T>
-float element(uint64_t descriptor, bool transposed, uint32_t row, uint32_t inner) {
+// Where row `row`, inner feature `inner` of an operand stands, before the swizzle.
+inline uint32_t address_of_element(uint64_t descriptor, bool transposed, uint32_t row, uint32_t inner) {
     if (descriptor >> 62 != 1 || (descriptor >> 49 & 7) != 0) wrong("the swizzle is not that of 128 bytes");
     auto field = [&](int shift) { return static_cast<uint32_t>(descriptor >> shift & 0x3fff) << 4; };
     uint32_t start = field(0), next_tile = field(16), next_eight = field(32);
     if (transposed)
-        return value_at<T>(start + row / 64 * next_tile + inner / 8 * next_eight + inner % 8 * 128 + row % 64 * 2);
-    return value_at<T>(start + row / 8 * next_eight + row % 8 * 128 + inner * 2);
+        return start + row / 64 * next_tile + inner / 8 * next_eight + inner % 8 * 128 + row % 64 * 2;
+    return start + row / 8 * next_eight + row % 8 * 128 + inner * 2;
+}
+template <typename T>
+float element(uint64_t descriptor, bool transposed, uint32_t row, uint32_t inner) {
+    return value_at<T>(address_of_element(descriptor, transposed, row, inner));
+}
+
+// A product of this warp reads its operands: of the left one, too, what other warps of the warpgroup need.
+inline void watch(const Operands& operands, uint32_t columns) {
+    auto watch = [](uint64_t descriptor, bool transposed, uint32_t rows) {
+        for (uint32_t row = 0; row < rows; row += transposed ? 8 : 1)
+            for (uint32_t inner = 0; inner < INNER; inner += transposed ? 1 : 8)
+                races->multiply(warp() * 32, swizzled_address(address_of_element(descriptor, transposed, row, inner)) - WINDOW);
+    };
+    if (!operands.left_in_registers) watch(operands.left, false, 64);
+    watch(operands.right, operands.right_is_transposed, columns);
 }
 
 template <typename T>
@@ -133,6 +149,7 @@ void set_out(float (&sums)[PARTS][4], const uint32_t* registers, uint64_t left, 
         *operands = {left, right, registers != nullptr, registers != nullptr, false, {}, {}};
         operands->rows.resize(16 * INNER);
         operands->columns.resize(PARTS * 8 * INNER);
+        if (races) watch(*operands, PARTS * 8);
         read<T>(*operands, PARTS * 8);
         for (size_t other = 0; other < 32; other++) {
             const auto& of_lane = shown_by<Shown>(other);
@@ -165,9 +182,13 @@ inline uint32_t shared_address(const void* shared) {
 }
 
 inline void begin_products() { emulation::products[emulation::thread()].begun = true; }
-inline void commit_products() { emulation::products[emulation::thread()].groups.emplace_back(); }
+inline void commit_products() {
+    if (emulation::races) emulation::races->commit_products(emulation::block->current);
+    emulation::products[emulation::thread()].groups.emplace_back();
+}
 
 inline void show_to_products() {
+    if (emulation::races) emulation::races->show(emulation::block->current);
     auto& own = emulation::block->fibers[emulation::block->current].unshown;
     for (auto* pieces : {&own, &emulation::block->arrived}) {
         for (size_t piece : *pieces) emulation::block->unshown[piece] = false;
@@ -175,7 +196,7 @@ inline void show_to_products() {
     }
 }
 
-inline void meet_warpgroup(int index) { emulation::meet(emulation::block->warpgroups[static_cast<size_t>(index)], 128); }
+inline void meet_warpgroup(int index) { emulation::meet_in_order(emulation::block->warpgroups[static_cast<size_t>(index)], 128); }
 
 template <int PARTS>
 void pin(float (&)[PARTS][4]) {}
@@ -184,6 +205,7 @@ template <int pending>
 void wait_for_products() {
     auto& own = emulation::products[emulation::thread()];
     own.begun = false;
+    if (emulation::races) emulation::races->wait_for_products(emulation::block->current, pending);
     while (own.groups.size() > pending + 1) {
         auto done = own.groups.front();
         for (const auto& product : done) product.finish(product);

@@ -41,10 +41,17 @@ struct Changed([u8; GATED]);
 
 /// Makes a library.
 pub fn compile(source: &str, library: &Path) {
+    compile_with(&["-O2", "-shared", "-fPIC"], source, library);
+}
+
+/// Makes a library or a program, as the options ask for.
+pub fn compile_with(options: &[&str], source: &str, target: &Path) {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let output = Command::new(&compiler)
-        .args(["-std=c++17", "-O2", "-shared", "-fPIC", "-Itests/gpu", "-Wno-unknown-pragmas", "-o"])
-        .args([library, Path::new(source)])
+        .args(["-std=c++17", "-Itests/gpu", "-Wno-unknown-pragmas"])
+        .args(options)
+        .arg("-o")
+        .args([target, Path::new(source)])
         .output()
         .unwrap_or_else(|error| panic!("{compiler}: {error}; install a C++ compiler or name it in CXX"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

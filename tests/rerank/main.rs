@@ -29,6 +29,7 @@ mod gpu;
 mod gpu_attention;
 mod gpu_features;
 mod gpu_gated;
+mod gpu_races;
 mod handed_models;
 #[cfg(unix)]
 mod hostile;

@@ -32,7 +32,7 @@ struct Room {
         // Floats of threads that the compiler must have at hand.
         float settled[THREADS];
         // The tiles whose queries are in the two rooms.
-        QueryTile tiles[2];
+        Observed<QueryTile> tiles[2];
         uint64_t full[STAGES], empty[STAGES], queries_empty[2];
     };
     static constexpr uint32_t BYTES = EIGHT_ROWS + 2 * QUERY_BYTES + STAGES * TILE_BYTES + sizeof(Ends);

@@ -71,6 +71,16 @@ __device__ inline void store_pair(T* pair, uint32_t word) {
     *reinterpret_cast<uint32_t*>(pair) = word;
 }
 
+// 16 bytes at once, which the compiler divides where they are copied as neighbours.
+template <typename T>
+__device__ inline void copy_piece(T* to, const T* from) {
+    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
+}
+
+// A value in shared memory, which tests see being read and written.
+template <typename T>
+using Observed = T;
+
 // To 2 units in the last place, 0 for what is too small.
 __device__ inline float power_of_two(float x) {
     float power;
@@ -116,12 +126,6 @@ __device__ inline Neighbours<T, COUNT> load(const T* first) {
 template <int COUNT, typename T>
 __device__ inline void store(T* first, const Neighbours<T, COUNT>& neighbours) {
     *reinterpret_cast<Neighbours<T, COUNT>*>(first) = neighbours;
-}
-
-// 16 bytes at once, which the compiler divides where they are copied as neighbours.
-template <typename T>
-__device__ inline void copy_piece(T* to, const T* from) {
-    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
 }
 
 constexpr unsigned ALL_LANES = 0xffffffffu;
