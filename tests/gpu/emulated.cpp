@@ -57,8 +57,6 @@ extern "C" int emulate(const char* name, const unsigned* launch, void** argument
     if (found == KERNELS.end()) return 1;
     unsigned blocks = found->first.rfind("multiply_gated", 0) == 0 ? gated::BLOCKS : 1;
     auto kernel = [&] { found->second(arguments); };
-    // Kernels whose threads wait for one another by barriers in shared memory, all of whose accesses can be seen.
-    emulation::watched = found->first.find("pipelined") != std::string::npos;
     emulation::launch({launch[0], launch[1]}, {launch[2], launch[3]}, launch[4], kernel, blocks);
     return 0;
 }

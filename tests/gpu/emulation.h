@@ -180,7 +180,7 @@ inline Cluster cluster;
 // Whether any fiber went on since the scheduler looked last.
 inline bool moved = false;
 
-// Watches the kernels that are to be watched.
+// Whether races are looked for, which takes its time, and needs a kernel all of whose accesses can be seen.
 inline bool watched = false;
 inline std::unique_ptr<Races> races;
 
