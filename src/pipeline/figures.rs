@@ -38,7 +38,8 @@ impl Figures {
 
     fn add(&mut self, batch: &Answered) {
         self.load.look();
-        let Answered { computed, equal, cached, tokens, prompt_tokens, operations, profile } = batch;
+        // A batch that has failed ends the run.
+        let Answered { computed, equal, cached, tokens, prompt_tokens, operations, profile, failed: _ } = batch;
         self.batches += u64::from(*computed > 0);
         self.sum.computed += computed;
         self.sum.cached += cached;

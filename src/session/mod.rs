@@ -47,6 +47,8 @@ pub struct Answered {
     pub equal: u64,
     /// Pairs whose logits were in the cache.
     pub cached: u64,
+    /// Batches that have no logits, because their engine has failed or panicked. Nothing else is counted of them.
+    pub failed: u64,
     /// Tokens that were computed.
     pub tokens: u64,
     /// Tokens of the computed pairs' prompts, shared prefixes as often as they occur.

@@ -181,10 +181,19 @@ impl Scheduler {
         self.queue.push(group, prompts, self.limits);
     }
 
-    /// Drops what waits of a request that nobody waits for.
+    /// Drops what waits of a request that nobody waits for, and what waited only because an equal pair of this request did.
     fn cancel(&mut self, group: usize) {
         let Some(request) = self.requests.get_mut(&group) else { return };
         request.reply = None;
+        let (left, scored) = self.equal.leave(group, &request.keys);
+        request.missing -= left;
+        self.drop_unneeded(group);
+        scored.into_iter().for_each(|group| self.drop_unneeded(group));
+    }
+
+    /// Drops the pairs that wait of a request, if nobody waits for it, but for those that have equal pairs of other requests.
+    fn drop_unneeded(&mut self, group: usize) {
+        let Some(request) = self.requests.get_mut(&group).filter(|request| request.reply.is_none()) else { return };
         let equal = &self.equal;
         let removed = self.queue.remove(group, |candidate| !equal.others(PairId { group, candidate }).is_empty());
         for candidate in &removed {
@@ -217,6 +226,7 @@ impl Scheduler {
                 done.batch.pairs().zip(logits).for_each(|(pair, logit)| self.finish(pair, &Ok(logit)));
             }
             Err(problem) => {
+                (self.watch)(Answered { failed: 1, ..Answered::default() });
                 let failed = Err(problem);
                 done.batch.pairs().for_each(|pair| self.finish(pair, &failed));
             }

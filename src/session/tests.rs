@@ -181,7 +181,62 @@ fn of_a_cancelled_request_only_what_others_need_is_scored() {
     assert_eq!(scored, [1, 3, 4]);
 }
 
+#[test]
+fn of_equal_requests_that_are_all_cancelled_nothing_is_scored() {
+    let (open, gate) = channel();
+    let engine = Sums { gate: Some(Arc::new(Mutex::new(gate))), ..Sums::default() };
+    let (session, _) = session(&engine, 1);
+    let (sender, replies) = channel();
+    let access = session.access();
+    // It is at hand when the others come.
+    submit(&access, &sender, 0, &[&[1; 20]]);
+    let tokens: [[u32; 20]; 4] = [[1; 20], [2; 20], [3; 20], [2; 20]];
+    let units = tokens.map(|tokens| Unit::new(Prompt::whole(tokens.to_vec()), None)).to_vec();
+    let equal: Vec<RequestId> =
+        (0..3).map(|_| access.submit(units.clone(), |_| panic!("nobody waits for it"))).collect();
+    equal.into_iter().for_each(|request| access.cancel(request));
+    submit(&access, &sender, 1, &[&[4; 20]]);
+    (0..9).for_each(|_| open.send(()).unwrap());
+    let logits: Vec<_> = (0..2).map(|_| replies.recv_timeout(PATIENCE).unwrap().1.logits.unwrap()).collect();
+    assert_eq!(logits, [vec![20.], vec![80.]]);
+    session.finish().unwrap();
+    let scored: Vec<u32> = engine.batches.lock().unwrap().iter().map(|batch| batch.token_ids[0]).collect();
+    assert_eq!(scored, [1, 4]);
+}
+
 proptest! {
+    #[test]
+    fn whoever_is_cancelled_all_others_are_replied_to(
+        requests in proptest::collection::vec(
+            (proptest::collection::vec(proptest::collection::vec(0u32..3, 1..4), 1..6), any::<bool>()),
+            1..12,
+        ),
+        engines in 1usize..3,
+    ) {
+        let (session, _) = session(&Sums::default(), engines);
+        let (sender, replies) = channel();
+        let access = session.access();
+        let hold = access.hold();
+        let cancelled = requests.iter().enumerate().filter_map(|(number, (prompts, is_cancelled))| {
+            let replies = sender.clone();
+            let units = prompts.iter().map(|tokens| Unit::new(Prompt::whole(tokens.clone()), None)).collect();
+            let request = access.submit(units, move |scored| replies.send((number, scored)).unwrap());
+            is_cancelled.then_some(request)
+        });
+        cancelled.collect::<Vec<_>>().into_iter().for_each(|request| access.cancel(request));
+        drop((hold, sender));
+        let mut logits = vec![None; requests.len()];
+        // It ends when the last request is gone, whether it was scored or cancelled.
+        for (number, scored) in replies.iter() {
+            prop_assert!(logits[number].replace(scored.logits.unwrap()).is_none());
+        }
+        for ((prompts, is_cancelled), logits) in requests.iter().zip(&logits) {
+            let expected: Vec<f32> = prompts.iter().map(|tokens| sum(tokens)).collect();
+            prop_assert!(logits.as_ref() == Some(&expected) || *is_cancelled && logits.is_none());
+        }
+        session.finish().unwrap();
+    }
+
     #[test]
     fn equal_prompts_are_scored_once(
         requests in proptest::collection::vec(

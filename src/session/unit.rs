@@ -1,8 +1,9 @@
 //! Units of work, of which equal ones are scored once.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use crate::batch::PairId;
 use crate::cache::{Key, ScoreCache};
@@ -61,6 +62,32 @@ impl EqualPairs {
     /// The pairs that get the logit of this one too.
     pub(super) fn others(&self, pair: PairId) -> &[PairId] {
         if self.others.is_empty() { &[] } else { self.others.get(&pair).map_or(&[], Vec::as_slice) }
+    }
+
+    /// Takes the pairs of a group out of those that wait for an equal one. Returns how many they were, and the groups whose pairs they
+    /// waited for.
+    pub(super) fn leave(&mut self, group: usize, keys: &[Key]) -> (usize, BTreeSet<usize>) {
+        let (mut left, mut groups) = (0, BTreeSet::new());
+        if self.others.is_empty() {
+            return (left, groups);
+        }
+        // Equal pairs of the group have one key, whose list is looked through but once.
+        let keys: AHashSet<Key> = keys.iter().copied().collect();
+        for key in keys {
+            let Some(scored) = self.scored.get(&key) else { continue };
+            let Entry::Occupied(mut others) = self.others.entry(*scored) else { continue };
+            let before = others.get().len();
+            others.get_mut().retain(|pair| pair.group != group);
+            let after = others.get().len();
+            if after < before {
+                left += before - after;
+                groups.insert(scored.group);
+            }
+            if after == 0 {
+                others.remove();
+            }
+        }
+        (left, groups)
     }
 
     /// Removes a pair that was scored. Returns the pairs that get its logit too.
