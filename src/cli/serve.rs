@@ -87,7 +87,7 @@ pub struct LimitArguments {
     #[arg(long, value_name = "PAIRS", value_parser = values::count, default_value_t = 100_000, allow_negative_numbers = true)]
     pub max_queue_pairs: u64,
 
-    /// Most bytes of their texts
+    /// Most bytes of bodies, texts and responses that are held; requests that bring more are refused with status 429
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256MiB")]
     pub max_queue_size: u64,
 
@@ -95,11 +95,12 @@ pub struct LimitArguments {
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 1024, allow_negative_numbers = true)]
     pub max_connections: u64,
 
-    /// Seconds after which a request that is not answered is given up with status 504
+    /// Seconds after which a request that is not answered is given up with status 504. A client has as long to send the request,
+    /// and to take the response
     #[arg(long, value_name = "SECONDS", value_parser = values::count, default_value_t = 120, allow_negative_numbers = true)]
     pub request_timeout: u64,
 
-    /// Seconds for which requests at hand are waited for when the service is told to end
+    /// Seconds for which requests at hand are waited for when the service is to end
     #[arg(long, value_name = "SECONDS", value_parser = values::count, default_value_t = 30, allow_negative_numbers = true)]
     pub drain_timeout: u64,
 }

@@ -22,12 +22,11 @@ pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
-use self::model::{resolve_limits, resolve_precision, resolve_threads};
 use self::output::{
     note_on_name, others_written, resolve_errors, resolve_existing, resolve_layout, resolve_output, resolve_stats,
 };
 pub(crate) use self::recipe::check_least_score;
-use self::recipe::{files_read, note_on_fake, resolve_recipe};
+use self::recipe::{files_read, note_on_fake};
 #[cfg(feature = "serve")]
 pub use self::serve::resolve_serve;
 use crate::batch::LimitsChoice;
@@ -153,17 +152,8 @@ impl Config {
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
             errors,
-            model: ModelChoice {
-                source,
-                device: model.device.clone(),
-                instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
-                precision: resolve_precision(model.dtype),
-                recipe: resolve_recipe(recipe, model.max_length)?,
-                limits: resolve_limits(batch),
-                hash_weights: cache.hash_weights,
-                threads: resolve_threads(running.threads)?,
-            },
-            cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
+            model: ModelChoice::resolve((source, model), recipe, batch, cache, running.threads)?,
+            cache: CacheChoice::resolve(cache),
             dry_run: running.dry_run,
             progress,
             verbosity,

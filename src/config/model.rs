@@ -2,9 +2,41 @@
 
 use anyhow::{Context, Result};
 
+use super::recipe::resolve_recipe;
+use super::{CacheChoice, ModelChoice};
 use crate::batch::LimitsChoice;
-use crate::cli::{BatchArguments, DtypeChoice};
+use crate::checkpoint::ModelSource;
+use crate::cli::{BatchArguments, CacheArguments, DtypeChoice, ModelArguments, RecipeArguments};
+use crate::engine::cpu::Instructions;
 use crate::precision::Precision;
+
+impl ModelChoice {
+    /// Resolves the options that all commands have which score: those of the model, whose source is resolved already, and others.
+    pub(super) fn resolve(
+        (source, model): (ModelSource, &ModelArguments),
+        recipe: &RecipeArguments,
+        batch: &BatchArguments,
+        cache: &CacheArguments,
+        threads: Option<u64>,
+    ) -> Result<Self> {
+        Ok(Self {
+            source,
+            device: model.device.clone(),
+            instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
+            precision: resolve_precision(model.dtype),
+            recipe: resolve_recipe(recipe, model.max_length)?,
+            limits: resolve_limits(batch),
+            hash_weights: cache.hash_weights,
+            threads: resolve_threads(threads)?,
+        })
+    }
+}
+
+impl CacheChoice {
+    pub(super) fn resolve(cache: &CacheArguments) -> Option<Self> {
+        cache.cache.clone().map(|directory| Self { directory, limit: cache.cache_limit })
+    }
+}
 
 pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
     match choice {

@@ -1,16 +1,15 @@
 //! Resolves the options of `rerank serve`.
 
+use std::env::VarError;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::model::{resolve_limits, resolve_precision, resolve_threads};
-use super::recipe::resolve_recipe;
+use super::recipe::note_on_fake;
 use super::{CacheChoice, ModelChoice, resolve_verbosity};
 use crate::checkpoint::ModelSource;
 use crate::cli::{AddressArguments, LimitArguments, LogFormat, ServeArguments};
-use crate::engine::cpu::Instructions;
 use crate::serve::{Address, Dialect, ServeConfig, ServiceLimits};
 
 /// The variable that has keys, where no file is named.
@@ -26,24 +25,18 @@ pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
         !cache.hash_weights || cache.cache.is_some(),
         "--hash-weights: nothing is kept that would need it; name a cache with --cache, or leave it out"
     );
+    let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
+    let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
     Ok(ServeConfig {
         address: resolve_address(address)?,
         limits: resolve_service_limits(limits)?,
-        model: ModelChoice {
-            source: ModelSource::parse(&model.model, &model.revision, model.offline)?,
-            device: model.device.clone(),
-            instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
-            precision: resolve_precision(model.dtype),
-            recipe: resolve_recipe(recipe, model.max_length)?,
-            limits: resolve_limits(batch),
-            hash_weights: cache.hash_weights,
-            threads: resolve_threads(running.threads)?,
-        },
-        names: names(address, &model.model),
-        cache: cache.cache.clone().map(|directory| CacheChoice { directory, limit: cache.cache_limit }),
+        model: ModelChoice::resolve((source, model), recipe, batch, cache, running.threads)?,
+        names: names(address, &model.model)?,
+        cache: CacheChoice::resolve(cache),
         is_json_log: running.log_format == LogFormat::Json,
         metrics_alias: running.metrics_alias,
         verbosity: resolve_verbosity(&running.verbosity),
+        notes: unread.into_iter().collect(),
     })
 }
 
@@ -53,7 +46,8 @@ fn resolve_address(arguments: &AddressArguments) -> Result<Address> {
         Some(path) => keys(&read(path)?).with_context(|| format!("--api-key-file {}", path.display()))?,
         None => match std::env::var(KEYS) {
             Ok(text) => keys(&text).context(KEYS)?,
-            Err(_) => Vec::new(),
+            Err(VarError::NotPresent) => Vec::new(),
+            Err(VarError::NotUnicode(_)) => bail!("{KEYS}: it is not UTF-8; use letters, digits and signs of ASCII"),
         },
     };
     let dialect = match dialect {
@@ -65,22 +59,37 @@ fn resolve_address(arguments: &AddressArguments) -> Result<Address> {
     };
     for origin in cors.iter().filter(|origin| *origin != "*") {
         let is_origin = ["http://", "https://"].iter().any(|scheme| {
-            origin.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ']))
+            let host = origin.strip_prefix(scheme);
+            host.is_some_and(|host| !host.is_empty() && !host.contains('/') && host.bytes().all(is_of_host))
         });
-        ensure!(is_origin, "--cors {origin}: an origin has a scheme and a host, as https://example.org, and no path");
+        ensure!(
+            is_origin,
+            "--cors {origin}: an origin has a scheme and a host in lower case, as https://example.org, and no path; a host with \
+             other letters than ASCII's is written as browsers send it, with xn--"
+        );
     }
     Ok(Address { host: host.clone(), port: *port, keys, cors: cors.clone(), dialect })
 }
 
+/// Whether a byte can stand in the host and port that a browser sends.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !byte.is_ascii_uppercase()
+}
+
 /// The names of the model: those that are given, or that of `--model`, with and without what stands before its last slash.
-fn names(address: &AddressArguments, model: &str) -> Vec<String> {
+fn names(address: &AddressArguments, model: &str) -> Result<Vec<String>> {
     if !address.served_model_name.is_empty() {
-        return address.served_model_name.clone();
+        let is_name = |name: &String| !name.trim().is_empty();
+        ensure!(
+            address.served_model_name.iter().all(is_name),
+            "--served-model-name: one of the names is empty; write names with commas between them, or leave it out"
+        );
+        return Ok(address.served_model_name.clone());
     }
     let path = model.trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or(path);
     let names = if Path::new(model).is_dir() { [last, model] } else { [model, last] };
-    names.map(str::to_owned).to_vec()
+    Ok(names.map(str::to_owned).to_vec())
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -101,6 +110,7 @@ fn keys(text: &str) -> Result<Vec<String>> {
 
 fn resolve_service_limits(arguments: &LimitArguments) -> Result<ServiceLimits> {
     let LimitArguments { max_body, max_documents, max_queue_pairs, max_queue_size, .. } = *arguments;
+    ensure!(max_body > 0, "--max-body 0: no request would be taken; name a size from 1 byte on, as 32MiB");
     ensure!(
         max_queue_pairs >= max_documents,
         "--max-queue-pairs {max_queue_pairs}: a request of {max_documents} documents would never be taken; raise it, or lower \
