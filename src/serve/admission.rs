@@ -1,5 +1,5 @@
-//! What waits or is computed is bounded, in pairs and in bytes: a request that does not fit is turned away at once, so that its
-//! client can ask elsewhere, and memory is bounded whatever comes.
+//! What is held of requests, from the first byte of a body to the last byte of its response, is bounded in pairs and in bytes: a
+//! request that does not fit is turned away at once, so that its client can ask elsewhere, and memory is bounded whatever comes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,10 +37,16 @@ impl Admission {
         if held.pairs + pairs > self.pairs || held.bytes + bytes > self.bytes {
             return None;
         }
-        // A body that is being read has no pairs yet.
+        // A body that is being read has no pairs yet, and a response none any more.
         let requests = held.requests + usize::from(pairs > 0);
         *held = Held { requests, pairs: held.pairs + pairs, bytes: held.bytes + bytes };
         Some(Place { admission: Arc::clone(self), pairs, bytes })
+    }
+
+    /// Takes the bytes of a response, though they may not fit: it is there already, and what is in it was let in.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Place {
+        self.lock().bytes += bytes;
+        Place { admission: Arc::clone(self), pairs: 0, bytes }
     }
 
     /// What waits or is computed now.
@@ -54,11 +60,6 @@ impl Admission {
 }
 
 impl Place {
-    /// The bytes that it holds.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Takes more bytes; false, if they don't fit.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let mut held = self.admission.lock();
@@ -66,6 +67,19 @@ impl Place {
         if fits {
             held.bytes += bytes;
             self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// Gives back the bytes of a body for the pairs that were read in it and the bytes of their texts; false, if they don't fit.
+    pub(super) fn exchange(&mut self, pairs: usize, bytes: usize) -> bool {
+        let mut held = self.admission.lock();
+        let others = Held { pairs: held.pairs - self.pairs, bytes: held.bytes - self.bytes, ..*held };
+        let fits = others.pairs + pairs <= self.admission.pairs && others.bytes + bytes <= self.admission.bytes;
+        if fits {
+            let requests = held.requests - usize::from(self.pairs > 0) + usize::from(pairs > 0);
+            *held = Held { requests, pairs: others.pairs + pairs, bytes: others.bytes + bytes };
+            (self.pairs, self.bytes) = (pairs, bytes);
         }
         fits
     }
@@ -99,7 +113,12 @@ mod tests {
         let mut body = admission.take(0, 60).unwrap();
         assert!(body.grow(40) && !body.grow(1));
         assert_eq!(admission.held(), Held { requests: 0, pairs: 0, bytes: 100 });
+        assert!(!body.exchange(11, 90) && !body.exchange(1, 101) && body.exchange(10, 95));
+        assert_eq!(admission.held(), Held { requests: 1, pairs: 10, bytes: 95 });
+        let response = admission.hold(50);
         drop(body);
+        assert_eq!(admission.held(), Held { requests: 0, pairs: 0, bytes: 50 });
+        drop(response);
         assert_eq!(admission.held(), Held::default());
     }
 }

@@ -23,29 +23,30 @@ pub(super) struct BodyLimits {
     pub(super) patience: Duration,
 }
 
-/// Reads a body whole.
+/// Reads a body whole, and returns it with the place that it holds.
 ///
 /// # Errors
-/// If it is not declared as JSON, is too large or does not come in time, or too much is being read already.
+/// If it is not declared as JSON, is too large or does not come in time, or too much is held already.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limits: BodyLimits,
     admission: &Arc<Admission>,
-) -> Result<Vec<u8>, Problem> {
+) -> Result<(Vec<u8>, Place), Problem> {
     check_type(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.bytes) {
         return Err(too_large(limits.bytes));
     }
-    let mut place = admission.take(0, declared.unwrap_or(0)).ok_or_else(busy)?;
-    let mut bytes = Vec::with_capacity(declared.unwrap_or(0));
+    // Nothing is held for what a client has but announced: some that announce much and send nothing would keep all others out.
+    let mut place = admission.take(0, 0).ok_or_else(busy)?;
+    let mut bytes = Vec::new();
     let began = Instant::now();
     loop {
         let left = limits.patience.saturating_sub(began.elapsed()).min(PATIENCE);
         let frame = match timeout(left, body.frame()).await {
             Ok(Some(frame)) => frame,
-            Ok(None) => return Ok(bytes),
+            Ok(None) => return Ok((bytes, place)),
             Err(_) => return Err(Problem::new(ProblemKind::RequestTimeout, "the body did not come in time")),
         };
         let frame = frame.map_err(|_| Problem::new(ProblemKind::Malformed, "the body is cut off or malformed"))?;
@@ -53,16 +54,11 @@ pub(super) async fn read(
         if bytes.len() + data.len() > limits.bytes {
             return Err(too_large(limits.bytes));
         }
-        hold(&mut place, declared, bytes.len() + data.len())?;
+        if !place.grow(data.len()) {
+            return Err(busy());
+        }
         bytes.extend_from_slice(&data);
     }
-}
-
-/// Holds room for so many bytes in all, of which those that were declared are held already.
-fn hold(place: &mut Place, declared: Option<usize>, bytes: usize) -> Result<(), Problem> {
-    let held = place.bytes().max(declared.unwrap_or(0));
-    let more = bytes.saturating_sub(held);
-    if more == 0 || place.grow(more) { Ok(()) } else { Err(busy()) }
 }
 
 fn busy() -> Problem {

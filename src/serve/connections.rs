@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
@@ -19,30 +19,33 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use super::open::{Connections, Idle};
+use super::open::{Busy, Connections, Idle};
 use super::server::Server;
 
 /// How long a connection may wait for a request, and a request's head may take to come.
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// How long a client may take no byte of a response.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for clients that take their responses too slowly.
+const LOOK: Duration = Duration::from_secs(1);
 /// The most bytes of a request's head.
 const MOST_OF_HEAD: usize = 64 << 10;
 /// How long accepting waits where the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections until `told_to_end` is done, and then waits for the requests at hand, for `patience` at most. Returns
+/// Takes connections until `ending` is done, and then waits for the requests at hand, for `patience` at most. Returns
 /// whether all of them were answered.
 pub(super) async fn take(
     listener: TcpListener,
     server: &Arc<Server>,
     origins: &[String],
-    told_to_end: impl Future<Output = ()>,
+    ending: impl Future<Output = ()>,
 ) -> bool {
     let router = router(server, origins);
     let connections = Connections::new(server.limits.connections);
     let graceful = GracefulShutdown::new();
-    let mut told_to_end = pin!(told_to_end);
+    let looking = tokio::spawn(close_slow(Arc::clone(&connections), server.limits.request));
+    let mut ending = pin!(ending);
     let mut is_exhausted = false;
     loop {
         let accepted = async {
@@ -53,7 +56,7 @@ pub(super) async fn take(
         };
         let accepted = tokio::select! {
             accepted = accepted => accepted,
-            () = &mut told_to_end => break,
+            () = &mut ending => break,
         };
         match accepted {
             Ok((stream, connected)) => {
@@ -81,7 +84,17 @@ pub(super) async fn take(
         }
     }
     drop(listener);
-    tokio::time::timeout(server.limits.drain, graceful.shutdown()).await.is_ok()
+    let is_drained = tokio::time::timeout(server.limits.drain, graceful.shutdown()).await.is_ok();
+    looking.abort();
+    // A client that has sent but a part of a request's head is left without an answer that it could wait for.
+    is_drained || connections.are_idle()
+}
+
+async fn close_slow(connections: Arc<Connections>, patience: Duration) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        connections.close_slow(patience);
+    }
 }
 
 type Connection = http1::Connection<
@@ -100,14 +113,9 @@ fn connection(stream: TcpStream, router: Router, idle: &Arc<Idle>) -> Connection
     let answer = move |request: Request<hyper::body::Incoming>| {
         let (router, busy) = (router.clone(), idle.busy());
         async move {
-            // Until the response's body is written.
-            let held = |body: Body| {
-                Body::new(body.map_frame(move |frame| {
-                    let _ = &busy;
-                    frame
-                }))
-            };
-            router.oneshot(request.map(Body::new)).await.map(|response| response.map(held))
+            let response = router.oneshot(request.map(Body::new)).await;
+            busy.write();
+            response.map(|response| response.map(|body| noticed(body, busy)))
         }
     };
     let service = tower::service_fn(answer).boxed_clone();
@@ -116,6 +124,25 @@ fn connection(stream: TcpStream, router: Router, idle: &Arc<Idle>) -> Connection
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(MOST_OF_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
+}
+
+/// A response's bytes, which hyper holds until they are written, though it drops their body before.
+struct Noticed {
+    bytes: Bytes,
+    _busy: Arc<Busy>,
+}
+
+impl AsRef<[u8]> for Noticed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A body for which the connection is busy until its last byte is written.
+fn noticed(body: Body, busy: Busy) -> Body {
+    let busy = Arc::new(busy);
+    let noticed = move |bytes| Bytes::from_owner(Noticed { bytes, _busy: Arc::clone(&busy) });
+    Body::new(body.map_frame(move |frame| frame.map_data(&noticed)))
 }
 
 fn router(server: &Arc<Server>, origins: &[String]) -> Router {

@@ -124,7 +124,11 @@ impl Metrics {
         registry.register("truncated_pairs", "Pairs whose texts were cut", self.truncated.clone());
         registry.register("queue_pairs", "Pairs that wait or are computed", self.queue_pairs.clone());
         registry.register("queue_requests", "Requests that wait or are computed", self.queue_requests.clone());
-        registry.register("queue_bytes", "Bytes of their texts", self.queue_bytes.clone());
+        registry.register(
+            "queue_bytes",
+            "Bytes of bodies, texts, and responses that are not written yet",
+            self.queue_bytes.clone(),
+        );
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("batch_pairs", "Pairs of a batch", self.batch_pairs.clone());
         registry.register("batch_tokens", "Computed tokens of a batch", self.batch_tokens.clone());

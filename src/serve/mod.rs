@@ -4,10 +4,28 @@
 //! connection ─ bytes ─► dialect ─ RerankRequest ─► service: prompts ─ units ─► session ─ logits ─► dialect ─ bytes ─► connection
 //! ```
 
+// What clients send can end nothing but their request: no panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 mod admission;
 mod body;
+mod caught;
 mod connections;
 mod dialect;
+mod health;
 mod keys;
 mod log;
 mod metrics;
@@ -47,6 +65,8 @@ pub struct ServeConfig {
     pub metrics_alias: Option<MetricsAlias>,
     /// How much is printed on standard error.
     pub verbosity: Verbosity,
+    /// What the user should know of how the options were understood.
+    pub notes: Vec<String>,
 }
 
 /// Where the service listens, and to whom.
@@ -82,7 +102,7 @@ pub struct ServiceLimits {
     pub characters: usize,
     /// The most pairs that wait or are computed.
     pub queue_pairs: usize,
-    /// The most bytes of bodies and texts that wait or are computed.
+    /// The most bytes of bodies, texts and responses that are held.
     pub queue_bytes: usize,
     /// The most connections.
     pub connections: usize,

@@ -2,7 +2,7 @@
 //! connections and send nothing keep nobody out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
@@ -20,10 +20,25 @@ pub(super) struct Connections {
     next: AtomicU64,
 }
 
-/// Whether a connection is idle, and since when.
+/// What a connection does, and since when.
 pub(super) struct Idle {
-    since: Mutex<Option<Instant>>,
+    activity: Mutex<Activity>,
     closed: Notify,
+}
+
+struct Activity {
+    /// Requests whose responses are not written yet: a client may send the next one before it has read the response.
+    at_hand: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle(Instant),
+    /// A request is read or answered, for which there are deadlines of their own.
+    Answering,
+    /// The response is being written.
+    Writing(Instant),
 }
 
 /// A connection's place, which is free again when this is dropped.
@@ -38,7 +53,7 @@ impl Connections {
     /// Makes room for so many.
     pub(super) fn new(most: usize) -> Arc<Self> {
         let (open, next) = (Mutex::default(), AtomicU64::new(0));
-        Arc::new(Self { room: Arc::new(Semaphore::new(most)), open, next })
+        Arc::new(Self { room: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), open, next })
     }
 
     /// A place, once there is one: idle connections are closed for it.
@@ -46,7 +61,7 @@ impl Connections {
         loop {
             if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let idle = Arc::new(Idle { since: Mutex::new(Some(Instant::now())), closed: Notify::new() });
+                let idle = Arc::new(Idle::new());
                 self.lock().insert(number, Arc::clone(&idle));
                 return Connected { connections: Arc::clone(self), number, idle, _permit: permit };
             }
@@ -57,7 +72,10 @@ impl Connections {
 
     fn close_idlest(&self) {
         let open = self.lock();
-        let idle = open.values().filter_map(|idle| Some((idle.since()?, idle)));
+        let idle = open.values().filter_map(|idle| match idle.state() {
+            State::Idle(since) => Some((since, idle)),
+            _ => None,
+        });
         if let Some((since, idle)) = idle.min_by_key(|(since, _)| *since)
             && since.elapsed() >= LEAST_IDLE
         {
@@ -65,39 +83,116 @@ impl Connections {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, AHashMap<u64, Arc<Idle>>> {
+    /// Closes connections whose clients have not taken a response within this time: a client that takes a byte now and then would
+    /// hold its memory for ever.
+    pub(super) fn close_slow(&self, patience: Duration) {
+        let is_slow = |state| matches!(state, State::Writing(since) if since.elapsed() >= patience);
+        self.lock().values().filter(|idle| is_slow(idle.state())).for_each(|idle| idle.closed.notify_one());
+    }
+
+    /// Whether no connection has a request that is being answered.
+    pub(super) fn are_idle(&self) -> bool {
+        self.lock().values().all(|idle| matches!(idle.state(), State::Idle(_)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AHashMap<u64, Arc<Idle>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Idle {
-    fn since(&self) -> Option<Instant> {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new() -> Self {
+        let activity = Activity { at_hand: 0, state: State::Idle(Instant::now()) };
+        Self { activity: Mutex::new(activity), closed: Notify::new() }
+    }
+
+    fn state(&self) -> State {
+        self.activity().state
+    }
+
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a request is being answered, until what this returns is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut activity = self.activity();
+        activity.at_hand += 1;
+        activity.state = State::Answering;
         Busy(Arc::clone(self))
     }
 
-    /// Done when the connection has to make room for another one.
+    /// Done when the connection has to make room for another one, or its client is too slow. One that was chosen for being idle may
+    /// have begun a request meanwhile, which is answered.
     pub(super) async fn closed(&self) {
-        self.closed.notified().await;
+        loop {
+            self.closed.notified().await;
+            if self.state() != State::Answering {
+                return;
+            }
+        }
     }
 }
 
 /// A request that is being answered.
 pub(super) struct Busy(Arc<Idle>);
 
+impl Busy {
+    /// Notes that the response is being written.
+    pub(super) fn write(&self) {
+        self.0.activity().state = State::Writing(Instant::now());
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
-        *self.0.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let mut activity = self.0.activity();
+        activity.at_hand -= 1;
+        if activity.at_hand == 0 {
+            activity.state = State::Idle(Instant::now());
+        }
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_idle_once_all_its_responses_are_written() {
+        let idle = Arc::new(Idle::new());
+        let is_idle = || matches!(idle.state(), State::Idle(_));
+        assert!(is_idle());
+        let first = idle.busy();
+        assert_eq!(idle.state(), State::Answering);
+        first.write();
+        assert!(matches!(idle.state(), State::Writing(_)));
+        let second = idle.busy();
+        drop(first);
+        assert_eq!(idle.state(), State::Answering);
+        second.write();
+        assert!(!is_idle());
+        drop(second);
+        assert!(is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_response_is_not_taken_is_closed() {
+        let connections = Connections::new(2);
+        let (slow, answering) = (connections.place().await, connections.place().await);
+        let (writing, _busy) = (slow.idle.busy(), answering.idle.busy());
+        writing.write();
+        connections.close_slow(Duration::from_secs(3600));
+        assert!(!connections.are_idle());
+        connections.close_slow(Duration::ZERO);
+        slow.idle.closed().await;
+        let untouched = tokio::time::timeout(Duration::from_millis(1), answering.idle.closed()).await;
+        assert!(untouched.is_err());
     }
 }

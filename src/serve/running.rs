@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::ServeConfig;
 use super::admission::Admission;
 use super::connections;
+use super::health::Health;
 use super::keys::Keys;
 use super::metrics::Metrics;
 use super::request::ServiceFacts;
@@ -47,6 +48,7 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
         true => Reporter::json(config.verbosity),
         false => Reporter::new(Progress::None, config.verbosity),
     });
+    config.notes.iter().for_each(|note| reporter.note(note));
     crate::threads::start(config.model.threads)?;
     let runtime = Builder::new_multi_thread().worker_threads(CONNECTION_THREADS).enable_all().build()?;
     let server = Arc::new(server(config, &reporter));
@@ -54,13 +56,13 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
     let address = listener.local_addr()?;
     reporter.line(&format!("listening on http://{address}"));
     warn_of_strangers(config, address, &reporter);
-    let (end, told_to_end) = oneshot::channel::<()>();
+    let (end, ending) = oneshot::channel::<()>();
     let connections = runtime.spawn({
         let (server, cors) = (Arc::clone(&server), config.address.cors.clone());
         async move {
             connections::take(listener, &server, &cors, async {
                 // An error is the end, too: that of a program whose model could not be loaded.
-                let _ = told_to_end.await;
+                let _ = ending.await;
             })
             .await
         }
@@ -142,10 +144,16 @@ fn load(
     setup.report(true, reporter);
     let cache = setup.open_cache(config.cache.as_ref(), reporter)?;
     let loaded = setup.load(Loading::Supervised, reporter)?;
-    let metrics = Arc::clone(&server.metrics);
+    let (metrics, health) = (Arc::clone(&server.metrics), Arc::new(Health::default()));
     let scheduling = Scheduling { ahead: setup.batches_ahead(), limits: loaded.limits, order: QueueOrder::Fair };
     let facts = facts(config, &setup, scheduling)?;
-    let session = Session::start(loaded.engines, scheduling, cache.clone(), move |answered| metrics.batch(&answered));
+    let session = Session::start(loaded.engines, scheduling, cache.clone(), {
+        let health = Arc::clone(&health);
+        move |answered| {
+            metrics.batch(&answered);
+            health.note(&answered);
+        }
+    });
     warm_up(&session, &setup)?;
     let gpu = |device: &Opened| match device {
         Opened::Cpu => None,
@@ -161,10 +169,9 @@ fn load(
         prompts: Arc::clone(&recipe.prompts),
         activation: recipe.activation,
         cache: cache.clone(),
-        admission: Arc::clone(&server.admission),
-        tokenizing: Semaphore::new(choice.threads.max(LEAST_TOKENIZING)),
+        tokenizing: Arc::new(Semaphore::new(choice.threads.max(LEAST_TOKENIZING))),
         patience: config.limits.request,
-        failures: AtomicU32::new(0),
+        health,
     }));
     reporter.line(&ready);
     Ok((session, cache))

@@ -4,23 +4,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use super::admission::Admission;
+use super::admission::{Admission, Place};
 use super::body::{self, BodyLimits};
+use super::caught::caught;
 use super::dialect::{self, Context, Dialect, Endpoint, Limits, Rendered};
 use super::keys::Keys;
 use super::log::RequestLine;
 use super::metrics::{self, Metrics};
 use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse};
-use super::service::Service;
+use super::service::{Admitted, Service};
 use super::{ServiceLimits, page};
 use crate::engine::gpu::Device;
 use crate::progress::Reporter;
 
-/// JSON of this size and more is parsed where it keeps no other connection waiting.
-const LARGE_BODY: usize = 64 << 10;
+/// JSON of this size and more is read and written where it keeps no other connection waiting.
+const LARGE: usize = 64 << 10;
+/// About what a document adds to a response without its text.
+const BYTES_OF_A_RESULT: usize = 64;
 /// The longest request id that is taken from a client.
 const LONGEST_ID: usize = 128;
 
@@ -37,7 +40,7 @@ pub(super) struct Server {
     pub(super) service: OnceLock<Arc<Service>>,
     /// Counts requests, for their ids.
     pub(super) requests: AtomicU64,
-    /// Tells the ids of this process from those of another one.
+    /// Sets the ids of this process apart from those of another one.
     pub(super) seed: u64,
 }
 
@@ -53,6 +56,9 @@ const CLIENT_CLOSED: u16 = 499;
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.line.status = ProblemKind::Internal as u16;
+        }
         self.server.metrics.count(self.line.dialect, self.line.status);
         self.line.seconds = self.began.elapsed().as_secs_f64();
         self.line.print(&self.server.reporter);
@@ -64,11 +70,14 @@ impl Server {
     pub(super) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let id = self.id_of(request.headers());
         let path = request.uri().path().to_owned();
-        let mut response = match *request.method() {
-            Method::POST => self.post(&path, &id, request).await,
-            Method::GET | Method::HEAD => self.get(&path, request.headers()),
-            _ => self.problem(&path, &method_not_allowed(&path)),
+        let answering = async {
+            match *request.method() {
+                Method::POST => self.post(&path, &id, request).await,
+                Method::GET | Method::HEAD => self.get(&path, request.headers()),
+                _ => self.problem(&path, &method_not_allowed(&path)),
+            }
         };
+        let mut response = caught(answering).await.unwrap_or_else(|| self.problem(&path, &panicked()));
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
         }
@@ -106,7 +115,7 @@ impl Server {
         let status = match self.service.get() {
             None => "loading",
             // A process that lives needs no restart because it loads.
-            Some(service) if service.is_healthy() => "ok",
+            Some(service) if service.health.is_good() => "ok",
             Some(_) => "failing",
         };
         let is_live = status == "loading" && path == "/.well-known/live";
@@ -131,10 +140,10 @@ impl Server {
         };
         let mut answering = Answering { server: self, began: Instant::now(), line };
         let (dialect, answered) = match self.read(endpoint, dialect, request).await {
-            Ok((dialect, request)) => {
+            Ok((dialect, request, place)) => {
                 answering.line.dialect = dialect.name();
                 answering.line.documents = request.documents.len();
-                (dialect, self.rerank(&Arc::new(request), dialect, id).await)
+                (dialect, self.rerank((request, place), dialect, id).await)
             }
             Err((dialect, problem)) => (dialect, Err(problem)),
         };
@@ -148,7 +157,7 @@ impl Server {
                 line.queue_seconds = response.timings.queue;
                 line.inference_seconds = response.timings.inference;
                 self.metrics.answer(&response);
-                written(rendered)
+                written(rendered, &self.admission)
             }
             Err(problem) => {
                 line.status = problem.status();
@@ -158,13 +167,13 @@ impl Server {
         }
     }
 
-    /// Reads a request for scores.
+    /// Reads a request for scores. It is returned with the place that its body holds.
     async fn read(
         &self,
         endpoint: Endpoint,
         dialect: Dialect,
         request: Request<Body>,
-    ) -> Result<(Dialect, RerankRequest), (Dialect, Problem)> {
+    ) -> Result<(Dialect, RerankRequest, Place), (Dialect, Problem)> {
         let (parts, body) = request.into_parts();
         self.keys.check(&parts.headers).map_err(|problem| (dialect, problem))?;
         if self.service.get().is_none() {
@@ -172,25 +181,35 @@ impl Server {
         }
         let limits = BodyLimits { bytes: self.limits.body_bytes, patience: self.limits.request };
         let body = body::read(&parts.headers, body, limits, &self.admission).await;
-        let body = body.map_err(|problem| (dialect, problem))?;
+        let (body, place) = body.map_err(|problem| (dialect, problem))?;
         let limits = Limits { documents: self.limits.documents, characters: self.limits.characters };
         let parse = || endpoint.read(&body, self.dialect, &limits);
-        if body.len() < LARGE_BODY { parse() } else { tokio::task::block_in_place(parse) }
+        let (dialect, request) = aside(body.len(), parse)?;
+        Ok((dialect, request, place))
     }
 
     async fn rerank(
         &self,
-        request: &Arc<RerankRequest>,
+        (request, place): (RerankRequest, Place),
         dialect: Dialect,
         id: &str,
     ) -> Result<(RerankResponse, Rendered), Problem> {
         let Some(service) = self.service.get() else { return Err(loading()) };
-        check_model(request, service)?;
-        let response = service.rerank(request).await?;
+        check_model(&request, service)?;
+        let Some(admitted) = Admitted::new(request, place) else { return Err(self.busy()) };
+        let response = service.rerank(&admitted).await?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let context = Context { facts: &service.facts, id, created };
-        let rendered = dialect.render(request, &response, &context);
+        let request = &admitted.request;
+        let render = || dialect.render(request, &response, &context);
+        let rendered = aside(request.bytes() + response.ranking.len() * BYTES_OF_A_RESULT, render);
         Ok((response, rendered))
+    }
+
+    fn busy(&self) -> Problem {
+        let held = self.admission.held();
+        let message = format!("{} pairs of {} requests wait already; try again soon", held.pairs, held.requests);
+        Problem::new(ProblemKind::Busy, message)
     }
 
     /// Whether a path is one that is read by GET.
@@ -230,6 +249,15 @@ fn check_model(request: &RerankRequest, service: &Service) -> Result<(), Problem
     }
 }
 
+/// Works on so many bytes of JSON.
+fn aside<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    if bytes < LARGE { work() } else { tokio::task::block_in_place(work) }
+}
+
+fn panicked() -> Problem {
+    Problem::new(ProblemKind::Internal, "answering the request has panicked, which is a fault of rerank")
+}
+
 fn loading() -> Problem {
     Problem::new(ProblemKind::Unavailable, "the model is still loading; GET /health reports when it is ready")
 }
@@ -249,15 +277,28 @@ fn not_found(path: &str) -> Problem {
     Problem::new(ProblemKind::NotFound, message)
 }
 
-fn respond(code: StatusCode, kind: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+fn respond(code: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = code;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-fn written(rendered: Rendered) -> Response<Body> {
-    let mut response = respond(StatusCode::OK, "application/json", rendered.body);
+/// A response's body until its last byte is written.
+struct HeldBody {
+    text: String,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+fn written(rendered: Rendered, admission: &Arc<Admission>) -> Response<Body> {
+    let held = HeldBody { _place: admission.hold(rendered.body.len()), text: rendered.body };
+    let mut response = respond(StatusCode::OK, "application/json", Bytes::from_owner(held));
     for (name, value) in rendered.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);

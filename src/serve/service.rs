@@ -1,21 +1,18 @@
 //! The engine for many clients at once: requests become units, a session scores them, and scores become responses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::admission::Admission;
+use super::admission::Place;
+use super::health::Health;
 use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse, ScoredPair, ServiceFacts, Timings};
 use super::units::units_of;
 use crate::cache::ScoreCache;
 use crate::recipe::{Activation, Prompts};
 use crate::session::{Access, RequestId, Scored, Unit};
-
-/// So many batches that fail one after the other are taken for a fault of the device, which only a new process can mend.
-const FAILURES_OF_A_SICK_DEVICE: u32 = 3;
 
 /// Documents whose prompts are made before another request gets a chance.
 const DOCUMENTS_AT_A_TIME: usize = 256;
@@ -27,13 +24,18 @@ pub(super) struct Service {
     pub(super) prompts: Arc<dyn Prompts>,
     pub(super) activation: Activation,
     pub(super) cache: Option<Arc<ScoreCache>>,
-    pub(super) admission: Arc<Admission>,
     /// How many requests have their prompts made at a time.
-    pub(super) tokenizing: Semaphore,
+    pub(super) tokenizing: Arc<Semaphore>,
     /// After this time, a request is given up.
     pub(super) patience: Duration,
-    /// Requests that have failed since one was scored.
-    pub(super) failures: AtomicU32,
+    pub(super) health: Arc<Health>,
+}
+
+/// A request that was let in. Its place is free once nobody holds its texts, not even a thread that makes prompts for a client that
+/// has gone away.
+pub(super) struct Admitted {
+    pub(super) request: RerankRequest,
+    _place: Place,
 }
 
 /// A request of the session, which is cancelled when this is dropped before it is done: its client has gone away.
@@ -55,16 +57,9 @@ impl Service {
     /// Scores a request.
     ///
     /// # Errors
-    /// If its texts can't be scored, too much waits already, its time is over, or scoring fails.
-    pub(super) async fn rerank(self: &Arc<Self>, request: &Arc<RerankRequest>) -> Result<RerankResponse, Problem> {
+    /// If its texts can't be scored, its time is over, or scoring fails.
+    pub(super) async fn rerank(self: &Arc<Self>, request: &Arc<Admitted>) -> Result<RerankResponse, Problem> {
         let began = Instant::now();
-        let Some(place) = self.admission.take(request.documents.len(), request.bytes()) else {
-            let held = self.admission.held();
-            return Err(Problem::new(
-                ProblemKind::Busy,
-                format!("{} pairs of {} requests wait already; try again soon", held.pairs, held.requests),
-            ));
-        };
         let scored = timeout(self.patience, self.score(request)).await.map_err(|_| {
             let seconds = self.patience.as_secs();
             Problem::new(
@@ -74,19 +69,13 @@ impl Service {
                 ),
             )
         })?;
-        drop(place);
         let mut response = scored?;
-        response.ranking = ranking(request, &response.pairs);
+        response.ranking = ranking(&request.request, &response.pairs);
         response.timings.total = began.elapsed().as_secs_f64();
         Ok(response)
     }
 
-    /// Whether scoring works, as far as is known.
-    pub(super) fn is_healthy(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) < FAILURES_OF_A_SICK_DEVICE
-    }
-
-    async fn score(self: &Arc<Self>, request: &Arc<RerankRequest>) -> Result<RerankResponse, Problem> {
+    async fn score(self: &Arc<Self>, request: &Arc<Admitted>) -> Result<RerankResponse, Problem> {
         let began = Instant::now();
         let units = self.units(request).await?;
         let tokenization = began.elapsed().as_secs_f64();
@@ -96,10 +85,10 @@ impl Service {
         let scored = self.submit(units).await?;
         let inference = scored.seconds;
         let queue = (submitted.elapsed().as_secs_f64() - inference).max(0.);
-        let logits = self.logits(scored)?;
+        let logits = logits(scored)?;
         let pair = |(logit, (tokens, truncated)): (f32, (usize, bool))| ScoredPair {
             logit,
-            score: if request.raw_scores { logit } else { self.activation.score(logit) },
+            score: if request.request.raw_scores { logit } else { self.activation.score(logit) },
             tokens,
             truncated,
         };
@@ -109,21 +98,20 @@ impl Service {
     }
 
     /// Makes prompts, some at a time, so that other requests get in between, on threads that may take their time.
-    async fn units(self: &Arc<Self>, request: &Arc<RerankRequest>) -> Result<Vec<Unit>, Problem> {
-        let count = request.documents.len();
+    async fn units(self: &Arc<Self>, request: &Arc<Admitted>) -> Result<Vec<Unit>, Problem> {
+        let count = request.request.documents.len();
         let mut units = Vec::with_capacity(count);
-        while units.len() < count || count == 0 {
-            let Ok(_permit) = self.tokenizing.acquire().await else { return Err(ended()) };
+        while units.len() < count {
+            let Ok(permit) = Arc::clone(&self.tokenizing).acquire_owned().await else { return Err(ended()) };
             let documents = units.len()..count.min(units.len() + DOCUMENTS_AT_A_TIME);
             let (service, request) = (Arc::clone(self), Arc::clone(request));
             let made = tokio::task::spawn_blocking(move || {
-                units_of(&request, documents, service.prompts.as_ref(), service.cache.as_deref())
+                // The thread goes on though its client may go away.
+                let _permit = permit;
+                units_of(&request.request, documents, service.prompts.as_ref(), service.cache.as_deref())
             });
             let panicked = |_| Err(Problem::new(ProblemKind::Internal, "making the prompts has panicked"));
             units.extend(made.await.unwrap_or_else(panicked)?);
-            if count == 0 {
-                break;
-            }
         }
         Ok(units)
     }
@@ -136,25 +124,28 @@ impl Service {
         });
         let mut pending = Pending { access: &self.access, request, is_done: false };
         let scored = receiver.await.map_err(|_| ended())?;
-        pending.is_done = true;
+        // Of a request that has failed, the rest waits still.
+        pending.is_done = scored.logits.is_ok();
         Ok(scored)
     }
+}
 
-    fn logits(&self, scored: Scored) -> Result<Vec<f32>, Problem> {
-        match scored.logits {
-            Ok(logits) if logits.iter().all(|logit| logit.is_finite()) => {
-                self.failures.store(0, Ordering::Relaxed);
-                Ok(logits)
-            }
-            Ok(_) => Err(Problem::new(
-                ProblemKind::Internal,
-                "the model's output is not a number for one of the documents; another --dtype may help",
-            )),
-            Err(problem) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                Err(Problem::new(ProblemKind::Internal, problem))
-            }
-        }
+impl Admitted {
+    /// Lets a request in, in place of its body; none, if it doesn't fit beside what is there.
+    pub(super) fn new(request: RerankRequest, mut place: Place) -> Option<Arc<Self>> {
+        let is_admitted = place.exchange(request.documents.len(), request.bytes());
+        is_admitted.then(|| Arc::new(Self { request, _place: place }))
+    }
+}
+
+fn logits(scored: Scored) -> Result<Vec<f32>, Problem> {
+    match scored.logits {
+        Ok(logits) if logits.iter().all(|logit| logit.is_finite()) => Ok(logits),
+        Ok(_) => Err(Problem::new(
+            ProblemKind::Internal,
+            "the model's output is not a number for one of the documents; another --dtype may help",
+        )),
+        Err(problem) => Err(Problem::new(ProblemKind::Internal, problem)),
     }
 }
 

@@ -216,6 +216,23 @@ fn connections_that_send_nothing_keep_nobody_out() {
 }
 
 #[test]
+fn clients_that_announce_much_and_send_little_keep_nobody_out() {
+    let service = Service::start(&[&TINY[..], &["--max-body", "1MiB", "--max-queue-size", "1MiB"]].concat());
+    let begun: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.address()).unwrap();
+            write!(stream, "POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{").unwrap();
+            stream
+        })
+        .collect();
+    service.wait_until("rerank_queue_bytes", |bytes| bytes == 4.);
+    let answer = service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] }));
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    drop(begun);
+    service.wait_until("rerank_queue_bytes", |bytes| bytes == 0.);
+}
+
+#[test]
 fn nothing_is_scored_for_a_client_that_has_gone_away() {
     let service = Service::start(&TINY);
     let body = large_request().to_string();
@@ -329,5 +346,8 @@ fn what_keeps_it_from_starting_is_reported() {
     rerank(&["serve", "--port", "0", "--model", "./testdata/none"]).fails(2, &["testdata/none"]);
     rerank(&["serve", "--dialect", "klingon"]).fails(2, &["--dialect klingon", "cohere"]);
     rerank(&["serve", "--cors", "example.org"]).fails(2, &["--cors example.org", "https://"]);
+    rerank(&["serve", "--cors", "https://Example.org"]).fails(2, &["--cors https://Example.org", "lower case"]);
     rerank(&["serve", "--max-documents", "9", "--max-queue-pairs", "8"]).fails(2, &["--max-queue-pairs 8"]);
+    rerank(&["serve", "--max-body", "0"]).fails(2, &["--max-body 0"]);
+    rerank(&["serve", "--served-model-name", "a,,b"]).fails(2, &["--served-model-name", "empty"]);
 }

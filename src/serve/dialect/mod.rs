@@ -8,22 +8,6 @@
 //! client asks for is done or refused by name; fields that nobody knows are ignored, as clients send such that only some
 //! service knows.
 
-// What clients send can end nothing but their request: no panic.
-#![cfg_attr(
-    not(test),
-    warn(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::string_slice,
-        clippy::get_unwrap,
-        clippy::panic,
-        clippy::unreachable,
-        clippy::todo,
-        clippy::unimplemented
-    )
-)]
-
 use super::request::{Problem, RerankRequest, RerankResponse, ServiceFacts};
 
 mod arrays;
