@@ -8,9 +8,9 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
-#[cfg(feature = "serve")]
-use rerank::cli::ServeArguments;
 use rerank::cli::{BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
+#[cfg(feature = "serve")]
+use rerank::cli::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 use rerank::config::resolve_serve;
 use rerank::config::{Config, resolve_bench, resolve_check};
@@ -18,6 +18,8 @@ use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
 use rerank::panics;
 use rerank::pipeline;
+#[cfg(feature = "serve")]
+use rerank::progress::json_message;
 use rerank::progress::{Progress, Reporter, Verbosity, escaped};
 use rerank::signals;
 use rerank::standard_output;
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Cache(command)) => ended(cache(command)),
         Some(Command::Check(arguments)) => ended(check(arguments)),
         #[cfg(feature = "serve")]
-        Some(Command::Serve(arguments)) => ended(serve(arguments)),
+        Some(Command::Serve(arguments)) => serve(arguments),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
         Some(Command::Man { command }) => {
             ended(man_page(command.as_deref()).map_err(Into::into).and_then(|page| print(&page)))
@@ -60,8 +62,12 @@ fn print(text: &[u8]) -> anyhow::Result<Exit> {
 
 /// Reports the error, if there is one, and returns the exit status.
 fn ended(result: anyhow::Result<Exit>) -> ExitCode {
+    reported(result, &Reporter::new(Progress::None, Verbosity::Quiet))
+}
+
+fn reported(result: anyhow::Result<Exit>, reporter: &Reporter) -> ExitCode {
     let exit = result.unwrap_or_else(|error| {
-        Reporter::new(Progress::None, Verbosity::Quiet).error(&format!("{error:#}"));
+        reporter.error(&format!("{error:#}"));
         Exit::of(&error)
     });
     exit.into()
@@ -78,16 +84,11 @@ fn rank(cli: &Cli) -> ExitCode {
         Err(error) => return ended(Err(misuse(error))),
     };
     let reporter = Arc::new(Reporter::new(config.progress, config.verbosity));
-    signals::listen(&STOP, config.verbosity == Verbosity::Quiet, "finishing the batch at hand");
+    let is_quiet = config.verbosity == Verbosity::Quiet;
+    signals::listen(&STOP, "finishing the batch at hand", move |message| (!is_quiet).then(|| message.to_owned()));
     // A panic was printed where it occurred; the rankings that are written stay complete.
     let run = catch_unwind(AssertUnwindSafe(|| pipeline::run(&config, &reporter, &STOP)));
-    let exit = run.unwrap_or_else(|_| Err(anyhow!("the run has panicked, which is a fault of rerank"))).unwrap_or_else(
-        |error| {
-            reporter.error(&format!("{error:#}"));
-            Exit::of(&error)
-        },
-    );
-    exit.into()
+    reported(run.unwrap_or_else(|_| Err(anyhow!("the run has panicked, which is a fault of rerank"))), &reporter)
 }
 
 fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
@@ -99,10 +100,22 @@ fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
 }
 
 #[cfg(feature = "serve")]
-fn serve(arguments: &ServeArguments) -> anyhow::Result<Exit> {
-    let config = resolve_serve(arguments).map_err(misuse)?;
-    signals::listen(&STOP, config.verbosity == Verbosity::Quiet, "answering the requests at hand");
-    rerank::serve::run(&config, &STOP)
+fn serve(arguments: &ServeArguments) -> ExitCode {
+    let is_json = arguments.running.log_format == LogFormat::Json;
+    let run = || {
+        let config = resolve_serve(arguments).map_err(misuse)?;
+        let is_quiet = config.verbosity == Verbosity::Quiet;
+        signals::listen(&STOP, "answering the requests at hand", move |message| match (is_quiet, is_json) {
+            (true, _) => None,
+            (false, true) => Some(json_message("info", message)),
+            (false, false) => Some(message.to_owned()),
+        });
+        rerank::serve::run(&config, &STOP)
+    };
+    match is_json {
+        true => reported(run(), &Reporter::json(Verbosity::Quiet)),
+        false => ended(run()),
+    }
 }
 
 fn cache(command: &CacheCommand) -> anyhow::Result<Exit> {

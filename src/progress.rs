@@ -163,18 +163,16 @@ impl Reporter {
 
     /// Prints a JSON object: these fields behind the time and the level.
     pub fn print_fields(&self, level: &str, fields: serde_json::Map<String, serde_json::Value>) {
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut object =
-            serde_json::Map::from_iter([("time".to_owned(), time.into()), ("level".to_owned(), level.into())]);
-        object.extend(fields);
+        let line = json_line(level, fields);
+        let _writing = Writing::begin(false);
         // If standard error is closed, there is nowhere to report that.
-        let _ = writeln!(std::io::stderr(), "{}", serde_json::Value::Object(object));
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 
     fn print(&self, kind: &str, message: &str) {
         if self.is_json {
             let level = kind.strip_suffix(": ").filter(|level| *level != "note").unwrap_or("info");
-            return self.print_fields(level, serde_json::Map::from_iter([("message".to_owned(), message.into())]));
+            return self.print_fields(level, message_field(message));
         }
         let message = printable(message);
         self.bar.suspend(|| {
@@ -187,6 +185,23 @@ impl Reporter {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A message that is a JSON object with its time, for programs.
+pub fn json_message(level: &str, message: &str) -> String {
+    json_line(level, message_field(message))
+}
+
+fn message_field(message: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::Map::from_iter([("message".to_owned(), message.into())])
+}
+
+/// The text is made as a whole, as standard error has no buffer: each part would be a call of the system.
+fn json_line(level: &str, fields: serde_json::Map<String, serde_json::Value>) -> String {
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let mut object = serde_json::Map::from_iter([("time".to_owned(), time.into()), ("level".to_owned(), level.into())]);
+    object.extend(fields);
+    serde_json::Value::Object(object).to_string()
 }
 
 /// A number and what it counts: `1 query`, `2 queries`.

@@ -6,7 +6,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crate::exit::Exit;
 use crate::output::exit_at_once;
 use crate::stop::Stop;
 use crate::writing::is_stuck;
@@ -16,36 +15,37 @@ const READER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked whether a reader takes something.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Handles signals from now on. A line on standard error reports a signal that came and what the program is `finishing`, unless
-/// `is_quiet`. If the handler can't be installed, which fails only where the system has no signals, the first one ends the program.
-pub fn listen(stop: &'static Stop, is_quiet: bool, finishing: &'static str) {
+/// Handles signals from now on. A line on standard error reports a signal that came and what the program is `finishing`, in the form
+/// that `line` gives a message, unless it gives none. If the handler can't be installed, which fails only where the system has no signals, the first one ends the program.
+pub fn listen(
+    stop: &'static Stop,
+    finishing: &'static str,
+    line: impl Fn(&str) -> Option<String> + Copy + Send + 'static,
+) {
     let _ = system::listen(move |exit, reason| {
-        let report = || {
-            if !is_quiet {
-                print(format!("{reason}: {finishing}; a second signal stops at once"));
-            }
-        };
+        let report = || print(line(&format!("{reason}: {finishing}; a second signal stops at once")));
         if !stop.request(exit, report) {
             exit_at_once(exit as i32);
         }
-        thread::spawn(move || watch_readers(exit, is_quiet));
+        thread::spawn(move || {
+            wait_for_readers();
+            print(line("the output is not read any more: what is not read of it is lost"));
+            exit_at_once(exit as i32);
+        });
     });
 }
 
-/// Ends the program if something that is complete waits for a reader who takes nothing.
-fn watch_readers(exit: Exit, is_quiet: bool) {
+/// Waits until something that is complete waits for a reader who takes nothing.
+fn wait_for_readers() {
     thread::sleep(READER_PATIENCE);
     while !is_stuck(READER_PATIENCE) {
         thread::sleep(POLL);
     }
-    if !is_quiet {
-        print("the output is not read any more: what is not read of it is lost".to_owned());
-    }
-    exit_at_once(exit as i32);
 }
 
 /// Prints a line on standard error, but does not wait for a reader who takes nothing: the next signal must be seen.
-fn print(line: String) {
+fn print(line: Option<String>) {
+    let Some(line) = line else { return };
     let (done, printed) = channel::<()>();
     thread::spawn(move || {
         let _ = writeln!(io::stderr(), "{line}");

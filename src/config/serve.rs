@@ -25,6 +25,10 @@ pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
         !cache.hash_weights || cache.cache.is_some(),
         "--hash-weights: nothing is kept that would need it; name a cache with --cache, or leave it out"
     );
+    ensure!(
+        address.port != 0 || !running.verbosity.quiet,
+        "--port 0: with --quiet, nobody would learn which port is taken; name one, or leave --quiet out"
+    );
     let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
     let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
     Ok(ServeConfig {

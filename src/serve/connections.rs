@@ -1,4 +1,4 @@
-//! Takes connections, as many as are allowed at a time, and ends them when the service is told to.
+//! Takes connections, as many as are allowed at a time, and ends them when the service is to end.
 
 use std::convert::Infallible;
 use std::future::Future;

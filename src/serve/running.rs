@@ -26,6 +26,7 @@ use crate::cache::ScoreCache;
 use crate::checkpoint::Downloads;
 use crate::device::Opened;
 use crate::exit::Exit;
+use crate::panics;
 use crate::progress::{Progress, Reporter, Verbosity};
 use crate::record::Query;
 use crate::session::{Scheduling, Session, Unit};
@@ -48,6 +49,7 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
         true => Reporter::json(config.verbosity),
         false => Reporter::new(Progress::None, config.verbosity),
     });
+    panics::report_place(&reporter);
     config.notes.iter().for_each(|note| reporter.note(note));
     crate::threads::start(config.model.threads)?;
     let runtime = Builder::new_multi_thread().worker_threads(CONNECTION_THREADS).enable_all().build()?;

@@ -260,7 +260,7 @@ fn a_request_that_takes_too_long_is_given_up() {
 #[test]
 #[cfg(unix)]
 fn told_to_end_the_service_answers_the_requests_at_hand() {
-    let service = Service::start(&TINY);
+    let service = Service::start(&[&TINY[..], &["--log-format", "json"]].concat());
     let url = format!("{}/v1/rerank", service.url);
     let bodies: Vec<String> = (0..6)
         .map(|number| json!({ "query": format!("solar power {number}"), "documents": documents(400, 40) }).to_string())
@@ -281,6 +281,8 @@ fn told_to_end_the_service_answers_the_requests_at_hand() {
     service.wait_until("rerank_queue_requests", |requests| requests == 6.);
     // SAFETY: the call has no memory to be misused.
     unsafe { libc::kill(service.process() as i32, libc::SIGTERM) };
+    let ending: Value = serde_json::from_str(&service.wait_for("terminated: ")).unwrap();
+    assert_eq!(ending["level"], "info");
     for asking in asking {
         assert_eq!(asking.join().unwrap().unwrap(), 400);
     }
@@ -348,6 +350,10 @@ fn what_keeps_it_from_starting_is_reported() {
     rerank(&["serve", "--cors", "example.org"]).fails(2, &["--cors example.org", "https://"]);
     rerank(&["serve", "--cors", "https://Example.org"]).fails(2, &["--cors https://Example.org", "lower case"]);
     rerank(&["serve", "--max-documents", "9", "--max-queue-pairs", "8"]).fails(2, &["--max-queue-pairs 8"]);
+    let failed = rerank(&["serve", "--log-format", "json", "--model", "./testdata/none"]);
+    let message: Value = serde_json::from_str(failed.stderr.trim()).unwrap();
+    assert_eq!((&message["level"], failed.status), (&json!("error"), 2));
+    rerank(&["serve", "--port", "0", "--quiet"]).fails(2, &["--port 0", "--quiet"]);
     rerank(&["serve", "--max-body", "0"]).fails(2, &["--max-body 0"]);
     rerank(&["serve", "--served-model-name", "a,,b"]).fails(2, &["--served-model-name", "empty"]);
 }
