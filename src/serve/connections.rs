@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, HeaderValue, Method, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::open::{Busy, Connections, Idle};
 use super::server::Server;
@@ -79,6 +79,7 @@ pub(super) async fn take(
                     server.reporter.error(&format!("cannot accept a connection: {error}; it is tried again"));
                 }
                 is_exhausted = true;
+                connections.make_room();
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
         }
@@ -156,10 +157,13 @@ fn cors(origins: &[String]) -> CorsLayer {
         true => AllowOrigin::any(),
         false => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
     };
+    // A `*` would not stand for `authorization`.
+    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE].into_iter();
+    let headers: Vec<HeaderName> = headers.chain(["x-api-key", "x-request-id"].map(HeaderName::from_static)).collect();
     let exposed = [HeaderName::from_static("x-request-id"), HeaderName::from_static("retry-after")];
     CorsLayer::new()
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(Any)
+        .allow_headers(headers)
         .expose_headers(exposed)
 }

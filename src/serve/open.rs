@@ -10,6 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// A connection that was used less than this ago is not closed.
 const LEAST_IDLE: Duration = Duration::from_secs(1);
+/// One in so many connections is closed at a time where the system has no room.
+const SHARE_FOR_ROOM: usize = 8;
 /// How often room is looked for.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,22 +67,27 @@ impl Connections {
                 self.lock().insert(number, Arc::clone(&idle));
                 return Connected { connections: Arc::clone(self), number, idle, _permit: permit };
             }
-            self.close_idlest();
+            self.close_idlest(1);
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    fn close_idlest(&self) {
+    /// Closes some idle connections, because the system gives the process no more of what connections need.
+    pub(super) fn make_room(&self) {
+        let count = self.lock().len() / SHARE_FOR_ROOM + 1;
+        self.close_idlest(count);
+    }
+
+    /// Closes those that have been idle longest, at most so many.
+    fn close_idlest(&self, count: usize) {
         let open = self.lock();
         let idle = open.values().filter_map(|idle| match idle.state() {
-            State::Idle(since) => Some((since, idle)),
+            State::Idle(since) if since.elapsed() >= LEAST_IDLE => Some((since, idle)),
             _ => None,
         });
-        if let Some((since, idle)) = idle.min_by_key(|(since, _)| *since)
-            && since.elapsed() >= LEAST_IDLE
-        {
-            idle.closed.notify_one();
-        }
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_by_key(|(since, _)| *since);
+        idle.into_iter().take(count).for_each(|(_, idle)| idle.closed.notify_one());
     }
 
     /// Closes connections whose clients have not taken a response within this time: a client that takes a byte now and then would

@@ -52,6 +52,9 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
     panics::report_place(&reporter);
     config.notes.iter().for_each(|note| reporter.note(note));
     crate::threads::start(config.model.threads)?;
+    // Each connection takes a descriptor, and systems give a process few unless it asks for more. Where it gets no more, room is made
+    // when there are none left.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = Builder::new_multi_thread().worker_threads(CONNECTION_THREADS).enable_all().build()?;
     let server = Arc::new(server(config, &reporter));
     let listener = runtime.block_on(listen(config))?;

@@ -186,6 +186,12 @@ fn only_those_who_have_a_key_are_served() {
         (service.get("/metrics").status, service.get("/health").status, service.get("/").status),
         (401, 200, 200)
     );
+    let mut preflight = TcpStream::connect(service.address()).unwrap();
+    let asked = "origin: https://a.example\r\naccess-control-request-method: POST\r\nconnection: close\r\n";
+    write!(preflight, "OPTIONS /v1/rerank HTTP/1.1\r\nhost: a\r\n{asked}\r\n").unwrap();
+    let mut answer = String::new();
+    preflight.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("access-control-allow-headers: authorization,content-type"), "{answer}");
     let page = service.send("/v1/rerank", &[JSON[0], ("origin", "https://a.example")], body.as_bytes());
     assert_eq!(page.header("access-control-allow-origin"), Some("https://a.example"));
     let messages = service.messages().join("\n");
