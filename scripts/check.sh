@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 cargo fmt --check
 cargo clippy --locked --all-targets -- --deny warnings
+# Without the service.
+cargo clippy --locked --no-default-features --all-targets -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 # Release, as users build it: the products of a debug build would make the tests take minutes.
 cargo test --locked --release
