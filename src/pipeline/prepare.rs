@@ -160,7 +160,7 @@ mod tests {
     struct Fragile;
 
     impl Prompts for Fragile {
-        fn check_query(&self, _: &Query) -> Result<Option<String>> {
+        fn check_query_within(&self, _: &Query, _: usize) -> Result<Option<String>> {
             Ok(None)
         }
 

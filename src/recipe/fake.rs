@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::{Activation, DEFAULT_MAX_LENGTH, Function, Prompt, Prompts, RecipeChoice, RecipeName, Resolved};
+use super::{
+    Activation, DEFAULT_MAX_LENGTH, Function, Prompt, Prompts, QueryTooLong, RecipeChoice, RecipeName, Resolved,
+};
 use crate::record::Query;
 
 /// The token between the query's words and the document's, and at the end; no word has this id.
@@ -39,9 +41,9 @@ struct FakePrompts {
 }
 
 impl Prompts for FakePrompts {
-    fn check_query(&self, query: &Query) -> Result<Option<String>> {
-        let words = words(&query.text).count();
-        ensure!(words + 2 < self.max_length, "the query leaves no room for a document in {} tokens", self.max_length);
+    fn check_query_within(&self, query: &Query, tokens: usize) -> Result<Option<String>> {
+        let (words, tokens) = (words(&query.text).count(), self.max_length.min(tokens));
+        ensure!(words + 2 < tokens, QueryTooLong { tokens });
         Ok(None)
     }
 

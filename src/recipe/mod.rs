@@ -76,13 +76,40 @@ impl Prompt {
     }
 }
 
+/// A query that leaves no room for a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryTooLong {
+    /// The tokens that a prompt may have.
+    pub tokens: usize,
+}
+
+impl std::fmt::Display for QueryTooLong {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "the query and its instruction leave no room for a document in {} tokens; raise --max-length or shorten the query",
+            self.tokens
+        )
+    }
+}
+
+impl std::error::Error for QueryTooLong {}
+
 /// Puts pairs into prompts.
 pub trait Prompts: Send + Sync {
     /// Whether the query leaves room for a document. Returns what users should know if it is cut to leave some.
     ///
     /// # Errors
-    /// A sentence with the remedy if it doesn't, or the query can't be put into the prompt.
-    fn check_query(&self, query: &Query) -> Result<Option<String>>;
+    /// [`QueryTooLong`] if it doesn't, or a sentence if the query can't be put into the prompt.
+    fn check_query(&self, query: &Query) -> Result<Option<String>> {
+        self.check_query_within(query, usize::MAX)
+    }
+
+    /// As [`Prompts::check_query`], for prompts of this many tokens, if that is less than the longest prompt has.
+    ///
+    /// # Errors
+    /// As those of [`Prompts::check_query`].
+    fn check_query_within(&self, query: &Query, tokens: usize) -> Result<Option<String>>;
 
     /// The prompt of a query and a document. The same pair gives the same tokens, whatever its neighbours.
     ///

@@ -17,8 +17,8 @@ pub struct WithoutPadding {
 }
 
 impl Prompts for WithoutPadding {
-    fn check_query(&self, query: &Query) -> Result<Option<String>> {
-        self.prompts.check_query(query)
+    fn check_query_within(&self, query: &Query, tokens: usize) -> Result<Option<String>> {
+        self.prompts.check_query_within(query, tokens)
     }
 
     fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {

@@ -1,11 +1,14 @@
 //! Two texts, each tokenized by itself, in the frame that the tokenizer has for them.
 
+use std::borrow::Cow;
+
 use anyhow::{Result, ensure};
 
 use super::value::Cut;
-use super::{PairFrame, Prompt, TextTokenizer};
+use super::{PairFrame, Prompt, QueryTooLong, TextTokenizer};
 
 /// How two texts become a prompt.
+#[derive(Clone)]
 pub(super) struct Pair {
     pub(super) frame: PairFrame,
     pub(super) cut: Cut,
@@ -46,11 +49,7 @@ impl Pair {
         }
         let most = self.most_of_first();
         let (_, longer) = tokenizer.encode_up_to(first, most)?;
-        ensure!(
-            !longer || self.cut == Cut::QueryShare,
-            "the query leaves no room for a document in {} tokens; raise --max-length or shorten the query",
-            self.max_length
-        );
+        ensure!(!longer || self.cut == Cut::QueryShare, QueryTooLong { tokens: self.max_length });
         Ok(longer.then(|| {
             format!(
                 "the query is longer than three quarters of the {} tokens of a prompt, and only its first {most} are read, as \
@@ -73,14 +72,21 @@ impl Pair {
         }))
     }
 
-    /// The prompt of two texts, cut to this many tokens, if that is less than the longest prompt has.
-    pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2], tokens: usize) -> Result<Prompt> {
-        if tokens < self.max_length {
-            let least = Self::least(&self.frame);
-            ensure!(tokens > least, "the prompt alone takes {least} tokens, and leaves no room for texts in {tokens}");
-            let shorter = Self { frame: self.frame.clone(), cut: self.cut, max_length: tokens };
-            return shorter.prompt(tokenizer, texts, tokens);
+    /// The same, for prompts of this many tokens, if that is less than the longest prompt has.
+    ///
+    /// # Errors
+    /// If the texts have no room in so few.
+    pub(super) fn within(&self, tokens: usize) -> Result<Cow<'_, Self>> {
+        if tokens >= self.max_length {
+            return Ok(Cow::Borrowed(self));
         }
+        let least = Self::least(&self.frame);
+        ensure!(tokens > least, "the prompt alone takes {least} tokens, and leaves no room for texts in {tokens}");
+        Ok(Cow::Owned(Self { max_length: tokens, ..self.clone() }))
+    }
+
+    /// The prompt of two texts.
+    pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2]) -> Result<Prompt> {
         let Kept { first, second, truncated } = match self.cut {
             Cut::Document | Cut::QueryShare => self.second_cut(tokenizer, texts)?,
             Cut::LongestFirst => longest_first(tokenizer, texts, self.room())?,

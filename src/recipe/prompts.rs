@@ -10,7 +10,7 @@ use super::pair::Pair;
 use super::segments::{Part, Segment, Segments, parts};
 use super::template::{Piece, Slot, Template, Trim, Values, text_of};
 use super::value::{Cut, PairLength, Recipe};
-use super::{Prompt, Prompts, TextTokenizer};
+use super::{Prompt, Prompts, QueryTooLong, TextTokenizer};
 use crate::record::Query;
 
 /// The prompts of a recipe.
@@ -204,15 +204,16 @@ impl RecipePrompts {
 }
 
 impl Prompts for RecipePrompts {
-    fn check_query(&self, query: &Query) -> Result<Option<String>> {
+    fn check_query_within(&self, query: &Query, tokens: usize) -> Result<Option<String>> {
         let (segments, instruction) = self.segments(query)?;
         if let Some(pair) = &self.pair {
             let [first, _] = segments.two_texts(&Values { instruction, query: &query.text, document: "" })?;
-            return pair.check_first(&self.tokenizer, &first);
+            return pair.within(tokens)?.check_first(&self.tokenizer, &first);
         }
+        let tokens = self.max_length.min(tokens);
         // The room is counted from the front, so that a query of many megabytes takes no longer than one that just fits.
         let values = Values { instruction, query: &query.text, document: "" };
-        let (mut room, mut query_cut) = (self.max_length, None);
+        let (mut room, mut query_cut) = (tokens, None);
         for segment in &segments.segments {
             let (tokens, longer) = match segment {
                 Segment::Fixed(tokens) => (tokens.len(), false),
@@ -232,11 +233,7 @@ impl Prompts for RecipePrompts {
             }
         }
         if room == 0 {
-            bail!(
-                "the query and its instruction leave no room for a document in {} tokens; raise --max-length or shorten \
-                 the query",
-                self.max_length
-            );
+            bail!(QueryTooLong { tokens });
         }
         Ok(query_cut.map(|most| {
             format!(
@@ -258,7 +255,7 @@ impl Prompts for RecipePrompts {
             chat.check(given, &values, &segments.template)?;
         }
         if let Some(pair) = &self.pair {
-            return pair.prompt(&self.tokenizer, &segments.two_texts(&values)?, tokens);
+            return pair.within(tokens)?.prompt(&self.tokenizer, &segments.two_texts(&values)?);
         }
         let around = self.around(segments, &values)?;
         let taken = around.before.len() + around.after.len();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::request::{Problem, ProblemKind, RerankRequest};
 use crate::cache::ScoreCache;
-use crate::recipe::{Prompt, Prompts};
+use crate::recipe::{Prompt, Prompts, QueryTooLong};
 use crate::record::Query;
 use crate::session::Unit;
 
@@ -51,12 +51,13 @@ impl Making<'_> {
         let (Some(queries), Some(documents)) = (wanted, documents.get(range.clone())) else {
             return Err(invalid("there are not as many queries as documents"));
         };
-        let queries: Vec<Query> = queries.iter().map(|text| self.query(text)).collect::<Result<_, _>>()?;
+        let queries: Vec<(Query, bool)> = queries.iter().map(|text| self.query(text)).collect::<Result<_, _>>()?;
         let unit = |(place, document): (usize, &String)| {
             let (index, query) = (range.start + place, queries.get(if is_shared { 0 } else { place }));
-            let query = query.ok_or_else(|| invalid("there is no query"))?;
-            let prompt =
+            let (query, is_cut) = query.ok_or_else(|| invalid("there is no query"))?;
+            let mut prompt =
                 self.prompt(query, document).map_err(|error| invalid(format!("document {index}: {error:#}")))?;
+            prompt.truncated |= is_cut;
             self.check(index, &prompt)?;
             Ok(Unit::new(prompt, self.cache))
         };
@@ -66,18 +67,26 @@ impl Making<'_> {
         }
     }
 
-    fn query(&self, text: &str) -> Result<Query, Problem> {
+    /// A query, and whether it was cut.
+    fn query(&self, text: &str) -> Result<(Query, bool), Problem> {
         if text.trim().is_empty() {
             return Err(invalid("the query is empty; send the words that documents are to be ranked for"));
         }
-        let text = match self.request.truncation.query {
+        let beginning = match self.request.truncation.query {
             Some(tokens) => self.prompts.beginning(text, tokens).map_err(|error| invalid(format!("{error:#}")))?,
             None => text,
         };
         let instruction = self.request.instruction.clone();
-        let query = Query { text: text.to_owned(), instruction, ..Query::default() };
-        self.prompts.check_query(&query).map_err(|error| invalid(format!("the query: {error:#}")))?;
-        Ok(query)
+        let query = Query { text: beginning.to_owned(), instruction, ..Query::default() };
+        let most = self.request.truncation.prompt.unwrap_or(usize::MAX);
+        self.prompts.check_query_within(&query, most).map_err(|error| match error.downcast_ref() {
+            Some(QueryTooLong { tokens }) => invalid(format!(
+                "the query and its instruction leave no room for a document in {tokens} tokens; shorten the query, or raise \
+                 `truncate_prompt_tokens` if that limits them"
+            )),
+            None => invalid(format!("the query can't be used: {error:#}")),
+        })?;
+        Ok((query, beginning.len() < text.len()))
     }
 
     fn prompt(&self, query: &Query, document: &str) -> Result<Prompt> {

@@ -127,6 +127,13 @@ fn texts_are_cut_as_a_request_wants() {
     let of_beginnings = logits_of_a_run("solar power", &beginnings, &[]);
     let found = of_beginnings.iter().position(|logit| *logit == few);
     assert!(found.is_some_and(|length| (5..40).contains(&length)), "{found:?}");
+    let query = "solar power from light and from the river ".repeat(3);
+    let body = json!({ "query": query, "documents": ["a", "b"], "truncate_prompt_tokens": 64 });
+    let refused = service.post("/v1/rerank", &body);
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("truncate_prompt_tokens"), "{}", refused.text);
+    let cut = service.post("/v1/rerank", &json!({ "query": query, "documents": ["a"], "max_tokens_per_query": 3 }));
+    assert_eq!(cut.json()["results"][0]["truncated"], json!(true), "{}", cut.text);
     let refused = service.post("/tei/rerank", &json!({ "query": "solar", "texts": documents, "truncate": false }));
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert!(refused.text.contains("document 0 is too long"), "{}", refused.text);
