@@ -80,7 +80,7 @@ fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_graphic() && !byte.is_ascii_uppercase()
 }
 
-/// The names of the model: those that are given, or that of `--model`, with and without what stands before its last slash.
+/// The names of the model: those that are given, or that of `--model`, for a hub's id also without its owner.
 fn names(address: &AddressArguments, model: &str) -> Result<Vec<String>> {
     if !address.served_model_name.is_empty() {
         let is_name = |name: &String| !name.trim().is_empty();
@@ -92,8 +92,10 @@ fn names(address: &AddressArguments, model: &str) -> Result<Vec<String>> {
     }
     let path = model.trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or(path);
-    let names = if Path::new(model).is_dir() { [last, model] } else { [model, last] };
-    Ok(names.map(str::to_owned).to_vec())
+    // A directory's path is nobody else's business.
+    let mut names = if Path::new(model).is_dir() { vec![last] } else { vec![model, last] };
+    names.dedup();
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 fn read(path: &Path) -> Result<String> {
