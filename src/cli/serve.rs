@@ -54,7 +54,7 @@ pub struct AddressArguments {
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Let pages of these origins call the service, as https://example.org; * lets all
+    /// Let pages of these origins call the service, as `https://example.org`; * lets all
     #[arg(long, value_name = "ORIGIN,…", value_delimiter = ',')]
     pub cors: Vec<String>,
 
