@@ -71,5 +71,5 @@ fn a_dry_run_does_not_wait_for_more_input_after_a_fault() {
     // The input stays open: `end` fails if that keeps the program from ending.
     let (status, message) = piped.end();
     assert_eq!(status, Some(1), "{message}");
-    assert!(message.contains("leaves no room"), "{message}");
+    assert!(message.contains("leave no room"), "{message}");
 }

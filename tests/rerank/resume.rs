@@ -209,7 +209,7 @@ fn records_that_can_not_be_used_are_written_once() {
     let at = |place: u64| lines.iter().find(|line| line["line"] == place).unwrap();
     assert_eq!([&at(1)["query_id"], &at(1)["id"], &at(2)["record"]], ["a", "x", "not JSON"]);
     assert_eq!([&at(4)["query_id"], &at(5)["query_id"], &at(2)["file"]], ["c", "d", input.as_str()]);
-    assert!(at(5)["problem"].as_str().unwrap().contains("leaves no room"));
+    assert!(at(5)["problem"].as_str().unwrap().contains("leave no room"));
 
     let (whole, whole_errors) = (files.read("out.jsonl"), files.read("errors.jsonl"));
     let resumed = [&skip[..], &["--resume"]].concat();
