@@ -70,19 +70,20 @@ impl Service {
     /// Waits for a message with this text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) -> String {
-        let mut seen = Vec::new();
-        loop {
+        self.messages_until(text).pop().unwrap()
+    }
+
+    /// The messages that have not been waited for, up to one with this text.
+    #[track_caller]
+    pub fn messages_until(&self, text: &str) -> Vec<String> {
+        let mut seen: Vec<String> = Vec::new();
+        while !seen.last().is_some_and(|line| line.contains(text)) {
             match self.messages.lock().unwrap().recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
                 Ok(line) => seen.push(line),
                 Err(error) => panic!("{error} before {text:?}: {seen:?}"),
             }
         }
-    }
-
-    /// The messages that have not been waited for.
-    pub fn messages(&self) -> Vec<String> {
-        self.messages.lock().unwrap().try_iter().collect()
+        seen
     }
 
     /// The host and port.
