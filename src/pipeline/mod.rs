@@ -36,7 +36,7 @@ use crate::input;
 use crate::out_of_memory::for_records;
 use crate::progress::{Reporter, Verbosity};
 use crate::resume::{Resumed, RunFacts};
-use crate::setup::{Loading, prune_cache};
+use crate::setup::{Loading, finish_cache};
 use crate::stop::Stop;
 
 /// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
@@ -92,7 +92,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         }
         None => (Ok(End::Complete), writer.finish(faults.skipped())),
     };
-    let kept = prune_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
+    let kept = finish_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
     reporter.finish();
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
     stats.derive(began.elapsed());

@@ -30,7 +30,7 @@ use crate::panics;
 use crate::progress::{Progress, Reporter, Verbosity};
 use crate::record::Query;
 use crate::session::{Scheduling, Session, Unit};
-use crate::setup::{self, Finding, Loading, Setup, prune_cache};
+use crate::setup::{self, Finding, Loading, Setup, finish_cache};
 use crate::stop::Stop;
 
 /// Threads that read requests and write responses; those of the model are others.
@@ -79,7 +79,7 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
     let is_drained =
         runtime.block_on(connections).map_err(|_| anyhow!("the thread that takes connections has panicked"))?;
     session.finish()?.iter().for_each(|warning| reporter.note(warning));
-    prune_cache(config.cache.as_ref(), cache.as_deref(), &reporter)?;
+    finish_cache(config.cache.as_ref(), cache.as_deref(), &reporter)?;
     if !is_drained {
         let seconds = config.limits.drain.as_secs();
         reporter.error(&format!("not all requests were answered within {seconds} s (--drain-timeout)"));

@@ -24,6 +24,8 @@ use crate::progress::Reporter;
 const LARGE: usize = 64 << 10;
 /// About what a document adds to a response without its text.
 const BYTES_OF_A_RESULT: usize = 64;
+/// The paths that report whether requests can be answered.
+const HEALTH: [&str; 4] = ["/health", "/ping", "/.well-known/ready", "/.well-known/live"];
 /// The longest request id that is taken from a client.
 const LONGEST_ID: usize = 128;
 
@@ -74,7 +76,7 @@ impl Server {
             match *request.method() {
                 Method::POST => self.post(&path, &id, request).await,
                 Method::GET | Method::HEAD => self.get(&path, request.headers()),
-                _ => self.problem(&path, &method_not_allowed(&path)),
+                _ => self.wrong_method(&path),
             }
         };
         let mut response = caught(answering).await.unwrap_or_else(|| self.problem(&path, &panicked()));
@@ -85,9 +87,8 @@ impl Server {
     }
 
     fn get(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
-        match path {
-            "/health" | "/ping" | "/.well-known/ready" | "/.well-known/live" => return self.health(path),
-            _ => {}
+        if HEALTH.contains(&path) {
+            return self.health(path);
         }
         if let Some(file) = page::file(path) {
             return file;
@@ -101,7 +102,7 @@ impl Server {
             return respond(StatusCode::OK, metrics::CONTENT_TYPE, text);
         }
         if dialect::endpoint(path).is_some() {
-            return self.problem(path, &method_not_allowed(path));
+            return self.wrong_method(path);
         }
         let Some(service) = self.service.get() else { return self.problem(path, &loading()) };
         match dialect::get(path, &service.facts) {
@@ -124,10 +125,7 @@ impl Server {
     }
 
     async fn post(&self, path: &str, id: &str, request: Request<Body>) -> Response<Body> {
-        let Some(endpoint) = dialect::endpoint(path) else {
-            let known = self.is_read(path);
-            return self.problem(path, &if known { method_not_allowed(path) } else { not_found(path) });
-        };
+        let Some(endpoint) = dialect::endpoint(path) else { return self.wrong_method(path) };
         let dialect = dialect::of_error(path, self.dialect);
         let line = RequestLine {
             message: "request",
@@ -196,6 +194,10 @@ impl Server {
     ) -> Result<(RerankResponse, Rendered), Problem> {
         let Some(service) = self.service.get() else { return Err(loading()) };
         check_model(&request, service)?;
+        if request.instruction.is_some() && !service.facts.takes_instruction {
+            let message = "`instruction`: this model's prompt has no place for one; leave it out";
+            return Err(Problem::new(ProblemKind::Invalid, message));
+        }
         let Some(admitted) = Admitted::new(request, place) else { return Err(self.busy()) };
         let response = service.rerank(&admitted).await?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -214,9 +216,25 @@ impl Server {
 
     /// Whether a path is one that is read by GET.
     fn is_read(&self, path: &str) -> bool {
-        let is_known = ["/health", "/ping", "/.well-known/ready", "/.well-known/live", "/metrics"].contains(&path);
         let facts = self.service.get().map(|service| &service.facts);
-        is_known || page::file(path).is_some() || facts.is_some_and(|facts| dialect::get(path, facts).is_some())
+        HEALTH.contains(&path)
+            || path == "/metrics"
+            || page::file(path).is_some()
+            || facts.is_some_and(|facts| dialect::get(path, facts).is_some())
+    }
+
+    /// The answer to a method that a path does not have.
+    fn wrong_method(&self, path: &str) -> Response<Body> {
+        let methods = match (self.is_read(path), dialect::endpoint(path).is_some()) {
+            (false, false) => return self.problem(path, &not_found(path)),
+            (true, false) => "GET, HEAD",
+            (false, true) => "POST",
+            (true, true) => "GET, HEAD, POST",
+        };
+        let problem = Problem::new(ProblemKind::MethodNotAllowed, format!("{path} is asked with {methods}"));
+        let mut response = self.problem(path, &problem);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        response
     }
 
     fn problem(&self, path: &str, problem: &Problem) -> Response<Body> {
@@ -260,11 +278,6 @@ fn panicked() -> Problem {
 
 fn loading() -> Problem {
     Problem::new(ProblemKind::Unavailable, "the model is still loading; GET /health reports when it is ready")
-}
-
-fn method_not_allowed(path: &str) -> Problem {
-    let right = if dialect::endpoint(path).is_some() { "POST" } else { "GET" };
-    Problem::new(ProblemKind::MethodNotAllowed, format!("{path} is asked with {right}"))
 }
 
 fn not_found(path: &str) -> Problem {
@@ -314,9 +327,6 @@ fn refused(dialect: Dialect, problem: &Problem) -> Response<Body> {
         ProblemKind::Busy => Some((header::RETRY_AFTER, "1")),
         ProblemKind::Unavailable => Some((header::RETRY_AFTER, "5")),
         ProblemKind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        ProblemKind::MethodNotAllowed => {
-            Some((header::ALLOW, if problem.message.ends_with("POST") { "POST" } else { "GET, HEAD" }))
-        }
         // What follows on the connection is the rest of a body that is not read.
         ProblemKind::TooLarge | ProblemKind::RequestTimeout => Some((header::CONNECTION, "close")),
         _ => None,

@@ -124,7 +124,7 @@ impl Service {
         });
         let mut pending = Pending { access: &self.access, request, is_done: false };
         let scored = receiver.await.map_err(|_| ended())?;
-        // Of a request that has failed, the rest waits still.
+        // Where a batch has failed, other pairs of the request may still wait, and are cancelled.
         pending.is_done = scored.logits.is_ok();
         Ok(scored)
     }

@@ -30,7 +30,7 @@ impl Setup {
 ///
 /// # Errors
 /// If scores can't be written or removed.
-pub fn prune_cache(choice: Option<&CacheChoice>, cache: Option<&ScoreCache>, reporter: &Reporter) -> Result<()> {
+pub fn finish_cache(choice: Option<&CacheChoice>, cache: Option<&ScoreCache>, reporter: &Reporter) -> Result<()> {
     let (Some(cache), Some(CacheChoice { directory, limit })) = (cache, choice) else { return Ok(()) };
     cache.damage().iter().for_each(|damage| reporter.warning(damage));
     cache.finish()?;

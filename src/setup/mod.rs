@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-pub use self::cached::prune_cache;
+pub use self::cached::finish_cache;
 pub use self::loading::{Loaded, Loading};
 use crate::batch::Limits;
 use crate::cache::Identity;

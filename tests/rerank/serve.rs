@@ -168,6 +168,7 @@ fn what_is_wrong_is_refused_with_its_status() {
         answer.json();
     }
     assert_eq!(service.get("/v1/rerank").header("allow"), Some("POST"));
+    assert_eq!(service.post("/health", &json!({})).header("allow"), Some("GET, HEAD"));
     assert_eq!(service.send("/v1/rerank", &[], right.as_bytes()).status, 200);
     // Bytes that are no request end their connection, and no other.
     let mut stream = TcpStream::connect(service.address()).unwrap();
@@ -176,6 +177,15 @@ fn what_is_wrong_is_refused_with_its_status() {
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(service.send("/v1/rerank", &JSON, right.as_bytes()).status, 200);
+}
+
+#[test]
+fn an_instruction_without_a_place_is_refused() {
+    let service = Service::start(&["--model", "fake"]);
+    let body = json!({ "query": "solar", "documents": ["a"], "instruction": "Find rain" });
+    let refused = service.post("/v1/rerank", &body);
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("`instruction`"), "{}", refused.text);
 }
 
 #[test]

@@ -196,7 +196,7 @@ pub(super) fn kind(value: &RawValue) -> Kind {
 /// The text that a value is; none, if it is something else.
 pub(super) fn text_of(value: &RawValue) -> Option<Result<String, Problem>> {
     let is_text = kind(value) == Kind::Text;
-    // Of the text's characters only a half of a surrogate pair is still found to be wrong.
+    // The JSON was checked before: the only error left is an escaped half of a surrogate pair.
     is_text
         .then(|| serde_json::from_str(value.get()).map_err(|error| malformed(format!("a text can't be read: {error}"))))
 }
