@@ -66,7 +66,7 @@ impl Weights {
     pub fn check(&self, architecture: &Architecture) -> Result<Vec<String>> {
         let mut read = HashSet::new();
         for tensor in architecture.tensors() {
-            read.insert(self.check_tensor(tensor)?);
+            read.extend(self.check_tensor(tensor)?);
         }
         let mut seen = HashSet::new();
         for name in self.names() {
@@ -100,7 +100,7 @@ impl Weights {
             warnings.push(format!("the checkpoint has heads that config.json does not use: {}", some(&heads)));
         }
         let embedding = &architecture.embedding.tokens;
-        let stored = self.check_tensor(embedding)?;
+        let stored = self.check_tensor(embedding)?.into_iter().next().unwrap_or_default();
         if stored.contains("language_model.") {
             warnings.push(format!(
                 "the weights stand under other names than the model's, as the text part of a larger model ({stored}); they are \

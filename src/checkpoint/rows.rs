@@ -9,8 +9,14 @@ pub trait RowSource: Sync {
     /// Values in a row.
     fn inputs(&self) -> usize;
 
-    /// In what the values are stored.
+    /// In what the values are stored, or else the narrowest type that has them exactly.
     fn stored_as(&self) -> DType;
+
+    /// Whether the rows take less memory as they are stored than as single values. An engine may then leave them as they are,
+    /// and ask for them whenever it needs them.
+    fn is_quantized(&self) -> bool {
+        false
+    }
 
     /// The values of a row.
     fn row(&self, row: usize, values: &mut [f32]);

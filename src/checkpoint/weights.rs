@@ -25,6 +25,13 @@ pub struct Weights {
     random: Vec<u8>,
 }
 
+/// A tensor as it was found.
+struct Found<'a> {
+    rows: Box<dyn RowSource + 'a>,
+    /// The names of the stored tensors that it consists of.
+    names: Vec<&'a str>,
+}
+
 impl Weights {
     /// Maps the files and reads their headers.
     ///
@@ -115,7 +122,7 @@ impl Weights {
     /// # Errors
     /// If it is missing, of another shape, or of another type than f64, f32, f16 and bf16.
     pub fn matrix(&self, tensor: &Tensor) -> Result<Box<dyn RowSource + '_>> {
-        Ok(Box::new(self.stored(tensor)?))
+        Ok(self.find(tensor)?.rows)
     }
 
     /// A vector, widened to f32.
@@ -126,7 +133,7 @@ impl Weights {
         if !self.random.is_empty() {
             return Ok(vec![1.; tensor.rows.len()]);
         }
-        let rows = self.stored(tensor)?;
+        let (_, rows) = self.stored(tensor)?;
         let mut values = vec![0f32; tensor.rows.len()];
         StoredRows { inputs: values.len(), ..rows }.row(0, &mut values);
         Ok(values)
@@ -140,23 +147,30 @@ impl Weights {
         let rows = tensor.rows.len();
         ensure!(row < rows, "{}: tensor {} has {rows} rows, and token {row} none", self.names, tensor.name);
         let mut values = vec![0f32; tensor.inputs()];
-        self.stored(tensor)?.row(row, &mut values);
+        self.matrix(tensor)?.row(row, &mut values);
         Ok(values)
     }
 
-    fn stored(&self, tensor: &Tensor) -> Result<StoredRows<'_>> {
-        let (dtype, bytes) = if self.random.is_empty() {
-            let (_, file, entry) = self.find(tensor)?;
-            (self.dtype(tensor, entry)?, file.bytes(entry))
+    /// The rows of a tensor, however they are stored.
+    fn find(&self, tensor: &Tensor) -> Result<Found<'_>> {
+        let (name, rows) = self.stored(tensor)?;
+        Ok(Found { rows: Box::new(rows), names: name.into_iter().collect() })
+    }
+
+    /// The rows of a tensor whose values are stored one by one, and its stored name if it has one.
+    fn stored(&self, tensor: &Tensor) -> Result<(Option<&str>, StoredRows<'_>)> {
+        let (name, dtype, bytes) = if self.random.is_empty() {
+            let (name, file, entry) = self.entry(tensor)?;
+            (Some(name), self.dtype(tensor, entry)?, file.bytes(entry))
         } else {
-            (DType::BF16, self.random.as_slice())
+            (None, DType::BF16, self.random.as_slice())
         };
         let inputs = tensor.inputs();
         let size = inputs.checked_mul(dtype.size_in_bytes()).context("a row is too long")?;
         let [start, end] = [tensor.rows.start, tensor.rows.end].map(|row| row.checked_mul(size));
         let bytes = start.zip(end).and_then(|(start, end)| bytes.get(start..end));
         let bytes = bytes.with_context(|| format!("{}: tensor {} has fewer rows", self.names, tensor.name))?;
-        Ok(StoredRows { dtype, bytes, inputs })
+        Ok((name, StoredRows { dtype, bytes, inputs }))
     }
 
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
@@ -167,14 +181,13 @@ impl Weights {
         let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
     }
 
-    /// Checks that a tensor is there in the described shape and in a type that can be read. Returns its stored name.
+    /// Checks that a tensor is there in the described shape and in a form that can be read. Returns the names of the stored
+    /// tensors that it consists of.
     ///
     /// # Errors
     /// If it is not.
-    pub(super) fn check_tensor(&self, tensor: &Tensor) -> Result<&str> {
-        let (name, _, entry) = self.find(tensor)?;
-        self.dtype(tensor, entry)?;
-        Ok(name)
+    pub(super) fn check_tensor(&self, tensor: &Tensor) -> Result<Vec<&str>> {
+        Ok(self.find(tensor)?.names)
     }
 
     /// Refuses a head of several labels, of which configurations may say nothing: transformers takes two, where they don't.
@@ -192,7 +205,7 @@ impl Weights {
         }
     }
 
-    fn find(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
+    fn entry(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
         let Tensor { name, shape, .. } = tensor;
         let (place, own) = self.place(name);
         let Some(found) = self.locate(name) else {
