@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// Kinds of work, as users read them.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "query, key and value products",
     "output products",
     "gate and up products",
@@ -15,6 +15,7 @@ pub const KINDS: [&str; 11] = [
     "keys and values",
     "activation",
     "embedding",
+    "expanding quantized weights",
 ];
 
 /// An index into [`KINDS`].
@@ -42,6 +43,8 @@ pub enum Kind {
     Activation,
     /// The embedding.
     Embedding,
+    /// From quantized weights to operands.
+    Expansion,
 }
 
 /// Time by kind.
@@ -58,6 +61,11 @@ impl Profile {
         let now = Instant::now();
         self.nanoseconds[kind as usize] += now.duration_since(*lap).as_nanos() as u64;
         *lap = now;
+    }
+
+    /// Adds the time that all threads spent together.
+    pub fn add_time(&mut self, kind: Kind, nanoseconds: u64) {
+        self.nanoseconds[kind as usize] += nanoseconds;
     }
 
     /// The share of each kind in all that was counted, largest first.

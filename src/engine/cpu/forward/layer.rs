@@ -105,6 +105,17 @@ impl Layer {
         })
     }
 
+    /// The weights that keys and values need.
+    pub(super) fn key_and_value_weights(&mut self) -> [&mut Projection; 2] {
+        [&mut self.key, &mut self.value]
+    }
+
+    /// The weights that the rest of the layer needs.
+    pub(super) fn other_weights(&mut self) -> [&mut Projection; 4] {
+        let (InnerProducts::Gated(inner) | InnerProducts::Plain(inner)) = &mut self.mlp;
+        [&mut self.query, &mut self.output, inner, &mut self.down]
+    }
+
     /// Prepares a tile whose residual stream was just set.
     pub(super) fn enter(&self, tile: &mut Tile<'_>) {
         if self.attention_norm.needs_squares() {

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod embedding;
+mod expansion;
 mod layer;
 mod norm;
 mod pass;
@@ -96,8 +97,8 @@ impl CpuEngine {
                 norm.apply(&mut tile.hidden, &[], arithmetic.level);
             }
         };
-        let pass = Pass { layers, angles, batch, hidden };
-        Ok(pass.run(memory, embed, &wanted, close))
+        let mut pass = Pass { layers, weights: &model.weights, angles, batch, hidden };
+        pass.run(memory, embed, &wanted, close)
     }
 }
 

@@ -8,12 +8,16 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use anyhow::Result;
 use rayon::prelude::*;
 
+use super::expansion::{Expansion, Free};
 use super::layer::Layer;
+use super::projection::Projection;
 use super::tiles::{Layout, split};
 use super::workspace::{Tile, Workspace};
 use crate::batch::Batch;
+use crate::checkpoint::Weights;
 use crate::engine::cpu::{Buffer, KeyValues, PANEL, Rope};
 use crate::engine::{Kind, Profile};
 
@@ -27,12 +31,15 @@ pub(super) struct Memory {
     /// The keys and values of the current layer and of the next.
     stores: [KeyValues; 2],
     workspaces: Mutex<Vec<Workspace>>,
+    /// Where weights that rest are packed.
+    packed: Free,
 }
 
 impl Memory {
     /// `stores` shows what keys and values look like.
     pub(super) fn new(stores: impl Fn() -> KeyValues) -> Self {
-        Self { hidden: Buffer::default(), stores: [stores(), stores()], workspaces: Mutex::default() }
+        let workspaces = Mutex::default();
+        Self { hidden: Buffer::default(), stores: [stores(), stores()], workspaces, packed: Free::new() }
     }
 
     /// The profile since the last call.
@@ -48,7 +55,9 @@ impl Memory {
 
 /// A batch and the layers that it goes through; there is at least one.
 pub(super) struct Pass<'a> {
-    pub(super) layers: &'a [Layer],
+    pub(super) layers: &'a mut [Layer],
+    /// Where the weights of layers are that rest.
+    pub(super) weights: &'a Weights,
     /// The angles of the layers' rotary embeddings.
     pub(super) angles: &'a [Rope],
     pub(super) batch: &'a Batch,
@@ -68,44 +77,60 @@ impl Pass<'_> {
     /// Sets the tiles' rows by `embed` (a tile, and the tokens that are its rows), computes all layers, and finishes rows by
     /// `close`. Of the last layer only the wanted rows are computed: the others are needed as keys and values. Returns the
     /// wanted vectors.
+    ///
+    /// # Errors
+    /// If weights that rest can't be read.
     pub(super) fn run(
-        &self,
+        &mut self,
         memory: &mut Memory,
         embed: impl Fn(&mut Tile<'_>, Range<usize>, &mut Workspace) + Sync,
         wanted: &Wanted,
         close: impl Fn(&mut Tile<'_>) + Sync,
-    ) -> Vec<Vec<f32>> {
+    ) -> Result<Vec<Vec<f32>>> {
         let layout = Layout::new(self.batch);
         let ranges = split(self.batch.token_ids.len(), TILE_ROWS, rayon::current_num_threads());
-        let Memory { hidden, stores, workspaces } = memory;
+        let Memory { hidden, stores, workspaces, packed } = memory;
         stores.iter_mut().for_each(|store| store.clear(layout.blocks));
         let mut tiles = self.tiles(&ranges, &layout, hidden);
         let [mut store, mut next] = stores.each_mut();
         let to = store.write();
+        let (angles, weights) = (self.angles, self.weights);
+        let mut expansion = Expansion { weights, free: packed, workspaces };
+        expansion.of(&mut self.layers[0].key_and_value_weights())?;
+        let first = &self.layers[0];
         tiles.par_iter_mut().zip(&ranges).with_max_len(1).for_each(|(tile, range)| {
             with_workspace(workspaces, |workspace| {
                 let mut lap = Instant::now();
                 embed(tile, range.clone(), workspace);
-                self.layers[0].enter(tile);
+                first.enter(tile);
                 workspace.profile.lap(Kind::Embedding, &mut lap);
-                self.layers[0].keys_and_values(tile, &to, self.angles, workspace);
+                first.keys_and_values(tile, &to, angles, workspace);
             });
         });
-        for pair in self.layers.windows(2) {
+        expansion.end(&mut self.layers[0].key_and_value_weights());
+        for index in 1..self.layers.len() {
             let to = next.write();
+            let [layer, following] = &mut self.layers[index - 1..=index] else { break };
+            expansion.of(&mut weights_between(layer, following))?;
+            let pair = [&*layer, &*following];
             tiles.par_iter_mut().with_max_len(1).for_each(|tile| {
                 with_workspace(workspaces, |workspace| {
-                    pair[0].finish(tile, store, self.angles, workspace);
-                    pair[1].keys_and_values(tile, &to, self.angles, workspace);
+                    pair[0].finish(tile, store, angles, workspace);
+                    pair[1].keys_and_values(tile, &to, angles, workspace);
                 });
             });
+            expansion.end(&mut weights_between(layer, following));
             std::mem::swap(&mut store, &mut next);
         }
+        let last = self.layers.len() - 1;
+        expansion.of(&mut self.layers[last].other_weights())?;
         let finished = Finished { ranges: &ranges, layout: &layout, store, workspaces };
-        match wanted {
+        let vectors = match wanted {
             Wanted::Tokens(wanted) => self.end(&tiles, &finished, wanted, close),
             Wanted::Means => self.end_with_means(&mut tiles, &finished, close),
-        }
+        };
+        expansion.end(&mut self.layers[last].other_weights());
+        Ok(vectors)
     }
 
     /// The tiles of tokens, whose rows stand in `memory`, tile after tile.
@@ -205,8 +230,15 @@ impl Finished<'_> {
     }
 }
 
+/// The weights that stand between the keys and values of a layer and those of the next.
+fn weights_between<'a>(layer: &'a mut Layer, following: &'a mut Layer) -> [&'a mut Projection; 6] {
+    let [query, output, inner, down] = layer.other_weights();
+    let [key, value] = following.key_and_value_weights();
+    [query, output, inner, down, key, value]
+}
+
 /// Lends memory that no other thread uses meanwhile.
-fn with_workspace(workspaces: &Mutex<Vec<Workspace>>, work: impl FnOnce(&mut Workspace)) {
+pub(super) fn with_workspace(workspaces: &Mutex<Vec<Workspace>>, work: impl FnOnce(&mut Workspace)) {
     let lock = || workspaces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let taken = lock().pop();
     let mut workspace = taken.unwrap_or_default();

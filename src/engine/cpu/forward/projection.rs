@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use anyhow::Result;
 
+use super::expansion::Free;
 use crate::checkpoint::{RowSource, Weights};
 use crate::engine::cpu::{Arithmetic, Linear, PANEL, Panels, Source, add_bias};
-use crate::model::{self, Heads};
+use crate::model::{self, Heads, Tensor};
+use crate::precision::Precision;
 
 /// A linear layer, and its bias if it has one.
 pub(super) struct Projection {
@@ -14,6 +16,14 @@ pub(super) struct Projection {
     /// Filled up as the outputs are; empty without bias.
     bias: Vec<f32>,
     arithmetic: Arithmetic,
+    /// Where the weights are, if they are packed anew for each batch.
+    resting: Option<Resting>,
+}
+
+/// Weights that stay as the checkpoint has them.
+struct Resting {
+    matrices: Vec<Tensor>,
+    sources: Vec<Source>,
 }
 
 impl Projection {
@@ -29,7 +39,16 @@ impl Projection {
     ) -> Result<Self> {
         let matrices = layers.iter().map(|layer| weights.matrix(&layer.weight)).collect::<Result<Vec<_>>>()?;
         let matrices: Vec<&dyn RowSource> = matrices.iter().map(AsRef::as_ref).collect();
-        let linear = Linear::new(&matrices, sources, arithmetic)?;
+        // In int8, weights take about as much memory as they do in the checkpoint.
+        let rests = arithmetic.precision != Precision::Int8 && matrices.iter().any(|matrix| matrix.is_quantized());
+        let linear = match rests {
+            true => Linear::unpacked(&matrices, sources.len(), arithmetic)?,
+            false => Linear::new(&matrices, sources, arithmetic)?,
+        };
+        let resting = rests.then(|| Resting {
+            matrices: layers.iter().map(|layer| layer.weight.clone()).collect(),
+            sources: sources.to_vec(),
+        });
         layers.iter().for_each(|layer| weights.release(&layer.weight));
         let mut bias = Vec::new();
         if layers.iter().any(|layer| layer.bias.is_some()) {
@@ -41,7 +60,31 @@ impl Projection {
             bias.extend(sources.iter().map(|source| source.map_or(0., |(layer, output)| values[layer][output])));
             bias.resize(bias.len().next_multiple_of(PANEL), 0.);
         }
-        Ok(Self { linear, bias, arithmetic })
+        Ok(Self { linear, bias, arithmetic, resting })
+    }
+
+    /// Whether the weights stay as the checkpoint has them, and are packed anew for each batch.
+    pub(super) fn rests(&self) -> bool {
+        self.resting.is_some()
+    }
+
+    /// Packs weights that rest.
+    ///
+    /// # Errors
+    /// As [`Projection::load`].
+    pub(super) fn expand(&mut self, weights: &Weights, free: &mut Free) -> Result<()> {
+        let Some(Resting { matrices, sources }) = &self.resting else { return Ok(()) };
+        let matrices = matrices.iter().map(|matrix| weights.matrix(matrix)).collect::<Result<Vec<_>>>()?;
+        let matrices: Vec<&dyn RowSource> = matrices.iter().map(AsRef::as_ref).collect();
+        self.linear.pack(&matrices, sources, free.pop().unwrap_or_default());
+        Ok(())
+    }
+
+    /// Gives back the memory of weights that rest.
+    pub(super) fn rest(&mut self, free: &mut Free) {
+        if self.resting.is_some() {
+            free.push(self.linear.unpack());
+        }
     }
 
     /// The bias of some panels of outputs; nothing without bias.

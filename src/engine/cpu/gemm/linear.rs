@@ -16,6 +16,7 @@ use crate::engine::cpu::gemm::panels::{Features, Panels};
 use crate::engine::cpu::gemm::scales::Scales;
 use crate::engine::cpu::gemm::weight::{Packed, Source, pack, runs};
 use crate::engine::cpu::level::for_each_level;
+use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::rows::math::row_by_row;
 use crate::engine::cpu::{Arithmetic, Level};
 
@@ -23,7 +24,7 @@ use crate::engine::cpu::{Arithmetic, Level};
 /// 2 MiB. A multiple of a run.
 const PART: usize = 2 * RUN;
 
-/// Weights, packed once.
+/// A layer's weights, packed once, or anew whenever they are needed.
 pub struct Linear {
     weight: Packed,
     kernel: Kernel,
@@ -37,6 +38,16 @@ impl Linear {
     /// # Errors
     /// If the matrices' inputs or types differ.
     pub fn new(matrices: &[&dyn RowSource], sources: &[Source], arithmetic: Arithmetic) -> Result<Self> {
+        let mut linear = Self::unpacked(matrices, sources.len(), arithmetic)?;
+        linear.pack(matrices, sources, Buffer::default());
+        Ok(linear)
+    }
+
+    /// A layer of so many outputs that can't be multiplied with until [`Linear::pack`] has packed them.
+    ///
+    /// # Errors
+    /// If the matrices' inputs differ.
+    pub fn unpacked(matrices: &[&dyn RowSource], outputs: usize, arithmetic: Arithmetic) -> Result<Self> {
         let Some(first) = matrices.first() else { anyhow::bail!("a linear layer needs weights") };
         ensure!(
             matrices.iter().all(|matrix| matrix.inputs() == first.inputs()),
@@ -48,8 +59,19 @@ impl Linear {
         let format = arithmetic.linear(if narrow { DType::BF16 } else { DType::F32 });
         let steps = format.steps(first.inputs());
         let form = Form { level, format: format.left(), rounding: precision.rounding(), steps };
-        let weight = pack(matrices, sources, form, format);
-        Ok(Self { kernel: Kernel::new(level, format), form, outputs: sources.len(), weight })
+        Ok(Self { kernel: Kernel::new(level, format), form, outputs, weight: Packed::default() })
+    }
+
+    /// Packs the outputs that `sources` name, as many as the layer has, into `memory`. The matrices are those that the layer was
+    /// made for.
+    pub fn pack(&mut self, matrices: &[&dyn RowSource], sources: &[Source], memory: Buffer<u8>) {
+        assert_eq!(sources.len(), self.outputs);
+        self.weight = pack(matrices, sources, self.form, self.kernel.format(), memory);
+    }
+
+    /// Gives up the packed weights for their memory.
+    pub fn unpack(&mut self) -> Buffer<u8> {
+        std::mem::take(&mut self.weight).bytes
     }
 
     /// What its input must look like.

@@ -16,6 +16,7 @@ use crate::engine::cpu::rounding::{Rounding, bf16_bits};
 pub type Source = Option<(usize, usize)>;
 
 /// `[32 outputs][step]` of blocks, see [`crate::engine::cpu::gemm::microkernel`]. What is missing at the edges is zeros.
+#[derive(Default)]
 pub(crate) struct Packed {
     pub(crate) bytes: Buffer<u8>,
     /// Of int8: what a byte's unit is worth, for each output.
@@ -38,19 +39,25 @@ impl Packed {
     }
 }
 
-/// Packs rows of matrices of `inputs` inputs.
-pub(crate) fn pack(matrices: &[&dyn RowSource], sources: &[Source], form: Form, format: Format) -> Packed {
+/// Packs rows of matrices of the same inputs into `bytes`, whose content is lost.
+pub(crate) fn pack(
+    matrices: &[&dyn RowSource],
+    sources: &[Source],
+    form: Form,
+    format: Format,
+    mut bytes: Buffer<u8>,
+) -> Packed {
     let inputs = matrices[0].inputs();
     let steps = format.steps(inputs);
     let panels = sources.len().div_ceil(SIDE);
     let panel_bytes = steps * format.right_bytes();
-    let mut bytes = Buffer::<u8>::new(panels * panel_bytes);
+    bytes.reserve(panels * panel_bytes);
     let mut scales = vec![0f32; panels * SIDE];
     // Of other formats, one that nobody reads.
     let runs = if format == Format::Int8 { steps.div_ceil(RUN) } else { 1 };
     let mut lowered = vec![[0; SIDE]; panels * runs];
     let of_panels = scales.par_chunks_mut(SIDE).zip(lowered.par_chunks_mut(runs));
-    let work = bytes.par_chunks_mut(panel_bytes).zip(of_panels).enumerate();
+    let work = bytes[..panels * panel_bytes].par_chunks_mut(panel_bytes).zip(of_panels).enumerate();
     work.for_each_init(
         || (vec![0f32; inputs], vec![0u32; SIDE * steps * WORDS]),
         |(values, words), (panel, (bytes, (scales, lowered)))| {
