@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use super::Weights;
 use super::contents::without;
 use super::conversion::Conversion;
 use super::file_kind::{Damaged, read_text};
+use super::gguf::Metadata;
 use super::hub::{Downloads, Hub};
 use super::modules::{MODULES, Modules, SETTINGS};
 use super::stated::stated_precision;
@@ -38,6 +39,8 @@ pub struct ModelFiles {
     folder: String,
     /// The folders of the modules behind it.
     modules: Vec<String>,
+    /// What the weights' file states of the model, where that is a GGUF file.
+    metadata: Option<Arc<Metadata>>,
     /// The files that were asked for and are there, by their paths within the model.
     read: Mutex<BTreeMap<String, PathBuf>>,
 }
@@ -58,7 +61,7 @@ impl ModelFiles {
     }
 
     fn at(place: Place) -> Self {
-        Self { place, folder: String::new(), modules: Vec::new(), read: Mutex::default() }
+        Self { place, folder: String::new(), modules: Vec::new(), metadata: None, read: Mutex::default() }
     }
 
     /// Files on the hub.
@@ -88,6 +91,12 @@ impl ModelFiles {
         let is_inside = |folder: &String| name.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'));
         let is_of_modules = [MODULES, SETTINGS].contains(&name) || self.modules.iter().any(is_inside);
         if self.folder.is_empty() || is_of_modules { name.into() } else { format!("{}/{name}", self.folder).into() }
+    }
+
+    /// What the model's GGUF file states of it, if its weights are in one: the tokenizer among others.
+    #[expect(dead_code, reason = "what reads the tokenizer comes next")]
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_deref()
     }
 
     /// What the model may be called: its name on the hub, or the parts of the directory's path.

@@ -23,6 +23,7 @@ mod conversion;
 mod file_kind;
 mod files;
 mod fingerprint;
+mod gguf;
 mod hub;
 mod local;
 mod modules;
@@ -37,6 +38,8 @@ pub(crate) use file_kind::{read_plain_text, read_text};
 pub use files::ModelFiles;
 pub(crate) use files::not_json;
 pub use fingerprint::fingerprint;
+#[expect(unused_imports, reason = "what reads the tokenizer comes next")]
+pub(crate) use gguf::Metadata;
 pub use hub::{Downloads, Hub};
 pub use modules::ModuleHead;
 pub(crate) use modules::{MODULES, ModuleKind, Modules, SETTINGS};
