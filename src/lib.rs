@@ -24,6 +24,7 @@
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
 //!   the program are reported.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
+//! - [`weights_report`]: what a model's weights are, and the memory that they take.
 //! - [`mod@bench`]: measures how fast all this is; [`check`]: compares its scores with known ones.
 
 pub mod batch;
@@ -63,4 +64,5 @@ pub mod stats;
 pub mod stop;
 pub mod threads;
 pub mod watch;
+pub mod weights_report;
 pub(crate) mod writing;

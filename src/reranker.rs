@@ -15,6 +15,7 @@ use crate::engine::{self, Engine, FakeEngine, Model};
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
 use crate::recipe::{self, ModelFacts, RecipeChoice, Resolved, TextTokenizer, WithoutPadding, fake_recipe};
+use crate::weights_report::WeightsReport;
 
 /// The choice of a reranker, and how it is used.
 #[derive(Clone, Debug)]
@@ -35,7 +36,9 @@ pub struct RerankerOptions {
 pub struct Reranker {
     recipe: Resolved,
     architecture: Option<Arc<Architecture>>,
-    /// The precision of weights that a run does not need, as far as it is known.
+    /// Weights that a run does not need, as far as they are here.
+    local: Option<Weights>,
+    /// The precision of such weights, as far as it is known.
     seen: Option<Precision>,
     checkpoint: Option<Checkpoint>,
     /// Warnings of what is not known of the files.
@@ -66,7 +69,14 @@ impl Reranker {
         let mut files = match &options.source {
             ModelSource::Fake => {
                 let recipe = fake_recipe(&options.recipe);
-                return Ok(Self { recipe, architecture: None, seen: None, checkpoint: None, warnings: Vec::new() });
+                return Ok(Self {
+                    recipe,
+                    architecture: None,
+                    local: None,
+                    seen: None,
+                    checkpoint: None,
+                    warnings: Vec::new(),
+                });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
             ModelSource::Hub { id, revision, offline } => {
@@ -119,7 +129,12 @@ impl Reranker {
             Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), recipe.answers, files)?),
             None => None,
         };
-        let seen = if options.weights { None } else { files.expected_precision()? };
+        let local = if options.weights { None } else { files.local_weights() };
+        let seen = match &local {
+            Some(weights) => Some(weights.precision()),
+            None if options.weights => None,
+            None => files.stated_precision()?,
+        };
         let mut warnings: Vec<String> = files.unknown().into_iter().collect();
         if !options.weights && seen.is_none() {
             warnings.push(format!(
@@ -128,7 +143,7 @@ impl Reranker {
                 USUAL_PRECISION.name()
             ));
         }
-        Ok(Self { recipe, architecture, seen, checkpoint, warnings })
+        Ok(Self { recipe, architecture, local, seen, checkpoint, warnings })
     }
 
     /// How pairs become prompts, and logits scores.
@@ -156,6 +171,21 @@ impl Reranker {
             model.architecture.vocabulary(),
             files.join(", ")
         )
+    }
+
+    /// What the weights are, and the memory that they take on a device; none, where there are none, or not all of them are here.
+    ///
+    /// # Errors
+    /// If a tensor is missing, or of another shape or type than described.
+    pub fn weights(&self, target: &Target) -> Result<Option<WeightsReport>> {
+        if let Some(Checkpoint { model, .. }) = &self.checkpoint {
+            return WeightsReport::new(&model.architecture, &model.weights, target).map(Some);
+        }
+        let Some((architecture, weights)) = self.architecture().zip(self.local.as_ref()) else { return Ok(None) };
+        let mut architecture = architecture.clone();
+        weights.resolve_names(&mut architecture);
+        // Without a check of the weights, a tensor that is missing is no error of this run.
+        Ok(WeightsReport::new(&architecture, weights, target).ok())
     }
 
     /// What users should know about the checkpoint and its tokenizer.

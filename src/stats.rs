@@ -10,6 +10,7 @@ use crate::output::{self, OutputFile};
 use crate::progress::{HumanCount, Reporter, counted};
 use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
+use crate::weights_report::WeightsReport;
 
 /// What a run did and how long it took.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -20,6 +21,9 @@ pub struct Stats {
     pub model: String,
     /// The recipe that made the prompts and the scores.
     pub recipe: RecipeName,
+    /// What the weights are, and the memory that they take on one device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsReport>,
     /// The device that computed.
     pub device: String,
     /// The precision of products.

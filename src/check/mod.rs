@@ -106,6 +106,9 @@ impl Check {
             done.push(precision);
             compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
             let target = compute.target(&device)?;
+            if report.run.weights.is_none() {
+                report.run.weights = reranker.weights(&target)?;
+            }
             let scored = scored(&reranker, &target, &prompts);
             report.add(precision, &target, scored.with_context(|| self.place(precision))?);
         }

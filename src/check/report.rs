@@ -11,6 +11,7 @@ use crate::device::Opened;
 use crate::engine::Target;
 use crate::precision::Precision;
 use crate::recipe::{Activation, RecipeName, Resolved};
+use crate::weights_report::WeightsReport;
 
 /// The most pairs that a message names.
 const MOST_NAMED: usize = 8;
@@ -36,6 +37,9 @@ pub(super) struct Run {
     version: &'static str,
     pub(super) model: String,
     pub(super) recipe: RecipeName,
+    /// The weights in the first precision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weights: Option<WeightsReport>,
     pub(super) device: String,
     /// With what it is compared.
     pub(super) compared_with: Option<String>,
@@ -90,6 +94,7 @@ impl Run {
             version: env!("CARGO_PKG_VERSION"),
             model: model.to_string(),
             recipe: recipe.name.clone(),
+            weights: None,
             device: device.describe(),
             compared_with,
         }

@@ -26,6 +26,9 @@ impl Display for Report {
         let run = &self.run;
         writeln!(formatter, "model   {}", run.model)?;
         writeln!(formatter, "recipe  {} ({}); score: {}", run.recipe.name, run.recipe.origin, run.recipe.score)?;
+        if let Some(weights) = &run.weights {
+            writeln!(formatter, "weights {weights}")?;
+        }
         writeln!(formatter, "device  {}", run.device)?;
         for (dtype, kernels) in self.kernels() {
             writeln!(formatter, "{dtype:<7} by {kernels}")?;

@@ -225,20 +225,16 @@ impl ModelFiles {
         }
     }
 
-    /// The precision of weights that are not needed: that of the files, where they are here and whole, else that which the
-    /// configuration states. Nothing is downloaded for it.
+    /// The precision of weights that are not here: that which the configuration states.
     ///
     /// # Errors
     /// If the configuration can't be read.
-    pub fn expected_precision(&self) -> Result<Option<Precision>> {
-        match self.local_weights() {
-            Some(weights) => Ok(Some(weights.precision())),
-            None => stated_precision(self),
-        }
+    pub fn stated_precision(&self) -> Result<Option<Precision>> {
+        stated_precision(self)
     }
 
-    /// The weights, where they are here and whole.
-    fn local_weights(&self) -> Option<Weights> {
+    /// The weights, or the shards of them that are here, where they are whole. Nothing is downloaded.
+    pub fn local_weights(&self) -> Option<Weights> {
         if !self.is_here(SINGLE) && !self.is_here(INDEX) {
             return None;
         }

@@ -31,6 +31,7 @@ mod rows;
 mod safetensors_file;
 mod source;
 mod stated;
+mod summary;
 mod tensor_names;
 mod weights;
 
@@ -45,4 +46,5 @@ pub use modules::ModuleHead;
 pub(crate) use modules::{MODULES, ModuleKind, Modules, SETTINGS};
 pub use rows::{RowSource, StoredRows};
 pub use source::ModelSource;
+pub use summary::WeightsSummary;
 pub use weights::Weights;

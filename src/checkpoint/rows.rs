@@ -12,6 +12,11 @@ pub trait RowSource: Sync {
     /// In what the values are stored, or else the narrowest type that has them exactly.
     fn stored_as(&self) -> DType;
 
+    /// The form in which the values are stored, as users know it.
+    fn form(&self) -> String {
+        self.stored_as().as_str().to_owned()
+    }
+
     /// Whether the rows take less memory as they are stored than as single values. An engine may then leave them as they are,
     /// and ask for them whenever it needs them.
     fn is_quantized(&self) -> bool {

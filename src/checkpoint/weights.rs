@@ -26,10 +26,10 @@ pub struct Weights {
 }
 
 /// A tensor as it was found.
-struct Found<'a> {
-    rows: Box<dyn RowSource + 'a>,
+pub(super) struct Found<'a> {
+    pub(super) rows: Box<dyn RowSource + 'a>,
     /// The names of the stored tensors that it consists of.
-    names: Vec<&'a str>,
+    pub(super) names: Vec<&'a str>,
 }
 
 impl Weights {
@@ -86,6 +86,11 @@ impl Weights {
     /// The names of all tensors, as they are stored; those that are in several files come several times.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.files.iter().flat_map(|file| file.tensors.keys())
+    }
+
+    /// The bytes of a tensor by its stored name.
+    pub(super) fn stored_bytes(&self, name: &str) -> u64 {
+        self.files.iter().find_map(|file| file.tensors.get(name)).map_or(0, |entry| entry.length as u64)
     }
 
     /// The files.
@@ -152,7 +157,7 @@ impl Weights {
     }
 
     /// The rows of a tensor, however they are stored.
-    fn find(&self, tensor: &Tensor) -> Result<Found<'_>> {
+    pub(super) fn find(&self, tensor: &Tensor) -> Result<Found<'_>> {
         let (name, rows) = self.stored(tensor)?;
         Ok(Found { rows: Box::new(rows), names: name.into_iter().collect() })
     }

@@ -6,6 +6,7 @@ pub mod cpu;
 mod fake;
 pub mod gpu;
 mod head;
+mod memory;
 mod operations;
 mod profile;
 mod support;
@@ -22,8 +23,11 @@ use crate::exit::UsageError;
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
 
+use memory::rests;
+
 pub use fake::FakeEngine;
 pub use head::LogitHead;
+pub use memory::weights_memory;
 pub use profile::{KINDS, Kind, Profile};
 pub use support::check;
 pub use target::Target;

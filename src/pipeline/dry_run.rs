@@ -21,6 +21,7 @@ use crate::recipe::{Prompt, RecipeName, Resolved};
 use crate::session::Unit;
 use crate::standard_output;
 use crate::stats::{self, saved_share};
+use crate::weights_report::WeightsReport;
 
 /// The run whose cost is reported.
 pub(super) struct Planned<'a> {
@@ -31,6 +32,8 @@ pub(super) struct Planned<'a> {
     pub(super) model: Option<&'a Architecture>,
     /// The precision in which the checkpoint is stored, or bf16 if that is not known.
     pub(super) expected: Precision,
+    /// What the weights are; none, where they are not here.
+    pub(super) weights: Option<WeightsReport>,
     /// What the run warns of before it begins.
     pub(super) warnings: Vec<String>,
 }
@@ -67,6 +70,8 @@ struct Figures {
     model: String,
     recipe: RecipeName,
     dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<WeightsReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     queries: u64,
@@ -188,6 +193,7 @@ impl Cost {
             model: planned.config.model.source.to_string(),
             recipe: planned.recipe.name.clone(),
             dry_run: true,
+            weights: planned.weights.clone(),
             warnings: planned.warnings.clone(),
             queries: self.queries,
             pairs: self.pairs,
@@ -207,6 +213,9 @@ impl Cost {
 fn print(figures: &Figures) -> io::Result<()> {
     let mut output = standard_output::lock()?;
     let lengths: Vec<String> = figures.tokens_per_pair.values().map(ToString::to_string).collect();
+    if let Some(weights) = &figures.weights {
+        writeln!(output, "weights          {weights}")?;
+    }
     writeln!(output, "queries          {}", HumanCount(figures.queries))?;
     writeln!(output, "pairs            {}", HumanCount(figures.pairs))?;
     writeln!(output, "truncated        {} (longer than {} tokens)", HumanCount(figures.truncated), figures.max_length)?;

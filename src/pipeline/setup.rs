@@ -49,7 +49,8 @@ pub(super) fn planned<'a>(setup: &'a Setup, config: &'a Config) -> Planned<'a> {
     let Setup { reranker, limits, .. } = setup;
     let (model, expected) = (reranker.architecture(), reranker.expected());
     let warnings = warnings(setup, config);
-    Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected, warnings }
+    let weights = setup.weights().ok().flatten();
+    Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected, weights, warnings }
 }
 
 /// The figures of the run that are known before it begins.
@@ -58,6 +59,7 @@ pub(super) fn stats(setup: &Setup, config: &Config) -> Stats {
         version: env!("CARGO_PKG_VERSION"),
         model: config.model.source.to_string(),
         recipe: setup.reranker.recipe().name.clone(),
+        weights: setup.weights().ok().flatten(),
         device: setup.device(),
         dtype: setup.compute.precision.name().to_owned(),
         instructions: setup.devices[0].instructions(setup.compute.level()),

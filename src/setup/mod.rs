@@ -22,6 +22,7 @@ use crate::precision::Precision;
 use crate::progress::{Progress, Reporter};
 use crate::recipe::RecipeName;
 use crate::reranker::{Reranker, RerankerOptions};
+use crate::weights_report::WeightsReport;
 
 /// Everything that is chosen before the weights are loaded.
 pub struct Setup {
@@ -149,10 +150,25 @@ impl Setup {
         })
     }
 
+    /// What the weights are, and the memory that they take on one device.
+    ///
+    /// # Errors
+    /// If a tensor is missing, or of another shape or type than described.
+    pub fn weights(&self) -> Result<Option<WeightsReport>> {
+        match self.targets.first() {
+            Some(target) => self.reranker.weights(target),
+            None => Ok(None),
+        }
+    }
+
     /// Reports what was chosen. The arithmetic is not known where weights are not looked at and `--dtype` leaves it open.
     pub fn report(&self, is_arithmetic_known: bool, reporter: &Reporter) {
         let Self { reranker, compute, limits, .. } = self;
         reporter.detail(&format!("model: {}", reranker.describe()));
+        // What can't be read is an error when it is loaded.
+        if let Ok(Some(weights)) = self.weights() {
+            reporter.detail(&format!("weights: {weights}"));
+        }
         let recipe = reranker.recipe();
         let RecipeName { name, origin, score } = &recipe.name;
         reporter.detail(&format!("recipe: {name} ({origin}); score: {score}"));

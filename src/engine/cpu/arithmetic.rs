@@ -98,6 +98,15 @@ impl Arithmetic {
         }
     }
 
+    /// The bytes of a packed weight, for weights that come as `checkpoint`.
+    pub fn weight_bytes(self, checkpoint: DType) -> usize {
+        match self.linear(checkpoint) {
+            Format::Int8 => 1,
+            Format::Bf16 | Format::F32ByBf16 => 2,
+            Format::F32 => 4,
+        }
+    }
+
     /// The form of attention's operands.
     pub(crate) fn attention(self) -> Format {
         match self.precision {

@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::expansion::Free;
 use crate::checkpoint::{RowSource, Weights};
 use crate::engine::cpu::{Arithmetic, Linear, PANEL, Panels, Source, add_bias};
+use crate::engine::rests;
 use crate::model::{self, Heads, Tensor};
-use crate::precision::Precision;
 
 /// A linear layer, and its bias if it has one.
 pub(super) struct Projection {
@@ -39,8 +39,7 @@ impl Projection {
     ) -> Result<Self> {
         let matrices = layers.iter().map(|layer| weights.matrix(&layer.weight)).collect::<Result<Vec<_>>>()?;
         let matrices: Vec<&dyn RowSource> = matrices.iter().map(AsRef::as_ref).collect();
-        // In int8, weights take about as much memory as they do in the checkpoint.
-        let rests = arithmetic.precision != Precision::Int8 && matrices.iter().any(|matrix| matrix.is_quantized());
+        let rests = rests(matrices.iter().any(|matrix| matrix.is_quantized()), arithmetic);
         let linear = match rests {
             true => Linear::unpacked(&matrices, sources.len(), arithmetic)?,
             false => Linear::new(&matrices, sources, arithmetic)?,

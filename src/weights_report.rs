@@ -1,0 +1,53 @@
+//! What a model's weights are and what memory they take, as users read it.
+
+use std::fmt::{self, Display, Formatter};
+
+use anyhow::Result;
+use indicatif::BinaryBytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::checkpoint::Weights;
+use crate::engine::{Target, weights_memory};
+use crate::model::Architecture;
+
+/// A model's weights, in the checkpoint and on a device.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WeightsReport {
+    /// Bytes that they take in the checkpoint's files.
+    stored_bytes: u64,
+    /// The share of the values that are stored in each form, such as `bf16` or `Q4_K`, largest first.
+    forms: Map<String, Value>,
+    /// Bytes that they take in a device's memory, without what a batch needs besides.
+    memory_bytes: u64,
+}
+
+impl WeightsReport {
+    /// Looks at the tensors that a model reads.
+    ///
+    /// # Errors
+    /// If one is missing, or of another shape or type than described.
+    pub fn new(architecture: &Architecture, weights: &Weights, target: &Target) -> Result<Self> {
+        let summary = weights.summary(architecture)?;
+        let all = summary.forms.iter().map(|(_, values)| values).sum::<u64>().max(1) as f64;
+        let share = |(form, values): (String, u64)| (form, Value::from(values as f64 / all));
+        Ok(Self {
+            stored_bytes: summary.bytes,
+            forms: summary.forms.into_iter().map(share).collect(),
+            memory_bytes: weights_memory(architecture, weights, target)?,
+        })
+    }
+}
+
+impl Display for WeightsReport {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let percent = |(form, share): (&String, &Value)| match share.as_f64().unwrap_or_default() * 100. {
+            share if self.forms.len() == 1 || share >= 99.95 => form.clone(),
+            share if share < 0.05 => format!("{form} under 0.1%"),
+            share => format!("{form} {share:.1}%"),
+        };
+        let forms: Vec<String> = self.forms.iter().map(percent).collect();
+        let (stored, memory) = (BinaryBytes(self.stored_bytes), BinaryBytes(self.memory_bytes));
+        write!(formatter, "{stored} as stored ({}), {memory} in memory", forms.join(", "))
+    }
+}
