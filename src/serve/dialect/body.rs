@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::serve::request::{Problem, ProblemKind};
@@ -40,7 +40,7 @@ impl<'a> Body<'a> {
             return Err(malformed("the body is empty: a JSON object is expected, with a query and documents"));
         }
         if text.starts_with('{') {
-            return serde_json::from_str(text).map_err(|error| malformed(format!("the body can't be read: {error}")));
+            return fields_of(text, &"the body");
         }
         match serde_json::from_str::<&RawValue>(text) {
             Ok(other) => Err(malformed(format!("the body is {}: an object is expected", kind(other)))),
@@ -72,7 +72,7 @@ impl<'a> Body<'a> {
     /// A text; an empty one counts as absent.
     pub fn text(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let text = text_of(value).unwrap_or_else(|| Err(wrong(name, value, "a text")))?;
+        let text = text_of(value, &quoted(name)).unwrap_or_else(|| Err(wrong(name, value, "a text")))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -85,7 +85,7 @@ impl<'a> Body<'a> {
     /// An object.
     pub fn object(&self, name: &str) -> Result<Option<Body<'a>>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        object_of(value).unwrap_or_else(|| Err(wrong(name, value, "an object"))).map(Some)
+        object_of(value, &quoted(name)).unwrap_or_else(|| Err(wrong(name, value, "an object"))).map(Some)
     }
 
     /// A whole number from `least` on, which may be written as 3.0 or "3".
@@ -101,8 +101,10 @@ impl<'a> Body<'a> {
     pub fn number(&self, name: &str) -> Result<Option<f32>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let Some(number) = number_of(value) else { return Err(wrong(name, value, "a number")) };
-        let number = number as f32;
-        if number.is_finite() { Ok(Some(number)) } else { Err(invalid(format!("`{name}` is too large a number"))) }
+        if (number as f32).is_finite() {
+            return Ok(Some(number as f32));
+        }
+        Err(invalid(format!("`{name}` is {}: a number from -3.4e38 to 3.4e38 is expected", shown(value))))
     }
 
     /// What the fields of several names agree on.
@@ -134,7 +136,13 @@ pub(super) fn wrong(name: &str, value: &RawValue, right: &str) -> Problem {
 }
 
 fn out_of_range(name: &str, value: &RawValue, least: i64) -> Problem {
-    invalid(format!("`{name}` is {}: a whole number from {least} on is expected", shown(value)))
+    let right = if least == i64::MIN { "a whole number".to_owned() } else { format!("a whole number from {least} on") };
+    invalid(format!("`{name}` is {}: {right} is expected", shown(value)))
+}
+
+/// A field's name as messages have it.
+fn quoted(name: &str) -> String {
+    format!("`{name}`")
 }
 
 /// A number or a short word as it stands, and of everything else what it is.
@@ -193,20 +201,54 @@ pub(super) fn kind(value: &RawValue) -> Kind {
     }
 }
 
-/// The text that a value is; none, if it is something else.
-pub(super) fn text_of(value: &RawValue) -> Option<Result<String, Problem>> {
+/// The text that a value at this place is; none, if it is something else.
+pub(super) fn text_of(value: &RawValue, place: &dyn fmt::Display) -> Option<Result<String, Problem>> {
     let is_text = kind(value) == Kind::Text;
-    // The JSON was checked before: the only error left is an escaped half of a surrogate pair.
-    is_text
-        .then(|| serde_json::from_str(value.get()).map_err(|error| malformed(format!("a text can't be read: {error}"))))
+    is_text.then(|| serde_json::from_str(value.get()).map_err(|error| unreadable(value.get(), place, &error)))
 }
 
-/// The object that a value is; none, if it is something else.
-pub(super) fn object_of(value: &RawValue) -> Option<Result<Body<'_>, Problem>> {
+/// The object that a value at this place is; none, if it is something else.
+pub(super) fn object_of<'a>(value: &'a RawValue, place: &dyn fmt::Display) -> Option<Result<Body<'a>, Problem>> {
     let is_object = kind(value) == Kind::Object;
-    is_object.then(|| {
-        serde_json::from_str(value.get()).map_err(|error| malformed(format!("an object can't be read: {error}")))
+    is_object.then(|| fields_of(value.get(), place))
+}
+
+/// The fields of an object at this place.
+fn fields_of<'a>(object: &'a str, place: &dyn fmt::Display) -> Result<Body<'a>, Problem> {
+    match serde_json::from_str(object) {
+        Ok(Members(Ok(fields))) => Ok(Body(fields)),
+        Ok(Members(Err(fault))) => Err(malformed(format!("{place} {fault}"))),
+        Err(error) => Err(unreadable(object, place, &error)),
+    }
+}
+
+/// Why a value can't be read. In JSON that was checked, the only reason left is an escaped half of a surrogate pair.
+fn unreadable(value: &str, place: &dyn fmt::Display, error: &serde_json::Error) -> Problem {
+    let is_json = serde_json::from_str::<&RawValue>(value).is_ok();
+    malformed(match half_of_pair(value).filter(|_| is_json) {
+        Some(half) => format!(
+            "{place} has {half}, one half of a surrogate pair, which is no character: remove it, or write both halves"
+        ),
+        None => format!("{place} can't be read: {error}"),
     })
+}
+
+/// The first escape of half a character in JSON, as `\ud800`.
+fn half_of_pair(json: &str) -> Option<&str> {
+    let code = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok();
+    let mut at = 0;
+    while let Some(found) = json.get(at..)?.find('\\') {
+        at += found;
+        let escape = json.get(at..at + 6).unwrap_or_default();
+        let next = json.get(at + 6..at + 12).and_then(code);
+        at += match (code(escape), next) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => return Some(escape),
+            (Some(_), _) => 6,
+            (None, _) => 2,
+        };
+    }
+    None
 }
 
 /// The entries of the list that a value is, at most as many as wanted, and how many there are; none, if it is something else.
@@ -232,38 +274,43 @@ fn number_of(value: &RawValue) -> Option<f64> {
     number.filter(|number| !number.is_nan())
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
+/// The fields of an object, or what is wrong with them, as a sentence without its subject.
+struct Members<'a>(Result<Vec<(String, &'a RawValue)>, String>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(MembersVisitor).map(Self)
     }
 }
 
-struct Members;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Body<'de>;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Result<Vec<(String, &'de RawValue)>, String>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields: Vec<(String, &RawValue)> = Vec::new();
+        let mut fault = None;
+        // An error of the JSON itself, which may come later, counts before a fault.
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+            if fault.is_some() {
+                continue;
+            }
             match fields.iter().find(|(known, _)| *known == name) {
-                None if fields.len() == MOST_FIELDS => {
-                    return Err(A::Error::custom(format!("an object has more than {MOST_FIELDS} fields")));
-                }
+                None if fields.len() == MOST_FIELDS => fault = Some(format!("has more than {MOST_FIELDS} fields")),
                 None => fields.push((name, value)),
                 Some((_, first)) if first.get() == value.get() => {}
                 Some(_) => {
                     let name: String = name.chars().take(LONGEST_SHOWN).collect();
-                    let message = format!("`{name}` stands twice, with different values: remove one of them");
-                    return Err(A::Error::custom(message));
+                    fault = Some(format!("has `{name}` twice, with different values: remove one of them"));
                 }
             }
         }
-        Ok(Body(fields))
+        Ok(fault.map_or(Ok(fields), Err))
     }
 }
 

@@ -118,12 +118,14 @@ fn shape(body: &Body<'_>) -> Option<Dialect> {
     // Dify, too, can send `texts`, and expects an object: with a model and a number of results, but without what only
     // the clients of text-embeddings-inference send.
     let any = |names: &[&str]| names.iter().any(|name| body.has(name));
-    if body.has("texts")
+    // Two lists are an error, which the client of the common dialect reads.
+    let is_list = |name: &str| body.has(name) && !body.has("documents");
+    if is_list("texts")
         && (!any(&["model", "top_n"]) || any(&["raw_scores", "return_text", "truncate", "truncation_direction"]))
     {
         return Some(Dialect::Tei);
     }
-    if body.has("passages") {
+    if is_list("passages") {
         return Some(Dialect::Nvidia);
     }
     // Voyage's clients always send it, and no others do.

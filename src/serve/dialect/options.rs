@@ -96,7 +96,7 @@ fn tokens(count: i64) -> Option<usize> {
 /// Whether texts are cut, and whether at their beginnings: true or false, or NVIDIA's `NONE` and `END`.
 fn truncate(body: &Body<'_>) -> Result<(Option<bool>, bool), Problem> {
     let Some(value) = body.get("truncate") else { return Ok((None, false)) };
-    let word = text_of(value).transpose()?.map(|word| word.to_ascii_uppercase());
+    let word = text_of(value, &"`truncate`").transpose()?.map(|word| word.to_ascii_uppercase());
     match (flag_of(value), word.as_deref()) {
         (Some(flag), _) => Ok((Some(flag), false)),
         (None, Some("END")) => Ok((Some(true), false)),
@@ -166,11 +166,10 @@ fn refuse(body: &Body<'_>) -> Result<(), Problem> {
 }
 
 fn refuse_number(body: &Body<'_>, name: &str, harmless: &[i64], reason: &str) -> Result<(), Problem> {
-    match body.integer(name, i64::MIN)? {
-        Some(value) if !harmless.contains(&value) => {
-            Err(invalid(format!("`{name}` is {value}, and {reason}: leave it out")))
-        }
-        _ => Ok(()),
+    let asked = body.integer(name, i64::MIN)?.filter(|value| !harmless.contains(value));
+    match body.get(name).filter(|_| asked.is_some()) {
+        Some(value) => Err(invalid(format!("`{name}` is {}, and {reason}: leave it out", shown(value)))),
+        None => Ok(()),
     }
 }
 

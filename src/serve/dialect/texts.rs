@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::Limits;
-use super::body::{Body, Kind, invalid, kind, list_of, malformed, object_of, text_of};
+use super::body::{Body, Kind, invalid, kind, list_of, malformed, object_of, shown, text_of};
 use crate::serve::request::{Problem, ProblemKind};
 
 /// More names of fields than objects that are ranked have.
@@ -46,8 +46,8 @@ impl Texts {
     /// A reader for texts of this body, which may name the fields of its documents.
     pub fn of(body: &Body<'_>, limits: &Limits) -> Result<Self, Problem> {
         let name = |value: &RawValue| {
-            text_of(value).unwrap_or_else(|| {
-                Err(malformed(format!("`rank_fields` has {}: names of fields are expected", kind(value))))
+            text_of(value, &"`rank_fields`").unwrap_or_else(|| {
+                Err(malformed(format!("`rank_fields` has {}: names of fields are expected", shown(value))))
             })
         };
         let fields = match body.get("rank_fields") {
@@ -114,8 +114,13 @@ impl Texts {
 
     /// A document.
     pub fn document(&self, value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
-        let text = match object_of(value) {
+        let text = match object_of(value, &place) {
             Some(object) if !self.fields.is_empty() => self.joined(&object?, place)?,
+            None if kind(value) == Kind::Text && self.fields.iter().any(|field| field != "text") => {
+                return Err(invalid(format!(
+                    "{place} is a text, which has no fields for `rank_fields` to name: write an object, or leave `rank_fields` out"
+                )));
+            }
             _ => text(value, place)?,
         };
         self.within(text, place)
@@ -154,7 +159,7 @@ impl Texts {
 
 /// A text, or an object around one: `{"text": …}`, or vLLM's `{"content": […]}` with one part that is a text.
 fn text(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
-    let Some(object) = object_of(value) else { return string(value, place) };
+    let Some(object) = object_of(value, &place) else { return string(value, place) };
     let object = object?;
     if let Some(medium) = MEDIA.iter().find(|name| object.has(name)) {
         return Err(not_a_text(place, medium));
@@ -172,17 +177,13 @@ fn text(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
 }
 
 fn string(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
-    match text_of(value) {
-        Some(Ok(text)) => Ok(text),
-        Some(Err(problem)) => Err(malformed(format!("{place}: {}", problem.message))),
-        None => Err(malformed(format!("{place} is {}: a text is expected", kind(value)))),
-    }
+    text_of(value, &place).unwrap_or_else(|| Err(malformed(format!("{place} is {}: a text is expected", shown(value)))))
 }
 
 fn one_part(content: &RawValue, place: Place<'_>) -> Result<String, Problem> {
     let parts = list_of(content, MOST_PARTS).map(|(parts, _)| parts).unwrap_or_default();
     for part in &parts {
-        let medium = object_of(part).transpose()?.map(|part| part.text("type")).transpose()?.flatten();
+        let medium = object_of(part, &place).transpose()?.map(|part| part.text("type")).transpose()?.flatten();
         if let Some(medium) = medium.filter(|medium| medium != "text") {
             let medium: String = medium.chars().take(40).collect();
             return Err(not_a_text(place, &medium));

@@ -17,20 +17,30 @@ fn a_body_that_is_no_request_is_refused_with_400() {
         (r#"{"query": "q""#, "the body can't be read: EOF while parsing an object"),
         (
             r#"{"query": "q", "query": "r", "documents": ["d"]}"#,
-            "the body can't be read: `query` stands twice, with different values",
+            "the body has `query` twice, with different values: remove one of them",
         ),
         (r#"{"documents": ["d"]}"#, "`query` is missing: a text is expected"),
         (r#"{"query": "q"}"#, "`documents` is missing: a list of texts is expected"),
         (r#"{"query": "q", "documents": []}"#, "`documents` is empty: at least one text is needed"),
         (r#"{"query": "q", "documents": {}}"#, "`documents` is an object: a list of texts is expected"),
-        (r#"{"query": "q", "documents": ["a", 3]}"#, "`documents[1]` is a number: a text is expected"),
+        (r#"{"query": "q", "documents": ["a", 3]}"#, "`documents[1]` is 3: a text is expected"),
         (r#"{"query": "q", "documents": [null]}"#, "`documents[0]` is null: a text is expected"),
         (r#"{"query": "q", "documents": [{"title": "t"}]}"#, "`documents[0]` is an object without `text`"),
+        (r#"{"query": true, "documents": ["d"]}"#, "`query` is true: a text is expected"),
         (r#"{"query": ["q"], "documents": ["d"]}"#, "`query` is a list: a text is expected"),
         (
             r#"{"query": "q", "documents": ["d"], "texts": ["d"], "model": "m"}"#,
             "`documents` and `texts` are both there",
         ),
+        (
+            r#"{"query": "q", "documents": ["d", {"text": "a", "text": "b"}]}"#,
+            "`documents[1]` has `text` twice, with different values: remove one of them",
+        ),
+        (
+            r#"{"query": "q", "documents": ["d"], "chat_template_kwargs": {"instruction": "a", "instruction": "b"}}"#,
+            "`chat_template_kwargs` has `instruction` twice",
+        ),
+        (r#"{"query": "q", "documents": ["d"], "passages": ["d"]}"#, "`documents` and `passages` are both there"),
         (r#"{"query": "q", "documents": ["d"], "top_n": "many"}"#, "`top_n` is \"many\": a whole number is expected"),
         (r#"{"query": "q", "documents": ["d"], "top_n": true}"#, "`top_n` is true: a whole number is expected"),
         (
@@ -48,11 +58,9 @@ fn a_body_that_is_no_request_is_refused_with_400() {
     for bytes in [&b"{\"query\": \"\xff\", \"documents\": [\"d\"]}"[..], b"\xff\xfe{\x00}\x00", b"\x00"] {
         assert_eq!(read_as("/rerank", bytes, None).unwrap_err().1.kind, ProblemKind::Malformed);
     }
-    let surrogate = refused("/rerank", r#"{"query": "q", "documents": ["a", "\ud800"]}"#).1;
-    assert!(surrogate.message.starts_with("`documents[1]`: a text can't be read: "), "{}", surrogate.message);
     let fields: Vec<String> = (0..1001).map(|number| format!(r#""f{number}": 0"#)).collect();
     let (_, many) = refused("/rerank", &format!("{{{}}}", fields.join(",")));
-    assert!(many.message.starts_with("the body can't be read: an object has more than 1000 fields"));
+    assert!(many.message.starts_with("the body has more than 1000 fields"));
     let deep = format!(r#"{{"query": "q", "documents": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(refused("/rerank", &deep).1.message, "`documents[0]` is a list: a text is expected");
 }
@@ -63,11 +71,13 @@ fn values_that_can_not_be_used_are_refused_with_422() {
         (r#""top_n": -1"#, "`top_n` is -1: a whole number from 0 on is expected"),
         (r#""top_n": 1.5"#, "`top_n` is 1.5: a whole number from 0 on is expected"),
         (r#""top_n": 1, "top_k": 2"#, "`top_n` and `top_k` contradict each other: leave one of them out"),
-        (r#""min_score": 1e300"#, "`min_score` is too large a number"),
+        (r#""min_score": 1e300"#, "`min_score` is 1e300: a number from -3.4e38 to 3.4e38 is expected"),
         (r#""min_score": 0.5, "threshold": 0.6"#, "`min_score` and `threshold` contradict each other"),
         (r#""raw_scores": true, "use_activation": true"#, "`raw_scores` and `use_activation` contradict each other"),
         (r#""normalize": true"#, "`normalize` is not known: use `use_activation`"),
         (r#""priority": 5"#, "`priority` is 5, and requests are served in turn: leave it out"),
+        (r#""priority": 1e308"#, "`priority` is 1e308, and requests are served in turn: leave it out"),
+        (r#""priority": 1.5"#, "`priority` is 1.5: a whole number is expected"),
         (r#""max_chunks_per_doc": 3"#, "`max_chunks_per_doc` is 3"),
         (r#""overlap_tokens": 80"#, "`overlap_tokens` is 80"),
         (r#""return_embeddings": true"#, "`return_embeddings` is true"),
@@ -95,6 +105,36 @@ fn values_that_can_not_be_used_are_refused_with_422() {
         assert_eq!(problem.message, "`top_n` is 0: a whole number from 1 on is expected", "{path}");
         assert_eq!(problem.status(), 422);
     }
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_named_with_its_place() {
+    let half = |place: &str, half: &str| {
+        format!("{place} has {half}, one half of a surrogate pair, which is no character: remove it, or write both halves")
+    };
+    let cases = [
+        (r#"{"query": "\ud83d\ude00 \ud800", "documents": ["d"]}"#, half("`query`", r"\ud800")),
+        (r#"{"query": "q", "documents": ["\\ud800", "a\udc00b"]}"#, half("`documents[1]`", r"\udc00")),
+        (r#"{"query": "q", "documents": [{"text": "\uD800\u0041"}]}"#, half("`documents[0]`", r"\uD800")),
+        (r#"{"query": "q", "documents": ["d"], "instruction": "\ud800\ud800\udc00"}"#, half("`instruction`", r"\ud800")),
+        (r#"{"query": "q", "documents": [{"\udfff": 1}]}"#, half("`documents[0]`", r"\udfff")),
+        (r#"{"query": "q", "\udfff": 1}"#, half("the body", r"\udfff")),
+        (r#"{"query": "q", "documents": ["d"], "rank_fields": ["\ud800"]}"#, half("`rank_fields`", r"\ud800")),
+    ];
+    for (body, expected) in cases {
+        let (_, problem) = refused("/rerank", body);
+        assert_eq!((problem.message, problem.kind), (expected, ProblemKind::Malformed), "{body}");
+    }
+}
+
+#[test]
+fn texts_have_no_fields_to_be_ranked_by() {
+    let body = |fields: &str| format!(r#"{{"query": "q", "documents": [{{"t": "a"}}, "b"], "rank_fields": {fields}}}"#);
+    let (_, problem) = refused("/rerank", &body(r#"["t"]"#));
+    assert!(problem.message.starts_with("`documents[1]` is a text, which has no fields"), "{}", problem.message);
+    // A text is as good as an object with the field `text`.
+    let (_, request) = read("/rerank", r#"{"query": "q", "documents": [{"text": "a"}, "b"], "rank_fields": ["text"]}"#);
+    assert_eq!(request.documents, ["a", "b"]);
 }
 
 #[test]
