@@ -24,7 +24,10 @@ const MANY: usize = 6;
 
 /// A model's folder.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    identity: Identity,
+}
 
 /// A model whose scores are kept.
 #[derive(Debug)]
@@ -52,18 +55,8 @@ impl ScoreCache {
     /// # Errors
     /// If the directory can't be read or written.
     pub fn of_model(directory: &Path, identity: &Identity, warn: impl Fn(&str) + Send + 'static) -> Result<Self> {
-        let folder = Folder(directory.join(identity.folder()));
-        let made = fs::create_dir_all(&folder.0).and_then(|()| {
-            let description = folder.0.join(DESCRIPTION);
-            if description.exists() {
-                return Ok(());
-            }
-            // Whoever is first writes it; others write the same.
-            let mut file = segment::new_file(&folder.0)?;
-            serde_json::to_writer_pretty(&mut file, identity)?;
-            segment::persist(file, &description)
-        });
-        made.with_context(|| format!("cannot write to the cache in {}", folder.0.display()))?;
+        let folder = Folder { path: directory.join(identity.folder()), identity: identity.clone() };
+        folder.make()?;
         Self::open(folder, warn)
     }
 }
@@ -80,20 +73,35 @@ pub(super) struct Found {
 
 impl Folder {
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Makes the folder with the description of its model, unless they are there.
+    pub(super) fn make(&self) -> Result<()> {
+        let made = fs::create_dir_all(&self.path).and_then(|()| {
+            let description = self.path.join(DESCRIPTION);
+            if description.exists() {
+                return Ok(());
+            }
+            // Whoever is first writes it; others write the same.
+            let mut file = segment::new_file(&self.path)?;
+            serde_json::to_writer_pretty(&mut file, &self.identity)?;
+            segment::persist(file, &description)
+        });
+        made.with_context(|| format!("cannot write to the cache in {}", self.path.display()))
     }
 
     /// The segments, the largest first. Many are merged first, unless another program does that at the moment.
     pub(super) fn tidy(&self) -> Result<Found> {
-        let mut found = segments_in(&self.0)?;
+        let mut found = segments_in(&self.path)?;
         if found.segments.len() > MANY
-            && let Some(_lock) = lock_if_free(&self.0)
+            && let Some(_lock) = lock_if_free(&self.path)
         {
-            remove_left_over(&self.0);
+            remove_left_over(&self.path);
             // Another program may have merged them before.
-            found = segments_in(&self.0)?;
+            found = segments_in(&self.path)?;
             if found.segments.len() > MANY {
-                found.merge_small(&self.0);
+                found.merge_small(&self.path);
             }
         }
         found.sort();

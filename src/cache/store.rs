@@ -174,11 +174,11 @@ impl Scores {
             if let Err(error) = written.and_then(|()| self.merge())
                 && !std::mem::replace(&mut warned, true)
             {
-                warn(&format!("{error:#}; the run goes on, and tries again with later scores"));
+                warn(&format!("{error:#}; later scores are tried again"));
             }
             if ended {
                 let (scores, folder) = (counted(lost as u64, "score", "scores"), self.folder.path().display());
-                ensure!(lost == 0, "{scores} of this run could not be written to the cache in {folder}");
+                ensure!(lost == 0, "{scores} could not be written to the cache in {folder}");
                 return Ok(());
             }
         }
@@ -193,6 +193,11 @@ impl Scores {
 
     /// Writes scores as a segment, if there are some.
     fn add(&self, scores: &AHashMap<Key, f32>) -> Result<Option<PathBuf>> {
+        if scores.is_empty() {
+            return Ok(None);
+        }
+        // Somebody may have removed the cache to begin anew.
+        self.folder.make()?;
         let mut records: Vec<(Key, f32)> = scores.iter().map(|(key, logit)| (*key, *logit)).collect();
         records.sort_unstable_by_key(|(key, _)| *key);
         let directory = self.folder.path();

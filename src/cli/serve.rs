@@ -49,8 +49,8 @@ pub struct AddressArguments {
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     pub port: u16,
 
-    /// Serve only those who send one of the keys in this file, one a line, as `Authorization: Bearer KEY` or `X-API-Key: KEY`
-    /// [default: the keys in RERANK_API_KEY, or no key]
+    /// Serve only those who send one of the keys in this file, one a line without comments, as `Authorization: Bearer KEY` or
+    /// `X-API-Key: KEY` [default: the keys in RERANK_API_KEY, one a line, or no key]
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
@@ -87,7 +87,8 @@ pub struct LimitArguments {
     #[arg(long, value_name = "PAIRS", value_parser = values::count, default_value_t = 100_000, allow_negative_numbers = true)]
     pub max_queue_pairs: u64,
 
-    /// Most bytes of bodies, texts and responses that are held; requests that bring more are refused with status 429
+    /// Most bytes of bodies, texts and responses that are held; requests that bring more are refused with status 429. With what is
+    /// made of them, they take up to twice as much memory
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "256MiB")]
     pub max_queue_size: u64,
 
@@ -100,7 +101,7 @@ pub struct LimitArguments {
     #[arg(long, value_name = "SECONDS", value_parser = values::count, default_value_t = 120, allow_negative_numbers = true)]
     pub request_timeout: u64,
 
-    /// Seconds for which requests at hand are waited for when the service is to end
+    /// Seconds for which requests at hand are waited for when the service is to end; those that take longer get status 503
     #[arg(long, value_name = "SECONDS", value_parser = values::count, default_value_t = 30, allow_negative_numbers = true)]
     pub drain_timeout: u64,
 }
@@ -112,7 +113,8 @@ pub struct ServeRunningArguments {
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
-    /// How messages are printed on standard error; json also prints every request, without its texts. So does --verbose
+    /// How messages are printed on standard error; json also prints every request that asks for scores or is refused, without its
+    /// texts. With --verbose, all requests are printed
     #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 

@@ -31,16 +31,18 @@ pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
     );
     let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
     let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
+    let names = names(address, &model.model)?;
+    let address = resolve_address(address)?;
     Ok(ServeConfig {
-        address: resolve_address(address)?,
         limits: resolve_service_limits(limits)?,
         model: ModelChoice::resolve((source, model), recipe, batch, cache, running.threads)?,
-        names: names(address, &model.model)?,
+        names,
         cache: CacheChoice::resolve(cache),
         is_json_log: running.log_format == LogFormat::Json,
         metrics_alias: running.metrics_alias,
         verbosity: resolve_verbosity(&running.verbosity),
-        notes: unread.into_iter().collect(),
+        notes: unread.into_iter().chain(note_on_keys(&address.keys)).collect(),
+        address,
     })
 }
 
@@ -104,14 +106,30 @@ fn read(path: &Path) -> Result<String> {
 
 /// The keys of a text, one a line. They are in no message.
 fn keys(text: &str) -> Result<Vec<String>> {
-    let keys: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let mut keys = Vec::new();
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let (number, key) = (index + 1, line.trim());
+        // A key that somebody has put out of use must not let anybody in.
+        ensure!(
+            !key.starts_with('#'),
+            "line {number} begins with #, and comments are not possible: remove the line, or choose a key that begins with another \
+             sign"
+        );
+        ensure!(
+            key.bytes().all(|byte| byte.is_ascii_graphic()),
+            "line {number} has characters that a key can't have: write one key a line, of letters, digits and signs of ASCII, \
+             without spaces"
+        );
+        keys.extend(Some(key.to_owned()).filter(|key| !key.is_empty()));
+    }
     ensure!(!keys.is_empty(), "there is no key in it; write one key a line, or leave it out to serve everybody");
-    let is_key = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(
-        keys.iter().all(is_key),
-        "a key has characters that a header can't have; use letters, digits and signs of ASCII"
-    );
     Ok(keys)
+}
+
+/// What the user should know of keys: several are often written with commas.
+fn note_on_keys(keys: &[String]) -> Option<String> {
+    let has_comma = keys.iter().any(|key| key.contains(','));
+    has_comma.then(|| "a key with a comma in it is one key; several are written one a line".to_owned())
 }
 
 fn resolve_service_limits(arguments: &LimitArguments) -> Result<ServiceLimits> {

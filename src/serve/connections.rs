@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -32,9 +33,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const MOST_OF_HEAD: usize = 64 << 10;
 /// How long accepting waits where the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How long the clients whose requests are given up at the end have to take that answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Takes connections until `ending` is done, and then waits for the requests at hand, for `patience` at most. Returns
-/// whether all of them were answered.
+/// Takes connections until `ending` is done, and then waits for the requests at hand, for as long as the limits allow. Those that take
+/// longer are given up. Returns whether all were answered.
 pub(super) async fn take(
     listener: TcpListener,
     server: &Arc<Server>,
@@ -85,10 +88,15 @@ pub(super) async fn take(
         }
     }
     drop(listener);
-    let is_drained = tokio::time::timeout(server.limits.drain, graceful.shutdown()).await.is_ok();
-    looking.abort();
+    let mut drained = pin!(graceful.shutdown());
     // A client that has sent but a part of a request's head is left without an answer that it could wait for.
-    is_drained || connections.are_idle()
+    let is_drained = timeout(server.limits.drain, &mut drained).await.is_ok() || connections.are_idle();
+    if !is_drained {
+        server.given_up.send_replace(true);
+        let _ = timeout(LAST_ANSWERS, drained).await;
+    }
+    looking.abort();
+    is_drained
 }
 
 async fn close_slow(connections: Arc<Connections>, patience: Duration) {

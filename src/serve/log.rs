@@ -12,6 +12,8 @@ pub(super) struct RequestLine {
     pub(super) request_id: String,
     pub(super) method: String,
     pub(super) path: String,
+    /// Empty where no scores are asked for.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) dialect: &'static str,
     pub(super) status: u16,
     pub(super) documents: usize,
@@ -23,20 +25,41 @@ pub(super) struct RequestLine {
     /// What is wrong with the service, and not with the request, whose texts could be quoted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<String>,
+    /// Whether it is one of those that come again and again, and say little: of health, of metrics, of pages.
+    #[serde(skip)]
+    pub(super) is_routine: bool,
 }
 
+/// The most characters of a path that is none of the service's.
+const LONGEST_PATH: usize = 200;
+
 impl RequestLine {
-    /// Prints a request: if every detail is wanted, if messages are for programs, or if it has failed.
+    /// The line of a request for something else than scores.
+    pub(super) fn of_other(id: &str, method: &str, path: &str, status: u16) -> Self {
+        let path = path.chars().take(LONGEST_PATH).collect();
+        Self {
+            message: "request",
+            request_id: id.to_owned(),
+            method: method.to_owned(),
+            path,
+            status,
+            ..Self::default()
+        }
+    }
+
+    /// Prints a request: if every detail is wanted, if it has failed, or if messages are for programs and it is no routine.
     pub(super) fn print(&self, reporter: &Reporter) {
-        if reporter.is_json() && (self.problem.is_some() || reporter.verbosity() >= Verbosity::Normal) {
+        let least = if self.is_routine { Verbosity::Verbose } else { Verbosity::Normal };
+        if reporter.is_json() && (self.problem.is_some() || reporter.verbosity() >= least) {
             let fields = match serde_json::to_value(self) {
                 Ok(Value::Object(fields)) => fields,
                 _ => Map::new(),
             };
             return reporter.print_fields(if self.problem.is_some() { "error" } else { "info" }, fields);
         }
-        let Self { request_id, method, path, status, documents, seconds, .. } = self;
-        let line = format!("{method} {path}: {status}, {documents} documents, {seconds:.3} s, request {request_id}");
+        let Self { request_id, method, path, dialect, status, documents, seconds, .. } = self;
+        let of_scores = if dialect.is_empty() { String::new() } else { format!(" {documents} documents,") };
+        let line = format!("{method} {path}: {status},{of_scores} {seconds:.3} s, request {request_id}");
         match &self.problem {
             Some(problem) => reporter.error(&format!("{line}: {problem}")),
             None if !reporter.is_json() => reporter.detail(&line),

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// A connection that was used less than this ago is not closed.
 const LEAST_IDLE: Duration = Duration::from_secs(1);
+/// Nor is one on which a request may be about to come for the first time: it follows at once where a client has one.
+const LEAST_SILENT: Duration = Duration::from_millis(250);
 /// One in so many connections is closed at a time where the system has no room.
 const SHARE_FOR_ROOM: usize = 8;
-/// How often room is looked for.
+/// How often a connection is looked for that may be closed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// All open connections.
@@ -32,6 +35,8 @@ struct Activity {
     /// Requests whose responses are not written yet: a client may send the next one before it has read the response.
     at_hand: usize,
     state: State,
+    /// Whether there has been a request.
+    was_used: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +65,19 @@ impl Connections {
 
     /// A place, once there is one: idle connections are closed for it.
     pub(super) async fn place(self: &Arc<Self>) -> Connected {
-        loop {
+        let permit = loop {
             if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
-                let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let idle = Arc::new(Idle::new());
-                self.lock().insert(number, Arc::clone(&idle));
-                return Connected { connections: Arc::clone(self), number, idle, _permit: permit };
+                break permit;
             }
             self.close_idlest(1);
-            tokio::time::sleep(PAUSE).await;
-        }
+            if let Ok(Ok(permit)) = timeout(PAUSE, Arc::clone(&self.room).acquire_owned()).await {
+                break permit;
+            }
+        };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let idle = Arc::new(Idle::new());
+        self.lock().insert(number, Arc::clone(&idle));
+        Connected { connections: Arc::clone(self), number, idle, _permit: permit }
     }
 
     /// Closes some idle connections, because the system gives the process no more of what connections need.
@@ -81,10 +89,7 @@ impl Connections {
     /// Closes those that have been idle longest, at most so many.
     fn close_idlest(&self, count: usize) {
         let open = self.lock();
-        let idle = open.values().filter_map(|idle| match idle.state() {
-            State::Idle(since) if since.elapsed() >= LEAST_IDLE => Some((since, idle)),
-            _ => None,
-        });
+        let idle = open.values().filter_map(|idle| idle.may_close().map(|since| (since, idle)));
         let mut idle: Vec<_> = idle.collect();
         idle.sort_by_key(|(since, _)| *since);
         idle.into_iter().take(count).for_each(|(_, idle)| idle.closed.notify_one());
@@ -109,12 +114,22 @@ impl Connections {
 
 impl Idle {
     fn new() -> Self {
-        let activity = Activity { at_hand: 0, state: State::Idle(Instant::now()) };
+        let activity = Activity { at_hand: 0, state: State::Idle(Instant::now()), was_used: false };
         Self { activity: Mutex::new(activity), closed: Notify::new() }
     }
 
     fn state(&self) -> State {
         self.activity().state
+    }
+
+    /// Since when the connection is idle, if it is so long enough to be closed for another one.
+    fn may_close(&self) -> Option<Instant> {
+        let activity = self.activity();
+        let least = if activity.was_used { LEAST_IDLE } else { LEAST_SILENT };
+        match activity.state {
+            State::Idle(since) if since.elapsed() >= least => Some(since),
+            _ => None,
+        }
     }
 
     fn activity(&self) -> MutexGuard<'_, Activity> {
@@ -125,6 +140,7 @@ impl Idle {
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         let mut activity = self.activity();
         activity.at_hand += 1;
+        activity.was_used = true;
         activity.state = State::Answering;
         Busy(Arc::clone(self))
     }

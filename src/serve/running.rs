@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::ServeConfig;
 use super::admission::Admission;
@@ -130,6 +130,7 @@ fn server(config: &ServeConfig, reporter: &Arc<Reporter>) -> Server {
         reporter: Arc::clone(reporter),
         gpus: OnceLock::new(),
         service: OnceLock::new(),
+        given_up: watch::Sender::new(false),
         requests: AtomicU64::new(0),
         seed: nanoseconds ^ u64::from(std::process::id()).rotate_left(32),
     }

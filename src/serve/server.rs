@@ -1,14 +1,16 @@
 //! What each path answers.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use tokio::sync::watch;
 
 use super::admission::{Admission, Place};
-use super::body::{self, BodyLimits};
+use super::body::{BodyLimits, RequestBody};
 use super::caught::caught;
 use super::dialect::{self, Context, Dialect, Endpoint, Limits, Rendered};
 use super::keys::Keys;
@@ -40,6 +42,8 @@ pub(super) struct Server {
     pub(super) gpus: OnceLock<Vec<Arc<dyn Device>>>,
     /// The loaded model, once it is there.
     pub(super) service: OnceLock<Arc<Service>>,
+    /// Whether the requests at hand are given up, because the service has waited for them long enough at its end.
+    pub(super) given_up: watch::Sender<bool>,
     /// Counts requests, for their ids.
     pub(super) requests: AtomicU64,
     /// Sets the ids of this process apart from those of another one.
@@ -70,16 +74,27 @@ impl Drop for Answering<'_> {
 impl Server {
     /// Answers a request.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let began = Instant::now();
         let id = self.id_of(request.headers());
         let path = request.uri().path().to_owned();
+        let (parts, body) = request.into_parts();
+        let mut body = RequestBody::new(&parts.headers, body);
+        let endpoint = dialect::endpoint(&path).filter(|_| parts.method == Method::POST);
         let answering = async {
-            match *request.method() {
-                Method::POST => self.post(&path, &id, request).await,
-                Method::GET | Method::HEAD => self.get(&path, request.headers()),
+            match (endpoint, &parts.method) {
+                (Some(endpoint), _) => self.post(&path, &id, endpoint, (&parts.headers, &mut body)).await,
+                (None, &Method::GET | &Method::HEAD) => self.get(&path, &parts.headers),
                 _ => self.wrong_method(&path),
             }
         };
         let mut response = caught(answering).await.unwrap_or_else(|| self.problem(&path, &panicked()));
+        // Many clients read nothing before they have sent everything.
+        let _ = self.unless_given_up(body.discard(self.limits.body_bytes)).await;
+        if endpoint.is_none() {
+            let line = RequestLine::of_other(&id, parts.method.as_str(), &path, response.status().as_u16());
+            let is_routine = response.status().is_success() || HEALTH.contains(&path.as_str());
+            RequestLine { is_routine, seconds: began.elapsed().as_secs_f64(), ..line }.print(&self.reporter);
+        }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
         }
@@ -124,8 +139,13 @@ impl Server {
         respond(code, "application/json", format!("{{\"status\":\"{status}\"}}"))
     }
 
-    async fn post(&self, path: &str, id: &str, request: Request<Body>) -> Response<Body> {
-        let Some(endpoint) = dialect::endpoint(path) else { return self.wrong_method(path) };
+    async fn post(
+        &self,
+        path: &str,
+        id: &str,
+        endpoint: Endpoint,
+        request: (&HeaderMap, &mut RequestBody),
+    ) -> Response<Body> {
         let dialect = dialect::of_error(path, self.dialect);
         let line = RequestLine {
             message: "request",
@@ -137,11 +157,13 @@ impl Server {
             ..RequestLine::default()
         };
         let mut answering = Answering { server: self, began: Instant::now(), line };
-        let (dialect, answered) = match self.read(endpoint, dialect, request).await {
+        let read = self.unless_given_up(self.read(endpoint, dialect, request)).await;
+        let (dialect, answered) = match read.unwrap_or_else(|problem| Err((dialect, problem))) {
             Ok((dialect, request, place)) => {
                 answering.line.dialect = dialect.name();
                 answering.line.documents = request.documents.len();
-                (dialect, self.rerank((request, place), dialect, id).await)
+                let scored = self.unless_given_up(self.rerank((request, place), dialect, id)).await;
+                (dialect, scored.unwrap_or_else(Err))
             }
             Err((dialect, problem)) => (dialect, Err(problem)),
         };
@@ -165,20 +187,36 @@ impl Server {
         }
     }
 
+    /// What comes of a request, unless it is given up before.
+    async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
+        let mut given_up = self.given_up.subscribe();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = given_up.wait_for(|given_up| *given_up) => Err(self.ended()),
+        }
+    }
+
+    fn ended(&self) -> Problem {
+        let seconds = self.limits.drain.as_secs();
+        let message = format!(
+            "the service ends, and the request was not done within {seconds} s (--drain-timeout); ask another one"
+        );
+        Problem::new(ProblemKind::Unavailable, message)
+    }
+
     /// Reads a request for scores. It is returned with the place that its body holds.
     async fn read(
         &self,
         endpoint: Endpoint,
         dialect: Dialect,
-        request: Request<Body>,
+        (headers, body): (&HeaderMap, &mut RequestBody),
     ) -> Result<(Dialect, RerankRequest, Place), (Dialect, Problem)> {
-        let (parts, body) = request.into_parts();
-        self.keys.check(&parts.headers).map_err(|problem| (dialect, problem))?;
+        self.keys.check(headers).map_err(|problem| (dialect, problem))?;
         if self.service.get().is_none() {
             return Err((dialect, loading()));
         }
         let limits = BodyLimits { bytes: self.limits.body_bytes, patience: self.limits.request };
-        let body = body::read(&parts.headers, body, limits, &self.admission).await;
+        let body = body.read(headers, limits, &self.admission).await;
         let (body, place) = body.map_err(|problem| (dialect, problem))?;
         let limits = Limits { documents: self.limits.documents, characters: self.limits.characters };
         let parse = || endpoint.read(&body, self.dialect, &limits);

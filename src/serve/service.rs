@@ -161,3 +161,60 @@ fn ranking(request: &RerankRequest, pairs: &[ScoredPair]) -> Vec<usize> {
     let wanted = ranking.into_iter().filter(|(_, pair)| pair.score >= least).map(|(index, _)| index);
     wanted.take(request.top_n.unwrap_or(usize::MAX)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::batch::{Batch, Limits, QueueOrder};
+    use crate::engine::Engine;
+    use crate::recipe::{RecipeChoice, fake_recipe};
+    use crate::serve::admission::Admission;
+    use crate::session::{Scheduling, Session};
+
+    /// An engine that scores nothing until it is released.
+    struct Stuck(Mutex<Receiver<()>>);
+
+    impl Engine for Stuck {
+        fn run(&mut self, batch: &Batch) -> anyhow::Result<Vec<f32>> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(vec![0.; batch.pair_segments().count()])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_given_up() {
+        let (release, released) = channel();
+        let limits = Limits { pairs: 1, tokens: 100, share_prefixes: false, fill: true };
+        let scheduling = Scheduling { ahead: 1, limits, order: QueueOrder::Fair };
+        let (scored, batches) = channel();
+        let engine: Box<dyn Engine> = Box::new(Stuck(Mutex::new(released)));
+        let session =
+            Session::start(vec![engine], scheduling, None, move |answered| scored.send(answered.computed).unwrap());
+        let recipe = fake_recipe(&RecipeChoice::default());
+        let service = Arc::new(Service {
+            facts: ServiceFacts::default(),
+            access: session.access(),
+            prompts: recipe.prompts,
+            activation: recipe.activation,
+            cache: None,
+            tokenizing: Arc::new(Semaphore::new(1)),
+            patience: Duration::from_millis(20),
+            health: Arc::default(),
+        });
+        let admission = Admission::new(100, 1000);
+        let texts = |count: usize| (0..count).map(|number| format!("text {number}")).collect::<Vec<_>>();
+        let request = RerankRequest { queries: texts(1), documents: texts(9), ..RerankRequest::default() };
+        let admitted = Admitted::new(request, admission.take(0, 0).unwrap()).unwrap();
+        let problem = service.rerank(&admitted).await.unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::DeadlineExceeded);
+        assert!(problem.message.contains("--request-timeout"), "{}", problem.message);
+        drop(admitted);
+        assert_eq!(admission.held(), crate::serve::admission::Held::default());
+        drop(release);
+        session.finish().unwrap();
+        assert!(batches.iter().sum::<u64>() < 9, "the pairs that wait are dropped");
+    }
+}

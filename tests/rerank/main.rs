@@ -80,6 +80,8 @@ mod secrets;
 mod serve;
 #[cfg(feature = "serve")]
 mod serve_fixture;
+#[cfg(feature = "serve")]
+mod serve_limits;
 mod session;
 mod shapes;
 mod signals;

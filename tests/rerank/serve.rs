@@ -8,24 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::fixture::{Files, rerank, rerank_on};
-use super::serve_fixture::{Service, post};
+use super::serve_fixture::{JSON, Service, documents, text};
 
 const TINY: [&str; 2] = ["--model", "testdata/tiny-reranker"];
-
-const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
-
-/// Words of which documents are made.
-const WORDS: [&str; 12] =
-    ["solar", "panels", "make", "power", "from", "light", "a", "bank", "of", "the", "river", "rains"];
-
-fn text(words: &[usize]) -> String {
-    words.iter().map(|word| WORDS[word % WORDS.len()]).collect::<Vec<_>>().join(" ")
-}
-
-/// So many different documents of about so many words.
-fn documents(count: usize, words: usize) -> Vec<String> {
-    (0..count).map(|index| format!("{index} {}", text(&(index..index + words).collect::<Vec<_>>()))).collect()
-}
 
 /// The logits that a run gives documents, in their order.
 fn logits_of_a_run(query: &str, documents: &[String], options: &[&str]) -> Vec<f32> {
@@ -37,10 +22,6 @@ fn logits_of_a_run(query: &str, documents: &[String], options: &[&str]) -> Vec<f
         logits[result["original_rank"].as_u64().unwrap() as usize - 1] = result["logit"].as_f64().unwrap() as f32;
     }
     logits
-}
-
-fn large_request() -> Value {
-    json!({ "query": "solar power", "documents": documents(3000, 40) })
 }
 
 #[test]
@@ -191,12 +172,12 @@ fn an_instruction_without_a_place_is_refused() {
 #[test]
 fn only_those_who_have_a_key_are_served() {
     let files = Files::new();
-    let path = files.write("keys", "first-key\nsecond-key\n");
+    let path = files.write("keys", "\u{feff}first-key\nsecond-key\n");
     let service =
         Service::start(&[&TINY[..], &["--api-key-file", &path, "--verbose", "--cors", "https://a.example"]].concat());
     let body = json!({ "query": "solar", "documents": ["a"] }).to_string();
     let asked = |key: &str| service.send("/v1/rerank", &[JSON[0], ("authorization", key)], body.as_bytes());
-    assert_eq!(asked("Bearer second-key").status, 200);
+    assert_eq!((asked("Bearer first-key").status, asked("Bearer second-key").status), (200, 200));
     let refused = asked("Bearer third-key");
     assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
     assert_eq!(
@@ -213,105 +194,6 @@ fn only_those_who_have_a_key_are_served() {
     assert_eq!(page.header("access-control-allow-origin"), Some("https://a.example"));
     let messages = service.messages_until("/v1/rerank: 401").join("\n");
     assert!(messages.contains("/v1/rerank: 200") && !messages.contains("-key"), "{messages}");
-}
-
-#[test]
-fn a_full_queue_turns_requests_away_until_there_is_room() {
-    let service = Service::start(&[&TINY[..], &["--max-documents", "3000", "--max-queue-pairs", "3000"]].concat());
-    let small = json!({ "query": "solar", "documents": ["a"] });
-    thread::scope(|scope| {
-        let asking = scope.spawn(|| service.post("/v1/rerank", &large_request()).status);
-        service.wait_until("rerank_queue_pairs", |pairs| pairs >= 3000.);
-        let refused = service.post("/v1/rerank", &small);
-        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{}", refused.text);
-        assert_eq!(asking.join().unwrap(), 200);
-    });
-    assert_eq!(service.post("/v1/rerank", &small).status, 200);
-}
-
-#[test]
-fn connections_that_send_nothing_keep_nobody_out() {
-    let service = Service::start(&[&TINY[..], &["--max-connections", "8"]].concat());
-    let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(service.address()).unwrap()).collect();
-    let answer = service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] }));
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    drop(silent);
-}
-
-#[test]
-fn clients_that_announce_much_and_send_little_keep_nobody_out() {
-    let service = Service::start(&[&TINY[..], &["--max-body", "1MiB", "--max-queue-size", "1MiB"]].concat());
-    let begun: Vec<TcpStream> = (0..4)
-        .map(|_| {
-            let mut stream = TcpStream::connect(service.address()).unwrap();
-            write!(stream, "POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{").unwrap();
-            stream
-        })
-        .collect();
-    service.wait_until("rerank_queue_bytes", |bytes| bytes == 4.);
-    let answer = service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] }));
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    drop(begun);
-    service.wait_until("rerank_queue_bytes", |bytes| bytes == 0.);
-}
-
-#[test]
-fn nothing_is_scored_for_a_client_that_has_gone_away() {
-    let service = Service::start(&TINY);
-    let body = large_request().to_string();
-    let mut stream = TcpStream::connect(service.address()).unwrap();
-    let head = "POST /v1/rerank HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    service.wait_until("rerank_batch_pairs_count", |batches| batches >= 2.);
-    drop(stream);
-    service.wait_until("rerank_requests_total{dialect=\"rerank\",code=\"499\"}", |count| count == 1.);
-    service.wait_until("rerank_queue_pairs", |pairs| pairs == 0.);
-    assert_eq!(service.post("/v1/rerank", &json!({ "query": "solar", "documents": ["a"] })).status, 200);
-    assert!(service.metric("rerank_batch_pairs_sum") < 3000., "the rest of its pairs was not dropped");
-}
-
-#[test]
-fn a_request_that_takes_too_long_is_given_up() {
-    let service = Service::start(&[&TINY[..], &["--request-timeout", "1"]].concat());
-    let body = json!({ "query": "solar power", "documents": documents(10_000, 100) });
-    let answer = service.post("/v1/rerank", &body);
-    assert_eq!(answer.status, 504, "{}", answer.text);
-    assert!(answer.text.contains("--request-timeout"), "{}", answer.text);
-    service.wait_until("rerank_queue_pairs", |pairs| pairs == 0.);
-}
-
-#[test]
-#[cfg(unix)]
-fn told_to_end_the_service_answers_the_requests_at_hand() {
-    let service = Service::start(&[&TINY[..], &["--log-format", "json"]].concat());
-    let url = format!("{}/v1/rerank", service.url);
-    let bodies: Vec<String> = (0..6)
-        .map(|number| json!({ "query": format!("solar power {number}"), "documents": documents(400, 40) }).to_string())
-        .collect();
-    let asking: Vec<_> = bodies
-        .into_iter()
-        .map(|body| {
-            let url = url.clone();
-            thread::spawn(move || {
-                post(&url, &JSON, body.as_bytes()).map(|mut response| {
-                    let mut text = String::new();
-                    response.body_mut().as_reader().read_to_string(&mut text).unwrap();
-                    serde_json::from_str::<Value>(&text).unwrap()["results"].as_array().unwrap().len()
-                })
-            })
-        })
-        .collect();
-    service.wait_until("rerank_queue_requests", |requests| requests == 6.);
-    // SAFETY: the call has no memory to be misused.
-    unsafe { libc::kill(service.process() as i32, libc::SIGTERM) };
-    let ending: Value = serde_json::from_str(&service.wait_for("terminated: ")).unwrap();
-    assert_eq!(ending["level"], "info");
-    for asking in asking {
-        assert_eq!(asking.join().unwrap().unwrap(), 400);
-    }
-    service.wait_for("all requests are answered");
-    assert!(post(&url, &JSON, b"{}").is_err(), "no connection is taken any more");
-    assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]
@@ -335,6 +217,14 @@ fn scores_are_kept_in_a_cache() {
 fn programs_and_people_can_see_what_it_is() {
     let options = ["--served-model-name", "my-model", "--metrics-alias", "tei", "--log-format", "json"];
     let service = Service::start(&[&TINY[..], &options].concat());
+    // What is asked again and again is not in the log, but what is refused is.
+    assert_eq!((service.get("/health").status, service.get("/metrics").status), (200, 200));
+    assert_eq!(service.get("/nothing").status, 404);
+    let line: Value = serde_json::from_str(&service.wait_for("\"request\"")).unwrap();
+    assert_eq!(
+        (&line["status"], &line["method"], &line["path"], &line["dialect"]),
+        (&json!(404), &json!("GET"), &json!("/nothing"), &Value::Null)
+    );
     let answer = service.post("/rerank", &json!({ "query": "solar", "documents": ["a"], "model": "my-model" }));
     assert_eq!((answer.status, &answer.json()["model"]), (200, &json!("my-model")));
     let line: Value = serde_json::from_str(&service.wait_for("\"request\"")).unwrap();
@@ -377,6 +267,17 @@ fn what_keeps_it_from_starting_is_reported() {
     let message: Value = serde_json::from_str(failed.stderr.trim()).unwrap();
     assert_eq!((&message["level"], failed.status), (&json!("error"), 2));
     rerank(&["serve", "--port", "0", "--quiet"]).fails(2, &["--port 0", "--quiet"]);
+    let files = Files::new();
+    for (text, parts) in [
+        ("first-key\n\n second key\n", ["line 3 has characters", "without spaces"]),
+        ("# of yesterday\nkey\n", ["line 1 begins with #", "comments are not possible"]),
+        ("\u{feff}\n", ["there is no key", "one key a line"]),
+    ] {
+        let path = files.write("keys", text);
+        let failed = rerank(&["serve", "--api-key-file", &path]);
+        assert!(!failed.stderr.contains("second"), "{}", failed.stderr);
+        failed.fails(2, &parts);
+    }
     rerank(&["serve", "--max-body", "0"]).fails(2, &["--max-body 0"]);
     rerank(&["serve", "--served-model-name", "a,,b"]).fails(2, &["--served-model-name", "empty"]);
 }

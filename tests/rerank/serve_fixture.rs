@@ -13,6 +13,23 @@ use super::fixture::command;
 /// How long the service may take for anything here.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The header of a body of JSON.
+pub const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// Words of which documents are made.
+const WORDS: [&str; 12] =
+    ["solar", "panels", "make", "power", "from", "light", "a", "bank", "of", "the", "river", "rains"];
+
+/// The text of words by their numbers.
+pub fn text(words: &[usize]) -> String {
+    words.iter().map(|word| WORDS[word % WORDS.len()]).collect::<Vec<_>>().join(" ")
+}
+
+/// So many different documents of about so many words.
+pub fn documents(count: usize, words: usize) -> Vec<String> {
+    (0..count).map(|index| format!("{index} {}", text(&(index..index + words).collect::<Vec<_>>()))).collect()
+}
+
 /// A service on a port of its own, which ends with this.
 pub struct Service {
     child: Child,
@@ -91,8 +108,11 @@ impl Service {
         self.url.trim_start_matches("http://")
     }
 
-    pub fn process(&self) -> u32 {
-        self.child.id()
+    /// Sends the service a signal.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: the call has no memory to be misused.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
     /// Waits until the service has ended.

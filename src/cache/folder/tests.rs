@@ -153,6 +153,17 @@ fn several_that_prune_at_once_leave_what_one_would() {
 }
 
 #[test]
+fn a_cache_that_is_removed_meanwhile_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path());
+    fs::remove_dir_all(directory.path()).unwrap();
+    cache.insert(key(1), 0.5);
+    cache.finish().unwrap();
+    assert_eq!(open(directory.path()).get(key(1)), Some(0.5));
+    assert_eq!(list(directory.path()).unwrap()[0].identity, Some(identity("1")));
+}
+
+#[test]
 fn scores_that_can_not_be_written_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -161,11 +172,12 @@ fn scores_that_can_not_be_written_are_reported() {
     let cache = ScoreCache::of_model(directory.path(), &identity("1"), warn).unwrap();
     let folder = list(directory.path()).unwrap()[0].path.clone();
     fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in its place").unwrap();
     cache.insert(key(1), 1.);
     let problem = cache.finish().unwrap_err().to_string();
-    assert!(problem.contains("1 score of this run could not be written"), "{problem}");
+    assert!(problem.contains("1 score could not be written"), "{problem}");
     let warnings = warnings.lock().unwrap();
-    assert!(warnings.len() == 1 && warnings[0].contains("cannot write scores to"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("cannot write to the cache in"), "{warnings:?}");
 }
 
 proptest! {

@@ -110,13 +110,18 @@ fn values_that_can_not_be_used_are_refused_with_422() {
 #[test]
 fn half_of_a_surrogate_pair_is_named_with_its_place() {
     let half = |place: &str, half: &str| {
-        format!("{place} has {half}, one half of a surrogate pair, which is no character: remove it, or write both halves")
+        format!(
+            "{place} has {half}, one half of a surrogate pair, which is no character: remove it, or write both halves"
+        )
     };
     let cases = [
         (r#"{"query": "\ud83d\ude00 \ud800", "documents": ["d"]}"#, half("`query`", r"\ud800")),
         (r#"{"query": "q", "documents": ["\\ud800", "a\udc00b"]}"#, half("`documents[1]`", r"\udc00")),
         (r#"{"query": "q", "documents": [{"text": "\uD800\u0041"}]}"#, half("`documents[0]`", r"\uD800")),
-        (r#"{"query": "q", "documents": ["d"], "instruction": "\ud800\ud800\udc00"}"#, half("`instruction`", r"\ud800")),
+        (
+            r#"{"query": "q", "documents": ["d"], "instruction": "\ud800\ud800\udc00"}"#,
+            half("`instruction`", r"\ud800"),
+        ),
         (r#"{"query": "q", "documents": [{"\udfff": 1}]}"#, half("`documents[0]`", r"\udfff")),
         (r#"{"query": "q", "\udfff": 1}"#, half("the body", r"\udfff")),
         (r#"{"query": "q", "documents": ["d"], "rank_fields": ["\ud800"]}"#, half("`rank_fields`", r"\ud800")),
