@@ -5,8 +5,8 @@
 
     queue        more requests than the queue takes: each is answered with scores or with 429, and later ones with scores
     end          SIGTERM under load: what was sent before is answered with scores, and the status is 0
-    descriptors  fewer file descriptors than connections: those that wait are served once others are closed
-    idle         more idle connections than are let in: they are closed after a while, and another client is served
+    descriptors  fewer file descriptors than idle connections, and than working ones: they are closed, and others served
+    idle         more idle connections than are let in: they are closed, and another client is served
 """
 
 import argparse
@@ -22,8 +22,6 @@ from serving.service import Service
 from serving.workload import prepare, questions
 
 CONNECTIONS = 64
-# What a service may take to close connections on which nothing comes.
-PATIENCE = 120.0
 
 
 def start(options, *more: str, wrapper: tuple = ()) -> tuple[Service, list]:
@@ -126,13 +124,19 @@ def end(options) -> list[str]:
     return wrong + ([f"it ended with status {status}"] if status else [])
 
 
-def descriptors(options) -> list[str]:
-    service, made = start(options, wrapper=("prlimit", "--nofile=64"))
-    held = open_many(service, 200)
-    time.sleep(2)
+def served_beside(service: Service, made: list, held: list[socket.socket]) -> list[str]:
+    """Whether another client is served while these connections stay open, on its part."""
+    began = time.monotonic()
+    wrong = answers(service, made)
+    print(f"  beside {len(held)} idle connections, another client was served after {time.monotonic() - began:.1f} s")
     for connection in held:
         connection.close()
-    wrong = answers(service, made)
+    return wrong
+
+
+def descriptors(options) -> list[str]:
+    service, made = start(options, wrapper=("prlimit", "--nofile=64"))
+    wrong = served_beside(service, made, open_many(service, 400))
     outcome = asyncio.run(Load(service.host, service.port, made, Behaviour()).run(200, 400))
     print(f"  200 connections with 64 descriptors: statuses {dict(outcome.statuses)}")
     if set(outcome.statuses) != {200}:
@@ -142,13 +146,7 @@ def descriptors(options) -> list[str]:
 
 def idle(options) -> list[str]:
     service, made = start(options, "--max-connections", "100")
-    held = open_many(service, 150)
-    began = time.monotonic()
-    wrong = answers(service, made, PATIENCE)
-    print(f"  150 idle connections where 100 are let in: another client was served after {time.monotonic() - began:.0f} s")
-    for connection in held:
-        connection.close()
-    return wrong + stop(service)
+    return served_beside(service, made, open_many(service, 1000)) + stop(service)
 
 
 CASES = {"queue": queue, "end": end, "descriptors": descriptors, "idle": idle}

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The most bytes of a request's head.
 const MOST_OF_HEAD: usize = 64 << 10;
 /// How long accepting waits where the process has no file descriptor left.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// How long the clients whose requests are given up at the end have to take that answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 

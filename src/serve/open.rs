@@ -14,7 +14,7 @@ const LEAST_IDLE: Duration = Duration::from_secs(1);
 /// Nor is one on which a request may be about to come for the first time: it follows at once where a client has one.
 const LEAST_SILENT: Duration = Duration::from_millis(250);
 /// One in so many connections is closed at a time where the system has no room.
-const SHARE_FOR_ROOM: usize = 8;
+const SHARE_FOR_ROOM: usize = 4;
 /// How often a connection is looked for that may be closed.
 const PAUSE: Duration = Duration::from_millis(50);
 
