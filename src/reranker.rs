@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::batch::{Limits, LimitsChoice};
-use crate::checkpoint::{self, Downloads, ModelFiles, ModelSource, ModuleHead, Weights};
+use crate::checkpoint::{self, Downloads, ModelFiles, ModelSource, ModuleHead, Quantization, Weights};
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
@@ -100,6 +100,10 @@ impl Reranker {
         if let Some(architecture) = &architecture {
             engine::check(architecture, options.on_gpu)?;
             files.check_adapter()?;
+            // What is not supported is refused before the weights are downloaded.
+            if options.weights {
+                Quantization::read(files)?;
+            }
         }
         let tokenizer = TextTokenizer::read(files)?;
         if let Some(architecture) = &architecture {
@@ -162,13 +166,15 @@ impl Reranker {
         let Architecture { family, layers, hidden, .. } = &*model.architecture;
         let heads = layers[0].attention.heads;
         let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        let quantized = model.weights.quantization().map(|quantization| quantization.describe() + "; ");
         format!(
-            "{family}: {} layers, {hidden} features, {}/{} heads of {}, {} tokens; {}",
+            "{family}: {} layers, {hidden} features, {}/{} heads of {}, {} tokens; {}{}",
             layers.len(),
             heads.query,
             heads.key,
             heads.head_dim,
             model.architecture.vocabulary(),
+            quantized.unwrap_or_default(),
             files.join(", ")
         )
     }
@@ -258,6 +264,8 @@ impl Checkpoint {
     ) -> Result<Self> {
         let mut paths = files.weights()?;
         let mut weights = Weights::open(&paths)?;
+        let quantization = Quantization::of_weights(files, &weights)?;
+        weights = weights.quantized(quantization);
         if let Some(head) = head {
             paths.extend(head.add_weights(files, &mut weights)?);
         }

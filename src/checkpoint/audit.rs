@@ -25,11 +25,11 @@ impl Weights {
     ) -> Result<Option<String>> {
         let embedding = architecture.embedding.tokens.clone();
         let HeadOutput::Vocabulary(head) = &mut architecture.head.output else { return Ok(None) };
-        if *head != embedding || !self.has(LM_HEAD) {
+        let own = Tensor { name: LM_HEAD.to_owned(), ..embedding.clone() };
+        if *head != embedding || !self.has(&own) {
             return Ok(None);
         }
-        let own = Tensor { name: LM_HEAD.to_owned(), ..embedding.clone() };
-        if !self.has(&embedding.name) {
+        if !self.has(&embedding) {
             architecture.embedding.tokens = own.clone();
             *head = own;
             return Ok(None);
@@ -49,7 +49,7 @@ impl Weights {
 
     /// Takes the other names that a model's tensors may have, where the checkpoint has those.
     pub fn resolve_names(&self, architecture: &mut Architecture) {
-        let is_here = |architecture: &Architecture| architecture.tensors().iter().all(|tensor| self.has(&tensor.name));
+        let is_here = |architecture: &Architecture| architecture.tensors().iter().all(|tensor| self.has(tensor));
         if is_here(architecture) {
             return;
         }
@@ -68,11 +68,13 @@ impl Weights {
         for tensor in architecture.tensors() {
             read.extend(self.check_tensor(tensor)?);
         }
+        self.check_head(architecture)?;
         let mut seen = HashSet::new();
         for name in self.names() {
             ensure!(seen.insert(name), "{}: tensor {name} is there twice, in two files", self.description());
         }
-        let mut unread: Vec<&String> = seen.into_iter().filter(|name| !read.contains(name.as_str())).collect();
+        let is_unread = |name: &&String| !read.contains(name.as_str()) && !self.changes_no_weights(name);
+        let mut unread: Vec<&String> = seen.into_iter().filter(is_unread).collect();
         unread.sort_unstable();
         if let Some(name) = unread.iter().find(|name| self.place(name).1 != name.as_str()) {
             let (place, own) = self.place(name);

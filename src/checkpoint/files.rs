@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
-use super::Weights;
 use super::contents::without;
 use super::conversion::Conversion;
 use super::file_kind::{Damaged, read_text};
@@ -17,6 +16,7 @@ use super::gguf::Metadata;
 use super::hub::{Downloads, Hub};
 use super::modules::{MODULES, Modules, SETTINGS};
 use super::stated::stated_precision;
+use super::{Quantization, Weights};
 use crate::exit::UsageError;
 use crate::precision::Precision;
 
@@ -245,7 +245,8 @@ impl ModelFiles {
         let paths = names.iter().filter(|name| self.is_here(name)).map(|name| self.get(name));
         let paths = paths.collect::<Result<Vec<_>>>().ok()?;
         // A part of the shards has the precision of all of them.
-        if paths.is_empty() { None } else { Weights::open(&paths).ok() }
+        let weights = if paths.is_empty() { None } else { Weights::open(&paths).ok() };
+        Some(weights?.quantized(Quantization::read(self).ok()?))
     }
 
     /// The local paths of all weight files.

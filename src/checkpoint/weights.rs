@@ -7,6 +7,7 @@ use candle_core::DType;
 use memmap2::UncheckedAdvice;
 use safetensors::Dtype;
 
+use super::quantized::Quantization;
 use super::rows::{RowSource, StoredRows};
 use super::safetensors_file::{Entry, Mapped};
 use super::tensor_names::{instead, stored_names};
@@ -23,6 +24,8 @@ pub struct Weights {
     folders: Vec<(String, String)>,
     /// bf16, little-endian, of which every tensor is a part where there are no files.
     random: Vec<u8>,
+    /// How matrices are quantized, if they are.
+    quantization: Option<Quantization>,
 }
 
 /// A tensor as it was found.
@@ -46,7 +49,23 @@ impl Weights {
                 format!("{} ({} shards)", folder.display(), paths.len())
             }
         };
-        Ok(Self { files, names, folders: Vec::new(), random: Vec::new() })
+        Ok(Self { files, names, folders: Vec::new(), random: Vec::new(), quantization: None })
+    }
+
+    /// States how matrices are quantized.
+    #[must_use]
+    pub fn quantized(self, quantization: Option<Quantization>) -> Self {
+        Self { quantization, ..self }
+    }
+
+    /// How matrices are quantized, if they are.
+    pub fn quantization(&self) -> Option<&Quantization> {
+        self.quantization.as_ref()
+    }
+
+    /// Whether there is a tensor that nothing but quantized matrices have, in files whose configuration may stand elsewhere.
+    pub fn looks_quantized(&self) -> bool {
+        self.names().any(|name| name.ends_with(".qweight"))
     }
 
     /// Adds the weights of a module's folder, whose tensors are called `folder/name`.
@@ -75,12 +94,18 @@ impl Weights {
         // A sum of uniform values is near enough to a normal one.
         let mut value = || (0..4).map(|_| random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5).sum::<f32>() * 0.05;
         let random = (0..largest).flat_map(|_| half::bf16::from_f32(value()).to_le_bytes()).collect();
-        Self { files: Vec::new(), names: "random weights".to_owned(), folders: Vec::new(), random }
+        let names = "random weights".to_owned();
+        Self { files: Vec::new(), names, folders: Vec::new(), random, quantization: None }
     }
 
     /// Whether there is a tensor of this name, as transformers would find it.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.locate(name).is_some()
+    pub(super) fn has(&self, tensor: &Tensor) -> bool {
+        self.locate(&tensor.name).is_some() || self.has_quantized(tensor)
+    }
+
+    /// Whether a tensor is there as a quantized matrix.
+    pub(super) fn has_quantized(&self, tensor: &Tensor) -> bool {
+        self.quantization.as_ref().is_some_and(|quantization| quantization.has(self, tensor))
     }
 
     /// The names of all tensors, as they are stored; those that are in several files come several times.
@@ -103,11 +128,15 @@ impl Weights {
         &self.names
     }
 
-    /// The precision in which more than half of the values are stored, else f32. Checkpoints in 16 bits often keep a few
+    /// The precision in which more than half of the values are stored, else f32; of a quantized checkpoint that which its
+    /// configuration states, else bf16. Checkpoints in 16 bits often keep a few
     /// vectors, or their head, in f32.
     pub fn precision(&self) -> Precision {
         if !self.random.is_empty() {
             return Precision::Bf16;
+        }
+        if let Some(quantization) = &self.quantization {
+            return quantization.precision();
         }
         let entries = || self.files.iter().flat_map(|file| file.tensors.values());
         let bytes =
@@ -158,6 +187,11 @@ impl Weights {
 
     /// The rows of a tensor, however they are stored.
     pub(super) fn find(&self, tensor: &Tensor) -> Result<Found<'_>> {
+        if let Some(quantization) = &self.quantization
+            && let Some(found) = quantization.find(self, tensor)?
+        {
+            return Ok(found);
+        }
         let (name, rows) = self.stored(tensor)?;
         Ok(Found { rows: Box::new(rows), names: name.into_iter().collect() })
     }
@@ -180,10 +214,12 @@ impl Weights {
 
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
     pub fn release(&self, tensor: &Tensor) {
-        let Some((_, file, entry)) = self.locate(&tensor.name) else { return };
-        // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.
-        // Only memory depends on it.
-        let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
+        let Ok(Found { names, .. }) = self.find(tensor) else { return };
+        for (_, file, entry) in names.into_iter().filter_map(|name| self.stored_entry(name)) {
+            // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.
+            // Only memory depends on it.
+            let _ = unsafe { file.memory.unchecked_advise_range(UncheckedAdvice::DontNeed, entry.start, entry.length) };
+        }
     }
 
     /// Checks that a tensor is there in the described shape and in a form that can be read. Returns the names of the stored
@@ -221,6 +257,7 @@ impl Weights {
                 .collect();
             bail!("{place}: tensor {own} is missing; {}", instead(own, &of_place.iter().collect::<Vec<_>>()))
         };
+        self.dtype(tensor, found.2)?;
         ensure!(
             found.2.shape == *shape,
             "{place}: tensor {} has shape {:?}, and config.json demands {shape:?}",
@@ -232,11 +269,13 @@ impl Weights {
 
     /// The stored name and the place of a tensor.
     fn locate(&self, name: &str) -> Option<(&str, &Mapped, &Entry)> {
-        stored_names(name).iter().find_map(|name| {
-            self.files
-                .iter()
-                .find_map(|file| file.tensors.get_key_value(name).map(|(name, entry)| (name.as_str(), file, entry)))
-        })
+        stored_names(name).iter().find_map(|name| self.stored_entry(name))
+    }
+
+    /// The place of a tensor by its stored name.
+    pub(super) fn stored_entry(&self, name: &str) -> Option<(&str, &Mapped, &Entry)> {
+        let mut files = self.files.iter();
+        files.find_map(|file| file.tensors.get_key_value(name).map(|(name, entry)| (name.as_str(), file, entry)))
     }
 
     fn dtype(&self, tensor: &Tensor, entry: &Entry) -> Result<DType> {
@@ -246,8 +285,12 @@ impl Weights {
             Dtype::F16 => Ok(DType::F16),
             Dtype::BF16 => Ok(DType::BF16),
             other => {
+                let hint = match &self.quantization {
+                    Some(quantization) => format!("{}, of which it has not the parts", quantization.describe()),
+                    None => "config.json does not state how the weights are quantized, if they are".to_owned(),
+                };
                 bail!(
-                    "{}: tensor {} is of type {other:?}; rerank reads f64, f32, f16 and bf16",
+                    "{}: tensor {} is of type {other:?}; rerank reads f64, f32, f16 and bf16, and {hint}",
                     self.names,
                     tensor.name
                 )

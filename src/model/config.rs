@@ -102,7 +102,6 @@ mod tests {
         for (changes, named) in [
             (json!({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}), "the model_types qwen3, qwen2, "),
             (json!({"rope_scaling": {"type": "yarn", "factor": 4.0}}), "yarn"),
-            (json!({"quantization_config": {"bits": 4}}), "quantiz"),
             (json!({"num_key_value_heads": 5}), "evenly"),
             (json!({"hidden_size": "big"}), "hidden_size is \"big\", and should be a whole number"),
             (json!({"hidden_size": null}), "has no hidden_size"),

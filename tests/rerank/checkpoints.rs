@@ -140,8 +140,6 @@ fn a_field_that_nobody_knows_is_refused_by_name() {
             "mrope_section",
         ),
         (json!({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e6, "factor": 8.0}}), "`llama3`"),
-        (json!({"quantization_config": {"quant_method": "gptq", "bits": 4}}), "quantized"),
-        (json!({"quantization": {"group_size": 64, "bits": 4}}), "quantized"),
         (json!({"auto_map": {"AutoModelForCausalLM": "modeling.Own"}}), "code of its own"),
         (
             json!({"use_sliding_window": true, "sliding_window": 9, "layer_types": ["full_attention"]}),

@@ -65,6 +65,7 @@ mod pipes;
 mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;
+mod quantized;
 mod real_shapes;
 mod recipe_notes;
 mod recipe_options;

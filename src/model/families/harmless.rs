@@ -1,14 +1,14 @@
 //! Fields of a config.json that do not change what a model computes for a prompt. Anything else must be understood by the
 //! model's family: a field that nobody knows may change the scores.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::Family;
 use crate::fields::Fields;
 
 /// Fields that have no effect where a prompt is scored.
-const HARMLESS: [&str; 108] = [
+const HARMLESS: [&str; 111] = [
     // What the file is, and who wrote it.
     "_commit_hash",
     "_name_or_path",
@@ -37,6 +37,10 @@ const HARMLESS: [&str; 108] = [
     "transformers_version",
     "unsloth_fixed",
     "unsloth_version",
+    // How weights are stored, which those who read them know.
+    "compression_config",
+    "quantization",
+    "quantization_config",
     // What the recipe reads.
     "sbert_ce_default_activation_function",
     "sentence_transformers",
@@ -142,10 +146,6 @@ const OFF: [&str; 6] = [
 /// # Errors
 /// A sentence that names them.
 pub(super) fn check(fields: Fields<'_>, family: &Family) -> Result<()> {
-    if let Some(quantized) = ["quantization_config", "quantization"].into_iter().find(|name| fields.get(name).is_some())
-    {
-        bail!("it is quantized ({quantized}), which is not supported yet");
-    }
     check_code(fields, family)?;
     for name in OFF {
         let is_off = |value: &Value| match value {

@@ -1,0 +1,110 @@
+//! Quantized weights in safetensors files. A configuration states the scheme, which is a file here: which parts a matrix
+//! consists of, and how their integers become numbers. What is read is always the weights alone: rerank does not quantize
+//! activations.
+
+mod audit;
+mod awq;
+mod codes;
+mod compressed_tensors;
+mod fp8;
+mod gptq;
+mod mlx;
+mod parts;
+mod patterns;
+mod refused;
+mod rows;
+mod settings;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::tensor_names::stored_names;
+use super::weights::{Found, Weights};
+use crate::model::Tensor;
+use crate::precision::Precision;
+use parts::Module;
+use rows::QuantizedRows;
+
+/// How a checkpoint's weights are quantized.
+pub struct Quantization {
+    /// The file that states it.
+    place: String,
+    scheme: Box<dyn Scheme>,
+    precision: Precision,
+}
+
+/// A way to store quantized matrices.
+trait Scheme: Send + Sync {
+    /// The names of parts that only quantized matrices have, or that have another type there.
+    fn markers(&self) -> &'static [&'static str];
+
+    /// The rows of a matrix, from the first on; none if its parts are those of one that is not quantized.
+    ///
+    /// # Errors
+    /// If the configuration excludes the matrix, or a part is missing or of another shape or type.
+    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>>;
+
+    /// Whether a language model's head is quantized as its embedding is, each of its rows by itself.
+    fn quantizes_heads(&self) -> bool {
+        false
+    }
+
+    /// The scheme in a few words.
+    fn describe(&self) -> String;
+}
+
+impl Quantization {
+    /// The precision in which the model was before it was quantized, as far as it is stated.
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The scheme in a few words.
+    pub fn describe(&self) -> String {
+        self.scheme.describe()
+    }
+
+    /// The stored module of a matrix, if it is quantized.
+    fn module<'a>(&self, weights: &'a Weights, tensor: &Tensor) -> Option<Module<'a>> {
+        let ([outputs, inputs], Some(described)) = (*tensor.shape.first_chunk()?, tensor.name.strip_suffix(".weight"))
+        else {
+            return None;
+        };
+        stored_names(&tensor.name).iter().find_map(|name| {
+            let module = Module::new(weights, [name.strip_suffix(".weight")?, described], [outputs, inputs]);
+            self.scheme.markers().iter().any(|marker| module.has(marker)).then_some(module)
+        })
+    }
+
+    /// Whether a matrix is quantized.
+    pub(super) fn has(&self, weights: &Weights, tensor: &Tensor) -> bool {
+        self.module(weights, tensor).is_some()
+    }
+
+    /// The rows of a matrix, if it is quantized.
+    ///
+    /// # Errors
+    /// A sentence with the file and the part that is missing or other than it should be.
+    pub(super) fn find<'a>(&self, weights: &'a Weights, tensor: &Tensor) -> Result<Option<Found<'a>>> {
+        let Some(mut module) = self.module(weights, tensor) else { return Ok(None) };
+        let rows = self.scheme.rows(&mut module).with_context(|| self.place.clone())?;
+        let Some(rows) = rows else { return Ok(None) };
+        ensure!(
+            tensor.rows.end <= module.outputs,
+            "{}: tensor {} has fewer rows than are needed",
+            module.place(),
+            tensor.name
+        );
+        let rows = QuantizedRows { first: tensor.rows.start, ..rows };
+        Ok(Some(Found { rows: Box::new(rows), names: module.taken }))
+    }
+}
+
+/// Refuses parts of a module that the configuration has left as it is.
+fn excluded(module: &Module<'_>, part: &str, by: &str) -> Result<()> {
+    bail!(
+        "{}: {}.{part} is a part of quantized weights, and {by} in the configuration leaves this module as it is; is it this \
+         checkpoint's configuration?",
+        module.place(),
+        module.name
+    )
+}

@@ -1,0 +1,393 @@
+//! Quantized checkpoints in safetensors: dequantized to the bit, scored as transformers scores what they are dequantized to, and
+//! refused by name where they are of another kind or damaged. `scripts/make_quantized.py` makes the models of testdata/quantized.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::Device;
+use flate2::Crc;
+use rerank::checkpoint::{ModelFiles, Quantization, Weights};
+use rerank::model::Architecture;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::fixture::{Files, Run, rerank, rerank_on};
+
+const FOLDER: &str = "testdata/quantized";
+const SHARDS: [&str; 2] = ["common.safetensors", "quantized.safetensors"];
+
+#[derive(Deserialize)]
+struct Models {
+    config: Value,
+    pairs: Vec<[String; 2]>,
+    variants: BTreeMap<String, Variant>,
+}
+
+#[derive(Deserialize)]
+struct Variant {
+    /// The field of config.json, or the file, that states how the weights are quantized.
+    place: String,
+    quantization: Value,
+    /// Whether the embedding is quantized, too.
+    embedding: bool,
+    /// CRC-32 of each dequantized matrix in f32.
+    sums: BTreeMap<String, u32>,
+    logits: Vec<f64>,
+}
+
+fn models() -> Models {
+    serde_json::from_str(&std::fs::read_to_string(format!("{FOLDER}/models.json")).unwrap()).unwrap()
+}
+
+impl Models {
+    /// Writes a variant, whose configuration may be changed before.
+    fn write(&self, files: &Files, name: &str, change: impl FnOnce(&mut Value)) -> String {
+        let variant = &self.variants[name];
+        let model = files.name("model");
+        std::fs::create_dir(&model).unwrap();
+        for file in ["tokenizer.json", "tokenizer_config.json"] {
+            std::fs::copy(Path::new("testdata/odd-reranker").join(file), files.path("model").join(file)).unwrap();
+        }
+        std::fs::copy(format!("{FOLDER}/{name}.safetensors"), files.path("model").join(SHARDS[1])).unwrap();
+        let mut common = candle_core::safetensors::load(format!("{FOLDER}/common.safetensors"), &Device::Cpu).unwrap();
+        common.retain(|name, _| !(variant.embedding && name.contains("embed_tokens")));
+        candle_core::safetensors::save(&common, files.path("model").join(SHARDS[0])).unwrap();
+        let index = json!({"weight_map": {"one": SHARDS[0], "other": SHARDS[1]}});
+        files.write("model/model.safetensors.index.json", index.to_string());
+        let (mut config, mut quantization) = (self.config.clone(), variant.quantization.clone());
+        change(&mut quantization);
+        if variant.place.ends_with(".json") {
+            files.write(&format!("model/{}", variant.place), quantization.to_string());
+        } else {
+            config[&variant.place] = quantization;
+        }
+        files.write("model/config.json", config.to_string());
+        model
+    }
+
+    /// The logits of all pairs.
+    fn logits(&self, model: &str, options: &[&str]) -> Vec<f64> {
+        let line = |(index, [query, document]): (usize, &[String; 2])| {
+            let candidates = json!([{"id": index.to_string(), "text": document}]);
+            json!({"query_id": index.to_string(), "query": query, "candidates": candidates}).to_string() + "\n"
+        };
+        let input: String = self.pairs.iter().enumerate().map(line).collect();
+        let rankings = rerank_on(input, &[&["--model", model], options].concat()).rankings();
+        rankings.iter().map(|ranking| ranking["results"][0]["logit"].as_f64().unwrap()).collect()
+    }
+}
+
+/// Runs a model on anything.
+fn scored(model: &str) -> Run {
+    rerank(&["--model", model, "--input", "testdata/candidates.jsonl", "--verbose"])
+}
+
+#[test]
+fn matrices_are_dequantized_to_the_bit() {
+    let models = models();
+    for (name, variant) in &models.variants {
+        let files = Files::new();
+        let model = models.write(&files, name, |_| ());
+        let architecture = Architecture::read(&files.path("model/config.json")).unwrap();
+        let quantization = Quantization::read(&ModelFiles::in_directory(Path::new(&model))).unwrap();
+        let beside = quantization.is_none();
+        assert_eq!(beside, variant.place.ends_with(".json"), "{name}");
+        if beside {
+            continue;
+        }
+        let paths = SHARDS.map(|shard| files.path("model").join(shard));
+        let weights = Weights::open(&paths).unwrap().quantized(quantization);
+        for (tensor, sum) in &variant.sums {
+            let tensor = *architecture.tensors().iter().find(|other| other.name == *tensor).unwrap();
+            let rows = weights.matrix(tensor).unwrap();
+            assert!(rows.is_quantized() && rows.stored_rows(0..1).is_none());
+            let (mut crc, mut values) = (Crc::new(), vec![0f32; rows.inputs()]);
+            for row in tensor.rows.clone() {
+                rows.row(row, &mut values);
+                crc.update(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+            }
+            assert_eq!(crc.sum(), *sum, "{name}: {}", tensor.name);
+            let last = tensor.rows.end - 1;
+            let mut part = vec![0f32; rows.inputs()];
+            weights.matrix(&tensor.part(last - 2..tensor.rows.end)).unwrap().row(2, &mut part);
+            assert_eq!(part, values, "{name}: the last row of a part of {}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn scores_are_those_of_transformers_on_the_dequantized_model() {
+    let models = models();
+    for (name, variant) in &models.variants {
+        let files = Files::new();
+        let model = models.write(&files, name, |_| ());
+        let found = models.logits(&model, &["--dtype", "f32"]);
+        for (found, expected) in found.iter().zip(&variant.logits) {
+            assert!((found - expected).abs() < 1e-4, "{name}: {found}, not {expected}");
+        }
+    }
+}
+
+/// A stored tensor.
+#[derive(Clone)]
+struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    fn zeros(shape: &[usize], dtype: Dtype) -> Self {
+        let bytes = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
+        Self { dtype, shape: shape.to_vec(), bytes }
+    }
+
+    fn integers(values: &[i32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::I32, shape: vec![values.len()], bytes }
+    }
+}
+
+/// Changes the tensors of a variant's own shard.
+fn damage(files: &Files, change: impl FnOnce(&mut HashMap<String, Stored>)) {
+    let path = files.path("model").join(SHARDS[1]);
+    let bytes = std::fs::read(&path).unwrap();
+    let stored = |(name, view): (String, TensorView<'_>)| {
+        (name, Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() })
+    };
+    let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors().into_iter().map(stored).collect();
+    change(&mut tensors);
+    let view = |(name, stored): (&String, &Stored)| {
+        (name.clone(), TensorView::new(stored.dtype, stored.shape.clone(), &stored.bytes).unwrap())
+    };
+    let views = tensors.iter().map(view);
+    std::fs::write(path, safetensors::serialize(views.collect::<Vec<_>>(), None).unwrap()).unwrap();
+}
+
+#[test]
+fn verbose_runs_name_the_scheme() {
+    let models = models();
+    for (variant, said) in [
+        ("ct-w4a16", "compressed-tensors (int4, groups of 32; int4, groups of 25)"),
+        ("ct-w8a8", "activations, which other engines quantize, too, are not"),
+        ("gptq-dynamic", "GPTQ (int4, groups of 32, with overrides)"),
+        ("mlx", "MLX (affine, int4, groups of 32, with overrides)"),
+    ] {
+        let files = Files::new();
+        let run = scored(&models.write(&files, variant, |_| ()));
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{variant}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn other_methods_and_layouts_are_refused_by_name() {
+    let models = models();
+    let group = |change: Value| {
+        move |config: &mut Value| {
+            let group = config.pointer_mut("/config_groups/group_0/weights").unwrap().as_object_mut().unwrap();
+            group.extend(change.as_object().unwrap().clone());
+        }
+    };
+    let set = |change: Value| {
+        move |config: &mut Value| config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone())
+    };
+    type Change = Box<dyn Fn(&mut Value)>;
+    let cases: Vec<(&str, Change, &str)> = vec![
+        ("awq", Box::new(set(json!({"quant_method": "bitsandbytes", "load_in_4bit": true}))), "by bitsandbytes"),
+        ("awq", Box::new(set(json!({"quant_method": "hqq"}))), "by hqq"),
+        ("awq", Box::new(set(json!({"quant_method": "AQLM"}))), "by AQLM"),
+        ("awq", Box::new(set(json!({"quant_method": "quanto"}))), "by quanto"),
+        ("awq", Box::new(set(json!({"quant_method": "torchao"}))), "by torchao"),
+        ("awq", Box::new(set(json!({"quant_method": "eetq"}))), "by eetq"),
+        ("awq", Box::new(set(json!({"quant_method": "exl3"}))), "by exl3"),
+        ("awq", Box::new(set(json!({"quant_method": "mxfp4"}))), "by mxfp4"),
+        ("awq", Box::new(set(json!({"quant_method": "modelopt"}))), "by modelopt"),
+        ("awq", Box::new(set(json!({"quant_method": "newest"}))), "`newest`, which rerank does not know"),
+        ("awq", Box::new(set(json!({"version": "gemv"}))), "version is `gemv`"),
+        ("awq", Box::new(set(json!({"version": "gemv_fast"}))), "version is `gemv_fast`"),
+        ("awq", Box::new(set(json!({"backend": "llm-awq"}))), "backend is `llm-awq`"),
+        ("awq", Box::new(set(json!({"bits": 8}))), "AWQ of 4 bits"),
+        ("gptq-v2", Box::new(set(json!({"checkpoint_format": "marlin"}))), "checkpoint_format is `marlin`"),
+        ("gptq-v2", Box::new(set(json!({"checkpoint_format": "gptq_p"}))), "checkpoint_format is `gptq_p`"),
+        ("gptq-v2", Box::new(set(json!({"checkpoint_format": "bitblas"}))), "checkpoint_format is `bitblas`"),
+        ("gptq-v2", Box::new(set(json!({"is_marlin_format": true}))), "is_marlin_format"),
+        ("gptq-v2", Box::new(set(json!({"bits": 5}))), "bits is 5"),
+        ("gptq-v2", Box::new(set(json!({"pack_dtype": "int16"}))), "pack_dtype is `int16`"),
+        ("gptq-v2", Box::new(set(json!({"rotation": "hadamard"}))), "rotation"),
+        ("gptq-v2", Box::new(set(json!({"dynamic": {"-:(": {}}}))), "dynamic.-:("),
+        ("mlx", Box::new(set(json!({"mode": "mxfp8"}))), "mode is `mxfp8`"),
+        ("mlx", Box::new(set(json!({"bits": 7}))), "bits is 7"),
+        ("fp8-block", Box::new(set(json!({"fmt": "e5m2"}))), "fmt is `e5m2`"),
+        ("fp8-block", Box::new(set(json!({"weight_block_size": [128]}))), "weight_block_size"),
+        ("fp8-block", Box::new(set(json!({"weight_block_size": [0, 128]}))), "weight_block_size"),
+        ("ct-w4a16", Box::new(set(json!({"format": "nvfp4-pack-quantized"}))), "format is `nvfp4-pack-quantized`"),
+        ("ct-w4a16", Box::new(set(json!({"format": "mxfp4-pack-quantized"}))), "format is `mxfp4-pack-quantized`"),
+        ("ct-w4a16", Box::new(set(json!({"format": "marlin-24"}))), "format is `marlin-24`"),
+        ("ct-w4a16", Box::new(set(json!({"format": "dense"}))), "save_compressed=True"),
+        ("ct-w4a16", Box::new(set(json!({"quantization_status": "frozen"}))), "save_compressed=True"),
+        ("ct-w4a16", Box::new(set(json!({"sparsity_config": {"format": "sparse-24-bitmask"}}))), "sparse-24-bitmask"),
+        ("ct-w4a16", Box::new(set(json!({"transform_config": {"config_groups": {"R1": {}}}}))), "transform_config"),
+        ("ct-w4a16", Box::new(set(json!({"unheard_of": 1}))), "unheard_of"),
+        ("ct-w4a16", Box::new(set(json!({"config_groups": {"W4A16": ["Linear"]}}))), "config_groups.W4A16"),
+        ("ct-w4a16", Box::new(group(json!({"num_bits": 16}))), "num_bits 16"),
+        ("ct-w4a16", Box::new(group(json!({"strategy": "tensor_group"}))), "strategy is `tensor_group`"),
+        ("ct-w4a16", Box::new(group(json!({"group_size": null}))), "no group_size"),
+        ("ct-w4a16", Box::new(group(json!({"dynamic": true}))), "dynamic"),
+    ];
+    for (variant, change, said) in cases {
+        let files = Files::new();
+        let model = models.write(&files, variant, change);
+        scored(&model).fails(1, &["config.json", said]);
+    }
+}
+
+#[test]
+fn modules_that_a_configuration_leaves_out_must_not_be_quantized() {
+    let models = models();
+    for (variant, change, said) in [
+        ("ct-w4a16", json!({"ignore": ["re:.*q_proj"]}), "ignore (re:.*q_proj)"),
+        ("ct-w4a16", json!({"ignore": ["Linear"]}), "ignore (Linear)"),
+        (
+            "awq",
+            json!({"modules_to_not_convert": ["model.layers.*.mlp"]}),
+            "modules_to_not_convert (model.layers.*.mlp)",
+        ),
+        ("awq", json!({"modules_to_not_convert": ["self_attn.q_proj"]}), "modules_to_not_convert (self_attn.q_proj)"),
+        ("gptq-dynamic", json!({"dynamic": {"-:model.layers.0.self": {}}}), "dynamic (-:model.layers.0.self)"),
+        ("mlx", json!({"model.layers.0.mlp.up_proj": false}), "model.layers.0.mlp.up_proj.scales"),
+    ] {
+        let files = Files::new();
+        let model = models.write(&files, variant, |config| {
+            config.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        });
+        scored(&model).fails(1, &[said, "leaves this module as it is"]);
+    }
+    let files = Files::new();
+    let model = models
+        .write(&files, "ct-w4a16", |config| config["config_groups"]["group_0"]["targets"] = json!(["re:.*k_proj"]));
+    scored(&model).fails(1, &["no targets of config_groups name this module"]);
+    // A pattern that names a part of a name is none.
+    let files = Files::new();
+    let model =
+        models.write(&files, "awq", |config| config["modules_to_not_convert"] = json!(["model.layers.0.mlp.up"]));
+    assert_eq!(scored(&model).status, 0);
+}
+
+#[test]
+fn a_quantized_head_is_refused() {
+    let models = models();
+    for (variant, parts) in [
+        ("gptq-v2", &["qweight", "qzeros", "scales", "g_idx"][..]),
+        ("ct-w4a16", &["weight_packed", "weight_scale", "weight_shape"]),
+        ("mlx", &["weight", "scales", "biases"]),
+    ] {
+        let files = Files::new();
+        let model = models.write(&files, variant, |_| ());
+        damage(&files, |tensors| {
+            for part in parts {
+                let tensor = tensors[&format!("model.layers.0.self_attn.q_proj.{part}")].clone();
+                tensors.insert(format!("score.{part}"), tensor);
+            }
+        });
+        let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+        config["architectures"] = json!(["Qwen3ForSequenceClassification"]);
+        config["num_labels"] = json!(1);
+        files.write("model/config.json", config.to_string());
+        scored(&model).fails(1, &["the head (score.weight) is quantized", "left out"]);
+    }
+}
+
+#[test]
+fn damaged_parts_are_named() {
+    let models = models();
+    let q = |part: &str| format!("model.layers.0.self_attn.q_proj.{part}");
+    let replaced = |part: &str, tensor: Option<Stored>| (q(part), tensor);
+    for (variant, (part, tensor), said) in [
+        ("gptq-v2", replaced("scales", None), "scales is missing"),
+        ("gptq-v2", replaced("qzeros", None), "qzeros is missing"),
+        ("gptq-v2", replaced("qweight", Some(Stored::zeros(&[7, 64], Dtype::I32))), "qweight has shape [7, 64]"),
+        ("gptq-v2", replaced("qweight", Some(Stored::zeros(&[8, 64], Dtype::F32))), "qweight is of type F32"),
+        ("gptq-v2", replaced("qzeros", Some(Stored::zeros(&[2, 7], Dtype::I32))), "qzeros has shape [2, 7]"),
+        ("gptq-v2", replaced("scales", Some(Stored::zeros(&[3, 64], Dtype::F16))), "scales has shape [3, 64]"),
+        ("gptq-v2", replaced("g_idx", Some(Stored::zeros(&[63], Dtype::I32))), "g_idx has shape [63]"),
+        ("ct-w4a16", replaced("weight_scale", None), "weight_scale is missing"),
+        ("ct-w4a16", replaced("weight_shape", None), "weight_shape is missing"),
+        ("ct-w4a16", replaced("weight_shape", Some(Stored::zeros(&[2], Dtype::I64))), "weight_shape is [0, 0]"),
+        (
+            "ct-w4a16",
+            replaced("weight_packed", Some(Stored::zeros(&[64, 9], Dtype::I32))),
+            "weight_packed has shape [64, 9]",
+        ),
+        ("ct-w4a16-asymmetric", replaced("weight_zero_point", None), "weight_zero_point is missing"),
+        (
+            "ct-w4a16-asymmetric",
+            replaced("weight_zero_point", Some(Stored::zeros(&[64, 2], Dtype::I32))),
+            "weight_zero_point has",
+        ),
+        ("ct-w8a8", replaced("weight", Some(Stored::zeros(&[64, 64], Dtype::U8))), "q_proj.weight is of type U8"),
+        (
+            "ct-w8a8",
+            replaced("weight_scale", Some(Stored::zeros(&[63, 1], Dtype::F32))),
+            "weight_scale has shape [63, 1]",
+        ),
+        ("ct-w8a8", replaced("weight_scale", None), "q_proj.weight is of type I8"),
+        ("fp8-block", replaced("weight_scale_inv", None), "q_proj.weight is of type F8_E4M3"),
+        (
+            "fp8-block",
+            replaced("weight_scale_inv", Some(Stored::zeros(&[1, 2], Dtype::F32))),
+            "weight_scale_inv has shape [1, 2]",
+        ),
+        ("awq", replaced("qzeros", Some(Stored::zeros(&[2, 9], Dtype::I32))), "qzeros has shape [2, 9]"),
+        ("awq", replaced("scales", None), "scales is missing"),
+        ("mlx", replaced("biases", None), "biases is missing"),
+        ("mlx", replaced("scales", None), "q_proj.weight is of type U32"),
+    ] {
+        let files = Files::new();
+        let model = models.write(&files, variant, |_| ());
+        damage(&files, |tensors| match tensor {
+            Some(tensor) => drop(tensors.insert(part, tensor)),
+            None => drop(tensors.remove(&part).unwrap()),
+        });
+        scored(&model).fails(1, &["model", said]);
+    }
+}
+
+#[test]
+fn groups_that_are_not_there_are_named() {
+    let models = models();
+    for (variant, part) in [("gptq-v2", "g_idx"), ("ct-w4a16-order", "weight_g_idx")] {
+        for group in [2, -2] {
+            let files = Files::new();
+            let model = models.write(&files, variant, |_| ());
+            damage(&files, |tensors| {
+                tensors.insert(format!("model.layers.0.self_attn.q_proj.{part}"), Stored::integers(&[group; 64]));
+            });
+            let said = format!("{part}: input 0 is in group {group}, and there are 2 groups");
+            scored(&model).fails(1, &[&said]);
+        }
+    }
+}
+
+#[test]
+fn quantized_tensors_without_a_configuration_are_explained() {
+    let models = models();
+    for variant in ["gptq-v2", "ct-fp8-channel", "mlx"] {
+        let files = Files::new();
+        let model = models.write(&files, variant, |config| *config = Value::Null);
+        scored(&model).fails(1, &["config.json", "quantiz"]);
+    }
+}
+
+#[test]
+fn biases_that_quantizing_added_must_be_zero() {
+    let models = models();
+    let files = Files::new();
+    let model = models.write(&files, "gptq-symmetric", |_| ());
+    damage(&files, |tensors| {
+        tensors.get_mut("model.layers.0.self_attn.q_proj.bias").unwrap().bytes[0] = 1;
+    });
+    scored(&model).fails(1, &["not part of the model", "q_proj.bias"]);
+}
