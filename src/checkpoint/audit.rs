@@ -64,11 +64,10 @@ impl Weights {
     /// # Errors
     /// If a tensor is missing, of another shape or type, there twice, or there and not read though it may matter.
     pub fn check(&self, architecture: &Architecture) -> Result<Vec<String>> {
-        let mut read = HashSet::new();
-        for tensor in architecture.tensors() {
-            read.extend(self.check_tensor(tensor)?);
-        }
         self.check_head(architecture)?;
+        let embedding = &architecture.embedding.tokens;
+        let is_embedding = matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head == embedding);
+        let read = self.read_by(architecture, is_embedding)?;
         let mut seen = HashSet::new();
         for name in self.names() {
             ensure!(seen.insert(name), "{}: tensor {name} is there twice, in two files", self.description());
@@ -101,7 +100,6 @@ impl Weights {
         if !heads.is_empty() {
             warnings.push(format!("the checkpoint has heads that config.json does not use: {}", some(&heads)));
         }
-        let embedding = &architecture.embedding.tokens;
         let stored = self.check_tensor(embedding)?.into_iter().next().unwrap_or_default();
         if stored.contains("language_model.") {
             warnings.push(format!(
@@ -109,8 +107,7 @@ impl Weights {
                  used, though transformers does not look for them there"
             ));
         }
-        let has_no_head = matches!(&architecture.head.output, HeadOutput::Vocabulary(head) if head == embedding);
-        if has_no_head && !stored.split('.').any(|part| part == "model") {
+        if is_embedding && !stored.split('.').any(|part| part == "model") {
             warnings.push(
                 "the weights were saved without a head, as those of embedding models are: unless the model was trained to answer \
                  the prompt, its scores mean nothing"
@@ -118,6 +115,20 @@ impl Weights {
             );
         }
         Ok(warnings)
+    }
+
+    /// The stored names of what a model reads.
+    fn read_by(&self, architecture: &Architecture, is_embedding: bool) -> Result<HashSet<&str>> {
+        let mut read = HashSet::new();
+        for tensor in architecture.tensors() {
+            read.extend(self.check_tensor(tensor)?);
+        }
+        // A head that is stored beside the embedding that it is consists of several parts, if it is quantized.
+        let own = Tensor { name: LM_HEAD.to_owned(), ..architecture.embedding.tokens.clone() };
+        if is_embedding && self.has_quantized(&own) {
+            read.extend(self.check_tensor(&own)?);
+        }
+        Ok(read)
     }
 }
 

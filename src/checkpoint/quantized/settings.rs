@@ -38,7 +38,7 @@ impl Quantization {
     ///
     /// # Errors
     /// As [`Quantization::read`], and if nothing states it.
-    pub(crate) fn of_weights(files: &ModelFiles, weights: &Weights) -> Result<Option<Self>> {
+    pub fn of_weights(files: &ModelFiles, weights: &Weights) -> Result<Option<Self>> {
         let stated = Self::read(files)?;
         if stated.is_some() || !weights.looks_quantized() {
             return Ok(stated);
