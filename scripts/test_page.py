@@ -1,4 +1,8 @@
 #!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["playwright==1.65.2", "axe-playwright-python==0.1.8"]
+# ///
 """Tests the page of `rerank serve` in a headless Chromium. Ends with status 1 if something is wrong, and writes pictures of it.
 
 Scores and order are compared with those that the command line gives the same texts. Needs Playwright for Python (`pip install
