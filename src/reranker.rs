@@ -2,13 +2,13 @@
 //! Each step can fail before the next, more expensive one begins.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::batch::{Limits, LimitsChoice};
-use crate::checkpoint::{self, Downloads, ModelFiles, ModelSource, ModuleHead, Quantization, Weights};
+use crate::checkpoint::{self, Description, Downloads, ModelFiles, ModelSource, ModuleHead, Quantization, Weights};
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
@@ -79,18 +79,27 @@ impl Reranker {
                 });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
-            ModelSource::Hub { id, revision, offline } => {
+            ModelSource::Gguf(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                ModelFiles::in_directory(folder.unwrap_or(Path::new(".")))
+            }
+            ModelSource::Hub { id, revision, offline, .. } => {
                 ModelFiles::on_hub(id, revision, *offline, options.downloads)?
             }
         };
-        let found = files.find_transformer();
+        let found = files.find_transformer().and_then(|()| files.find_gguf(options.source.file().as_deref()));
         found.and_then(|()| Self::from_files(options, &files)).map_err(|error| files.with_remedy(error))
     }
 
     fn from_files(options: &RerankerOptions, files: &ModelFiles) -> Result<Self> {
         let head = ModuleHead::read(files)?;
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
-        let architecture = if options.weights || files.has("config.json")? {
+        let mut warnings = Vec::new();
+        let architecture = if let Some(gguf) = files.gguf() {
+            let Description { architecture, warnings: of_file } = gguf.describe(files, head.is_some())?;
+            warnings = of_file;
+            Some(Arc::new(architecture))
+        } else if options.weights || files.has("config.json")? {
             let path = files.get("config.json")?;
             let described = head.as_ref().map(|head| Architecture::read_with_head(&path, head));
             Some(Arc::new(described.unwrap_or_else(|| Architecture::read(&path))?))
@@ -125,7 +134,17 @@ impl Reranker {
             vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
             family: architecture.as_ref().map(|architecture| architecture.family),
         };
+        let yes_and_no =
+            architecture.as_ref().map(|architecture| words_of_rows(architecture, &tokenizer)).transpose()?;
         let mut recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
+        if let Some(answers) = yes_and_no.flatten() {
+            ensure!(
+                recipe.answers == Some(answers),
+                "the model's file has rows for the answers yes and no alone (cls.output.weight), and the recipe {} ({}) asks for others",
+                recipe.name.name,
+                recipe.name.origin
+            );
+        }
         if let Some(token) = architecture.as_ref().and_then(|architecture| architecture.padding) {
             recipe.prompts = Arc::new(WithoutPadding { prompts: recipe.prompts, token });
         }
@@ -139,7 +158,7 @@ impl Reranker {
             None if options.weights => None,
             None => files.stated_precision()?,
         };
-        let mut warnings: Vec<String> = files.unknown().into_iter().collect();
+        warnings.extend(files.unknown());
         if !options.weights && seen.is_none() {
             warnings.push(format!(
                 "the weights are not here, and config.json has no dtype that would state their precision: where --dtype leaves \
@@ -254,6 +273,13 @@ impl Reranker {
     }
 }
 
+/// The tokens of yes and no, where a model has rows for these answers alone.
+fn words_of_rows(architecture: &Architecture, tokenizer: &TextTokenizer) -> Result<Option<Answers>> {
+    let HeadOutput::Answers { .. } = architecture.head.output else { return Ok(None) };
+    let [yes, no] = [tokenizer.single_token("yes")?, tokenizer.single_token("no")?];
+    Ok(Some(Answers { yes, no: Some(no) }))
+}
+
 impl Checkpoint {
     /// Checks that the weights are those that are described.
     fn find(
@@ -263,9 +289,14 @@ impl Checkpoint {
         files: &ModelFiles,
     ) -> Result<Self> {
         let mut paths = files.weights()?;
-        let mut weights = Weights::open(&paths)?;
-        let quantization = Quantization::of_weights(files, &weights)?;
-        weights = weights.quantized(quantization);
+        let mut weights = match files.gguf() {
+            Some(gguf) => Weights::of_gguf(gguf.clone()),
+            None => {
+                let weights = Weights::open(&paths)?;
+                let quantization = Quantization::of_weights(files, &weights)?;
+                weights.quantized(quantization)
+            }
+        };
         if let Some(head) = head {
             paths.extend(head.add_weights(files, &mut weights)?);
         }

@@ -51,6 +51,11 @@ pub(super) fn identify(source: &ModelSource, compared_as: &ComparedAs, known: Kn
         (ComparedAs::Recognised, ModelSource::Hub { id, .. }) => {
             Ok(Identity { name: same(id, known.names).map(str::to_owned), note: None })
         }
+        // The quantization of a file changes scores by more than the precisions that a comparison allows for.
+        (ComparedAs::Recognised, ModelSource::Gguf(_)) => Ok(Identity {
+            name: None,
+            note: Some("a GGUF file is not compared by itself, as its quantization may change the scores; --as NAME compares it".to_owned()),
+        }),
         (ComparedAs::Recognised, ModelSource::Directory(directory)) => Ok(of_directory(directory, known.names)),
     }
 }
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn an_id_counts_as_itself() {
         let hub = |id: &str| {
-            let source = ModelSource::Hub { id: id.into(), revision: "main".into(), offline: true };
+            let source = ModelSource::Hub { id: id.into(), file: None, revision: "main".into(), offline: true };
             identify(&source, &ComparedAs::Recognised, PUBLISHED).unwrap().name
         };
         assert_eq!(hub("qwen/qwen3-reranker-4b").as_deref(), Some(KNOWN[1]));

@@ -87,11 +87,12 @@ impl Weights {
             .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
         ensure!(
             others.is_empty(),
-            "{}: there are tensors that are not part of the model that config.json describes ({} layers): {}; is it this \
-             checkpoint's config.json?",
+            "{}: there are tensors that are not part of the model that {} ({} layers): {}{}",
             self.description(),
+            if self.gguf().is_some() { "its metadata describe" } else { "config.json describes" },
             architecture.layers.len(),
-            some(&others)
+            some(&others),
+            if self.gguf().is_some() { "" } else { "; is it this checkpoint's config.json?" }
         );
         // Where the embedding is the head, the rows of the answers were compared.
         let is_language_model = matches!(architecture.head.output, HeadOutput::Vocabulary(_));

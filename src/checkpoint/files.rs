@@ -1,5 +1,8 @@
 //! A model's files: in a local directory, or on the Hugging Face hub and in its cache.
 
+mod gguf;
+mod shards;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -9,10 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
+use self::shards::shards_of;
 use super::contents::without;
 use super::conversion::Conversion;
 use super::file_kind::{Damaged, read_text};
-use super::gguf::Metadata;
+use super::gguf::Gguf;
 use super::hub::{Downloads, Hub};
 use super::modules::{MODULES, Modules, SETTINGS};
 use super::stated::stated_precision;
@@ -25,8 +29,6 @@ const CONFIG: &str = "config.json";
 const SINGLE: &str = "model.safetensors";
 /// The list of the weights' files, where there are several.
 const INDEX: &str = "model.safetensors.index.json";
-/// The index of a model of thousands of shards is far smaller.
-const MOST_INDEX: u64 = 64 << 20;
 /// Settings have a few MiB at most, where thousands of tokens were added to a tokenizer.
 const MOST_SETTINGS: u64 = 64 << 20;
 /// The most names of a directory's files that are read for a message on what it has.
@@ -39,8 +41,8 @@ pub struct ModelFiles {
     folder: String,
     /// The folders of the modules behind it.
     modules: Vec<String>,
-    /// What the weights' file states of the model, where that is a GGUF file.
-    metadata: Option<Arc<Metadata>>,
+    /// The weights, where they are in GGUF.
+    gguf: Option<Arc<Gguf>>,
     /// The files that were asked for and are there, by their paths within the model.
     read: Mutex<BTreeMap<String, PathBuf>>,
 }
@@ -61,7 +63,7 @@ impl ModelFiles {
     }
 
     fn at(place: Place) -> Self {
-        Self { place, folder: String::new(), modules: Vec::new(), metadata: None, read: Mutex::default() }
+        Self { place, folder: String::new(), modules: Vec::new(), gguf: None, read: Mutex::default() }
     }
 
     /// Files on the hub.
@@ -93,15 +95,9 @@ impl ModelFiles {
         if self.folder.is_empty() || is_of_modules { name.into() } else { format!("{}/{name}", self.folder).into() }
     }
 
-    /// What the model's GGUF file states of it, if its weights are in one: the tokenizer among others.
-    #[expect(dead_code, reason = "what reads the tokenizer comes next")]
-    pub(crate) fn metadata(&self) -> Option<&Metadata> {
-        self.metadata.as_deref()
-    }
-
-    /// What the model may be called: its name on the hub, or the parts of the directory's path.
+    /// What the model may be called: what its GGUF file states, its name on the hub, or the parts of the directory's path.
     pub fn names_of_model(&self) -> Vec<String> {
-        match &self.place {
+        let of_place: Vec<String> = match &self.place {
             Place::Hub(hub) => vec![hub.name().to_owned()],
             Place::Directory(directory) => {
                 let whole = directory.canonicalize().unwrap_or_else(|_| directory.clone());
@@ -111,7 +107,8 @@ impl ModelFiles {
                     .map(|part| part.to_string_lossy().into_owned())
                     .collect()
             }
-        }
+        };
+        [self.names_in_gguf(), of_place].concat()
     }
 
     /// How the model's files could be converted. A configuration that can't be read is reported elsewhere.
@@ -235,6 +232,9 @@ impl ModelFiles {
 
     /// The weights, or the shards of them that are here, where they are whole. Nothing is downloaded.
     pub fn local_weights(&self) -> Option<Weights> {
+        if let Some(gguf) = &self.gguf {
+            return Some(Weights::of_gguf(gguf.clone()));
+        }
         if !self.is_here(SINGLE) && !self.is_here(INDEX) {
             return None;
         }
@@ -254,6 +254,9 @@ impl ModelFiles {
     /// # Errors
     /// If there are none, or a shard is missing.
     pub fn weights(&self) -> Result<Vec<PathBuf>> {
+        if let Some(gguf) = &self.gguf {
+            return Ok(gguf.paths());
+        }
         // The content of the cache is known without a request to the hub.
         let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));
         if !sharded {
@@ -330,38 +333,6 @@ fn absent(directory: &Path, name: &str, conversion: &Conversion) -> String {
     }
 }
 
-/// The names of the shards that an index lists.
-fn shards_of(path: &Path) -> Result<BTreeSet<String>> {
-    let text = read_text(path, MOST_INDEX)?;
-    let wrong = || format!("{} is not an index of safetensors shards", path.display());
-    let index: Value = serde_json::from_str(&text).map_err(|error| not_json(&error)).with_context(wrong)?;
-    let map = index
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .context("it has no `weight_map` from tensors to files")
-        .with_context(wrong)?;
-    let mut shards = BTreeSet::new();
-    for (tensor, shard) in map {
-        let shard = shard.as_str().with_context(|| format!("the file of tensor {tensor} is not a name: {shard}"));
-        shards.insert(shard.with_context(wrong)?.to_owned());
-    }
-    let is_inside = |shard: &&String| {
-        let plain = |part: &str| !part.is_empty() && part != "..";
-        shard.split('/').all(plain) && !shard.contains(['\\', ':'])
-    };
-    if let Some(shard) = shards.iter().find(|shard| !is_inside(shard)) {
-        bail!(
-            "{} names a shard outside the model, or by a way that leads out of it: {shard}; name it by its path in the model's folder",
-            path.display()
-        );
-    }
-    if let Some(shard) = shards.iter().find(|shard| !shard.ends_with(".safetensors")) {
-        bail!("{} names {shard}, and rerank reads shards in safetensors only", path.display());
-    }
-    ensure!(!shards.is_empty(), "{} names no shards", path.display());
-    Ok(shards)
-}
-
 /// What is wrong with a text that should be JSON.
 pub(crate) fn not_json(error: &serde_json::Error) -> anyhow::Error {
     if error.is_eof() {
@@ -372,7 +343,7 @@ pub(crate) fn not_json(error: &serde_json::Error) -> anyhow::Error {
 }
 
 /// The names of a directory's files, and of those in its directories and the directories therein.
-fn names_in(directory: &Path) -> Vec<String> {
+pub(super) fn names_in(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![(directory.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use blake3::Hasher;
 
 use super::Weights;
+use super::gguf::Gguf;
 use crate::slices::first;
 
 /// The bytes at the beginning of each tensor that are hashed. A model that was trained further has the header of the one that it was
@@ -24,7 +25,7 @@ const HEX_DIGITS: usize = 32;
 /// If a file can't be read.
 pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights, by_all_bytes: bool) -> Result<String> {
     let mut hasher = Hasher::new();
-    for (name, path) in files.iter().filter(|(name, _)| !name.ends_with(".safetensors")) {
+    for (name, path) in files.iter().filter(|(name, _)| !is_weights(name)) {
         let mut content = Hasher::new();
         let read = File::open(path).and_then(|file| content.update_reader(file).map(|content| content.finalize()));
         let hash = read.with_context(|| format!("cannot read {}", path.display()))?;
@@ -33,6 +34,11 @@ pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights, by_all_
     }
     weights.add_to(&mut hasher, if by_all_bytes { usize::MAX } else { SAMPLE_BYTES });
     Ok(hasher.finalize().to_hex().chars().take(HEX_DIGITS).collect())
+}
+
+/// Whether a file has weights, of which samples are hashed.
+fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors") || name.ends_with(".gguf")
 }
 
 /// Adds bytes whose number is part of the hash.
@@ -53,6 +59,14 @@ impl Weights {
                 let bytes = file.bytes(entry);
                 add(hasher, first(bytes, sample));
             }
+        }
+        for file in self.gguf().into_iter().flat_map(Gguf::files) {
+            hasher.update(&(file.memory.len() as u64).to_le_bytes());
+            // The metadata, and what is stated of each tensor.
+            add(hasher, first(&file.memory, file.data));
+            let mut tensors: Vec<_> = file.tensors.values().collect();
+            tensors.sort_by_key(|stored| stored.start);
+            tensors.into_iter().for_each(|stored| add(hasher, first(file.bytes(stored), sample)));
         }
     }
 }

@@ -10,11 +10,16 @@ use super::hub::cache_directory;
 const DEPTH: usize = 4;
 
 impl ModelSource {
-    /// The files of a directory, or of what the hub's cache has of a model.
+    /// The files of a directory, of that which a GGUF file is in, or of what the hub's cache has of a model.
     pub fn local_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         match self {
             Self::Directory(directory) => collect(directory, DEPTH, &mut files),
+            // The files beside it are read, too.
+            Self::Gguf(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                collect(folder, 0, &mut files);
+            }
             Self::Hub { id, .. } => collect(&cache_directory(id), DEPTH, &mut files),
             Self::Fake => {}
         }

@@ -18,10 +18,14 @@ const LONGEST_REVISION: usize = 200;
 pub enum ModelSource {
     /// A directory with `config.json`, `tokenizer.json` and safetensors.
     Directory(PathBuf),
+    /// A GGUF file, or the first of its parts.
+    Gguf(PathBuf),
     /// A repository on the hub.
     Hub {
         /// `owner/name`.
         id: String,
+        /// The GGUF file that is meant, or its quantization.
+        file: Option<String>,
         /// Branch, tag or commit.
         revision: String,
         /// Whether only files that were downloaded before may be used.
@@ -34,14 +38,24 @@ pub enum ModelSource {
 impl std::fmt::Display for ModelSource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Directory(path) => write!(formatter, "{}", path.display()),
-            Self::Hub { id, revision, .. } => write!(formatter, "{id}@{revision}"),
+            Self::Directory(path) | Self::Gguf(path) => write!(formatter, "{}", path.display()),
+            Self::Hub { id, file: None, revision, .. } => write!(formatter, "{id}@{revision}"),
+            Self::Hub { id, file: Some(file), revision, .. } => write!(formatter, "{id}:{file}@{revision}"),
             Self::Fake => formatter.write_str("fake"),
         }
     }
 }
 
 impl ModelSource {
+    /// The GGUF file that is meant, or its quantization, if one is.
+    pub fn file(&self) -> Option<String> {
+        match self {
+            Self::Gguf(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Self::Hub { file, .. } => file.clone(),
+            Self::Directory(_) | Self::Fake => None,
+        }
+    }
+
     /// Understands `--model`.
     ///
     /// # Errors
@@ -50,6 +64,7 @@ impl ModelSource {
         let path = Path::new(model);
         let local = if model == "fake" { Some(Self::Fake) } else { None };
         let local = local.or_else(|| path.is_dir().then(|| Self::Directory(path.to_owned())));
+        let local = local.or_else(|| is_gguf(path).then(|| Self::Gguf(path.to_owned())));
         if let Some(local) = local {
             ensure!(
                 revision == DEFAULT_REVISION,
@@ -58,14 +73,18 @@ impl ModelSource {
             return Ok(local);
         }
         ensure!(!path.exists(), "--model {model}: {}", instead_of_a_directory(path));
-        if let Some(problem) = unreachable(path).or_else(|| no_id(model)) {
+        let (id, file) = match model.split_once(':').filter(|_| !model.contains("://")) {
+            Some((id, file)) => (id, Some(file)),
+            None => (model, None),
+        };
+        if let Some(problem) = unreachable(path).or_else(|| no_file(file)).or_else(|| no_id(id)) {
             bail!("--model {model}: {problem}");
         }
         ensure!(
             is_revision(revision),
             "--revision {revision:?} is no name of a branch, a tag or a commit; leave it out for main"
         );
-        Ok(Self::Hub { id: model.to_owned(), revision: revision.to_owned(), offline })
+        Ok(Self::Hub { id: id.to_owned(), file: file.map(str::to_owned), revision: revision.to_owned(), offline })
     }
 }
 
@@ -80,6 +99,23 @@ fn unreachable(path: &Path) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether a path is that of a GGUF file, by its content or its name.
+fn is_gguf(path: &Path) -> bool {
+    let is_called = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    path.is_file() && (is_called || file_kind::head(path).is_ok_and(|head| head.starts_with(b"GGUF")))
+}
+
+/// Why a text can't be the name of a file of a repository, or a quantization.
+fn no_file(file: Option<&str>) -> Option<String> {
+    let usual = |character: char| character.is_ascii_alphanumeric() || "-_.+ ".contains(character);
+    let part = |part: &str| !part.is_empty() && part.chars().all(usual) && !part.starts_with('.');
+    let right = file?.split('/').all(part);
+    (!right).then(|| {
+        "behind the colon stands a GGUF file of the repository, or its quantization: owner/name:file.gguf, owner/name:Q4_K_M"
+            .to_owned()
+    })
 }
 
 /// Why a text is not an id on the hub, and what may have been meant.

@@ -1,12 +1,14 @@
 //! Tensors of safetensors files, looked up by name and checked against the shape that the configuration demands.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use memmap2::UncheckedAdvice;
 use safetensors::Dtype;
 
+use super::gguf::Gguf;
 use super::quantized::Quantization;
 use super::rows::{RowSource, StoredRows};
 use super::safetensors_file::{Entry, Mapped};
@@ -22,6 +24,8 @@ pub struct Weights {
     names: String,
     /// Folders of modules that have weights of their own, and their files.
     folders: Vec<(String, String)>,
+    /// The model in GGUF, in place of the files.
+    gguf: Option<Arc<Gguf>>,
     /// bf16, little-endian, of which every tensor is a part where there are no files.
     random: Vec<u8>,
     /// How matrices are quantized, if they are.
@@ -49,7 +53,7 @@ impl Weights {
                 format!("{} ({} shards)", folder.display(), paths.len())
             }
         };
-        Ok(Self { files, names, folders: Vec::new(), random: Vec::new(), quantization: None })
+        Ok(Self { files, names, folders: Vec::new(), gguf: None, random: Vec::new(), quantization: None })
     }
 
     /// States how matrices are quantized.
@@ -66,6 +70,20 @@ impl Weights {
     /// Whether there is a tensor that nothing but quantized matrices have, in files whose configuration may stand elsewhere.
     pub fn looks_quantized(&self) -> bool {
         self.names().any(|name| name.ends_with(".qweight"))
+    }
+
+    /// The weights of a model in GGUF.
+    pub(crate) fn of_gguf(gguf: Arc<Gguf>) -> Self {
+        let names = match gguf.files() {
+            [file] => file.path.display().to_string(),
+            files => format!("{} ({} parts)", gguf.metadata().path().display(), files.len()),
+        };
+        Self { files: Vec::new(), names, folders: Vec::new(), gguf: Some(gguf), random: Vec::new(), quantization: None }
+    }
+
+    /// The model in GGUF, if that is what has them.
+    pub(super) fn gguf(&self) -> Option<&Gguf> {
+        self.gguf.as_deref()
     }
 
     /// Adds the weights of a module's folder, whose tensors are called `folder/name`.
@@ -95,11 +113,14 @@ impl Weights {
         let mut value = || (0..4).map(|_| random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5).sum::<f32>() * 0.05;
         let random = (0..largest).flat_map(|_| half::bf16::from_f32(value()).to_le_bytes()).collect();
         let names = "random weights".to_owned();
-        Self { files: Vec::new(), names, folders: Vec::new(), random, quantization: None }
+        Self { files: Vec::new(), names, folders: Vec::new(), gguf: None, random, quantization: None }
     }
 
     /// Whether there is a tensor of this name, as transformers would find it.
     pub(super) fn has(&self, tensor: &Tensor) -> bool {
+        if let Some(gguf) = self.gguf() {
+            return gguf.locate(&tensor.name).is_some();
+        }
         self.locate(&tensor.name).is_some() || self.has_quantized(tensor)
     }
 
@@ -110,11 +131,14 @@ impl Weights {
 
     /// The names of all tensors, as they are stored; those that are in several files come several times.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
-        self.files.iter().flat_map(|file| file.tensors.keys())
+        self.files.iter().flat_map(|file| file.tensors.keys()).chain(self.gguf().into_iter().flat_map(Gguf::names))
     }
 
     /// The bytes of a tensor by its stored name.
     pub(super) fn stored_bytes(&self, name: &str) -> u64 {
+        if let Some(gguf) = self.gguf() {
+            return gguf.locate(name).map_or(0, |(.., stored)| stored.length as u64);
+        }
         self.files.iter().find_map(|file| file.tensors.get(name)).map_or(0, |entry| entry.length as u64)
     }
 
@@ -137,6 +161,9 @@ impl Weights {
         }
         if let Some(quantization) = &self.quantization {
             return quantization.precision();
+        }
+        if let Some(gguf) = self.gguf() {
+            return gguf.precision();
         }
         let entries = || self.files.iter().flat_map(|file| file.tensors.values());
         let bytes =
@@ -167,6 +194,9 @@ impl Weights {
         if !self.random.is_empty() {
             return Ok(vec![1.; tensor.rows.len()]);
         }
+        if let Some(gguf) = self.gguf() {
+            return gguf.vector(tensor);
+        }
         let (_, rows) = self.stored(tensor)?;
         let mut values = vec![0f32; tensor.rows.len()];
         StoredRows { inputs: values.len(), ..rows }.row(0, &mut values);
@@ -192,6 +222,10 @@ impl Weights {
         {
             return Ok(found);
         }
+        if let Some(gguf) = self.gguf() {
+            let (name, rows) = gguf.find(tensor)?;
+            return Ok(Found { rows, names: vec![name] });
+        }
         let (name, rows) = self.stored(tensor)?;
         Ok(Found { rows: Box::new(rows), names: name.into_iter().collect() })
     }
@@ -214,6 +248,9 @@ impl Weights {
 
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
     pub fn release(&self, tensor: &Tensor) {
+        if let Some(gguf) = self.gguf() {
+            return gguf.release(tensor);
+        }
         let Ok(Found { names, .. }) = self.find(tensor) else { return };
         for (_, file, entry) in names.into_iter().filter_map(|name| self.stored_entry(name)) {
             // SAFETY: the mapping is of a file and never written to: what is dropped is read from the file again.

@@ -91,10 +91,15 @@ pub(super) fn output_row(model: &Model) -> Result<(Vec<f32>, Option<f32>)> {
             }
             (row, None)
         }
+        (HeadOutput::Answers { rows, yes, no }, Some(_)) => {
+            let [mut row, no] = [weights.row(rows, *yes)?, weights.row(rows, *no)?];
+            row.iter_mut().zip(no).for_each(|(yes, no)| *yes -= no);
+            (row, None)
+        }
         (HeadOutput::Classifier(_), Some(_)) => {
             bail!("the recipe names answers, and the model has a head of one label and no rows for tokens")
         }
-        (HeadOutput::Vocabulary(_), None) => {
+        (HeadOutput::Vocabulary(_) | HeadOutput::Answers { .. }, None) => {
             bail!("the recipe asks for a head of one label, and the model is a language model without one")
         }
     };

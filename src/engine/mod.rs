@@ -49,7 +49,7 @@ impl Model {
     pub fn random(architecture: Architecture) -> Self {
         let sizes = architecture.tensors().into_iter().map(|tensor| tensor.shape.iter().product());
         let weights = Arc::new(Weights::random(sizes.max().unwrap_or(0)));
-        let is_language_model = matches!(architecture.head.output, HeadOutput::Vocabulary(_));
+        let is_language_model = !matches!(architecture.head.output, HeadOutput::Classifier(_));
         let answers = is_language_model.then_some(Answers { yes: 1, no: Some(0) });
         Self { architecture: Arc::new(architecture), weights, answers }
     }

@@ -289,6 +289,15 @@ pub enum HeadStep {
 pub enum HeadOutput {
     /// A language model's matrix with a row for each token, of which the recipe names one or two: the answers.
     Vocabulary(Tensor),
+    /// The rows of such a matrix for two answers alone, as llama.cpp keeps them.
+    Answers {
+        /// The rows.
+        rows: Tensor,
+        /// The row whose product grows with relevance.
+        yes: usize,
+        /// The row whose product is subtracted.
+        no: usize,
+    },
     /// A single row.
     Classifier(Linear),
 }
@@ -340,7 +349,7 @@ impl Architecture {
     pub fn tensors(&self) -> Vec<&Tensor> {
         let mut tensors = Vec::new();
         match &self.head.output {
-            HeadOutput::Vocabulary(tensor) => tensors.push(tensor),
+            HeadOutput::Vocabulary(tensor) | HeadOutput::Answers { rows: tensor, .. } => tensors.push(tensor),
             HeadOutput::Classifier(linear) => tensors.extend(linear.tensors()),
         }
         for step in &self.head.steps {
@@ -367,6 +376,7 @@ impl Architecture {
     pub fn head_prefix(&self) -> &str {
         let name = match &self.head.output {
             HeadOutput::Vocabulary(_) => "lm_head.",
+            HeadOutput::Answers { rows, .. } => &rows.name,
             HeadOutput::Classifier(linear) => &linear.weight.name,
         };
         name.split_inclusive('.').next().unwrap_or(name)

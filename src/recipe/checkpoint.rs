@@ -12,7 +12,7 @@ use super::sentence_transformers::{Input, Stored};
 use super::template::{Piece, Slot, Template, Trim};
 use super::tokenizer_settings::{TemplateSource, TokenizerSettings};
 use super::value::{Answer, Cut, Recipe, RecipeOutput};
-use super::{Function, ModelFacts, TextTokenizer, builtin, known};
+use super::{Function, ModelFacts, TextTokenizer, builtin, gguf, known};
 use crate::checkpoint::{MODULES, ModelFiles};
 
 /// The recipe of a checkpoint.
@@ -168,6 +168,10 @@ fn prompts(
     tokenizer: &TextTokenizer,
     model: &ModelFacts,
 ) -> Result<Found> {
+    // What stands beside the file was put there by somebody who knew it.
+    if let Some(found) = if stored.input.is_none() && !stored.pools { gguf::find(files, model)? } else { None } {
+        return Ok(found);
+    }
     let mut variables: Map<_, _> = tokenizer.roles().map(|(role, token)| (role.to_owned(), token.into())).collect();
     variables.extend(stored.variables.clone().into_iter().filter(|(name, _)| name != "chat_template"));
     let chat = |source: &TemplateSource, format: Option<MessageFormat>| {
@@ -307,7 +311,7 @@ fn slot(slot: Slot) -> Piece {
     Piece::Slot(slot, Trim::None)
 }
 
-fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Template>) -> Recipe {
+pub(super) fn own(name: &str, origin: &str, plain: Option<Template>, instructed: Option<Template>) -> Recipe {
     let word = |word: &str| Answer::Word(word.to_owned());
     Recipe {
         name: name.to_owned(),

@@ -29,6 +29,7 @@ mod chat_template;
 mod checkpoint;
 mod fake;
 mod file;
+mod gguf;
 mod known;
 mod padding;
 mod pair;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::gguf;
 use crate::checkpoint::{ModelFiles, read_plain_text};
 use crate::fields::Fields;
 
@@ -46,6 +47,9 @@ impl TokenizerSettings {
             let text = read_plain_text(&path, MOST_TEMPLATE)?;
             templates.retain(|(name, _)| name.is_some_and(|name| name != "default"));
             templates.push((None, TemplateSource { text, origin: path.display().to_string(), is_named: false }));
+        }
+        if templates.is_empty() {
+            templates.extend(gguf::chat_template(files)?.map(|source| (None, source)));
         }
         settings.template = chosen(files, templates, template)?;
         Ok(settings)

@@ -25,6 +25,7 @@ mod fixture;
 mod foreign;
 mod formats;
 mod generated;
+mod gguf;
 mod gpu;
 mod gpu_attention;
 mod gpu_features;

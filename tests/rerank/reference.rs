@@ -168,6 +168,7 @@ impl<'a> Reference<'a> {
                 let logit = |token: u32| dot(&self.matrix(tensor)[token as usize], &vector);
                 logit(answers.yes) - answers.no.map_or(0., logit)
             }
+            (HeadOutput::Answers { .. }, _) => panic!("test models have a whole head"),
             (HeadOutput::Vocabulary(_), None) => panic!("a language model has answers"),
         };
         logit / head.temperature

@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::files::names_in;
 use anyhow::{Context, Result};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
@@ -39,6 +40,16 @@ impl Place {
     /// The commit that the revision stood for when a file of it was last downloaded.
     pub(super) fn commit(&self) -> Option<String> {
         fs::read_to_string(self.reference()).ok().filter(|commit| is_plain(commit))
+    }
+
+    /// The names of the files that were downloaded at the commit that the revision stands for.
+    pub(super) fn names(&self) -> Vec<String> {
+        let Some(folder) =
+            self.commit().or_else(|| Some(self.revision.clone())).map(|commit| self.repo.pointer_path(&commit))
+        else {
+            return Vec::new();
+        };
+        names_in(&folder)
     }
 
     /// Whether the model was found not to have a file, at the commit whose other files are here.

@@ -73,6 +73,19 @@ impl Hub {
         &self.name
     }
 
+    /// `owner/name`
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The names of all files, or of those in the cache while offline.
+    pub(super) fn all_names(&self) -> Result<Vec<String>> {
+        match self.client {
+            Some(_) => Ok(self.names()?.to_vec()),
+            None => Ok(self.place.names()),
+        }
+    }
+
     /// Where the cache keeps what was downloaded of the model.
     pub(super) fn folder(&self) -> PathBuf {
         cache_directory(&self.id)

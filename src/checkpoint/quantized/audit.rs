@@ -45,6 +45,7 @@ impl Weights {
             HeadOutput::Vocabulary(head) => {
                 (head, *head == architecture.embedding.tokens || quantization.scheme.quantizes_heads())
             }
+            HeadOutput::Answers { rows, .. } => (rows, false),
             HeadOutput::Classifier(linear) => (&linear.weight, false),
         };
         ensure!(
