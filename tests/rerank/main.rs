@@ -67,6 +67,7 @@ mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;
 mod quantized;
+mod quantized_damage;
 mod real_shapes;
 mod recipe_notes;
 mod recipe_options;

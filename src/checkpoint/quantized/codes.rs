@@ -110,15 +110,24 @@ fn dense(bytes: &[u8], bits: u32, values: &mut [f32]) {
 }
 
 fn dense_of<const BITS: usize>(bytes: &[u8], values: &mut [f32]) {
-    for (values, bytes) in values.chunks_mut(8).zip(bytes.chunks(BITS)) {
-        let mut word = [0; 8];
-        for (target, byte) in word.iter_mut().zip(bytes) {
-            *target = *byte;
-        }
-        let word = u64::from_le_bytes(word);
-        for (index, value) in values.iter_mut().enumerate() {
-            *value = (word >> (index * BITS) & ((1 << BITS) - 1)) as u32 as f32;
-        }
+    let (whole, rest) = values.as_chunks_mut::<8>();
+    let (bytes, more) = bytes.as_chunks::<BITS>();
+    for (values, bytes) in whole.iter_mut().zip(bytes) {
+        eight_of::<BITS>(bytes, values);
+    }
+    eight_of::<BITS>(bytes.get(whole.len()).map_or(more, |bytes| bytes), rest);
+}
+
+/// Up to 8 values.
+#[inline]
+fn eight_of<const BITS: usize>(bytes: &[u8], values: &mut [f32]) {
+    let mut word = [0; 8];
+    for (target, byte) in word.iter_mut().zip(bytes) {
+        *target = *byte;
+    }
+    let word = u64::from_le_bytes(word);
+    for (index, value) in values.iter_mut().enumerate() {
+        *value = (word >> (index * BITS) & ((1 << BITS) - 1)) as u32 as f32;
     }
 }
 
@@ -135,7 +144,7 @@ fn whole_in_words(bytes: &[u8], bits: u32, values: &mut [f32]) {
 fn columns<const BITS: usize>(words: impl Iterator<Item = u32>, values: &mut [f32]) {
     for (values, word) in values.chunks_mut(32 / BITS).zip(words) {
         for (index, value) in values.iter_mut().enumerate() {
-            *value = (word >> (index * BITS) & ((1 << BITS) - 1)) as f32;
+            *value = (word >> (index * BITS) & ((1 << BITS) - 1)) as u16 as f32;
         }
     }
 }

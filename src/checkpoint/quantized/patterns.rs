@@ -78,10 +78,10 @@ impl Target {
 
 /// Whether a module is of a class of PyTorch: matrices are those of linear layers, or tables.
 fn is_class(class: &str, module: &Module<'_>) -> bool {
-    let last = module.name.rsplit('.').next().unwrap_or_default();
+    let is_table = ["embed_tokens", "embeddings", "embedding"].iter().any(|table| module.name.ends_with(table));
     match class {
-        "Linear" | "LinearBase" => !last.contains("embed"),
-        "Embedding" => last.contains("embed"),
+        "Linear" | "LinearBase" => !is_table,
+        "Embedding" => is_table,
         _ => false,
     }
 }
