@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use flate2::Crc;
 use rerank::checkpoint::{ModelFiles, Quantization, Weights};
 use rerank::model::Architecture;
@@ -13,6 +13,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::families;
+use crate::family::all;
 use crate::fixture::{Files, Run, rerank, rerank_on};
 
 const FOLDER: &str = "testdata/quantized";
@@ -154,10 +156,16 @@ pub fn damage(files: &Files, change: impl FnOnce(&mut HashMap<String, Stored>)) 
     };
     let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors().into_iter().map(stored).collect();
     change(&mut tensors);
-    let views = tensors
-        .iter()
-        .map(|(name, Stored { dtype, shape, bytes })| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
-    std::fs::write(path, safetensors::serialize(views.collect::<Vec<_>>(), None).unwrap()).unwrap();
+    store(&path, &tensors);
+}
+
+fn store(path: &Path, tensors: &HashMap<String, Stored>) {
+    let views = tensors.iter().map(|(name, Stored { dtype, shape, bytes })| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+        (name, view)
+    });
+    let views: Vec<_> = views.collect();
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]
@@ -295,11 +303,84 @@ fn a_quantized_head_is_refused() {
 }
 
 #[test]
+fn a_head_of_mlx_is_read_as_its_embedding_is() {
+    let models = models();
+    let files = Files::new();
+    let model = models.write(&files, "mlx", |config| {
+        config["lm_head"] = config["model.embed_tokens"].clone();
+    });
+    damage(&files, |tensors| {
+        for part in ["weight", "scales", "biases"] {
+            tensors.insert(format!("lm_head.{part}"), tensors[&format!("model.embed_tokens.{part}")].clone());
+        }
+    });
+    let tied = models.logits(&model, &["--dtype", "f32"]);
+    let config =
+        files.read("model/config.json").replace("\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false");
+    files.write("model/config.json", config);
+    assert_eq!(models.logits(&model, &["--dtype", "f32"]), tied);
+    for (found, expected) in tied.iter().zip(&models.variants["mlx"].logits) {
+        assert!((found - expected).abs() < 1e-4, "{found}, not {expected}");
+    }
+}
+
+#[test]
 fn quantized_tensors_without_a_configuration_are_explained() {
     let models = models();
     for variant in ["gptq-v2", "ct-fp8-channel", "mlx"] {
         let files = Files::new();
         let model = models.write(&files, variant, |config| *config = Value::Null);
         scored(&model).fails(1, &["config.json", "quantiz"]);
+    }
+}
+
+/// A matrix whose values are integers of 8 bits times a power of two, as integers and that power.
+fn integers(values: &[f32]) -> (Vec<u8>, f32) {
+    let is_whole = |scale: f32| values.iter().all(|value| (value / scale).fract() == 0.);
+    let scale = (-20..8).rev().map(|exponent| 2f32.powi(exponent)).find(|scale| is_whole(*scale)).unwrap();
+    let integer = |value: &f32| i8::try_from((value / scale) as i32).unwrap().cast_unsigned();
+    (values.iter().map(integer).collect(), scale)
+}
+
+#[test]
+fn models_of_every_family_may_be_quantized() {
+    for (name, family) in all() {
+        let files = Files::new();
+        let (model, input) = (family.write(&files, "model"), families::input(&family, &files));
+        let logits = || {
+            let mut arguments = families::arguments(&family, &model, &input);
+            arguments.extend(["--dtype", "f32"]);
+            families::logits(&rerank(&arguments), family.pairs.len())
+        };
+        let plain = logits();
+        let path = files.path("model/model.safetensors");
+        let tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        let mut stored = HashMap::new();
+        for (tensor, values) in tensors {
+            let shape = values.dims().to_vec();
+            let values: Vec<f32> = values.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let is_layer = ["layer.", "layers."].iter().any(|part| tensor.contains(part)) && shape.len() == 2;
+            if is_layer {
+                let (bytes, scale) = integers(&values);
+                let scales = vec![scale; shape[0]].iter().flat_map(|scale| scale.to_le_bytes()).collect();
+                let module = tensor.strip_suffix(".weight").unwrap();
+                stored.insert(
+                    format!("{module}.weight_scale"),
+                    Stored { dtype: Dtype::F32, shape: vec![shape[0], 1], bytes: scales },
+                );
+                stored.insert(tensor, Stored { dtype: Dtype::I8, shape, bytes });
+            } else {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                stored.insert(tensor, Stored { dtype: Dtype::F32, shape, bytes });
+            }
+        }
+        store(&path, &stored);
+        let weights = json!({"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": true});
+        let groups = json!({"group_0": {"targets": ["Linear"], "weights": weights}});
+        let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+        config["quantization_config"] =
+            json!({"quant_method": "compressed-tensors", "format": "int-quantized", "config_groups": groups});
+        files.write("model/config.json", config.to_string());
+        assert_eq!(logits(), plain, "{name}");
     }
 }

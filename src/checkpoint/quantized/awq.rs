@@ -42,10 +42,14 @@ impl Scheme for Awq {
         &["qweight"]
     }
 
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>> {
-        if let Some(entry) = self.not_converted.find(module)? {
-            excluded(module, "qweight", &format!("modules_to_not_convert ({entry})"))?;
+    fn settle(&self, module: &Module<'_>) -> Result<usize> {
+        match self.not_converted.find(module)? {
+            Some(entry) => excluded(module, "qweight", &format!("modules_to_not_convert ({entry})")),
+            None => Ok(0),
         }
+    }
+
+    fn rows<'a>(&self, module: &mut Module<'a>, _: usize) -> Result<QuantizedRows<'a>> {
         let [outputs, inputs] = [module.outputs, module.inputs];
         let size = self.group_size.unwrap_or(inputs).max(1);
         let (groups, words) = (inputs.div_ceil(size), outputs.div_ceil(8));
@@ -55,14 +59,14 @@ impl Scheme for Awq {
         zeros.check(&[Dtype::I32], &[groups, words])?;
         let scales = module.part("scales")?;
         scales.check(&SCALES, &[groups, outputs])?;
-        Ok(Some(QuantizedRows {
+        Ok(QuantizedRows {
             codes: Codes::Awq { bytes: weight.bytes, words },
             scales: Numbers::new(scales, Layout::by_group(outputs)),
             zeros: Zeros::Awq { bytes: zeros.bytes, words },
             groups: Groups::Size(size),
             inputs,
             first: 0,
-        }))
+        })
     }
 
     fn describe(&self) -> String {

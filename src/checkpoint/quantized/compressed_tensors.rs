@@ -13,8 +13,9 @@ use super::{Scheme, excluded, refused};
 use crate::fields::Fields;
 
 /// The fields that are read, or that say nothing of the weights.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 15] = [
     "config_groups",
+    "dequantize",
     "format",
     "global_compression_ratio",
     "ignore",
@@ -22,9 +23,11 @@ const FIELDS: [&str; 12] = [
     "method",
     "quant_method",
     "quantization_status",
+    "run_compressed",
     "sparsity_config",
     "transform_config",
     "moe_sparsity_config",
+    "use_optimized_inference",
     "version",
 ];
 
@@ -86,17 +89,21 @@ impl CompressedTensors {
         Ok(Self { groups, ignored })
     }
 
-    /// How a module's weights are stored: by the group that names it most closely.
-    fn of_module(&self, module: &Module<'_>) -> Result<Option<&Group>> {
-        let mut best: Option<(u8, &Group)> = None;
-        for group in &self.groups {
+    /// The group that names a module most closely.
+    fn group(&self, module: &Module<'_>) -> Result<Option<usize>> {
+        let mut best: Option<(u8, usize)> = None;
+        for (index, group) in self.groups.iter().enumerate() {
             for target in &group.targets {
                 if let Some(rank) = target.rank(module)?.filter(|rank| best.is_none_or(|(best, _)| *rank < best)) {
-                    best = Some((rank, group));
+                    best = Some((rank, index));
                 }
             }
         }
-        Ok(best.map(|(_, group)| group))
+        Ok(best.map(|(_, index)| index))
+    }
+
+    fn weights(&self, group: usize) -> Option<Weights> {
+        self.groups.get(group)?.weights
     }
 }
 
@@ -306,20 +313,24 @@ impl Scheme for CompressedTensors {
         &["weight_packed", "weight_scale", "weight_global_scale"]
     }
 
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>> {
+    fn settle(&self, module: &Module<'_>) -> Result<usize> {
         let marker = self.markers().iter().find(|marker| module.has(marker)).copied().unwrap_or_default();
         for (text, target) in &self.ignored {
             if target.rank(module)?.is_some() {
-                excluded(module, marker, &format!("ignore ({text})"))?;
+                return excluded(module, marker, &format!("ignore ({text})"));
             }
         }
-        let Some(weights) = self.of_module(module)?.and_then(|group| group.weights) else {
-            bail!(
+        self.group(module)?.filter(|group| self.weights(*group).is_some()).with_context(|| {
+            format!(
                 "{}: {}.{marker} is a part of quantized weights, and no targets of config_groups name this module",
                 module.place(),
                 module.name
-            );
-        };
+            )
+        })
+    }
+
+    fn rows<'a>(&self, module: &mut Module<'a>, setting: usize) -> Result<QuantizedRows<'a>> {
+        let weights = self.weights(setting).context("no group of config_groups describes the weights")?;
         let codes = weights.codes(module)?;
         let (layout, shape, size) = weights.scales(module);
         let scales = module.part("weight_scale")?;
@@ -334,7 +345,7 @@ impl Scheme for CompressedTensors {
             _ => Groups::Size(size),
         };
         let scales = Numbers::new(scales, layout);
-        Ok(Some(QuantizedRows { codes, scales, zeros, groups, inputs: module.inputs, first: 0 }))
+        Ok(QuantizedRows { codes, scales, zeros, groups, inputs: module.inputs, first: 0 })
     }
 
     fn describe(&self) -> String {

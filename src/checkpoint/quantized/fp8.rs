@@ -12,11 +12,12 @@ use super::{Scheme, excluded, refused};
 use crate::fields::Fields;
 
 /// The fields that are read, or that are for activations.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "activation_scheme",
     "dequantize",
     "expert_dtype",
     "fmt",
+    "ignore_patterns",
     "ignored_layers",
     "kv_cache_scheme",
     "method",
@@ -46,6 +47,7 @@ impl Fp8 {
         let block = fields.get("weight_block_size").map(|_| block(fields, "weight_block_size")).transpose()?;
         let mut names = fields.texts("modules_to_not_convert")?;
         names.extend(fields.texts("ignored_layers")?);
+        names.extend(fields.texts("ignore_patterns")?);
         Ok(Self { block, not_converted: NotConverted::new(&names)? })
     }
 }
@@ -55,13 +57,17 @@ impl Scheme for Fp8 {
         &["weight_scale_inv", "weight_scale"]
     }
 
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>> {
+    fn settle(&self, module: &Module<'_>) -> Result<usize> {
+        match self.not_converted.find(module)? {
+            Some(entry) => excluded(module, "weight_scale", &format!("modules_to_not_convert ({entry})")),
+            None => Ok(0),
+        }
+    }
+
+    fn rows<'a>(&self, module: &mut Module<'a>, _: usize) -> Result<QuantizedRows<'a>> {
         let [outputs, inputs] = [module.outputs, module.inputs];
         // Despite its name it is multiplied with, as the other is.
         let marker = if module.has("weight_scale_inv") { "weight_scale_inv" } else { "weight_scale" };
-        if let Some(entry) = self.not_converted.find(module)? {
-            excluded(module, marker, &format!("modules_to_not_convert ({entry})"))?;
-        }
         let weight = module.part("weight")?;
         weight.check(&[Dtype::F8_E4M3], &[outputs, inputs])?;
         let scales = module.part(marker)?;
@@ -75,14 +81,14 @@ impl Scheme for Fp8 {
             scales.check(&[f32, f16, bf16, Dtype::F8_E8M0], &[outputs.div_ceil(rows), groups])?;
             (Layout { outputs: rows, ..Layout::by_output(groups) }, columns)
         };
-        Ok(Some(QuantizedRows {
+        Ok(QuantizedRows {
             codes: Codes::Float8 { bytes: weight.bytes, inputs },
             scales: Numbers::new(scales, layout),
             zeros: Zeros::Same(0.),
             groups: Groups::Size(size),
             inputs,
             first: 0,
-        }))
+        })
     }
 
     fn describe(&self) -> String {

@@ -57,18 +57,6 @@ impl Gptq {
         }
         Ok(Self { usual, second_version, overrides })
     }
-
-    fn of_module(&self, module: &Module<'_>) -> Result<Widths> {
-        for (pattern, expression, widths) in &self.overrides {
-            if expression.matches_module(module)? {
-                if widths.is_none() {
-                    excluded(module, "qweight", &format!("dynamic ({pattern})"))?;
-                }
-                return Ok(widths.unwrap_or(self.usual));
-            }
-        }
-        Ok(self.usual)
-    }
 }
 
 impl Widths {
@@ -95,9 +83,22 @@ impl Scheme for Gptq {
         &["qweight"]
     }
 
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>> {
+    fn settle(&self, module: &Module<'_>) -> Result<usize> {
+        for (index, (pattern, expression, widths)) in self.overrides.iter().enumerate() {
+            if expression.matches_module(module)? {
+                return match widths {
+                    Some(_) => Ok(index),
+                    None => excluded(module, "qweight", &format!("dynamic ({pattern})")),
+                };
+            }
+        }
+        Ok(self.overrides.len())
+    }
+
+    fn rows<'a>(&self, module: &mut Module<'a>, setting: usize) -> Result<QuantizedRows<'a>> {
         let [outputs, inputs] = [module.outputs, module.inputs];
-        let Widths { bits, group_size } = self.of_module(module)?;
+        let own = self.overrides.get(setting).and_then(|(_, _, widths)| *widths);
+        let Widths { bits, group_size } = own.unwrap_or(self.usual);
         let size = group_size.unwrap_or(inputs).max(1);
         let groups = inputs.div_ceil(size);
         // Words of three bits come in threes; what is more than the inputs is padding.
@@ -120,14 +121,14 @@ impl Scheme for Gptq {
             Groups::Size(_) => true,
         };
         let bits = bits as u32;
-        Ok(Some(QuantizedRows {
+        Ok(QuantizedRows {
             codes: Codes::Columns { bytes: weight.bytes, outputs, bits },
             scales: Numbers::new(scales, Layout::by_group(outputs)),
             zeros: Zeros::ByGroup { bytes: zeros.bytes, stride, bits, stored },
             groups: index.filter(|index| !in_order(index)).unwrap_or(Groups::Size(size)),
             inputs,
             first: 0,
-        }))
+        })
     }
 
     fn describe(&self) -> String {

@@ -46,6 +46,12 @@ impl Mlx {
         }
         Ok(Self { usual, overrides })
     }
+
+    /// The widths of a module, if it is quantized.
+    fn of_module(&self, module: &Module<'_>) -> Option<Widths> {
+        let own = module.names().into_iter().find_map(|name| self.overrides.get(name).copied());
+        own.unwrap_or(Some(self.usual))
+    }
 }
 
 impl Widths {
@@ -67,12 +73,12 @@ impl Scheme for Mlx {
         &["scales"]
     }
 
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>> {
-        let stated = module.names().into_iter().find_map(|name| self.overrides.get(name).copied());
-        let Some(Widths { bits, group_size }) = stated.unwrap_or(Some(self.usual)) else {
-            excluded(module, "scales", "false")?;
-            return Ok(None);
-        };
+    fn settle(&self, module: &Module<'_>) -> Result<usize> {
+        if self.of_module(module).is_none() { excluded(module, "scales", "false") } else { Ok(0) }
+    }
+
+    fn rows<'a>(&self, module: &mut Module<'a>, _: usize) -> Result<QuantizedRows<'a>> {
+        let Widths { bits, group_size } = self.of_module(module).unwrap_or(self.usual);
         let [outputs, inputs] = [module.outputs, module.inputs];
         let (groups, stride) = (inputs.div_ceil(group_size), words(inputs, bits));
         let weight = module.part("weight")?;
@@ -81,14 +87,14 @@ impl Scheme for Mlx {
         scales.check(&SCALES, &[outputs, groups])?;
         offsets.check(&SCALES, &[outputs, groups])?;
         let layout = Layout::by_output(groups);
-        Ok(Some(QuantizedRows {
+        Ok(QuantizedRows {
             codes: Codes::Rows { bytes: weight.bytes, stride: stride * 4, bits: bits as u32 },
             scales: Numbers::new(scales, layout),
             zeros: Zeros::Offsets(Numbers::new(offsets, layout)),
             groups: Groups::Size(group_size),
             inputs,
             first: 0,
-        }))
+        })
     }
 
     fn quantizes_heads(&self) -> bool {

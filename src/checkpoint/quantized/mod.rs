@@ -15,6 +15,9 @@ mod refused;
 mod rows;
 mod settings;
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result, bail, ensure};
 
 use super::tensor_names::stored_names;
@@ -30,6 +33,8 @@ pub struct Quantization {
     place: String,
     scheme: Box<dyn Scheme>,
     precision: Precision,
+    /// The settings of modules, by name.
+    settled: Mutex<HashMap<String, usize>>,
 }
 
 /// A way to store quantized matrices.
@@ -37,11 +42,18 @@ trait Scheme: Send + Sync {
     /// The names of parts that only quantized matrices have, or that have another type there.
     fn markers(&self) -> &'static [&'static str];
 
-    /// The rows of a matrix, from the first on; none if its parts are those of one that is not quantized.
+    /// Which of the configuration's settings a matrix has, by a number that [`Scheme::rows`] knows. Lists of names and expressions
+    /// may be long, so that it is asked for once.
     ///
     /// # Errors
-    /// If the configuration excludes the matrix, or a part is missing or of another shape or type.
-    fn rows<'a>(&self, module: &mut Module<'a>) -> Result<Option<QuantizedRows<'a>>>;
+    /// If the configuration leaves the matrix as it is, or names none that it has.
+    fn settle(&self, module: &Module<'_>) -> Result<usize>;
+
+    /// The rows of a matrix, from the first on.
+    ///
+    /// # Errors
+    /// If a part is missing or of another shape or type.
+    fn rows<'a>(&self, module: &mut Module<'a>, setting: usize) -> Result<QuantizedRows<'a>>;
 
     /// Whether a language model's head is quantized as its embedding is, each of its rows by itself.
     fn quantizes_heads(&self) -> bool {
@@ -75,6 +87,16 @@ impl Quantization {
         })
     }
 
+    fn setting(&self, module: &Module<'_>) -> Result<usize> {
+        let settled = || self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(setting) = settled().get(&module.name) {
+            return Ok(*setting);
+        }
+        let setting = self.scheme.settle(module)?;
+        settled().insert(module.name.clone(), setting);
+        Ok(setting)
+    }
+
     /// Whether a matrix is quantized.
     pub(super) fn has(&self, weights: &Weights, tensor: &Tensor) -> bool {
         self.module(weights, tensor).is_some()
@@ -86,8 +108,8 @@ impl Quantization {
     /// A sentence with the file and the part that is missing or other than it should be.
     pub(super) fn find<'a>(&self, weights: &'a Weights, tensor: &Tensor) -> Result<Option<Found<'a>>> {
         let Some(mut module) = self.module(weights, tensor) else { return Ok(None) };
-        let rows = self.scheme.rows(&mut module).with_context(|| self.place.clone())?;
-        let Some(rows) = rows else { return Ok(None) };
+        let setting = self.setting(&module).with_context(|| self.place.clone())?;
+        let rows = self.scheme.rows(&mut module, setting).with_context(|| self.place.clone())?;
         ensure!(
             tensor.rows.end <= module.outputs,
             "{}: tensor {} has fewer rows than are needed",
@@ -100,7 +122,7 @@ impl Quantization {
 }
 
 /// Refuses parts of a module that the configuration has left as it is.
-fn excluded(module: &Module<'_>, part: &str, by: &str) -> Result<()> {
+fn excluded<T>(module: &Module<'_>, part: &str, by: &str) -> Result<T> {
     bail!(
         "{}: {}.{part} is a part of quantized weights, and {by} in the configuration leaves this module as it is; is it this \
          checkpoint's configuration?",

@@ -94,8 +94,11 @@ impl NotConverted {
     /// # Errors
     /// If an entry is no regular expression.
     pub(super) fn new(entries: &[&str]) -> Result<Self> {
-        // A module's name ends with the expression, or a dot follows.
-        let expression = |entry: &str| Expression::new(&format!(r"(?:{entry})(?:(?<=\.)|(?=\.|$))"));
+        // A module's name ends with the expression, or a dot follows. Some mark expressions as compressed-tensors does.
+        let expression = |entry: &str| {
+            let entry = entry.strip_prefix("re:").unwrap_or(entry);
+            Expression::new(&format!(r"(?:{entry})(?:(?<=\.)|(?=\.|$))"))
+        };
         Ok(Self(entries.iter().map(|&entry| Ok((entry.to_owned(), expression(entry)?))).collect::<Result<_>>()?))
     }
 

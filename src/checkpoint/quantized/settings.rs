@@ -1,5 +1,7 @@
 //! What a model's configuration states about how its weights are quantized.
 
+use std::sync::Mutex;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
@@ -14,9 +16,9 @@ use crate::checkpoint::{ModelFiles, Weights};
 use crate::fields::Fields;
 use crate::precision::Precision;
 
-/// The fields of config.json that may state it: that of transformers, that of MLX, which writes both, and an older one of
-/// compressed-tensors.
-const FIELDS: [&str; 3] = ["quantization_config", "quantization", "compression_config"];
+/// The fields of config.json that may state it: that of MLX, which may leave the one that stood there before, that of
+/// transformers, and an older one of compressed-tensors.
+const FIELDS: [&str; 3] = ["quantization", "quantization_config", "compression_config"];
 
 /// Files that state it where config.json does not: those of AutoGPTQ and GPTQModel, and of AutoAWQ.
 const FILES: [&str; 2] = ["quantize_config.json", "quant_config.json"];
@@ -28,7 +30,8 @@ impl Quantization {
     /// If the weights are quantized in a way that is not supported.
     pub fn read(files: &ModelFiles) -> Result<Option<Self>> {
         let Some((path, config)) = files.json("config.json")? else { return Ok(None) };
-        let stated = FIELDS.iter().find_map(|name| Some((name, config.get(name).filter(|value| !value.is_null())?)));
+        let is_set = |value: &&Value| !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty());
+        let stated = FIELDS.iter().find_map(|name| Some((name, config.get(name).filter(is_set)?)));
         let Some((name, value)) = stated else { return Ok(None) };
         let place = format!("{} ({name})", path.display());
         Self::of(files, place, value).map(Some)
@@ -56,9 +59,11 @@ impl Quantization {
     }
 
     fn of(files: &ModelFiles, place: String, value: &Value) -> Result<Self> {
-        let scheme = Fields::of(value).and_then(scheme).with_context(|| place.clone())?;
+        // Older versions of compressed-tensors wrapped it once more.
+        let inner = value.get("quantization_config").filter(|inner| inner.is_object()).unwrap_or(value);
+        let scheme = Fields::of(inner).and_then(scheme).with_context(|| place.clone())?;
         let precision = stated_precision(files)?.unwrap_or(Precision::Bf16);
-        Ok(Self { place, scheme, precision })
+        Ok(Self { place, scheme, precision, settled: Mutex::default() })
     }
 }
 
