@@ -110,7 +110,7 @@ impl Reranker {
             engine::check(architecture, options.on_gpu)?;
             files.check_adapter()?;
             // What is not supported is refused before the weights are downloaded.
-            if options.weights {
+            if options.weights && files.gguf().is_none() {
                 Quantization::read(files)?;
             }
         }
