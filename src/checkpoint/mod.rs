@@ -41,7 +41,6 @@ pub use files::ModelFiles;
 pub(crate) use files::not_json;
 pub use fingerprint::fingerprint;
 pub(crate) use gguf::Description;
-#[expect(unused_imports, reason = "what reads the tokenizer comes next")]
 pub(crate) use gguf::Metadata;
 pub use hub::{Downloads, Hub};
 pub use modules::ModuleHead;

@@ -26,6 +26,8 @@ mod foreign;
 mod formats;
 mod generated;
 mod gguf;
+mod gguf_metadata;
+mod gguf_tokenizer;
 mod gpu;
 mod gpu_attention;
 mod gpu_features;

@@ -58,7 +58,6 @@ impl Value {
     }
 }
 
-#[expect(dead_code, reason = "what reads the tokenizer comes next")]
 impl Metadata {
     /// Reads as many names and values as the file's head announced.
     pub(super) fn read(path: &Path, count: usize, cursor: &mut Cursor) -> Result<Self> {

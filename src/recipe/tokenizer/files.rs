@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 
+use super::gguf;
 use crate::checkpoint::{ModelFiles, read_text};
 use crate::fields::{Fields, map_of};
 
@@ -52,6 +53,13 @@ impl Settings {
         Ok(Self { name, value })
     }
 
+    /// Adds the fields that the file does not have.
+    fn add(&mut self, fields: Map<String, Value>) {
+        for (name, value) in fields {
+            self.value.entry(name).or_insert(value);
+        }
+    }
+
     /// The fields; a field that is null counts as absent.
     pub(super) fn fields(&self) -> Fields<'_> {
         Fields::of_map(&self.value)
@@ -89,16 +97,35 @@ pub(super) struct TokenizerFiles {
     pub(super) special_tokens: Settings,
     /// `added_tokens.json`
     pub(super) added_tokens: Settings,
+    /// What was assumed of a tokenizer in the metadata of a GGUF file.
+    pub(super) notes: Vec<String>,
 }
 
 impl TokenizerFiles {
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
+        let mut config = Settings::read(files, "tokenizer_config.json")?;
+        let written = match files.metadata() {
+            Some(gguf) if files.optional("tokenizer.json")?.is_none() => Some((gguf.path(), gguf::written(gguf)?)),
+            _ => None,
+        };
+        let (vocabulary, notes) = match written {
+            Some((path, written)) => {
+                config.add(written.settings);
+                (Vocabulary::Whole(path.to_owned(), written.text), written.notes)
+            }
+            None => (vocabulary(files)?, Vec::new()),
+        };
+        let mut model = Settings::read(files, "config.json")?;
+        if let Some(family) = files.metadata().map(gguf::family).transpose()?.flatten() {
+            model.add(Map::from_iter([("model_type".to_owned(), family.into())]));
+        }
         Ok(Self {
-            vocabulary: vocabulary(files)?,
-            model: Settings::read(files, "config.json")?,
-            config: Settings::read(files, "tokenizer_config.json")?,
+            vocabulary,
+            model,
+            config,
             special_tokens: Settings::read(files, "special_tokens_map.json")?,
             added_tokens: Settings::read(files, "added_tokens.json")?,
+            notes,
         })
     }
 }

@@ -7,6 +7,7 @@ mod control;
 mod declared;
 mod files;
 mod frame;
+mod gguf;
 mod guarded;
 mod head;
 mod inside;
@@ -67,7 +68,7 @@ impl TextTokenizer {
     }
 
     fn of(files: &TokenizerFiles, path: String) -> Result<Self> {
-        let mut warnings = Vec::new();
+        let mut warnings = files.notes.clone();
         let class = Class::of(files)?;
         let stored = Stored::read(files, class, &mut warnings)?;
         let declared = Declared::read(files, &stored, class)?;

@@ -14,7 +14,7 @@ use super::files::TokenizerFiles;
 use super::{sentence_piece, unigram};
 
 /// How Qwen cuts a text into words.
-const QWEN2_WORDS: &str =
+pub(super) const QWEN2_WORDS: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The vocabulary of a stored tokenizer with the parts of a class, and the id of a Unigram model's unknown token. Its
