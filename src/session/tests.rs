@@ -45,10 +45,15 @@ fn sum(tokens: &[u32]) -> f32 {
 
 /// A session of so many of these engines, and what its batches were.
 fn session(engine: &Sums, engines: usize) -> (Session, Arc<Mutex<Vec<Answered>>>) {
+    session_ahead(engine, engines, 1)
+}
+
+/// A session whose engines have so many batches at a time.
+fn session_ahead(engine: &Sums, engines: usize, ahead: usize) -> (Session, Arc<Mutex<Vec<Answered>>>) {
     let computed = Arc::new(Mutex::new(Vec::new()));
     let watched = Arc::clone(&computed);
     let engines = (0..engines).map(|_| Box::new(engine.clone()) as Box<dyn Engine>).collect();
-    let scheduling = Scheduling { ahead: 1, limits: LIMITS, order: QueueOrder::Fair };
+    let scheduling = Scheduling { ahead, limits: LIMITS, order: QueueOrder::Fair };
     (Session::start(engines, scheduling, None, move |batch| watched.lock().unwrap().push(batch)), computed)
 }
 
@@ -105,6 +110,29 @@ fn every_request_is_replied_to_though_engines_fail_and_panic() {
     assert_eq!(ask(3, &[1, 2]), Ok(vec![3.]));
     assert_eq!(ask(4, &[13]), panicked);
     assert_eq!(ask(5, &[1, 2]), panicked);
+}
+
+#[test]
+fn batches_that_wait_for_a_thread_that_has_panicked_are_given_up() {
+    let (open, gate) = channel();
+    let engine = Sums { gate: Some(Arc::new(Mutex::new(gate))), ..Sums::default() };
+    let (session, _) = session_ahead(&engine, 1, 2);
+    let (sender, replies) = channel();
+    let access = session.access();
+    submit(&access, &sender, 0, &[&[13; 20]]);
+    submit(&access, &sender, 1, &[&[2; 20]]);
+    // Only what is replied to at once is known to come after the other two: both batches are handed out then.
+    submit(&access, &sender, 2, &[]);
+    assert_eq!(replies.recv_timeout(PATIENCE).unwrap().0, 2);
+    open.send(()).unwrap();
+    for _ in 0..2 {
+        let (_, scored) = replies.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(scored.logits, Err("the thread that scored it has panicked".to_owned()));
+    }
+    let (stopped, is_stopped) = channel();
+    access.stop(move || stopped.send(()).unwrap());
+    is_stopped.recv_timeout(PATIENCE).unwrap();
+    session.finish().unwrap();
 }
 
 #[test]

@@ -86,6 +86,10 @@ impl Workers {
     pub(super) fn take(&mut self, done: &Done) {
         self.busy -= 1;
         self.panicked += usize::from(matches!(done.logits, Err(Failure::Panic)));
+        if self.are_gone() {
+            // The batches that were handed out ahead are lost with the last thread.
+            self.busy = 0;
+        }
     }
 
     /// Waits for the batches at hand and drops the engines, so that they free their devices' memory before the program ends.
