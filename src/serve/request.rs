@@ -23,6 +23,8 @@ pub struct RerankRequest {
     pub salted: bool,
     /// The model that the client names.
     pub model: Option<String>,
+    /// The identifier that its body gives it.
+    pub id: Option<String>,
     /// What else of the request its response depends on.
     pub echo: Echo,
 }
@@ -34,8 +36,6 @@ pub struct Echo {
     pub property: Option<String>,
     /// Whether the results stand in a list of Voyage's name, too.
     pub data: bool,
-    /// The request's identifier, where its body has one.
-    pub id: Option<String>,
     /// Whether each query with its documents was a list of texts of its own, whose scores the response lists in the client's order.
     pub in_lists: bool,
 }
@@ -90,6 +90,14 @@ pub struct Timings {
     pub queue: f64,
     /// From the start of the first batch to the end of the last.
     pub inference: f64,
+}
+
+/// The longest identifier of a request that is taken from a client: a response may repeat it for each document.
+pub const LONGEST_ID: usize = 128;
+
+/// Whether a client's identifier can be that of its request.
+pub fn is_request_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl RerankRequest {

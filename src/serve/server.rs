@@ -16,7 +16,7 @@ use super::dialect::{self, Context, Dialect, Endpoint, Limits, Rendered};
 use super::keys::Keys;
 use super::log::RequestLine;
 use super::metrics::{self, Metrics};
-use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse};
+use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse, is_request_id};
 use super::service::{Admitted, Service};
 use super::{ServiceLimits, page};
 use crate::engine::gpu::Device;
@@ -26,10 +26,10 @@ use crate::progress::Reporter;
 const LARGE: usize = 64 << 10;
 /// About what a document adds to a response without its text.
 const BYTES_OF_A_RESULT: usize = 64;
+/// The header with the identifier of a request.
+const REQUEST_ID: &str = "x-request-id";
 /// The paths that report whether requests can be answered.
 const HEALTH: [&str; 4] = ["/health", "/ping", "/.well-known/ready", "/.well-known/live"];
-/// The longest request id that is taken from a client.
-const LONGEST_ID: usize = 128;
 
 /// The service with what stands around it.
 pub(super) struct Server {
@@ -95,8 +95,8 @@ impl Server {
             let is_routine = response.status().is_success() || HEALTH.contains(&path.as_str());
             RequestLine { is_routine, seconds: began.elapsed().as_secs_f64(), ..line }.print(&self.reporter);
         }
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            response.headers_mut().insert("x-request-id", id);
+        if !response.headers().contains_key(REQUEST_ID) {
+            set(&mut response, REQUEST_ID, &id);
         }
         response
     }
@@ -162,14 +162,18 @@ impl Server {
             Ok((dialect, request, place)) => {
                 answering.line.dialect = dialect.name();
                 answering.line.documents = request.documents.len();
-                let scored = self.unless_given_up(self.rerank((request, place), dialect, id)).await;
+                if let Some(own) = &request.id {
+                    answering.line.request_id.clone_from(own);
+                }
+                let id = answering.line.request_id.clone();
+                let scored = self.unless_given_up(self.rerank((request, place), dialect, &id)).await;
                 (dialect, scored.unwrap_or_else(Err))
             }
             Err((dialect, problem)) => (dialect, Err(problem)),
         };
         let line = &mut answering.line;
         line.dialect = dialect.name();
-        match answered {
+        let mut response = match answered {
             Ok((response, rendered)) => {
                 line.status = 200;
                 line.tokens = response.tokens();
@@ -184,7 +188,9 @@ impl Server {
                 line.problem = (problem.kind == ProblemKind::Internal).then(|| problem.message.clone());
                 refused(dialect, &problem)
             }
-        }
+        };
+        set(&mut response, REQUEST_ID, &line.request_id);
+        response
     }
 
     /// What comes of a request, unless it is given up before.
@@ -281,10 +287,8 @@ impl Server {
 
     /// The client's own id of a request, or a new one.
     fn id_of(&self, headers: &HeaderMap) -> String {
-        let sent = headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        let is_good =
-            |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
-        sent.filter(is_good).map_or_else(
+        let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        sent.filter(|id| is_request_id(id)).map_or_else(
             || {
                 let number = self.requests.fetch_add(1, Ordering::Relaxed);
                 format!("{:016x}", self.seed.wrapping_add(number).wrapping_mul(0x9e37_79b9_7f4a_7c15))
@@ -351,11 +355,15 @@ fn written(rendered: Rendered, admission: &Arc<Admission>) -> Response<Body> {
     let held = HeldBody { _place: admission.hold(rendered.body.len()), text: rendered.body };
     let mut response = respond(StatusCode::OK, "application/json", Bytes::from_owner(held));
     for (name, value) in rendered.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
+        set(&mut response, name, &value);
     }
     response
+}
+
+fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
 }
 
 fn refused(dialect: Dialect, problem: &Problem) -> Response<Body> {

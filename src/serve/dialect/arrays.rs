@@ -39,12 +39,11 @@ pub(super) fn render(
     let wanted = request.return_documents.unwrap_or(dialect.returns_documents());
     let ranked = ranked(request, response);
     if dialect == Dialect::Sglang {
-        let id = request.echo.id.as_deref().unwrap_or(context.id);
         let rank = |(index, pair, text): (usize, crate::serve::request::ScoredPair, _)| SglangRank {
             score: pair.score,
             document: wanted.then_some(text),
             index,
-            meta_info: MetaInfo { id, prompt_tokens: pair.tokens },
+            meta_info: MetaInfo { id: context.id, prompt_tokens: pair.tokens },
         };
         return json(&ranked.map(rank).collect::<Vec<_>>());
     }

@@ -4,19 +4,24 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::serve::request::{Problem, ProblemKind};
 
+/// Fields by their names, in the client's order. The hash differs from process to process, so that nobody can choose names that collide.
+type Fields<'a> = IndexMap<String, &'a RawValue, ahash::RandomState>;
+
 /// An object: the body, or one in it. A field that is null counts as absent.
 #[derive(Debug)]
-pub(super) struct Body<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Body<'a>(Fields<'a>);
 
 /// Nothing bounds what a client may write into a field.
-const LONGEST_SHOWN: usize = 40;
+pub(super) const LONGEST_SHOWN: usize = 40;
 
-/// More fields than any client writes, each of which is compared with the others.
+/// More fields than any client writes.
 const MOST_FIELDS: usize = 1000;
 
 /// A field has a wrong type or is missing.
@@ -55,13 +60,12 @@ impl<'a> Body<'a> {
 
     /// Whether a field is there, even if it is null.
     pub fn names(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.0.contains_key(name)
     }
 
     /// A field.
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        found.filter(|value| value.get() != "null")
+        self.0.get(name).copied().filter(|value| value.get() != "null")
     }
 
     /// The fields that are there.
@@ -275,7 +279,7 @@ fn number_of(value: &RawValue) -> Option<f64> {
 }
 
 /// The fields of an object, or what is wrong with them, as a sentence without its subject.
-struct Members<'a>(Result<Vec<(String, &'a RawValue)>, String>);
+struct Members<'a>(Result<Fields<'a>, String>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -286,26 +290,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Result<Vec<(String, &'de RawValue)>, String>;
+    type Value = Result<Fields<'de>, String>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields: Vec<(String, &RawValue)> = Vec::new();
-        let mut fault = None;
+        let (mut fields, mut count, mut fault) = (Fields::default(), 0, None);
         // An error of the JSON itself, which may come later, counts before a fault.
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
             if fault.is_some() {
                 continue;
             }
-            match fields.iter().find(|(known, _)| *known == name) {
-                None if fields.len() == MOST_FIELDS => fault = Some(format!("has more than {MOST_FIELDS} fields")),
-                None => fields.push((name, value)),
-                Some((_, first)) if first.get() == value.get() => {}
-                Some(_) => {
-                    let name: String = name.chars().take(LONGEST_SHOWN).collect();
+            count += 1;
+            if count > MOST_FIELDS {
+                fault = Some(format!("has more than {MOST_FIELDS} fields"));
+                continue;
+            }
+            match fields.entry(name) {
+                Entry::Vacant(free) => {
+                    free.insert(value);
+                }
+                Entry::Occupied(first) if first.get().get() == value.get() => {}
+                Entry::Occupied(first) => {
+                    let name: String = first.key().chars().take(LONGEST_SHOWN).collect();
                     fault = Some(format!("has `{name}` twice, with different values: remove one of them"));
                 }
             }

@@ -98,7 +98,7 @@ pub(super) fn render(
     response: &RerankResponse,
     context: &Context<'_>,
 ) -> String {
-    let id = request.echo.id.as_deref().unwrap_or(context.id);
+    let id = context.id;
     let model = Some(context.facts.model.as_str());
     let usage = Some(Usage::of(response));
     let results = Some(entries(dialect, request, response));

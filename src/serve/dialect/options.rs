@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::Dialect;
 use super::body::{Body, disagree, flag_of, invalid, list_of, malformed, shown, text_of, wrong};
-use crate::serve::request::{Problem, RerankRequest, Truncation};
+use crate::serve::request::{LONGEST_ID, Problem, RerankRequest, Truncation, is_request_id};
 
 /// Reads all options into the request.
 pub(super) fn read(body: &Body<'_>, dialect: Dialect, request: &mut RerankRequest) -> Result<(), Problem> {
@@ -19,9 +19,19 @@ pub(super) fn read(body: &Body<'_>, dialect: Dialect, request: &mut RerankReques
     request.top_n = top_n(body, dialect)?;
     request.min_score = body.agreed(&["min_score", "score_threshold", "threshold"], Body::number)?;
     request.return_documents = body.agreed(&["return_documents", "return_text"], Body::flag)?;
-    request.echo.id = body.text("request_id")?;
+    request.id = request_id(body)?;
     request.salted = body.text("cache_salt")?.is_some();
     Ok(())
+}
+
+fn request_id(body: &Body<'_>) -> Result<Option<String>, Problem> {
+    let id = body.text("request_id")?;
+    match &id {
+        Some(sent) if !is_request_id(sent) => Err(invalid(format!(
+            "`request_id` is to have 1 to {LONGEST_ID} visible characters of ASCII, as it stands in headers and in the log"
+        ))),
+        _ => Ok(id),
+    }
 }
 
 /// Where the score of each pair is returned in the order of the pairs, none can be left out.

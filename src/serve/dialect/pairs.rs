@@ -135,7 +135,6 @@ pub(super) fn render(
     context: &Context<'_>,
 ) -> String {
     let scores = response.pairs.iter().map(|pair| pair.score);
-    let id = request.echo.id.as_deref().unwrap_or(context.id);
     match dialect {
         Dialect::Predict if request.echo.in_lists => {
             json(&scores.map(|score| [Prediction { score, label: LABEL }]).collect::<Vec<_>>())
@@ -144,7 +143,7 @@ pub(super) fn render(
         Dialect::DeepInfra => json(&DeepInfra {
             scores: scores.collect(),
             input_tokens: response.tokens(),
-            request_id: id,
+            request_id: context.id,
             inference_status: InferenceStatus {
                 status: "succeeded",
                 runtime_ms: (response.timings.total * 1000.) as u64,
@@ -154,7 +153,7 @@ pub(super) fn render(
             },
         }),
         _ => json(&Scores {
-            id: format!("score-{id}"),
+            id: format!("score-{}", context.id),
             object: "list",
             created: context.created,
             model: &context.facts.model,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use ahash::AHashSet;
 use serde_json::value::RawValue;
 
 use super::Limits;
-use super::body::{Body, Kind, invalid, kind, list_of, malformed, object_of, shown, text_of};
+use super::body::{Body, Kind, LONGEST_SHOWN, invalid, kind, list_of, malformed, object_of, shown, text_of};
+use super::options::required;
 use crate::serve::request::{Problem, ProblemKind};
 
 /// More names of fields than objects that are ranked have.
@@ -50,7 +52,7 @@ impl Texts {
                 Err(malformed(format!("`rank_fields` has {}: names of fields are expected", shown(value))))
             })
         };
-        let fields = match body.get("rank_fields") {
+        let fields: Vec<String> = match body.get("rank_fields") {
             None => Vec::new(),
             Some(value) => match list_of(value, MOST_RANK_FIELDS) {
                 Some((names, count)) if count == names.len() => {
@@ -64,6 +66,12 @@ impl Texts {
                 None => return Err(malformed(format!("`rank_fields` is {}: a list is expected", kind(value)))),
             },
         };
+        let mut seen = AHashSet::new();
+        if let Some(name) = fields.iter().find(|name| !seen.insert(name.as_str())) {
+            let name: String = name.chars().take(LONGEST_SHOWN).collect();
+            // Texts would become many times as long as the body.
+            return Err(invalid(format!("`rank_fields` names `{name}` twice: remove one of them")));
+        }
         Ok(Self { limits: *limits, fields })
     }
 
@@ -161,9 +169,7 @@ impl Texts {
 fn text(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
     let Some(object) = object_of(value, &place) else { return string(value, place) };
     let object = object?;
-    if let Some(medium) = MEDIA.iter().find(|name| object.has(name)) {
-        return Err(not_a_text(place, medium));
-    }
+    refuse_media(&object, place)?;
     if let Some(value) = object.get("text") {
         return string(value, place);
     }
@@ -181,18 +187,27 @@ fn string(value: &RawValue, place: Place<'_>) -> Result<String, Problem> {
 }
 
 fn one_part(content: &RawValue, place: Place<'_>) -> Result<String, Problem> {
-    let parts = list_of(content, MOST_PARTS).map(|(parts, _)| parts).unwrap_or_default();
+    let (parts, count) = list_of(content, MOST_PARTS).unwrap_or_default();
+    let parts: Vec<Body<'_>> =
+        parts.into_iter().filter_map(|part| object_of(part, &place)).collect::<Result<_, _>>()?;
     for part in &parts {
-        let medium = object_of(part, &place).transpose()?.map(|part| part.text("type")).transpose()?.flatten();
-        if let Some(medium) = medium.filter(|medium| medium != "text") {
-            let medium: String = medium.chars().take(40).collect();
+        refuse_media(part, place)?;
+        if let Some(medium) = part.text("type")?.filter(|medium| medium != "text") {
+            let medium: String = medium.chars().take(LONGEST_SHOWN).collect();
             return Err(not_a_text(place, &medium));
         }
     }
+    // A part has no parts: what is read of it is no deeper, however deep it is.
     match parts.as_slice() {
-        [part] if kind(part) == Kind::Object => text(part, place),
-        _ => Err(malformed(format!("{place} has `content` with other than one part: write one text"))),
+        [part] if count == 1 && part.has("text") => string(required(part, "text", "a text")?, place),
+        _ => {
+            Err(malformed(format!("{place} has `content` with other than one part that has a `text`: write one text")))
+        }
     }
+}
+
+fn refuse_media(object: &Body<'_>, place: Place<'_>) -> Result<(), Problem> {
+    MEDIA.iter().find(|name| object.has(name)).map_or(Ok(()), |medium| Err(not_a_text(place, medium)))
 }
 
 fn not_a_text(place: Place<'_>, medium: &str) -> Problem {

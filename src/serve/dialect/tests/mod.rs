@@ -81,7 +81,8 @@ fn exchange_as(path: &str, body: &str, default: Option<Dialect>) -> (Dialect, Va
     let (dialect, request) =
         read_as(path, body.as_bytes(), default).unwrap_or_else(|(_, problem)| panic!("{}", problem.message));
     let facts = facts();
-    let rendered = dialect.render(&request, &answer(&request), &Context { facts: &facts, id: "42", created: 9 });
+    let id = request.id.as_deref().unwrap_or("42");
+    let rendered = dialect.render(&request, &answer(&request), &Context { facts: &facts, id, created: 9 });
     (dialect, serde_json::from_str(&rendered.body).unwrap())
 }
 

@@ -58,11 +58,21 @@ fn a_body_that_is_no_request_is_refused_with_400() {
     for bytes in [&b"{\"query\": \"\xff\", \"documents\": [\"d\"]}"[..], b"\xff\xfe{\x00}\x00", b"\x00"] {
         assert_eq!(read_as("/rerank", bytes, None).unwrap_err().1.kind, ProblemKind::Malformed);
     }
+    // A field that stands often is as many, though it is always the same.
+    let (_, often) = refused("/rerank", &format!("{{{}}}", vec![r#""f": 0"#; 1001].join(",")));
+    assert!(often.message.starts_with("the body has more than 1000 fields"));
     let fields: Vec<String> = (0..1001).map(|number| format!(r#""f{number}": 0"#)).collect();
     let (_, many) = refused("/rerank", &format!("{{{}}}", fields.join(",")));
     assert!(many.message.starts_with("the body has more than 1000 fields"));
     let deep = format!(r#"{{"query": "q", "documents": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(refused("/rerank", &deep).1.message, "`documents[0]` is a list: a text is expected");
+    let (open, close) = (r#"{"content": ["#.repeat(20_000), "]}".repeat(20_000));
+    let (_, problem) = refused("/rerank", &format!(r#"{{"query": "q", "documents": [{open}"d"{close}]}}"#));
+    assert!(
+        problem.message.starts_with("`documents[0]` has `content` with other than one part"),
+        "{}",
+        problem.message
+    );
 }
 
 #[test]
@@ -92,6 +102,8 @@ fn values_that_can_not_be_used_are_refused_with_422() {
         (r#""truncate": "MIDDLE""#, "`truncate` is \"MIDDLE\": true, false, \"END\" or \"NONE\" is expected"),
         (r#""truncate": true, "truncation": false"#, "`truncate` and `truncation` contradict each other"),
         (r#""truncation_side": "both""#, "`truncation_side` is neither \"left\" nor \"right\""),
+        (r#""request_id": "ü""#, "`request_id` is to have 1 to 128 visible characters of ASCII"),
+        (r#""rank_fields": ["text", "title", "text"]"#, "`rank_fields` names `text` twice: remove one of them"),
         (r#""rank_fields": ["author"]"#, "`documents[0]` has no `author`, which `rank_fields` names"),
     ];
     for (fields, expected) in cases {
@@ -104,6 +116,16 @@ fn values_that_can_not_be_used_are_refused_with_422() {
         let (_, problem) = refused(path, r#"{"query": "q", "documents": ["d"], "top_n": 0}"#);
         assert_eq!(problem.message, "`top_n` is 0: a whole number from 1 on is expected", "{path}");
         assert_eq!(problem.status(), 422);
+    }
+}
+
+#[test]
+fn an_identifier_is_no_longer_than_a_line() {
+    let body =
+        |length: usize| format!(r#"{{"query": "q", "documents": ["d"], "request_id": "{}"}}"#, "x".repeat(length));
+    for path in ["/rerank", "/sglang/v1/rerank", "/tei/rerank"] {
+        assert_eq!(read(path, &body(128)).1.id.map(|id| id.len()), Some(128));
+        assert_eq!(refused(path, &body(129)).1.kind, ProblemKind::Invalid, "{path}");
     }
 }
 
