@@ -197,6 +197,7 @@ impl Server {
     async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Result<T, Problem> {
         let mut given_up = self.given_up.subscribe();
         tokio::select! {
+            biased;
             done = work => Ok(done),
             _ = given_up.wait_for(|given_up| *given_up) => Err(self.ended()),
         }
