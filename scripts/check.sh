@@ -10,13 +10,8 @@ cargo clippy --locked --no-default-features --all-targets -- --deny warnings
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
 # Release, as users build it: the products of a debug build would make the tests take minutes.
 cargo test --locked --release
-
-# The clients and the page, beside what follows, which builds another binary in the same place.
-mkdir -p .clients
-cp target/release/rerank .clients/rerank
-RERANK=.clients/rerank scripts/check_clients.sh > .clients/log 2>&1 &
-clients=$!
-trap 'kill "$clients" 2> /dev/null || true' EXIT
+# The service's clients and its page, where they can be had.
+RERANK=target/release/rerank scripts/check_clients.sh
 
 # With CUDA: needs its compiler, and no GPU, as the tests emulate one.
 [ -n "${CUDA_HOME:-}" ] || command -v nvcc > /dev/null || scripts/cuda_toolkit.sh
@@ -24,9 +19,3 @@ trap 'kill "$clients" 2> /dev/null || true' EXIT
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80,90}
 cargo clippy --locked --all-targets --features cuda -- --deny warnings
 cargo test --locked --release --features cuda --test rerank -- cuda:: gpu:: products::
-
-trap - EXIT
-if wait "$clients"; then cat .clients/log; else
-    cat .clients/log >&2
-    exit 1
-fi
