@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use flate2::Crc;
 use rerank::checkpoint::{ModelFiles, Quantization, Weights};
 use rerank::model::Architecture;
@@ -110,6 +110,54 @@ fn matrices_are_dequantized_to_the_bit() {
             let mut part = vec![0f32; rows.inputs()];
             weights.matrix(&tensor.part(last - 2..tensor.rows.end)).unwrap().row(2, &mut part);
             assert_eq!(part, values, "{name}: the last row of a part of {}", tensor.name);
+        }
+    }
+}
+
+/// The model whose weights are those that a quantized one stands for, in f32.
+fn dequantized(files: &Files, model: &str) -> String {
+    let architecture = Architecture::read(&files.path("model/config.json")).unwrap();
+    let weights = Weights::open(&SHARDS.map(|shard| files.path("model").join(shard))).unwrap();
+    let quantization = Quantization::of_weights(&ModelFiles::in_directory(Path::new(model)), &weights).unwrap();
+    let weights = weights.quantized(quantization);
+    let folder = files.name("dequantized");
+    std::fs::create_dir(&folder).unwrap();
+    let mut tensors = HashMap::new();
+    for tensor in architecture.tensors() {
+        let mut values = vec![0f32; tensor.rows.len() * tensor.inputs()];
+        match tensor.shape.len() {
+            1 => values = weights.vector(tensor).unwrap(),
+            _ => {
+                let rows = weights.matrix(tensor).unwrap();
+                values.chunks_mut(tensor.inputs()).enumerate().for_each(|(row, values)| rows.row(row, values));
+            }
+        }
+        let tensor_of_values = Tensor::from_vec(values, tensor.shape.as_slice(), &Device::Cpu).unwrap();
+        tensors.insert(tensor.name.clone(), tensor_of_values);
+    }
+    candle_core::safetensors::save(&tensors, files.path("dequantized").join("model.safetensors")).unwrap();
+    let mut config: Value = serde_json::from_str(&files.read("model/config.json")).unwrap();
+    for field in ["quantization_config", "quantization", "compression_config"] {
+        config.as_object_mut().unwrap().remove(field);
+    }
+    files.write("dequantized/config.json", config.to_string());
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(Path::new("testdata/odd-reranker").join(file), files.path("dequantized").join(file)).unwrap();
+    }
+    folder
+}
+
+/// Quantized weights are packed anew for every batch; the others once, when the model is loaded.
+#[test]
+fn weights_that_rest_score_as_those_that_are_packed_once_to_the_bit() {
+    let models = models();
+    for name in ["gptq-asymmetric", "ct-fp8-block", "mlx"] {
+        let files = Files::new();
+        let model = models.write(&files, name, |_| ());
+        let whole = dequantized(&files, &model);
+        for options in [&["--dtype", "f32"][..], &["--dtype", "bf16", "--batch-size", "1"], &["--dtype", "int8"]] {
+            let [rests, packed] = [&model, &whole].map(|model| models.logits(model, options));
+            assert_eq!(rests, packed, "{name} {options:?}");
         }
     }
 }
