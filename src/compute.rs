@@ -16,8 +16,29 @@ pub struct Compute {
     units: Units,
     /// The speed of instructions for bf16, if a choice needed the measurement.
     measured: Option<Measured>,
-    /// The precision in which the checkpoint is stored, if that decided the choice.
-    stored: Option<Precision>,
+    /// The precision of the checkpoint, if that decided the choice.
+    stored: Option<Stored>,
+}
+
+/// The precision of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// That in which the weights are stored, or in which they were before they were quantized.
+    pub precision: Precision,
+    /// Whether they are quantized.
+    pub is_quantized: bool,
+}
+
+impl Stored {
+    /// Weights that are stored one by one in this precision.
+    pub const fn whole(precision: Precision) -> Self {
+        Self { precision, is_quantized: false }
+    }
+
+    /// What `precision` is to the weights: the end of a sentence.
+    fn relation(self) -> &'static str {
+        if self.is_quantized { "in which quantized weights are computed" } else { "in which the checkpoint is stored" }
+    }
 }
 
 impl Compute {
@@ -30,7 +51,7 @@ impl Compute {
         device: &Opened,
         instructions: Instructions,
         requested: Option<Precision>,
-        stored: Option<Precision>,
+        stored: Option<Stored>,
     ) -> Result<Self> {
         let on_cpu = matches!(device, Opened::Cpu);
         let stored = stored.filter(|_| on_cpu && requested.is_none());
@@ -38,7 +59,8 @@ impl Compute {
         let measured =
             if on_cpu && rounds && instructions.is_open() { Some(measure(instructions.level)?) } else { None };
         let units = instructions.units(measured);
-        let own = if on_cpu { automatic(stored, units.products) } else { Precision::Bf16 };
+        let own =
+            if on_cpu { automatic(stored.map(|stored| stored.precision), units.products) } else { Precision::Bf16 };
         Ok(Self { precision: requested.unwrap_or(own), instructions, units, measured, stored })
     }
 
@@ -60,33 +82,37 @@ impl Compute {
     pub fn reason(&self) -> Option<String> {
         let level = self.instructions.level;
         let speedup = self.products_speedup();
-        let reason = match (self.stored?, self.precision) {
+        let stored = self.stored?;
+        let relation = stored.relation();
+        let reason = match (stored.precision, self.precision) {
             (Precision::Bf16, Precision::Bf16) => {
                 let why = match speedup {
                     Some(speedup) => format!("and whose products are {speedup:.1} times as fast here as f32's"),
                     None => format!("and whose instructions {VARIABLE} selects"),
                 };
-                format!("bf16, in which the checkpoint is stored, {why}; --dtype f32 rounds nothing")
+                format!("bf16, {relation}, {why}; --dtype f32 rounds nothing")
             }
             (Precision::Bf16, _) => {
                 let why = match speedup {
                     Some(speedup) => format!(
-                        "because bf16, in which the checkpoint is stored, is not clearly faster on this processor \
-                         ({speedup:.1} times as fast)"
+                        "because bf16, {relation}, is not clearly faster on this processor ({speedup:.1} times as fast)"
                     ),
                     None if level.has_bf16_units() => format!("because {VARIABLE} selects f32's instructions"),
                     None => format!("because {level} has no instructions for products of bf16"),
                 };
-                format!("f32, {why}; --dtype bf16 rounds as the checkpoint does")
+                match stored.is_quantized {
+                    true => format!("f32, {why}; --dtype bf16 rounds"),
+                    false => format!("f32, {why}; --dtype bf16 rounds as the checkpoint does"),
+                }
             }
             (Precision::F16, _) => format!(
                 "f32, which holds the checkpoint's f16 exactly and is as fast; --dtype f16 rounds activations too{}",
                 self.faster_bf16().map(|speedup| format!(", {speedup}")).unwrap_or_default()
             ),
-            (stored, _) => {
+            (precision, _) => {
                 let other =
                     self.faster_bf16().unwrap_or_else(|| "--dtype bf16 rounds and is no faster here".to_owned());
-                format!("{}, in which the checkpoint is stored; {other}", stored.name())
+                format!("{}, {relation}; {other}", precision.name())
             }
         };
         Some(format!("dtype: {reason}"))
@@ -138,15 +164,21 @@ mod tests {
     use super::*;
     use crate::engine::cpu::{Level, Times};
 
-    fn compute(stored: Precision, times: Option<(u64, u64)>, products: Option<Unit>) -> Compute {
+    fn compute(precision: Precision, times: Option<(u64, u64)>, products: Option<Unit>) -> Compute {
         let times =
             times.map(|(bf16, f32)| Times { bf16: Duration::from_micros(bf16), f32: Duration::from_micros(f32) });
         let measured = times.map(|times| Measured { products: times, attention: times, took: times.bf16 });
         let level = if measured.is_none() && products.is_none() { Level::Avx2 } else { Level::Avx512Bf16 };
         let instructions = Instructions { level, products, attention: None };
         let units = instructions.units(measured);
-        let stored = Some(stored);
-        Compute { precision: automatic(stored, units.products), instructions, units, measured, stored }
+        let stored = Some(Stored::whole(precision));
+        Compute {
+            precision: automatic(stored.map(|stored| stored.precision), units.products),
+            instructions,
+            units,
+            measured,
+            stored,
+        }
     }
 
     #[test]
@@ -184,7 +216,9 @@ mod tests {
     fn a_precision_that_the_user_named_is_taken() {
         let instructions = Instructions { level: Level::available(), products: None, attention: None };
         for precision in Precision::ALL {
-            let chosen = Compute::choose(&Opened::Cpu, instructions, Some(precision), Some(Precision::Bf16)).unwrap();
+            let chosen =
+                Compute::choose(&Opened::Cpu, instructions, Some(precision), Some(Stored::whole(Precision::Bf16)))
+                    .unwrap();
             assert_eq!((chosen.precision, chosen.reason(), chosen.hint()), (precision, None, None));
         }
         let chosen = Compute::choose(&Opened::Cpu, instructions, None, None).unwrap();

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::batch::{Limits, LimitsChoice};
 use crate::checkpoint::{self, Description, Downloads, ModelFiles, ModelSource, ModuleHead, Quantization, Weights};
+use crate::compute::Stored;
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
@@ -230,15 +231,18 @@ impl Reranker {
         self.checkpoint.as_ref().map(of).transpose()
     }
 
-    /// The precision in which the checkpoint is stored; none, where no weights are needed.
-    pub fn stored(&self) -> Option<Precision> {
-        self.checkpoint.as_ref().map(|checkpoint| checkpoint.model.weights.precision())
+    /// The precision of the checkpoint; none, where no weights are needed.
+    pub fn stored(&self) -> Option<Stored> {
+        self.checkpoint.as_ref().map(|Checkpoint { model, .. }| Stored {
+            precision: model.weights.precision(),
+            is_quantized: model.weights.is_quantized(),
+        })
     }
 
     /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, else as its
     /// configuration states, or else in bf16, of which a warning is given.
     pub fn expected(&self) -> Precision {
-        self.stored().or(self.seen).unwrap_or(USUAL_PRECISION)
+        self.stored().map(|stored| stored.precision).or(self.seen).unwrap_or(USUAL_PRECISION)
     }
 
     /// The one precision in which the model can be computed, if there is but one.

@@ -15,7 +15,7 @@ use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
 use crate::checkpoint::{Downloads, ModelSource};
-use crate::compute::Compute;
+use crate::compute::{Compute, Stored};
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
 use crate::engine::cpu::{Instructions, peak};
@@ -191,10 +191,10 @@ enum Found {
 }
 
 impl Found {
-    /// The precision in which the weights are stored.
-    fn stored(&self) -> Option<Precision> {
+    /// The precision of the weights.
+    fn stored(&self) -> Option<Stored> {
         match self {
-            Self::Random(_) => Some(Precision::Bf16),
+            Self::Random(_) => Some(Stored::whole(Precision::Bf16)),
             Self::Files(reranker, _) => reranker.stored(),
         }
     }

@@ -153,8 +153,7 @@ impl Weights {
     }
 
     /// The precision in which more than half of the values are stored, else f32; of a quantized checkpoint that which its
-    /// configuration states, else bf16. Checkpoints in 16 bits often keep a few
-    /// vectors, or their head, in f32.
+    /// configuration states, else bf16. Checkpoints in 16 bits often keep a few vectors, or their head, in f32.
     pub fn precision(&self) -> Precision {
         if !self.random.is_empty() {
             return Precision::Bf16;
@@ -176,6 +175,11 @@ impl Weights {
             (_, true) => Precision::F16,
             _ => Precision::F32,
         }
+    }
+
+    /// Whether matrices are quantized.
+    pub fn is_quantized(&self) -> bool {
+        self.quantization.is_some() || self.gguf().is_some_and(|gguf| gguf.is_quantized())
     }
 
     /// The rows of a matrix.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::dry_run::Planned;
 use crate::batch::Batch;
-use crate::compute::Compute;
+use crate::compute::{Compute, Stored};
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
 use crate::engine::{self, Engine, Model};
@@ -50,7 +50,7 @@ pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -
         device,
         config.model.instructions,
         config.model.precision.or(engine::only_precision(model)),
-        Some(expected),
+        Some(Stored::whole(expected)),
     )?;
     let target = compute.target(device)?;
     let (tokens, count) = match target {

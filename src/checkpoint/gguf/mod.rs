@@ -203,6 +203,11 @@ impl Gguf {
         }
     }
 
+    /// Whether there are values in blocks.
+    pub(super) fn is_quantized(&self) -> bool {
+        self.tensors().any(|stored| stored.kind.is_quantized())
+    }
+
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
     pub(super) fn release(&self, tensor: &Tensor) {
         let Some((_, _, file, stored)) = self.locate(&tensor.name) else { return };

@@ -65,9 +65,13 @@ trait Scheme: Send + Sync {
 }
 
 impl Quantization {
-    /// The precision in which the model was before it was quantized, as far as it is stated.
+    /// The precision in which the model was before it was quantized, as far as it is stated; bf16 for f16, whose three more
+    /// bits quantizing has lost.
     pub(super) fn precision(&self) -> Precision {
-        self.precision
+        match self.precision {
+            Precision::F16 => Precision::Bf16,
+            precision => precision,
+        }
     }
 
     /// The scheme in a few words.
