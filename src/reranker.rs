@@ -231,12 +231,12 @@ impl Reranker {
         self.checkpoint.as_ref().map(of).transpose()
     }
 
-    /// The precision of the checkpoint; none, where no weights are needed.
+    /// The precision of the checkpoint; none, where its weights are neither needed nor here.
     pub fn stored(&self) -> Option<Stored> {
-        self.checkpoint.as_ref().map(|Checkpoint { model, .. }| Stored {
-            precision: model.weights.precision(),
-            is_quantized: model.weights.is_quantized(),
-        })
+        let needed = self.checkpoint.as_ref().map(|checkpoint| &*checkpoint.model.weights);
+        let stored =
+            |weights: &Weights| Stored { precision: weights.precision(), is_quantized: weights.is_quantized() };
+        needed.or(self.local.as_ref()).map(stored)
     }
 
     /// The precision in which the checkpoint would be loaded: as it is stored, if it is on this machine, else as its

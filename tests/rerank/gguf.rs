@@ -89,6 +89,40 @@ fn models_in_gguf_agree_with_transformers_in_f32() {
 }
 
 #[test]
+fn what_the_weights_are_is_reported() {
+    let (files, model) = (Files::new(), Model::read("qwen3-mixed"));
+    let (folder, input) = (model.write(&files, "model", "qwen3-mixed", "m.gguf"), model.input(&files));
+    let stats = |options: &[&str]| -> (Run, Value) {
+        let name = files.name("stats.json");
+        let run = rerank(&[&["--model", &folder, "--input", &input, "--stats", &name], options].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        (run, serde_json::from_str(&files.read("stats.json")).unwrap())
+    };
+    let (run, figures) = stats(&["--verbose", "--dtype", "f32"]);
+    let weights = &figures["weights"];
+    let number = |name: &str| weights[name].as_u64().unwrap_or_else(|| panic!("{name} in {weights}"));
+    let forms: Vec<&String> = weights["forms"].as_object().unwrap().keys().collect();
+    assert_eq!((forms.len(), forms[0].as_str()), (15, "Q6_K"), "{weights}");
+    let sum: f64 = weights["forms"].as_object().unwrap().values().map(|share| share.as_f64().unwrap()).sum();
+    assert!((sum - 1.).abs() < 1e-9, "{weights}");
+    // The layers rest as they are stored, and one of them is packed in f32 besides.
+    let layers: u64 = 2 * (256 * (128 + 64 + 64) + 128 * 256 + 3 * 256 * 256) * 4;
+    assert!(number("stored_bytes") < number("memory_bytes"), "{weights}");
+    assert!(number("memory_bytes") < number("stored_bytes") + layers, "{weights}");
+    for part in ["weights: ", " as stored (Q6_K 27.1%, ", " in memory"] {
+        assert!(run.stderr.contains(part), "{part:?} is not in {}", run.stderr);
+    }
+    let (planned, of_plan) = stats(&["--dry-run", "--dtype", "f32"]);
+    assert!(planned.stdout.contains("weights ") && planned.stdout.contains("Q6_K 27.1%"), "{}", planned.stdout);
+    assert_eq!(of_plan["weights"], *weights);
+    // In int8, they are packed once.
+    let (_, narrow) = stats(&["--dtype", "int8"]);
+    assert!(narrow["weights"]["memory_bytes"].as_u64().unwrap() < number("memory_bytes"), "{narrow}");
+    let check = rerank(&["check", "--model", &folder, "--dtype", "f32"]);
+    assert!(check.stdout.contains("weights ") && check.stdout.contains("Q6_K 27.1%"), "{}", check.stdout);
+}
+
+#[test]
 fn a_file_and_its_directory_are_one_model() {
     let (files, model) = (Files::new(), Model::read("qwen2"));
     let (folder, input) = (model.write(&files, "model", "qwen2", "a.gguf"), model.input(&files));
