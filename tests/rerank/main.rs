@@ -70,6 +70,7 @@ mod plumbing;
 mod products;
 mod quantized;
 mod quantized_damage;
+mod quantized_refused;
 mod real_shapes;
 mod recipe_notes;
 mod recipe_options;
