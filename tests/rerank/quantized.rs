@@ -1,5 +1,5 @@
-//! Quantized checkpoints in safetensors: dequantized to the bit, scored as transformers scores what they are dequantized to, and
-//! refused by name where they are of another kind or damaged. `scripts/make_quantized.py` makes the models of testdata/quantized.
+//! Quantized checkpoints in safetensors: dequantized to the bit, and scored as transformers scores what they are dequantized to.
+//! `scripts/make_quantized.py` makes the models of testdata/quantized.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
