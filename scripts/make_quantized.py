@@ -5,7 +5,7 @@ All are one small Qwen3 model: `common.safetensors` has what is never quantized,
 rest, so that every variant has two shards. `models.json` has the configurations, and for each variant the
 checksums (CRC-32) of its dequantized matrices in f32 and the logits of transformers on them. The matrices
 are dequantized by `reference/dequantize.py`, which follows the formats' descriptions bit by bit; where
-compressed-tensors reads a variant itself, its own code must give the same numbers.
+compressed-tensors or MLX reads a variant itself, its own code must give the same numbers.
 """
 
 import json
@@ -165,6 +165,16 @@ def by_compressed_tensors(parts: dict, scheme: dict, form: str) -> np.ndarray:
     return BaseCompressor.get_value_from_registry(form).decompress(parts, scheme)["weight"].numpy()
 
 
+def by_mlx(parts: dict, scheme: dict) -> np.ndarray | None:
+    """What MLX itself makes of a module in f32, where it is installed."""
+    try:
+        import mlx.core as mx
+    except ImportError:
+        return None
+    words, scales, offsets = mx.array(parts["weight"].numpy()), *(mx.array(parts[name].float().numpy()) for name in ("scales", "biases"))
+    return np.array(mx.dequantize(words, scales, offsets, group_size=scheme["group_size"], bits=scheme["bits"]))
+
+
 def make(name: str, original: dict) -> dict:
     """Writes a variant's file, and returns its configuration and what it must give."""
     config, options = VARIANTS[name]
@@ -185,6 +195,8 @@ def make(name: str, original: dict) -> dict:
         values = dequantize.METHODS[method](as_arrays(parts), scheme, tuple(matrix.shape))
         if method == "compressed-tensors" and options.get("own", True):
             np.testing.assert_array_equal(values, by_compressed_tensors(parts, scheme, config["format"]), err_msg=f"{name} {module}")
+        if method == "mlx" and (own := by_mlx(parts, scheme)) is not None:
+            np.testing.assert_array_equal(values, own, err_msg=module)
         worst = np.abs(values - matrix.float().numpy()).max()
         if worst > {2: 2.0, 3: 1.0}.get(scheme.get("bits", scheme.get("num_bits")), 0.5):
             raise ValueError(f"{name} {module}: off by {worst}")
