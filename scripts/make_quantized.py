@@ -107,6 +107,7 @@ VARIANTS = {
                                     inputs=DYNAMIC | FLOAT), {"scales": torch.bfloat16}),
     "fp8-block": ({"quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3", "weight_block_size": [48, 32],
                    "modules_to_not_convert": ["lm_head", "self_attn.v_proj"]}, {"not": "v_proj"}),
+    "fp8-powers": ({"quant_method": "fp8", "weight_block_size": [64, 64], "scale_fmt": "ue8m0"}, {}),
     "fp8-tensor": ({"quant_method": "fp8", "activation_scheme": "static", "ignored_layers": ["lm_head"]}, {}),
     "gptq-symmetric": (GPTQ | {"sym": True, "desc_act": True}, {"zero_bias": True}),
     "gptq-asymmetric": (GPTQ | {"checkpoint_format": "gptq"}, {"index": False}),

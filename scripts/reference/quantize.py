@@ -95,14 +95,18 @@ def float_blocks(matrix: np.ndarray, block: tuple[int, int], dtype: torch.dtype)
     for row in range(rows):
         for column in range(columns):
             place = (slice(row * block[0], (row + 1) * block[0]), slice(column * block[1], (column + 1) * block[1]))
-            scales[row, column] = rounded(np.array(np.abs(matrix[place]).max() / 448), dtype)
+            scale = np.array(np.abs(matrix[place]).max() / 448)
+            # Powers of two are rounded up, so that all values fit.
+            scale = 2 ** np.ceil(np.log2(scale)) if dtype == torch.float8_e8m0fnu else rounded(scale, dtype)
+            scales[row, column] = scale
             values[place] = matrix[place] / scales[row, column]
-    return torch.from_numpy(values).to(torch.float8_e4m3fn), torch.from_numpy(scales).to(dtype)
+    return torch.from_numpy(values).to(torch.float8_e4m3fn), torch.from_numpy(scales).float().to(dtype)
 
 
 def fp8(matrix: np.ndarray, config: dict, options: dict) -> dict:
     block = config.get("weight_block_size")
-    values, scales = float_blocks(matrix, block or matrix.shape, torch.float32)
+    dtype = torch.float8_e8m0fnu if config.get("scale_fmt") == "ue8m0" else torch.float32
+    values, scales = float_blocks(matrix, block or matrix.shape, dtype)
     if block:
         return {"weight": values, "weight_scale_inv": scales}
     return {"weight": values, "weight_scale": scales.reshape(()), "input_scale": torch.tensor(0.5)}
