@@ -8,7 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 
 use crate::batch::{Limits, LimitsChoice};
-use crate::checkpoint::{self, Description, Downloads, ModelFiles, ModelSource, ModuleHead, Quantization, Weights};
+use crate::checkpoint::{
+    self, Adapter, AdapterChoice, Description, Downloads, LocatedAdapter, ModelFiles, ModelSource, ModuleHead,
+    Quantization, Weights,
+};
 use crate::compute::Stored;
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
@@ -23,6 +26,8 @@ use crate::weights_report::WeightsReport;
 pub struct RerankerOptions {
     /// Where the model is.
     pub source: ModelSource,
+    /// What is merged into the model.
+    pub adapter: AdapterChoice,
     /// What the user chooses of the recipe.
     pub recipe: RecipeChoice,
     /// Whether weights are needed; to count tokens, they are not.
@@ -44,6 +49,8 @@ pub struct Reranker {
     checkpoint: Option<Checkpoint>,
     /// Warnings of what is not known of the files.
     warnings: Vec<String>,
+    /// How the adapter and its base were found.
+    notes: Vec<String>,
 }
 
 /// The precision in which language models are published.
@@ -77,6 +84,7 @@ impl Reranker {
                     seen: None,
                     checkpoint: None,
                     warnings: Vec::new(),
+                    notes: Vec::new(),
                 });
             }
             ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
@@ -89,10 +97,13 @@ impl Reranker {
             }
         };
         let found = files.find_transformer().and_then(|()| files.find_gguf(options.source.file().as_deref()));
-        found.and_then(|()| Self::from_files(options, &files)).map_err(|error| files.with_remedy(error))
+        found.map_err(|error| files.with_remedy(error))?;
+        let LocatedAdapter { files, adapter, notes } = options.adapter.locate(files, options.downloads)?;
+        let found = Self::from_files(options, &files, adapter).map_err(|error| files.with_remedy(error))?;
+        Ok(Self { notes, ..found })
     }
 
-    fn from_files(options: &RerankerOptions, files: &ModelFiles) -> Result<Self> {
+    fn from_files(options: &RerankerOptions, files: &ModelFiles, adapter: Option<Adapter>) -> Result<Self> {
         let head = ModuleHead::read(files)?;
         // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
         let mut warnings = Vec::new();
@@ -102,14 +113,16 @@ impl Reranker {
             Some(Arc::new(architecture))
         } else if options.weights || files.has("config.json")? {
             let path = files.get("config.json")?;
-            let described = head.as_ref().map(|head| Architecture::read_with_head(&path, head));
-            Some(Arc::new(described.unwrap_or_else(|| Architecture::read(&path))?))
+            Some(Arc::new(match (&head, &adapter) {
+                (Some(head), _) => Architecture::read_with_head(&path, head)?,
+                (None, Some(adapter)) => Architecture::read_with_adapter(&path, adapter)?,
+                (None, None) => Architecture::read(&path)?,
+            }))
         } else {
             None
         };
         if let Some(architecture) = &architecture {
             engine::check(architecture, options.on_gpu)?;
-            files.check_adapter()?;
             // What is not supported is refused before the weights are downloaded.
             if options.weights && files.gguf().is_none() {
                 Quantization::read(files)?;
@@ -149,11 +162,16 @@ impl Reranker {
         if let Some(token) = architecture.as_ref().and_then(|architecture| architecture.padding) {
             recipe.prompts = Arc::new(WithoutPadding { prompts: recipe.prompts, token });
         }
+        let mut local = if options.weights { None } else { files.local_weights() };
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
-            Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), recipe.answers, files)?),
-            None => None,
+            Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), adapter, recipe.answers, files)?),
+            None => {
+                if let (Some(weights), Some(adapter)) = (&mut local, adapter) {
+                    weights.attach(adapter);
+                }
+                None
+            }
         };
-        let local = if options.weights { None } else { files.local_weights() };
         let seen = match &local {
             Some(weights) => Some(weights.precision()),
             None if options.weights => None,
@@ -167,7 +185,7 @@ impl Reranker {
                 USUAL_PRECISION.name()
             ));
         }
-        Ok(Self { recipe, architecture, local, seen, checkpoint, warnings })
+        Ok(Self { recipe, architecture, local, seen, checkpoint, warnings, notes: Vec::new() })
     }
 
     /// How pairs become prompts, and logits scores.
@@ -212,6 +230,11 @@ impl Reranker {
         weights.resolve_names(&mut architecture);
         // Without a check of the weights, a tensor that is missing is no error of this run.
         Ok(WeightsReport::new(&architecture, weights, target).ok())
+    }
+
+    /// What users should know of how the model was found.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        self.notes.iter()
     }
 
     /// What users should know about the checkpoint and its tokenizer.
@@ -289,6 +312,7 @@ impl Checkpoint {
     fn find(
         architecture: Arc<Architecture>,
         head: Option<&ModuleHead>,
+        adapter: Option<Adapter>,
         answers: Option<Answers>,
         files: &ModelFiles,
     ) -> Result<Self> {
@@ -304,12 +328,17 @@ impl Checkpoint {
         if let Some(head) = head {
             paths.extend(head.add_weights(files, &mut weights)?);
         }
+        if let Some(adapter) = adapter {
+            paths.push(adapter.path().to_owned());
+            weights.attach(adapter);
+        }
         let mut architecture = (*architecture).clone();
         weights.resolve_names(&mut architecture);
         if let HeadOutput::Classifier(linear) = &architecture.head.output {
             weights.check_one_label(&linear.weight)?;
         }
         let of_head = weights.resolve_tied_head(&mut architecture, answers)?;
+        weights.merge(&mut architecture)?;
         let warnings = of_head.into_iter().chain(weights.check(&architecture)?).collect();
         let model = Model { architecture: Arc::new(architecture), weights: Arc::new(weights), answers };
         Ok(Self { model, files: paths, read: files.all_read(), warnings })

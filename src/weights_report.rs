@@ -7,7 +7,7 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::checkpoint::Weights;
+use crate::checkpoint::{Adapter, Weights};
 use crate::engine::{Target, weights_memory};
 use crate::model::Architecture;
 
@@ -20,6 +20,9 @@ pub struct WeightsReport {
     forms: Map<String, Value>,
     /// Bytes that they take in a device's memory, without what a batch needs besides.
     memory_bytes: u64,
+    /// What is merged into them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
 }
 
 impl WeightsReport {
@@ -35,6 +38,7 @@ impl WeightsReport {
             stored_bytes: summary.bytes,
             forms: summary.forms.into_iter().map(share).collect(),
             memory_bytes: weights_memory(architecture, weights, target)?,
+            adapter: weights.adapter().map(Adapter::describe),
         })
     }
 }
@@ -48,6 +52,7 @@ impl Display for WeightsReport {
         };
         let forms: Vec<String> = self.forms.iter().map(percent).collect();
         let (stored, memory) = (BinaryBytes(self.stored_bytes), BinaryBytes(self.memory_bytes));
-        write!(formatter, "{stored} as stored ({}), {memory} in memory", forms.join(", "))
+        write!(formatter, "{stored} as stored ({}), {memory} in memory", forms.join(", "))?;
+        self.adapter.iter().try_for_each(|adapter| write!(formatter, "; adapter {adapter}"))
     }
 }

@@ -14,7 +14,7 @@ pub use self::shape::Shape;
 use self::workload::Template;
 pub use self::workload::Workload;
 use crate::batch::{Batch, Limits, LimitsChoice, plan};
-use crate::checkpoint::{Downloads, ModelSource};
+use crate::checkpoint::{AdapterChoice, Downloads, ModelSource};
 use crate::compute::{Compute, Stored};
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
@@ -40,6 +40,8 @@ pub struct Bench {
     pub pairs: Option<usize>,
     /// A model's files, or a shape with random weights.
     pub model: Measured,
+    /// What is merged into the model.
+    pub adapter: AdapterChoice,
     /// The device, which must be a single one.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
@@ -173,6 +175,7 @@ impl Bench {
         let name = source.to_string();
         let options = RerankerOptions {
             source,
+            adapter: self.adapter.clone(),
             recipe: RecipeChoice::default(),
             weights: true,
             on_gpu,

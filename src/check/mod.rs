@@ -18,7 +18,7 @@ pub use self::report::Report;
 use self::report::Run;
 use self::score::{Logits, prompts, score};
 use crate::batch::LimitsChoice;
-use crate::checkpoint::{Downloads, ModelSource};
+use crate::checkpoint::{AdapterChoice, Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
@@ -34,6 +34,8 @@ use crate::reranker::{Reranker, RerankerOptions};
 pub struct Check {
     /// The model.
     pub model: ModelSource,
+    /// What is merged into it.
+    pub adapter: AdapterChoice,
     /// The device, which must be a single one.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
@@ -74,18 +76,20 @@ impl Check {
         let reporter = Reporter::new(Progress::None, self.verbosity);
         let file = self.is_own_table.then_some(self.table.origin.as_str());
         let known = KnownModels { names: &self.table.models(), file };
-        let identity = identify(&self.model, &self.compared_as, known)?;
+        let identity = self.identity(known)?;
         identity.note.iter().for_each(|note| reporter.note(note));
         let golden = self.golden(&identity)?;
         let device = self.open(&reporter)?;
         let reranker = Reranker::find(&RerankerOptions {
             source: self.model.clone(),
+            adapter: self.adapter.clone(),
             recipe: self.recipe.clone(),
             weights: true,
             on_gpu: matches!(device, Opened::Gpu(_)),
             downloads: if self.verbosity == Verbosity::Quiet { Downloads::Silent } else { Downloads::Lines },
         })?;
         reporter.detail(&format!("model: {}", reranker.describe()));
+        reranker.notes().for_each(|note| reporter.note(note));
         reranker.recipe().details.iter().for_each(|detail| reporter.detail(detail));
         reranker.recipe().notes.iter().for_each(|note| reporter.note(note));
         reranker.warnings().for_each(|warning| reporter.warning(warning));
@@ -171,6 +175,17 @@ impl Check {
             Dtypes::All => Precision::ALL.into_iter().filter(has).map(Some).collect(),
             Dtypes::Chosen(dtypes) => dtypes.clone(),
         }
+    }
+
+    /// The model as which this one counts: with an adapter, none by itself.
+    fn identity(&self, known: KnownModels<'_>) -> Result<Identity> {
+        if self.adapter.source.is_none() || self.compared_as != ComparedAs::Recognised || self.is_own_table {
+            return identify(&self.model, &self.compared_as, known);
+        }
+        let note =
+            "the scores that are known of the base model are not those with the adapter; --as NAME compares with them"
+                .to_owned();
+        Ok(Identity { name: None, note: Some(note) })
     }
 
     /// The place of an error. f32 needs the most memory, and may not have been asked for by name.

@@ -5,11 +5,8 @@ use std::collections::HashSet;
 use anyhow::{Result, bail, ensure};
 
 use super::Weights;
-use super::tensor_names::{Harmless, bare, harmless};
+use super::tensor_names::{Harmless, LM_HEAD, bare, harmless};
 use crate::model::{Answers, Architecture, HeadOutput, Tensor};
-
-/// A language model's matrix of rows for the tokens that may come next.
-const LM_HEAD: &str = "lm_head.weight";
 
 impl Weights {
     /// Decides between a head and an embedding that a configuration calls the same, as transformers does: where only one of

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-use super::{ModuleHead, not_json, read_text};
+use super::{Adapter, ModuleHead, not_json, read_text};
 use crate::model::Architecture;
 
 /// Larger than any configuration.
@@ -20,6 +20,18 @@ impl Architecture {
         read(path, Self::of_config)
     }
 
+    /// The same, with the head of an adapter that has one.
+    ///
+    /// # Errors
+    /// As [`Architecture::read`].
+    pub fn read_with_adapter(path: &Path, adapter: &Adapter) -> Result<Self> {
+        read(path, |config| {
+            let mut config = config.clone();
+            adapter.adjust(&mut config);
+            Self::of_config(&config)
+        })
+    }
+
     /// The same, with a head of modules in place of the one that the file describes.
     ///
     /// # Errors
@@ -31,7 +43,7 @@ impl Architecture {
     }
 }
 
-fn read(path: &Path, describe: fn(&Value) -> Result<Architecture>) -> Result<Architecture> {
+fn read(path: &Path, describe: impl Fn(&Value) -> Result<Architecture>) -> Result<Architecture> {
     let text = read_text(path, MOST_CONFIG)?;
     let config = serde_json::from_str::<Value>(&text).map_err(|error| {
         match text.contains("NaN") || text.contains("Infinity") {

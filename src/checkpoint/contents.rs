@@ -63,9 +63,6 @@ pub(super) fn without(missing: &str, names: &[String], conversion: &Conversion) 
     if let Some(reason) = without_weights(missing, names, conversion).filter(|_| missing.ends_with(".safetensors")) {
         return reason;
     }
-    if has("adapter_config.json") && !has("config.json") {
-        return format!("has no {missing}: {ADAPTER}");
-    }
     if missing == "tokenizer.json" && has("config.json") {
         let other = ["vocab.txt", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model"];
         return match other.iter().find(|name| has(name)) {
@@ -106,13 +103,7 @@ fn without_in_folder((missing, folder): (&str, &str), names: &[String], conversi
     }
 }
 
-const ADAPTER: &str = "it holds an adapter (LoRA), which is only the difference to a base model; merge both with \
-     merge_and_unload() of peft, save the result with save_pretrained(), and name its directory";
-
 fn without_weights(missing: &str, names: &[String], conversion: &Conversion) -> Option<String> {
-    if names.iter().any(|name| name == "adapter_config.json") {
-        return Some(format!("has no {missing}: {ADAPTER}"));
-    }
     let top: Vec<&String> = names.iter().filter(|name| !name.contains('/')).collect();
     let tensors: Vec<&str> =
         top.iter().map(|name| name.as_str()).filter(|name| name.ends_with(".safetensors")).collect();
@@ -170,8 +161,6 @@ mod tests {
             ("model.safetensors", vec!["config.json", "tf_model.h5"], "TensorFlow"),
             ("model.safetensors", vec!["config.json", "model-00001-of-00002.safetensors"], "index.json"),
             ("model.safetensors", vec!["config.json", "consolidated.safetensors"], "consolidated"),
-            ("model.safetensors", vec!["config.json", "adapter_config.json"], "merge_and_unload"),
-            ("config.json", vec!["adapter_config.json", "adapter_model.safetensors"], "merge_and_unload"),
             ("model.safetensors", vec!["config.json", "model.safetensors.part"], "only model.safetensors.part"),
             ("model.safetensors", vec!["config.json", "model.safetensors.index.json.gz"], "a model's directory"),
             ("config.json", vec!["model-Q8_0.gguf"], "llama.cpp"),

@@ -95,6 +95,21 @@ impl ModelFiles {
         if self.folder.is_empty() || is_of_modules { name.into() } else { format!("{}/{name}", self.folder).into() }
     }
 
+    /// The model's directory, or its name on the hub.
+    pub(super) fn place(&self) -> String {
+        match &self.place {
+            Place::Hub(hub) => hub.name().to_owned(),
+            Place::Directory(directory) => directory.display().to_string(),
+        }
+    }
+
+    /// Whether this is a directory with a configuration and weights. Transformers takes the base of an adapter from elsewhere where
+    /// it is not.
+    pub(super) fn is_whole_directory(&self) -> bool {
+        let is_directory = matches!(self.place, Place::Directory(_));
+        self.gguf.is_some() || (is_directory && self.is_here(CONFIG) && (self.is_here(SINGLE) || self.is_here(INDEX)))
+    }
+
     /// What the model may be called: what its GGUF file states, its name on the hub, or the parts of the directory's path.
     pub fn names_of_model(&self) -> Vec<String> {
         let of_place: Vec<String> = match &self.place {
@@ -121,7 +136,7 @@ impl ModelFiles {
         }
     }
 
-    fn is_here(&self, name: &str) -> bool {
+    pub(super) fn is_here(&self, name: &str) -> bool {
         let name = self.located(name);
         match &self.place {
             Place::Directory(directory) => directory.join(&*name).is_file(),
@@ -276,21 +291,6 @@ impl ModelFiles {
             );
         }
         shards.iter().map(|shard| self.get(shard)).collect()
-    }
-
-    /// Refuses weights that are not the whole model.
-    ///
-    /// # Errors
-    /// If there is an adapter beside them.
-    pub fn check_adapter(&self) -> Result<()> {
-        let Some(adapter) = self.optional("adapter_config.json")? else { return Ok(()) };
-        ensure!(
-            !self.has(SINGLE)? && !self.has(INDEX)?,
-            "{} describes an adapter (LoRA) beside the model's weights, which rerank does not apply yet: merge them with \
-             merge_and_unload() of peft and save_pretrained(), or remove the adapter's files if they are merged",
-            adapter.display()
-        );
-        Ok(())
     }
 
     /// Adds what an error lacks: the model's place, where it names none and is no error of the options, and what to do about a

@@ -32,6 +32,9 @@ pub fn fingerprint(files: &BTreeMap<String, PathBuf>, weights: &Weights, by_all_
         add(&mut hasher, name.as_bytes());
         hasher.update(hash.as_bytes());
     }
+    if let Some(adapter) = weights.adapter() {
+        adapter.add_to(&mut hasher)?;
+    }
     weights.add_to(&mut hasher, if by_all_bytes { usize::MAX } else { SAMPLE_BYTES });
     Ok(hasher.finalize().to_hex().chars().take(HEX_DIGITS).collect())
 }

@@ -16,6 +16,7 @@
     )
 )]
 
+mod adapter;
 mod audit;
 mod config;
 mod contents;
@@ -36,6 +37,7 @@ mod summary;
 mod tensor_names;
 mod weights;
 
+pub use adapter::{Adapter, AdapterChoice, LocatedAdapter};
 pub(crate) use file_kind::{read_plain_text, read_text};
 pub use files::ModelFiles;
 pub(crate) use files::not_json;

@@ -88,6 +88,34 @@ impl ModelSource {
     }
 }
 
+impl ModelSource {
+    /// Understands `--adapter`.
+    ///
+    /// # Errors
+    /// As [`ModelSource::parse`].
+    pub(super) fn parse_adapter(adapter: &str, offline: bool) -> Result<Self> {
+        let path = Path::new(adapter);
+        if path.is_dir() {
+            return Ok(Self::Directory(path.to_owned()));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        ensure!(
+            !path.exists(),
+            "--adapter {adapter}: this is a file; name the directory that holds adapter_config.json and adapter_model.safetensors: {}",
+            folder.display()
+        );
+        if let Some((id, _)) = adapter.split_once('@').filter(|(id, _)| no_id(id).is_none()) {
+            bail!(
+                "--adapter {adapter}: there is no such directory, and an adapter is taken from the branch main; for another revision,                  download it and name its directory, or leave that out: {id}"
+            );
+        }
+        if let Some(problem) = unreachable(path).or_else(|| no_id(adapter)) {
+            bail!("--adapter {adapter}: {problem}");
+        }
+        Ok(Self::Hub { id: adapter.to_owned(), file: None, revision: DEFAULT_REVISION.to_owned(), offline })
+    }
+}
+
 /// The reason why a path does not lead to a directory, if the system gives another one than that nothing is there.
 fn unreachable(path: &Path) -> Option<String> {
     if let Err(error) = path.metadata() {

@@ -2,6 +2,9 @@
 
 use super::audit::some;
 
+/// A language model's matrix of rows for the tokens that may come next.
+pub(super) const LM_HEAD: &str = "lm_head.weight";
+
 /// The reason why a tensor that is not read does no harm, if one is known.
 pub(super) enum Harmless {
     /// A table that is computed from the configuration, which older versions of transformers stored.
@@ -67,20 +70,27 @@ pub(super) fn bare(name: &str) -> &str {
 /// of the text part of a larger model. Behind each is that of the first versions of transformers, which called the parts of a norm
 /// as TensorFlow does.
 pub(super) fn stored_names(name: &str) -> Vec<String> {
+    let older = |name: &str| {
+        let of = |part: &str, older: &str| Some(format!("{}{older}", name.strip_suffix(part)?));
+        of("LayerNorm.weight", "LayerNorm.gamma").or(of("LayerNorm.bias", "LayerNorm.beta"))
+    };
+    names_in_wrappers(name)
+        .into_iter()
+        .flat_map(|name| [older(&name), Some(name)].into_iter().rev().flatten())
+        .collect()
+}
+
+/// The names that a part of a model has in models that have the model as a part, or that are a part of it.
+pub(super) fn names_in_wrappers(name: &str) -> [String; 6] {
     let bare = BASES.iter().find_map(|base| name.strip_prefix(base)).unwrap_or(name);
-    let names = [
+    [
         name.to_owned(),
         bare.to_owned(),
         format!("model.{name}"),
         format!("language_model.{name}"),
         format!("language_model.{bare}"),
         format!("model.language_model.{bare}"),
-    ];
-    let older = |name: &str| {
-        let of = |part: &str, older: &str| Some(format!("{}{older}", name.strip_suffix(part)?));
-        of("LayerNorm.weight", "LayerNorm.gamma").or(of("LayerNorm.bias", "LayerNorm.beta"))
-    };
-    names.into_iter().flat_map(|name| [older(&name), Some(name)].into_iter().rev().flatten()).collect()
+    ]
 }
 
 /// Why a tensor that a model needs is not among `names`, and what to do: the end of a sentence.

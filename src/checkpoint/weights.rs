@@ -8,6 +8,7 @@ use candle_core::DType;
 use memmap2::UncheckedAdvice;
 use safetensors::Dtype;
 
+use super::adapter::Merged;
 use super::gguf::Gguf;
 use super::quantized::Quantization;
 use super::rows::{RowSource, StoredRows};
@@ -30,6 +31,8 @@ pub struct Weights {
     random: Vec<u8>,
     /// How matrices are quantized, if they are.
     quantization: Option<Quantization>,
+    /// What is merged into the weights.
+    pub(super) adapter: Option<Box<Merged>>,
 }
 
 /// A tensor as it was found.
@@ -53,7 +56,15 @@ impl Weights {
                 format!("{} ({} shards)", folder.display(), paths.len())
             }
         };
-        Ok(Self { files, names, folders: Vec::new(), gguf: None, random: Vec::new(), quantization: None })
+        Ok(Self {
+            files,
+            names,
+            folders: Vec::new(),
+            gguf: None,
+            random: Vec::new(),
+            quantization: None,
+            adapter: None,
+        })
     }
 
     /// States how matrices are quantized.
@@ -78,7 +89,15 @@ impl Weights {
             [file] => file.path.display().to_string(),
             files => format!("{} ({} parts)", gguf.metadata().path().display(), files.len()),
         };
-        Self { files: Vec::new(), names, folders: Vec::new(), gguf: Some(gguf), random: Vec::new(), quantization: None }
+        Self {
+            files: Vec::new(),
+            names,
+            folders: Vec::new(),
+            gguf: Some(gguf),
+            random: Vec::new(),
+            quantization: None,
+            adapter: None,
+        }
     }
 
     /// The model in GGUF, if that is what has them.
@@ -113,11 +132,14 @@ impl Weights {
         let mut value = || (0..4).map(|_| random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5).sum::<f32>() * 0.05;
         let random = (0..largest).flat_map(|_| half::bf16::from_f32(value()).to_le_bytes()).collect();
         let names = "random weights".to_owned();
-        Self { files: Vec::new(), names, folders: Vec::new(), gguf: None, random, quantization: None }
+        Self { files: Vec::new(), names, folders: Vec::new(), gguf: None, random, quantization: None, adapter: None }
     }
 
     /// Whether there is a tensor of this name, as transformers would find it.
     pub(super) fn has(&self, tensor: &Tensor) -> bool {
+        if self.adapter.as_ref().is_some_and(|merged| merged.whole(&tensor.name).is_some()) {
+            return true;
+        }
         if let Some(gguf) = self.gguf() {
             return gguf.locate(&tensor.name).is_some();
         }
@@ -198,12 +220,19 @@ impl Weights {
         if !self.random.is_empty() {
             return Ok(vec![1.; tensor.rows.len()]);
         }
-        if let Some(gguf) = self.gguf() {
-            return gguf.vector(tensor);
+        let is_whole = self.adapter.as_ref().is_some_and(|merged| merged.whole(&tensor.name).is_some());
+        let mut values = match self.gguf().filter(|_| !is_whole) {
+            Some(gguf) => gguf.vector(tensor)?,
+            None => {
+                let (_, rows) = self.stored(tensor)?;
+                let mut values = vec![0f32; tensor.rows.len()];
+                StoredRows { inputs: values.len(), ..rows }.row(0, &mut values);
+                values
+            }
+        };
+        if let Some(merged) = &self.adapter {
+            merged.add_to(tensor, &mut values)?;
         }
-        let (_, rows) = self.stored(tensor)?;
-        let mut values = vec![0f32; tensor.rows.len()];
-        StoredRows { inputs: values.len(), ..rows }.row(0, &mut values);
         Ok(values)
     }
 
@@ -219,8 +248,23 @@ impl Weights {
         Ok(values)
     }
 
-    /// The rows of a tensor, however they are stored.
+    /// The rows of a tensor, with what an adapter changes of them.
     pub(super) fn find(&self, tensor: &Tensor) -> Result<Found<'_>> {
+        let Some(merged) = &self.adapter else { return self.find_unchanged(tensor) };
+        let own = Tensor { name: merged.own_name(&tensor.name).to_owned(), ..tensor.clone() };
+        let found = match [tensor, &own].into_iter().find(|tensor| merged.whole(&tensor.name).is_some()) {
+            // What the checkpoint has there is not used.
+            Some(whole) => {
+                let names = self.locate(&own.name).map(|(name, ..)| name).into_iter().collect();
+                Found { rows: Box::new(self.stored(whole)?.1), names }
+            }
+            None => self.find_unchanged(&own)?,
+        };
+        Ok(Found { rows: merged.rows(tensor, found.rows)?, ..found })
+    }
+
+    /// The rows of a tensor, however they are stored.
+    fn find_unchanged(&self, tensor: &Tensor) -> Result<Found<'_>> {
         if let Some(quantization) = &self.quantization
             && let Some(found) = quantization.find(self, tensor)?
         {
@@ -253,7 +297,8 @@ impl Weights {
     /// Lets go of the memory that a tensor's pages take; they are read again if it is.
     pub fn release(&self, tensor: &Tensor) {
         if let Some(gguf) = self.gguf() {
-            return gguf.release(tensor);
+            let name = self.adapter.as_ref().map_or(tensor.name.as_str(), |merged| merged.own_name(&tensor.name));
+            return gguf.release(&Tensor { name: name.to_owned(), ..tensor.clone() });
         }
         let Ok(Found { names, .. }) = self.find(tensor) else { return };
         for (_, file, entry) in names.into_iter().filter_map(|name| self.stored_entry(name)) {
@@ -277,7 +322,7 @@ impl Weights {
     /// # Errors
     /// A sentence with the number of labels.
     pub fn check_one_label(&self, head: &Tensor) -> Result<()> {
-        let Some((name, _, entry)) = self.locate(&head.name) else { return Ok(()) };
+        let Some((name, _, entry)) = self.locate_whole(&head.name) else { return Ok(()) };
         let (place, own) = self.place(name);
         match entry.shape[..] {
             [labels, inputs] if labels > 1 && inputs == head.inputs() => {
@@ -290,7 +335,7 @@ impl Weights {
     fn entry(&self, tensor: &Tensor) -> Result<(&str, &Mapped, &Entry)> {
         let Tensor { name, shape, .. } = tensor;
         let (place, own) = self.place(name);
-        let Some(found) = self.locate(name) else {
+        let Some(found) = self.locate_whole(name) else {
             let of_place: Vec<_> = self
                 .names()
                 .filter(|other| self.place(other).0 == place)
@@ -308,7 +353,13 @@ impl Weights {
         Ok(found)
     }
 
-    /// The stored name and the place of a tensor.
+    /// The stored name and the place of a tensor, in the adapter or in the checkpoint.
+    fn locate_whole(&self, name: &str) -> Option<(&str, &Mapped, &Entry)> {
+        let merged = self.adapter.as_ref().and_then(|merged| merged.whole(name));
+        merged.or_else(|| self.locate(name))
+    }
+
+    /// The stored name and the place of a tensor in the checkpoint.
     fn locate(&self, name: &str) -> Option<(&str, &Mapped, &Entry)> {
         stored_names(name).iter().find_map(|name| self.stored_entry(name))
     }

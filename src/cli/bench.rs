@@ -25,6 +25,10 @@ pub struct BenchArguments {
     #[arg(short, long, value_name = "MODEL", conflicts_with = "shape")]
     pub model: Option<String>,
 
+    /// An adapter (LoRA) that is merged into the model: its directory, or its id on the Hugging Face hub
+    #[arg(long, value_name = "ADAPTER", conflicts_with = "shape")]
+    pub adapter: Vec<String>,
+
     /// The shape of a model, with random weights made in memory
     #[arg(short, long, value_name = "SHAPE", value_enum, default_value = "qwen3-0.6b")]
     pub shape: Shape,

@@ -8,10 +8,11 @@ use super::{RecipeArguments, VerbosityArguments, values};
 use crate::device::DeviceChoice;
 
 /// All other options of `rerank check`, none of which a list has a use for.
-const NOT_WITH_LIST: [&str; 16] = [
+const NOT_WITH_LIST: [&str; 17] = [
     "named",
     "model",
     "revision",
+    "adapter",
     "offline",
     "max_length",
     "device",
@@ -41,6 +42,10 @@ pub struct CheckArguments {
     /// Branch, tag or commit of a model on the hub
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub revision: String,
+
+    /// An adapter (LoRA) that is merged into the model: its directory, or its id on the Hugging Face hub
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Vec<String>,
 
     /// Use downloaded files only
     #[arg(long)]

@@ -16,6 +16,11 @@ pub struct ModelArguments {
     #[arg(long, value_name = "REVISION", default_value = "main")]
     pub revision: String,
 
+    /// An adapter (LoRA) in the format of PEFT that is merged into the model: a directory with adapter_config.json and
+    /// adapter_model.safetensors, or its id on the Hugging Face hub; one that stands beside the model's weights is merged by itself
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Vec<String>,
+
     /// Use downloaded files only
     #[arg(long)]
     pub offline: bool,

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::model::{resolve_limits, resolve_precision, resolve_threads};
 use super::resolve_verbosity;
 use crate::bench::{Bench, Measured};
-use crate::checkpoint::ModelSource;
+use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::BenchArguments;
 use crate::engine::cpu::Instructions;
 
@@ -23,7 +23,18 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         !matches!(model, Measured::Files(ModelSource::Fake)),
         "--model fake: it multiplies no matrices, so that there is nothing to measure; name a model's directory, or a --shape"
     );
+    let adapter = match &model {
+        Measured::Files(source) => AdapterChoice::parse(&arguments.adapter, source, false)?,
+        Measured::Random(_) => {
+            ensure!(
+                arguments.adapter.is_empty(),
+                "--adapter: random weights have no adapter; name a model with --model"
+            );
+            AdapterChoice::default()
+        }
+    };
     Ok(Bench {
+        adapter,
         workloads: arguments.workload.clone(),
         pairs: arguments.pairs.map(|pairs| pairs as usize),
         model,

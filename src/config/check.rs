@@ -6,7 +6,7 @@ use super::model::resolve_threads;
 use super::recipe::resolve_recipe;
 use super::resolve_verbosity;
 use crate::check::{Check, ComparedAs, Dtypes, Table};
-use crate::checkpoint::ModelSource;
+use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{CheckArguments, CheckDtype};
 use crate::engine::cpu::Instructions;
 use crate::precision::Precision;
@@ -32,8 +32,10 @@ pub fn resolve_check(arguments: &CheckArguments) -> Result<Check> {
         arguments.golden.is_none() || compared_as != ComparedAs::Nothing,
         "--as none compares with nothing, and --golden with the scores in a file; leave one of them out"
     );
+    let adapter = AdapterChoice::parse(&arguments.adapter, &model, arguments.offline)?;
     Ok(Check {
         model,
+        adapter,
         device: arguments.device.clone(),
         instructions,
         dtypes: resolve_dtypes(&arguments.dtype),

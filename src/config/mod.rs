@@ -30,7 +30,7 @@ use self::recipe::{files_read, note_on_fake};
 #[cfg(feature = "serve")]
 pub use self::serve::resolve_serve;
 use crate::batch::LimitsChoice;
-use crate::checkpoint::ModelSource;
+use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
@@ -79,6 +79,8 @@ pub struct Config {
 pub struct ModelChoice {
     /// Where the model is.
     pub source: ModelSource,
+    /// What is merged into it.
+    pub adapter: AdapterChoice,
     /// The device, or the devices.
     pub device: DeviceChoice,
     /// The processor's instructions that are used.
@@ -120,10 +122,18 @@ impl Config {
         let stats = resolve_stats(output)?;
         let errors = resolve_errors(input)?;
         let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
+        let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
+        let of_adapter = adapter.source.iter().flat_map(ModelSource::local_files);
         let read = [input_options.queries.clone(), input_options.collection.clone()];
         check_distinct(&Files {
             input: input_options.path.clone(),
-            others: read.into_iter().flatten().chain(files_read(recipe)).chain(source.local_files()).collect(),
+            others: read
+                .into_iter()
+                .flatten()
+                .chain(files_read(recipe))
+                .chain(source.local_files())
+                .chain(of_adapter)
+                .collect(),
             output: output_path.clone(),
             others_written: others_written(output_path.as_deref(), stats.as_ref(), errors.as_ref()),
             is_dry_run: running.dry_run,
@@ -152,7 +162,7 @@ impl Config {
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             stats,
             errors,
-            model: ModelChoice::resolve((source, model), recipe, batch, cache, running.threads)?,
+            model: ModelChoice::resolve((source, adapter, model), recipe, batch, cache, running.threads)?,
             cache: CacheChoice::resolve(cache),
             dry_run: running.dry_run,
             progress,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::recipe::resolve_recipe;
 use super::{CacheChoice, ModelChoice};
 use crate::batch::LimitsChoice;
-use crate::checkpoint::ModelSource;
+use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{BatchArguments, CacheArguments, DtypeChoice, ModelArguments, RecipeArguments};
 use crate::engine::cpu::Instructions;
 use crate::precision::Precision;
@@ -13,7 +13,7 @@ use crate::precision::Precision;
 impl ModelChoice {
     /// Resolves the options that all commands have which score: those of the model, whose source is resolved already, and others.
     pub(super) fn resolve(
-        (source, model): (ModelSource, &ModelArguments),
+        (source, adapter, model): (ModelSource, AdapterChoice, &ModelArguments),
         recipe: &RecipeArguments,
         batch: &BatchArguments,
         cache: &CacheArguments,
@@ -21,6 +21,7 @@ impl ModelChoice {
     ) -> Result<Self> {
         Ok(Self {
             source,
+            adapter,
             device: model.device.clone(),
             instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),

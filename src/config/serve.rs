@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::recipe::note_on_fake;
 use super::{CacheChoice, ModelChoice, resolve_verbosity};
-use crate::checkpoint::ModelSource;
+use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{AddressArguments, LimitArguments, LogFormat, ServeArguments};
 use crate::serve::{Address, Dialect, ServeConfig, ServiceLimits};
 
@@ -30,12 +30,13 @@ pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
         "--port 0: with --quiet, nobody would learn which port is taken; name one, or leave --quiet out"
     );
     let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
+    let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
     let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
     let names = names(address, &model.model)?;
     let address = resolve_address(address)?;
     Ok(ServeConfig {
         limits: resolve_service_limits(limits)?,
-        model: ModelChoice::resolve((source, model), recipe, batch, cache, running.threads)?,
+        model: ModelChoice::resolve((source, adapter, model), recipe, batch, cache, running.threads)?,
         names,
         cache: CacheChoice::resolve(cache),
         is_json_log: running.log_format == LogFormat::Json,

@@ -41,7 +41,7 @@ pub(super) fn choose(
 /// What the run warns of before it begins, for its figures: the notes on options, the recipe, the tokenizer and the checkpoint.
 fn warnings(setup: &Setup, config: &Config) -> Vec<String> {
     let notes = config.notes.iter().chain(&setup.reranker.recipe().notes);
-    notes.chain(setup.reranker.warnings()).cloned().collect()
+    notes.chain(setup.reranker.notes()).chain(setup.reranker.warnings()).cloned().collect()
 }
 
 /// The facts about the run that a dry run needs.

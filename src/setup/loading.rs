@@ -147,7 +147,7 @@ impl Engine for Deferred {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Downloads, ModelSource};
+    use crate::checkpoint::{AdapterChoice, Downloads, ModelSource};
     use crate::engine::cpu::{Arithmetic, Level};
     use crate::precision::Precision;
     use crate::progress::{Progress, Verbosity};
@@ -167,6 +167,7 @@ mod tests {
     fn a_model_whose_engine_panics_is_loaded_anew() {
         let options = RerankerOptions {
             source: ModelSource::Fake,
+            adapter: AdapterChoice::default(),
             recipe: RecipeChoice::default(),
             weights: true,
             on_gpu: false,

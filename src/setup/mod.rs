@@ -64,6 +64,7 @@ impl Setup {
     ) -> Result<Self> {
         let reranker = Arc::new(Reranker::find(&RerankerOptions {
             source: choice.source.clone(),
+            adapter: choice.adapter.clone(),
             recipe: choice.recipe.clone(),
             weights: finding.weights,
             on_gpu: devices.iter().any(|device| matches!(device, Opened::Gpu(_))),
@@ -169,6 +170,7 @@ impl Setup {
         if let Ok(Some(weights)) = self.weights() {
             reporter.detail(&format!("weights: {weights}"));
         }
+        reranker.notes().for_each(|note| reporter.note(note));
         let recipe = reranker.recipe();
         let RecipeName { name, origin, score } = &recipe.name;
         reporter.detail(&format!("recipe: {name} ({origin}); score: {score}"));

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rerank::cache::{Identity, Key, ScoreCache};
-use rerank::checkpoint::{Downloads, ModelFiles, ModelSource, Weights};
+use rerank::checkpoint::{AdapterChoice, Downloads, ModelFiles, ModelSource, Weights};
 use rerank::input::{self, InputFormat, InputOptions};
 use rerank::model::Architecture;
 use rerank::output::{Compression, Layout, OutputFormat};
@@ -251,6 +251,7 @@ fn model() -> PathBuf {
 fn find(model: &Path) {
     let options = RerankerOptions {
         source: ModelSource::Directory(model.to_owned()),
+        adapter: AdapterChoice::default(),
         recipe: RecipeChoice::default(),
         weights: true,
         on_gpu: false,

@@ -188,10 +188,10 @@ fn fields_that_change_nothing_and_nulls_are_passed_over() {
 }
 
 #[test]
-fn an_adapter_beside_the_weights_is_refused() {
+fn what_is_no_adapter_beside_the_weights_is_refused() {
     let files = Files::new();
     let model = files.copy_model("testdata/odd-reranker", "model");
     let adapter = files.write("model/adapter_config.json", "{}");
     rerank(&["--model", &model, "--input", "testdata/candidates.jsonl"])
-        .fails(1, &[&adapter, "adapter (LoRA)", "merge_and_unload()"]);
+        .fails(1, &[&adapter, "an adapter that rerank can't merge", "no peft_type"]);
 }

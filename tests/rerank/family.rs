@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fixture::Files;
 use crate::generated;
@@ -33,7 +33,7 @@ pub struct Family {
 
 /// What a tensor's values are made of.
 #[derive(Deserialize)]
-struct Values {
+pub struct Values {
     shape: Vec<usize>,
     mean: f32,
     bits: u32,
@@ -75,15 +75,26 @@ pub fn all() -> Vec<(String, Family)> {
     let mut found: Vec<_> =
         std::fs::read_dir("testdata/families").unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
-    let read = |path: &Path| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let family = serde_json::from_str(&std::fs::read_to_string(path).unwrap());
-        (name.clone(), family.unwrap_or_else(|error| panic!("{name}: {error}")))
-    };
-    found.iter().map(|path| read(path)).collect()
+    found
+        .iter()
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .map(|name| (name.clone(), Family::read(&name)))
+        .collect()
 }
 
 impl Family {
+    /// The test model of this name.
+    pub fn read(name: &str) -> Self {
+        let family = std::fs::read_to_string(format!("testdata/families/{name}.json")).unwrap();
+        serde_json::from_str(&family).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Changes fields of the configuration, and leaves out the tensors whose names begin so.
+    pub fn change(&mut self, config: &Map<String, Value>, without: &str) {
+        self.config.as_object_mut().unwrap().extend(config.clone());
+        self.tensors.values_mut().for_each(|tensors| tensors.retain(|name, _| !name.starts_with(without)));
+    }
+
     /// Writes the model into a directory of this name, which is returned as an argument.
     pub fn write(&self, files: &Files, name: &str) -> String {
         let directory = files.path(name);
@@ -120,7 +131,7 @@ impl Family {
 
 impl Values {
     /// The same numbers as those of `values` in `scripts/reference_families.py`.
-    fn tensor(&self, name: &str, stored: DType) -> Tensor {
+    pub fn tensor(&self, name: &str, stored: DType) -> Tensor {
         let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         let seed = name.bytes().fold(0x811c_9dc5, hash);
         let middle = (1 << (self.bits - 1)) as f32;

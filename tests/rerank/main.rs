@@ -1,5 +1,7 @@
 //! Whole runs of the real program, and the library's numbers against the reference implementation.
 
+mod adapters;
+mod adapters_refused;
 mod bad_files;
 mod bad_input;
 mod bad_tables;

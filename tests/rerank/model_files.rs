@@ -69,7 +69,7 @@ fn checkpoints_in_other_forms_are_called_what_they_are() {
         ("tf_model.h5", ["tf_model.h5", "TensorFlow", "transformers"]),
         ("flax_model.msgpack", ["flax_model.msgpack", "Flax", "transformers"]),
         ("openvino_model.bin", ["openvino_model.bin", "OpenVINO", "model.safetensors"]),
-        ("adapter_config.json", ["adapter", "merge_and_unload", "base model"]),
+        ("adapter_config.json", ["adapter_config.json", "not JSON", "download it again"]),
     ] {
         refused(
             |files| {
@@ -85,7 +85,7 @@ fn checkpoints_in_other_forms_are_called_what_they_are() {
     }
     for (names, parts) in [
         (vec!["model-Q8_0.gguf"], ["config.json", "llama.cpp"]),
-        (vec!["adapter_config.json", "adapter_model.safetensors"], ["LoRA", "merge_and_unload"]),
+        (vec!["adapter_config.json", "adapter_model.safetensors"], ["adapter_config.json", "not JSON"]),
         (vec!["data/train-00000.parquet", "README.md"], ["holds data", "--input"]),
         (vec!["checkpoint-500/config.json"], ["checkpoint-500", "name that"]),
         (vec!["snapshots/0123/config.json", "refs/main"], ["cache", "snapshots/0123"]),

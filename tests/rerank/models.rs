@@ -137,7 +137,7 @@ fn the_forward_agrees_with_candle_transformers() {
     let mut model = ModelForCausalLM::new(&config, weights).unwrap();
 
     use rerank::batch::{Limits, plan};
-    use rerank::checkpoint::{Downloads, ModelSource};
+    use rerank::checkpoint::{AdapterChoice, Downloads, ModelSource};
     use rerank::engine::Target;
     use rerank::engine::cpu::Arithmetic;
     use rerank::precision::Precision;
@@ -147,6 +147,7 @@ fn the_forward_agrees_with_candle_transformers() {
     let source = ModelSource::Directory(ODD.into());
     let options = RerankerOptions {
         source,
+        adapter: AdapterChoice::default(),
         recipe: RecipeChoice::default(),
         weights: true,
         on_gpu: false,
