@@ -39,9 +39,10 @@ ADAPTERS = Path("testdata/adapters")
 def base_of(definition: dict, directory: Path) -> dict:
     """Writes the base model, and returns the definition of its family."""
     family = json.loads((FAMILIES / f"{definition['family']}.json").read_text(encoding="utf-8"))
-    changes = definition.get("base", {})
-    family["config"] |= changes.get("config", {})
     make(family, directory)
+    changes = definition.get("base", {})
+    config = json.dumps(family["config"] | changes.get("config", {}))
+    (directory / "config.json").write_text(config, encoding="utf-8")
     if without := changes.get("without"):
         path = directory / "model.safetensors"
         left = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(without)}

@@ -207,7 +207,7 @@ fn another_adapter_is_another_model() {
     let changed = (tensors[name].clone() * 1.5).unwrap();
     tensors.insert(name.to_owned(), changed);
     write(&files.path("adapter"), &adapter.config, &tensors);
-    adapter.run([&model, &input], &[&options[..], &["--resume"]].concat()).fails(1, &["the hash of its files"]);
+    adapter.run([&model, &input], &[&options[..], &["--resume"]].concat()).fails(2, &["the hash of its files"]);
     let scored = adapter.run([&model, &input], &["--adapter", &named, "--cache", &cache, "--verbose"]);
     assert!(!scored.stderr.contains("2 of 2"), "{}", scored.stderr);
     let first = crate::fixture::rankings(&files.read("ranked.jsonl"));

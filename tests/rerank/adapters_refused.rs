@@ -128,10 +128,10 @@ fn tensors_that_do_not_fit_are_refused() {
         tensors.insert("base_model.model.classifier.bias".to_owned(), zeros(&[3]));
     };
     case.refused(&none, labels, &["3 labels", "a reranker has one"]);
-    // Of another model.
-    let other = Adapter::read("rank-1");
-    write(&case.files.path("adapter"), &other.config, &other.tensors());
-    case.fails(&["of modules that the model does not have", "trained on qwen3"]);
+    let (adapter, files) = (Adapter::read("expression"), Files::new());
+    let base = adapter.write_base(&files);
+    Adapter::read("rank-1").write(&files.path("adapter"));
+    Case { files, adapter, base }.fails(&["of modules that the model does not have", "trained on qwen3"]);
 }
 
 #[test]

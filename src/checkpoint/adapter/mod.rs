@@ -55,7 +55,11 @@ impl Adapter {
     /// # Errors
     /// If one is missing, damaged, or has something that is not supported.
     pub(super) fn read(files: &ModelFiles, place: String) -> Result<Self> {
-        let (config, value) = files.json(CONFIG)?.with_context(|| locate::without_config(&place, files))?;
+        let found = files.json(CONFIG)?;
+        if found.is_none() && files.unknown().is_some() {
+            files.get(CONFIG)?;
+        }
+        let (config, value) = found.with_context(|| locate::without_config(&place, files))?;
         let settings = Settings::of(&value)
             .with_context(|| format!("{} describes an adapter that rerank can't merge", config.display()))?;
         let path = files.optional(WEIGHTS)?.with_context(|| locate::without_weights(&place, files))?;
