@@ -41,6 +41,7 @@ struct Weighted {
 /// A module that the adapter changes: its name in the model, and which of a module's possible names the adapter has.
 struct Placed<'a> {
     index: usize,
+    weighted: &'a Weighted,
     naming: usize,
     /// As the adapter calls it.
     name: &'a str,
@@ -64,9 +65,9 @@ impl Adapter {
             .collect();
         let mut changes = BTreeMap::new();
         for place in &placed {
-            let weighted = &modules[place.index];
+            let weighted = place.weighted;
             let own = &weighted.module.name;
-            let expected = self.check_parts(place, weighted)?;
+            let expected = self.check_parts(place)?;
             if self.settings.has_bias {
                 let bias = format!("{own}.bias");
                 ensure!(
@@ -134,11 +135,11 @@ impl Adapter {
     }
 
     /// The modules of the model that the adapter has matrices for.
-    fn place_modules(&self, modules: &[Weighted]) -> Result<Vec<Placed<'_>>> {
+    fn place_modules<'a>(&'a self, modules: &'a [Weighted]) -> Result<Vec<Placed<'a>>> {
         let mut known = HashMap::new();
         for (index, weighted) in modules.iter().enumerate() {
             for (naming, name) in names_in_wrappers(&weighted.module.name).into_iter().enumerate() {
-                known.entry(name).or_insert((index, naming));
+                known.entry(name).or_insert((index, weighted, naming));
             }
         }
         let mut placed = Vec::new();
@@ -146,10 +147,10 @@ impl Adapter {
         let mut seen = HashSet::new();
         for (name, parts) in &self.modules {
             match known.get(name) {
-                Some((index, _)) if !seen.insert(*index) => {
+                Some((index, ..)) if !seen.insert(*index) => {
                     bail!("{}: module {name} is there twice, under two names", self.path.display())
                 }
-                Some(&(index, naming)) => placed.push(Placed { index, naming, name }),
+                Some(&(index, weighted, naming)) => placed.push(Placed { index, weighted, naming, name }),
                 None => left.extend(parts.values().map(|(stored, _)| stored.as_str())),
             }
         }
@@ -192,12 +193,13 @@ impl Adapter {
     }
 
     /// Checks the matrices of a module.
-    fn check_parts(&self, place: &Placed<'_>, weighted: &Weighted) -> Result<Expected> {
+    fn check_parts(&self, place: &Placed<'_>) -> Result<Expected> {
+        let weighted = place.weighted;
         let (rank, scale) = self.settings.scale(place.name)?;
         let is_embedding = weighted.module.kind == ModuleKind::Embedding;
         let [outputs, inputs] = weighted.shape;
         let expected = Expected { outputs, inputs, rank, scale, is_embedding };
-        let parts = &self.modules[place.name];
+        let parts = self.modules.get(place.name);
         let [a, b] = self.matrices(place.name, is_embedding)?;
         for ((stored, entry), shape) in [a, b].into_iter().zip(expected.shapes()) {
             check_shape(entry, &shape).map_err(|problem| {
@@ -206,7 +208,7 @@ impl Adapter {
             })?;
             dtype(entry).map_err(|problem| self.wrong(stored, &problem.to_string()))?;
         }
-        match (parts.get(&Part::Bias), self.settings.has_bias) {
+        match (parts.and_then(|parts| parts.get(&Part::Bias)), self.settings.has_bias) {
             (Some((stored, entry)), true) => {
                 let checked = check_shape(entry, &[outputs]).and_then(|()| dtype(entry).map(drop));
                 checked.map_err(|problem| self.wrong(stored, &problem.to_string()))?;
@@ -219,13 +221,11 @@ impl Adapter {
                 bail!("{}: module {} has no bias, and lora_bias is true in {CONFIG}", self.path.display(), place.name)
             }
         }
-        let others =
-            parts.keys().find(|part| matches!(part, Part::A | Part::B) == is_embedding && **part != Part::Bias);
-        if let Some((stored, _)) = others.and_then(|part| parts.get(part)) {
-            bail!(
-                "{}",
-                self.wrong(stored, "is not of the kind that its module is: an embedding has lora_embedding_A and _B")
-            );
+        let is_other = |part: &Part| matches!(part, Part::A | Part::B) == is_embedding && *part != Part::Bias;
+        let other = parts.and_then(|parts| parts.iter().find(|(part, _)| is_other(part)));
+        if let Some((_, (stored, _))) = other {
+            let problem = "is not of the kind that its module is: an embedding has lora_embedding_A and _B";
+            bail!("{}", self.wrong(stored, problem));
         }
         Ok(expected)
     }

@@ -71,7 +71,8 @@ for_each_level! {
         let (rows_of_fours, rows_of_rest) = matrix.split_at(fours.len() * TOGETHER * inputs);
         for (factors, rows) in fours.iter().zip(rows_of_fours.chunks_exact((TOGETHER * inputs).max(1))) {
             let (first, second) = rows.split_at(2 * inputs);
-            let rows = first.iter().zip(&first[inputs..]).zip(second.iter().zip(&second[inputs..]));
+            let ((a, b), (c, d)) = (first.split_at(inputs), second.split_at(inputs));
+            let rows = a.iter().zip(b).zip(c.iter().zip(d));
             for (value, ((a, b), (c, d))) in values.iter_mut().zip(rows) {
                 *value = *value + factors[0] * a + factors[1] * b + factors[2] * c + factors[3] * d;
             }
