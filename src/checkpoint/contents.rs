@@ -5,11 +5,12 @@ use super::modules::MODULES;
 
 /// The files that a model has.
 const NEEDED: &str = "a model's directory holds config.json, tokenizer.json and model.safetensors (or its shards with \
-     model.safetensors.index.json)";
+     model.safetensors.index.json), or a GGUF file";
 
 /// Weights in forms that are not read: how their names end, what they are, and what to do.
-const OTHER_WEIGHTS: [(&[&str], &str, Remedy); 9] = [
-    (&[".gguf", ".ggml"], "GGUF files, which are for llama.cpp", Remedy::TakeSource),
+const OTHER_WEIGHTS: [(&[&str], &str, Remedy); 10] = [
+    (&[".gguf"], "in GGUF", Remedy::NameFile),
+    (&[".ggml"], "in the format that llama.cpp had before GGUF", Remedy::TakeSource),
     (&[".onnx", ".onnx_data"], "ONNX files, which are for ONNX Runtime", Remedy::TakeSource),
     // What OpenVINO calls .bin stands before what PyTorch calls so.
     (&["openvino_model.xml", "openvino_model.bin"], "OpenVINO files", Remedy::TakeSource),
@@ -25,6 +26,8 @@ const PICKLES: &str = "PyTorch checkpoints in Python's pickle format, which can 
 
 /// What to do with weights in another form.
 enum Remedy {
+    /// They are read if they are named.
+    NameFile,
     /// The model that they were made from is needed.
     TakeSource,
     /// The model is needed in another form.
@@ -132,6 +135,7 @@ fn in_another_form(missing: &str, names: &[String], conversion: &Conversion) -> 
         let found = weights().find(|name| endings.iter().any(|ending| name.ends_with(ending)))?;
         let is_known = found.starts_with("pytorch_model") && found.ends_with(".bin");
         let remedy = match remedy {
+            Remedy::NameFile => format!("name the file itself: --model {}", conversion.file(found)),
             Remedy::TakeSource => "take the model that they were made from".to_owned(),
             Remedy::TakeSafetensors => "take the model as safetensors".to_owned(),
             Remedy::Convert(argument) => format!("{}, with a version 4 of it", conversion.weights(argument)),
@@ -163,7 +167,8 @@ mod tests {
             ("model.safetensors", vec!["config.json", "consolidated.safetensors"], "consolidated"),
             ("model.safetensors", vec!["config.json", "model.safetensors.part"], "only model.safetensors.part"),
             ("model.safetensors", vec!["config.json", "model.safetensors.index.json.gz"], "a model's directory"),
-            ("config.json", vec!["model-Q8_0.gguf"], "llama.cpp"),
+            ("config.json", vec!["Q8_0/model.gguf"], "--model m/Q8_0/model.gguf"),
+            ("config.json", vec!["model.ggml"], "before GGUF"),
             ("config.json", vec!["data/train.parquet", "README.md"], "--input"),
             ("config.json", vec!["checkpoint-500/config.json"], "checkpoint-500"),
             ("config.json", vec!["snapshots/abc/config.json", "refs/main"], "snapshots/abc"),

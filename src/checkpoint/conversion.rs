@@ -26,6 +26,7 @@ pub(crate) struct Conversion {
     stem: String,
     /// The class of transformers, where the configuration states the model's.
     class: Option<String>,
+    is_on_hub: bool,
 }
 
 impl Conversion {
@@ -36,13 +37,13 @@ impl Conversion {
         let is_named = Path::new(from).file_name().is_some();
         let stem = if is_named { from } else { "converted" };
         let architecture = config.and_then(|config| config.pointer("/architectures/0")?.as_str());
-        Self { from: from.to_owned(), stem: stem.to_owned(), class: architecture.and_then(class_of) }
+        Self { from: from.to_owned(), stem: stem.to_owned(), class: architecture.and_then(class_of), is_on_hub: false }
     }
 
-    /// The same, with new directories in the current one.
+    /// The same of a model on the hub, with new directories in the current one.
     pub(super) fn beside_nothing(self) -> Self {
         let name = self.stem.rsplit('/').next().unwrap_or_default().to_owned();
-        Self { stem: name, ..self }
+        Self { stem: name, is_on_hub: true, ..self }
     }
 
     /// The directory, or the id on the hub.
@@ -50,9 +51,15 @@ impl Conversion {
         &self.from
     }
 
+    /// A file of the model, as `--model` takes it.
+    pub(super) fn file(&self, name: &str) -> String {
+        let by = if self.is_on_hub { ':' } else { '/' };
+        format!("{}{by}{name}", self.from.trim_end_matches('/'))
+    }
+
     /// The command that converts weights which transformers reads, with a further argument where it needs one.
     pub(super) fn weights(&self, argument: &str) -> String {
-        let Self { from, stem, class } = self;
+        let Self { from, stem, class, .. } = self;
         let Some(class) = class else {
             return format!(
                 "convert them to safetensors with transformers: from_pretrained({from:?}{argument}) of the model's class, which no \

@@ -126,8 +126,8 @@ pub(super) fn known(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-pub(super) const GGUF: &str =
-    "it is a GGUF file, which is for llama.cpp; name a directory with the model's safetensors, which rerank reads";
+const GGUF: &str =
+    "it is a GGUF file; give it a name that ends with .gguf, as it was published, and name it with --model";
 pub(super) const ONNX: &str =
     "it is an ONNX file, which is for ONNX Runtime; name a directory with the model's safetensors, which rerank reads";
 pub(super) const PICKLE: &str = "it is a PyTorch checkpoint in Python's pickle format, which can run any program while it is \
@@ -162,7 +162,7 @@ mod tests {
             (&b""[..], "empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n", "git lfs pull"),
             (b"\n <!DOCTYPE html><html>", "web page"),
-            (b"GGUF\x03\0\0\0", "llama.cpp"),
+            (b"GGUF\x03\0\0\0", "ends with .gguf"),
             (b"PK\x03\x04abc", "zip archive"),
             (b"\x80\x02}q\0", "pickle"),
             (b"\x89HDF\r\n", "HDF5"),

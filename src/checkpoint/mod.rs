@@ -21,6 +21,8 @@ mod audit;
 mod config;
 mod contents;
 mod conversion;
+#[cfg(test)]
+mod damage_tests;
 mod file_kind;
 mod files;
 mod fingerprint;

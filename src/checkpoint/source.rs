@@ -16,7 +16,7 @@ const LONGEST_REVISION: usize = 200;
 /// `--model` as it is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A directory with `config.json`, `tokenizer.json` and safetensors.
+    /// A directory with `config.json`, `tokenizer.json` and safetensors, or with a GGUF file.
     Directory(PathBuf),
     /// A GGUF file, or the first of its parts.
     Gguf(PathBuf),
@@ -149,6 +149,17 @@ fn no_file(file: Option<&str>) -> Option<String> {
 /// Why a text is not an id on the hub, and what may have been meant.
 fn no_id(model: &str) -> Option<String> {
     const NONE: &str = "there is no such directory, and an id on the hub has the form owner/name";
+    if model.to_lowercase().ends_with(".gguf") {
+        let id = model.splitn(3, '/').collect::<Vec<_>>();
+        return Some(match id[..] {
+            [owner, name, file] if !owner.is_empty() && !owner.starts_with('.') => format!(
+                "there is no such file; a GGUF file of a repository on the hub stands behind a colon: {owner}/{name}:{file}"
+            ),
+            _ => {
+                "there is no such file; a GGUF file of a repository on the hub is named owner/name:file.gguf".to_owned()
+            }
+        });
+    }
     if model.trim().is_empty() {
         return Some("a model's directory is needed, or its id on the hub".to_owned());
     }
@@ -215,11 +226,8 @@ fn instead_of_a_directory(path: &Path) -> String {
     let directory =
         format!("name the directory that holds it beside config.json and tokenizer.json: {}", folder.display());
     match (extension.as_str(), file_kind::known(&head)) {
-        (_, Some(kind)) if kind == file_kind::GGUF || kind == file_kind::ONNX || kind == file_kind::PICKLE => {
-            kind.to_owned()
-        }
+        (_, Some(kind)) if kind == file_kind::ONNX || kind == file_kind::PICKLE => kind.to_owned(),
         ("safetensors" | "json", _) => format!("this is a file; {directory}"),
-        ("gguf", _) => file_kind::GGUF.to_owned(),
         ("onnx", _) => file_kind::ONNX.to_owned(),
         ("bin" | "pt" | "pth" | "ckpt", _) => file_kind::PICKLE.to_owned(),
         ("jsonl" | "csv" | "tsv" | "trec", _) => {
@@ -239,6 +247,16 @@ mod tests {
     fn a_model_is_a_directory_or_an_id() {
         let parse = |model| ModelSource::parse(model, "main", false);
         assert_eq!(parse("testdata").unwrap(), ModelSource::Directory("testdata".into()));
+        let hub = |file: &str| ModelSource::Hub {
+            id: "a/b".into(),
+            file: Some(file.into()),
+            revision: "main".into(),
+            offline: false,
+        };
+        for file in ["Q4_K_M", "m-Q8_0.gguf", "BF16/m-00001-of-00002.gguf"] {
+            let found = ModelSource::parse(&format!("a/b:{file}"), "main", false);
+            assert_eq!(found.unwrap(), hub(file));
+        }
         for id in ["Qwen/Qwen3-Reranker-4B", "BAAI/bge-reranker-v2-m3", "a/b_c.d"] {
             assert!(matches!(parse(id).unwrap(), ModelSource::Hub { .. }));
         }
@@ -260,6 +278,10 @@ mod tests {
             ("$HOME/qwen", "not in quotes"),
             ("Qwen3-Reranker-0.6B", "such as Qwen/"),
             ("owner/name@v2", "--model owner/name --revision v2"),
+            ("owner/name/sub/m.gguf", "colon: owner/name:sub/m.gguf"),
+            ("models/m.gguf", "there is no such file"),
+            ("owner/name:../m.gguf", "owner/name:Q4_K_M"),
+            ("owner/name:", "owner/name:Q4_K_M"),
             ("owner/na me", "letters, digits"),
             ("owner/..", "letters, digits"),
             ("owner/a?b", "letters, digits"),

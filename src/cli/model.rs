@@ -8,7 +8,8 @@ use crate::device::DeviceChoice;
 /// Which model scores, and how.
 #[derive(Debug, Args)]
 pub struct ModelArguments {
-    /// A directory, or the id of a model on the Hugging Face hub; `fake` scores by shared words, without a model
+    /// A directory, a GGUF file, or the id of a model on the Hugging Face hub, with a GGUF file of its repository behind a colon,
+    /// or its quantization (owner/name:file.gguf, owner/name:Q4_K_M); `fake` scores by shared words, without a model
     #[arg(short, long, value_name = "MODEL", default_value = "Qwen/Qwen3-Reranker-0.6B")]
     pub model: String,
 

@@ -15,7 +15,7 @@ const FOLDER: &str = "testdata/gguf";
 
 /// A test model, as its file describes it.
 #[derive(Deserialize)]
-struct Model {
+pub struct Model {
     config: Value,
     tokenizer: String,
     #[serde(default)]
@@ -26,13 +26,13 @@ struct Model {
 }
 
 impl Model {
-    fn read(name: &str) -> Self {
+    pub fn read(name: &str) -> Self {
         let text = std::fs::read_to_string(format!("{FOLDER}/{name}.json")).unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Writes the tokenizer's files into a directory, and the weights under a name of their own.
-    fn write(&self, files: &Files, directory: &str, name: &str, own: &str) -> String {
+    pub fn write(&self, files: &Files, directory: &str, name: &str, own: &str) -> String {
         let folder = files.path(directory);
         std::fs::create_dir(&folder).unwrap();
         for entry in std::fs::read_dir(Path::new("testdata/tokenizers").join(&self.tokenizer)).unwrap() {
@@ -48,7 +48,7 @@ impl Model {
         folder.to_str().unwrap().to_owned()
     }
 
-    fn input(&self, files: &Files) -> String {
+    pub fn input(&self, files: &Files) -> String {
         let line = |(index, pair): (usize, &Pair)| {
             let candidates = json!([{"id": "0", "text": pair.document.text()}]);
             let query = json!({"query_id": index.to_string(), "query": pair.query.text(), "candidates": candidates});
@@ -58,7 +58,7 @@ impl Model {
     }
 }
 
-fn logits(run: &Run) -> Vec<f64> {
+pub fn logits(run: &Run) -> Vec<f64> {
     run.rankings().iter().map(|ranking| ranking["results"][0]["logit"].as_f64().unwrap()).collect()
 }
 

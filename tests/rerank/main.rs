@@ -28,6 +28,8 @@ mod foreign;
 mod formats;
 mod generated;
 mod gguf;
+mod gguf_changed;
+mod gguf_file;
 mod gguf_metadata;
 mod gguf_tokenizer;
 mod gpu;

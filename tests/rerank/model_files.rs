@@ -65,7 +65,8 @@ fn checkpoints_in_other_forms_are_called_what_they_are() {
         ("consolidated.00.pth", ["consolidated.00.pth", "pickle", "save_pretrained"]),
         ("last.ckpt", ["last.ckpt", "pickle", "save_pretrained"]),
         ("onnx/model.onnx", ["onnx/model.onnx", "ONNX Runtime", "model.safetensors"]),
-        ("model-Q8_0.gguf", ["model-Q8_0.gguf", "llama.cpp", "model.safetensors"]),
+        ("q8/model-Q8_0.gguf", ["q8/model-Q8_0.gguf", "in GGUF", "--model"]),
+        ("model.ggml", ["model.ggml", "before GGUF", "model.safetensors"]),
         ("tf_model.h5", ["tf_model.h5", "TensorFlow", "transformers"]),
         ("flax_model.msgpack", ["flax_model.msgpack", "Flax", "transformers"]),
         ("openvino_model.bin", ["openvino_model.bin", "OpenVINO", "model.safetensors"]),
@@ -84,7 +85,8 @@ fn checkpoints_in_other_forms_are_called_what_they_are() {
         );
     }
     for (names, parts) in [
-        (vec!["model-Q8_0.gguf"], ["config.json", "llama.cpp"]),
+        (vec!["model.ggml"], ["config.json", "before GGUF"]),
+        (vec!["a.gguf", "b.gguf"], ["several GGUF files: a.gguf, b.gguf", "/a.gguf"]),
         (vec!["adapter_config.json", "adapter_model.safetensors"], ["adapter_config.json", "not JSON"]),
         (vec!["data/train-00000.parquet", "README.md"], ["holds data", "--input"]),
         (vec!["checkpoint-500/config.json"], ["checkpoint-500", "name that"]),
@@ -102,8 +104,6 @@ fn files_named_as_a_model_are_called_what_they_are() {
     for (name, content, named) in [
         ("a.safetensors", &b"x"[..], "name the directory"),
         ("config.json", b"{}", "name the directory"),
-        ("a.gguf", b"GGUF\x03", "llama.cpp"),
-        ("unnamed", b"GGUF\x03", "llama.cpp"),
         ("model.onnx", b"\x08\x08\x12\x07pytorch", "ONNX Runtime"),
         ("pytorch_model.bin", b"PK\x03\x04", "pickle"),
         ("model.zip", b"PK\x03\x04", "zip"),

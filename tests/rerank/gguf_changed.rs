@@ -1,0 +1,279 @@
+//! GGUF files with other heads, prompts and parts, and damaged ones.
+
+use serde_json::Value;
+
+use crate::fake_hub;
+use crate::fixture::{Files, Run, rerank};
+use crate::gguf::{Model, logits};
+use crate::gguf_file::{GgufFile, count, text, texts};
+
+const LABELS: &str = "qwen3.classifier.output_labels";
+const ROWS: &str = "cls.output.weight";
+const PROMPT: &str = "tokenizer.chat_template.rerank";
+
+/// A test model's file with changes, in a directory with its tokenizer, and pairs for it.
+struct Changed {
+    files: Files,
+    model: String,
+    input: String,
+}
+
+impl Changed {
+    fn new(name: &str, change: impl FnOnce(&mut GgufFile)) -> Self {
+        let (files, model) = (Files::new(), Model::read(name));
+        let (folder, input) = (model.write(&files, "model", name, "m.gguf"), model.input(&files));
+        let path = format!("{folder}/m.gguf");
+        let mut file = GgufFile::read(&path);
+        change(&mut file);
+        file.write(&path);
+        Self { files, model: path, input }
+    }
+
+    fn run(&self, options: &[&str]) -> Run {
+        let usual = ["--model", &self.model, "--input", &self.input, "--dtype", "f32", "--no-text", "--top-k", "1"];
+        rerank(&[&usual, options].concat())
+    }
+}
+
+fn scored(name: &str, options: &[&str], change: impl FnOnce(&mut GgufFile)) -> Vec<f64> {
+    logits(&Changed::new(name, change).run(options))
+}
+
+#[track_caller]
+fn refused(name: &str, parts: &[&str], change: impl FnOnce(&mut GgufFile)) {
+    let run = Changed::new(name, change).run(&[]);
+    run.fails(1, parts);
+    assert!(run.stderr.contains("m.gguf"), "{}", run.stderr);
+}
+
+#[test]
+fn labels_name_the_rows_of_answers() {
+    let usual = scored("qwen3-mixed", &[], |_| {});
+    let negated: Vec<f64> = usual.iter().map(|logit| -logit).collect();
+    assert_eq!(scored("qwen3-mixed", &[], |file| file.set(LABELS, texts(&["no", "yes"]))), negated);
+    refused("qwen3-mixed", &[LABELS, "[\"good\", \"bad\"]"], |file| file.set(LABELS, texts(&["good", "bad"])));
+    refused("qwen3-mixed", &[LABELS, "list of texts"], |file| file.set(LABELS, count(2)));
+    // llama.cpp takes the first row in any case.
+    let changed = Changed::new("qwen3-mixed", |file| file.remove(LABELS));
+    let run = changed.run(&[]);
+    assert_eq!(logits(&run), usual);
+    assert!(run.stderr.contains(LABELS), "{}", run.stderr);
+    // Rows of yes and no are no others.
+    changed.run(&["--recipe", "zerank"]).fails(1, &["yes and no alone", "zerank"]);
+}
+
+#[test]
+fn one_row_is_a_classifier_and_none_leaves_the_vocabulary() {
+    let usual = scored("qwen3-vocabulary", &[], |_| {});
+    let classifier = scored("qwen3-vocabulary", &[], |file| {
+        file.tensor("output.weight").name = "unused".to_owned();
+        let mut row = file.tensor("unused").clone();
+        // The head's rows in Q8_0: 64 values are two blocks of 34 bytes.
+        let rows: Vec<Vec<u8>> = row.bytes.chunks(68).map(<[u8]>::to_vec).collect();
+        (row.name, row.shape, row.bytes) = (ROWS.to_owned(), vec![64, 1], rows[344].clone());
+        file.remove_tensor("unused");
+        file.tensors.push(row);
+    });
+    assert_ne!(classifier, usual);
+    // An embedding model has no head, whatever its tokens.
+    refused("qwen3-vocabulary", &["embedding model", "qwen3.pooling_type is 3 (last)"], |file| {
+        file.set("qwen3.pooling_type", count(3));
+    });
+}
+
+#[test]
+fn heads_that_conversions_leave_out_are_missed() {
+    refused("xlm-roberta", &["no head that scores"], |file| {
+        ["cls.weight", "cls.bias", ROWS, "cls.output.bias"].iter().for_each(|name| file.remove_tensor(name));
+    });
+    refused("xlm-roberta", &["pooler.dense", "conversion to GGUF leaves out"], |file| {
+        file.set("tokenizer.ggml.model", text("bert"));
+        ["cls.weight", "cls.bias"].iter().for_each(|name| file.remove_tensor(name));
+    });
+    refused("xlm-roberta", &["2 labels (good, bad)"], |file| {
+        file.set("bert.classifier.output_labels", texts(&["good", "bad"]));
+    });
+}
+
+#[test]
+fn pooling_of_a_classifier_is_obeyed() {
+    let pooled = |kind| scored("modernbert", &[], |file| file.set("modern-bert.classifier.pooling_type", count(kind)));
+    assert_eq!(pooled(1), scored("modernbert", &[], |_| {}));
+    assert_ne!(pooled(1), pooled(2));
+}
+
+#[test]
+fn the_file_has_the_prompt() {
+    let template = |file: &GgufFile| {
+        let (_, value) = file.metadata.iter().find(|(name, _)| name == PROMPT).unwrap();
+        String::from_utf8(value[12..].to_vec()).unwrap()
+    };
+    let instruction = "Given a web search query, retrieve relevant passages that answer the query";
+    let with = |changed: &str, by: &str, options: &[&str]| {
+        let changed = Changed::new("qwen3-mixed", |file| {
+            let text_of_file = template(file).replace(changed, by);
+            file.set(PROMPT, text(&text_of_file));
+        });
+        let run = changed.run(options);
+        (logits(&run), run.stderr)
+    };
+    let usual = with("", "", &[]);
+    assert!(!usual.1.contains(PROMPT), "{}", usual.1);
+    // Another instruction is the default of the usual recipe.
+    let own = with(instruction, "Find it", &[]);
+    assert_eq!(own.0, with("", "", &["--instruction", "Find it"]).0);
+    assert_eq!(with(instruction, "Find it", &["--instruction", instruction]).0, usual.0);
+    // Another prompt is used as it is, and that is reported.
+    let other = with("<Query>: ", "Query: ", &[]);
+    assert_ne!(other.0, usual.0);
+    assert!(other.1.contains("differs from the prompt of Qwen3-Reranker"), "{}", other.1);
+    assert_eq!(with("<Query>: ", "Query: ", &["--recipe", "qwen3-reranker"]).0, usual.0);
+    refused("qwen3-mixed", &[PROMPT, "no place for the document"], |file| file.set(PROMPT, text("{query}")));
+}
+
+#[test]
+fn parts_are_one_model() {
+    let changed = Changed::new("qwen2", |_| {});
+    let options = ["--recipe", "mxbai-rerank-v2"];
+    let whole = changed.run(&options).stdout;
+    let file = GgufFile::read(&changed.model);
+    let part = |number: usize| {
+        let mut part = file.clone();
+        part.tensors = file.tensors.iter().skip(number).step_by(2).cloned().collect();
+        part.set("split.no", count(number as u32));
+        part.set("split.count", count(2));
+        part.set("split.tensors.count", count(file.tensors.len() as u32));
+        part.write(changed.files.path(&format!("model/m-0000{}-of-00002.gguf", number + 1)));
+    };
+    std::fs::remove_file(&changed.model).unwrap();
+    (0..2).for_each(part);
+    let folder = changed.files.name("model");
+    for name in [folder.clone(), format!("{folder}/m-00001-of-00002.gguf"), format!("{folder}/m-00002-of-00002.gguf")] {
+        let run = rerank(
+            &[&["--model", &name, "--input", &changed.input, "--dtype", "f32", "--no-text"], &options[..]].concat(),
+        );
+        assert_eq!(run.stdout, whole, "{}", run.stderr);
+    }
+    std::fs::copy(format!("{folder}/m-00001-of-00002.gguf"), format!("{folder}/m-00002-of-00002.gguf")).unwrap();
+    rerank(&["--model", &folder, "--input", &changed.input]).fails(1, &["00002.gguf", "split.no is 0"]);
+    std::fs::remove_file(format!("{folder}/m-00002-of-00002.gguf")).unwrap();
+    rerank(&["--model", &folder, "--input", &changed.input]).fails(1, &["m-00002-of-00002.gguf"]);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_tensor_or_its_name() {
+    type Change = fn(&mut GgufFile);
+    let cases: [(&[&str], Change); 17] = [
+        (&["architecture is gpt2", "qwen3"], |file| file.set("general.architecture", text("gpt2"))),
+        (&["general.architecture is a whole number"], |file| file.set("general.architecture", count(3))),
+        (&["has no general.architecture"], |file| file.remove("general.architecture")),
+        (&["has no qwen2.block_count"], |file| file.remove("qwen2.block_count")),
+        (&["qwen2.block_count is a text"], |file| file.set("qwen2.block_count", text("2"))),
+        (&["blk.2.attn_norm.weight is missing"], |file| file.set("qwen2.block_count", count(3))),
+        (&["not part of the model", "model.layers.1."], |file| file.set("qwen2.block_count", count(1))),
+        (&["num_hidden_layers is 4000000000"], |file| file.set("qwen2.block_count", count(4_000_000_000))),
+        (&["blk.0.attn_q.weight has shape [64, 64]", "[2, 64]"], |file| {
+            file.set("qwen2.attention.key_length", count(1));
+        }),
+        (&["rope scaling `yarn`"], |file| file.set("qwen2.rope.scaling.type", text("yarn"))),
+        (&["general.type is adapter", "--adapter"], |file| file.set("general.type", text("adapter"))),
+        (&["general.quantization_version is 1"], |file| file.set("general.quantization_version", count(1))),
+        (&["general.alignment is 3"], |file| file.set("general.alignment", count(3))),
+        (&["qwen2.expert_count is set"], |file| file.set("qwen2.expert_count", count(8))),
+        (&["tensor blk.0.ffn_up.weight", "type IQ2_XXS", "Q4_K_M"], |file| {
+            file.tensor("blk.0.ffn_up.weight").kind = 16
+        }),
+        (&["tensor blk.0.ffn_up.weight", "whole blocks", "Q6_K have 256"], |file| {
+            file.tensor("blk.0.ffn_up.weight").kind = 14;
+        }),
+        (&["tensor token_embd.weight", "should end at", "download it again"], |file| {
+            file.tensor("token_embd.weight").shape[1] = 1 << 40;
+        }),
+    ];
+    for (parts, change) in cases {
+        refused("qwen2", parts, change);
+    }
+    let unknown = Changed::new("qwen2", |file| file.set("qwen2.novel_gate", count(1)));
+    let run = unknown.run(&["--recipe", "mxbai-rerank-v2"]);
+    assert!(run.status == 0 && run.stderr.contains("novel_gate"), "{}", run.stderr);
+}
+
+#[test]
+fn announced_sizes_are_checked_before_memory_is_taken() {
+    let huge = u64::MAX.to_le_bytes();
+    let list = |kind: u32, count: u64| [&9_u32.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes()].concat();
+    let of_text = [&8_u32.to_le_bytes()[..], &huge].concat();
+    let cases: [(&[&str], Vec<u8>); 5] = [
+        (&["metadata's odd", "elements", "have room for"], list(0, 1 << 40)),
+        (&["metadata's odd", "a text of 18446744073709551615 bytes"], of_text),
+        (&["metadata's odd", "list of lists"], list(9, 1)),
+        (&["metadata's odd", "number 13"], 13_u32.to_le_bytes().to_vec()),
+        (&["metadata's odd", "truth value is 7"], [&7_u32.to_le_bytes()[..], &[7]].concat()),
+    ];
+    for (parts, value) in cases {
+        refused("qwen2", parts, |file| file.set("odd", value));
+    }
+    refused("qwen2", &["metadata has general.name twice"], |file| {
+        file.metadata.push(("general.name".to_owned(), text("again")));
+    });
+    for (start, content, part) in [
+        (4, &1_u32.to_le_bytes()[..], "version 1 of the format"),
+        (4, &3_u32.to_be_bytes()[..], "big-endian"),
+        (4, &9_u32.to_le_bytes()[..], "version 9"),
+        (8, &huge, "tensors"),
+        (16, &huge, "names of metadata"),
+    ] {
+        let changed = Changed::new("qwen2", |_| {});
+        let mut bytes = std::fs::read(&changed.model).unwrap();
+        bytes[start..start + content.len()].copy_from_slice(content);
+        std::fs::write(&changed.model, bytes).unwrap();
+        changed.run(&[]).fails(1, &["m.gguf", part]);
+    }
+    let changed = Changed::new("qwen2", |_| {});
+    let bytes = std::fs::read(&changed.model).unwrap();
+    for length in [0, 3, 7, 20, 100, 1000, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&changed.model, &bytes[..length]).unwrap();
+        let run = changed.run(&[]);
+        run.fails(1, &["m.gguf"]);
+        assert!(!run.stderr.contains("panic"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_file_of_a_repository_is_named_behind_a_colon() {
+    let (files, model) = (Files::new(), Model::read("qwen3-mixed"));
+    let folder = model.write(&files, "model", "qwen3-mixed", "Test-Q4_K_M.gguf");
+    let hub = fake_hub::Hub::of_directory(folder.clone().into());
+    let local = rerank(&["--model", &folder, "--input", "testdata/candidates.jsonl", "--no-text"]);
+    let run = |model: &str, options: &[&str]| {
+        let arguments = ["--model", model, "--input", "testdata/candidates.jsonl", "--no-text"];
+        fake_hub::run(&files, &hub.endpoint(), &[], &[&arguments, options].concat())
+    };
+    for model in ["owner/odd", "owner/odd:Test-Q4_K_M.gguf", "owner/odd:q4_k_m"] {
+        assert_eq!(run(model, &[]).stdout, local.stdout, "{model}");
+        assert_eq!(run(model, &["--offline"]).stdout, local.stdout, "{model}, offline");
+    }
+    run("owner/odd:Q8_0", &[]).fails(1, &["no GGUF file of Q8_0", "Test-Q4_K_M.gguf"]);
+    run("owner/odd:other.gguf", &[]).fails(1, &["owner/odd", "other.gguf"]);
+    run("owner/odd:../m.gguf", &[]).fails(2, &["owner/name:Q4_K_M"]);
+}
+
+#[test]
+fn a_run_is_resumed_by_its_own_file_only() {
+    let changed = Changed::new("qwen3-mixed", |_| {});
+    let output = changed.files.name("ranked.jsonl");
+    let run = || changed.run(&["--output", &output, "--resume"]);
+    assert_eq!(run().status, 0);
+    assert!(run().stderr.contains("complete"), "{}", run().stderr);
+    let mut file = GgufFile::read(&changed.model);
+    file.tensor("blk.1.ffn_gate.weight").bytes[5] ^= 1;
+    file.write(&changed.model);
+    run().fails(2, &["weights"]);
+    let stats: Value = serde_json::from_str(&{
+        let path = changed.files.name("stats.json");
+        changed.run(&["--stats", &path]);
+        std::fs::read_to_string(path).unwrap()
+    })
+    .unwrap();
+    assert!(stats.to_string().contains("Q4_K"), "{stats}");
+}
