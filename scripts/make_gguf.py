@@ -14,7 +14,7 @@ A test model is `testdata/gguf/NAME.json`. Its first keys are written by hand:
   fused      whether queries, keys and values are one tensor
   pairs      a query and a document each
 
-This script adds to each pair the logit in f32 of the model whose weights are those of the file, dequantized by gguf-py,
+This script adds to each pair the logits in f32 and bf16 of the model whose weights are those of the file, dequantized by gguf-py,
 and for each tensor a checksum of these: the sum of its values' bits, each times an odd number that grows with its place,
 modulo 2^64. Names of tensors are those of gguf-py's own map.
 """
@@ -217,9 +217,9 @@ def refresh(path: Path) -> None:
         tensors = {name: torch.from_numpy(values) for name, values in dequantized.items()}
         save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
         pairs = [[families.text(pair["query"]), families.text(pair["document"])] for pair in definition["pairs"]]
-        found = scoring.score(definition, directory, pairs, torch.float32)
-    for pair, (tokens, logit) in zip(definition["pairs"], found):
-        pair |= {"tokens": tokens, "f32": logit}
+        found = [scoring.score(definition, directory, pairs, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    for pair, (tokens, logit), (_, rough) in zip(definition["pairs"], *found):
+        pair |= {"tokens": tokens, "f32": logit, "bf16": rough}
         print(f"{path.stem}: {tokens} tokens, {logit:.6f}")
     definition["made_by"] = (
         f"scripts/make_gguf.py on the CPU, torch {torch.__version__}, transformers {transformers.__version__}, "

@@ -15,16 +15,41 @@ impl ModelSource {
         let mut files = Vec::new();
         match self {
             Self::Directory(directory) => collect(directory, DEPTH, &mut files),
-            // The files beside it are read, too.
+            // Other files beside it may be anybody's.
             Self::Gguf(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 collect(folder, 0, &mut files);
+                files.retain(|file| is_beside_gguf(file));
             }
             Self::Hub { id, .. } => collect(&cache_directory(id), DEPTH, &mut files),
             Self::Fake => {}
         }
         files
     }
+}
+
+/// What is read beside a GGUF file, if it is there.
+const BESIDE_GGUF: [&str; 14] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "config.json",
+    "config_sentence_transformers.json",
+    "merges.txt",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "vocab.json",
+    "vocab.txt",
+];
+
+/// Whether a file beside a GGUF file is read with it: its other parts, and files of known names.
+fn is_beside_gguf(path: &Path) -> bool {
+    let is_part = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    is_part || path.file_name().is_some_and(|name| BESIDE_GGUF.iter().any(|known| name == *known))
 }
 
 /// Links are followed, as reading does. What can't be listed can't be read either.

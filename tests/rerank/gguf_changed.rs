@@ -41,7 +41,9 @@ fn scored(name: &str, options: &[&str], change: impl FnOnce(&mut GgufFile)) -> V
 
 #[track_caller]
 fn refused(name: &str, parts: &[&str], change: impl FnOnce(&mut GgufFile)) {
-    let run = Changed::new(name, change).run(&[]);
+    // A language model without a prompt of its own.
+    let options: &[&str] = if name == "qwen2" { &["--recipe", "mxbai-rerank-v2"] } else { &[] };
+    let run = Changed::new(name, change).run(options);
     run.fails(1, parts);
     assert!(run.stderr.contains("m.gguf"), "{}", run.stderr);
 }
@@ -59,7 +61,7 @@ fn labels_name_the_rows_of_answers() {
     assert_eq!(logits(&run), usual);
     assert!(run.stderr.contains(LABELS), "{}", run.stderr);
     // Rows of yes and no are no others.
-    changed.run(&["--recipe", "zerank"]).fails(1, &["yes and no alone", "zerank"]);
+    changed.run(&["--recipe", "ctxl-rerank-v2"]).fails(1, &["yes and no alone", "ctxl-rerank-v2"]);
 }
 
 #[test]
@@ -172,8 +174,8 @@ fn what_is_wrong_is_named_with_its_tensor_or_its_name() {
         (&["blk.2.attn_norm.weight is missing"], |file| file.set("qwen2.block_count", count(3))),
         (&["not part of the model", "model.layers.1."], |file| file.set("qwen2.block_count", count(1))),
         (&["num_hidden_layers is 4000000000"], |file| file.set("qwen2.block_count", count(4_000_000_000))),
-        (&["blk.0.attn_q.weight has shape [64, 64]", "[2, 64]"], |file| {
-            file.set("qwen2.attention.key_length", count(1));
+        (&["blk.0.attn_q.weight has shape [64, 64]", "[32, 64]"], |file| {
+            file.set("qwen2.attention.key_length", count(16));
         }),
         (&["rope scaling `yarn`"], |file| file.set("qwen2.rope.scaling.type", text("yarn"))),
         (&["general.type is adapter", "--adapter"], |file| file.set("general.type", text("adapter"))),
@@ -246,7 +248,7 @@ fn a_file_of_a_repository_is_named_behind_a_colon() {
     let hub = fake_hub::Hub::of_directory(folder.clone().into());
     let local = rerank(&["--model", &folder, "--input", "testdata/candidates.jsonl", "--no-text"]);
     let run = |model: &str, options: &[&str]| {
-        let arguments = ["--model", model, "--input", "testdata/candidates.jsonl", "--no-text"];
+        let arguments = ["--model", model, "--no-text"];
         fake_hub::run(&files, &hub.endpoint(), &[], &[&arguments, options].concat())
     };
     for model in ["owner/odd", "owner/odd:Test-Q4_K_M.gguf", "owner/odd:q4_k_m"] {
@@ -268,7 +270,7 @@ fn a_run_is_resumed_by_its_own_file_only() {
     let mut file = GgufFile::read(&changed.model);
     file.tensor("blk.1.ffn_gate.weight").bytes[5] ^= 1;
     file.write(&changed.model);
-    run().fails(2, &["weights"]);
+    run().fails(2, &["cannot resume", "the model (the hash of its files)"]);
     let stats: Value = serde_json::from_str(&{
         let path = changed.files.name("stats.json");
         changed.run(&["--stats", &path]);

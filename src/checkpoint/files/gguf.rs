@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{INDEX, ModelFiles, Place, SINGLE};
+use super::{CONFIG, INDEX, ModelFiles, Place, SINGLE};
 use crate::checkpoint::gguf::{Gguf, Metadata, parts};
 
 const ENDING: &str = ".gguf";
@@ -70,6 +70,13 @@ impl ModelFiles {
         // A model on the hub whose weights are here needs no request.
         if self.is_here(SINGLE) || self.is_here(INDEX) {
             return Ok(None);
+        }
+        if let Place::Hub(hub) = &self.place {
+            // Nor does one of which other files are here: a GGUF file comes before them.
+            let is_gguf = |name: &String| name.ends_with(ENDING);
+            if self.is_here(CONFIG) && !hub.cached_names().iter().any(is_gguf) {
+                return Ok(None);
+            }
         }
         let files = self.gguf_files()?;
         if files.is_empty() || self.has(SINGLE)? || self.has(INDEX)? {

@@ -252,6 +252,7 @@ fn modernbert(reader: &mut Reader, shape: &impl Fn(&str) -> Option<Vec<usize>>) 
     }
     reader.number("rope.freq_base", "global_rope_theta")?;
     reader.number("rope.freq_base_swa", "local_rope_theta")?;
+    scaling(reader)?;
     // The file has what two fields of the configuration state: transformers reads norm_eps, which llama.cpp calls that of an
     // RMSNorm.
     reader.number("attention.layer_norm_epsilon", "norm_eps")?;

@@ -44,12 +44,8 @@ impl Place {
 
     /// The names of the files that were downloaded at the commit that the revision stands for.
     pub(super) fn names(&self) -> Vec<String> {
-        let Some(folder) =
-            self.commit().or_else(|| Some(self.revision.clone())).map(|commit| self.repo.pointer_path(&commit))
-        else {
-            return Vec::new();
-        };
-        names_in(&folder)
+        let commit = self.commit().unwrap_or_else(|| self.revision.clone());
+        names_in(&self.repo.pointer_path(&commit))
     }
 
     /// Whether the model was found not to have a file, at the commit whose other files are here.

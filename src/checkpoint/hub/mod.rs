@@ -78,6 +78,11 @@ impl Hub {
         &self.id
     }
 
+    /// The names of the files in the cache.
+    pub(super) fn cached_names(&self) -> Vec<String> {
+        self.place.names()
+    }
+
     /// The names of all files, or of those in the cache while offline.
     pub(super) fn all_names(&self) -> Result<Vec<String>> {
         match self.client {
