@@ -81,6 +81,34 @@ fn metadata_give_the_tokens_of_the_tokenizer_that_they_were_made_of() {
     }
 }
 
+/// The ways of cutting words that no small tokenizer has, on the vocabulary of one.
+#[test]
+fn the_name_of_a_pre_tokenizer_is_obeyed() {
+    let llama = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let bytes = |own_words: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": own_words, "trim_offsets": true});
+    let of_llama = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": llama}, "behavior": "Isolated", "invert": false},
+        bytes(false),
+    ]});
+    for (name, pre_tokenizer, takes_words) in [("gpt-2", bytes(true), false), ("llama-bpe", of_llama, true)] {
+        let mut metadata = qwen();
+        metadata["tokenizer.ggml.pre"] = name.into();
+        metadata["tokenizer.ggml.add_bos_token"] = false.into();
+        let files = Files::in_memory();
+        let folder = files.copy_model(&format!("{PLACE}/qwen2"), "model");
+        let mut whole: Value = serde_json::from_str(&files.read("model/tokenizer.json")).unwrap();
+        (whole["normalizer"], whole["pre_tokenizer"]) = (Value::Null, pre_tokenizer);
+        whole["model"]["ignore_merges"] = takes_words.into();
+        files.write("model/tokenizer.json", whole.to_string());
+        files.write("model/tokenizer_config.json", json!({"tokenizer_class": "TokenizersBackend"}).to_string());
+        let expected = TextTokenizer::read(&ModelFiles::in_directory(folder.as_ref())).unwrap();
+        let found = tokenizer(&metadata).unwrap();
+        for text in texts() {
+            assert_eq!(found.encode(&text).unwrap(), expected.encode(&text).unwrap(), "{name}: {text:?}");
+        }
+    }
+}
+
 /// The whole program with and without a `tokenizer.json` beside the file.
 #[test]
 fn a_file_alone_scores_as_with_a_tokenizer_beside_it() {
@@ -118,6 +146,8 @@ fn tokens_that_were_added_are_seen_in_texts() {
         let ids = tokenizer.encode("the <drug>ged").unwrap();
         assert!(ids.contains(&(id as u32)), "{content}: {ids:?}");
         assert_eq!(tokenizer.added_token(id as u32), Some("<drug>"));
+        let warnings = tokenizer.warnings().join("\n");
+        assert!(warnings.contains("`<drug>`") && warnings.contains("lstrip"), "{warnings}");
     }
     let mut fills = qwen();
     let id = fills["tokenizer.ggml.tokens"].as_array().unwrap().len() - 1;

@@ -106,6 +106,11 @@ pub(super) fn control_tokens(
     Ok(control)
 }
 
+/// Whether a base model came with a token.
+pub(super) fn is_of_base(content: &str) -> bool {
+    BASE_MODELS.iter().any(|list| list.contains(&content)) || is_free(content)
+}
+
 fn is_free(content: &str) -> bool {
     let number = |(start, end): &(&str, &str)| content.strip_prefix(start)?.strip_suffix(end);
     let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());

@@ -11,7 +11,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use self::frame::Frame;
-use self::tokens::Tokens;
+use self::tokens::{Kind, Tokens};
+use super::control::is_of_base;
+use super::warnings::named;
 use crate::checkpoint::Metadata;
 
 const ARCHITECTURE: &str = "general.architecture";
@@ -20,6 +22,9 @@ const PRE: &str = "tokenizer.ggml.pre";
 /// A whole `tokenizer.json`.
 const WHOLE: &str = "tokenizer.huggingface.json";
 const PREFIX: &str = "tokenizer.ggml.";
+
+/// A token that ModernBERT came with.
+const ADDRESS: &str = "|||IP_ADDRESS|||";
 
 /// What to do about metadata that is not enough.
 const REMEDY: &str = "put the model's tokenizer.json beside the file";
@@ -137,8 +142,25 @@ fn of_parts(metadata: &Metadata) -> Result<Written> {
         "model": parts.model,
     });
     let mut notes = parts.notes;
+    notes.extend(of_flags(metadata, &tokens));
     notes.extend(unknown(metadata));
     Ok(Written { text: whole.to_string(), settings, notes })
+}
+
+/// The note of tokens that were added for texts: GGUF has no place for their flags. Those of base models have none.
+fn of_flags(metadata: &Metadata, tokens: &Tokens) -> Option<String> {
+    let added = tokens.iter().filter(|(_, kind)| *kind == Kind::Added).map(|(token, _)| token);
+    let is_usual =
+        |token: &str| is_of_base(token) || token.trim().is_empty() || token.starts_with("[unused") || token == ADDRESS;
+    let names: Vec<&str> = added.filter(|token| !is_usual(token)).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} has tokens that were added for texts, {}, and GGUF does not hold whether they take spaces beside them away or must be \
+             whole words (lstrip, rstrip, single_word): they do not; {REMEDY} if they should",
+            metadata.path().display(),
+            named(&names)
+        )
+    })
 }
 
 /// The note of names that this version of rerank does not know.

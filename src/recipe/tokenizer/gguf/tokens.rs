@@ -13,6 +13,8 @@ const TYPES: &str = "tokenizer.ggml.token_type";
 
 /// More tokens than any vocabulary has, as for other tokenizers.
 const MOST_TOKENS: usize = 1 << 21;
+/// All texts of the largest vocabularies have some MiB together, of which the tokenizer makes many times as much.
+const MOST_BYTES: usize = 64 << 20;
 /// Nothing bounds the length of a token, which messages name.
 const LONGEST_SHOWN: usize = 40;
 /// No text has it: Unicode keeps it free for programs.
@@ -54,6 +56,8 @@ impl Tokens {
         let stored = metadata.texts(TOKENS)?.unwrap_or_default();
         ensure!(!stored.is_empty(), "the metadata has no tokens ({TOKENS}); {REMEDY}");
         ensure!(stored.len() <= MOST_TOKENS, "{TOKENS} has {} tokens, and no model has so many", stored.len());
+        let bytes: usize = stored.iter().map(String::len).sum();
+        ensure!(bytes <= MOST_BYTES, "{TOKENS} has {bytes} bytes of text, and no vocabulary has so much");
         let types = metadata.integers(TYPES)?.with_context(|| {
             format!("the metadata has no {TYPES}, by which control tokens are known from those of texts; {REMEDY}")
         })?;
