@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::candidate::{self, Listed};
 use super::entry::ParsedCandidate;
-use super::names::{Field, Names};
+use super::names::{Field, IDS_OF_TEXTS, Names};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, list, score, wrong_type};
 use crate::record::{Fields, add_fields};
@@ -125,7 +125,7 @@ fn plain_list<'a>(object: &mut Object<'a>, names: &Names) -> Result<List<'a>, St
         return Err("there is no list".to_owned());
     };
     let mut list = List::new(name, value)?;
-    list.take_beside(object, &["ids", "doc_ids", "docids", "pids", "retrieved_context_ids"], &["scores"])?;
+    list.take_beside(object, &IDS_OF_TEXTS, &["scores"])?;
     Ok(list)
 }
 

@@ -69,7 +69,7 @@ use anyhow::{Result, anyhow, bail};
 pub use self::detect::InputFormat;
 pub use self::dialect::{Delimiter, Quotes, TableOptions};
 pub(crate) use self::first_seen::hash;
-pub use self::names::{Columns, Field};
+pub use self::names::{Columns, Field, IDS_OF_TEXTS, Names};
 pub use self::position::Position;
 pub use self::table_reader::WRITTEN_COLUMNS;
 

@@ -125,6 +125,9 @@ fn is_between_words(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b' ')
 }
 
+/// Names of the list of identifiers beside a list of texts.
+pub const IDS_OF_TEXTS: [&str; 5] = ["ids", "doc_ids", "docids", "pids", "retrieved_context_ids"];
+
 /// Names of the query's identifier in a record with a list of candidates.
 const PLAIN_IDS: [&str; 2] = ["id", "_id"];
 

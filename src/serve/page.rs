@@ -1,7 +1,12 @@
 //! The page at `/`, whose files are parts of the program.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
+use serde_json::json;
+
+use crate::input::{Columns, Field, IDS_OF_TEXTS, Names};
 
 /// The page's own files, and no others: nothing is fetched from elsewhere, and no text can become a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -12,21 +17,42 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Paths with their content types and contents.
-const FILES: [(&str, &str, &str); 13] = [
-    ("/", HTML, include_str!("page/index.html")),
-    ("/assets/page.css", CSS, include_str!("page/page.css")),
-    ("/assets/candidates.js", SCRIPT, include_str!("page/candidates.js")),
-    ("/assets/curve.js", SCRIPT, include_str!("page/curve.js")),
-    ("/assets/export.js", SCRIPT, include_str!("page/export.js")),
-    ("/assets/fields.js", SCRIPT, include_str!("page/fields.js")),
-    ("/assets/form.js", SCRIPT, include_str!("page/form.js")),
-    ("/assets/model.js", SCRIPT, include_str!("page/model.js")),
-    ("/assets/page.js", SCRIPT, include_str!("page/page.js")),
-    ("/assets/ranking.js", SCRIPT, include_str!("page/ranking.js")),
-    ("/assets/results.js", SCRIPT, include_str!("page/results.js")),
-    ("/assets/service.js", SCRIPT, include_str!("page/service.js")),
-    ("/assets/tables.js", SCRIPT, include_str!("page/tables.js")),
-];
+static FILES: LazyLock<[(&str, &str, &str); 14]> = LazyLock::new(|| {
+    [
+        ("/", HTML, include_str!("page/index.html")),
+        ("/assets/page.css", CSS, include_str!("page/page.css")),
+        ("/assets/candidates.js", SCRIPT, include_str!("page/candidates.js")),
+        ("/assets/curve.js", SCRIPT, include_str!("page/curve.js")),
+        ("/assets/export.js", SCRIPT, include_str!("page/export.js")),
+        ("/assets/fields.js", SCRIPT, include_str!("page/fields.js")),
+        ("/assets/form.js", SCRIPT, include_str!("page/form.js")),
+        ("/assets/model.js", SCRIPT, include_str!("page/model.js")),
+        ("/assets/names.js", SCRIPT, NAMES.as_str()),
+        ("/assets/page.js", SCRIPT, include_str!("page/page.js")),
+        ("/assets/ranking.js", SCRIPT, include_str!("page/ranking.js")),
+        ("/assets/results.js", SCRIPT, include_str!("page/results.js")),
+        ("/assets/service.js", SCRIPT, include_str!("page/service.js")),
+        ("/assets/tables.js", SCRIPT, include_str!("page/tables.js")),
+    ]
+});
+
+/// The names of fields as the command line knows them: the page scores the same texts of a file.
+static NAMES: LazyLock<String> = LazyLock::new(|| {
+    let names = json!({
+        "text": Field::Text.aliases(),
+        "title": Field::Title.aliases(),
+        "id": Field::Id.aliases(),
+        "query": Field::Query.aliases(),
+        "queryId": Field::QueryId.aliases(),
+        "groupQueryId": Names::new(&Columns::default()).group_query_id(),
+        "instruction": Field::Instruction.aliases(),
+        "list": Field::Candidates.aliases(),
+        "ids": IDS_OF_TEXTS,
+    });
+    format!(
+        "// The names under which files keep queries and candidates, the preferred ones first.\n\nexport const NAMES = {names};\n"
+    )
+});
 
 /// The file at a path.
 pub(super) fn file(path: &str) -> Option<Response<Body>> {
@@ -47,6 +73,21 @@ pub(super) fn file(path: &str) -> Option<Response<Body>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_knows_fields_by_the_names_of_the_command_line() {
+        let script = FILES.iter().find(|(path, ..)| *path == "/assets/names.js").unwrap().2;
+        let names = script.split("NAMES = ").nth(1).unwrap().trim_end().trim_end_matches(';');
+        let names: serde_json::Value = serde_json::from_str(names).unwrap();
+        assert_eq!(names["text"], json!(Field::Text.aliases()));
+        let used = include_str!("page/candidates.js");
+        for (field, known) in names.as_object().unwrap() {
+            assert!(
+                known.as_array().is_some_and(|known| !known.is_empty()) && used.contains(&format!("\"{field}\"")),
+                "{field}"
+            );
+        }
+    }
 
     #[test]
     fn what_the_page_names_is_there() {

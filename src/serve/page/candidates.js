@@ -163,20 +163,21 @@ function skip(reading, place, reason) {
 function readRecord({ place, value }, reading) {
   if (typeof value === "string") return addPair(reading, {}, candidate(value), place);
   if (value === null || typeof value !== "object" || Array.isArray(value)) return skip(reading, place, "neither a text nor an object");
-  const names = Object.keys(value);
-  const head = headOf(value, names, reading, place);
+  const names = namesOf(value);
   const list = find(names, "list");
+  const queryId = Array.isArray(value[list]) ? "groupQueryId" : "queryId";
+  const head = headOf(value, { names, queryId }, reading, place);
   if (list === undefined || !Array.isArray(value[list])) {
     const found = candidateOf(value, names, reading, ["query", "queryId", "instruction"]);
     return found ? addPair(reading, head, found, place) : skip(reading, place, `no text (fields: ${listed(names)})`);
   }
   const ids = value[find(names, "ids")];
-  const used = new Set([list, ...["query", "queryId", "instruction", "ids"].map((field) => find(names, field))]);
+  const used = new Set([list, ...["query", "groupQueryId", "instruction", "ids"].map((field) => find(names, field))]);
   names.filter((name) => !used.has(name)).forEach((name) => reading.unused.add(name));
   const group = { ...head, candidates: [] };
   value[list].forEach((entry, at) => {
     const isObject = entry !== null && typeof entry === "object";
-    const found = typeof entry === "string" ? candidate(entry) : isObject ? candidateOf(entry, Object.keys(entry), reading, []) : undefined;
+    const found = typeof entry === "string" ? candidate(entry) : isObject ? candidateOf(entry, namesOf(entry), reading, []) : undefined;
     if (!found) return skip(reading, `candidate ${at + 1} of ${place}`, "no text");
     if (Array.isArray(ids) && found.id === undefined && ids[at] != null) found.id = String(ids[at]);
     if (usableText(found, reading, `candidate ${at + 1} of ${place}`)) group.candidates.push(found);
@@ -184,8 +185,13 @@ function readRecord({ place, value }, reading) {
   reading.groups.push(group);
 }
 
+/** The names of an object's fields. One that is null counts as absent. */
+function namesOf(value) {
+  return Object.keys(value).filter((name) => value[name] !== null);
+}
+
 /** The query, its id and the instruction of a record. */
-function headOf(value, names, reading, place) {
+function headOf(value, { names, queryId }, reading, place) {
   const head = {};
   for (const field of ["query", "instruction"]) {
     const found = value[find(names, field)];
@@ -194,7 +200,7 @@ function headOf(value, names, reading, place) {
     if (typeof text === "string") head[field] = text;
     else skip(reading, place, `no text as its ${field}`);
   }
-  const id = value[find(names, "queryId")];
+  const id = value[find(names, queryId)];
   if (id != null) head.queryId = String(id);
   return head;
 }
@@ -205,7 +211,7 @@ function candidateOf(value, names, reading, others) {
   const title = find(names, "title");
   let text = value[field];
   if (text && typeof text === "object" && !Array.isArray(text)) {
-    const inner = candidateOf(text, Object.keys(text), reading, []);
+    const inner = candidateOf(text, namesOf(text), reading, []);
     if (inner && inner.id === undefined && value[find(names, "id")] != null) inner.id = String(value[find(names, "id")]);
     return inner;
   }
@@ -225,7 +231,8 @@ function candidate(text, title, id) {
 
 /** The text that the model scores. */
 export function documentOf({ text, title }) {
-  return title ? `${title} ${text}` : text;
+  const trimmed = (title ?? "").replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
+  return trimmed ? `${trimmed} ${text}` : text;
 }
 
 function usableText(found, reading, place) {

@@ -1,7 +1,7 @@
 // The results in forms that other programs read.
 
 import { documentOf } from "./candidates.js";
-import { address, bodyOf } from "./service.js";
+import { address, bodyOf, RANKING } from "./service.js";
 
 /** The longest body that stands among curl's arguments: Linux allows 128 KiB for each. */
 const LONGEST_ARGUMENT = 100_000;
@@ -12,7 +12,7 @@ function entry(result, candidates) {
     rank: result.rank,
     id: id ?? String(result.index + 1),
     score: result.score,
-    ...(result.logit === undefined ? {} : { logit: result.logit }),
+    logit: result.logit,
     original_rank: result.index + 1,
     ...(result.truncated ? { truncated: true } : {}),
     ...(title ? { title } : {}),
@@ -36,16 +36,19 @@ function escaped(character) {
 
 /**
  * The request as a command. JSON itself writes what shells, terminals and their histories would change: `'`, `!`, `\` and control
- * characters, those of writing direction too. So single quotes are enough, in sh, bash, zsh and fish.
+ * characters, those of writing direction too. So single quotes are enough, in sh, bash, zsh and, for bodies that fit into arguments, fish.
  */
-export function asCurl(request, candidates, { topK, threshold, hasKey }) {
+export function asCurl(request, candidates, { topK, threshold, raw, hasKey, most }) {
+  if (candidates.length > most) {
+    throw new Error(`A request can have at most ${most.toLocaleString("en")} documents, and these are ${candidates.length.toLocaleString("en")}: one command can’t rank them.`);
+  }
   // What is undefined stands in no JSON.
-  const body = { ...bodyOf(request, candidates.map(documentOf)), top_n: topK, score_threshold: threshold };
+  const body = { ...bodyOf(request, candidates.map(documentOf)), raw_scores: raw || undefined, top_n: topK, score_threshold: threshold };
   const json = JSON.stringify(body)
     .replaceAll("\\\\", "\\u005c")
     .replace(/['!\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, escaped);
   const key = hasKey ? ' \\\n  -H "Authorization: Bearer $RERANK_API_KEY"' : "";
-  const start = `curl -sS '${address("v1/rerank")}' \\\n  -H 'Content-Type: application/json'${key} \\\n  `;
+  const start = `curl -sS '${address(RANKING)}' \\\n  -H 'Content-Type: application/json'${key} \\\n  `;
   return json.length > LONGEST_ARGUMENT ? `${start}--data-binary @- <<'JSON'\n${json}\nJSON\n` : `${start}--data-binary '${json}'\n`;
 }
 

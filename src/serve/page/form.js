@@ -41,6 +41,10 @@ export class Form {
   #group;
   #changed;
   #counting = 0;
+  /** The candidates of the text area, as long as that has the same text. */
+  #lines = { text: "", candidates: [] };
+  /** How many files were taken: one that is read before another may come after it. */
+  #taken = 0;
 
   constructor(changed) {
     this.#changed = changed;
@@ -71,6 +75,7 @@ export class Form {
     }
     complain("query", query.trim() === "" ? "The query is missing." : undefined);
     complain("candidates", problem);
+    this.checkKey();
     const isFiltered = this.filter() !== undefined;
     const wrong = document.querySelector("#form [aria-invalid]");
     if (wrong) (wrong.offsetParent ? wrong : byId("file-name")).focus();
@@ -82,10 +87,32 @@ export class Form {
   peek() {
     return {
       query: byId("query").value,
-      candidates: this.#group?.candidates ?? fromLines(byId("candidates").value),
+      candidates: this.#group?.candidates ?? this.#fromLines(),
       instruction: byId("instruction").hidden ? "" : byId("instruction").value.trim(),
-      raw: document.querySelector('[name="kind"]:checked').value === "logit",
     };
+  }
+
+  #fromLines() {
+    const text = byId("candidates").value;
+    if (text !== this.#lines.text) this.#lines = { text, candidates: fromLines(text) };
+    return this.#lines.candidates;
+  }
+
+  /** Whether logits are wanted, and not scores. */
+  get raw() {
+    return document.querySelector('[name="kind"]:checked').value === "logit";
+  }
+
+  /** Whether the key can be sent, after it has been shown what is wrong with it. */
+  checkKey() {
+    const isGood = /^[\x21-\x7e]*$/.test(this.key);
+    complain("key", isGood ? undefined : "The key has a character that no key can have. It may have come with copying: type the key.");
+    return isGood;
+  }
+
+  /** The key of the service. */
+  get key() {
+    return byId("key").value.trim();
   }
 
   /** Top-k and the threshold; undefined if one of them is no number. */
@@ -120,7 +147,7 @@ export class Form {
 
   #count() {
     const text = byId("candidates").value;
-    const size = this.#group?.candidates.length ?? fromLines(text).length;
+    const size = this.#group?.candidates.length ?? this.#fromLines().length;
     byId("candidates-count").textContent = size ? counted(size) : "";
     byId("read-records").hidden = Boolean(this.#group) || !looksLikeJson(text);
   }
@@ -138,12 +165,16 @@ export class Form {
 
   async #take(files) {
     if (!files.length) return;
+    this.#taken += 1;
+    const number = this.#taken;
     try {
-      this.#useFile(files[0].name, await fromFile(files[0]));
+      const found = await fromFile(files[0]);
+      if (number !== this.#taken) return;
+      this.#useFile(files[0].name, found);
       for (const { name } of files.slice(1)) this.#note(`${name} was not taken: one file at a time.`);
     } catch (problem) {
-      if (!(problem instanceof FileProblem)) throw problem;
-      complain("candidates", problem.message);
+      if (number !== this.#taken) return;
+      complain("candidates", problem instanceof FileProblem ? problem.message : `The page can’t read ${files[0].name}: ${problem.message}`);
     }
   }
 

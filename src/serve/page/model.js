@@ -46,11 +46,12 @@ export function watchModel({ key, onFacts, onRefused }) {
       }
     } catch (problem) {
       if (problem.status === 401) {
-        show("gone", "The service wants an API key.");
+        show("gone", key() ? "The service does not know this API key." : "The service wants an API key.");
         onRefused();
       } else {
         const hasStatus = problem instanceof ServiceError && problem.status > 0;
-        show("gone", hasStatus ? `The service answered ${problem.status} when it was asked for its state.` : problem.message);
+        const isFailing = problem.status === 503;
+        show("gone", hasStatus && !isFailing ? `The service answered ${problem.status} when it was asked for its state.` : problem.message);
       }
     }
     clearTimeout(timer);

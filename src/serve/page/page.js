@@ -34,13 +34,13 @@ const model = watchModel({
 function formChanged() {
   if (!run) return;
   byId("stale").hidden = Boolean(run.controller) || !isStale();
-  const wanted = JSON.stringify([form.filter(), form.peek().raw]);
+  const wanted = JSON.stringify([form.filter(), form.raw]);
   if (!run.controller && wanted !== run.shown) showResults({ animate: false });
 }
 
 /** What is shown of the results. */
 function valueOf() {
-  return valueIn(form.peek().raw ? "logit" : "score");
+  return valueIn(form.raw ? "logit" : "score");
 }
 
 /** The results that are shown. */
@@ -48,12 +48,12 @@ function visible() {
   return chosen(run.results, form.filter() ?? {}, valueOf());
 }
 
-/** Whether the form holds something else than what was ranked. Top-k and threshold apply to what is there, and so may logits. */
+/** Whether the form holds something else than what was ranked. Top-k, threshold and logits apply to what is there. */
 function isStale() {
   const now = form.peek();
-  const { query, candidates, instruction, raw } = run.asked;
-  const isOfOtherKind = now.raw !== raw && (raw || run.results.some((result) => result.logit === undefined));
-  return now.query !== query || now.instruction !== instruction || isOfOtherKind || now.candidates.length !== candidates.length
+  const { query, candidates, instruction } = run.asked;
+  if (now.candidates === candidates) return now.query !== query || now.instruction !== instruction;
+  return now.query !== query || now.instruction !== instruction || now.candidates.length !== candidates.length
     || now.candidates.some((one, at) => one !== candidates[at] && documentOf(one) !== documentOf(candidates[at]));
 }
 
@@ -75,7 +75,7 @@ async function start() {
   if (run?.controller) return;
   const asked = form.read();
   if (!asked) return;
-  key = byId("key").value;
+  key = form.key;
   list.clear();
   const now = performance.now();
   run = { asked, results: [], replies: [], warnings: new Set(), started: now, spoken: now, drawn: 0, controller: new AbortController() };
@@ -85,7 +85,10 @@ async function start() {
     await rank(asked, asked.candidates.map(documentOf), {
       signal: run.controller.signal, key, most: facts.max_client_batch_size,
       onScores: (scores, reply, milliseconds) => take(current, scores, reply, milliseconds),
-      onWait: (sentence) => say(sentence),
+      onWait: (sentence) => {
+        say(sentence);
+        announce(sentence);
+      },
     });
     run.outcome = "done";
   } catch (problem) {
@@ -189,13 +192,13 @@ function showResults({ animate }) {
   const filter = form.filter();
   if (!filter) return;
   ordered(results);
-  run.shown = JSON.stringify([filter, form.peek().raw]);
+  run.shown = JSON.stringify([filter, form.raw]);
   const scale = scaleOf(results, valueOf());
   const left = visible();
-  list.show(left, { candidates: asked.candidates, scale, valueOf: valueOf(), isFinal: !controller, animate });
+  list.show(left, { candidates: asked.candidates, scale, valueOf: valueOf(), isFinal: !controller && run.outcome === "done", animate });
   const hidden = results.length - left.length;
   byId("results-heading").textContent = hidden ? `Results: ${left.length.toLocaleString("en")} of ${results.length.toLocaleString("en")}` : "Results";
-  if (!controller) drawCurve(results, scale, filter, { valueOf: valueOf(), name: form.peek().raw ? "Logits" : "Scores" });
+  if (!controller) drawCurve(results, scale, filter, { valueOf: valueOf(), name: form.raw ? "Logits" : "Scores" });
 }
 
 function duration(milliseconds) {
@@ -238,7 +241,7 @@ function onClick(id, done, work) {
 }
 
 onClick("copy-json", "Copied", ({ asked }, results) => copy(asJson(asked, results)));
-onClick("copy-curl", "Copied", ({ asked }) => copy(asCurl({ ...asked, raw: form.peek().raw }, asked.candidates, { ...form.filter(), hasKey: key !== "" })));
+onClick("copy-curl", "Copied", ({ asked }) => copy(asCurl(asked, asked.candidates, { ...form.filter(), raw: form.raw, hasKey: key !== "", most: facts.max_client_batch_size })));
 onClick("download", "Saved", ({ asked }, results) => save("ranked.jsonl", asJsonLines(asked, results)));
 
 byId("form").addEventListener("submit", (event) => {
@@ -247,14 +250,15 @@ byId("form").addEventListener("submit", (event) => {
 });
 byId("cancel").addEventListener("click", () => run?.controller?.abort());
 byId("key").addEventListener("change", () => {
-  key = byId("key").value;
+  if (!form.checkKey()) return;
+  key = form.key;
   model.look();
 });
 addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
     event.preventDefault();
     start();
-  } else if (event.key === "Escape") {
+  } else if (event.key === "Escape" && !event.isComposing && event.target.tagName !== "SELECT") {
     run?.controller?.abort();
   }
 });

@@ -1,12 +1,8 @@
 // The order of results, and what of it is shown.
 
-/**
- * Orders results, best first: by logit, then in the candidates' order. Where replies have scores alone, equal ones stay in the order
- * of their reply, as the service has compared what rounding made equal. Sets `rank` and `move`.
- */
+/** Orders results, best first: by logit, then in the candidates' order. Sets `rank` and `move`. */
 export function ordered(results) {
-  if (results.every((result) => result.logit !== undefined)) results.sort((a, b) => b.logit - a.logit || a.index - b.index);
-  else results.sort((a, b) => b.score - a.score || a.order - b.order);
+  results.sort((a, b) => b.logit - a.logit || a.index - b.index);
   results.forEach((result, at) => {
     result.rank = at + 1;
     result.move = result.index - at;
@@ -14,9 +10,9 @@ export function ordered(results) {
   return results;
 }
 
-/** What is shown of a result: its score, or its logit where that is wanted and known. Replies to requests for logits have them as scores. */
+/** What is shown of a result: its score, or its logit where that is wanted. */
 export function valueIn(kind) {
-  return ({ score, logit }) => (kind === "logit" ? logit ?? score : score);
+  return (result) => result[kind];
 }
 
 /** The results that top-k and the threshold leave. */

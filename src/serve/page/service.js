@@ -8,6 +8,8 @@ const CONCURRENT = 4;
 const TRIES = 6;
 const LONGEST_WAIT = 30;
 const HEALTH_INTERVAL = 1000;
+/** Scores in the dialect that the page reads, whatever the service was started with. */
+export const RANKING = "rerank/v1/rerank";
 
 /** An answer that is no success. */
 export class ServiceError extends Error {
@@ -47,11 +49,14 @@ async function errorOf(response) {
   return new ServiceError(response.status, (!isPage && body.trim().slice(0, 500)) || response.statusText || "The service gave no reason.");
 }
 
-/** Whether the service has loaded its model. */
+/** Whether the service has loaded its model. One that has and can't score is a problem that waiting does not mend. */
 export async function isReady(key, signal) {
   const response = await send("health", { signal }, key);
-  if (response.status === 401) throw await errorOf(response);
-  return response.ok;
+  if (response.ok) return true;
+  if (response.status !== 503) throw await errorOf(response);
+  const { status } = await response.json().catch(() => ({}));
+  if (status === "failing") throw new ServiceError(503, "The service can’t score any more, and has to be started anew.");
+  return false;
 }
 
 /** What `/info` holds. */
@@ -85,13 +90,13 @@ function retryAfter(response, attempt) {
 }
 
 /** The body of a request for the scores of `documents`. */
-export function bodyOf({ query, instruction, raw }, documents) {
-  return { query, documents, ...(instruction ? { instruction } : {}), ...(raw ? { raw_scores: true } : {}), return_documents: false };
+export function bodyOf({ query, instruction }, documents) {
+  return { query, documents, ...(instruction ? { instruction } : {}), return_documents: false };
 }
 
 async function ask(request, documents, { signal, key, onWait }) {
   for (let attempt = 0; ; attempt += 1) {
-    const response = await send("v1/rerank", {
+    const response = await send(RANKING, {
       method: "POST", signal, headers: { "content-type": "application/json" }, body: JSON.stringify(bodyOf(request, documents)),
     }, key);
     if (response.ok) return response.json();
@@ -109,20 +114,19 @@ async function ask(request, documents, { signal, key, onWait }) {
   }
 }
 
-/** The scores of a reply, as `{index, order, score, logit, truncated}`. A service may have been started with a dialect of another shape. */
+/** The scores of a reply, as `{index, score, logit, truncated}`. */
 function scoresOf(reply, count) {
-  const results = reply?.results ?? reply?.data ?? reply;
+  const results = reply?.results;
   if (!Array.isArray(results) || results.length !== count) {
     throw new ServiceError(200, `The reply has ${Array.isArray(results) ? results.length : "no"} results for ${count} documents. Is this the service of rerank?`);
   }
-  return results.map((result, order) => {
-    const score = result.relevance_score ?? result.score;
+  return results.map((result) => {
+    const { relevance_score: score, logit } = result;
     const hasIndex = Number.isInteger(result.index) && result.index >= 0 && result.index < count;
-    if (!hasIndex || !Number.isFinite(score)) {
-      throw new ServiceError(200, "A result of the reply has no index or no score. Is this the service of rerank?");
+    if (!hasIndex || !Number.isFinite(score) || !Number.isFinite(logit)) {
+      throw new ServiceError(200, "A result of the reply has no index, no score or no logit. Is this the service of rerank?");
     }
-    const logit = Number.isFinite(result.logit) ? result.logit : undefined;
-    return { index: result.index, order, score, logit, truncated: result.truncated === true };
+    return { index: result.index, score, logit, truncated: result.truncated === true };
   });
 }
 
@@ -156,7 +160,7 @@ export async function rank(request, documents, { signal, key, most, onScores, on
       const started = performance.now();
       try {
         const reply = await ask(request, documents.slice(start, end), { signal: either, key, onWait });
-        const scores = scoresOf(reply, end - start).map((result) => ({ ...result, index: result.index + start, order: result.order + start }));
+        const scores = scoresOf(reply, end - start).map((result) => ({ ...result, index: result.index + start }));
         onScores(scores, reply, performance.now() - started);
       } catch (problem) {
         if (problem.status !== 413 || end - start === 1) {
