@@ -54,11 +54,12 @@ pub struct AddressArguments {
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Let pages of these origins call the service, as `https://example.org`; * lets all
+    /// Let pages of these origins call the service, as `https://example.org`; * lets all. Pages of others get status 403, but for those
+    /// that were loaded from the service's own address
     #[arg(long, value_name = "ORIGIN,…", value_delimiter = ',')]
     pub cors: Vec<String>,
 
-    /// The dialect of /rerank and /v1/rerank, where a request's body does not settle it
+    /// The dialect of /rerank and /v1/rerank, where a request's body does not settle it; /rerank/v1/rerank is always of the dialect `rerank`
     #[arg(long, value_name = "NAME")]
     pub dialect: Option<String>,
 
@@ -79,7 +80,8 @@ pub struct LimitArguments {
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10_000, allow_negative_numbers = true)]
     pub max_documents: u64,
 
-    /// Most characters of a query or a document; a longer one is refused, whatever would be cut of it
+    /// Most characters of a query, a document, an instruction or another text of a request; a longer one is refused, whatever would be
+    /// cut of it
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 1_000_000, allow_negative_numbers = true)]
     pub max_characters: u64,
 
@@ -97,7 +99,7 @@ pub struct LimitArguments {
     pub max_connections: u64,
 
     /// Seconds after which a request that is not answered is given up with status 504. A client has as long to send the request,
-    /// and to take the response
+    /// and to take the response. The header X-Request-Timeout of a request states fewer seconds
     #[arg(long, value_name = "SECONDS", value_parser = values::count, default_value_t = 120, allow_negative_numbers = true)]
     pub request_timeout: u64,
 

@@ -20,6 +20,8 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::deadline::REQUEST_TIMEOUT;
+use super::dialect::TRUNCATED_DOCUMENTS;
 use super::open::{Busy, Connections, Idle};
 use super::server::Server;
 
@@ -27,7 +29,7 @@ use super::server::Server;
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// How long a client may take no byte of a response.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked for clients that take their responses too slowly.
+/// How often clients are looked for that take their responses too slowly.
 const LOOK: Duration = Duration::from_secs(1);
 /// The most bytes of a request's head.
 const MOST_OF_HEAD: usize = 64 << 10;
@@ -167,8 +169,9 @@ fn cors(origins: &[String]) -> CorsLayer {
     };
     // A `*` would not stand for `authorization`.
     let headers = [header::AUTHORIZATION, header::CONTENT_TYPE].into_iter();
-    let headers: Vec<HeaderName> = headers.chain(["x-api-key", "x-request-id"].map(HeaderName::from_static)).collect();
-    let exposed = [HeaderName::from_static("x-request-id"), HeaderName::from_static("retry-after")];
+    let headers: Vec<HeaderName> =
+        headers.chain(["x-api-key", "x-request-id", REQUEST_TIMEOUT].map(HeaderName::from_static)).collect();
+    let exposed = ["x-request-id", "retry-after", TRUNCATED_DOCUMENTS].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::POST])

@@ -1,6 +1,6 @@
 //! Whether scoring works, as far as is known: what an orchestrator asks, to start the service anew where it does not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::session::Answered;
 
@@ -12,6 +12,8 @@ const FAILURES_OF_A_SICK_DEVICE: u64 = 3;
 pub(super) struct Health {
     /// Batches that have failed since one was scored.
     failed: AtomicU64,
+    /// Whether the session answers no more requests.
+    has_ended: AtomicBool,
 }
 
 impl Health {
@@ -23,9 +25,15 @@ impl Health {
         self.failed.fetch_add(answered.failed, Ordering::Relaxed);
     }
 
+    /// Takes notice that the session has dropped a request: it is about to end, or a fault of rerank has ended it, and then only a new
+    /// process can score.
+    pub(super) fn note_end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
     /// Whether scoring works.
     pub(super) fn is_good(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) < FAILURES_OF_A_SICK_DEVICE
+        !self.has_ended.load(Ordering::Relaxed) && self.failed.load(Ordering::Relaxed) < FAILURES_OF_A_SICK_DEVICE
     }
 }
 

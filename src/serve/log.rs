@@ -30,13 +30,18 @@ pub(super) struct RequestLine {
     pub(super) is_routine: bool,
 }
 
-/// The most characters of a path that is none of the service's.
+/// The most characters of a path.
 const LONGEST_PATH: usize = 200;
+
+/// A path as it is printed: nothing else bounds those that end with the name of a model.
+pub(super) fn shortened(path: &str) -> String {
+    path.chars().take(LONGEST_PATH).collect()
+}
 
 impl RequestLine {
     /// The line of a request for something else than scores.
     pub(super) fn of_other(id: &str, method: &str, path: &str, status: u16) -> Self {
-        let path = path.chars().take(LONGEST_PATH).collect();
+        let path = shortened(path);
         Self {
             message: "request",
             request_id: id.to_owned(),

@@ -36,6 +36,8 @@ pub struct Echo {
     pub property: Option<String>,
     /// Whether the results stand in a list of Voyage's name, too.
     pub data: bool,
+    /// Whether the results are a bare array, where the dialect has both.
+    pub in_array: bool,
     /// Whether each query with its documents was a list of texts of its own, whose scores the response lists in the client's order.
     pub in_lists: bool,
 }
@@ -103,7 +105,8 @@ pub fn is_request_id(id: &str) -> bool {
 impl RerankRequest {
     /// The bytes of its texts.
     pub fn bytes(&self) -> usize {
-        self.queries.iter().chain(&self.documents).map(String::len).sum()
+        let others = [&self.instruction, &self.model, &self.id, &self.echo.property].into_iter().flatten();
+        self.queries.iter().chain(&self.documents).chain(others).map(String::len).sum()
     }
 }
 
@@ -130,6 +133,8 @@ pub enum ProblemKind {
     Malformed = 400,
     /// The key is missing or wrong.
     Unauthorized = 401,
+    /// A page asks that may not.
+    Forbidden = 403,
     /// There is no such path or model.
     NotFound = 404,
     /// The path has another method.

@@ -18,6 +18,7 @@ use super::connections;
 use super::health::Health;
 use super::keys::Keys;
 use super::metrics::Metrics;
+use super::origins::Origins;
 use super::request::ServiceFacts;
 use super::server::Server;
 use super::service::Service;
@@ -123,6 +124,7 @@ fn server(config: &ServeConfig, reporter: &Arc<Reporter>) -> Server {
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
     Server {
         keys: Keys::new(&config.address.keys),
+        origins: Origins::new(&config.address.cors, &config.address.host),
         dialect: config.address.dialect,
         limits: config.limits,
         admission: Admission::new(config.limits.queue_pairs, config.limits.queue_bytes),
@@ -176,7 +178,6 @@ fn load(
         activation: recipe.activation,
         cache: cache.clone(),
         tokenizing: Arc::new(Semaphore::new(choice.threads.max(LEAST_TOKENIZING))),
-        patience: config.limits.request,
         health,
     }));
     reporter.line(&ready);

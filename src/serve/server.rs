@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::sync::watch;
 
 use super::admission::{Admission, Place};
 use super::body::{BodyLimits, RequestBody};
 use super::caught::caught;
+use super::deadline::Deadline;
 use super::dialect::{self, Context, Dialect, Endpoint, Limits, Rendered};
 use super::keys::Keys;
-use super::log::RequestLine;
+use super::log::{self, RequestLine};
 use super::metrics::{self, Metrics};
+use super::origins::Origins;
 use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse, is_request_id};
+use super::response::{refused, respond, set, written};
 use super::service::{Admitted, Service};
 use super::{ServiceLimits, page};
 use crate::engine::gpu::Device;
@@ -28,12 +31,14 @@ const LARGE: usize = 64 << 10;
 const BYTES_OF_A_RESULT: usize = 64;
 /// The header with the identifier of a request.
 const REQUEST_ID: &str = "x-request-id";
-/// The paths that report whether requests can be answered.
-const HEALTH: [&str; 4] = ["/health", "/ping", "/.well-known/ready", "/.well-known/live"];
+/// The paths that report whether requests can be answered, below the prefixes of dialects too.
+const HEALTH: [&str; 6] =
+    ["/health", "/ping", "/.well-known/ready", "/.well-known/live", "/v1/health/ready", "/v1/health/live"];
 
 /// The service with what stands around it.
 pub(super) struct Server {
     pub(super) keys: Keys,
+    pub(super) origins: Origins,
     pub(super) dialect: Option<Dialect>,
     pub(super) limits: ServiceLimits,
     pub(super) admission: Arc<Admission>,
@@ -92,7 +97,7 @@ impl Server {
         let _ = self.unless_given_up(body.discard(self.limits.body_bytes)).await;
         if endpoint.is_none() {
             let line = RequestLine::of_other(&id, parts.method.as_str(), &path, response.status().as_u16());
-            let is_routine = response.status().is_success() || HEALTH.contains(&path.as_str());
+            let is_routine = response.status().is_success() || is_health(&path);
             RequestLine { is_routine, seconds: began.elapsed().as_secs_f64(), ..line }.print(&self.reporter);
         }
         if !response.headers().contains_key(REQUEST_ID) {
@@ -102,16 +107,16 @@ impl Server {
     }
 
     fn get(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
-        if HEALTH.contains(&path) {
+        if is_health(path) || (path == "/" && !self.is_ready() && !accepts_a_page(headers)) {
             return self.health(path);
         }
         if let Some(file) = page::file(path) {
             return file;
         }
-        if let Err(problem) = self.keys.check(headers) {
+        if let Err(problem) = self.origins.check(headers).and_then(|()| self.keys.check(headers)) {
             return self.problem(path, &problem);
         }
-        if path == "/metrics" {
+        if is_metrics(path) {
             let gpus = self.gpus.get().map_or(&[][..], Vec::as_slice);
             let text = self.metrics.text(&self.admission, gpus).unwrap_or_default();
             return respond(StatusCode::OK, metrics::CONTENT_TYPE, text);
@@ -126,6 +131,10 @@ impl Server {
         }
     }
 
+    fn is_ready(&self) -> bool {
+        self.service.get().is_some_and(|service| service.health.is_good())
+    }
+
     /// Whether requests can be answered.
     fn health(&self, path: &str) -> Response<Body> {
         let status = match self.service.get() {
@@ -134,7 +143,7 @@ impl Server {
             Some(service) if service.health.is_good() => "ok",
             Some(_) => "failing",
         };
-        let is_live = status == "loading" && path == "/.well-known/live";
+        let is_live = status == "loading" && path.trim_end_matches('/').ends_with("/live");
         let code = if status == "ok" || is_live { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         respond(code, "application/json", format!("{{\"status\":\"{status}\"}}"))
     }
@@ -151,22 +160,23 @@ impl Server {
             message: "request",
             request_id: id.to_owned(),
             method: "POST".to_owned(),
-            path: path.to_owned(),
+            path: log::shortened(path),
             dialect: dialect.name(),
             status: CLIENT_CLOSED,
             ..RequestLine::default()
         };
         let mut answering = Answering { server: self, began: Instant::now(), line };
-        let read = self.unless_given_up(self.read(endpoint, dialect, request)).await;
+        let deadline = Deadline::of(request.0, self.limits.request);
+        let read = self.unless_given_up(self.read(endpoint, dialect, request, deadline.as_ref())).await;
         let (dialect, answered) = match read.unwrap_or_else(|problem| Err((dialect, problem))) {
-            Ok((dialect, request, place)) => {
+            Ok((dialect, request, place, deadline)) => {
                 answering.line.dialect = dialect.name();
                 answering.line.documents = request.documents.len();
                 if let Some(own) = &request.id {
                     answering.line.request_id.clone_from(own);
                 }
                 let id = answering.line.request_id.clone();
-                let scored = self.unless_given_up(self.rerank((request, place), dialect, &id)).await;
+                let scored = self.unless_given_up(self.rerank((request, place), dialect, &id, deadline)).await;
                 (dialect, scored.unwrap_or_else(Err))
             }
             Err((dialect, problem)) => (dialect, Err(problem)),
@@ -217,18 +227,21 @@ impl Server {
         endpoint: Endpoint,
         dialect: Dialect,
         (headers, body): (&HeaderMap, &mut RequestBody),
-    ) -> Result<(Dialect, RerankRequest, Place), (Dialect, Problem)> {
-        self.keys.check(headers).map_err(|problem| (dialect, problem))?;
+        deadline: Result<&Deadline, &Problem>,
+    ) -> Result<(Dialect, RerankRequest, Place, Deadline), (Dialect, Problem)> {
+        let checked = self.origins.check(headers).and_then(|()| self.keys.check(headers));
+        checked.map_err(|problem| (dialect, problem))?;
+        let deadline = deadline.map_err(|problem| (dialect, problem.clone()))?;
         if self.service.get().is_none() {
             return Err((dialect, loading()));
         }
-        let limits = BodyLimits { bytes: self.limits.body_bytes, patience: self.limits.request };
+        let limits = BodyLimits { bytes: self.limits.body_bytes, patience: deadline.left() };
         let body = body.read(headers, limits, &self.admission).await;
         let (body, place) = body.map_err(|problem| (dialect, problem))?;
         let limits = Limits { documents: self.limits.documents, characters: self.limits.characters };
         let parse = || endpoint.read(&body, self.dialect, &limits);
         let (dialect, request) = aside(body.len(), parse)?;
-        Ok((dialect, request, place))
+        Ok((dialect, request, place, *deadline))
     }
 
     async fn rerank(
@@ -236,6 +249,7 @@ impl Server {
         (request, place): (RerankRequest, Place),
         dialect: Dialect,
         id: &str,
+        deadline: Deadline,
     ) -> Result<(RerankResponse, Rendered), Problem> {
         let Some(service) = self.service.get() else { return Err(loading()) };
         check_model(&request, service)?;
@@ -244,12 +258,18 @@ impl Server {
             return Err(Problem::new(ProblemKind::Invalid, message));
         }
         let Some(admitted) = Admitted::new(request, place) else { return Err(self.busy()) };
-        let response = service.rerank(&admitted).await?;
+        let response = service.rerank(&admitted, deadline).await?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let context = Context { facts: &service.facts, id, created };
         let request = &admitted.request;
         let render = || dialect.render(request, &response, &context);
         let rendered = aside(request.bytes() + response.ranking.len() * BYTES_OF_A_RESULT, render);
+        if rendered.body.is_empty() {
+            return Err(Problem::new(
+                ProblemKind::Internal,
+                "the response can't be written, which is a fault of rerank",
+            ));
+        }
         Ok((response, rendered))
     }
 
@@ -262,8 +282,8 @@ impl Server {
     /// Whether a path is one that is read by GET.
     fn is_read(&self, path: &str) -> bool {
         let facts = self.service.get().map(|service| &service.facts);
-        HEALTH.contains(&path)
-            || path == "/metrics"
+        is_health(path)
+            || is_metrics(path)
             || page::file(path).is_some()
             || facts.is_some_and(|facts| dialect::get(path, facts).is_some())
     }
@@ -299,6 +319,21 @@ impl Server {
     }
 }
 
+/// For text-embeddings-inference, the root is one of these paths.
+fn is_health(path: &str) -> bool {
+    let (dialect, rest) = dialect::without_prefix(path);
+    HEALTH.contains(&rest) || (dialect == Some(Dialect::Tei) && rest.is_empty())
+}
+
+fn is_metrics(path: &str) -> bool {
+    dialect::without_prefix(path).1 == "/metrics"
+}
+
+/// Whether a browser asks, and not a program that wants to know whether the service is there.
+fn accepts_a_page(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|kinds| String::from_utf8_lossy(kinds.as_bytes()).contains("text/html"))
+}
+
 fn check_model(request: &RerankRequest, service: &Service) -> Result<(), Problem> {
     let facts = &service.facts;
     match &request.model {
@@ -331,55 +366,4 @@ fn not_found(path: &str) -> Problem {
         }
     };
     Problem::new(ProblemKind::NotFound, message)
-}
-
-fn respond(code: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = code;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
-/// A response's body until its last byte is written.
-struct HeldBody {
-    text: String,
-    _place: Place,
-}
-
-impl AsRef<[u8]> for HeldBody {
-    fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
-}
-
-fn written(rendered: Rendered, admission: &Arc<Admission>) -> Response<Body> {
-    let held = HeldBody { _place: admission.hold(rendered.body.len()), text: rendered.body };
-    let mut response = respond(StatusCode::OK, "application/json", Bytes::from_owner(held));
-    for (name, value) in rendered.headers {
-        set(&mut response, name, &value);
-    }
-    response
-}
-
-fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-}
-
-fn refused(dialect: Dialect, problem: &Problem) -> Response<Body> {
-    let code = StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = respond(code, "application/json", dialect.render_problem(problem));
-    let extra = match problem.kind {
-        ProblemKind::Busy => Some((header::RETRY_AFTER, "1")),
-        ProblemKind::Unavailable => Some((header::RETRY_AFTER, "5")),
-        ProblemKind::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        // What follows on the connection is the rest of a body that is not read.
-        ProblemKind::TooLarge | ProblemKind::RequestTimeout => Some((header::CONNECTION, "close")),
-        _ => None,
-    };
-    if let Some((name, value)) = extra {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

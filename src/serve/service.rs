@@ -1,12 +1,13 @@
 //! The engine for many clients at once: requests become units, a session scores them, and scores become responses.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::admission::Place;
+use super::deadline::Deadline;
 use super::health::Health;
 use super::request::{Problem, ProblemKind, RerankRequest, RerankResponse, ScoredPair, ServiceFacts, Timings};
 use super::units::units_of;
@@ -26,8 +27,6 @@ pub(super) struct Service {
     pub(super) cache: Option<Arc<ScoreCache>>,
     /// How many requests have their prompts made at a time.
     pub(super) tokenizing: Arc<Semaphore>,
-    /// After this time, a request is given up.
-    pub(super) patience: Duration,
     pub(super) health: Arc<Health>,
 }
 
@@ -58,17 +57,13 @@ impl Service {
     ///
     /// # Errors
     /// If its texts can't be scored, its time is over, or scoring fails.
-    pub(super) async fn rerank(self: &Arc<Self>, request: &Arc<Admitted>) -> Result<RerankResponse, Problem> {
+    pub(super) async fn rerank(
+        self: &Arc<Self>,
+        request: &Arc<Admitted>,
+        deadline: Deadline,
+    ) -> Result<RerankResponse, Problem> {
         let began = Instant::now();
-        let scored = timeout(self.patience, self.score(request)).await.map_err(|_| {
-            let seconds = self.patience.as_secs();
-            Problem::new(
-                ProblemKind::DeadlineExceeded,
-                format!(
-                    "the request was not done within {seconds} s (--request-timeout); send fewer documents at a time"
-                ),
-            )
-        })?;
+        let scored = timeout(deadline.left(), self.score(request)).await.map_err(|_| deadline.exceeded())?;
         let mut response = scored?;
         response.ranking = ranking(&request.request, &response.pairs);
         response.timings.total = began.elapsed().as_secs_f64();
@@ -123,7 +118,10 @@ impl Service {
             let _ = sender.send(scored);
         });
         let mut pending = Pending { access: &self.access, request, is_done: false };
-        let scored = receiver.await.map_err(|_| ended())?;
+        let scored = receiver.await.map_err(|_| {
+            self.health.note_end();
+            ended()
+        })?;
         // Where a batch has failed, other pairs of the request may still wait, and are cancelled.
         pending.is_done = scored.logits.is_ok();
         Ok(scored)
@@ -150,7 +148,7 @@ fn logits(scored: Scored) -> Result<Vec<f32>, Problem> {
 }
 
 fn ended() -> Problem {
-    Problem::new(ProblemKind::Unavailable, "the service is about to end; ask another one")
+    Problem::new(ProblemKind::Unavailable, "the service scores no more, as it ends or has failed; ask another one")
 }
 
 /// The documents that the client wants, best first. −0 and 0 are a tie, as in a run.
@@ -166,6 +164,9 @@ fn ranking(request: &RerankRequest, pairs: &[ScoredPair]) -> Vec<usize> {
 mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use axum::http::HeaderMap;
 
     use super::*;
     use crate::batch::{Batch, Limits, QueueOrder};
@@ -184,15 +185,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_request_that_takes_too_long_is_given_up() {
-        let (release, released) = channel();
-        let limits = Limits { pairs: 1, tokens: 100, share_prefixes: false, fill: true };
-        let scheduling = Scheduling { ahead: 1, limits, order: QueueOrder::Fair };
-        let (scored, batches) = channel();
-        let engine: Box<dyn Engine> = Box::new(Stuck(Mutex::new(released)));
-        let session =
-            Session::start(vec![engine], scheduling, None, move |answered| scored.send(answered.computed).unwrap());
+    fn deadline(patience: Duration) -> Deadline {
+        Deadline::of(&HeaderMap::new(), patience).unwrap()
+    }
+
+    /// A service of this session, and a request to it.
+    fn service(session: &Session, admission: &Arc<Admission>) -> (Arc<Service>, Arc<Admitted>) {
         let recipe = fake_recipe(&RecipeChoice::default());
         let service = Arc::new(Service {
             facts: ServiceFacts::default(),
@@ -201,14 +199,26 @@ mod tests {
             activation: recipe.activation,
             cache: None,
             tokenizing: Arc::new(Semaphore::new(1)),
-            patience: Duration::from_millis(20),
             health: Arc::default(),
         });
-        let admission = Admission::new(100, 1000);
         let texts = |count: usize| (0..count).map(|number| format!("text {number}")).collect::<Vec<_>>();
         let request = RerankRequest { queries: texts(1), documents: texts(9), ..RerankRequest::default() };
-        let admitted = Admitted::new(request, admission.take(0, 0).unwrap()).unwrap();
-        let problem = service.rerank(&admitted).await.unwrap_err();
+        (service, Admitted::new(request, admission.take(0, 0).unwrap()).unwrap())
+    }
+
+    const LIMITS: Limits = Limits { pairs: 1, tokens: 100, share_prefixes: false, fill: true };
+    const SCHEDULING: Scheduling = Scheduling { ahead: 1, limits: LIMITS, order: QueueOrder::Fair };
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_given_up() {
+        let (release, released) = channel();
+        let (scored, batches) = channel();
+        let engine: Box<dyn Engine> = Box::new(Stuck(Mutex::new(released)));
+        let session =
+            Session::start(vec![engine], SCHEDULING, None, move |answered| scored.send(answered.computed).unwrap());
+        let admission = Admission::new(100, 1000);
+        let (service, admitted) = service(&session, &admission);
+        let problem = service.rerank(&admitted, deadline(Duration::from_millis(20))).await.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::DeadlineExceeded);
         assert!(problem.message.contains("--request-timeout"), "{}", problem.message);
         drop(admitted);
@@ -216,5 +226,19 @@ mod tests {
         drop(release);
         session.finish().unwrap();
         assert!(batches.iter().sum::<u64>() < 9, "the pairs that wait are dropped");
+    }
+
+    #[tokio::test]
+    async fn a_service_whose_scheduler_has_panicked_is_not_healthy() {
+        let (release, released) = channel::<()>();
+        drop(release);
+        let engine: Box<dyn Engine> = Box::new(Stuck(Mutex::new(released)));
+        let session = Session::start(vec![engine], SCHEDULING, None, |_| panic!("a fault"));
+        let (service, admitted) = service(&session, &Admission::new(100, 1000));
+        assert!(service.health.is_good());
+        let problem = service.rerank(&admitted, deadline(Duration::from_secs(60))).await.unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Unavailable);
+        assert!(!service.health.is_good());
+        assert!(session.finish().is_err());
     }
 }

@@ -51,13 +51,21 @@ impl Making<'_> {
         let (Some(queries), Some(documents)) = (wanted, documents.get(range.clone())) else {
             return Err(invalid("there are not as many queries as documents"));
         };
-        let queries: Vec<(Query, bool)> = queries.iter().map(|text| self.query(text)).collect::<Result<_, _>>()?;
+        // Queries of their own are made one by one: each has a copy of the instruction.
+        let shared = if is_shared { queries.first().map(|text| self.query(text)).transpose()? } else { None };
         let unit = |(place, document): (usize, &String)| {
-            let (index, query) = (range.start + place, queries.get(if is_shared { 0 } else { place }));
-            let (query, is_cut) = query.ok_or_else(|| invalid("there is no query"))?;
+            let index = range.start + place;
+            let own = match (&shared, queries.get(place)) {
+                (Some(_), _) => None,
+                (None, Some(text)) => Some(self.query(text)?),
+                (None, None) => return Err(invalid("there is no query")),
+            };
+            let Some((query, is_cut)) = shared.as_ref().or(own.as_ref()) else {
+                return Err(invalid("there is no query"));
+            };
             let mut prompt =
                 self.prompt(query, document).map_err(|error| invalid(format!("document {index}: {error:#}")))?;
-            prompt.truncated |= is_cut;
+            prompt.truncated |= *is_cut;
             self.check(index, &prompt)?;
             Ok(Unit::new(prompt, self.cache))
         };
@@ -106,7 +114,7 @@ impl Making<'_> {
         if prompt.truncated && truncation.refuse {
             return Err(invalid(format!(
                 "document {index} is too long for the model together with the query, and the request does not allow to cut it; \
-                 shorten it, or allow truncation"
+                 shorten it, or allow that with `truncate` or `truncation`"
             )));
         }
         if prompt.truncated && truncation.from_start {

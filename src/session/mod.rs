@@ -6,7 +6,7 @@
 //!   reply ◄─ Scored ─────┘  └──── Done ◄──────┘
 //! ```
 //!
-//! One queue brings the scheduler's thread whatever happens, so that nothing is polled. A batch is formed when a device can take
+//! The scheduler's thread learns of everything by one queue, so that nothing is polled. A batch is formed when a device can take
 //! it, of what waits then: while devices compute, the next batch fills up, and no time is spent waiting for one to be full.
 //! Prompts of equal tokens that wait or are computed at the same time are scored once, because a score depends on its prompt
 //! alone.

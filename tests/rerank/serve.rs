@@ -45,8 +45,11 @@ fn every_client_gets_the_scores_of_a_run_whoever_asks_beside_it() {
             let asking: Vec<_> = requests.iter().map(|request| scope.spawn(move || ask(request))).collect();
             asking.into_iter().map(|asking| asking.join().unwrap()).collect()
         });
+        prop_assert_eq!(rankings.len(), answers.len());
         for (ranking, logits) in rankings.iter().zip(answers) {
-            for result in ranking["results"].as_array().unwrap() {
+            let results = ranking["results"].as_array().unwrap();
+            prop_assert_eq!(results.len(), logits.len());
+            for result in results {
                 let index = result["original_rank"].as_u64().unwrap() as usize - 1;
                 prop_assert_eq!(result["logit"].as_f64().unwrap() as f32, logits[index]);
             }
@@ -118,6 +121,11 @@ fn texts_are_cut_as_a_request_wants() {
     let refused = service.post("/tei/rerank", &json!({ "query": "solar", "texts": documents, "truncate": false }));
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert!(refused.text.contains("document 0 is too long"), "{}", refused.text);
+    let body = json!({ "query": { "text": "solar" }, "passages": documents });
+    let refused = service.post("/v1/ranking", &body);
+    assert!(refused.status == 422 && refused.text.contains("`truncate`"), "{}", refused.text);
+    let cut = service.post("/v1/rerank", &json!({ "query": "solar", "documents": documents }));
+    assert_eq!(cut.header("x-truncated-documents"), Some("3"));
 }
 
 #[test]
@@ -130,7 +138,7 @@ fn what_is_wrong_is_refused_with_its_status() {
     let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, u16, &'a str);
     let cases: [Case; 11] = [
-        ("/v1/rerank", &JSON, "{", 400, ""),
+        ("/v1/rerank", &JSON, "{", 400, "the body can't be read"),
         ("/v1/rerank", &JSON, r#"{"query":1,"documents":["a"]}"#, 400, "query"),
         ("/v1/rerank", &JSON, r#"{"query":" ","documents":["a"]}"#, 422, "query is empty"),
         ("/v1/rerank", &JSON, r#"{"query":"a","documents":["a"],"model":"other"}"#, 404, "tiny-reranker"),
@@ -190,6 +198,8 @@ fn only_those_who_have_a_key_are_served() {
     let mut answer = String::new();
     preflight.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("access-control-allow-headers: authorization,content-type"), "{answer}");
+    let strange = service.send("/v1/rerank", &[JSON[0], ("origin", "https://b.example")], body.as_bytes());
+    assert!(strange.status == 403 && strange.text.contains("--cors https://b.example"), "{}", strange.text);
     let page = service.send("/v1/rerank", &[JSON[0], ("origin", "https://a.example")], body.as_bytes());
     assert_eq!(page.header("access-control-allow-origin"), Some("https://a.example"));
     let messages = service.messages_until("/v1/rerank: 401").join("\n");
@@ -234,7 +244,23 @@ fn programs_and_people_can_see_what_it_is() {
     assert_eq!(own.header("x-request-id"), Some("mine-1"));
     assert_eq!(service.get("/info").json()["model_id"], "my-model");
     assert_eq!(service.get("/v1/models").json()["data"][0]["id"], "my-model");
-    for path in ["/health", "/ping", "/.well-known/ready"] {
+    let own = service.send("/vllm/rerank", &JSON, br#"{"query": "a", "documents": ["b"], "request_id": "mine-2"}"#);
+    assert_eq!((own.header("x-request-id"), &own.json()["id"]), (Some("mine-2"), &json!("rerank-mine-2")));
+    let late =
+        service.send("/rerank", &[JSON[0], ("x-request-timeout", "1e-9")], br#"{"query": "a", "documents": ["b"]}"#);
+    assert!([408, 504].contains(&late.status), "{}", late.text);
+    for path in [
+        "/health",
+        "/health/",
+        "/ping",
+        "/.well-known/ready",
+        "/weaviate/.well-known/ready",
+        "/tei/health",
+        "/tei",
+        "/tei/metrics",
+        "/nvidia/v1/health/ready",
+        "/v1/health/live",
+    ] {
         assert_eq!(service.get(path).status, 200, "{path}");
     }
     let metrics = service.get("/metrics");
@@ -242,7 +268,7 @@ fn programs_and_people_can_see_what_it_is() {
     for name in [
         "rerank_info{model=\"my-model\"",
         "rerank_request_seconds_bucket",
-        "te_request_count{method=\"batch\"} 2",
+        "te_request_count{method=\"batch\"} 4",
         "te_queue_size 0",
     ] {
         assert!(metrics.text.contains(name), "{name}: {}", metrics.text);

@@ -16,7 +16,8 @@ pub(in crate::serve) enum Endpoint {
 }
 
 /// The paths below which all is of one dialect.
-const PREFIXES: [(&str, Dialect); 12] = [
+const PREFIXES: [(&str, Dialect); 13] = [
+    ("/rerank", Dialect::Rerank),
     ("/tei", Dialect::Tei),
     ("/elastic", Dialect::Elastic),
     ("/sglang", Dialect::Sglang),
@@ -32,11 +33,13 @@ const PREFIXES: [(&str, Dialect); 12] = [
 ];
 
 /// The dialect of a path's prefix, if it has one, and the rest without a slash at its end.
-pub(super) fn without_prefix(path: &str) -> (Option<Dialect>, &str) {
+pub(in crate::serve) fn without_prefix(path: &str) -> (Option<Dialect>, &str) {
     let path = path.trim_end_matches('/');
     let found = PREFIXES.iter().find_map(|(prefix, dialect)| {
         let rest = path.strip_prefix(prefix)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some((*dialect, rest))
+        // The prefix of the common dialect is an endpoint by itself.
+        let is_whole = rest.is_empty() && *dialect != Dialect::Rerank;
+        (is_whole || rest.starts_with('/')).then_some((*dialect, rest))
     });
     match found {
         Some((dialect, rest)) => (Some(dialect), rest),
@@ -59,7 +62,7 @@ pub(in crate::serve) fn endpoint(path: &str) -> Option<Endpoint> {
         (None | Some(Tei), "" | "/invocations") => Invocation,
         (None | Some(Nvidia), "/v1/ranking") => Fixed(Nvidia),
         (None | Some(Nvidia), cloud) if is_nvidia_cloud(cloud) => Fixed(Nvidia),
-        (Some(DeepInfra), inference) if inference.contains("/inference/") => Fixed(DeepInfra),
+        (Some(DeepInfra), inference) if is_deepinfra(inference) => Fixed(DeepInfra),
         (Some(dialect), "/rerank" | "/v1/rerank" | "/v2/rerank" | "/reranking" | "/v1/reranking") => Fixed(dialect),
         _ => return None,
     })
@@ -67,7 +70,12 @@ pub(in crate::serve) fn endpoint(path: &str) -> Option<Endpoint> {
 
 /// NVIDIA's paths with the name of a model, or without.
 fn is_nvidia_cloud(path: &str) -> bool {
-    path.strip_prefix("/v1/retrieval").is_some_and(|rest| rest.ends_with("/reranking"))
+    path.strip_prefix("/v1/retrieval").is_some_and(|rest| rest.starts_with('/') && rest.ends_with("/reranking"))
+}
+
+/// DeepInfra's paths, which end with the name of a model.
+fn is_deepinfra(path: &str) -> bool {
+    path.strip_prefix("/v1").unwrap_or(path).starts_with("/inference/")
 }
 
 impl Endpoint {
@@ -99,10 +107,8 @@ impl Endpoint {
 
     fn dialect_of(self, body: &Body<'_>, default: Option<Dialect>) -> Dialect {
         match self {
-            // As llama.cpp does, which takes the requests of both.
-            Self::Fixed(Dialect::Llama) if body.has("texts") && !body.has("documents") => Dialect::Tei,
             Self::Fixed(dialect) => dialect,
-            Self::Rerank if pairs::is_score(body) && !body.has("query") => Dialect::DeepInfra,
+            Self::Rerank if body.has("queries") && body.has("documents") && !body.has("query") => Dialect::DeepInfra,
             Self::Invocation if body.has("inputs") => Dialect::Predict,
             Self::Invocation if pairs::is_score(body) && !body.has("query") => Dialect::Score,
             Self::Rerank | Self::Invocation => shape(body).or(default).unwrap_or(Dialect::Rerank),

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! One reader knows the fields of all dialects, so that `instruction` or `top_n` means the same wherever it stands. What a
-//! client asks for is done or refused by name; fields that nobody knows are ignored, as clients send such that only some
-//! service knows.
+//! client asks for is done or refused by name. Fields that nobody knows are ignored: clients send some that mean something to
+//! one service alone.
 
 use super::request::{Problem, RerankRequest, RerankResponse, ServiceFacts};
 
@@ -23,7 +23,7 @@ mod rank;
 mod tests;
 mod texts;
 
-pub(super) use endpoint::{Endpoint, endpoint, misplaced, of_error};
+pub(super) use endpoint::{Endpoint, endpoint, misplaced, of_error, without_prefix};
 pub(super) use facts::get;
 
 /// A shape of requests and responses.
@@ -83,6 +83,9 @@ const NAMES: [(Dialect, &str); 16] = [
     (Dialect::DeepInfra, "deepinfra"),
 ];
 
+/// The header with the number of documents that were cut, where some were.
+pub(super) const TRUNCATED_DOCUMENTS: &str = "x-truncated-documents";
+
 /// What a request can have at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -132,16 +135,22 @@ impl Dialect {
     /// The response to a request that was read in this dialect.
     pub(super) fn render(self, request: &RerankRequest, response: &RerankResponse, context: &Context<'_>) -> Rendered {
         let body = match self {
+            Self::Llama if request.echo.in_array => arrays::render(self, request, response, context),
             Self::Tei | Self::Elastic | Self::Sglang => arrays::render(self, request, response, context),
             Self::Score | Self::Predict | Self::DeepInfra => pairs::render(self, request, response, context),
             Self::Weaviate => objects::weaviate(request, response),
             Self::Nvidia => objects::nvidia(response),
             _ => objects::render(self, request, response, context),
         };
-        let headers = match self {
+        let mut headers = match self {
             Self::Tei | Self::Predict => arrays::headers(request, response, context),
             _ => Vec::new(),
         };
+        // Few dialects have a place for it in their bodies.
+        let cut = response.pairs.iter().filter(|pair| pair.truncated).count();
+        if cut > 0 {
+            headers.push((TRUNCATED_DOCUMENTS, cut.to_string()));
+        }
         Rendered { body, headers }
     }
 

@@ -2,23 +2,31 @@
 
 use serde_json::value::RawValue;
 
-use super::Dialect;
-use super::body::{Body, disagree, flag_of, invalid, list_of, malformed, shown, text_of, wrong};
+use super::body::{Body, disagree, flag_of, invalid, list_of, malformed, object_of, shown, text_of, wrong};
+use super::texts::{Place, within};
+use super::{Dialect, Limits};
 use crate::serve::request::{LONGEST_ID, Problem, RerankRequest, Truncation, is_request_id};
 
 /// Reads all options into the request.
-pub(super) fn read(body: &Body<'_>, dialect: Dialect, request: &mut RerankRequest) -> Result<(), Problem> {
+pub(super) fn read(
+    body: &Body<'_>,
+    dialect: Dialect,
+    limits: &Limits,
+    request: &mut RerankRequest,
+) -> Result<(), Problem> {
     refuse(body)?;
     if !dialect.ranks() {
         refuse_selection(body)?;
     }
-    request.model = body.text("model")?;
-    request.instruction = instruction(body)?;
-    request.truncation = truncation(body)?;
+    // Infinity's own client names this model where its user names none.
+    let is_named = |model: &String| dialect != Dialect::Infinity || model != "default/not-specified";
+    request.model = text(body, "model", limits)?.filter(is_named);
+    request.instruction = instruction(body, limits)?;
+    request.truncation = truncation(body, dialect)?;
     request.raw_scores = raw_scores(body)?.unwrap_or(dialect == Dialect::Nvidia);
     request.top_n = top_n(body, dialect)?;
     request.min_score = body.agreed(&["min_score", "score_threshold", "threshold"], Body::number)?;
-    request.return_documents = body.agreed(&["return_documents", "return_text"], Body::flag)?;
+    request.return_documents = return_documents(body, dialect)?;
     request.id = request_id(body)?;
     request.salted = body.text("cache_salt")?.is_some();
     Ok(())
@@ -31,6 +39,24 @@ fn request_id(body: &Body<'_>) -> Result<Option<String>, Problem> {
             "`request_id` is to have 1 to {LONGEST_ID} visible characters of ASCII, as it stands in headers and in the log"
         ))),
         _ => Ok(id),
+    }
+}
+
+/// A text that is no document, and is bounded as one.
+pub(super) fn text(body: &Body<'_>, name: &str, limits: &Limits) -> Result<Option<String>, Problem> {
+    let place = Place { field: name, index: None };
+    body.text(name)?.map(|text| within(text, place, limits)).transpose()
+}
+
+fn return_documents(body: &Body<'_>, dialect: Dialect) -> Result<Option<bool>, Problem> {
+    const NAMES: [&str; 2] = ["return_documents", "return_text"];
+    let wanted = body.agreed(&NAMES, Body::flag)?;
+    let has_place = !matches!(dialect, Dialect::Score | Dialect::Predict | Dialect::DeepInfra | Dialect::Nvidia);
+    match NAMES.iter().find(|name| body.has(name)) {
+        Some(name) if wanted == Some(true) && !has_place => Err(invalid(format!(
+            "`{name}` is true, and the response has no place for documents here: leave it out, or use POST /v1/rerank"
+        ))),
+        _ => Ok(wanted),
     }
 }
 
@@ -54,27 +80,31 @@ fn top_n(body: &Body<'_>, dialect: Dialect) -> Result<Option<usize>, Problem> {
 
 fn raw_scores(body: &Body<'_>) -> Result<Option<bool>, Problem> {
     let negated = |body: &Body<'_>, name: &str| Ok(body.flag(name)?.map(|flag| !flag));
+    const NEGATED: [&str; 2] = ["use_activation", "activation"];
     let raw = body.flag("raw_scores")?;
-    let inactive = body.agreed(&["use_activation", "activation"], negated)?;
+    let inactive = body.agreed(&NEGATED, negated)?;
     match (raw, inactive) {
-        (Some(raw), Some(inactive)) if raw != inactive => Err(disagree("raw_scores", "use_activation")),
+        (Some(raw), Some(inactive)) if raw != inactive => {
+            let name = NEGATED.into_iter().find(|name| body.has(name)).unwrap_or_default();
+            Err(disagree("raw_scores", name))
+        }
         (raw, inactive) => Ok(raw.or(inactive)),
     }
 }
 
 /// The instruction; in vLLM's arguments of the chat template it counts before the field.
-fn instruction(body: &Body<'_>) -> Result<Option<String>, Problem> {
-    let field = body.agreed(&["instruction", "instruct"], Body::text)?;
+fn instruction(body: &Body<'_>, limits: &Limits) -> Result<Option<String>, Problem> {
+    let field = body.agreed(&["instruction", "instruct"], |body, name| text(body, name, limits))?;
     let Some(arguments) = body.object("chat_template_kwargs")? else { return Ok(field) };
     if let Some((other, _)) = arguments.iter().find(|(name, _)| *name != "instruction") {
         let other: String = other.chars().take(40).collect();
         let message = format!("`chat_template_kwargs` has `{other}`, and only `instruction` is known: leave it out");
         return Err(invalid(message));
     }
-    Ok(arguments.text("instruction")?.or(field))
+    Ok(text(&arguments, "instruction", limits)?.or(field))
 }
 
-fn truncation(body: &Body<'_>) -> Result<Truncation, Problem> {
+fn truncation(body: &Body<'_>, dialect: Dialect) -> Result<Truncation, Problem> {
     let (cut, from_start) = truncate(body)?;
     let truncation = body.flag("truncation")?;
     if let (Some(first), Some(second)) = (cut, truncation)
@@ -83,14 +113,21 @@ fn truncation(body: &Body<'_>) -> Result<Truncation, Problem> {
         return Err(disagree("truncate", "truncation"));
     }
     let side = body.agreed(&["truncation_direction", "truncation_side"], side)?;
+    if from_start && side == Some(Side::Right) {
+        let name = ["truncation_direction", "truncation_side"].into_iter().find(|name| body.has(name));
+        return Err(disagree("truncate", name.unwrap_or_default()));
+    }
     let prompt = body.integer("truncate_prompt_tokens", -1)?;
     if prompt == Some(0) {
         return Err(invalid(
             "`truncate_prompt_tokens` is 0: a prompt of at least 1 token is needed, and -1 stands for the model's longest",
         ));
     }
+    // NVIDIA's service cuts nothing unless it is asked to.
+    const LIMITS: [&str; 3] = ["truncate_prompt_tokens", "max_tokens_per_query", "max_tokens_per_doc"];
+    let by_default = dialect != Dialect::Nvidia || LIMITS.iter().any(|name| body.has(name));
     Ok(Truncation {
-        refuse: cut.or(truncation) == Some(false),
+        refuse: !cut.or(truncation).unwrap_or(by_default),
         from_start: from_start || side == Some(Side::Left),
         prompt: prompt.and_then(tokens),
         query: body.integer("max_tokens_per_query", 0)?.and_then(tokens),
@@ -168,11 +205,16 @@ fn refuse(body: &Body<'_>) -> Result<(), Problem> {
     {
         return Err(invalid("`relevant_spans` is not known, as whole documents are scored: leave it out"));
     }
-    let metadata = body.get("metadata").and_then(|metadata| list_of(metadata, 0));
-    if metadata.is_some_and(|(_, count)| count > 0) {
+    if body.get("metadata").is_some_and(|metadata| !is_empty(metadata)) {
         return Err(invalid("`metadata` has no place in the prompt: write it into the documents, and leave it out"));
     }
     Ok(())
+}
+
+fn is_empty(value: &RawValue) -> bool {
+    let entries = list_of(value, 0).map(|(_, count)| count);
+    let fields = object_of(value, &"`metadata`").map(|fields| fields.map_or(1, |fields| fields.iter().count()));
+    entries.or(fields) == Some(0)
 }
 
 fn refuse_number(body: &Body<'_>, name: &str, harmless: &[i64], reason: &str) -> Result<(), Problem> {

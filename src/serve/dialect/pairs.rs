@@ -28,7 +28,7 @@ pub(super) fn is_score(body: &Body<'_>) -> bool {
 /// Reads a request with two sides: one query or as many as documents.
 pub(super) fn read(body: &Body<'_>, dialect: Dialect, limits: &Limits) -> Result<RerankRequest, Problem> {
     let mut request = RerankRequest::default();
-    options::read(body, dialect, &mut request)?;
+    options::read(body, dialect, limits, &mut request)?;
     let (left, right) = sides(body)?;
     let texts = Texts::of(body, limits)?;
     request.queries = texts.queries(required(body, left, "a text or a list of texts")?, left)?;
@@ -45,7 +45,14 @@ pub(super) fn read(body: &Body<'_>, dialect: Dialect, limits: &Limits) -> Result
 fn sides(body: &Body<'_>) -> Result<(&'static str, &'static str), Problem> {
     let mut found = SIDES.into_iter().filter(|(left, right)| body.has(left) && body.has(right));
     match (found.next(), found.next()) {
-        (Some(sides), None) => Ok(sides),
+        (Some((left, right)), None) => match SIDES
+            .iter()
+            .flat_map(|(one, other)| [*one, *other])
+            .find(|name| *name != left && *name != right && body.has(name))
+        {
+            Some(other) => Err(malformed(format!("`{right}` and `{other}` are both there: leave one of them out"))),
+            None => Ok((left, right)),
+        },
         (None, _) => Err(malformed(
             "the pairs are missing: `queries` with `documents` or `items`, `text_1` with `text_2`, or `data_1` with `data_2` \
              is expected",
@@ -59,7 +66,7 @@ fn sides(body: &Body<'_>) -> Result<(&'static str, &'static str), Problem> {
 /// Reads `{"inputs": …}`: a pair, or a list of pairs.
 pub(super) fn read_predict(body: &Body<'_>, limits: &Limits) -> Result<RerankRequest, Problem> {
     let mut request = RerankRequest::default();
-    options::read(body, Dialect::Predict, &mut request)?;
+    options::read(body, Dialect::Predict, limits, &mut request)?;
     let texts = Texts::of(body, limits)?;
     let inputs = required(body, "inputs", "a pair or a list of pairs")?;
     let first = list_of(inputs, 1).and_then(|(entries, _)| entries.first().map(|entry| kind(entry)));
@@ -68,22 +75,23 @@ pub(super) fn read_predict(body: &Body<'_>, limits: &Limits) -> Result<RerankReq
         pair(inputs, Place { field: "inputs", index: None }, &texts, &mut request)?;
         return Ok(request);
     }
-    for (index, entry) in texts.entries(inputs, "inputs", PAIR)?.into_iter().enumerate() {
+    for (index, entry) in texts.entries(inputs, "inputs", (PAIR, "pairs"))?.into_iter().enumerate() {
         pair(entry, Place { field: "inputs", index: Some(index) }, &texts, &mut request)?;
     }
     Ok(request)
 }
 
 fn pair(entry: &RawValue, place: Place<'_>, texts: &Texts, request: &mut RerankRequest) -> Result<(), Problem> {
-    match list_of(entry, 2) {
-        Some((sides, 2)) => {
-            let [query, document] = sides.as_slice() else { return Ok(()) };
+    let Some((sides, count)) = list_of(entry, 2) else {
+        return Err(malformed(format!("{place} is {}: {PAIR} is expected", kind(entry))));
+    };
+    match sides.as_slice() {
+        [query, document] if count == 2 => {
             request.queries.push(texts.query(query, place)?);
             request.documents.push(texts.document(document, place)?);
             Ok(())
         }
-        Some((_, count)) => Err(malformed(format!("{place} has {count} entries: a query and a document are expected"))),
-        None => Err(malformed(format!("{place} is {}: {PAIR} is expected", kind(entry)))),
+        _ => Err(malformed(format!("{place} has {count} entries: a query and a document are expected"))),
     }
 }
 

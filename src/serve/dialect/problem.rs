@@ -9,7 +9,7 @@ use crate::serve::request::{Problem, ProblemKind};
 pub(super) fn render(dialect: Dialect, problem: &Problem) -> String {
     let message = problem.message.as_str();
     let body = match dialect {
-        // As the body is not understood, neither is it known which client reads this: it finds its own field.
+        // Clients of several services ask here, and each of them finds its own field.
         Dialect::Rerank => json!({ "error": open_ai(problem), "message": message, "detail": message }),
         Dialect::Vllm | Dialect::Score | Dialect::Infinity => json!({ "error": open_ai(problem) }),
         Dialect::Llama => {
@@ -43,6 +43,7 @@ fn open_ai_type(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Malformed => "BadRequestError",
         ProblemKind::Unauthorized => "AuthenticationError",
+        ProblemKind::Forbidden => "PermissionDeniedError",
         ProblemKind::NotFound => "NotFoundError",
         ProblemKind::MethodNotAllowed => "MethodNotAllowedError",
         ProblemKind::RequestTimeout => "RequestTimeoutError",
@@ -59,6 +60,7 @@ fn open_ai_type(kind: ProblemKind) -> &'static str {
 fn llama_type(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Unauthorized => "authentication_error",
+        ProblemKind::Forbidden => "permission_error",
         ProblemKind::NotFound => "not_found_error",
         ProblemKind::Internal => "server_error",
         ProblemKind::Busy | ProblemKind::Unavailable | ProblemKind::DeadlineExceeded => "unavailable_error",

@@ -3,7 +3,7 @@
 use super::body::{Body, malformed};
 use super::options::{self, required};
 use super::texts::{Place, Texts};
-use super::{Dialect, Limits};
+use super::{Dialect, Limits, pairs};
 use crate::serve::request::{Problem, RerankRequest};
 
 /// The names of the list of documents.
@@ -12,13 +12,18 @@ const DOCUMENTS: [&str; 3] = ["documents", "texts", "passages"];
 /// Reads a request.
 pub(super) fn read(body: &Body<'_>, dialect: Dialect, limits: &Limits) -> Result<RerankRequest, Problem> {
     let mut request = RerankRequest::default();
-    options::read(body, dialect, &mut request)?;
+    options::read(body, dialect, limits, &mut request)?;
+    if pairs::is_score(body) && !body.has("query") {
+        return Err(malformed("`query` is missing: POST /score returns the scores of pairs"));
+    }
     let texts = Texts::of(body, limits)?;
     let name = documents(body, dialect)?;
     let query = required(body, "query", "a text")?;
     request.queries = vec![texts.query(query, Place { field: "query", index: None })?];
     request.documents = texts.documents(required(body, name, "a list of texts")?, name)?;
-    request.echo.property = body.text("property")?;
+    request.echo.property = options::text(body, "property", limits)?;
+    // As llama.cpp does, which takes the requests of text-embeddings-inference, too.
+    request.echo.in_array = dialect == Dialect::Llama && name == "texts";
     // Some of Voyage's clients show themselves by this name alone, which others may write, too.
     request.echo.data = dialect == Dialect::Rerank && body.has("top_k") && !body.has("top_n");
     Ok(request)

@@ -13,7 +13,7 @@ use crate::serve::request::{Problem, ProblemKind};
 /// More names of fields than objects that are ranked have.
 const MOST_RANK_FIELDS: usize = 100;
 
-/// Parts of a document among which one that is no text is looked for.
+/// More parts than a document has; each is read to see whether it is a text.
 const MOST_PARTS: usize = 100;
 
 /// What stands in an object that is no text.
@@ -91,14 +91,19 @@ impl Texts {
     }
 
     /// The entries of a list, which has at least one and no more than a request can have.
-    pub fn entries<'a>(&self, value: &'a RawValue, field: &str, right: &str) -> Result<Vec<&'a RawValue>, Problem> {
+    pub fn entries<'a>(
+        &self,
+        value: &'a RawValue,
+        field: &str,
+        (right, what): (&str, &str),
+    ) -> Result<Vec<&'a RawValue>, Problem> {
         let most = self.limits.documents;
         match list_of(value, most) {
             None => Err(malformed(format!("`{field}` is {}: {right} is expected", kind(value)))),
             Some((_, 0)) => Err(malformed(format!("`{field}` is empty: at least one text is needed"))),
             Some((_, count)) if count > most => {
                 let message = format!(
-                    "`{field}` has {count} texts, and a request can have at most {most}: send several requests"
+                    "`{field}` has {count} {what}, and a request can have at most {most}: send several requests"
                 );
                 Err(Problem::new(ProblemKind::TooLarge, message))
             }
@@ -115,7 +120,7 @@ impl Texts {
         if kind(value) == Kind::Text {
             return Ok(vec![read(value, Place { field, index: None })?]);
         }
-        let entries = self.entries(value, field, "a list of texts")?;
+        let entries = self.entries(value, field, ("a list of texts", "texts"))?;
         let read = |(index, value)| read(value, Place { field, index: Some(index) });
         entries.into_iter().enumerate().map(read).collect()
     }
@@ -152,17 +157,20 @@ impl Texts {
     }
 
     fn within(&self, text: String, place: Place<'_>) -> Result<String, Problem> {
-        let most = self.limits.characters;
-        if text.len() > most {
-            let count = text.chars().count();
-            if count > most {
-                return Err(invalid(format!(
-                    "{place} has {count} characters, and at most {most} are taken: shorten it"
-                )));
-            }
-        }
-        Ok(text)
+        within(text, place, &self.limits)
     }
+}
+
+/// A text that is no longer than the limits allow.
+pub(super) fn within(text: String, place: Place<'_>, limits: &Limits) -> Result<String, Problem> {
+    let most = limits.characters;
+    if text.len() > most {
+        let count = text.chars().count();
+        if count > most {
+            return Err(invalid(format!("{place} has {count} characters, and at most {most} are taken: shorten it")));
+        }
+    }
+    Ok(text)
 }
 
 /// A text, or an object around one: `{"text": …}`, or vLLM's `{"content": […]}` with one part that is a text.

@@ -96,6 +96,8 @@ fn text_embeddings_inference_returns_an_array_and_its_headers() {
     for path in ["/rerank", "/tei/rerank", "/", "", "/tei", "/tei/", "/invocations", "/llama/rerank", "/reranking"] {
         assert_eq!(exchange(path, body), expected, "{path}");
     }
+    // But its errors are those of llama.cpp.
+    assert_eq!(read("/reranking", body).0, Dialect::Llama);
     let with_text = r#"{"query": "q", "texts": ["a 0.25"], "return_text": true, "raw_scores": true}"#;
     assert_eq!(exchange("/rerank", with_text), json!([{ "index": 0, "score": 0.5, "text": "a 0.25" }]));
 

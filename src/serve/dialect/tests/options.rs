@@ -100,6 +100,52 @@ fn truncation_has_the_words_of_all_dialects() {
 }
 
 #[test]
+fn nvidia_cuts_nothing_unless_it_is_asked_to() {
+    let refuses = |fields: &str| {
+        let body = format!(r#"{{"query": {{"text": "q"}}, "passages": ["a"]{fields}}}"#);
+        let refuses = read("/v1/ranking", &body).1.truncation.refuse;
+        assert_eq!(read("/rerank", &body).1.truncation.refuse, refuses);
+        refuses
+    };
+    assert!(refuses("") && refuses(r#", "truncate": "NONE""#));
+    for asked in [r#""truncate": "END""#, r#""truncation": true"#, r#""truncate_prompt_tokens": 9"#] {
+        assert!(!refuses(&format!(", {asked}")), "{asked}");
+    }
+}
+
+#[test]
+fn what_was_cut_is_counted_in_a_header_of_all_dialects() {
+    let facts = facts();
+    for path in
+        ["/rerank", "/v2/rerank", "/vllm/rerank", "/tei/rerank", "/v1/ranking", "/weaviate/rerank", "/elastic/rerank"]
+    {
+        for (documents, expected) in [(r#"["a cut 1", "b", "c cut 2"]"#, Some("2")), (r#"["a"]"#, None)] {
+            let (dialect, request) = read(path, &format!(r#"{{"query": "q", "documents": {documents}}}"#));
+            let context = Context { facts: &facts, id: "42", created: 9 };
+            let headers = dialect.render(&request, &answer(&request), &context).headers;
+            let found = headers.iter().find(|(name, _)| *name == "x-truncated-documents");
+            assert_eq!(found.map(|(_, value)| value.as_str()), expected, "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_common_dialect_has_a_path_that_no_option_changes() {
+    for default in [None, Some(Dialect::Nvidia), Some(Dialect::Weaviate)] {
+        let (dialect, reply) = exchange_as("/rerank/v1/rerank", &with(r#""top_n": 1"#), default);
+        assert_eq!(dialect, Dialect::Rerank);
+        assert_eq!(reply["results"][0]["logit"], 1.5);
+    }
+}
+
+#[test]
+fn the_client_of_infinity_names_no_model_in_its_own_way() {
+    let body = with(r#""model": "default/not-specified""#);
+    assert_eq!(read("/infinity/rerank", &body).1.model, None);
+    assert_eq!(read("/rerank", &body).1.model.as_deref(), Some("default/not-specified"));
+}
+
+#[test]
 fn what_changes_no_score_is_taken() {
     let fields = r#""user": "u", "priority": 0, "padding": "max_length", "mm_processor_kwargs": {},
         "metadata": [], "max_chunks_per_doc": 10, "overlap_tokens": 0, "return_embeddings": false, "anything": [1],

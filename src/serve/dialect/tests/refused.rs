@@ -93,6 +93,13 @@ fn values_that_can_not_be_used_are_refused_with_422() {
         (r#""return_embeddings": true"#, "`return_embeddings` is true"),
         (r#""relevant_spans": {"mode": "enabled"}"#, "`relevant_spans` is not known"),
         (r#""metadata": ["m"]"#, "`metadata` has no place in the prompt"),
+        (r#""metadata": {"year": 1999}"#, "`metadata` has no place in the prompt"),
+        (r#""metadata": "m""#, "`metadata` has no place in the prompt"),
+        (r#""raw_scores": true, "activation": true"#, "`raw_scores` and `activation` contradict each other"),
+        (
+            r#""truncate": "START", "truncation_side": "right""#,
+            "`truncate` and `truncation_side` contradict each other",
+        ),
         (r#""chat_template": "{{ x }}""#, "`chat_template` can't be set by a request"),
         (r#""chat_template_kwargs": {"enable_thinking": false}"#, "`chat_template_kwargs` has `enable_thinking`"),
         (r#""mm_processor_kwargs": {"fps": 1}"#, "`mm_processor_kwargs` is for images and sounds"),
@@ -188,12 +195,18 @@ fn limits_are_named() {
     ] {
         let (_, problem) = refused(path, &body);
         assert_eq!(problem.status(), 413);
-        assert!(problem.message.contains("has 101 texts, and a request can have at most 100: send several requests"));
+        assert!(problem.message.contains("and a request can have at most 100: send several requests"));
+        assert!(problem.message.contains(if path == "/predict" { "has 101 pairs" } else { "has 101 texts" }));
     }
     let (_, problem) = refused("/rerank", &format!(r#"{{"query": "q", "documents": ["{}"]}}"#, "é".repeat(201)));
     assert_eq!(problem.message, "`documents[0]` has 201 characters, and at most 200 are taken: shorten it");
     assert_eq!(problem.status(), 422);
     read("/rerank", &format!(r#"{{"query": "q", "documents": ["{}"]}}"#, "é".repeat(200)));
+    for name in ["instruction", "instruct", "model", "property"] {
+        let (_, problem) =
+            refused("/rerank", &format!(r#"{{"query": "q", "documents": ["d"], "{name}": "{}"}}"#, "é".repeat(201)));
+        assert_eq!(problem.message, format!("`{name}` has 201 characters, and at most 200 are taken: shorten it"));
+    }
 }
 
 #[test]
@@ -211,6 +224,25 @@ fn pairs_have_to_fit_together() {
             "/score",
             r#"{"text_1": "a", "text_2": "b", "top_n": 1}"#,
             "`top_n` has no meaning here, where all scores",
+            422,
+        ),
+        (
+            "/score",
+            r#"{"queries": "a", "documents": "b", "text_1": "c"}"#,
+            "`documents` and `text_1` are both there: leave one of them out",
+            400,
+        ),
+        ("/rerank", r#"{"text_1": "a", "text_2": "b"}"#, "`query` is missing: POST /score returns the scores", 400),
+        (
+            "/score",
+            r#"{"text_1": "a", "text_2": "b", "return_documents": true}"#,
+            "`return_documents` is true, and the response has no place",
+            422,
+        ),
+        (
+            "/v1/ranking",
+            r#"{"query": "a", "passages": ["b"], "return_text": true}"#,
+            "`return_text` is true, and the response has no place",
             422,
         ),
         ("/predict", r#"{"inputs": "alone"}"#, "`inputs` is a text: a pair, [", 400),
@@ -251,6 +283,7 @@ fn errors_are_written_in_the_shape_of_their_dialect() {
         ("/predict", json!({ "error": "later", "error_type": "Overloaded" })),
         ("/info", json!({ "error": "later", "error_type": "Overloaded" })),
         ("/elastic/rerank", json!({ "error": "later", "error_type": "Overloaded" })),
+        ("/rerank/v1/rerank", json!({ "error": error, "message": "later", "detail": "later" })),
         ("/reranking", json!({ "error": { "code": 429, "message": "later", "type": "unavailable_error" } })),
         (
             "/v1/ranking",
