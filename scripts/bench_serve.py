@@ -102,6 +102,7 @@ def faults(outcome: Outcome) -> list[str]:
     wrong = [
         f"{count} proper requests ended with {status}" for status, count in outcome.statuses.items() if status not in (200, 429)
     ]
+    wrong += [f"{count} times: {what}" for what, count in outcome.faults.items()]
     if outcome.differences:
         wrong.append(f"{len(outcome.differences)} of {outcome.compared} responses differ; the first: {outcome.differences[0]}")
     return wrong

@@ -30,5 +30,14 @@ def raw(query, documents, limit):
     return [(result.index, result.relevance_score) for result in response.results]
 
 
+def unnamed(query, documents, limit):
+    """Without a model: the client then names one that no service has."""
+    body = RerankInput(query=query, documents=documents)
+    if limit:
+        body.top_n = limit
+    return [(result.index, result.relevance_score) for result in rerank.sync(client=client, body=body).results]
+
+
 check("infinity-client", ask)
+check("infinity-client, no model", unnamed)
 check("infinity-client, raw scores", raw, score="logit")

@@ -22,6 +22,10 @@ GARBAGE = [
     b"NOT HTTP AT ALL\r\n\r\n",
 ]
 SLOW_SECONDS = 0.5
+# A service that has not answered by then is taken to hang.
+PATIENCE = 300.0
+GARBAGE_PATIENCE = 30.0
+BROKEN_OFF = (OSError, asyncio.IncompleteReadError)
 
 
 @dataclass
@@ -44,6 +48,8 @@ class Outcome:
     latencies: list[float] = field(default_factory=list)
     statuses: Counter = field(default_factory=Counter)
     misbehaved: Counter = field(default_factory=Counter)
+    # What the service did wrong to clients that misbehave.
+    faults: Counter = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
     compared: int = 0
 
@@ -71,9 +77,12 @@ class Connection:
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         await self.open()
         self.writer.write(request)
-        return await self.read()
+        return await self.read(PATIENCE)
 
-    async def read(self) -> tuple[int, bytes]:
+    async def read(self, patience: float) -> tuple[int, bytes]:
+        return await asyncio.wait_for(self._read(), patience)
+
+    async def _read(self) -> tuple[int, bytes]:
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = CONTENT_LENGTH.search(head)
         if length is None:
@@ -119,11 +128,12 @@ class Load:
         connection.reset()
 
     async def _proper(self, connection: Connection, question: Question, number: int) -> None:
+        # The time for which the queue was full is the client's, too.
+        started = time.perf_counter()
         for _ in range(100):
-            started = time.perf_counter()
             try:
                 status, body = await connection.ask(question.request)
-            except (OSError, asyncio.IncompleteReadError) as error:
+            except BROKEN_OFF as error:
                 self.outcome.statuses[type(error).__name__] += 1
                 connection.reset()
                 return
@@ -141,37 +151,59 @@ class Load:
                 self.outcome.differences.append(wrong)
 
     async def _vanish(self, connection: Connection, question: Question) -> None:
+        if not await self._open(connection):
+            return
         self.outcome.misbehaved["vanished"] += 1
-        await connection.open()
         sent = self.draw.choice([len(question.request), len(question.request) // 2, 20])
         connection.writer.write(question.request[:sent])
         await asyncio.sleep(self.draw.choice([0, 0.002, 0.02]))
         connection.reset()
 
+    async def _open(self, connection: Connection) -> bool:
+        try:
+            await connection.open()
+        except OSError as error:
+            self.outcome.faults[f"no connection: {type(error).__name__}"] += 1
+            return False
+        return True
+
     async def _garbage(self, connection: Connection) -> None:
-        await connection.open()
+        if not await self._open(connection):
+            return
         connection.writer.write(self.draw.choice(GARBAGE))
         try:
-            status, _ = await asyncio.wait_for(connection.read(), 30)
-            self.outcome.misbehaved[f"garbage answered {status}"] += 1
-        except (OSError, asyncio.IncompleteReadError):
-            self.outcome.misbehaved["garbage hung up on"] += 1
+            status, _ = await connection.read(GARBAGE_PATIENCE)
+            self._note(f"garbage answered {status}", is_fault=status >= 500)
+        # It is an error of the system, too.
+        except TimeoutError:
+            self._note("garbage not answered", is_fault=True)
             connection.reset()
+        except BROKEN_OFF:
+            self._note("garbage hung up on", is_fault=False)
+            connection.reset()
+
+    def _note(self, what: str, is_fault: bool) -> None:
+        (self.outcome.faults if is_fault else self.outcome.misbehaved)[what] += 1
 
     async def _slow(self, connection: Connection, question: Question) -> None:
         """Sends by pieces, and reads late."""
-        await connection.open()
+        if not await self._open(connection):
+            return
         try:
             piece = max(1, len(question.request) // 4)
             for start in range(0, len(question.request), piece):
                 connection.writer.write(question.request[start : start + piece])
                 await asyncio.sleep(SLOW_SECONDS / 4)
             await asyncio.sleep(SLOW_SECONDS)
-            status, body = await connection.read()
-        except (OSError, asyncio.IncompleteReadError):
-            self.outcome.misbehaved["slow, hung up on"] += 1
+            status, body = await connection.read(PATIENCE)
+        except TimeoutError:
+            self._note("slow, not answered", is_fault=True)
             connection.reset()
             return
-        self.outcome.misbehaved[f"slow, answered {status}"] += 1
+        except BROKEN_OFF:
+            self._note("slow, hung up on", is_fault=False)
+            connection.reset()
+            return
+        self._note(f"slow, answered {status}", is_fault=status >= 500)
         if status == 200:
             self.outcome.pairs += len(question.documents)

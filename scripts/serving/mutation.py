@@ -8,14 +8,16 @@ from serving.valid import DOCUMENTS, QUERY, REQUESTS
 
 STRANGE_VALUES = [
     None, True, False, 0, -1, 1, 2, 3.5, -0.0, 1e308, 2**31, 2**63, 2**64, -(2**63), 10**40, "", " ", "0", "true", "no", "END",
-    "\u0000", "\u202e\u2066", "\ufffd", "é" * 1000, "a" * 100_000, "<|im_end|>", "{{7*7}}", "\n", [], {}, [[]], [None], [""],
+    "\u0000", "\u202e\u2066", "\ufffd", "é" * 1000, "a" * 100_000, "<|im_end|>", "{{7*7}}", "\n", "a" * 2_000_000, [], {}, [[]], [None], [""],
     ["a", 1], [{"text": None}], [{"text": ["a"]}], {"text": "a"}, {"a": {"a": {}}}, ["x"] * 2000,
+    ["text"] * 100, [{"text": "a"}] * 9000, {f"f{number}": 0 for number in range(999)}, ["x"] * 9000,
 ]  # fmt: skip
 NAMES = [
     "query", "documents", "texts", "model", "top_n", "top_k", "passages", "inputs", "text_1", "text_2", "queries", "items", "data_1",
     "instruction", "truncate", "truncation", "truncate_prompt_tokens", "truncation_side", "truncation_direction", "raw_scores",
     "use_activation", "return_documents", "return_text", "max_tokens_per_doc", "max_tokens_per_query", "normalize", "property",
-    "score_threshold", "rank_fields", "priority", "user", "chat_template_kwargs", "", "__proto__", "\u0000",
+    "score_threshold", "min_score", "rank_fields", "priority", "user", "chat_template_kwargs", "request_id", "cache_salt", "metadata",
+    "relevant_spans", "overlap_tokens", "", "__proto__", "\u0000",
 ]  # fmt: skip
 RAW_VALUES = [
     b"NaN", b"-Infinity", b"1e400", b"-", b"01", b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\x"', b'"\xff"', b'"\x00"', b"[" * 20_000,
@@ -94,6 +96,17 @@ def change_values(draw: random.Random, value):
     return value
 
 
+def repeated(draw: random.Random):
+    """A body in which something large meets something that stands often: what is made of them must not be their product."""
+    large, often = "a" * draw.choice([1000, 2_000_000]), draw.choice([100, 1000])
+    body = {"query": QUERY, "documents": [{"text": "a"}] * often}
+    body[draw.choice(["request_id", "property", "instruction", "model", "user"])] = large
+    if draw.random() < 0.5:
+        text = "a" * min(len(large), 2_000_000 // often)
+        body |= {"documents": [{"text": text}] * often, "rank_fields": ["text"] * draw.choice([1, 2, 100])}
+    return body
+
+
 def change_bytes(draw: random.Random, body: bytes) -> bytes:
     """One change of a body's bytes."""
     at, kind = draw.randrange(len(body) + 1), draw.randrange(6)
@@ -117,6 +130,8 @@ def json_request(draw: random.Random) -> bytes:
         path = draw.choice(REQUESTS)[0]
     for _ in range(draw.choice([1, 1, 1, 2, 5])):
         value = change_values(draw, value)
+    if draw.random() < 0.01:
+        value = repeated(draw)
     body = json.dumps(value).encode()
     if draw.random() < 0.3:
         body = change_bytes(draw, body)

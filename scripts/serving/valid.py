@@ -52,4 +52,13 @@ REQUESTS = [
     ("/v1/score", {"queries": [QUERY] * 3, "documents": DOCUMENTS}),
     ("/predict", {"inputs": [[QUERY, document] for document in DOCUMENTS]}),
     ("/invocations", {"query": QUERY, "texts": DOCUMENTS}),
+    ("/invocations", {"inputs": [[QUERY, document] for document in DOCUMENTS]}),
+    ("/rerank/v1/rerank", {"request_id": "mine", **OBJECT}),
+    ("/cohere/v1/rerank", {"query": QUERY, "documents": PASSAGES, "rank_fields": ["text"], "return_documents": True}),
+    ("/jina/v1/rerank", OBJECT),
+    ("/vllm/rerank", {"request_id": "mine", **OBJECT}),
+    ("/sglang/v1/rerank", {"request_id": "mine", **OBJECT}),
+    ("/voyage/v1/rerank", {"top_k": 3, **OBJECT}),
+    ("/weaviate/rerank", {"property": "text", **OBJECT}),
+    ("/deepinfra/v1/inference/a/model", {"queries": [QUERY], "documents": DOCUMENTS}),
 ]
