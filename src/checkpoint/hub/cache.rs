@@ -53,12 +53,14 @@ impl Place {
         self.absence(file).is_some_and(|mark| mark.is_file())
     }
 
-    /// Keeps in mind that the model does not have a file. A cache that can't be written only costs the same question again.
-    pub(super) fn note_absence(&self, file: &str) {
-        let Some(mark) = self.absence(file) else { return };
+    /// Keeps in mind that the model does not have a file, unless no file of its commit is here yet. A cache that can't be written
+    /// only costs the same question again.
+    pub(super) fn note_absence(&self, file: &str) -> bool {
+        let Some(mark) = self.absence(file) else { return false };
         if mark.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok()) {
             let _ = fs::write(mark, "");
         }
+        true
     }
 
     /// The empty file which the Python client, too, leaves for a file that a commit does not have.

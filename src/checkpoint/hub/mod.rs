@@ -37,6 +37,8 @@ pub struct Hub {
     /// The client; none while offline.
     client: Option<Client>,
     listing: OnceCell<Vec<String>>,
+    /// Files that the model lacks, which the cache can't have in mind before it has one of its files.
+    absent: RefCell<Vec<String>>,
     /// Files that were taken for absent, offline, without knowing it.
     unknown: RefCell<Vec<String>>,
     downloads: Downloads,
@@ -63,6 +65,7 @@ impl Hub {
             place: Place::new(&cache, id, revision),
             client,
             listing: OnceCell::new(),
+            absent: RefCell::default(),
             unknown: RefCell::default(),
             downloads,
         })
@@ -115,10 +118,18 @@ impl Hub {
             return self.get(file).map(Some);
         }
         match self.client {
-            Some(_) => self.place.note_absence(file),
+            Some(_) => {
+                self.absent.borrow_mut().push(file.to_owned());
+                self.note_absences();
+            }
             None => self.unknown.borrow_mut().push(file.to_owned()),
         }
         Ok(None)
+    }
+
+    /// Has the cache keep in mind which files the model lacks, as soon as it can.
+    fn note_absences(&self) {
+        self.absent.borrow_mut().retain(|file| !self.place.note_absence(file));
     }
 
     /// The warning of files that were taken for absent, offline, though the model may have them: another recipe, or another
@@ -155,7 +166,11 @@ impl Hub {
             return Ok(path);
         }
         match &self.client {
-            Some(client) => download::download(self, client, file).map_err(|error| self.no_directory(&error)),
+            Some(client) => {
+                let path = download::download(self, client, file).map_err(|error| self.no_directory(&error))?;
+                self.note_absences();
+                Ok(path)
+            }
             None => bail!(
                 "{file} of {} has not been downloaded yet, and the run is offline; run once without --offline, or name \
                  a local directory with --model",
