@@ -190,8 +190,10 @@ impl Setup {
             limits.pairs,
             limits.tokens,
         ));
-        compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
-        compute.reason().iter().for_each(|reason| reporter.note(reason));
+        if is_arithmetic_known {
+            compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
+            compute.reason().iter().for_each(|reason| reporter.note(reason));
+        }
     }
 }
 

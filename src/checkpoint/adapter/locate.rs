@@ -103,13 +103,13 @@ impl AdapterChoice {
         let mut base_files = open(&source, downloads)?;
         let found = base_files.find_transformer().and_then(|()| base_files.find_gguf(source.file().as_deref()));
         found.with_context(remedy)?;
-        if base_files.gguf().is_none() {
-            base_files.get("config.json").with_context(remedy)?;
-        }
         ensure!(
             base_files.optional(CONFIG).with_context(remedy)?.is_none(),
             "{place} holds an adapter, whose base model {base} has an adapter of its own; merging several is not supported"
         );
+        if base_files.gguf().is_none() {
+            base_files.get("config.json").with_context(remedy)?;
+        }
         let mut notes = vec![format!(
             "{place} holds an adapter, which is merged into its base model {base} (base_model_name_or_path in {CONFIG})"
         )];
