@@ -163,6 +163,22 @@ fn parts_are_one_model() {
 }
 
 #[test]
+fn a_factor_alone_scales_rotary_embeddings_linearly() {
+    let with = |kind: Option<&str>, factor: &str| {
+        scored("qwen3-mixed", &[], |file| {
+            kind.iter().for_each(|kind| file.set("qwen3.rope.scaling.type", text(kind)));
+            file.set(&format!("qwen3.rope.{factor}"), count(4));
+        })
+    };
+    let linear = with(Some("linear"), "scaling.factor");
+    assert_eq!(with(None, "scaling.factor"), linear);
+    assert_eq!(with(None, "scale_linear"), linear);
+    let usual = scored("qwen3-mixed", &[], |_| {});
+    assert_eq!(with(Some("none"), "scaling.factor"), usual);
+    assert_ne!(linear, usual);
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_tensor_or_its_name() {
     type Change = fn(&mut GgufFile);
     let cases: [(&[&str], Change); 17] = [

@@ -85,6 +85,18 @@ fn groups_that_are_not_there_are_named() {
 }
 
 #[test]
+fn inputs_in_any_order_need_their_groups() {
+    let models = models();
+    let files = Files::new();
+    let model = models.write(&files, "gptq-v2", |config| config["desc_act"] = true.into());
+    assert_eq!(scored(&model).status, 0);
+    damage(&files, |tensors| {
+        tensors.remove("model.layers.0.self_attn.q_proj.g_idx");
+    });
+    scored(&model).fails(1, &["model.layers.0.self_attn.q_proj.g_idx is missing", "desc_act"]);
+}
+
+#[test]
 fn biases_that_quantizing_added_must_be_zero() {
     let models = models();
     let files = Files::new();

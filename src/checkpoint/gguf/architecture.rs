@@ -198,13 +198,19 @@ fn decoder(reader: &mut Reader, family: Family, shape: &impl Fn(&str) -> Option<
     scaling(reader)
 }
 
-/// The scaling of rotary embeddings, which the configuration's reader accepts or refuses.
+/// The scaling of rotary embeddings, which the configuration's reader accepts or refuses. As in llama.cpp, a factor alone is one
+/// of linear scaling, and has an older name.
 fn scaling(reader: &mut Reader) -> Result<()> {
-    let kind = reader.metadata.text(&reader.name("rope.scaling.type"))?.unwrap_or("none").to_owned();
+    let kind = reader.metadata.text(&reader.name("rope.scaling.type"))?.map(str::to_owned);
+    let mut factor = reader.metadata.number(&reader.name("rope.scaling.factor"))?;
+    if factor.is_none() {
+        factor = reader.metadata.number(&reader.name("rope.scale_linear"))?;
+    }
+    let factor = factor.filter(|factor| *factor != 0.);
+    let kind = kind.unwrap_or_else(|| if factor.is_some() { "linear".to_owned() } else { "none".to_owned() });
     if kind == "none" {
         return Ok(());
     }
-    let factor = reader.metadata.number(&reader.name("rope.scaling.factor"))?;
     reader.set("rope_scaling", json!({"rope_type": kind, "factor": factor}));
     Ok(())
 }

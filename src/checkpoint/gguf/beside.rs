@@ -23,7 +23,7 @@ const COMPARED: [&str; 14] = [
 ];
 
 /// What is understood of an architecture's own metadata.
-const UNDERSTOOD: [&str; 36] = [
+const UNDERSTOOD: [&str; 37] = [
     "block_count",
     "context_length",
     "embedding_length",
@@ -56,6 +56,7 @@ const UNDERSTOOD: [&str; 36] = [
     "rope.dimension_count",
     "rope.freq_base",
     "rope.freq_base_swa",
+    "rope.scale_linear",
     "rope.scaling.type",
     "rope.scaling.factor",
     // What a scaling of another kind would need, which is refused by its type.

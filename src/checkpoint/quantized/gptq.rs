@@ -27,6 +27,8 @@ struct Widths {
     bits: usize,
     /// None if a row is one group.
     group_size: Option<usize>,
+    /// Whether inputs may belong to groups in any order (`desc_act`), which `g_idx` lists then.
+    any_order: bool,
 }
 
 impl Gptq {
@@ -74,7 +76,11 @@ impl Widths {
             (None, Some(usual)) => usual.group_size,
             _ => group_size(fields, "group_size")?,
         };
-        Ok(Self { bits, group_size })
+        let any_order = match (fields.has("desc_act"), usual) {
+            (false, Some(usual)) => usual.any_order,
+            _ => fields.flag("desc_act")?,
+        };
+        Ok(Self { bits, group_size, any_order })
     }
 }
 
@@ -98,7 +104,7 @@ impl Scheme for Gptq {
     fn rows<'a>(&self, module: &mut Module<'a>, setting: usize) -> Result<QuantizedRows<'a>> {
         let [outputs, inputs] = [module.outputs, module.inputs];
         let own = self.overrides.get(setting).and_then(|(_, _, widths)| *widths);
-        let Widths { bits, group_size } = own.unwrap_or(self.usual);
+        let Widths { bits, group_size, any_order } = own.unwrap_or(self.usual);
         let size = group_size.unwrap_or(inputs).max(1);
         let groups = inputs.div_ceil(size);
         // Words of three bits come in threes; what is more than the inputs is padding.
@@ -116,6 +122,12 @@ impl Scheme for Gptq {
             (false, _) => StoredZero::LessOneByWord,
         };
         let index = module.optional("g_idx").map(|part| group_index(&part, inputs, groups)).transpose()?;
+        ensure!(
+            index.is_some() || !any_order || groups == 1,
+            "{}: {}.g_idx is missing, which lists the group of each input where desc_act is true; take the whole checkpoint",
+            module.place(),
+            module.name
+        );
         let in_order = |index: &Groups| match index {
             Groups::Of(groups, _) => groups.iter().enumerate().all(|(input, group)| input / size == *group as usize),
             Groups::Size(_) => true,
@@ -132,7 +144,7 @@ impl Scheme for Gptq {
     }
 
     fn describe(&self) -> String {
-        let Widths { bits, group_size } = self.usual;
+        let Widths { bits, group_size, .. } = self.usual;
         let groups = group_size.map_or("a scale for each output".to_owned(), |size| format!("groups of {size}"));
         let differ = if self.overrides.is_empty() { "" } else { ", with overrides" };
         format!("GPTQ (int{bits}, {groups}{differ})")
