@@ -94,6 +94,24 @@ fn inputs_in_any_order_need_their_groups() {
         tensors.remove("model.layers.0.self_attn.q_proj.g_idx");
     });
     scored(&model).fails(1, &["model.layers.0.self_attn.q_proj.g_idx is missing", "desc_act"]);
+    let files = Files::new();
+    let model = models.write(&files, "ct-w4a16-order", |_| ());
+    assert_eq!(scored(&model).status, 0);
+    damage(&files, |tensors| {
+        tensors.remove("model.layers.0.self_attn.q_proj.weight_g_idx");
+    });
+    scored(&model).fails(1, &["q_proj.weight_g_idx is missing", "actorder"]);
+}
+
+#[test]
+fn weights_of_older_files_are_frozen_and_compressed() {
+    let models = models();
+    let scores = |status: &str| {
+        let files = Files::new();
+        let model = models.write(&files, "ct-fp8-channel", |config| config["quantization_status"] = status.into());
+        scored(&model).stdout
+    };
+    assert_eq!(scores("frozen"), scores("compressed"));
 }
 
 #[test]

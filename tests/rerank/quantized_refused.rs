@@ -50,7 +50,7 @@ fn other_methods_and_layouts_are_refused_by_name() {
         ("ct-w4a16", Box::new(set(json!({"format": "mxfp4-pack-quantized"}))), "format is `mxfp4-pack-quantized`"),
         ("ct-w4a16", Box::new(set(json!({"format": "marlin-24"}))), "format is `marlin-24`"),
         ("ct-w4a16", Box::new(set(json!({"format": "dense"}))), "save_compressed=True"),
-        ("ct-w4a16", Box::new(set(json!({"quantization_status": "frozen"}))), "save_compressed=True"),
+        ("ct-w4a16", Box::new(set(json!({"quantization_status": "calibration"}))), "save_compressed=True"),
         ("ct-w4a16", Box::new(set(json!({"sparsity_config": {"format": "sparse-24-bitmask"}}))), "sparse-24-bitmask"),
         ("ct-w4a16", Box::new(set(json!({"transform_config": {"config_groups": {"R1": {}}}}))), "transform_config"),
         ("ct-w4a16", Box::new(set(json!({"unheard_of": 1}))), "unheard_of"),

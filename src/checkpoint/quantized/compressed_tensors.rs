@@ -55,6 +55,8 @@ struct Weights {
     scope: Scope,
     /// Whether integers are packed in words.
     packed: bool,
+    /// Whether inputs belong to groups in any order, which `weight_g_idx` lists.
+    any_order: bool,
 }
 
 /// What shares a scale.
@@ -70,8 +72,9 @@ impl CompressedTensors {
     pub(super) fn read(fields: Fields<'_>) -> Result<Self> {
         fields.only_known(&FIELDS)?;
         let status = fields.text("quantization_status")?.unwrap_or("compressed");
+        // Files of 2024 state `frozen` of compressed weights, too; the types of the tensors show what they are.
         ensure!(
-            status == "compressed",
+            ["compressed", "frozen"].contains(&status),
             "quantization_status is `{status}`: the weights are rounded each time that they are used; save the model with \
              save_compressed=True of llm-compressor"
         );
@@ -158,6 +161,11 @@ impl Weights {
             symmetric: fields.flag_or_true("symmetric")?,
             scope: Scope::read(fields)?,
             packed,
+            // True is how it was written before there were several orders.
+            any_order: match fields.get("actorder") {
+                Some(Value::Bool(any_order)) => *any_order,
+                _ => fields.text("actorder")?.is_some_and(|order| order.eq_ignore_ascii_case("group")),
+            },
         })
     }
 
@@ -342,7 +350,16 @@ impl Scheme for CompressedTensors {
                 ensure!(matches!(weights.scope, Scope::Group(_)), "{}: the weights have no groups", part.described());
                 group_index(&part, module.inputs, shape[1])?
             }
-            _ => Groups::Size(size),
+            part => {
+                ensure!(
+                    part.is_some() || !weights.any_order || shape[1] == 1,
+                    "{}: {}.weight_g_idx is missing, which lists the group of each input where actorder is group; take the whole \
+                     checkpoint",
+                    module.place(),
+                    module.name
+                );
+                Groups::Size(size)
+            }
         };
         let scales = Numbers::new(scales, layout);
         Ok(QuantizedRows { codes, scales, zeros, groups, inputs: module.inputs, first: 0 })
