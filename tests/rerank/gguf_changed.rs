@@ -163,6 +163,25 @@ fn parts_are_one_model() {
 }
 
 #[test]
+fn labels_of_two_rows_need_two() {
+    refused("qwen3-mixed", &["cls.output.weight has one row", LABELS, "2 labels"], |file| {
+        file.tensor(ROWS).shape.truncate(1);
+    });
+}
+
+#[test]
+fn metadata_of_many_lists_take_bounded_memory() {
+    const ELEMENTS: u64 = 1 << 22;
+    // A list of bytes, each of which becomes a whole number.
+    let list = || {
+        [&9u32.to_le_bytes()[..], &0u32.to_le_bytes(), &ELEMENTS.to_le_bytes(), &vec![7; ELEMENTS as usize]].concat()
+    };
+    refused("qwen3-mixed", &["more than 256 MiB", "general.list"], |file| {
+        (0..9).for_each(|index| file.set(&format!("general.list{index}"), list()));
+    });
+}
+
+#[test]
 fn a_factor_alone_scales_rotary_embeddings_linearly() {
     let with = |kind: Option<&str>, factor: &str| {
         scored("qwen3-mixed", &[], |file| {

@@ -55,12 +55,19 @@ pub(super) fn put_answers(
     metadata: &Metadata,
     shape: Option<Vec<usize>>,
 ) -> Result<Option<String>> {
+    let name = format!("{}.classifier.output_labels", metadata.text(ARCHITECTURE)?.unwrap_or_default());
+    let labels = metadata.texts(&name)?;
     let Some([count, inputs]) = shape.as_deref().and_then(|shape| <[usize; 2]>::try_from(shape).ok()) else {
+        // One row, or none.
+        let stated = labels.map_or(0, <[String]>::len);
+        ensure!(
+            shape.is_none() || stated < 2,
+            "{ROWS} has one row, and {name} states {stated} labels; convert the model again"
+        );
         return Ok(None);
     };
     ensure!(count == 2, "{ROWS} has {count} rows, and can have one (a classifier) or two (yes and no)");
-    let name = format!("{}.classifier.output_labels", metadata.text(ARCHITECTURE)?.unwrap_or_default());
-    let (labels, warning) = match metadata.texts(&name)? {
+    let (labels, warning) = match labels {
         Some(labels) => (labels.iter().map(String::as_str).collect::<Vec<_>>(), None),
         None => (
             vec!["yes", "no"],

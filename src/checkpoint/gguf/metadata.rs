@@ -11,6 +11,8 @@ use super::cursor::Cursor;
 const MOST_NAMES: usize = 1 << 16;
 /// More than any vocabulary has tokens.
 const MOST_ELEMENTS: usize = 1 << 22;
+/// Far more than a vocabulary of a million tokens takes.
+const MOST_BYTES: usize = 256 << 20;
 /// Nothing bounds what a file may call a name.
 const LONGEST_SHOWN: usize = 100;
 
@@ -43,6 +45,18 @@ pub(crate) enum Value {
 }
 
 impl Value {
+    /// About the bytes that it takes in memory.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Integer(_) | Self::Float(_) | Self::Flag(_) => size_of::<Self>(),
+            Self::Text(text) => size_of::<Self>() + text.len(),
+            Self::Integers(numbers) => size_of_val(numbers.as_slice()),
+            Self::Floats(numbers) => size_of_val(numbers.as_slice()),
+            Self::Flags(flags) => size_of_val(flags.as_slice()),
+            Self::Texts(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+        }
+    }
+
     /// What it is, in a message.
     fn kind(&self) -> &'static str {
         match self {
@@ -63,9 +77,12 @@ impl Metadata {
     pub(super) fn read(path: &Path, count: usize, cursor: &mut Cursor) -> Result<Self> {
         ensure!(count <= MOST_NAMES, "it announces {count} names of metadata, and no model has so many");
         let mut values = HashMap::new();
+        let mut bytes = 0;
         for index in 0..count {
             let name = cursor.text().with_context(|| format!("name {} of the metadata", index + 1))?;
             let value = value(cursor).with_context(|| format!("the metadata's {}", shown(name)))?;
+            bytes += value.bytes();
+            ensure!(bytes <= MOST_BYTES, "{TOO_LARGE}, up to {}", shown(name));
             ensure!(values.insert(name.to_owned(), value).is_none(), "the metadata has {} twice", shown(name));
         }
         Ok(Self { path: path.to_owned(), values })
@@ -171,6 +188,8 @@ pub(super) fn shown(name: &str) -> String {
     name.chars().take(LONGEST_SHOWN).collect()
 }
 
+const TOO_LARGE: &str = "the metadata take more than 256 MiB, and no model has so much";
+
 /// The number of the type of lists.
 const LIST: u32 = 9;
 
@@ -222,7 +241,16 @@ fn list(cursor: &mut Cursor) -> Result<Value> {
     Ok(match kind {
         6 => Value::Floats(each.map(|_| Ok(f32::from_le_bytes(cursor.array()?))).collect::<Result<_>>()?),
         7 => Value::Flags(each.map(|_| flag(cursor)).collect::<Result<_>>()?),
-        8 => Value::Texts(each.map(|_| Ok(cursor.text()?.to_owned())).collect::<Result<_>>()?),
+        8 => {
+            let mut bytes = 0;
+            let mut text = |cursor: &mut Cursor| {
+                let text = cursor.text()?;
+                bytes += text.len();
+                ensure!(bytes <= MOST_BYTES, TOO_LARGE);
+                Ok(text.to_owned())
+            };
+            Value::Texts(each.map(|_| text(cursor)).collect::<Result<_>>()?)
+        }
         12 => Value::Floats(each.map(|_| Ok(f64::from_le_bytes(cursor.array()?) as f32)).collect::<Result<_>>()?),
         kind => {
             let number = |cursor: &mut Cursor| {
