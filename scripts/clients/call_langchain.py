@@ -30,7 +30,9 @@ def voyage(query, documents, limit):
 
 
 def nvidia(query, documents, limit):
-    compressor = NVIDIARerank(model=MODEL, api_key=KEY, base_url=f"{URL}/v1", top_n=limit or len(documents))
+    # NVIDIA's services refuse what is too long, unless they are asked to cut it.
+    count = limit or len(documents)
+    compressor = NVIDIARerank(model=MODEL, api_key=KEY, base_url=f"{URL}/v1", top_n=count, truncate="END")
     return compress(compressor, query, documents)
 
 
