@@ -302,15 +302,6 @@ pub enum HeadOutput {
     Classifier(Linear),
 }
 
-/// The tokens that answer a language model's prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answers {
-    /// The token whose logit grows with relevance.
-    pub yes: u32,
-    /// The token whose logit is subtracted, if there is one.
-    pub no: Option<u32>,
-}
-
 impl Architecture {
     /// How many tokens the model knows.
     pub fn vocabulary(&self) -> usize {

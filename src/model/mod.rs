@@ -16,6 +16,7 @@
     )
 )]
 
+mod answers;
 mod architecture;
 mod config;
 mod families;
@@ -27,9 +28,10 @@ mod description_tests;
 
 pub(crate) use families::LONGEST_CLASS;
 
+pub use answers::Answers;
 pub use architecture::{
-    Activation, Answers, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp,
-    NormPlacement, Pooling, Positions, Relative,
+    Activation, Architecture, Attention, Embedding, Head, HeadOutput, HeadStep, Heads, Layer, Mask, Mlp, NormPlacement,
+    Pooling, Positions, Relative,
 };
 pub use rotary::{Rotary, RotaryScaling};
 pub use tensor::{Linear, Norm, NormKind, Tensor};
