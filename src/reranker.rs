@@ -105,29 +105,8 @@ impl Reranker {
 
     fn from_files(options: &RerankerOptions, files: &ModelFiles, adapter: Option<Adapter>) -> Result<Self> {
         let head = ModuleHead::read(files)?;
-        // A tokenizer alone is enough to count tokens: without a configuration it is taken for Qwen3-Reranker's.
-        let mut warnings = Vec::new();
-        let architecture = if let Some(gguf) = files.gguf() {
-            let Description { architecture, warnings: of_file } = gguf.describe(files, head.is_some())?;
-            warnings = of_file;
-            Some(Arc::new(architecture))
-        } else if options.weights || files.has("config.json")? {
-            let path = files.get("config.json")?;
-            Some(Arc::new(match (&head, &adapter) {
-                (Some(head), _) => Architecture::read_with_head(&path, head)?,
-                (None, Some(adapter)) => Architecture::read_with_adapter(&path, adapter)?,
-                (None, None) => Architecture::read(&path)?,
-            }))
-        } else {
-            None
-        };
-        if let Some(architecture) = &architecture {
-            engine::check(architecture, options.on_gpu)?;
-            // What is not supported is refused before the weights are downloaded.
-            if options.weights && files.gguf().is_none() {
-                Quantization::read(files)?;
-            }
-        }
+        let (architecture, mut warnings) = described(options, files, head.as_ref(), adapter.as_ref())?;
+        let architecture = architecture.map(Arc::new);
         let tokenizer = TextTokenizer::read(files)?;
         if let Some(architecture) = &architecture {
             tokenizer.check_rows(architecture.vocabulary())?;
@@ -135,19 +114,7 @@ impl Reranker {
                 tokenizer.check_padding(padding)?;
             }
         }
-        let facts = ModelFacts {
-            is_classifier: architecture
-                .as_ref()
-                .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
-            is_encoder: architecture.as_ref().is_some_and(|architecture| architecture.looks_both_ways()),
-            token_types: architecture
-                .as_ref()
-                .and_then(|architecture| architecture.embedding.token_types.as_ref())
-                .map(|table| table.rows.len()),
-            positions: architecture.as_ref().map(|architecture| architecture.max_length),
-            vocabulary: architecture.as_ref().map(|architecture| architecture.vocabulary()),
-            family: architecture.as_ref().map(|architecture| architecture.family),
-        };
+        let facts = facts(architecture.as_deref());
         let yes_and_no =
             architecture.as_ref().map(|architecture| words_of_rows(architecture, &tokenizer)).transpose()?;
         let mut recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
@@ -305,6 +272,50 @@ fn words_of_rows(architecture: &Architecture, tokenizer: &TextTokenizer) -> Resu
     let HeadOutput::Answers { .. } = architecture.head.output else { return Ok(None) };
     let [yes, no] = [tokenizer.single_token("yes")?, tokenizer.single_token("no")?];
     Ok(Some(Answers { yes, no: Some(no) }))
+}
+
+/// The model that the files describe, and what users should know of that. A tokenizer alone is enough to count tokens: without a
+/// configuration it is taken for Qwen3-Reranker's.
+fn described(
+    options: &RerankerOptions,
+    files: &ModelFiles,
+    head: Option<&ModuleHead>,
+    adapter: Option<&Adapter>,
+) -> Result<(Option<Architecture>, Vec<String>)> {
+    let Description { architecture, warnings } = if let Some(gguf) = files.gguf() {
+        gguf.describe(files, head.is_some())?
+    } else if options.weights || files.has("config.json")? {
+        let path = files.get("config.json")?;
+        let architecture = match (head, adapter) {
+            (Some(head), _) => Architecture::read_with_head(&path, head)?,
+            (None, Some(adapter)) => Architecture::read_with_adapter(&path, adapter)?,
+            (None, None) => Architecture::read(&path)?,
+        };
+        Description { architecture, warnings: Vec::new() }
+    } else {
+        return Ok((None, Vec::new()));
+    };
+    engine::check(&architecture, options.on_gpu)?;
+    // What is not supported is refused before the weights are downloaded.
+    if options.weights && files.gguf().is_none() {
+        Quantization::read(files)?;
+    }
+    Ok((Some(architecture), warnings))
+}
+
+/// What a recipe must know of the model, as far as it is described.
+fn facts(architecture: Option<&Architecture>) -> ModelFacts {
+    ModelFacts {
+        is_classifier: architecture
+            .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
+        is_encoder: architecture.is_some_and(Architecture::looks_both_ways),
+        token_types: architecture
+            .and_then(|architecture| architecture.embedding.token_types.as_ref())
+            .map(|table| table.rows.len()),
+        positions: architecture.map(|architecture| architecture.max_length),
+        vocabulary: architecture.map(Architecture::vocabulary),
+        family: architecture.map(|architecture| architecture.family),
+    }
 }
 
 impl Checkpoint {

@@ -45,6 +45,10 @@ impl RowSource for MergedRows<'_> {
         DType::F32
     }
 
+    fn form(&self) -> String {
+        self.base.form()
+    }
+
     fn is_quantized(&self) -> bool {
         self.base.is_quantized()
     }
