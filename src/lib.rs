@@ -13,6 +13,7 @@
 //! - [`record`]: the nouns.
 //! - [`input`]: 1 read. Files and pipes become groups.
 //! - [`recipe`]: 2 prompt. A pair becomes tokens, and a logit a score.
+//!   [`passages`]: of a long document, several pairs.
 //! - [`batch`]: 3 plan. Prompts become batches, shared beginnings once.
 //! - [`engine`]: 4 score. Batches become logits, on the processor or a GPU. What is computed comes from [`model`] (what a
 //!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
@@ -44,6 +45,7 @@ pub mod model;
 pub mod out_of_memory;
 pub mod output;
 pub mod panics;
+pub mod passages;
 pub mod pipeline;
 pub mod precision;
 pub mod progress;

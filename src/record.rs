@@ -30,6 +30,14 @@ pub fn add_fields(fields: &mut Fields, more: Fields) {
     }
 }
 
+/// Gives a field a value, in place of the one that it has.
+pub fn set_field(fields: &mut Fields, name: &str, value: Box<RawValue>) {
+    match fields.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => *old = value,
+        None => fields.push((name.to_owned(), value)),
+    }
+}
+
 /// A search query.
 #[derive(Clone, Debug, Default)]
 pub struct Query {

@@ -56,6 +56,10 @@ pub struct Stats {
     pub cached: u64,
     /// Pairs whose document was cut.
     pub truncated: u64,
+    /// Documents that were cut into several passages.
+    pub split_documents: u64,
+    /// The passages of these documents; each is one of the pairs.
+    pub passages: u64,
     /// Records skipped.
     pub skipped: u64,
     /// Forward passes.
@@ -135,6 +139,15 @@ impl Stats {
         }
     }
 
+    /// How many documents were cut into passages, if some were.
+    fn split(&self) -> String {
+        match self.split_documents {
+            0 => String::new(),
+            1 => format!(", 1 document in {} passages", HumanCount(self.passages)),
+            split => format!(", {} documents in {} passages", HumanCount(split), HumanCount(self.passages)),
+        }
+    }
+
     /// The figures in two lines for a person; fewer where there is nothing to report, as after an error at the first record.
     pub fn summary(&self) -> Vec<String> {
         let Percentiles { p50, p95, p99 } = self.query_seconds;
@@ -143,7 +156,7 @@ impl Stats {
         let mut lines = Vec::new();
         if self.queries + self.resumed + self.pairs + self.skipped > 0 || self.interrupted {
             lines.push(format!(
-                "{}{}{}, {} ({} truncated{}), {} skipped, in {} after {} of loading",
+                "{}{}{}, {} ({} truncated{}{}), {} skipped, in {} after {} of loading",
                 if self.interrupted { "interrupted: " } else { "" },
                 counted(self.queries, "query", "queries"),
                 match self.resumed {
@@ -152,6 +165,7 @@ impl Stats {
                 },
                 counted(self.pairs, "pair", "pairs"),
                 HumanCount(self.truncated),
+                self.split(),
                 spared(self.duplicates, "equal to others") + &spared(self.cached, "from the cache"),
                 HumanCount(self.skipped),
                 time(self.ranking_seconds),

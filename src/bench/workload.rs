@@ -99,11 +99,8 @@ impl Workload {
             let prompt = |random: &mut Random| {
                 let length = self.document(random);
                 let document = tokens(random, length.min(room));
-                Prompt {
-                    token_ids: [&system, &query, &document, &suffix].into_iter().flatten().copied().collect(),
-                    second_type: None,
-                    truncated: length > room,
-                }
+                let token_ids = [&system, &query, &document, &suffix].into_iter().flatten().copied().collect();
+                Prompt { truncated: length > room, document_cut: length > room, ..Prompt::whole(token_ids) }
             };
             groups.push((0..candidates).map(|_| prompt(&mut random)).collect());
         }

@@ -6,6 +6,7 @@ mod check;
 mod generate;
 mod help;
 mod input;
+mod long;
 mod model;
 mod output;
 mod recipe;
@@ -21,6 +22,7 @@ pub use self::cache::{CacheArguments, CacheCommand};
 pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
+pub use self::long::{LongArguments, LongChoice};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
 pub use self::recipe::{RecipeArguments, ScoreChoice};
@@ -91,6 +93,10 @@ pub struct RankArguments {
     /// Recipe
     #[command(flatten, next_help_heading = "Recipe")]
     pub recipe: RecipeArguments,
+
+    /// Long documents
+    #[command(flatten, next_help_heading = "Long documents")]
+    pub long: LongArguments,
 
     /// Batches
     #[command(flatten, next_help_heading = "Batches")]

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod distinct;
 mod input;
+mod long;
 mod model;
 mod output;
 mod recipe;
@@ -22,6 +23,7 @@ pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
 use self::input::resolve_input;
+use self::long::resolve_long;
 use self::output::{
     note_on_name, others_written, resolve_errors, resolve_existing, resolve_layout, resolve_output, resolve_stats,
 };
@@ -36,6 +38,7 @@ use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::input::InputOptions;
 use crate::output::{Existing, Layout};
+use crate::passages::Splitting;
 use crate::precision::Precision;
 use crate::progress::{Progress, Verbosity};
 use crate::rank::Cutoff;
@@ -56,6 +59,8 @@ pub struct Config {
     pub layout: Layout,
     /// Which candidates are kept.
     pub cutoff: Cutoff,
+    /// How long documents are cut into passages; none, if they are cut to the maximum length.
+    pub splitting: Option<Splitting>,
     /// Where the run's figures go.
     pub stats: Option<PathBuf>,
     /// Where records go that can't be used.
@@ -114,7 +119,7 @@ impl Config {
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
-        let RankArguments { input, output, model, recipe, batch, cache, running } = arguments;
+        let RankArguments { input, output, model, recipe, long, batch, cache, running } = arguments;
         let input_options = resolve_input(input)?;
         let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
@@ -160,6 +165,7 @@ impl Config {
             existing,
             layout,
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
+            splitting: resolve_long(long)?,
             stats,
             errors,
             model: ModelChoice::resolve((source, adapter, model), recipe, batch, cache, running.threads)?,

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
 use super::prepare::Prepared;
+use crate::passages::{self, Passages, Splitting};
 use crate::rank::{Cutoff, rank};
 use crate::recipe::Activation;
-use crate::record::{BadRecord, Group, Ranked, Ranking, RecordName};
+use crate::record::{BadRecord, Candidate, Group, Ranked, Ranking, RecordName, set_field};
 use crate::session::Scored;
 use crate::stats::{Percentiles, Stats};
 
@@ -21,12 +22,19 @@ pub(super) struct Order<'a> {
     seconds: Vec<f64>,
     /// Pairs of ranked queries whose document was cut.
     truncated: u64,
+    /// Documents of ranked queries that were cut into several passages, and their passages.
+    split: u64,
+    passages: u64,
 }
 
 /// How logits become a ranking.
 #[derive(Clone, Copy)]
 pub(super) struct HowToRank<'a> {
     pub(super) activation: Activation,
+    /// How long documents were cut into passages, if they were.
+    pub(super) splitting: Option<Splitting>,
+    /// Whether texts are written.
+    pub(super) with_text: bool,
     pub(super) cutoff: Cutoff,
     pub(super) faults: &'a Faults,
     pub(super) dtype: &'a str,
@@ -38,7 +46,7 @@ pub(super) struct Stopped;
 
 impl<'a> Order<'a> {
     pub(super) fn new(ranking: HowToRank<'a>) -> Self {
-        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0 }
+        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0, split: 0, passages: 0 }
     }
 
     /// Adds the next group.
@@ -69,12 +77,15 @@ impl<'a> Order<'a> {
     /// logit is not finite is reported as a bad record, and the ranking goes on without it, or the run stops.
     pub(super) fn next_ranking(&mut self) -> Option<Result<(Ranking, Permit), Stopped>> {
         self.waiting.front()?.1.as_ref()?;
-        let (Prepared { group, truncated, permit }, scored) = self.waiting.pop_front()?;
+        let (Prepared { group, documents, permit }, scored) = self.waiting.pop_front()?;
         self.first += 1;
         let Scored { logits, seconds } = scored?;
         self.seconds.push(seconds);
-        self.truncated += truncated.iter().filter(|truncated| **truncated).count() as u64;
-        let ranking = self.ranking.ranking(group, &truncated, &logits.unwrap_or_default());
+        self.truncated += documents.iter().filter(|document| document.truncated).count() as u64;
+        let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
+        self.split += split.clone().count() as u64;
+        self.passages += split.sum::<u64>();
+        let ranking = self.ranking.ranking(group, &documents, &logits.unwrap_or_default());
         Some(ranking.map(|ranking| (ranking, permit)))
     }
 
@@ -82,17 +93,22 @@ impl<'a> Order<'a> {
     pub(super) fn complete(mut self, stats: &mut Stats) {
         stats.queries = self.first;
         stats.truncated = self.truncated;
+        stats.split_documents = self.split;
+        stats.passages = self.passages;
         stats.query_seconds = Percentiles::of(&mut self.seconds);
     }
 }
 
 impl HowToRank<'_> {
-    fn ranking(self, group: Group, truncated: &[bool], logits: &[f32]) -> Result<Ranking, Stopped> {
+    fn ranking(self, group: Group, documents: &[Passages], mut logits: &[f32]) -> Result<Ranking, Stopped> {
         let Group { query, candidates, place } = group;
         let mut results = Vec::with_capacity(candidates.len());
-        for ((candidate, &logit), &truncated) in candidates.into_iter().zip(logits).zip(truncated) {
+        for (mut candidate, document) in candidates.into_iter().zip(documents) {
+            let Some((own, others)) = logits.split_at_checked(document.ranges.len().max(1)) else { break };
+            logits = others;
+            let logit = self.logit(&mut candidate, document, own);
             if logit.is_finite() {
-                let score = self.activation.score(logit);
+                let (score, truncated) = (self.activation.score(logit), document.truncated);
                 results.push(Ranked { candidate, logit, score, truncated });
                 continue;
             }
@@ -107,6 +123,16 @@ impl HowToRank<'_> {
             }
         }
         Ok(rank(query, results, self.cutoff))
+    }
+
+    /// The logit of a candidate, which gets the field that names its best passage.
+    fn logit(self, candidate: &mut Candidate, document: &Passages, logits: &[f32]) -> f32 {
+        let Some(splitting) = self.splitting else { return logits.first().copied().unwrap_or_default() };
+        let (logit, best) = splitting.aggregation.logit(logits);
+        if let Ok(field) = document.field(best, &candidate.text, self.with_text) {
+            set_field(&mut candidate.fields, passages::FIELD, field);
+        }
+        logit
     }
 }
 

@@ -12,8 +12,9 @@ use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
 use super::read::bad_query;
 use crate::cache::ScoreCache;
-use crate::recipe::Prompts;
-use crate::record::{Candidate, Group};
+use crate::passages::{Passages, Splitting};
+use crate::recipe::{Prompt, Prompts};
+use crate::record::{Candidate, Group, Query};
 use crate::session::Unit;
 
 /// Groups whose prompts are made at a time: enough for all threads, and few enough for the first batch to begin soon.
@@ -28,8 +29,8 @@ const FEW_BYTES: usize = 16 << 10;
 /// A group whose prompts are made.
 pub(super) struct Prepared {
     pub(super) group: Group,
-    /// For each candidate, whether its document was cut to the maximum length.
-    pub(super) truncated: Vec<bool>,
+    /// For each candidate, what is scored of its document.
+    pub(super) documents: Vec<Passages>,
     /// The budget gets the group's bytes back when this is dropped.
     pub(super) permit: Permit,
 }
@@ -49,6 +50,8 @@ pub(super) trait Sink {
 /// How prompts are made.
 pub(super) struct Preparation {
     pub(super) prompts: Arc<dyn Prompts>,
+    /// How long documents are cut into passages; none, if they are cut to the maximum length.
+    pub(super) splitting: Option<Splitting>,
     /// Where logits are looked up.
     pub(super) cache: Option<Arc<ScoreCache>>,
     /// How long the next group is waited for before a batch is scored that is not full. For a pipe that is zero, as its groups
@@ -105,12 +108,11 @@ fn take(gathered: Vec<(Group, Permit)>, preparation: &Preparation, faults: &Faul
     };
     for ((group, permit), result) in gathered.into_iter().zip(tokenized) {
         match result {
-            Ok((units, note)) => {
+            Ok(Made { units, documents, note }) => {
                 if let Some(note) = note {
                     faults.cut_query(&group.query.id, &note);
                 }
-                let truncated = units.iter().map(|unit| unit.prompt().truncated).collect();
-                let prepared = Prepared { group, truncated, permit };
+                let prepared = Prepared { group, documents, permit };
                 if !sink.take(prepared, units) {
                     return false;
                 }
@@ -125,22 +127,45 @@ fn take(gathered: Vec<(Group, Permit)>, preparation: &Preparation, faults: &Faul
     true
 }
 
+/// What is made of a group.
+struct Made {
+    /// Those of all candidates, one after the other.
+    units: Vec<Unit>,
+    documents: Vec<Passages>,
+    /// What users should know of its query.
+    note: Option<String>,
+}
+
 /// As [`units_of`]; a panic, as a tokenizer may have for an odd text, is an error of this query.
-fn guarded(group: &Group, preparation: &Preparation, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
+fn guarded(group: &Group, preparation: &Preparation, is_little: bool) -> Result<Made> {
     let units = catch_unwind(AssertUnwindSafe(|| units_of(group, preparation, is_little)));
     units.unwrap_or_else(|_| Err(anyhow!("making its prompts has panicked; leave the query out, or change its texts")))
 }
 
-/// The units of a group, and what users should know of its query. Those of a little text are made by this thread alone.
-fn units_of(group: &Group, preparation: &Preparation, is_little: bool) -> Result<(Vec<Unit>, Option<String>)> {
+/// The units of a group. Those of a little text are made by this thread alone.
+fn units_of(group: &Group, preparation: &Preparation, is_little: bool) -> Result<Made> {
     let (recipe, cache) = (preparation.prompts.as_ref(), preparation.cache.as_deref());
     let note = recipe.check_query(&group.query)?;
-    let unit = |candidate: &Candidate| Ok(Unit::new(recipe.prompt(&group.query, &candidate.document())?, cache));
-    let units: Result<_> = match is_little {
-        true => group.candidates.iter().map(unit).collect(),
-        false => group.candidates.par_iter().map(unit).collect(),
+    let made = |candidate: &Candidate| -> Result<(Vec<Unit>, Passages)> {
+        let (prompts, passages) = prompts_of(&group.query, candidate, preparation)?;
+        Ok((prompts.into_iter().map(|prompt| Unit::new(prompt, cache)).collect(), passages))
     };
-    Ok((units?, note))
+    let made: Vec<(Vec<Unit>, Passages)> = match is_little {
+        true => group.candidates.iter().map(made).collect::<Result<_>>()?,
+        false => group.candidates.par_iter().map(made).collect::<Result<_>>()?,
+    };
+    let (units, documents): (Vec<Vec<Unit>>, Vec<Passages>) = made.into_iter().unzip();
+    Ok(Made { units: units.into_iter().flatten().collect(), documents, note })
+}
+
+fn prompts_of(query: &Query, candidate: &Candidate, preparation: &Preparation) -> Result<(Vec<Prompt>, Passages)> {
+    let recipe = preparation.prompts.as_ref();
+    if let Some(splitting) = &preparation.splitting {
+        return splitting.prompts(query, candidate, recipe);
+    }
+    let prompt = recipe.prompt(query, &candidate.document())?;
+    let truncated = prompt.truncated;
+    Ok((vec![prompt], Passages { truncated, ..Passages::default() }))
 }
 
 #[cfg(test)]
@@ -153,8 +178,7 @@ mod tests {
     use crate::input::Event;
     use crate::output::OutputFormat;
     use crate::progress::{Progress, Reporter, Verbosity};
-    use crate::recipe::Prompt;
-    use crate::record::{Place, Query};
+    use crate::record::Place;
 
     /// Prompts that a text with `panic` makes panic.
     struct Fragile;
@@ -168,9 +192,13 @@ mod tests {
             Ok(text)
         }
 
+        fn room(&self, _: &Query, _: &str) -> Result<usize> {
+            Ok(usize::MAX)
+        }
+
         fn prompt_within(&self, _: &Query, document: &str, _: usize) -> Result<Prompt> {
             assert!(document != "panic", "an odd text");
-            Ok(Prompt { token_ids: vec![1], second_type: None, truncated: false })
+            Ok(Prompt::whole(vec![1]))
         }
 
         fn text(&self, _: &Query, document: &str) -> Result<String> {
@@ -209,7 +237,12 @@ mod tests {
             sender.send((group, budget.acquire(1))).unwrap();
         }
         drop(sender);
-        let preparation = Preparation { prompts: Arc::new(Fragile), cache: None, patience: Duration::ZERO };
+        let preparation = Preparation {
+            prompts: Arc::new(Fragile),
+            splitting: None,
+            cache: None,
+            patience: Duration::ZERO,
+        };
         let mut sink = Taken::default();
         prepare(&groups, &preparation, faults, &mut sink);
         sink.0

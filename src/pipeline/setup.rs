@@ -6,6 +6,7 @@ use super::dry_run::Planned;
 use crate::config::{Config, check_least_score};
 use crate::device::Opened;
 use crate::engine::cpu::Instructions;
+use crate::exit::UsageError;
 use crate::precision::Precision;
 use crate::progress::Reporter;
 use crate::setup::{self, Finding, Setup};
@@ -34,6 +35,9 @@ pub(super) fn choose(
     let finding = Finding { weights: !config.dry_run, downloads: setup::downloads(config.progress) };
     let setup = Setup::choose(&config.model, finding, devices, arithmetic)?;
     check_least_score(config.cutoff.min_score, setup.reranker.recipe().activation.is_probability())?;
+    if let Some(splitting) = config.splitting {
+        splitting.check(setup.reranker.recipe().max_length).map_err(|error| UsageError::new(error.to_string()))?;
+    }
     setup.report(!config.dry_run || config.model.precision.is_some(), reporter);
     Ok(setup)
 }

@@ -96,7 +96,9 @@ impl Stages<'_> {
         let threads = self.spawn(events, Submission::new(access.clone(), sender.clone()));
         let activation = setup.reranker.recipe().activation;
         let dtype = stats.dtype.clone();
-        let mut order = Order::new(HowToRank { activation, cutoff: config.cutoff, faults, dtype: &dtype });
+        let (splitting, with_text) = (config.splitting, config.layout.text);
+        let ranking = HowToRank { activation, splitting, with_text, cutoff: config.cutoff, faults, dtype: &dtype };
+        let mut order = Order::new(ranking);
         let run = Run { arrivals: &arrivals, sender: &sender, access: &access, stop, rankings: &rankings };
         let mut scored = run.collect(&mut order);
         if matches!(scored, Ok(End::Complete)) && !faults.failed() {
@@ -152,7 +154,8 @@ impl Stages<'_> {
         let is_file = self.config.input.path.as_ref().is_some_and(|path| path.is_file());
         let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
-        let preparation = Preparation { prompts, cache: self.cache.clone(), patience };
+        let (splitting, cache) = (self.config.splitting, self.cache.clone());
+        let preparation = Preparation { prompts, splitting, cache, patience };
         let format = self.config.layout.format;
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
         let reader = thread::spawn(move || {

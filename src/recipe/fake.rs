@@ -47,6 +47,11 @@ impl Prompts for FakePrompts {
         Ok(None)
     }
 
+    fn room(&self, query: &Query, in_front: &str) -> Result<usize> {
+        let taken = words(&query.text).count() + words(in_front).count() + 2;
+        Ok(self.max_length.saturating_sub(taken))
+    }
+
     fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
         let mut words = word_texts(text);
         let last = words.by_ref().take(tokens).last();
@@ -69,7 +74,8 @@ impl Prompts for FakePrompts {
         let mut document = words(document);
         token_ids.extend(document.by_ref().take(room));
         token_ids.push(SEPARATOR);
-        Ok(Prompt { token_ids, second_type: None, truncated: document.next().is_some() })
+        let truncated = document.next().is_some();
+        Ok(Prompt { token_ids, second_type: None, truncated, document_cut: truncated })
     }
 
     fn text(&self, query: &Query, document: &str) -> Result<String> {

@@ -63,12 +63,14 @@ pub struct Prompt {
     pub second_type: Option<usize>,
     /// Whether the document or the query was cut to fit the maximum length.
     pub truncated: bool,
+    /// Whether the document was.
+    pub document_cut: bool,
 }
 
 impl Prompt {
     /// A whole prompt whose tokens are all of type 0.
     pub fn whole(token_ids: Vec<u32>) -> Self {
-        Self { token_ids, second_type: None, truncated: false }
+        Self { token_ids, second_type: None, truncated: false, document_cut: false }
     }
 
     /// The type of a token.
@@ -125,6 +127,13 @@ pub trait Prompts: Send + Sync {
     /// # Errors
     /// As those of [`Prompts::prompt`], and if the texts have no room in so few tokens.
     fn prompt_within(&self, query: &Query, document: &str, tokens: usize) -> Result<Prompt>;
+
+    /// The tokens that the longest prompt of a query has left for a document, behind a text that stands in front of it. A document
+    /// with fewer tokens is not cut, though tokens that meet others can become one more or one less.
+    ///
+    /// # Errors
+    /// As those of [`Prompts::prompt`].
+    fn room(&self, query: &Query, in_front: &str) -> Result<usize>;
 
     /// The beginning of a text that has so many tokens; the whole text, if it has no more.
     ///

@@ -21,6 +21,10 @@ impl Prompts for WithoutPadding {
         self.prompts.check_query_within(query, tokens)
     }
 
+    fn room(&self, query: &Query, in_front: &str) -> Result<usize> {
+        self.prompts.room(query, in_front)
+    }
+
     fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
         self.prompts.beginning(text, tokens)
     }

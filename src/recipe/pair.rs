@@ -15,11 +15,12 @@ pub(super) struct Pair {
     pub(super) max_length: usize,
 }
 
-/// The tokens of two texts that are kept, and whether that is not all of them.
+/// The tokens of two texts that are kept, and which of them are not all.
 struct Kept {
     first: Vec<u32>,
     second: Vec<u32>,
-    truncated: bool,
+    first_cut: bool,
+    second_cut: bool,
 }
 
 impl Pair {
@@ -87,21 +88,32 @@ impl Pair {
 
     /// The prompt of two texts.
     pub(super) fn prompt(&self, tokenizer: &TextTokenizer, texts: &[String; 2]) -> Result<Prompt> {
-        let Kept { first, second, truncated } = match self.cut {
+        let Kept { first, second, first_cut, second_cut } = match self.cut {
             Cut::Document | Cut::QueryShare => self.second_cut(tokenizer, texts)?,
             Cut::LongestFirst => longest_first(tokenizer, texts, self.room())?,
         };
         let PairFrame { before, between, after, second_type, .. } = &self.frame;
         let second_type = second_type.map(|types| before.len() + first.len() + types);
         let token_ids = [before.as_slice(), &first, between, &second, after].concat();
-        Ok(Prompt { token_ids, second_type, truncated })
+        Ok(Prompt { token_ids, second_type, truncated: first_cut || second_cut, document_cut: second_cut })
+    }
+
+    /// The tokens that are left for what follows the second text.
+    pub(super) fn room_behind(&self, tokenizer: &TextTokenizer, [first, second]: &[String; 2]) -> Result<usize> {
+        let most_of_first = match self.cut {
+            Cut::Document | Cut::QueryShare => self.most_of_first(),
+            Cut::LongestFirst => self.room() - self.room() / 2,
+        };
+        let (first, _) = tokenizer.encode_up_to(first, most_of_first)?;
+        let (second, _) = tokenizer.encode_up_to(second, self.room())?;
+        Ok(self.room().saturating_sub(first.len() + second.len()))
     }
 
     /// The first text up to its share, and the second as far as there is room.
     fn second_cut(&self, tokenizer: &TextTokenizer, [first, second]: &[String; 2]) -> Result<Kept> {
         let (first, first_cut) = tokenizer.encode_up_to(first, self.most_of_first())?;
         let (second, second_cut) = tokenizer.encode_up_to(second, self.room() - first.len())?;
-        Ok(Kept { first, second, truncated: first_cut || second_cut })
+        Ok(Kept { first, second, first_cut, second_cut })
     }
 
     /// Both texts with the tokens around them, in marks.
@@ -124,10 +136,10 @@ fn longest_first(tokenizer: &TextTokenizer, [first, second]: &[String; 2], most:
     let counted = if longer { tokenizer.encode(first)?.len() } else { first_tokens.len() };
     let (mut second_tokens, _) = tokenizer.encode_up_to(second, counted.max(most.saturating_add(1)))?;
     let kept = kept([counted, second_tokens.len()], most);
-    let truncated = counted + second_tokens.len() > most;
+    let (first_cut, second_cut) = (kept[0] < counted, kept[1] < second_tokens.len());
     first_tokens.truncate(kept[0]);
     second_tokens.truncate(kept[1]);
-    Ok(Kept { first: first_tokens, second: second_tokens, truncated })
+    Ok(Kept { first: first_tokens, second: second_tokens, first_cut, second_cut })
 }
 
 /// How many tokens two texts of these lengths keep.

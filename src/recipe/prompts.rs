@@ -266,7 +266,16 @@ impl Prompts for RecipePrompts {
         token_ids.reserve_exact(body.len() + around.after.len());
         token_ids.extend(body);
         token_ids.extend(around.after);
-        Ok(Prompt { token_ids, second_type: None, truncated: truncated || around.query_cut })
+        Ok(Prompt { token_ids, second_type: None, truncated: truncated || around.query_cut, document_cut: truncated })
+    }
+
+    fn room(&self, query: &Query, in_front: &str) -> Result<usize> {
+        if let Some(pair) = &self.pair {
+            let (segments, instruction) = self.segments(query)?;
+            let values = Values { instruction, query: &query.text, document: in_front };
+            return pair.room_behind(&self.tokenizer, &segments.two_texts(&values)?);
+        }
+        Ok(self.max_length.saturating_sub(self.prompt(query, in_front)?.token_ids.len()))
     }
 
     fn text(&self, query: &Query, document: &str) -> Result<String> {

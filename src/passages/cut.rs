@@ -1,0 +1,117 @@
+//! Cuts one document into passages whose prompts fit.
+
+use std::ops::Range;
+
+use anyhow::Result;
+
+use super::boundaries::Boundaries;
+use super::{Aggregation, Passages, Splitting};
+use crate::recipe::{Prompt, Prompts};
+use crate::record::{Candidate, Query};
+
+/// A document that is cut.
+pub(super) struct Cut<'a> {
+    query: &'a Query,
+    text: &'a str,
+    prompts: &'a dyn Prompts,
+    boundaries: Boundaries<'a>,
+    /// The title as it stands in front of each passage, with a space behind it; empty, if there is none.
+    title: String,
+    title_cut: bool,
+    /// The most tokens of a passage.
+    tokens: usize,
+    /// The tokens from the beginning of a passage to that of the next.
+    stride: usize,
+    /// Whether only the first passage is wanted.
+    only_first: bool,
+}
+
+impl<'a> Cut<'a> {
+    /// A title is cut to half of the room beside the query, so that the text gets the other half.
+    pub(super) fn new(
+        query: &'a Query,
+        candidate: &'a Candidate,
+        prompts: &'a dyn Prompts,
+        splitting: &Splitting,
+    ) -> Result<Self> {
+        let whole_title = candidate.title.as_deref().unwrap_or_default().trim();
+        let title = match whole_title {
+            "" => "",
+            title => prompts.beginning(title, prompts.room(query, "")? / 2)?.trim_end(),
+        };
+        let title_cut = title.len() < whole_title.len();
+        let title = if title.is_empty() { String::new() } else { format!("{title} ") };
+        let tokens = splitting.tokens.unwrap_or(usize::MAX).min(prompts.room(query, &title)?).max(1);
+        let stride = splitting.stride.unwrap_or(tokens - tokens / 4).clamp(1, tokens);
+        let text = candidate.text.as_str();
+        let boundaries = Boundaries::new(text);
+        let only_first = splitting.aggregation == Aggregation::First;
+        Ok(Self { query, text, prompts, boundaries, title, title_cut, tokens, stride, only_first })
+    }
+
+    /// The prompts of all passages; none, if the text is white space.
+    pub(super) fn passages(&self) -> Result<(Vec<Prompt>, Passages)> {
+        let (mut made, mut ranges, mut start) = (Vec::new(), Vec::new(), 0);
+        let mut truncated = self.title_cut;
+        while start < self.text.len() {
+            let (end, found) = self.passage(start)?;
+            if let Some((range, prompt)) = found {
+                truncated |= prompt.truncated;
+                made.push(prompt);
+                ranges.push(range);
+            }
+            if end >= self.text.len() {
+                break;
+            }
+            if self.only_first && !made.is_empty() {
+                truncated = true;
+                break;
+            }
+            start = self.next_start(start, end)?;
+        }
+        Ok((made, Passages { ranges, truncated }))
+    }
+
+    /// The passage that begins here: where it ends, its range without white space at its ends, and its prompt; `None` for the last
+    /// two, if it is white space.
+    fn passage(&self, start: usize) -> Result<(usize, Option<(Range<usize>, Prompt)>)> {
+        let (mut tokens, mut less) = (self.tokens, 1);
+        loop {
+            let end = self.boundaries.last_in(start, self.reach(start, tokens)?);
+            let range = self.trimmed(start..end);
+            if range.is_empty() {
+                return Ok((end, None));
+            }
+            let passage = self.text.get(range.clone()).unwrap_or_default();
+            let prompt = self.prompts.prompt(self.query, &format!("{}{passage}", self.title))?;
+            // Where tokens meet others, there may be one more than were counted.
+            if !prompt.document_cut || tokens == 1 {
+                return Ok((end, Some((range, prompt))));
+            }
+            tokens = tokens.saturating_sub(less).max(1);
+            less *= 2;
+        }
+    }
+
+    /// Where the next passage begins, in the one that begins and ends here.
+    fn next_start(&self, start: usize, end: usize) -> Result<usize> {
+        if self.stride >= self.tokens {
+            return Ok(end);
+        }
+        let reach = self.reach(start, self.stride)?;
+        Ok(if reach >= end { end } else { self.boundaries.last_in(start, reach).min(end) })
+    }
+
+    /// How far so many tokens reach: at least over a character.
+    fn reach(&self, start: usize, tokens: usize) -> Result<usize> {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        Ok(start + self.prompts.beginning(rest, tokens)?.len().max(first))
+    }
+
+    fn trimmed(&self, range: Range<usize>) -> Range<usize> {
+        let passage = self.text.get(range.clone()).unwrap_or_default();
+        let start = range.start + (passage.len() - passage.trim_start().len());
+        start..start + passage.trim().len()
+    }
+}
