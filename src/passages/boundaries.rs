@@ -18,22 +18,29 @@ impl<'a> Boundaries<'a> {
         Self { text, sentences }
     }
 
-    /// The best place to cut in the second half of a range: the last end of a sentence, else of a word, else the range's end.
-    pub(super) fn last_in(&self, start: usize, end: usize) -> usize {
+    /// The best place to cut behind one place and up to another: the last end of a sentence, else of a word, else the latter place.
+    /// White space behind it may reach further.
+    pub(super) fn last_between(&self, behind: usize, end: usize) -> usize {
         if end >= self.text.len() {
             return self.text.len();
         }
-        let half = start + (end - start) / 2;
+        let end = self.behind_white_space(end);
         let reached = self.sentences.partition_point(|sentence| *sentence <= end);
         let sentence = reached.checked_sub(1).and_then(|last| self.sentences.get(last)).copied();
-        sentence.filter(|sentence| *sentence > half).or_else(|| self.last_word_in(half, end)).unwrap_or(end)
+        sentence.filter(|sentence| *sentence > behind).or_else(|| self.last_word_between(behind, end)).unwrap_or(end)
     }
 
-    fn last_word_in(&self, half: usize, end: usize) -> Option<usize> {
+    fn last_word_between(&self, behind: usize, end: usize) -> Option<usize> {
         let (from, to) =
-            (self.text.floor_char_boundary(half), self.text.floor_char_boundary(end.saturating_add(LOOK_AHEAD)));
+            (self.text.floor_char_boundary(behind), self.text.floor_char_boundary(end.saturating_add(LOOK_AHEAD)));
         let window = self.text.get(from..to)?;
         let ends = window.split_word_bound_indices().map(|(start, word)| from + start + word.len());
-        ends.take_while(|place| *place <= end).filter(|place| *place > half).last()
+        ends.take_while(|place| *place <= end).filter(|place| *place > behind).last()
+    }
+
+    /// Where the white space ends that begins at a place: a sentence ends behind it.
+    fn behind_white_space(&self, place: usize) -> usize {
+        let rest = self.text.get(place..).unwrap_or_default();
+        place + (rest.len() - rest.trim_start().len())
     }
 }

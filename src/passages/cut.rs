@@ -51,10 +51,16 @@ impl<'a> Cut<'a> {
 
     /// The prompts of all passages; none, if the text is white space.
     pub(super) fn passages(&self) -> Result<(Vec<Prompt>, Passages)> {
-        let (mut made, mut ranges, mut start) = (Vec::new(), Vec::new(), 0);
+        let (mut made, mut ranges, mut start, mut covered) = (Vec::new(), Vec::new(), 0, 0);
         let mut truncated = self.title_cut;
         while start < self.text.len() {
-            let (end, found) = self.passage(start)?;
+            let (end, found) = self.passage(start, covered)?;
+            // A passage that ends where the one before does is a part of it.
+            if end <= covered {
+                start = covered;
+                continue;
+            }
+            covered = end;
             if let Some((range, prompt)) = found {
                 truncated |= prompt.truncated;
                 made.push(prompt);
@@ -72,12 +78,13 @@ impl<'a> Cut<'a> {
         Ok((made, Passages { ranges, truncated }))
     }
 
-    /// The passage that begins here: where it ends, its range without white space at its ends, and its prompt; `None` for the last
-    /// two, if it is white space.
-    fn passage(&self, start: usize) -> Result<(usize, Option<(Range<usize>, Prompt)>)> {
+    /// The passage that begins here, of a text that is covered so far: where it ends, its range without white space at its ends, and
+    /// its prompt; `None` for the last two, if it is white space.
+    fn passage(&self, start: usize, covered: usize) -> Result<(usize, Option<(Range<usize>, Prompt)>)> {
         let (mut tokens, mut less) = (self.tokens, 1);
         loop {
-            let end = self.boundaries.last_in(start, self.reach(start, tokens)?);
+            let reach = self.reach(start, tokens)?;
+            let end = self.boundaries.last_between(half(start, reach).max(covered), reach);
             let range = self.trimmed(start..end);
             if range.is_empty() {
                 return Ok((end, None));
@@ -99,7 +106,7 @@ impl<'a> Cut<'a> {
             return Ok(end);
         }
         let reach = self.reach(start, self.stride)?;
-        Ok(if reach >= end { end } else { self.boundaries.last_in(start, reach).min(end) })
+        Ok(if reach >= end { end } else { self.boundaries.last_between(half(start, reach), reach).min(end) })
     }
 
     /// How far so many tokens reach: at least over a character.
@@ -114,4 +121,9 @@ impl<'a> Cut<'a> {
         let start = range.start + (passage.len() - passage.trim_start().len());
         start..start + passage.trim().len()
     }
+}
+
+/// The middle of a range: a cut before it would leave too little.
+fn half(start: usize, end: usize) -> usize {
+    start + (end - start) / 2
 }

@@ -9,7 +9,7 @@ use super::faults::Faults;
 use crate::compute::Compute;
 use crate::exit::Exit;
 use crate::output::{Closed, OutputFile};
-use crate::progress::Reporter;
+use crate::progress::{Reporter, counted};
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
 
@@ -22,6 +22,8 @@ pub(super) struct Conclusion<'a> {
     pub(super) faults: &'a Faults,
     pub(super) stop: &'a Stop,
     pub(super) compute: &'a Compute,
+    /// Whether of long documents only the beginning was scored.
+    pub(super) cuts_documents: bool,
     /// Complete but for what follows from the faults.
     pub(super) stats: Stats,
     pub(super) stats_file: Option<OutputFile>,
@@ -56,6 +58,12 @@ impl Conclusion<'_> {
             reporter.detail(&format!("time: {}", shares.join(", ")));
         }
         stats.summary().iter().for_each(|line| reporter.line(line));
+        if self.cuts_documents && stats.truncated > 0 {
+            let pairs = counted(stats.truncated, "pair is", "pairs are");
+            reporter.line(&format!(
+                "{pairs} longer than fits, and scored without the end; --long max scores long documents in passages"
+            ));
+        }
         if let Some(hint) = self.compute.hint().filter(|_| stats.ranking_seconds > HINT_AFTER.as_secs_f64()) {
             reporter.line(&hint);
         }

@@ -97,7 +97,9 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
     stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
-    let exit = Conclusion { reporter, faults, stop, compute, stats, stats_file }.conclude(scored, written)?;
+    let cuts_documents = config.splitting.is_none();
+    let exit =
+        Conclusion { reporter, faults, stop, compute, cuts_documents, stats, stats_file }.conclude(scored, written)?;
     Ok(match kept {
         Ok(()) => exit,
         Err(error) => {

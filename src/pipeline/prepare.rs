@@ -237,12 +237,8 @@ mod tests {
             sender.send((group, budget.acquire(1))).unwrap();
         }
         drop(sender);
-        let preparation = Preparation {
-            prompts: Arc::new(Fragile),
-            splitting: None,
-            cache: None,
-            patience: Duration::ZERO,
-        };
+        let preparation =
+            Preparation { prompts: Arc::new(Fragile), splitting: None, cache: None, patience: Duration::ZERO };
         let mut sink = Taken::default();
         prepare(&groups, &preparation, faults, &mut sink);
         sink.0

@@ -54,15 +54,11 @@ impl Prompts for FakePrompts {
 
     fn beginning<'a>(&self, text: &'a str, tokens: usize) -> Result<&'a str> {
         let mut words = word_texts(text);
-        let last = words.by_ref().take(tokens).last();
-        Ok(match (last, words.next()) {
-            (_, None) => text,
-            (None, Some(_)) => "",
-            // Both are parts of the same text.
-            (Some(last), Some(_)) => {
-                let end = last.as_ptr() as usize - text.as_ptr() as usize + last.len();
-                text.get(..end).unwrap_or(text)
-            }
+        Ok(match words.nth(tokens) {
+            None => text,
+            Some(_) if tokens == 0 => "",
+            // It is a part of the text.
+            Some(next) => text.get(..next.as_ptr() as usize - text.as_ptr() as usize).unwrap_or(text),
         })
     }
 

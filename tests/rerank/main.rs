@@ -51,6 +51,7 @@ mod hub_faults;
 mod interpreters;
 #[cfg(target_os = "linux")]
 mod large;
+mod long;
 mod meddling;
 #[cfg(unix)]
 mod memory;
