@@ -19,7 +19,7 @@
 //!   transformer computes, as data) and [`checkpoint`] (a model's files and tensors); [`reranker`] brings the three together;
 //!   [`device`]: where; [`compute`]: in which [`precision`] and with which kernels.
 //! - [`cache`]: logits that are kept in a directory, and not computed again.
-//! - [`rank`]: 5 rank. The total order.
+//! - [`rank`]: 5 rank. The total order; [`fusion`]: together with the first stage's.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
@@ -40,6 +40,7 @@ pub mod device;
 pub mod engine;
 pub mod exit;
 pub(crate) mod fields;
+pub mod fusion;
 pub mod input;
 pub mod model;
 pub mod out_of_memory;

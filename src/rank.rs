@@ -1,6 +1,9 @@
-//! Stage 5, rank: candidates are ordered by descending logit, then by their original rank, then in the order of reading. A
-//! logit that is not finite was refused before.
+//! Stage 5, rank: candidates are ordered by descending fused score, if there is one, then by descending logit, then by their
+//! original rank, then in the order of reading. A logit that is not finite was refused before.
 
+use std::cmp::Ordering;
+
+use crate::fusion::Fusion;
 use crate::record::{Query, Ranked, Ranking};
 
 /// Which candidates of a ranking are kept.
@@ -13,11 +16,16 @@ pub struct Cutoff {
 }
 
 /// Orders the scored candidates of a query, best first. Logits must be finite.
-pub fn rank(query: Query, mut results: Vec<Ranked>, cutoff: Cutoff) -> Ranking {
+pub fn rank(query: Query, mut results: Vec<Ranked>, fusion: Option<Fusion>, cutoff: Cutoff) -> Ranking {
+    if let Some(fusion) = fusion {
+        let fused = fusion.of_results(&results);
+        results.iter_mut().zip(fused).for_each(|(result, fused)| result.fused = Some(fused));
+    }
     // partial_cmp, not total_cmp: −0.0 and 0.0 are a tie.
     results.sort_by(|one, other| {
-        let by_logit = other.logit.partial_cmp(&one.logit).unwrap_or(std::cmp::Ordering::Equal);
-        by_logit.then(one.candidate.original_rank.cmp(&other.candidate.original_rank))
+        let by_fused = other.fused.partial_cmp(&one.fused).unwrap_or(Ordering::Equal);
+        let by_logit = other.logit.partial_cmp(&one.logit).unwrap_or(Ordering::Equal);
+        by_fused.then(by_logit).then(one.candidate.original_rank.cmp(&other.candidate.original_rank))
     });
     if let Some(least) = cutoff.min_score {
         results.retain(|result| result.score >= least);
@@ -37,7 +45,13 @@ mod tests {
     fn results(logits: &[(f32, i64)]) -> Vec<Ranked> {
         let ranked = |(index, &(logit, original_rank)): (usize, &(f32, i64))| {
             let candidate = Candidate { id: index.to_string(), original_rank, ..Candidate::default() };
-            Ranked { candidate, logit, score: Activation::of(Function::Sigmoid).score(logit), truncated: false }
+            Ranked {
+                candidate,
+                logit,
+                score: Activation::of(Function::Sigmoid).score(logit),
+                truncated: false,
+                fused: None,
+            }
         };
         logits.iter().enumerate().map(ranked).collect()
     }
@@ -48,10 +62,14 @@ mod tests {
 
     #[test]
     fn ties_keep_the_original_rank_even_where_the_sigmoid_saturates() {
-        let ranking =
-            rank(Query::default(), results(&[(50., 2), (60., 3), (50., 1), (-0., 5), (0., 4)]), Cutoff::default());
+        let ranking = rank(
+            Query::default(),
+            results(&[(50., 2), (60., 3), (50., 1), (-0., 5), (0., 4)]),
+            None,
+            Cutoff::default(),
+        );
         assert_eq!(ids(&ranking), ["1", "2", "0", "4", "3"]);
-        let equal = rank(Query::default(), results(&[(1., 7), (1., 7), (1., 7)]), Cutoff::default());
+        let equal = rank(Query::default(), results(&[(1., 7), (1., 7), (1., 7)]), None, Cutoff::default());
         assert_eq!(ids(&equal), ["0", "1", "2"]);
     }
 
@@ -61,8 +79,8 @@ mod tests {
             logits in proptest::collection::vec((-3i8..3, 0i64..4), 0..20), top_k in 1usize..9, least in 0f32..1.,
         ) {
             let logits: Vec<(f32, i64)> = logits.into_iter().map(|(logit, rank)| (f32::from(logit), rank)).collect();
-            let whole = rank(Query::default(), results(&logits), Cutoff::default());
-            let cut = rank(Query::default(), results(&logits), Cutoff { top_k: Some(top_k), min_score: Some(least) });
+            let whole = rank(Query::default(), results(&logits), None, Cutoff::default());
+            let cut = rank(Query::default(), results(&logits), None, Cutoff { top_k: Some(top_k), min_score: Some(least) });
             let expected: Vec<&str> = whole.results.iter().filter(|result| result.score >= least).take(top_k)
                 .map(|result| result.candidate.id.as_str()).collect();
             prop_assert_eq!(ids(&cut), expected);

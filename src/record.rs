@@ -118,6 +118,8 @@ pub struct Ranked {
     pub score: f32,
     /// Whether the document was cut to the maximum length.
     pub truncated: bool,
+    /// The score of the first stage and the reranker together, if they are fused: it orders the ranking.
+    pub fused: Option<f64>,
 }
 
 /// One query's candidates, best first.

@@ -1,10 +1,12 @@
 //! The options of the output.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
 use super::values;
+use crate::fusion::Fusion;
 use crate::output::{OutputFormat, check_tag};
 
 /// Where the rankings go.
@@ -31,6 +33,12 @@ pub struct OutputArguments {
     /// Name of the run, the last column of TREC output [default: rerank]
     #[arg(long, value_name = "TAG", value_parser = check_tag)]
     pub tag: Option<String>,
+
+    /// Rank by the first stage and the reranker together: rrf (reciprocal rank fusion; rrf=60 names its constant), or alpha=0.3, the
+    /// first stage's weight in a sum of its score and the logit, both from 0 to 1 over the query's candidates (alpha=0.3,z-score:
+    /// by mean and deviation). Results have the sum as `fused`
+    #[arg(long, value_name = "HOW", value_parser = Fusion::from_str)]
+    pub fuse: Option<Fusion>,
 
     /// Keep the K best candidates of each query
     #[arg(short = 'k', long, value_name = "K", value_parser = values::top_k, allow_negative_numbers = true)]

@@ -36,6 +36,7 @@ use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
+use crate::fusion::Fusion;
 use crate::input::InputOptions;
 use crate::output::{Existing, Layout};
 use crate::passages::Splitting;
@@ -59,6 +60,8 @@ pub struct Config {
     pub layout: Layout,
     /// Which candidates are kept.
     pub cutoff: Cutoff,
+    /// How the first stage's ranking counts, too, if it does.
+    pub fusion: Option<Fusion>,
     /// How long documents are cut into passages; none, if they are cut to the maximum length.
     pub splitting: Option<Splitting>,
     /// Where the run's figures go.
@@ -165,6 +168,7 @@ impl Config {
             existing,
             layout,
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
+            fusion: output.fuse,
             splitting: resolve_long(long)?,
             stats,
             errors,

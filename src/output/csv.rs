@@ -11,8 +11,9 @@ use anyhow::Result;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde_json::value::RawValue;
 
+use crate::fusion;
 use crate::input::WRITTEN_COLUMNS;
-use crate::record::{Candidate, Query, Ranked, Ranking};
+use crate::record::{Query, Ranked, Ranking};
 
 /// Columns that every file has, by which [`crate::input`] recognises a TSV file with quoted cells. `text` follows, unless it is
 /// left out, and then the fields that the first ranking carries.
@@ -68,7 +69,7 @@ impl CsvFormatter {
         self.header(Some(ranking), buffer)?;
         let Some(carried) = &self.carried else { return Ok(()) };
         for (index, result) in ranking.results.iter().enumerate() {
-            let extras = Extras::of(&ranking.query, &result.candidate);
+            let extras = Extras::of(&ranking.query, result);
             let mut row = row(&ranking.query, index + 1, result);
             row.extend(self.text.then(|| result.candidate.text.clone()));
             row.extend(carried.names.iter().map(|name| extras.value(name).unwrap_or_default().to_owned()));
@@ -104,7 +105,7 @@ impl CsvFormatter {
         let results =
             first.into_iter().flat_map(|ranking| ranking.results.iter().map(|result| (&ranking.query, result)));
         for (query, result) in results {
-            Extras::of(query, &result.candidate).list.iter().for_each(|(name, _)| carried.add(name));
+            Extras::of(query, result).list.iter().for_each(|(name, _)| carried.add(name));
         }
         let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
         let names: Vec<String> = ours.map(str::to_owned).chain(carried.names.iter().cloned()).collect();
@@ -117,7 +118,7 @@ impl CsvFormatter {
 }
 
 fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
-    let Ranked { candidate, logit, score, truncated } = result;
+    let Ranked { candidate, logit, score, truncated, fused: _ } = result;
     vec![
         query.id.clone(),
         query.text.clone(),
@@ -131,7 +132,7 @@ fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
     ]
 }
 
-/// The cells of a row beyond our columns: title, instruction, and carried fields. A carried field with the name of one of our
+/// The cells of a row beyond our columns: the fused score, title, instruction, and carried fields. A carried field with the name of one of our
 /// columns is dropped; of a candidate's and a query's field of one name, the candidate's is kept.
 #[derive(Default)]
 struct Extras<'a> {
@@ -140,15 +141,18 @@ struct Extras<'a> {
 }
 
 impl<'a> Extras<'a> {
-    fn of(query: &'a Query, candidate: &'a Candidate) -> Self {
-        let mut extras = Self::default();
+    fn of(query: &'a Query, result: &'a Ranked) -> Self {
+        let (mut extras, candidate) = (Self::default(), &result.candidate);
+        if let Some(fused) = result.fused {
+            extras.add(fusion::FIELD, || fused.to_string());
+        }
         for (name, value) in [("title", candidate.title.as_ref()), ("instruction", query.instruction.as_ref())] {
             if let Some(value) = value {
                 extras.add(name, || value.clone());
             }
         }
         for (name, value) in candidate.fields.iter().chain(&query.fields) {
-            if !COLUMNS.contains(&name.as_str()) && name != TEXT {
+            if !COLUMNS.contains(&name.as_str()) && name != TEXT && name != fusion::FIELD {
                 extras.add(name, || cell(value));
             }
         }

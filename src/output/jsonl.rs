@@ -4,12 +4,13 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
+use crate::fusion;
 use crate::record::{Candidate, Fields, Ranked, Ranking};
 
 /// Names of the fields that the program writes itself; a carried field with such a name is dropped.
 const QUERY_NAMES: [&str; 4] = ["query_id", "query", "instruction", "results"];
-const RESULT_NAMES: [&str; 9] =
-    ["rank", "id", "score", "logit", "original_rank", "original_score", "truncated", "title", "text"];
+const RESULT_NAMES: [&str; 10] =
+    ["rank", "id", "score", "logit", fusion::FIELD, "original_rank", "original_score", "truncated", "title", "text"];
 
 /// Appends a ranking as one line.
 pub(super) fn format(ranking: &Ranking, text: bool, buffer: &mut Vec<u8>) -> Result<()> {
@@ -59,13 +60,16 @@ impl Serialize for Results<'_> {
 
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Ranked { candidate, logit, score, truncated } = self.result;
+        let Ranked { candidate, logit, score, truncated, fused } = self.result;
         let Candidate { id, text, title, original_rank, original_score, fields, has_generated_id: _ } = candidate;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("rank", &self.rank)?;
         map.serialize_entry("id", id)?;
         map.serialize_entry("score", score)?;
         map.serialize_entry("logit", logit)?;
+        if let Some(fused) = fused {
+            map.serialize_entry(fusion::FIELD, fused)?;
+        }
         map.serialize_entry("original_rank", original_rank)?;
         if let Some(score) = original_score {
             map.serialize_entry("original_score", score)?;

@@ -206,6 +206,7 @@ mod examples {
             logit,
             score: Activation::of(Function::Sigmoid).score(logit),
             truncated: index == 1,
+            fused: None,
         };
         Ranking {
             query: Query { id: "q1".into(), text: "what?".into(), ..Query::default() },

@@ -1,7 +1,7 @@
 //! A TREC run: `query Q0 document rank score tag`.
 //!
 //! trec_eval ignores the rank, reads the score as a 32-bit float, and orders ties by descending document id. So the
-//! printed scores fall strictly, in f32: a logit that does not is printed as the next smaller float.
+//! printed scores fall strictly, in f32: a score that does not is printed as the next smaller float.
 
 use std::io::Write;
 
@@ -11,7 +11,9 @@ use crate::record::Ranking;
 pub(super) fn format(ranking: &Ranking, tag: &str, buffer: &mut Vec<u8>) {
     let mut previous = f32::INFINITY;
     for (index, result) in ranking.results.iter().enumerate() {
-        let printed = result.logit.min(previous.next_down());
+        // The fused score orders the ranking, if there is one.
+        let score = result.fused.map_or(result.logit, |fused| fused as f32);
+        let printed = score.min(previous.next_down());
         previous = printed;
         let (query, document, rank) = (&ranking.query.id, &result.candidate.id, index + 1);
         // Writing to memory does not fail.

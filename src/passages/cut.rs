@@ -26,6 +26,12 @@ pub(super) struct Cut<'a> {
     only_first: bool,
 }
 
+/// A passage without white space at its ends.
+struct Passage {
+    range: Range<usize>,
+    prompt: Prompt,
+}
+
 impl<'a> Cut<'a> {
     /// A title is cut to half of the room beside the query, so that the text gets the other half.
     pub(super) fn new(
@@ -61,7 +67,7 @@ impl<'a> Cut<'a> {
                 continue;
             }
             covered = end;
-            if let Some((range, prompt)) = found {
+            if let Some(Passage { range, prompt }) = found {
                 truncated |= prompt.truncated;
                 made.push(prompt);
                 ranges.push(range);
@@ -78,9 +84,8 @@ impl<'a> Cut<'a> {
         Ok((made, Passages { ranges, truncated }))
     }
 
-    /// The passage that begins here, of a text that is covered so far: where it ends, its range without white space at its ends, and
-    /// its prompt; `None` for the last two, if it is white space.
-    fn passage(&self, start: usize, covered: usize) -> Result<(usize, Option<(Range<usize>, Prompt)>)> {
+    /// The passage that begins here, of a text that is covered so far, and where it ends; `None`, if it is white space.
+    fn passage(&self, start: usize, covered: usize) -> Result<(usize, Option<Passage>)> {
         let (mut tokens, mut less) = (self.tokens, 1);
         loop {
             let reach = self.reach(start, tokens)?;
@@ -93,7 +98,7 @@ impl<'a> Cut<'a> {
             let prompt = self.prompts.prompt(self.query, &format!("{}{passage}", self.title))?;
             // Where tokens meet others, there may be one more than were counted.
             if !prompt.document_cut || tokens == 1 {
-                return Ok((end, Some((range, prompt))));
+                return Ok((end, Some(Passage { range, prompt })));
             }
             tokens = tokens.saturating_sub(less).max(1);
             less *= 2;

@@ -149,7 +149,7 @@ impl Splitting {
                 return Ok((made, passages));
             }
         }
-        let passages = Passages { ranges: vec![0..text.len()], truncated: whole.truncated };
+        let passages = Passages { ranges: std::iter::once(0..text.len()).collect(), truncated: whole.truncated };
         Ok((vec![whole], passages))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
 use super::prepare::Prepared;
+use crate::fusion::Fusion;
 use crate::passages::{self, Passages, Splitting};
 use crate::rank::{Cutoff, rank};
 use crate::recipe::Activation;
@@ -35,6 +36,8 @@ pub(super) struct HowToRank<'a> {
     pub(super) splitting: Option<Splitting>,
     /// Whether texts are written.
     pub(super) with_text: bool,
+    /// How the first stage's ranking counts, too, if it does.
+    pub(super) fusion: Option<Fusion>,
     pub(super) cutoff: Cutoff,
     pub(super) faults: &'a Faults,
     pub(super) dtype: &'a str,
@@ -109,7 +112,7 @@ impl HowToRank<'_> {
             let logit = self.logit(&mut candidate, document, own);
             if logit.is_finite() {
                 let (score, truncated) = (self.activation.score(logit), document.truncated);
-                results.push(Ranked { candidate, logit, score, truncated });
+                results.push(Ranked { candidate, logit, score, truncated, fused: None });
                 continue;
             }
             let bad = BadRecord {
@@ -122,7 +125,7 @@ impl HowToRank<'_> {
                 return Err(Stopped);
             }
         }
-        Ok(rank(query, results, self.cutoff))
+        Ok(rank(query, results, self.fusion, self.cutoff))
     }
 
     /// The logit of a candidate, which gets the field that names its best passage.

@@ -173,7 +173,7 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::super::byte_budget::ByteBudget;
-    use super::super::read::{self, Reading};
+    use super::super::read::{self, Checks, Reading};
     use super::*;
     use crate::input::Event;
     use crate::output::OutputFormat;
@@ -265,7 +265,8 @@ mod tests {
             Ok(Event::Group(group(&number.to_string(), "a")))
         });
         let budget = ByteBudget::new(usize::MAX);
-        read::read(events, OutputFormat::Jsonl, &faults, &Reading::new(None), (&budget, &sender));
+        let checks = Checks { format: OutputFormat::Jsonl, fusion: None };
+        read::read(events, checks, &faults, &Reading::new(None), (&budget, &sender));
         drop(sender);
         assert_eq!(groups.iter().map(|(group, _)| group.query.id).collect::<Vec<_>>(), ["0", "1"]);
         assert!(faults.failed());

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::byte_budget::{ByteBudget, Permit};
 use super::faults::{Faults, Verdict};
+use crate::fusion::Fusion;
 use crate::input::{Event, Position};
 use crate::output::OutputFormat;
 use crate::record::{BadRecord, Group, Place, RecordName};
@@ -47,11 +48,25 @@ impl Reading {
     }
 }
 
+/// What a group must fit to before it is scored.
+#[derive(Clone, Copy)]
+pub(super) struct Checks {
+    pub(super) format: OutputFormat,
+    pub(super) fusion: Option<Fusion>,
+}
+
+impl Checks {
+    /// Why a group can't be ranked or written, if it can't.
+    fn objection(self, group: &Group) -> Option<String> {
+        self.format.objection(group).or_else(|| self.fusion?.objection(group))
+    }
+}
+
 /// Sends the groups of the input. Returns at the end of the input, at a record that stops the run, or when the receiver is
 /// dropped.
 pub(super) fn read(
     events: impl Iterator<Item = Result<Event>>,
-    format: OutputFormat,
+    checks: Checks,
     faults: &Faults,
     reading: &Reading,
     (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
@@ -72,13 +87,13 @@ pub(super) fn read(
             }
             Ok(Event::Group(group)) => {
                 last = Some(group.place.clone());
-                if let Some(problem) = format.objection(&group) {
+                if let Some(problem) = checks.objection(&group) {
                     if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
                         return;
                     }
                     continue;
                 }
-                if !noted && let Some(note) = format.generated_ids_note(&group) {
+                if !noted && let Some(note) = checks.format.generated_ids_note(&group) {
                     faults.note(note);
                     noted = true;
                 }

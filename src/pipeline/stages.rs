@@ -16,7 +16,7 @@ use super::faults::Faults;
 use super::figures::Figures;
 use super::order::{HowToRank, Order};
 use super::prepare::{self, Preparation, Sink};
-use super::read::{self, Reading};
+use super::read::{self, Checks, Reading};
 use super::{dry_run, setup};
 use crate::batch::QueueOrder;
 use crate::cache::ScoreCache;
@@ -96,8 +96,9 @@ impl Stages<'_> {
         let threads = self.spawn(events, Submission::new(access.clone(), sender.clone()));
         let activation = setup.reranker.recipe().activation;
         let dtype = stats.dtype.clone();
-        let (splitting, with_text) = (config.splitting, config.layout.text);
-        let ranking = HowToRank { activation, splitting, with_text, cutoff: config.cutoff, faults, dtype: &dtype };
+        let Config { splitting, fusion, cutoff, .. } = **config;
+        let with_text = config.layout.text;
+        let ranking = HowToRank { activation, splitting, with_text, fusion, cutoff, faults, dtype: &dtype };
         let mut order = Order::new(ranking);
         let run = Run { arrivals: &arrivals, sender: &sender, access: &access, stop, rankings: &rankings };
         let mut scored = run.collect(&mut order);
@@ -156,10 +157,10 @@ impl Stages<'_> {
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
         let (splitting, cache) = (self.config.splitting, self.cache.clone());
         let preparation = Preparation { prompts, splitting, cache, patience };
-        let format = self.config.layout.format;
+        let checks = Checks { format: self.config.layout.format, fusion: self.config.fusion };
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
         let reader = thread::spawn(move || {
-            for_records(|| read::read(events, format, &faults, &reading, (&budget, &group_sender)));
+            for_records(|| read::read(events, checks, &faults, &reading, (&budget, &group_sender)));
         });
         let faults = Arc::clone(self.faults);
         let preparer = thread::spawn(move || {

@@ -69,7 +69,7 @@ impl RunFacts<'_> {
     }
 
     fn add_output(&self, settings: &mut Settings) {
-        let Config { layout, cutoff, splitting, skip_bad_records, .. } = self.config;
+        let Config { layout, cutoff, fusion, splitting, skip_bad_records, .. } = self.config;
         let format = match layout.format {
             OutputFormat::Jsonl => "jsonl",
             OutputFormat::Trec => "trec",
@@ -88,6 +88,7 @@ impl RunFacts<'_> {
         settings.add_some("--tag", Some(layout.tag.as_str()).filter(|_| layout.format == OutputFormat::Trec));
         settings.add_some("--top-k", cutoff.top_k);
         settings.add_some("--min-score", cutoff.min_score.map(|least| least.to_string()));
+        settings.add_some("--fuse", fusion.map(|fusion| fusion.to_string()));
         settings.add("--long", splitting.map_or("truncate", |splitting| splitting.aggregation.name()));
         settings.add_some("--passage-tokens", splitting.and_then(|splitting| splitting.tokens));
         settings.add_some("--stride", splitting.and_then(|splitting| splitting.stride));

@@ -36,6 +36,7 @@ fn ranking(number: usize, candidates: usize, bytes: usize) -> Ranking {
         logit: -(index as f32),
         score: 0.5,
         truncated: false,
+        fused: None,
     };
     let query = Query { id: id("q"), text: "a\tb \"c\"".into(), ..Query::default() };
     Ranking { query, results: (0..candidates).map(result).collect() }

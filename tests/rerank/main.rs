@@ -26,6 +26,7 @@ mod first_steps;
 mod fixture;
 mod foreign;
 mod formats;
+mod fusion;
 mod generated;
 mod gguf;
 mod gguf_changed;
