@@ -26,6 +26,7 @@
 //!   the program are reported.
 //! - [`threads`]: the pool that computes; [`out_of_memory`]: how the program ends when there is no memory left.
 //! - [`weights_report`]: what a model's weights are, and the memory that they take.
+//! - [`evaluation`]: how good rankings are by what people judged.
 //! - [`mod@bench`]: measures how fast all this is; [`check`]: compares its scores with known ones.
 
 pub mod batch;
@@ -38,6 +39,7 @@ pub mod compute;
 pub mod config;
 pub mod device;
 pub mod engine;
+pub mod evaluation;
 pub mod exit;
 pub(crate) mod fields;
 pub mod fusion;
