@@ -49,8 +49,5 @@ pub struct JudgedRanking<'a> {
 /// Scores must be numbers; not-a-number ranks after all others.
 pub fn trec_order(a: (f32, &str), b: (f32, &str)) -> Ordering {
     let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
-    key(b.0)
-        .partial_cmp(&key(a.0))
-        .expect("neither key is not-a-number")
-        .then_with(|| b.1.cmp(a.1))
+    key(b.0).partial_cmp(&key(a.0)).expect("neither key is not-a-number").then_with(|| b.1.cmp(a.1))
 }
