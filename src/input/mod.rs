@@ -68,21 +68,25 @@ use anyhow::{Result, anyhow, bail};
 
 pub use self::detect::InputFormat;
 pub use self::dialect::{Delimiter, Quotes, TableOptions};
+pub(crate) use self::dialect::Dialect;
+pub(crate) use self::entry::{rank, score, too_long, utf_8, utf_8_of};
 pub(crate) use self::first_seen::hash;
+pub(crate) use self::lines::Lines;
+pub(crate) use self::names::is_same_name;
 pub use self::names::{Columns, Field, IDS_OF_TEXTS, Names};
 pub use self::position::Position;
+pub(crate) use self::run_line::RunFormat;
+pub(crate) use self::source::{Source, read_error};
+pub(crate) use self::syntax::not_json;
 pub use self::table_reader::WRITTEN_COLUMNS;
+pub(crate) use self::table_reader::TableReader;
 
 use self::collection::Collection;
-use self::dialect::Dialect;
 use self::entry::Entries;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
-use self::lines::Lines;
 use self::queries::Queries;
-use self::run_line::RunFormat;
-use self::source::Source;
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
 

@@ -54,29 +54,100 @@ impl RunFormat {
 
     /// The query's identifier, where the line has its columns, and its document.
     pub fn parse(self, line: &str) -> (Option<&str>, Document) {
-        if let Some(problem) = misplaced_mark(line) {
-            return (None, Err(Fault { id: None, problem: problem.into() }));
+        let columns = match self.split(line) {
+            Ok(columns) => columns,
+            Err(problem) => return (None, Err(Fault { id: None, problem: problem.into() })),
+        };
+        if self == Self::Trec && columns.has_no_numbers() {
+            return (None, Err(Fault { id: None, problem: NO_NUMBERS.into() }));
         }
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let found = fields.len();
-        match (self, &fields[..]) {
-            (Self::Trec, &[_, _, _, place, value, _, ..]) if rank(place).is_err() && score(value).is_err() => {
-                (None, Err(Fault { id: None, problem: NO_NUMBERS.into() }))
+        (Some(columns.query), columns.document())
+    }
+
+    /// The columns of a line, as texts.
+    ///
+    /// # Errors
+    /// What is wrong with the line where it has too few or too many of them, as a sentence without a full stop.
+    pub fn split(self, line: &str) -> Result<RunColumns<'_>, String> {
+        if let Some(problem) = misplaced_mark(line) {
+            return Err(problem.to_owned());
+        }
+        let mut rest = line.split_ascii_whitespace();
+        let mut next = || rest.next();
+        let fields = [next(), next(), next(), next(), next(), next(), next()];
+        match (self, fields) {
+            (Self::Trec, [Some(query), Some(_), Some(id), Some(rank), Some(score), Some(tag), _]) => {
+                Ok(RunColumns { query, id, rank: Some(rank), score: Some(score), tag: Some(tag) })
             }
-            (Self::Trec, &[query, _, id, place, value, _, ..]) => (Some(query), document(id, place, Some(value))),
-            (Self::Msmarco, &[query, id, place]) => {
-                (Some(query), document(id, place, None).map_err(|fault| fault.hint(place)))
+            (Self::Msmarco, [Some(query), Some(id), Some(rank), None, ..]) => {
+                Ok(RunColumns { query, id, rank: Some(rank), score: None, tag: None })
             }
-            (Self::Tevatron, &[query, id, value]) => (Some(query), document(id, UNRANKED, Some(value))),
-            (Self::Trec, _) => (None, malformed(found, "a run has six: query-id Q0 document-id rank score tag")),
-            (Self::Msmarco, _) => (None, malformed(found, "a run of MS MARCO has three: query-id document-id rank")),
-            (Self::Tevatron, _) => (None, malformed(found, "a run of Tevatron has three: query-id document-id score")),
+            (Self::Tevatron, [Some(query), Some(id), Some(score), None, ..]) => {
+                Ok(RunColumns { query, id, rank: None, score: Some(score), tag: None })
+            }
+            _ => Err(format!(
+                "the line has {} fields, {}",
+                line.split_ascii_whitespace().count(),
+                match self {
+                    Self::Trec => "a run has six: query-id Q0 document-id rank score tag",
+                    Self::Msmarco => "a run of MS MARCO has three: query-id document-id rank",
+                    Self::Tevatron => "a run of Tevatron has three: query-id document-id score",
+                }
+            )),
         }
     }
 }
 
+/// The columns of a line that have a meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct RunColumns<'a> {
+    /// The query's identifier.
+    pub query: &'a str,
+    /// The document's identifier.
+    pub id: &'a str,
+    /// The run's name; only a line of TREC has one.
+    pub tag: Option<&'a str>,
+    rank: Option<&'a str>,
+    score: Option<&'a str>,
+}
+
+impl RunColumns<'_> {
+    /// Whether the line looks like a header: neither its rank nor its score is a number.
+    fn has_no_numbers(&self) -> bool {
+        self.rank.is_some_and(|text| rank(text).is_err()) && self.score.is_some_and(|text| score(text).is_err())
+    }
+
+    fn document(&self) -> Document {
+        let fault = |problem: String| Fault { id: Some(self.id.into()), problem: problem.into() };
+        let rank = self.rank().map_err(fault)?;
+        let score = self.score.map(score).transpose().map_err(fault)?;
+        Ok(Listed { id: self.id.into(), rank, score })
+    }
+
+    /// The score; none where lines of this format have only a rank.
+    ///
+    /// # Errors
+    /// If it is not a finite number, as a sentence without a full stop.
+    pub fn score(&self) -> Result<Option<f64>, String> {
+        let explained = |problem: String| if self.has_no_numbers() { NO_NUMBERS.to_owned() } else { problem };
+        self.score.map(score).transpose().map_err(explained)
+    }
+
+    /// The rank of a line that has one; else that of all lines.
+    ///
+    /// # Errors
+    /// If it is not an integer, as a sentence without a full stop.
+    pub fn rank(&self) -> Result<i64, String> {
+        let Some(place) = self.rank else { return Ok(UNRANKED) };
+        rank(place).map_err(|problem| match self.score.is_none() && score(place).is_ok() {
+            true => format!("{problem}; where the third column holds scores, use --input-format tevatron"),
+            false => problem,
+        })
+    }
+}
+
 /// The rank of every line of a run that has none: it orders nothing, and the scores order the documents.
-const UNRANKED: &str = "1";
+const UNRANKED: i64 = 1;
 
 const NO_NUMBERS: &str = "the fourth and the fifth field are no numbers, they are the rank and the score in query-id Q0 \
                           document-id rank score tag: a run has no header, remove this line if it is one";
@@ -89,28 +160,6 @@ fn misplaced_mark(line: &str) -> Option<&'static str> {
         );
     }
     line.starts_with('\u{feff}').then_some(JOINED)
-}
-
-impl Fault {
-    /// Adds the remedy where the third column of three has no rank.
-    fn hint(self, place: &str) -> Self {
-        if score(place).is_err() {
-            return self;
-        }
-        let problem = format!("{}; where the third column holds scores, use --input-format tevatron", self.problem);
-        Self { problem: problem.into(), ..self }
-    }
-}
-
-fn malformed(found: usize, expected: &str) -> Document {
-    Err(Fault { id: None, problem: format!("the line has {found} fields, {expected}").into() })
-}
-
-fn document(id: &str, place: &str, value: Option<&str>) -> Document {
-    let fault = |problem: String| Fault { id: Some(id.into()), problem: problem.into() };
-    let rank = rank(place).map_err(fault)?;
-    let score = value.map(score).transpose().map_err(fault)?;
-    Ok(Listed { id: id.into(), rank, score })
 }
 
 /// Gives the documents of a query ranks from their scores where the ranks of the run order nothing or contradict the scores:

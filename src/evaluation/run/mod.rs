@@ -1,0 +1,93 @@
+//! Runs: what a system retrieved for each query, as files of common tools hold it.
+
+mod builder;
+mod documents;
+mod format;
+mod lines;
+mod nested;
+mod ranked;
+mod table;
+
+use std::path::Path;
+
+use ahash::AHashMap;
+use anyhow::{Result, bail};
+
+pub use self::builder::RunBuilder;
+pub use self::documents::{Documents, TieOrder};
+pub use self::format::RunFileFormat;
+use crate::input::{MAX_RECORD_BYTES, Source};
+
+/// A run: the documents of each query, best first.
+#[derive(Debug)]
+pub struct Run {
+    name: String,
+    tag: Option<String>,
+    queries: Vec<RunQuery>,
+    index: AHashMap<Box<str>, usize>,
+}
+
+/// One query of a run.
+#[derive(Debug)]
+pub struct RunQuery {
+    /// The query's identifier.
+    pub id: Box<str>,
+    /// Its documents, best first.
+    pub documents: Documents,
+}
+
+impl Run {
+    /// Reads a run from a file, or from standard input where there is no path. Compressed ones are recognised by their content,
+    /// as is the format where none is named.
+    ///
+    /// Documents are ordered as in trec_eval: by score as an `f32`, highest first, whatever their ranks are, and ties by
+    /// identifier, the last in the order of bytes first. A run that has ranks only keeps their order. In ranked JSONL and
+    /// tables `logit` counts before `score`, as different logits may have one probability; ties keep the order of the file, as
+    /// these files list documents by rank.
+    ///
+    /// # Errors
+    /// If the file can't be read, is empty or in no known format, or a line is malformed, has a score that is no finite number,
+    /// or has a document that its query has had before. The message names the file and the line.
+    pub fn read(path: Option<&Path>, format: Option<RunFileFormat>) -> Result<Self> {
+        let mut source = Source::open(path)?;
+        let first_line = source.peek_line(format::PEEKED_BYTES)?;
+        if first_line.trim_ascii().is_empty() {
+            bail!("{} is empty: it holds no rankings", source.name);
+        }
+        let format = match format {
+            Some(format) => format,
+            None => RunFileFormat::of_content(&first_line, &source.name)?,
+        };
+        match format {
+            RunFileFormat::Trec | RunFileFormat::Msmarco | RunFileFormat::Tevatron => lines::read(source, format),
+            RunFileFormat::Jsonl => ranked::read(source, MAX_RECORD_BYTES),
+            RunFileFormat::Json => nested::read(source),
+            RunFileFormat::Csv | RunFileFormat::Tsv => table::read(source, format, MAX_RECORD_BYTES),
+        }
+    }
+
+    /// The file's name in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name in the run's own lines; only TREC runs have one.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The queries in the order in which they come first.
+    pub fn queries(&self) -> &[RunQuery] {
+        &self.queries
+    }
+
+    /// The documents of a query, best first; none where the run does not have the query.
+    pub fn documents(&self, query: &str) -> Option<&Documents> {
+        let index = self.index.get(query)?;
+        self.queries.get(*index).map(|query| &query.documents)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! Ranked JSONL, as this program writes it: a query with its results on each line. Their texts are passed over.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use anyhow::{Result, anyhow};
+use serde::de::{Deserializer, Error, Visitor};
+use serde::Deserialize;
+
+use super::{Run, RunBuilder, TieOrder};
+use crate::input::{Lines, Source, not_json, too_long, utf_8};
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    query_id: Option<Id<'a>>,
+    #[serde(borrow)]
+    results: Option<Vec<Document<'a>>>,
+    /// The input of a ranking: its candidates have the scores of the stage before.
+    #[serde(borrow)]
+    candidates: Option<Vec<Document<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    id: Option<Id<'a>>,
+    score: Option<f64>,
+    logit: Option<f64>,
+}
+
+/// An identifier: a text, or an integer in its decimal form.
+struct Id<'a>(Cow<'a, str>);
+
+/// Reads a run.
+///
+/// # Errors
+/// If it can't be read, or a line is not a query with its results.
+pub(super) fn read(source: Source, limit: usize) -> Result<Run> {
+    let name = source.name.clone();
+    let mut builder = RunBuilder::new(&name);
+    let mut lines = Lines::new(source, limit);
+    while let Some(piece) = lines.next()? {
+        let line = piece.line;
+        let located = |problem: String| anyhow!("{name}:{line}: {problem}");
+        let text = piece.bytes.ok_or_else(|| too_long(limit, "line")).and_then(utf_8).map_err(located)?;
+        let record: Line = serde_json::from_str(text).map_err(|error| located(problem(text, &error)))?;
+        add(&mut builder, record, line).map_err(located)?;
+    }
+    builder.finish(TieOrder::Listed)
+}
+
+fn problem(text: &str, error: &serde_json::Error) -> String {
+    match error.is_data() {
+        true => format!("the record is not a query with its results: {error}"),
+        false => not_json(text, error),
+    }
+}
+
+fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> {
+    let Line { query_id, results, candidates } = record;
+    let query = query_id.ok_or("the record has no `query_id`")?.0;
+    let documents = results.or(candidates).ok_or("the record has neither `results` nor `candidates`")?;
+    builder.add_query(&query);
+    let has_logits = documents.iter().any(|document| document.logit.is_some());
+    let has_scores = documents.iter().any(|document| document.score.is_some());
+    for (place, document) in documents.into_iter().enumerate() {
+        let id = document.id.ok_or_else(|| format!("result {} has no `id`", place + 1))?.0;
+        let (score, name) = match (has_logits, has_scores) {
+            (true, _) => (document.logit, "logit"),
+            (_, true) => (document.score, "score"),
+            _ => (Some(-(place as f64)), ""),
+        };
+        let score = score.ok_or_else(|| format!("the document {id:?} has no `{name}`, and others of its query have one"))?;
+        builder.add(&query, &id, score, line).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(IdVisitor)
+    }
+}
+
+struct IdVisitor;
+
+impl<'de> Visitor<'de> for IdVisitor {
+    type Value = Id<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an identifier: a text or an integer")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Id<'de>, E> {
+        Ok(Id(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Id<'de>, E> {
+        Ok(Id(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Id<'de>, E> {
+        Ok(Id(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Id<'de>, E> {
+        Ok(Id(Cow::Owned(number.to_string())))
+    }
+}
