@@ -1,5 +1,6 @@
 //! The program: it parses the options, runs the command, reports errors, and returns the exit status.
 
+use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
-use rerank::cli::{BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, completions, man_page};
+use rerank::cli::{
+    BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, EvalArguments, completions, man_page,
+};
 #[cfg(feature = "serve")]
 use rerank::cli::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 use rerank::config::resolve_serve;
-use rerank::config::{Config, resolve_bench, resolve_check};
+use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval};
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
 use rerank::panics;
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => ended(bench(arguments)),
         Some(Command::Cache(command)) => ended(cache(command)),
         Some(Command::Check(arguments)) => ended(check(arguments)),
+        Some(Command::Eval(arguments)) => ended(eval(arguments)),
         #[cfg(feature = "serve")]
         Some(Command::Serve(arguments)) => serve(arguments),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
@@ -137,4 +141,11 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
     };
     print(text.as_bytes())?;
     report.verdict().map(|()| Exit::Done)
+}
+
+fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    let report = resolve_eval(arguments).map_err(misuse)?.run()?;
+    let text = report.print(arguments.format, arguments.per_query, std::io::stdout().is_terminal())?;
+    print(text.as_bytes())
 }

@@ -12,9 +12,9 @@ use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
 pub(super) const COMMANDS: &[&str] = if cfg!(feature = "serve") {
-    &["bench", "cache", "check", "completions", "man", "serve"]
+    &["bench", "cache", "check", "completions", "eval", "man", "serve"]
 } else {
-    &["bench", "cache", "check", "completions", "man"]
+    &["bench", "cache", "check", "completions", "eval", "man"]
 };
 
 /// The man page of the program, or of one of its commands.

@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod check;
+mod eval;
 mod generate;
 mod help;
 mod input;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 pub use self::bench::BenchArguments;
 pub use self::cache::{CacheArguments, CacheCommand};
 pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
+pub use self::eval::{EvalArguments, TestChoice};
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::long::{LongArguments, LongChoice};
@@ -54,6 +56,8 @@ pub struct Cli {
 pub enum Command {
     /// Compare a model's scores with those that are published, and check that they can be relied on
     Check(CheckArguments),
+    /// Measure how good rankings are by judgements (qrels), with trec_eval's numbers, and compare runs
+    Eval(EvalArguments),
     /// Answer requests for scores over HTTP, in the dialects of Cohere, Jina, vLLM, text-embeddings-inference and others
     #[cfg(feature = "serve")]
     Serve(Box<ServeArguments>),

@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod distinct;
+mod eval;
 mod input;
 mod long;
 mod model;
@@ -22,6 +23,7 @@ use anyhow::{Result, ensure};
 pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
+pub use self::eval::resolve_eval;
 use self::input::resolve_input;
 use self::long::resolve_long;
 use self::output::{

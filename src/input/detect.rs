@@ -30,8 +30,7 @@ impl InputFormat {
     /// The format that a file's extension names. For a compressed file, the extension before that of the compression counts.
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(&name);
-        match name.rsplit_once('.')?.1 {
+        match without_compression(&name).rsplit_once('.')?.1 {
             "jsonl" | "ndjson" => Some(Self::Jsonl),
             "json" => Some(Self::Json),
             "csv" => Some(Self::Csv),
@@ -80,6 +79,21 @@ impl InputFormat {
             _ => None,
         }
     }
+}
+
+/// A file's name without the extension of its compression.
+fn without_compression(name: &str) -> &str {
+    EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(name)
+}
+
+/// A file's name without the extensions of its compression and of a format; others belong to the name, as in `model-v1.5`.
+pub fn name_without_extensions(name: &str) -> &str {
+    const OTHERS: [&str; 2] = ["txt", "res"];
+    let name = without_compression(name);
+    let is_format = |(stem, extension): &(&str, &str)| {
+        !stem.is_empty() && (InputFormat::of_name(Path::new(name)).is_some() || OTHERS.contains(extension))
+    };
+    name.rsplit_once('.').filter(is_format).map_or(name, |(stem, _)| stem)
 }
 
 /// Whether a JSON object is pretty-printed. A line that breaks off inside a string is not: it is a broken line.

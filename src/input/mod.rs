@@ -67,8 +67,9 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 
 pub use self::detect::InputFormat;
-pub use self::dialect::{Delimiter, Quotes, TableOptions};
+pub(crate) use self::detect::name_without_extensions;
 pub(crate) use self::dialect::Dialect;
+pub use self::dialect::{Delimiter, Quotes, TableOptions};
 pub(crate) use self::entry::{rank, score, too_long, utf_8, utf_8_of};
 pub(crate) use self::first_seen::hash;
 pub(crate) use self::lines::Lines;
@@ -78,8 +79,8 @@ pub use self::position::Position;
 pub(crate) use self::run_line::RunFormat;
 pub(crate) use self::source::{Source, read_error};
 pub(crate) use self::syntax::not_json;
-pub use self::table_reader::WRITTEN_COLUMNS;
 pub(crate) use self::table_reader::TableReader;
+pub use self::table_reader::WRITTEN_COLUMNS;
 
 use self::collection::Collection;
 use self::entry::Entries;

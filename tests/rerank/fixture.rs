@@ -42,8 +42,8 @@ pub fn rankings(jsonl: &str) -> Vec<Value> {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
     command.args(arguments);
-    let computes =
-        !matches!(arguments.first(), Some(&("cache" | "man" | "completions"))) && !arguments.contains(&"--list");
+    let computes = !matches!(arguments.first(), Some(&("cache" | "eval" | "man" | "completions")))
+        && !arguments.contains(&"--list");
     if computes && !arguments.iter().any(|argument| argument.starts_with("--device")) {
         command.args(["--device", "cpu"]);
     }

@@ -18,6 +18,7 @@ mod descriptions;
 mod determinism;
 mod emulated;
 mod encoders;
+mod eval;
 mod exact;
 mod fake_hub;
 mod families;

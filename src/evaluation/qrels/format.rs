@@ -48,5 +48,7 @@ impl QrelsFormat {
 
 /// Whether these are the names of columns: none of them is a grade.
 pub(super) fn is_header(columns: &[&str]) -> bool {
-    columns.last().is_some_and(|name| ["score", "grade", "relevance", "rel", "label"].contains(&name.to_lowercase().as_str()))
+    columns
+        .last()
+        .is_some_and(|name| ["score", "grade", "relevance", "rel", "label"].contains(&name.to_lowercase().as_str()))
 }

@@ -66,9 +66,9 @@ impl Documents {
         let ids = &self.ids;
         let id = |entry: &Entry| ids.get(entry.start as usize..entry.end as usize).unwrap_or_default();
         match ties {
-            TieOrder::Listed => self.entries.sort_by(|one, other| {
-                other.score.partial_cmp(&one.score).unwrap_or(Ordering::Equal)
-            }),
+            TieOrder::Listed => {
+                self.entries.sort_by(|one, other| other.score.partial_cmp(&one.score).unwrap_or(Ordering::Equal))
+            }
             TieOrder::IdDescending => {
                 self.entries.sort_unstable_by(|one, other| trec_order((one.score, id(one)), (other.score, id(other))));
             }

@@ -58,6 +58,10 @@ impl Run {
             Some(format) => format,
             None => RunFileFormat::of_content(&first_line, &source.name)?,
         };
+        Self::of_source(source, format)
+    }
+
+    fn of_source(source: Source, format: RunFileFormat) -> Result<Self> {
         match format {
             RunFileFormat::Trec | RunFileFormat::Msmarco | RunFileFormat::Tevatron => lines::read(source, format),
             RunFileFormat::Jsonl => ranked::read(source, MAX_RECORD_BYTES),

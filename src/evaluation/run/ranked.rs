@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use anyhow::{Result, anyhow};
-use serde::de::{Deserializer, Error, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 
 use super::{Run, RunBuilder, TieOrder};
 use crate::input::{Lines, Source, not_json, too_long, utf_8};
@@ -71,7 +71,8 @@ fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> 
             (_, true) => (document.score, "score"),
             _ => (Some(-(place as f64)), ""),
         };
-        let score = score.ok_or_else(|| format!("the document {id:?} has no `{name}`, and others of its query have one"))?;
+        let score =
+            score.ok_or_else(|| format!("the document {id:?} has no `{name}`, and others of its query have one"))?;
         builder.add(&query, &id, score, line).map_err(|error| error.to_string())?;
     }
     Ok(())
