@@ -4,10 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo fmt --check
-cargo clippy --locked --all-targets -- --deny warnings
+# All in release: build scripts and macros are then compiled once, for lints, documentation and tests alike.
+cargo clippy --locked --release --all-targets -- --deny warnings
 # Without the service.
-cargo clippy --locked --no-default-features --all-targets -- --deny warnings
-RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
+cargo clippy --locked --release --no-default-features --all-targets -- --deny warnings
+RUSTDOCFLAGS="--deny warnings" cargo doc --locked --release --no-deps --document-private-items
 # Release, as users build it: the products of a debug build would make the tests take minutes.
 cargo test --locked --release
 # The service's clients and its page, where they can be had.
@@ -17,5 +18,5 @@ RERANK=target/release/rerank scripts/check_clients.sh
 [ -n "${CUDA_HOME:-}" ] || command -v nvcc > /dev/null || scripts/cuda_toolkit.sh
 # The oldest cards and the newest that are common; a release has code for more.
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80,90}
-cargo clippy --locked --all-targets --features cuda -- --deny warnings
+cargo clippy --locked --release --all-targets --features cuda -- --deny warnings
 cargo test --locked --release --features cuda --test rerank -- cuda:: gpu:: products::
