@@ -1,6 +1,7 @@
 //! Compares runs with one of them, query by query.
 
 use super::evaluate::Evaluation;
+use super::significance::{self, Outcomes, RandomisationTest, holm, randomisation_test, t_test};
 
 /// A paired test of the hypothesis that two runs are equally good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,78 @@ pub struct Difference {
     pub losses: usize,
 }
 
-/// Compares all runs with the one at `baseline`, in each measure. All must have the same queries.
+/// The confidence of the intervals.
+const CONFIDENCE: f64 = 0.95;
+
+/// Random signs are the same in every evaluation.
+const SEED: u64 = 0;
+
+/// Compares all runs with the one at `baseline`, in each of so many measures. All must have the same queries.
+///
+/// The p-values of one measure are corrected together, as one family: each run is compared with the baseline once.
+///
+/// # Panics
+/// If the runs have different numbers of queries.
 pub fn compare(evaluations: &[&Evaluation], measures: usize, baseline: usize, test: Test) -> Comparison {
-    let _ = (evaluations, measures);
-    Comparison { baseline, test, differences: vec![None; evaluations.len()] }
+    let mut differences: Vec<Option<Vec<Difference>>> =
+        (0..evaluations.len()).map(|run| (run != baseline).then(Vec::new)).collect();
+    for measure in 0..measures {
+        let values: Vec<Vec<f64>> = evaluations.iter().map(|run| run.values(measure).collect()).collect();
+        let Some(of_baseline) = values.get(baseline) else { continue };
+        let others = values.iter().enumerate().filter(|(run, _)| *run != baseline);
+        let mut found: Vec<Difference> =
+            others.map(|(_, values)| Difference::of(&significance::differences(of_baseline, values), test)).collect();
+        let corrected = holm(&found.iter().map(|difference| difference.p_uncorrected).collect::<Vec<_>>());
+        found.iter_mut().zip(corrected).for_each(|(difference, p)| difference.p = p);
+        for (run, difference) in differences.iter_mut().flatten().zip(found) {
+            run.push(difference);
+        }
+    }
+    Comparison { baseline, test, differences }
+}
+
+impl Difference {
+    /// Tests the queries' differences. The p-value is not corrected yet.
+    fn of(differences: &[f64], test: Test) -> Self {
+        let t = t_test(differences);
+        let p = match test {
+            Test::T => t.p_value,
+            Test::Randomisation => randomisation_test(differences, RandomisationTest::SAMPLES, SEED).p_value,
+        };
+        let Outcomes { wins, ties, losses } = Outcomes::count(differences);
+        Self { mean: t.mean, interval: t.interval(CONFIDENCE), p, p_uncorrected: p, wins, ties, losses }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evaluate::EvaluatedQuery;
+    use super::*;
+
+    fn evaluation(values: &[f64]) -> Evaluation {
+        let query = |&value: &f64| EvaluatedQuery {
+            id: "q".into(),
+            values: [1., value].into(),
+            judged: 1,
+            ties: 0,
+            retrieved: 1,
+        };
+        Evaluation { queries: values.iter().map(query).collect(), lacking: 0, unjudged: 0 }
+    }
+
+    #[test]
+    fn p_values_are_corrected_over_runs_and_not_over_measures() {
+        let runs = [&[0.1, 0.2, 0.3, 0.4, 0.5][..], &[0.2, 0.2, 0.3, 0.5, 0.6], &[0.3, 0.5, 0.5, 0.7, 0.9], &[0.0, 0.3, 0.2, 0.5, 0.4]];
+        let runs: Vec<Evaluation> = runs.into_iter().map(evaluation).collect();
+        let comparison = compare(&runs.iter().collect::<Vec<_>>(), 2, 1, Test::T);
+        assert!(comparison.differences[1].is_none());
+        let of = |run: usize, measure: usize| comparison.differences[run].as_ref().unwrap()[measure];
+        assert_eq!((of(0, 0).p, of(0, 0).ties), (1., 5));
+        let uncorrected = [0, 2, 3].map(|run| of(run, 1).p_uncorrected);
+        assert!(uncorrected[1] < uncorrected[0] && uncorrected[0] < uncorrected[2], "{uncorrected:?}");
+        let expected = [2. * uncorrected[0], 3. * uncorrected[1], uncorrected[2].max(2. * uncorrected[0])];
+        assert_eq!([0, 2, 3].map(|run| of(run, 1).p), expected);
+        assert_eq!((of(0, 1).wins, of(0, 1).ties, of(0, 1).losses), (0, 2, 3));
+        assert!((of(2, 1).mean - 0.22).abs() < 1e-12 && of(2, 1).interval.0 < 0.22);
+    }
 }

@@ -11,3 +11,4 @@ pub mod measures;
 pub mod qrels;
 pub mod report;
 pub mod run;
+pub mod significance;
