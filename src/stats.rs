@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::output::{self, OutputFile};
+use crate::pipeline::JudgedFigures;
 use crate::progress::{HumanCount, Reporter, counted};
 use crate::recipe::RecipeName;
 use crate::watch::GpuFigures;
@@ -60,6 +61,9 @@ pub struct Stats {
     pub split_documents: u64,
     /// The passages of these documents; each is one of the pairs.
     pub passages: u64,
+    /// How good the rankings are by people's judgements, before and after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<JudgedFigures>,
     /// Records skipped.
     pub skipped: u64,
     /// Forward passes.

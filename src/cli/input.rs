@@ -14,7 +14,7 @@ pub struct InputArguments {
     pub files: Vec<PathBuf>,
 
     /// Queries with candidates; `-` or nothing reads standard input (.gz, .zst, .xz and .bz2 are unpacked)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, visible_alias = "run", value_name = "FILE")]
     pub input: Option<PathBuf>,
 
     /// Format of the input [default: by extension, then by content]
@@ -44,6 +44,11 @@ pub struct InputArguments {
     /// case, up to 256 MiB of them)
     #[arg(long)]
     pub group: bool,
+
+    /// A directory in BEIR's layout: --queries is its queries.jsonl, --collection its corpus.jsonl, and --qrels its qrels/test.tsv;
+    /// the input is a run of it
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["queries", "collection"])]
+    pub beir: Option<PathBuf>,
 
     /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON or JSONL; `-` is standard input, here and below
     #[arg(long, value_name = "FILE")]

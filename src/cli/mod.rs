@@ -4,6 +4,7 @@ mod bench;
 mod cache;
 mod check;
 mod eval;
+mod evaluation;
 mod generate;
 mod help;
 mod input;
@@ -22,6 +23,7 @@ pub use self::bench::BenchArguments;
 pub use self::cache::{CacheArguments, CacheCommand};
 pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
 pub use self::eval::{EvalArguments, TestChoice};
+pub use self::evaluation::EvaluationArguments;
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::long::{LongArguments, LongChoice};
@@ -101,6 +103,10 @@ pub struct RankArguments {
     /// Long documents
     #[command(flatten, next_help_heading = "Long documents")]
     pub long: LongArguments,
+
+    /// Evaluation
+    #[command(flatten, next_help_heading = "Evaluation")]
+    pub evaluation: EvaluationArguments,
 
     /// Batches
     #[command(flatten, next_help_heading = "Batches")]

@@ -66,10 +66,15 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
 fn resolve_measures(arguments: &EvalArguments) -> Result<Vec<Measure>> {
     let usual = if arguments.format == ReportFormat::Trec { USUAL_OF_TREC } else { USUAL };
     let named = if arguments.measures.is_empty() { vec![usual.to_owned()] } else { arguments.measures.clone() };
+    parse_measures(&named, arguments.level)
+}
+
+/// The measures of these texts, with documents relevant from a grade on, each once.
+pub(super) fn parse_measures(named: &[String], level: Option<i32>) -> Result<Vec<Measure>> {
     let mut measures: Vec<Measure> = Vec::new();
-    for text in &named {
+    for text in named {
         for measure in Measure::parse_list(text).with_context(|| format!("--measures {text}"))? {
-            let levelled = arguments.level.map_or_else(|| measure.clone(), |level| measure.clone().with_level(level));
+            let levelled = level.map_or_else(|| measure.clone(), |level| measure.clone().with_level(level));
             // Named twice, it would be printed twice, and in JSON lost.
             if !measures.contains(&levelled) {
                 measures.push(levelled);

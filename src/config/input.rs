@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::checkpoint::ModelSource;
 use crate::cli::InputArguments;
@@ -23,7 +23,10 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         input.is_some() || !std::io::stdin().is_terminal(),
         "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
-    let [queries, collection] = [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin));
+    let [queries, collection] = match &arguments.beir {
+        Some(folder) => [of_beir(folder, "queries.jsonl")?, of_beir(folder, "corpus.jsonl")?].map(Some),
+        None => [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin)),
+    };
     for path in [&path, &queries, &collection].into_iter().flatten() {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());
@@ -53,6 +56,16 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
         group: arguments.group,
         queries,
         collection,
+    })
+}
+
+/// A file of a directory in BEIR's layout, which may be compressed.
+fn of_beir(folder: &Path, name: &str) -> Result<PathBuf> {
+    let found = ["", ".gz", ".zst", ".xz", ".bz2"].map(|packed| folder.join(format!("{name}{packed}")));
+    let found = found.into_iter().find(|path| path.is_file());
+    found.with_context(|| {
+        let folder = folder.display();
+        format!("--beir {folder}: there is no {folder}/{name}; a directory of BEIR has queries.jsonl and corpus.jsonl")
     })
 }
 

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod distinct;
 mod eval;
+mod evaluation;
 mod input;
 mod long;
 mod model;
@@ -24,6 +25,8 @@ pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
 pub use self::eval::resolve_eval;
+pub use self::evaluation::EvaluationChoice;
+use self::evaluation::resolve_evaluation;
 use self::input::resolve_input;
 use self::long::resolve_long;
 use self::output::{
@@ -66,6 +69,8 @@ pub struct Config {
     pub fusion: Option<Fusion>,
     /// How long documents are cut into passages; none, if they are cut to the maximum length.
     pub splitting: Option<Splitting>,
+    /// By what the rankings are evaluated, if they are.
+    pub evaluation: Option<EvaluationChoice>,
     /// Where the run's figures go.
     pub stats: Option<PathBuf>,
     /// Where records go that can't be used.
@@ -124,13 +129,14 @@ impl Config {
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
-        let RankArguments { input, output, model, recipe, long, batch, cache, running } = arguments;
+        let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, running } = arguments;
         let input_options = resolve_input(input)?;
         let output_path = resolve_output(output);
         let layout = resolve_layout(output, output_path.as_deref())?;
         let existing = resolve_existing(output, output_path.as_deref(), running.dry_run)?;
         let stats = resolve_stats(output)?;
         let errors = resolve_errors(input)?;
+        let evaluation = resolve_evaluation(evaluation, input.beir.as_deref(), running.dry_run)?;
         let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
         let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
         let of_adapter = adapter.source.iter().flat_map(ModelSource::local_files);
@@ -141,6 +147,7 @@ impl Config {
                 .into_iter()
                 .flatten()
                 .chain(files_read(recipe))
+                .chain(evaluation.iter().map(|evaluation| evaluation.qrels.clone()))
                 .chain(source.local_files())
                 .chain(of_adapter)
                 .collect(),
@@ -172,6 +179,7 @@ impl Config {
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },
             fusion: output.fuse,
             splitting: resolve_long(long)?,
+            evaluation,
             stats,
             errors,
             model: ModelChoice::resolve((source, adapter, model), recipe, batch, cache, running.threads)?,

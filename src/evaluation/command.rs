@@ -57,10 +57,7 @@ impl Eval {
         // These lines may be lost if standard error is closed, but the report must not be.
         let reporter = Reporter::new(Progress::None, self.verbosity);
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
-        let highest = qrels.queries().iter().filter_map(|query| query.judgements.grades().first()).max();
-        for measure in &self.measures {
-            highest.map_or(Ok(()), |&grade| measure.check_highest_grade(grade))?;
-        }
+        qrels.check(&self.measures)?;
         // One run at a time is held in memory.
         let evaluated = |file: &RunFile| self.evaluate(file, &qrels, &reporter);
         let mut runs = self.runs.iter().map(evaluated).collect::<Result<Vec<_>>>()?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::collect::End;
 use super::faults::Faults;
+use super::judging::JudgedFigures;
 use crate::compute::Compute;
 use crate::exit::Exit;
 use crate::output::{Closed, OutputFile};
@@ -58,6 +59,7 @@ impl Conclusion<'_> {
             reporter.detail(&format!("time: {}", shares.join(", ")));
         }
         stats.summary().iter().for_each(|line| reporter.line(line));
+        stats.evaluation.iter().flat_map(JudgedFigures::summary).for_each(|line| reporter.line(&line));
         if self.cuts_documents && stats.truncated > 0 {
             let pairs = counted(stats.truncated, "pair is", "pairs are");
             reporter.line(&format!(

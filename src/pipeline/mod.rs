@@ -11,6 +11,7 @@ mod dry_run;
 mod estimate;
 mod faults;
 mod figures;
+mod judging;
 mod order;
 mod outputs;
 mod prepare;
@@ -24,9 +25,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+pub use self::judging::JudgedFigures;
+
 use self::collect::End;
 use self::conclusion::Conclusion;
 use self::faults::Faults;
+use self::judging::Judging;
 use self::outputs::Outputs;
 use self::read::Reading;
 use self::stages::Stages;
@@ -53,6 +57,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
 
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
     let Outputs { mut writer, checkpoint, stats_file, errors } = Outputs::open(config)?;
+    let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
         let mut events = input::open(&config.input)?;
@@ -75,7 +80,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     // A dry run looks into no cache, and a run that is complete needs none.
     let cache =
         if writer.is_some() && events.is_some() { setup.open_cache(config.cache.as_ref(), reporter)? } else { None };
-    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache };
+    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache, judging };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
     };

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::byte_budget::Permit;
 use super::faults::{Faults, Verdict};
+use super::judging::{Judged, Judging};
 use super::prepare::Prepared;
 use crate::fusion::Fusion;
 use crate::passages::{self, Passages, Splitting};
@@ -26,6 +27,9 @@ pub(super) struct Order<'a> {
     /// Documents of ranked queries that were cut into several passages, and their passages.
     split: u64,
     passages: u64,
+    /// By what the rankings are evaluated, if they are, and the values so far.
+    judging: Option<&'a Judging>,
+    judged: Judged,
 }
 
 /// How logits become a ranking.
@@ -48,8 +52,8 @@ pub(super) struct HowToRank<'a> {
 pub(super) struct Stopped;
 
 impl<'a> Order<'a> {
-    pub(super) fn new(ranking: HowToRank<'a>) -> Self {
-        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0, split: 0, passages: 0 }
+    pub(super) fn new(ranking: HowToRank<'a>, judging: Option<&'a Judging>) -> Self {
+        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0, split: 0, passages: 0, judging, judged: Judged::default() }
     }
 
     /// Adds the next group.
@@ -88,7 +92,11 @@ impl<'a> Order<'a> {
         let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
         self.split += split.clone().count() as u64;
         self.passages += split.sum::<u64>();
+        let before = self.judging.and_then(|judging| judging.before(&group.query.id, &group.candidates));
         let ranking = self.ranking.ranking(group, &documents, &logits.unwrap_or_default());
+        if let (Some(judging), Ok(ranking)) = (self.judging, &ranking) {
+            judging.add(ranking, before, &mut self.judged);
+        }
         Some(ranking.map(|ranking| (ranking, permit)))
     }
 
@@ -98,6 +106,7 @@ impl<'a> Order<'a> {
         stats.truncated = self.truncated;
         stats.split_documents = self.split;
         stats.passages = self.passages;
+        stats.evaluation = self.judging.map(|judging| judging.figures(&self.judged));
         stats.query_seconds = Percentiles::of(&mut self.seconds);
     }
 }

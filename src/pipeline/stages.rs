@@ -14,6 +14,7 @@ use super::byte_budget::ByteBudget;
 use super::collect::{self, End, Run, Submission};
 use super::faults::Faults;
 use super::figures::Figures;
+use super::judging::Judging;
 use super::order::{HowToRank, Order};
 use super::prepare::{self, Preparation, Sink};
 use super::read::{self, Checks, Reading};
@@ -52,6 +53,8 @@ pub(super) struct Stages<'a> {
     pub(super) faults: &'a Arc<Faults>,
     pub(super) reading: &'a Arc<Reading>,
     pub(super) cache: Option<Arc<ScoreCache>>,
+    /// By what the rankings are evaluated, if they are.
+    pub(super) judging: Option<Judging>,
 }
 
 /// The reading thread and the one that makes prompts. They run until the input ends or their receiver is dropped. An
@@ -77,7 +80,7 @@ impl Stages<'_> {
         (reporter, stop): (&Arc<Reporter>, &Stop),
         stats: &mut Stats,
     ) -> (Result<End>, Result<Vec<String>>) {
-        let Self { config, setup, faults, reading, cache } = self;
+        let Self { config, setup, faults, reading, cache, judging } = self;
         let figures = Figures::new(Watch::new(&setup.devices));
         let Loaded { engines, limits } = loaded;
         stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
@@ -99,7 +102,7 @@ impl Stages<'_> {
         let Config { splitting, fusion, cutoff, .. } = **config;
         let with_text = config.layout.text;
         let ranking = HowToRank { activation, splitting, with_text, fusion, cutoff, faults, dtype: &dtype };
-        let mut order = Order::new(ranking);
+        let mut order = Order::new(ranking, judging.as_ref());
         let run = Run { arrivals: &arrivals, sender: &sender, access: &access, stop, rankings: &rankings };
         let mut scored = run.collect(&mut order);
         if matches!(scored, Ok(End::Complete)) && !faults.failed() {

@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 
 pub use self::format::QrelsFormat;
 use super::judged::Judgements;
+use super::measures::Measure;
 use crate::input::Source;
 
 /// The judgements of a set of queries.
@@ -57,6 +58,16 @@ impl Qrels {
             QrelsFormat::Json => nested::read(source),
             format => read::read(source, format),
         }
+    }
+
+    /// Checks that measures are defined for these grades.
+    ///
+    /// # Errors
+    /// If one is not.
+    pub fn check(&self, measures: &[Measure]) -> Result<()> {
+        let highest = self.queries.iter().filter_map(|query| query.judgements.grades().first()).max();
+        let check = |measure: &Measure| highest.map_or(Ok(()), |&grade| measure.check_highest_grade(grade));
+        measures.iter().try_for_each(check)
     }
 
     /// The file's name in messages.

@@ -1,0 +1,46 @@
+//! Resolves the options of a run that is evaluated while it ranks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::eval::parse_measures;
+use crate::cli::EvaluationArguments;
+use crate::evaluation::measures::Measure;
+
+/// The measures that are computed where none is named.
+const USUAL: &str = "nDCG@10 RR@10 Judged@10";
+
+/// By what a run is evaluated.
+#[derive(Clone, Debug)]
+pub struct EvaluationChoice {
+    /// The judgements.
+    pub qrels: PathBuf,
+    /// The measures.
+    pub measures: Vec<Measure>,
+}
+
+/// By what a run is evaluated, if it is. The judgements of a BEIR directory count if no others are named.
+///
+/// # Errors
+/// If a measure is not known, or options contradict each other.
+pub(super) fn resolve_evaluation(
+    arguments: &EvaluationArguments,
+    beir: Option<&Path>,
+    is_dry_run: bool,
+) -> Result<Option<EvaluationChoice>> {
+    let EvaluationArguments { qrels, measures } = arguments;
+    ensure!(
+        qrels.is_none() || !is_dry_run,
+        "--qrels and --dry-run: nothing is ranked that could be evaluated; leave one of them out"
+    );
+    let of_beir = || beir.map(|folder| folder.join("qrels/test.tsv")).filter(|path| path.is_file() && !is_dry_run);
+    let Some(qrels) = qrels.clone().or_else(of_beir) else {
+        ensure!(measures.is_empty(), "--measures needs judgements: name them with --qrels, or leave it out");
+        return Ok(None);
+    };
+    ensure!(qrels.exists(), "--qrels: there is no file {}", qrels.display());
+    ensure!(!qrels.is_dir(), "--qrels: {} is a directory: name a file", qrels.display());
+    let named = if measures.is_empty() { &[USUAL.to_owned()][..] } else { measures };
+    Ok(Some(EvaluationChoice { qrels, measures: parse_measures(named, None)? }))
+}
