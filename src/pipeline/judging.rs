@@ -130,7 +130,9 @@ impl JudgedFigures {
         let of = counted(*queries, "judged query", "judged queries");
         let mut lines = vec![format!("{}, over {of} of {qrels}{}", changes.join(", "), others(*unjudged, *lacking))];
         if !has_judged_documents {
-            lines.push(format!("no candidate has a judgement in {qrels}: do both have the same identifiers of documents?"));
+            lines.push(format!(
+                "no candidate has a judgement in {qrels}: do both have the same identifiers of documents?"
+            ));
         }
         lines
     }

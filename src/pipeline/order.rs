@@ -53,7 +53,17 @@ pub(super) struct Stopped;
 
 impl<'a> Order<'a> {
     pub(super) fn new(ranking: HowToRank<'a>, judging: Option<&'a Judging>) -> Self {
-        Self { waiting: VecDeque::new(), first: 0, ranking, seconds: Vec::new(), truncated: 0, split: 0, passages: 0, judging, judged: Judged::default() }
+        Self {
+            waiting: VecDeque::new(),
+            first: 0,
+            ranking,
+            seconds: Vec::new(),
+            truncated: 0,
+            split: 0,
+            passages: 0,
+            judging,
+            judged: Judged::default(),
+        }
     }
 
     /// Adds the next group.

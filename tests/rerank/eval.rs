@@ -22,7 +22,10 @@ fn a_table_has_the_values_and_standard_error_what_was_left_out() {
     let run = eval(&Files::new(), RUN, &["--measures", "RR@10, AP P_2"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     // Behind b comes u and then a: ties are ordered by descending id.
-    assert_eq!(run.stdout, "run   queries   ties   RR@10      AP     P@2\nbm25        2  25.0%  0.6667  0.7083  0.2500\n");
+    assert_eq!(
+        run.stdout,
+        "run   queries   ties   RR@10      AP     P@2\nbm25        2  25.0%  0.6667  0.7083  0.2500\n"
+    );
     let coverage = "bm25: has 2 of 3 queries that were judged, the others do not count (--complete counts them with empty \
                     rankings); 1 query of the run has no judgements\n";
     assert_eq!(run.stderr, coverage);
@@ -70,12 +73,23 @@ fn all_forms_of_a_ranking_have_the_same_values() {
     let mut qrels = String::new();
     for query in &ranking {
         for (place, result) in query["results"].as_array().unwrap().iter().enumerate() {
-            qrels += &format!("{}\t0\t{}\t{}\n", query["query_id"].as_str().unwrap(), result["id"].as_str().unwrap(), place % 3);
+            qrels += &format!(
+                "{}\t0\t{}\t{}\n",
+                query["query_id"].as_str().unwrap(),
+                result["id"].as_str().unwrap(),
+                place % 3
+            );
         }
     }
     let qrels = files.write("qrels", qrels);
     let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
-    let run = rerank(&[&["eval", "--qrels", &qrels, "--measures", "nDCG AP RR(rel=2) Bpref", "--format", "csv", "--test", "none"], &runs[..]].concat());
+    let run = rerank(
+        &[
+            &["eval", "--qrels", &qrels, "--measures", "nDCG AP RR(rel=2) Bpref", "--format", "csv", "--test", "none"],
+            &runs[..],
+        ]
+        .concat(),
+    );
     assert_eq!(run.status, 0, "{}", run.stderr);
     let values: Vec<&str> = run.stdout.lines().skip(1).map(|line| line.split_once(",all,").unwrap().1).collect();
     assert_eq!(values.len(), 5);
@@ -94,7 +108,11 @@ fn runs_are_compared_over_the_queries_that_all_have() {
     let better = files.write("better.trec", (0..11).map(|number| query(number, number != 1)).collect::<String>());
     let arguments = ["eval", "--qrels", &qrels, "--measures", "RR", &worse, &better];
     let run = rerank(&[&arguments[..], &["--format", "jsonl"]].concat());
-    assert!(run.stderr.contains("note: the runs are compared over the 11 queries that all of them have"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("note: the runs are compared over the 11 queries that all of them have"),
+        "{}",
+        run.stderr
+    );
     let found = objects(&run);
     let difference = &found[1]["comparison"]["measures"]["RR"];
     assert_eq!(found[1]["comparison"]["baseline"], "worse");
@@ -102,7 +120,8 @@ fn runs_are_compared_over_the_queries_that_all_have() {
     assert_eq!([&difference["wins"], &difference["ties"], &difference["losses"]], [9, 2, 0]);
     assert!((difference["difference"].as_f64().unwrap() - 4.5 / 11.).abs() < 1e-12, "{difference}");
     assert!(difference["p"].as_f64().unwrap() < 0.001, "{difference}");
-    let exact = rerank(&[&arguments[..], &["--format", "jsonl", "--test", "randomisation", "--baseline", "better"]].concat());
+    let exact =
+        rerank(&[&arguments[..], &["--format", "jsonl", "--test", "randomisation", "--baseline", "better"]].concat());
     let difference = &objects(&exact)[0]["comparison"]["measures"]["RR"];
     // All nine differences have one sign in 2 of 2⁹ draws.
     assert!((difference["p"].as_f64().unwrap() - 2. / 512.).abs() < 1e-12, "{difference}");
@@ -138,7 +157,11 @@ fn bad_files_and_options_are_named_with_the_remedy() {
         (&["--qrels", &qrels, &other][..], 1, &["no query of", "such as \"301\"", "such as \"q1\""][..]),
         (&["--qrels", &qrels, &empty], 1, &["empty.trec is empty"]),
         (&["--qrels", &empty, &run], 1, &["empty.trec is empty: it holds no judgements"]),
-        (&["--qrels", &qrels, &twice], 1, &["twice.trec:2: query \"q1\" has the document \"a\" twice, first on line 1"]),
+        (
+            &["--qrels", &qrels, &twice],
+            1,
+            &["twice.trec:2: query \"q1\" has the document \"a\" twice, first on line 1"],
+        ),
         (&["--qrels", &run, &run], 1, &["a run is named without --qrels"]),
         (&["--qrels", &parquet, &run], 1, &["is a Parquet file"]),
         (&["--qrels", "nowhere", &run], 2, &["--qrels: there is no file nowhere"]),
@@ -155,5 +178,9 @@ fn bad_files_and_options_are_named_with_the_remedy() {
     }
     let run = rerank(&["eval", "--qrels", &qrels, &unknown]);
     assert_eq!(run.status, 0);
-    assert!(run.stderr.contains("warning: no document of") && run.stderr.contains("same identifiers"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("warning: no document of") && run.stderr.contains("same identifiers"),
+        "{}",
+        run.stderr
+    );
 }

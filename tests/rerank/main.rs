@@ -51,6 +51,7 @@ mod hub;
 mod hub_elsewhere;
 mod hub_faults;
 mod interpreters;
+mod judging;
 #[cfg(target_os = "linux")]
 mod large;
 mod long;

@@ -1,0 +1,88 @@
+//! Runs that are evaluated while they rank, and directories in BEIR's layout.
+
+use serde_json::Value;
+
+use crate::fixture::{Files, Run, rerank};
+
+const CORPUS: &str = concat!(
+    "{\"_id\":\"d1\",\"title\":\"\",\"text\":\"ice\"}\n",
+    "{\"_id\":\"d2\",\"title\":\"red\",\"text\":\"planet\"}\n",
+    "{\"_id\":\"d3\",\"title\":\"\",\"text\":\"red\"}\n"
+);
+const QUERIES: &str = "{\"_id\":\"q1\",\"text\":\"red planet\"}\n{\"_id\":\"q2\",\"text\":\"ice\"}\n";
+const RUN: &str = "q1 Q0 d1 1 9 t\nq1 Q0 d3 2 8 t\nq1 Q0 d2 3 7 t\nq2 Q0 d1 1 9 t\n";
+const QRELS: &str = "query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td1\t0\nq9\td1\t1\n";
+
+/// A directory in BEIR's layout, and a run of it.
+fn beir(files: &Files) -> (String, String) {
+    std::fs::create_dir_all(files.path("beir/qrels")).unwrap();
+    files.write("beir/corpus.jsonl", CORPUS);
+    files.write("beir/queries.jsonl", QUERIES);
+    files.write("beir/qrels/test.tsv", QRELS);
+    (files.name("beir"), files.write("bm25.trec", RUN))
+}
+
+fn fake(arguments: &[&str]) -> Run {
+    rerank(&[&["--model", "fake"], arguments].concat())
+}
+
+#[test]
+fn a_directory_of_beir_is_ranked_and_evaluated_as_it_is() {
+    let files = Files::new();
+    let (folder, run) = beir(&files);
+    let stats = files.name("stats.json");
+    let ranked = fake(&["--beir", &folder, "--run", &run, "--stats", &stats]);
+    let rankings = ranked.rankings();
+    assert_eq!(rankings[0]["query"], "red planet");
+    assert_eq!(rankings[0]["results"][0]["id"], "d2");
+    let line = "nDCG@10 0.5000 → 1.0000, RR@10 0.3333 → 1.0000, Judged@10 0.6667 → 0.6667, over 1 judged query";
+    assert!(ranked.stderr.contains(line), "{}", ranked.stderr);
+    assert!(ranked.stderr.contains("1 query without judgements, and 1 more were judged"), "{}", ranked.stderr);
+    let figures: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+    assert_eq!(figures["evaluation"]["after"]["nDCG@10"], 1.0);
+    assert_eq!(figures["evaluation"]["before"]["nDCG@10"], 0.5);
+    assert_eq!(figures["evaluation"]["lacking"], 1);
+    // What is written is evaluated, and other judgements and measures count where they are named.
+    let other = files.write("other.txt", "q1 0 d3 1\n");
+    let cut = fake(&["--beir", &folder, &run, "--qrels", &other, "--measures", "RR,R@3", "--top-k", "1"]);
+    assert!(cut.stderr.contains("RR 0.5000 → 0.0000, R@3 1.0000 → 0.0000, over 1"), "{}", cut.stderr);
+    std::fs::remove_dir_all(files.path("beir/qrels")).unwrap();
+    assert!(!fake(&["--beir", &folder, &run]).stderr.contains("→"));
+    std::fs::remove_file(files.path("beir/corpus.jsonl")).unwrap();
+    fake(&["--beir", &folder, &run]).fails(2, &["--beir", "corpus.jsonl"]);
+}
+
+#[test]
+fn the_values_are_those_of_eval_on_what_was_written() {
+    let files = Files::new();
+    let qrels = files.write("qrels", "q1 0 d3 2\nq1 0 d4 1\nq2 0 d4 1\nq2 0 d1 0\nq3 0 d2 1\n");
+    let (output, stats) = (files.name("out.jsonl"), files.name("stats.json"));
+    let measures = "nDCG@10,AP,Bpref,RR(rel=2)";
+    let input = "testdata/candidates.jsonl";
+    let run = fake(&[input, "-o", &output, "--qrels", &qrels, "--measures", measures, "--stats", &stats]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let figures: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
+    let eval = rerank(&["eval", "--qrels", &qrels, &output, "--measures", measures, "--format", "jsonl"]);
+    let evaluated: Value = serde_json::from_str(&eval.stdout).unwrap();
+    for measure in ["nDCG@10", "AP", "Bpref", "RR(rel=2)"] {
+        assert_eq!(figures["evaluation"]["after"][measure], evaluated[measure], "{measure}: {evaluated}");
+        assert!(figures["evaluation"]["after"][measure].is_number(), "{measure}");
+    }
+}
+
+#[test]
+fn judgements_that_do_not_fit_are_reported() {
+    let files = Files::new();
+    let input = "testdata/candidates.jsonl";
+    let foreign = files.write("foreign", "x 0 d1 1\n");
+    assert!(fake(&[input, "--qrels", &foreign]).stderr.contains("no ranked query has judgements there"));
+    let other = files.write("other", "q1 0 x 1\n");
+    assert!(fake(&[input, "--qrels", &other]).stderr.contains("no candidate has a judgement"));
+    let bad = files.write("bad", "q1 0 d1 1\nq1 0 d2 good\n");
+    fake(&[input, "--qrels", &bad]).fails(1, &["bad:2", "good"]);
+    fake(&[input, "--qrels", "missing"]).fails(2, &["--qrels", "no file missing"]);
+    fake(&[input, "--measures", "AP"]).fails(2, &["--measures", "--qrels"]);
+    fake(&[input, "--qrels", &other, "--measures", "MRR@ten"]).fails(2, &["MRR@ten"]);
+    fake(&[input, "--qrels", &other, "--dry-run"]).fails(2, &["--qrels", "--dry-run"]);
+    fake(&[input, "--qrels", &other, "-o", &other, "--overwrite"]).fails(2, &[&other, "another name"]);
+}
