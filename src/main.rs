@@ -16,7 +16,8 @@ use rerank::cli::{
 use rerank::cli::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 use rerank::config::resolve_serve;
-use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval};
+use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval, resolve_tuning};
+use rerank::evaluation::report::ReportFormat;
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
 use rerank::panics;
@@ -145,6 +146,14 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
 
 fn eval(arguments: &EvalArguments) -> anyhow::Result<Exit> {
     standard_output::check().context(UNWRITTEN)?;
+    if arguments.tune_fusion {
+        let figures = resolve_tuning(arguments).map_err(misuse)?.run()?;
+        let text = match arguments.format {
+            ReportFormat::Jsonl => figures.to_json().to_string() + "\n",
+            _ => figures.to_string(),
+        };
+        return print(text.as_bytes());
+    }
     let report = resolve_eval(arguments).map_err(misuse)?.run()?;
     let text = report.print(arguments.format, arguments.per_query, std::io::stdout().is_terminal())?;
     print(text.as_bytes())

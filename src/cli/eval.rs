@@ -63,6 +63,12 @@ pub struct EvalArguments {
     #[arg(long, value_name = "TEST", value_enum, ignore_case = true, default_value_t = TestChoice::T)]
     pub test: TestChoice,
 
+    /// Find how the first stage and the reranker are fused best (for rerank --fuse), by cross-validation over the judged queries, and
+    /// the gain with its interval. RUN is ranked JSONL with the first stage's scores; or two runs, the first stage's before the
+    /// reranker's. The first of --measures is to be high
+    #[arg(long, conflicts_with_all = ["per_query", "baseline", "depth", "complete", "test"])]
+    pub tune_fusion: bool,
+
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,

@@ -13,6 +13,7 @@ use crate::evaluation::compare::Test;
 use crate::evaluation::evaluate::EvaluationOptions;
 use crate::evaluation::measures::Measure;
 use crate::evaluation::report::ReportFormat;
+use crate::evaluation::tuning::Tuning;
 use crate::input::name_without_extensions;
 
 /// The measures that are computed where none is named.
@@ -58,6 +59,41 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
         options: EvaluationOptions { complete: arguments.complete, depth: arguments.depth.map(|depth| depth as usize) },
         // trec_eval's layout has no place for it.
         test: test.filter(|_| arguments.format != ReportFormat::Trec),
+        threads: resolve_threads(arguments.threads)?,
+        verbosity: resolve_verbosity(&arguments.verbosity),
+    })
+}
+
+/// Resolves the options of `rerank eval --tune-fusion`.
+///
+/// # Errors
+/// If a file does not exist, a measure is not known, or options contradict each other.
+pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
+    let runs = resolve_runs(&arguments.runs)?;
+    ensure!(
+        runs.len() < 3,
+        "--tune-fusion: {} runs are named; name one, ranked JSONL with the first stage's scores, or two, the first stage's and the          reranker's",
+        runs.len()
+    );
+    ensure!(
+        matches!(arguments.format, ReportFormat::Table | ReportFormat::Jsonl),
+        "--tune-fusion is printed as a table or as JSON; use --format table or jsonl"
+    );
+    let qrels = file(&arguments.qrels, "--qrels")?;
+    let from_stdin = runs.iter().map(|run| &run.path).chain([&qrels]).filter(|path| path.is_none()).count();
+    ensure!(from_stdin < 2, "standard input can be one file, and `-` names {from_stdin}: write the others to files");
+    let mut measures = resolve_measures(arguments)?;
+    ensure!(
+        arguments.measures.is_empty() || measures.len() == 1,
+        "--tune-fusion makes one measure high, and --measures names {}; name one",
+        measures.len()
+    );
+    Ok(Tuning {
+        qrels,
+        qrels_format: arguments.qrels_format,
+        runs,
+        run_format: arguments.input_format,
+        measure: measures.swap_remove(0),
         threads: resolve_threads(arguments.threads)?,
         verbosity: resolve_verbosity(&arguments.verbosity),
     })

@@ -24,7 +24,7 @@ use anyhow::{Result, ensure};
 pub use self::bench::resolve_bench;
 pub use self::check::resolve_check;
 use self::distinct::{Files, check_distinct};
-pub use self::eval::resolve_eval;
+pub use self::eval::{resolve_eval, resolve_tuning};
 pub use self::evaluation::EvaluationChoice;
 use self::evaluation::resolve_evaluation;
 use self::input::resolve_input;

@@ -12,3 +12,4 @@ pub mod qrels;
 pub mod report;
 pub mod run;
 pub mod significance;
+pub mod tuning;

@@ -1,6 +1,6 @@
 //! Runs that are evaluated while they rank, and directories in BEIR's layout.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fixture::{Files, Run, rerank};
 
@@ -85,4 +85,49 @@ fn judgements_that_do_not_fit_are_reported() {
     fake(&[input, "--qrels", &other, "--measures", "MRR@ten"]).fails(2, &["MRR@ten"]);
     fake(&[input, "--qrels", &other, "--dry-run"]).fails(2, &["--qrels", "--dry-run"]);
     fake(&[input, "--qrels", &other, "-o", &other, "--overwrite"]).fails(2, &[&other, "another name"]);
+}
+
+#[test]
+fn the_best_fusion_is_found_from_one_file_or_from_two_runs() {
+    let files = Files::new();
+    // Each stage alone puts a wrong document first.
+    let query = |query: usize| {
+        let candidates = [("x", "nothing", 10.), ("y", "red planet", 9.5), ("z", "red planet mars", 0.)]
+            .map(|(id, text, score)| json!({"id": format!("{id}{query}"), "text": text, "score": score}));
+        json!({"query_id": query.to_string(), "query": "red planet mars", "candidates": candidates}).to_string() + "\n"
+    };
+    let input = files.write("in.jsonl", (0..8).map(query).collect::<String>());
+    let qrels = files.write("qrels", (0..8).map(|query| format!("{query} 0 y{query} 1\n")).collect::<String>());
+    let (ranked, trec) = (files.name("ranked.jsonl"), files.name("ranked.trec"));
+    let first = (0..8).map(|query| {
+        let lines =
+            [("x", 10.), ("y", 9.5), ("z", 0.)].map(|(id, score)| format!("{query} Q0 {id}{query} 1 {score} t\n"));
+        lines.concat()
+    });
+    let first = files.write("first.trec", first.collect::<String>());
+    for output in [&ranked, &trec] {
+        assert_eq!(fake(&[&input, "-o", output]).status, 0);
+    }
+    let tune = |runs: &[&str]| {
+        let arguments = ["eval", "--tune-fusion", "--qrels", &qrels, "--measures", "RR"];
+        rerank(&[&arguments[..], runs].concat())
+    };
+    let printed = tune(&[&ranked]);
+    assert_eq!(printed.status, 0, "{}", printed.stderr);
+    let one: Value = serde_json::from_str(&tune(&[&ranked, "--format", "jsonl"]).stdout).unwrap();
+    let two: Value = serde_json::from_str(&tune(&[&first, &trec, "--format", "jsonl"]).stdout).unwrap();
+    assert_eq!(one, two);
+    assert_eq!((&one["first_stage"], &one["reranker"], &one["fused"]), (&json!(0.5), &json!(0.5), &json!(1.0)));
+    assert_eq!((&one["queries"], &one["folds"]), (&json!(8), &json!(5)));
+    // What it names does what it promises.
+    let best = one["best"].as_str().unwrap();
+    assert!(printed.stdout.contains(&format!("--fuse {best} is best")), "{}", printed.stdout);
+    let run = fake(&[&input, "--fuse", best, "--qrels", &qrels, "--measures", "RR"]);
+    assert!(run.stderr.contains("RR 0.5000 → 1.0000"), "{}", run.stderr);
+    tune(&[&first]).fails(1, &["first.trec:1", "both stages", "two"]);
+    tune(&[&first, &trec, &ranked]).fails(2, &["3 runs"]);
+    tune(&[&ranked, "--format", "latex"]).fails(2, &["--format table"]);
+    tune(&[&ranked, "--per-query"]).fails(2, &["--per-query"]);
+    let few = files.write("few", "0 0 y0 1\n");
+    rerank(&["eval", "--tune-fusion", "--qrels", &few, &ranked]).fails(1, &["1 query", "two are needed"]);
 }

@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 pub use self::builder::RunBuilder;
 pub use self::documents::{Documents, TieOrder};
 pub use self::format::RunFileFormat;
+pub(super) use self::ranked::Id;
 use crate::input::{MAX_RECORD_BYTES, Source};
 
 /// A run: the documents of each query, best first.

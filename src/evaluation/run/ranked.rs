@@ -30,7 +30,14 @@ struct Document<'a> {
 }
 
 /// An identifier: a text, or an integer in its decimal form.
-struct Id<'a>(Cow<'a, str>);
+pub(in crate::evaluation) struct Id<'a>(Cow<'a, str>);
+
+impl Id<'_> {
+    /// The identifier as a text of its own.
+    pub(in crate::evaluation) fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+}
 
 /// Reads a run.
 ///
