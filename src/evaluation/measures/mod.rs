@@ -127,7 +127,8 @@ impl Measure {
             ranking.grades
         };
         let query = Query { retrieved, judgements: ranking.judgements, parameters: &self.parameters };
-        (self.definition.formula)(&query)
+        // Sums of nothing are -0 in Rust, and would be printed so.
+        (self.definition.formula)(&query) + 0.0
     }
 
     /// What the values of several queries become: their mean for most measures, their sum for counts, and their geometric
