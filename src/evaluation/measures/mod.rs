@@ -169,7 +169,7 @@ impl Measure {
     #[must_use]
     pub fn with_level(mut self, level: i32) -> Self {
         let has_level = |&(key, default): &(Key, Default)| key == Key::Level && default != Default::Absent;
-        if self.definition.parameters.iter().any(|parameter| has_level(parameter)) {
+        if self.definition.parameters.iter().any(has_level) {
             self.parameters.level = Some(level);
         }
         self
