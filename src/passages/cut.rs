@@ -9,6 +9,11 @@ use super::{Aggregation, Passages, Splitting};
 use crate::recipe::{Prompt, Prompts};
 use crate::record::{Candidate, Query};
 
+/// A passage is looked for in so many bytes for each of its tokens, where that suffices.
+const BYTES_PER_TOKEN: usize = 16;
+/// The bytes in which it is looked for at least.
+const LEAST_BYTES: usize = 256;
+
 /// A document that is cut.
 pub(super) struct Cut<'a> {
     query: &'a Query,
@@ -118,7 +123,17 @@ impl<'a> Cut<'a> {
     fn reach(&self, start: usize, tokens: usize) -> Result<usize> {
         let rest = self.text.get(start..).unwrap_or_default();
         let first = rest.chars().next().map_or(0, char::len_utf8);
-        Ok(start + self.prompts.beginning(rest, tokens)?.len().max(first))
+        let mut bytes = tokens.saturating_mul(BYTES_PER_TOKEN).max(LEAST_BYTES);
+        loop {
+            // A passage ends where it is cut, in the middle of a word if need be. So what follows does not count, and a word of
+            // megabytes is not read again for each passage.
+            let head = rest.get(..rest.floor_char_boundary(bytes)).unwrap_or(rest);
+            let reached = self.prompts.beginning(head, tokens)?.len();
+            if reached < head.len() || head.len() == rest.len() {
+                return Ok(start + reached.max(first));
+            }
+            bytes = bytes.saturating_mul(4);
+        }
     }
 
     fn trimmed(&self, range: Range<usize>) -> Range<usize> {

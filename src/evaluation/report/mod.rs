@@ -106,7 +106,7 @@ fn rounded(measure: &Measure, value: f64) -> String {
 }
 
 /// A p-value, which is never printed as zero.
-fn p_value(p: f64) -> String {
+pub(super) fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::Gain;
+use crate::evaluation::report::p_value;
 
 /// A p-value from this one on may well be chance.
 const CHANCE: f64 = 0.05;
@@ -79,7 +80,7 @@ impl fmt::Display for TuningFigures {
         let Self { measure, queries, folds, first_stage, reranker, fused, .. } = self;
         let difference = |gain: &Gain| {
             let (low, high) = gain.interval;
-            format!("{:+.4} ({low:+.4} to {high:+.4}, p {:.4})", gain.mean, gain.p)
+            format!("{:+.4} ({low:+.4} to {high:+.4}, p {})", gain.mean, p_value(gain.p))
         };
         writeln!(formatter, "{measure}, {queries} judged queries, cross-validation in {folds} folds")?;
         writeln!(formatter)?;
