@@ -42,6 +42,8 @@ A table without a header, as MS MARCO's top1000:
          --output-format msmarco
 Are the scores of this model right? They are compared with published ones:
   rerank check --model BAAI/bge-reranker-v2-m3
+How good are these rankings, by judgements, and is one better than the other?
+  rerank eval --qrels qrels.txt bm25.trec ranked.jsonl
 What would it cost? Counts, token lengths and time, no weights needed:
   rerank candidates.jsonl --dry-run",
     ),
