@@ -23,7 +23,9 @@ def write(directory: pathlib.Path, queries: int, depth: int) -> tuple[pathlib.Pa
     if run.exists() and qrels.exists():
         return run, qrels
     source = random.Random(1)
-    with run.open("w") as lines, qrels.open("w") as judgements:
+    # One that is not complete is never taken for a run.
+    part = run.with_suffix(".part")
+    with part.open("w") as lines, qrels.open("w") as judgements:
         for query in range(1, queries + 1):
             documents = source.sample(range(8_841_823), depth)
             score = 30.0
@@ -34,6 +36,7 @@ def write(directory: pathlib.Path, queries: int, depth: int) -> tuple[pathlib.Pa
             judged = source.sample(documents, min(40, depth)) + source.sample(range(8_841_823, 9_000_000), 10)
             for document in judged:
                 judgements.write(f"{1_000_000 + query} 0 {document} {source.choice([0, 0, 0, 1, 2, 3])}\n")
+    part.rename(run)
     return run, qrels
 
 

@@ -3,6 +3,7 @@
 use console::{Alignment, measure_text_width, pad_str};
 
 use super::{ALL, Report, SIGNIFICANT, p_value, rounded};
+use crate::progress::escaped;
 
 pub(super) fn print(report: &Report, per_query: bool, bold: bool) -> String {
     let mut text = String::new();
@@ -19,7 +20,7 @@ pub(super) fn print(report: &Report, per_query: bool, bold: bool) -> String {
         text += &format!(
             "\np: {}{several}; * marks p < {SIGNIFICANT} against {}; an interval has 95% confidence\n",
             comparison.test.describe(),
-            report.baseline()
+            escaped(report.baseline())
         );
     }
     text
@@ -33,7 +34,7 @@ fn summary_rows(report: &Report, bold: bool) -> Vec<Vec<String>> {
     for (index, (run, summary)) in report.runs.iter().zip(&summaries).enumerate() {
         let evaluation = &run.evaluation;
         let ties = format!("{:.1}%", 100. * evaluation.tied_share());
-        let mut row = vec![run.name.clone(), evaluation.queries.len().to_string(), ties];
+        let mut row = vec![escaped(&run.name), evaluation.queries.len().to_string(), ties];
         for (place, (measure, &value)) in report.measures.iter().zip(summary).enumerate() {
             let is_significant = report.difference(index, place).is_some_and(|difference| difference.p < SIGNIFICANT);
             let mark = match (is_significant, report.comparison.is_some()) {
@@ -51,7 +52,7 @@ fn summary_rows(report: &Report, bold: bool) -> Vec<Vec<String>> {
 }
 
 fn difference_rows(report: &Report) -> Vec<Vec<String>> {
-    let against = format!("against {}", report.baseline());
+    let against = format!("against {}", escaped(report.baseline()));
     let mut rows = vec![vec![
         against,
         "measure".to_owned(),
@@ -64,7 +65,7 @@ fn difference_rows(report: &Report) -> Vec<Vec<String>> {
         for (measure, difference) in report.measures.iter().zip(report.differences(index).unwrap_or_default()) {
             let (low, high) = difference.interval;
             rows.push(vec![
-                run.name.clone(),
+                escaped(&run.name),
                 measure.to_string(),
                 format!("{:+.4}", difference.mean),
                 format!("{low:+.4} to {high:+.4}"),
@@ -86,13 +87,13 @@ fn query_rows(report: &Report) -> Vec<Vec<String>> {
     for query in 0..queries {
         for run in &report.runs {
             let Some(query) = run.evaluation.queries.get(query) else { continue };
-            let mut row = vec![query.id.to_string(), run.name.clone()];
+            let mut row = vec![escaped(&query.id), escaped(&run.name)];
             row.extend(report.measures.iter().zip(&query.values).map(|(measure, &value)| rounded(measure, value)));
             rows.push(row);
         }
     }
     for (run, summary) in report.runs.iter().zip(report.summaries()) {
-        let mut row = vec![ALL.to_owned(), run.name.clone()];
+        let mut row = vec![ALL.to_owned(), escaped(&run.name)];
         row.extend(report.measures.iter().zip(summary).map(|(measure, value)| rounded(measure, value)));
         rows.push(row);
     }
