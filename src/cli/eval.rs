@@ -43,7 +43,7 @@ pub struct EvalArguments {
     #[arg(short = 'M', long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     pub depth: Option<u64>,
 
-    /// Documents are relevant from this grade on, in measures that do not say it themselves with rel= (trec_eval's -l) [default: 1]
+    /// Documents are relevant from this grade on, in all measures (trec_eval's -l); rel= says it for one [default: 1]
     #[arg(short, long, value_name = "GRADE", value_parser = clap::value_parser!(i32).range(1..))]
     pub level: Option<i32>,
 

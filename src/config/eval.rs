@@ -102,6 +102,11 @@ pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
 fn resolve_measures(arguments: &EvalArguments) -> Result<Vec<Measure>> {
     let usual = if arguments.format == ReportFormat::Trec { USUAL_OF_TREC } else { USUAL };
     let named = if arguments.measures.is_empty() { vec![usual.to_owned()] } else { arguments.measures.clone() };
+    let says_level = |text: &String| text.split(['(', ',', ' ']).any(|part| part.starts_with("rel="));
+    ensure!(
+        arguments.level.is_none() || !named.iter().any(says_level),
+        "--level and rel= in --measures both say from which grade on documents are relevant; leave one of them out"
+    );
     parse_measures(&named, arguments.level)
 }
 

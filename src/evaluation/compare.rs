@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn p_values_are_corrected_over_runs_and_not_over_measures() {
-        let runs = [&[0.1, 0.2, 0.3, 0.4, 0.5][..], &[0.2, 0.2, 0.3, 0.5, 0.6], &[0.3, 0.5, 0.5, 0.7, 0.9], &[0.0, 0.3, 0.2, 0.5, 0.4]];
+        let runs = [
+            &[0.1, 0.2, 0.3, 0.4, 0.5][..],
+            &[0.2, 0.2, 0.3, 0.5, 0.6],
+            &[0.3, 0.5, 0.5, 0.7, 0.9],
+            &[0.0, 0.3, 0.2, 0.5, 0.4],
+        ];
         let runs: Vec<Evaluation> = runs.into_iter().map(evaluation).collect();
         let comparison = compare(&runs.iter().collect::<Vec<_>>(), 2, 1, Test::T);
         assert!(comparison.differences[1].is_none());

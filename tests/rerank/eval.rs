@@ -167,6 +167,7 @@ fn bad_files_and_options_are_named_with_the_remedy() {
         (&["--qrels", "nowhere", &run], 2, &["--qrels: there is no file nowhere"]),
         (&["--qrels", &qrels, "nowhere"], 2, &["there is no file nowhere"]),
         (&["--qrels", &qrels, &run, "--measures", "nDGC@10"], 2, &["--measures nDGC@10", "nDCG"]),
+        (&["--qrels", &qrels, &run, "--measures", "AP(rel=2)", "--level", "2"], 2, &["--level and rel= in --measures"]),
         (&["--qrels", &qrels, &run, "--baseline", "x"], 2, &["--baseline: there is one run"]),
         (&["--qrels", &qrels, &run, &other, "--baseline", "x"], 2, &["--baseline x", "the runs are bm25, other"]),
         (&["--qrels", &qrels, &run, "--per-query", "--format", "latex"], 2, &["--per-query: the table in LaTeX"]),
