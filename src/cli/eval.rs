@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{VerbosityArguments, values};
+use super::values;
 use crate::evaluation::qrels::QrelsFormat;
 use crate::evaluation::report::ReportFormat;
 use crate::evaluation::run::RunFileFormat;
@@ -73,9 +73,9 @@ pub struct EvalArguments {
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,
 
-    /// How much is printed
-    #[command(flatten)]
-    pub verbosity: VerbosityArguments,
+    /// Print errors only on standard error
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `--test`.

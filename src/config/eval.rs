@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::model::resolve_threads;
-use super::resolve_verbosity;
 use crate::cli::{EvalArguments, TestChoice};
 use crate::evaluation::command::{Eval, RunFile};
 use crate::evaluation::compare::Test;
@@ -15,6 +14,7 @@ use crate::evaluation::measures::Measure;
 use crate::evaluation::report::ReportFormat;
 use crate::evaluation::tuning::Tuning;
 use crate::input::name_without_extensions;
+use crate::progress::Verbosity;
 
 /// The measures that are computed where none is named.
 const USUAL: &str = "nDCG@10 RR@10 AP R@100 Judged@10";
@@ -60,7 +60,7 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
         // trec_eval's layout has no place for it.
         test: test.filter(|_| arguments.format != ReportFormat::Trec),
         threads: resolve_threads(arguments.threads)?,
-        verbosity: resolve_verbosity(&arguments.verbosity),
+        verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     })
 }
 
