@@ -32,6 +32,22 @@ fn a_table_has_the_values_and_standard_error_what_was_left_out() {
 }
 
 #[test]
+fn the_readme_shows_the_table_of_a_first_stage_and_its_reranking() {
+    let files = Files::new();
+    let output = files.name("ranked.jsonl");
+    let candidates = "testdata/candidates.jsonl";
+    assert_eq!(
+        rerank(&["--model", "testdata/tiny-reranker", "--dtype", "f32", candidates, "--output", &output]).status,
+        0
+    );
+    let run =
+        rerank(&["eval", "--qrels", "testdata/candidates.qrels", "--measures", "nDCG@10,RR", candidates, &output]);
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let expected = run.stderr + &run.stdout;
+    assert!(readme.contains(&expected), "README.md should show:\n{expected}");
+}
+
+#[test]
 fn missing_queries_count_with_empty_rankings_if_that_is_wanted() {
     let files = Files::new();
     let run = eval(&files, RUN, &["--measures", "RR", "--complete", "--format", "jsonl", "--per-query"]);
