@@ -14,6 +14,10 @@ python3 -m venv "$directory"
     transformers==5.23.0 \
     tokenizers==0.23.3 \
     safetensors==0.8.0 \
-    numpy==2.4.6
+    numpy==2.4.6 \
+    ir_measures==0.4.3 \
+    pytrec_eval-terrier==0.5.11 \
+    cwl-eval==1.0.12 \
+    scipy==1.17.1
 
 echo "ready: $directory/bin/python scripts/reference_logits.py --help"

@@ -46,7 +46,8 @@ pub struct JudgedRanking<'a> {
 /// The order in which trec_eval ranks documents: by score as an `f32`, highest first; equal scores by document identifier,
 /// the last in the order of its bytes first. `Less` means that `a` ranks before `b`.
 ///
-/// Scores must be numbers; not-a-number ranks after all others.
+/// trec_eval 10 compares scores as `f64`; earlier versions, and with them pytrec_eval, as `f32`. Scores that are not numbers
+/// rank after all others.
 pub fn trec_order(a: (f32, &str), b: (f32, &str)) -> Ordering {
     let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
     key(b.0).partial_cmp(&key(a.0)).expect("neither key is not-a-number").then_with(|| b.1.cmp(a.1))

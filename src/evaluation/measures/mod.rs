@@ -12,6 +12,8 @@ mod parameters;
 mod precision;
 mod preference;
 mod query;
+#[cfg(test)]
+mod reference_tests;
 mod sets;
 #[cfg(test)]
 mod tests;

@@ -64,3 +64,32 @@ fn samples_come_close_to_the_exact_value_and_depend_on_the_seed_alone() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads can be started");
     assert_eq!(pool.install(|| randomisation_test(&more, 20_000, 3)), sampled);
 }
+
+/// Differences with what scipy says of them, which `scripts/reference_measures.py` writes.
+#[derive(serde::Deserialize)]
+struct Case {
+    differences: Vec<f64>,
+    statistic: f64,
+    p_value: f64,
+    interval: [f64; 2],
+    randomisation: Option<f64>,
+}
+
+#[test]
+fn the_tests_have_the_values_of_scipy() {
+    let text = include_str!("../../../testdata/evaluation/significance.json");
+    let cases: Vec<Case> = serde_json::from_str(text).expect("the script writes JSON");
+    let is_near = |value: f64, expected: f64| (value - expected).abs() <= 1e-9 * expected.abs();
+    for case in &cases {
+        let test = t_test(&case.differences);
+        let (low, high) = test.interval(0.95);
+        assert!(is_near(test.statistic, case.statistic), "{} and {}", test.statistic, case.statistic);
+        assert!(is_near(test.p_value, case.p_value), "{} and {}", test.p_value, case.p_value);
+        assert!(is_near(low, case.interval[0]) && is_near(high, case.interval[1]), "{low} to {high}");
+        if let Some(expected) = case.randomisation {
+            let test = randomisation_test(&case.differences, 0, 0);
+            assert!((test.p_value - expected).abs() < 1e-12, "{} and {expected}", test.p_value);
+        }
+    }
+    assert_eq!(cases.iter().filter(|case| case.randomisation.is_some()).count(), 6);
+}
