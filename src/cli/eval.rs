@@ -92,7 +92,7 @@ pub enum TestChoice {
 
 const NOTES: &str = "\
 Documents are ordered as in trec_eval: by score as a 32-bit float, whatever their ranks are, and ties by descending id. Runs with \
-ranks only keep their order, and ranked JSONL and tables are ordered by logit, with ties as they are listed. Documents without a \
+ranks only keep their order, and ranked JSONL and tables are ordered by logit (or the fused score), with ties as they are listed. Documents without a \
 judgement count as not relevant. Queries without a judgement never count.
 Several runs are compared over the queries that all of them have, or with --complete over all that were judged. Behind a test, \
 Holm's correction accounts for the number of runs.";

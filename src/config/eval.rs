@@ -95,7 +95,7 @@ pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
         run_format: arguments.input_format,
         measure: measures.swap_remove(0),
         threads: resolve_threads(arguments.threads)?,
-        verbosity: resolve_verbosity(&arguments.verbosity),
+        verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     })
 }
 

@@ -43,7 +43,7 @@ impl Run {
     ///
     /// Documents are ordered as in trec_eval: by score as an `f32`, highest first, whatever their ranks are, and ties by
     /// identifier, the last in the order of bytes first. A run that has ranks only keeps their order. In ranked JSONL and
-    /// tables `logit` counts before `score`, as different logits may have one probability; ties keep the order of the file, as
+    /// tables `fused` counts before `logit`, and that before `score`, as different logits may have one probability; ties keep the order of the file, as
     /// these files list documents by rank.
     ///
     /// # Errors

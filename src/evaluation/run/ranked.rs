@@ -27,6 +27,7 @@ struct Document<'a> {
     id: Option<Id<'a>>,
     score: Option<f64>,
     logit: Option<f64>,
+    fused: Option<f64>,
 }
 
 /// An identifier: a text, or an integer in its decimal form.
@@ -69,13 +70,15 @@ fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> 
     let query = query_id.ok_or("the record has no `query_id`")?.0;
     let documents = results.or(candidates).ok_or("the record has neither `results` nor `candidates`")?;
     builder.add_query(&query);
+    let are_fused = documents.iter().any(|document| document.fused.is_some());
     let has_logits = documents.iter().any(|document| document.logit.is_some());
     let has_scores = documents.iter().any(|document| document.score.is_some());
     for (place, document) in documents.into_iter().enumerate() {
         let id = document.id.ok_or_else(|| format!("result {} has no `id`", place + 1))?.0;
-        let (score, name) = match (has_logits, has_scores) {
-            (true, _) => (document.logit, "logit"),
-            (_, true) => (document.score, "score"),
+        let (score, name) = match (are_fused, has_logits, has_scores) {
+            (true, _, _) => (document.fused, "fused"),
+            (_, true, _) => (document.logit, "logit"),
+            (_, _, true) => (document.score, "score"),
             _ => (Some(-(place as f64)), ""),
         };
         let score =

@@ -3,6 +3,7 @@
 use anyhow::{Result, anyhow, bail};
 
 use super::{Run, RunBuilder, RunFileFormat, TieOrder};
+use crate::fusion;
 use crate::input::{Dialect, Field, Source, TableOptions, TableReader, is_same_name, rank, score, too_long, utf_8_of};
 
 /// The columns of a table that have a meaning here.
@@ -61,7 +62,8 @@ impl Columns {
             let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             format!("the header has no column {what}; its columns are {listed}: rename one of them")
         };
-        let value = find("logit").or_else(|| of(Field::Score));
+        let exact = |known: &str| names.iter().position(|name| name == known);
+        let value = exact(fusion::FIELD).or_else(|| find("logit")).or_else(|| of(Field::Score));
         Ok(Self {
             query: of(Field::QueryId).ok_or_else(|| missing("`query_id`"))?,
             id: of(Field::Id).ok_or_else(|| missing("`id`"))?,

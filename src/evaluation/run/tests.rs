@@ -43,6 +43,14 @@ fn logits_count_before_scores_and_ties_stay_as_they_are_listed() {
 }
 
 #[test]
+fn the_fused_score_of_a_run_orders_it() {
+    let text = r#"{"query_id":1,"results":[{"id":"a","logit":3,"fused":0.1},{"id":"b","logit":2,"fused":0.9}]}"#;
+    assert_eq!(order(&read(text).unwrap(), "1"), ["b", "a"]);
+    let text = "query_id,id,score,logit,fused\nq,a,1,3,0.1\nq,b,1,2,0.9\n";
+    assert_eq!(order(&read(text).unwrap(), "q"), ["b", "a"]);
+}
+
+#[test]
 fn scores_that_are_equal_as_f32_are_ties() {
     let run = read("q Q0 a 1 1.00000001 t\nq Q0 b 2 1.0 t\n").unwrap();
     assert_eq!(order(&run, "q"), ["b", "a"]);
