@@ -119,6 +119,9 @@ impl Weights {
 
     /// The file that a tensor is looked for in, or all of them, and its name there.
     pub(super) fn place<'a>(&'a self, name: &'a str) -> (&'a str, &'a str) {
+        if let Some((_, own, ..)) = self.gguf().and_then(|gguf| gguf.locate(name)) {
+            return (&self.names, own);
+        }
         let in_folder =
             |(folder, path): &'a (String, String)| Some((path.as_str(), name.strip_prefix(folder)?.strip_prefix('/')?));
         self.folders.iter().find_map(in_folder).unwrap_or((&self.names, name))
@@ -242,7 +245,8 @@ impl Weights {
     /// As [`Weights::matrix`], and if there is no such row.
     pub fn row(&self, tensor: &Tensor, row: usize) -> Result<Vec<f32>> {
         let rows = tensor.rows.len();
-        ensure!(row < rows, "{}: tensor {} has {rows} rows, and token {row} none", self.names, tensor.name);
+        let own = self.place(&tensor.name).1;
+        ensure!(row < rows, "{}: tensor {own} has {rows} rows, and token {row} none", self.names);
         let mut values = vec![0f32; tensor.inputs()];
         self.matrix(tensor)?.row(row, &mut values);
         Ok(values)
@@ -336,6 +340,7 @@ impl Weights {
         let Tensor { name, shape, .. } = tensor;
         let (place, own) = self.place(name);
         let Some(found) = self.locate_whole(name) else {
+            self.missing_part(tensor).map_or(Ok(()), |problem| bail!("{problem}"))?;
             let of_place: Vec<_> = self
                 .names()
                 .filter(|other| self.place(other).0 == place)
@@ -344,9 +349,10 @@ impl Weights {
             bail!("{place}: tensor {own} is missing; {}", instead(own, &of_place.iter().collect::<Vec<_>>()))
         };
         self.dtype(tensor, found.2)?;
+        let by = if self.gguf().is_some() { "the metadata demand" } else { "config.json demands" };
         ensure!(
             found.2.shape == *shape,
-            "{place}: tensor {} has shape {:?}, and config.json demands {shape:?}",
+            "{place}: tensor {} has shape {:?}, and {by} {shape:?}",
             self.place(found.0).1,
             found.2.shape
         );
@@ -377,15 +383,8 @@ impl Weights {
             Dtype::F16 => Ok(DType::F16),
             Dtype::BF16 => Ok(DType::BF16),
             other => {
-                let hint = match &self.quantization {
-                    Some(quantization) => format!("{}, of which it has not the parts", quantization.describe()),
-                    None => "config.json does not state how the weights are quantized, if they are".to_owned(),
-                };
-                bail!(
-                    "{}: tensor {} is of type {other:?}; rerank reads f64, f32, f16 and bf16, and {hint}",
-                    self.names,
-                    tensor.name
-                )
+                self.missing_part(tensor).map_or(Ok(()), |problem| bail!("{problem}"))?;
+                bail!("{}: tensor {} is of type {other:?}; {}", self.names, tensor.name, self.read_types())
             }
         }
     }

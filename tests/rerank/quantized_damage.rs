@@ -19,7 +19,12 @@ fn damaged_parts_are_named() {
     let q = |part: &str| format!("model.layers.0.self_attn.q_proj.{part}");
     let replaced = |part: &str, tensor: Option<Stored>| (q(part), tensor);
     for (variant, (part, tensor), said) in [
-        ("gptq-v2", replaced("scales", None), "scales is missing"),
+        ("gptq-v2", replaced("qweight", None), "q_proj.qweight is missing"),
+        (
+            "gptq-v2",
+            replaced("scales", None),
+            "q_proj.scales is missing, without which the weights of model.layers.0.self_attn.q_proj, which are quantized by GPTQ,",
+        ),
         ("gptq-v2", replaced("qzeros", None), "qzeros is missing"),
         ("gptq-v2", replaced("qweight", Some(Stored::zeros(&[7, 64], Dtype::I32))), "qweight has shape [7, 64]"),
         ("gptq-v2", replaced("qweight", Some(Stored::zeros(&[8, 64], Dtype::F32))), "qweight is of type F32"),
@@ -46,8 +51,8 @@ fn damaged_parts_are_named() {
             replaced("weight_scale", Some(Stored::zeros(&[63, 1], Dtype::F32))),
             "weight_scale has shape [63, 1]",
         ),
-        ("ct-w8a8", replaced("weight_scale", None), "q_proj.weight is of type I8"),
-        ("fp8-block", replaced("weight_scale_inv", None), "q_proj.weight is of type F8_E4M3"),
+        ("ct-w8a8", replaced("weight_scale", None), "q_proj.weight_scale is missing"),
+        ("fp8-block", replaced("weight_scale_inv", None), "q_proj.weight_scale_inv is missing"),
         (
             "fp8-block",
             replaced("weight_scale_inv", Some(Stored::zeros(&[1, 2], Dtype::F32))),
@@ -55,8 +60,9 @@ fn damaged_parts_are_named() {
         ),
         ("awq", replaced("qzeros", Some(Stored::zeros(&[2, 9], Dtype::I32))), "qzeros has shape [2, 9]"),
         ("awq", replaced("scales", None), "scales is missing"),
+        ("awq", replaced("qzeros", None), "quantized by AWQ"),
         ("mlx", replaced("biases", None), "biases is missing"),
-        ("mlx", replaced("scales", None), "q_proj.weight is of type U32"),
+        ("mlx", replaced("scales", None), "q_proj.scales is missing"),
     ] {
         let files = Files::new();
         let model = models.write(&files, variant, |_| ());

@@ -38,8 +38,16 @@ impl Awq {
 }
 
 impl Scheme for Awq {
+    fn method(&self) -> &'static str {
+        "AWQ"
+    }
+
     fn markers(&self) -> &'static [&'static str] {
         &["qweight"]
+    }
+
+    fn parts(&self, _: &Module<'_>) -> &'static [&'static str] {
+        &["qweight", "qzeros", "scales"]
     }
 
     fn settle(&self, module: &Module<'_>) -> Result<usize> {

@@ -236,9 +236,8 @@ impl Weights {
             found => {
                 ensure!(
                     self.symmetric || found.is_some(),
-                    "{}: tensor {}.weight_zero_point is missing, and the weights are not symmetric; is the model complete?",
-                    module.place(),
-                    module.name
+                    "{}; the configuration states that the weights are not symmetric",
+                    module.missing("weight_zero_point")
                 );
                 return Ok(Zeros::Same(middle));
             }
@@ -317,8 +316,20 @@ pub(super) fn group_index(part: &Part<'_>, inputs: usize, groups: usize) -> Resu
 }
 
 impl Scheme for CompressedTensors {
+    fn method(&self) -> &'static str {
+        "compressed-tensors"
+    }
+
     fn markers(&self) -> &'static [&'static str] {
         &["weight_packed", "weight_scale", "weight_global_scale"]
+    }
+
+    fn parts(&self, module: &Module<'_>) -> &'static [&'static str] {
+        let group = self.group(module).ok().flatten();
+        match group.and_then(|group| self.weights(group)).is_some_and(|weights| weights.packed) {
+            true => &["weight_packed", "weight_scale", "weight_shape"],
+            false => &["weight", "weight_scale"],
+        }
     }
 
     fn settle(&self, module: &Module<'_>) -> Result<usize> {

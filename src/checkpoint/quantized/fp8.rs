@@ -53,8 +53,20 @@ impl Fp8 {
 }
 
 impl Scheme for Fp8 {
+    fn method(&self) -> &'static str {
+        "fp8"
+    }
+
     fn markers(&self) -> &'static [&'static str] {
         &["weight_scale_inv", "weight_scale"]
+    }
+
+    fn parts(&self, module: &Module<'_>) -> &'static [&'static str] {
+        // A scale for a matrix has the shorter name, unless the sizes of blocks are stated.
+        match self.block.is_none() && !module.has("weight_scale_inv") {
+            true => &["weight", "weight_scale"],
+            false => &["weight", "weight_scale_inv"],
+        }
     }
 
     fn settle(&self, module: &Module<'_>) -> Result<usize> {

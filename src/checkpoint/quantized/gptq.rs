@@ -85,8 +85,16 @@ impl Widths {
 }
 
 impl Scheme for Gptq {
+    fn method(&self) -> &'static str {
+        "GPTQ"
+    }
+
     fn markers(&self) -> &'static [&'static str] {
         &["qweight"]
+    }
+
+    fn parts(&self, _: &Module<'_>) -> &'static [&'static str] {
+        &["qweight", "qzeros", "scales"]
     }
 
     fn settle(&self, module: &Module<'_>) -> Result<usize> {

@@ -69,8 +69,16 @@ impl Widths {
 }
 
 impl Scheme for Mlx {
+    fn method(&self) -> &'static str {
+        "MLX"
+    }
+
     fn markers(&self) -> &'static [&'static str] {
         &["scales"]
+    }
+
+    fn parts(&self, _: &Module<'_>) -> &'static [&'static str] {
+        &["weight", "scales", "biases"]
     }
 
     fn settle(&self, module: &Module<'_>) -> Result<usize> {

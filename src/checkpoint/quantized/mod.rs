@@ -8,6 +8,7 @@ mod codes;
 mod compressed_tensors;
 mod fp8;
 mod gptq;
+mod missing;
 mod mlx;
 mod parts;
 mod patterns;
@@ -39,8 +40,14 @@ pub struct Quantization {
 
 /// A way to store quantized matrices.
 trait Scheme: Send + Sync {
+    /// The method's name.
+    fn method(&self) -> &'static str;
+
     /// The names of parts that only quantized matrices have, or that have another type there.
     fn markers(&self) -> &'static [&'static str];
+
+    /// The parts without which a quantized matrix can't be read.
+    fn parts(&self, module: &Module<'_>) -> &'static [&'static str];
 
     /// Which of the configuration's settings a matrix has, by a number that [`Scheme::rows`] knows. Lists of names and expressions
     /// may be long, so that it is asked for once.
@@ -81,13 +88,24 @@ impl Quantization {
 
     /// The stored module of a matrix, if it is quantized.
     fn module<'a>(&self, weights: &'a Weights, tensor: &Tensor) -> Option<Module<'a>> {
+        self.find_module(weights, tensor, |module| self.scheme.markers().iter().any(|marker| module.has(marker)))
+    }
+
+    /// The first of the modules that a matrix may be stored as which is wanted.
+    fn find_module<'a>(
+        &self,
+        weights: &'a Weights,
+        tensor: &Tensor,
+        is_wanted: impl Fn(&Module<'a>) -> bool,
+    ) -> Option<Module<'a>> {
         let ([outputs, inputs], Some(described)) = (*tensor.shape.first_chunk()?, tensor.name.strip_suffix(".weight"))
         else {
             return None;
         };
         stored_names(&tensor.name).iter().find_map(|name| {
-            let module = Module::new(weights, [name.strip_suffix(".weight")?, described], [outputs, inputs]);
-            self.scheme.markers().iter().any(|marker| module.has(marker)).then_some(module)
+            let names = [name.strip_suffix(".weight")?, described];
+            let module = Module::new(weights, self.scheme.method(), names, [outputs, inputs]);
+            is_wanted(&module).then_some(module)
         })
     }
 

@@ -69,6 +69,8 @@ impl Part<'_> {
 /// A quantized matrix under the name that its module has in the checkpoint.
 pub(super) struct Module<'a> {
     weights: &'a Weights,
+    /// The name of the method by which it is quantized.
+    method: &'static str,
     /// The module's name in the checkpoint, and the one that transformers gives it.
     pub(super) name: String,
     described: String,
@@ -80,8 +82,14 @@ pub(super) struct Module<'a> {
 }
 
 impl<'a> Module<'a> {
-    pub(super) fn new(weights: &'a Weights, [name, described]: [&str; 2], [outputs, inputs]: [usize; 2]) -> Self {
-        Self { weights, name: name.to_owned(), described: described.to_owned(), outputs, inputs, taken: Vec::new() }
+    pub(super) fn new(
+        weights: &'a Weights,
+        method: &'static str,
+        [name, described]: [&str; 2],
+        [outputs, inputs]: [usize; 2],
+    ) -> Self {
+        let (name, described) = (name.to_owned(), described.to_owned());
+        Self { weights, method, name, described, outputs, inputs, taken: Vec::new() }
     }
 
     /// The names that a configuration may mean it by.
@@ -107,14 +115,17 @@ impl<'a> Module<'a> {
     /// # Errors
     /// If it is missing.
     pub(super) fn part(&mut self, part: &str) -> Result<Part<'a>> {
-        self.optional(part).with_context(|| {
-            format!(
-                "{}: tensor {}.{part} is missing, without which the quantized weights of {} can't be read; is the model complete?",
-                self.place(),
-                self.name,
-                self.name
-            )
-        })
+        self.optional(part).with_context(|| self.missing(part))
+    }
+
+    /// The error of a part that is missing.
+    pub(super) fn missing(&self, part: &str) -> String {
+        let Self { method, name, .. } = self;
+        format!(
+            "{}: tensor {name}.{part} is missing, without which the weights of {name}, which are quantized by {method}, can't be read; \
+             is the model complete?",
+            self.place()
+        )
     }
 
     /// The file or files of the checkpoint.
