@@ -114,7 +114,7 @@ impl Reranker {
                 tokenizer.check_padding(padding)?;
             }
         }
-        let facts = facts(architecture.as_deref());
+        let facts = facts(architecture.as_deref(), files.gguf().is_some());
         let yes_and_no =
             architecture.as_ref().map(|architecture| words_of_rows(architecture, &tokenizer)).transpose()?;
         let mut recipe = recipe::resolve(&options.recipe, files, tokenizer, &facts)?;
@@ -304,7 +304,7 @@ fn described(
 }
 
 /// What a recipe must know of the model, as far as it is described.
-fn facts(architecture: Option<&Architecture>) -> ModelFacts {
+fn facts(architecture: Option<&Architecture>, is_in_gguf: bool) -> ModelFacts {
     ModelFacts {
         is_classifier: architecture
             .is_some_and(|architecture| matches!(architecture.head.output, HeadOutput::Classifier(_))),
@@ -315,6 +315,7 @@ fn facts(architecture: Option<&Architecture>) -> ModelFacts {
         positions: architecture.map(|architecture| architecture.max_length),
         vocabulary: architecture.map(Architecture::vocabulary),
         family: architecture.map(|architecture| architecture.family),
+        is_in_gguf,
     }
 }
 

@@ -35,10 +35,16 @@ impl Weights {
         for token in tokens {
             if self.row(&own, token as usize)? != self.row(&embedding, token as usize)? {
                 *head = own;
-                return Ok(Some(format!(
-                    "config.json states that the head is the embedding (tie_word_embeddings), and the checkpoint's {LM_HEAD} \
-                     differs from it: {LM_HEAD} is used, as in transformers"
-                )));
+                let is_of_adapter = self.adapter.as_ref().is_some_and(|merged| merged.whole(LM_HEAD).is_some());
+                return Ok(Some(match is_of_adapter {
+                    true => format!(
+                        "the base model's head is its embedding, and the adapter has another head ({LM_HEAD}), which is used"
+                    ),
+                    false => format!(
+                        "config.json states that the head is the embedding (tie_word_embeddings), and the checkpoint's {LM_HEAD} \
+                         differs from it: {LM_HEAD} is used, as in transformers"
+                    ),
+                }));
             }
         }
         Ok(None)
@@ -72,7 +78,7 @@ impl Weights {
         let is_unread = |name: &&String| !read.contains(name.as_str()) && !self.changes_no_weights(name);
         let mut unread: Vec<&String> = seen.into_iter().filter(is_unread).collect();
         unread.sort_unstable();
-        if let Some(name) = unread.iter().find(|name| self.place(name).1 != name.as_str()) {
+        if let Some(name) = unread.iter().find(|name| self.place(name).0 != self.description()) {
             let (place, own) = self.place(name);
             bail!("{place}: tensor {own} is not part of the module that the config.json beside it describes");
         }
@@ -82,21 +88,26 @@ impl Weights {
             .into_iter()
             .filter(|name| !matches!(harmless(name), Some(Harmless::Table)))
             .partition(|name| matches!(harmless(name), Some(Harmless::Head)) && !of_head(name));
+        let is_gguf = self.gguf().is_some();
         ensure!(
             others.is_empty(),
             "{}: there are tensors that are not part of the model that {} ({} layers): {}{}",
             self.description(),
-            if self.gguf().is_some() { "its metadata describe" } else { "config.json describes" },
+            if is_gguf { "its metadata describe" } else { "config.json describes" },
             architecture.layers.len(),
-            some(&others),
-            if self.gguf().is_some() { "" } else { "; is it this checkpoint's config.json?" }
+            some(&self.own_names(&others)),
+            if is_gguf { "" } else { "; is it this checkpoint's config.json?" }
         );
         // Where the embedding is the head, the rows of the answers were compared.
         let is_language_model = matches!(architecture.head.output, HeadOutput::Vocabulary(_));
         let heads: Vec<_> = heads.into_iter().filter(|name| !(is_language_model && name.ends_with(LM_HEAD))).collect();
         let mut warnings = Vec::new();
         if !heads.is_empty() {
-            warnings.push(format!("the checkpoint has heads that config.json does not use: {}", some(&heads)));
+            warnings.push(format!(
+                "the checkpoint has heads that {} not use: {}",
+                if is_gguf { "its metadata do" } else { "config.json does" },
+                some(&self.own_names(&heads))
+            ));
         }
         let stored = self.check_tensor(embedding)?.into_iter().next().unwrap_or_default();
         if stored.contains("language_model.") {
@@ -113,6 +124,13 @@ impl Weights {
             );
         }
         Ok(warnings)
+    }
+
+    /// The names of tensors in their files, in order.
+    fn own_names<'a>(&'a self, names: &[&'a String]) -> Vec<&'a str> {
+        let mut names: Vec<&str> = names.iter().map(|name| self.place(name).1).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The stored names of what a model reads.
@@ -133,9 +151,10 @@ impl Weights {
 const LONGEST_SHOWN: usize = 100;
 
 /// The first of many names.
-pub(super) fn some(names: &[&String]) -> String {
+pub(super) fn some(names: &[impl AsRef<str>]) -> String {
     // Nothing bounds what a file may call a tensor.
-    let shown: Vec<String> = names.iter().take(3).map(|name| name.chars().take(LONGEST_SHOWN).collect()).collect();
+    let shown = names.iter().take(3).map(|name| name.as_ref().chars().take(LONGEST_SHOWN).collect());
+    let shown: Vec<String> = shown.collect();
     let more = names.len() - shown.len();
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

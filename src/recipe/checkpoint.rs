@@ -116,9 +116,10 @@ fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, S
     if let Some((classifier, place)) = &stored.classifier {
         ensure!(
             *classifier == model.is_classifier,
-            "{place}: transformer_task is that of a {}, and config.json describes a {}",
+            "{place}: transformer_task is that of a {}, and the model is described as a {} by {}",
             kind(*classifier),
-            kind(model.is_classifier)
+            kind(model.is_classifier),
+            model.description()
         );
         ensure!(
             *classifier || stored.answers.is_some(),
@@ -127,10 +128,14 @@ fn output(stored: &Stored, model: &ModelFacts) -> Result<Option<(RecipeOutput, S
         );
     }
     let Some((true_token, false_token, place)) = &stored.answers else {
-        let place = if stored.pools { MODULES } else { "config.json" };
+        let place = if stored.pools { MODULES } else { model.description() };
         return Ok(model.is_classifier.then(|| (RecipeOutput::Classifier, place.to_owned())));
     };
-    ensure!(!model.is_classifier, "{place} is for a language model, and config.json describes a classifier");
+    ensure!(
+        !model.is_classifier,
+        "{place} is for a language model, and the model is described as a classifier by {}",
+        model.description()
+    );
     let output =
         RecipeOutput::Answers { true_answer: Answer::Id(*true_token), false_answer: false_token.map(Answer::Id) };
     Ok(Some((output, place.clone())))
@@ -261,7 +266,12 @@ fn texts(tokenizer: &TextTokenizer, model: &ModelFacts, stored: &Stored) -> Resu
         None => frame.second_type = None,
         Some(types) => ensure!(
             types > 1 || frame.second_type.is_none(),
-            "the tokenizer gives documents tokens of type 1, and type_vocab_size of config.json is 1: the model has no such type"
+            "the tokenizer gives documents tokens of type 1, and {} is 1: the model has no such type",
+            if model.is_in_gguf {
+                "the number of rows of token_types.weight"
+            } else {
+                "type_vocab_size of config.json"
+            }
         ),
     }
     let plain = Template::new(vec![slot(Slot::Query), Piece::Boundary, slot(Slot::Document)])?;

@@ -185,6 +185,15 @@ pub struct ModelFacts {
     pub vocabulary: Option<usize>,
     /// Its family, if that is known.
     pub family: Option<&'static str>,
+    /// Whether the metadata of a GGUF file describe it, and no `config.json`.
+    pub is_in_gguf: bool,
+}
+
+impl ModelFacts {
+    /// What describes the model, for messages.
+    fn description(&self) -> &'static str {
+        if self.is_in_gguf { "the GGUF file's metadata" } else { "config.json" }
+    }
 }
 
 /// As the option that names it.

@@ -223,7 +223,11 @@ impl Limit {
     /// The least limit of those that the checkpoint has. One of sentence-transformers stands for that of the tokenizer.
     fn of(stored: Option<usize>, of_tokenizer: usize, of_recipe: Option<usize>, model: &ModelFacts) -> Self {
         let positions = model.positions.unwrap_or(usize::MAX);
-        let mut least = (positions, "max_position_embeddings of config.json");
+        let stated = match model.is_in_gguf {
+            true => "context_length of the GGUF file's metadata",
+            false => "max_position_embeddings of config.json",
+        };
+        let mut least = (positions, stated);
         let of_files = match stored {
             Some(stored) => (stored, "max_seq_length of sentence_bert_config.json"),
             None => (of_tokenizer, "model_max_length of tokenizer_config.json"),

@@ -200,18 +200,23 @@ fn a_factor_alone_scales_rotary_embeddings_linearly() {
 #[test]
 fn what_is_wrong_is_named_with_its_tensor_or_its_name() {
     type Change = fn(&mut GgufFile);
-    let cases: [(&[&str], Change); 17] = [
+    let cases: [(&[&str], Change); 20] = [
         (&["architecture is gpt2", "qwen3"], |file| file.set("general.architecture", text("gpt2"))),
         (&["general.architecture is a whole number"], |file| file.set("general.architecture", count(3))),
         (&["has no general.architecture"], |file| file.remove("general.architecture")),
         (&["has no qwen2.block_count"], |file| file.remove("qwen2.block_count")),
         (&["qwen2.block_count is a text"], |file| file.set("qwen2.block_count", text("2"))),
         (&["blk.2.attn_norm.weight is missing"], |file| file.set("qwen2.block_count", count(3))),
-        (&["not part of the model", "model.layers.1."], |file| file.set("qwen2.block_count", count(1))),
-        (&["num_hidden_layers is 4000000000"], |file| file.set("qwen2.block_count", count(4_000_000_000))),
+        (&["not part of the model", "blk.1.attn_k.bias, blk.1."], |file| file.set("qwen2.block_count", count(1))),
+        (&["qwen2.block_count is 4000000000"], |file| file.set("qwen2.block_count", count(4_000_000_000))),
         (&["blk.0.attn_q.weight has shape [64, 64]", "[32, 64]"], |file| {
             file.set("qwen2.attention.key_length", count(16));
         }),
+        (&["qwen2.context_length is 4000000000"], |file| file.set("qwen2.context_length", count(4_000_000_000))),
+        (&["context_length of the GGUF file's metadata allows 20 tokens"], |file| {
+            file.set("qwen2.context_length", count(20));
+        }),
+        (&["tensor output_norm.weight is missing", "blk.0."], |file| file.remove_tensor("output_norm.weight")),
         (&["rope scaling `yarn`"], |file| file.set("qwen2.rope.scaling.type", text("yarn"))),
         (&["general.type is adapter", "--adapter"], |file| file.set("general.type", text("adapter"))),
         (&["general.quantization_version is 1"], |file| file.set("general.quantization_version", count(1))),

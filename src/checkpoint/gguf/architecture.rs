@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
+use super::configuration::Configuration;
 use super::metadata::Metadata;
 
 /// Families by the names of their tensors.
@@ -64,7 +65,7 @@ impl Family {
 struct Reader<'a> {
     metadata: &'a Metadata,
     architecture: &'a str,
-    config: Map<String, Value>,
+    config: Configuration,
 }
 
 impl Reader<'_> {
@@ -84,7 +85,7 @@ impl Reader<'_> {
     fn number(&mut self, name: &str, field: &str) -> Result<()> {
         if let Some(number) = self.metadata.number(&self.name(name))? {
             let meant = (number as f32).to_string().parse::<f64>().unwrap_or(number);
-            self.config.insert(field.to_owned(), json!(meant));
+            self.take(name, field, json!(meant));
         }
         Ok(())
     }
@@ -92,12 +93,24 @@ impl Reader<'_> {
     /// The same of a number without which there is no model.
     fn required_number(&mut self, name: &str, field: &str) -> Result<()> {
         self.number(name, field)?;
-        ensure!(self.config.contains_key(field), "the metadata has no {}", self.name(name));
+        ensure!(self.config.fields().contains_key(field), "the metadata has no {}", self.name(name));
         Ok(())
     }
 
+    /// Takes a count over without which there is no model.
+    fn required_count(&mut self, name: &str, field: &str) -> Result<()> {
+        let count = self.required(name)?;
+        self.take(name, field, count);
+        Ok(())
+    }
+
+    fn take(&mut self, name: &str, field: &str, value: impl Into<Value>) {
+        let name = self.name(name);
+        self.config.take(name, field, value);
+    }
+
     fn set(&mut self, field: &str, value: impl Into<Value>) {
-        self.config.insert(field.to_owned(), value.into());
+        self.config.set(field, value);
     }
 
     /// Refuses what would change the scores and is not computed.
@@ -140,12 +153,13 @@ pub(super) fn config(
     metadata: &Metadata,
     family: Family,
     shape: impl Fn(&str) -> Option<Vec<usize>>,
-) -> Result<Map<String, Value>> {
+) -> Result<Configuration> {
     let architecture = metadata.text(ARCHITECTURE)?.unwrap_or_default();
-    let mut reader = Reader { metadata, architecture, config: Map::new() };
+    let mut reader = Reader { metadata, architecture, config: Configuration::default() };
     reader.check(family)?;
     let rows = shape("token_embd.weight").and_then(|shape| shape.first().copied());
-    reader.set("vocab_size", rows.context("it has no tensor token_embd.weight")?);
+    let rows = rows.context("it has no tensor token_embd.weight")?;
+    reader.config.take("the rows of token_embd.weight".to_owned(), "vocab_size", rows);
     for (name, field) in [
         ("embedding_length", "hidden_size"),
         ("block_count", "num_hidden_layers"),
@@ -153,12 +167,12 @@ pub(super) fn config(
         ("attention.head_count", "num_attention_heads"),
         ("context_length", "max_position_embeddings"),
     ] {
-        let count = reader.required(name)?;
-        reader.set(field, count);
+        reader.required_count(name, field)?;
     }
     if let Some(labels) = metadata.texts(&reader.name("classifier.output_labels"))?.filter(|_| !family.is_decoder()) {
         let labels = labels.iter().enumerate().map(|(index, label)| (index.to_string(), json!(label)));
-        reader.set("id2label", labels.collect::<Map<_, _>>());
+        let labels = labels.collect::<Map<_, _>>();
+        reader.take("classifier.output_labels", "id2label", labels);
     }
     match family {
         Family::Qwen3 | Family::Qwen2 => decoder(&mut reader, family, &shape)?,
@@ -179,14 +193,14 @@ fn decoder(reader: &mut Reader, family: Family, shape: &impl Fn(&str) -> Option<
     reader.set("architectures", json!([format!("{class}For{task}")]));
     let heads = reader.required("attention.head_count")?;
     let keys = reader.count("attention.head_count_kv")?.unwrap_or(heads);
-    reader.set("num_key_value_heads", keys);
+    reader.take("attention.head_count_kv", "num_key_value_heads", keys);
     let hidden = reader.required("embedding_length")?;
     let head_dim = reader.count("attention.key_length")?.or(hidden.checked_div(heads)).unwrap_or_default();
     for name in ["attention.value_length", "rope.dimension_count"] {
         let other = reader.count(name)?.unwrap_or(head_dim);
         ensure!(other == head_dim, "{} is {other}, and only {head_dim}, that of keys, is supported", reader.name(name));
     }
-    reader.set("head_dim", head_dim);
+    reader.take("attention.key_length", "head_dim", head_dim);
     // Without one, llama.cpp takes this base.
     reader.set("rope_theta", 1e4);
     reader.number("rope.freq_base", "rope_theta")?;
@@ -211,7 +225,7 @@ fn scaling(reader: &mut Reader) -> Result<()> {
     if kind == "none" {
         return Ok(());
     }
-    reader.set("rope_scaling", json!({"rope_type": kind, "factor": factor}));
+    reader.take("rope.scaling", "rope_scaling", json!({"rope_type": kind, "factor": factor}));
     Ok(())
 }
 
@@ -228,16 +242,14 @@ fn bert(reader: &mut Reader, family: Family, shape: &impl Fn(&str) -> Option<Vec
     // The file has no rows for positions before the first: they are added, and taken away from the description again.
     if family != Family::Bert {
         let positions = reader.required("context_length")? + UNUSED_POSITIONS;
-        reader.set("max_position_embeddings", positions);
+        reader.take("context_length", "max_position_embeddings", positions);
     }
     let types = shape("token_types.weight").map(|shape| if let [rows, _] = shape[..] { rows } else { 1 });
-    reader.set(
-        "type_vocab_size",
-        types.context(
-            "it has no tensor token_types.weight, as files of DistilBERT, of which the format does not keep the activation of the \
-             head; take the model's safetensors",
-        )?,
-    );
+    let types = types.context(
+        "it has no tensor token_types.weight, as files of DistilBERT, of which the format does not keep the activation of the head; \
+         take the model's safetensors",
+    )?;
+    reader.config.take("the rows of token_types.weight".to_owned(), "type_vocab_size", types);
     // llama.cpp reads no other activation for this architecture.
     reader.set("hidden_act", "gelu");
     reader.required_number("attention.layer_norm_epsilon", "layer_norm_eps")
@@ -253,8 +265,7 @@ fn modernbert(reader: &mut Reader, shape: &impl Fn(&str) -> Option<Vec<usize>>) 
         ("attention.sliding_window", "local_attention"),
         ("attention.sliding_window_pattern", "global_attn_every_n_layers"),
     ] {
-        let count = reader.required(name)?;
-        reader.set(field, count);
+        reader.required_count(name, field)?;
     }
     reader.number("rope.freq_base", "global_rope_theta")?;
     reader.number("rope.freq_base_swa", "local_rope_theta")?;
@@ -270,7 +281,7 @@ fn modernbert(reader: &mut Reader, shape: &impl Fn(&str) -> Option<Vec<usize>>) 
     }
     if let Some(activation) = reader.metadata.text(&reader.name("hidden_activation"))? {
         let activation = activation.to_owned();
-        reader.set("hidden_activation", activation);
+        reader.take("hidden_activation", "hidden_activation", activation);
     }
     // Files of older versions do not keep it, and llama.cpp takes the mean then.
     let pooling = match reader.count("classifier.pooling_type")? {

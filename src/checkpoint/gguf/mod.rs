@@ -4,6 +4,7 @@
 mod architecture;
 mod beside;
 mod blocks;
+mod configuration;
 mod cursor;
 mod file;
 mod head;
@@ -109,10 +110,10 @@ impl Gguf {
         head::check(metadata, self.family, shape)?;
         let config = architecture::config(metadata, self.family, shape)?;
         let name = metadata.text(ARCHITECTURE)?.unwrap_or_default();
-        let contradiction =
-            beside.and_then(|(path, beside)| beside::contradiction(&path.display().to_string(), &beside, &config));
+        let contradiction = beside
+            .and_then(|(path, beside)| beside::contradiction(&path.display().to_string(), &beside, config.fields()));
         let mut warnings: Vec<String> = contradiction.into_iter().chain(beside::unknown(metadata, name)).collect();
-        let mut architecture = Architecture::of_config(&Value::Object(config))?;
+        let mut architecture = config.describe()?;
         if self.family.is_decoder() {
             warnings.extend(head::put_answers(&mut architecture, metadata, shape(head::ROWS))?);
         }
@@ -161,12 +162,8 @@ impl Gguf {
         let Tensor { name, shape, rows, .. } = tensor;
         let Some((known, own, file, stored)) = self.locate(name) else {
             let all: Vec<&String> = self.files.iter().flat_map(|file| file.tensors.keys()).collect();
-            bail!(
-                "{}: tensor {} is missing; {}",
-                self.metadata().path().display(),
-                names::of_llama(name, self.family),
-                instead(name, &all)
-            )
+            let own = names::of_llama(name, self.family);
+            bail!("{}: tensor {own} is missing; {}", self.metadata().path().display(), instead(&own, &all))
         };
         let wanted: &[usize] = if let [1, rest @ ..] = &shape[..] { rest } else { shape };
         ensure!(
@@ -225,7 +222,10 @@ impl Gguf {
         let mut values = vec![0f32; rows.inputs()];
         rows.row(0, &mut values);
         let part = values.get(tensor.rows.clone()).map(<[f32]>::to_vec);
-        part.with_context(|| format!("{}: tensor {} has fewer values", self.metadata().path().display(), tensor.name))
+        part.with_context(|| {
+            let own = names::of_llama(&tensor.name, self.family);
+            format!("{}: tensor {own} has fewer values", self.metadata().path().display())
+        })
     }
 }
 
