@@ -21,7 +21,9 @@ const CHAT: &str = "tokenizer.chat_template";
 /// If it has no place for a query or a document, or the model is an encoder.
 pub(super) fn find(files: &ModelFiles, model: &ModelFacts) -> Result<Option<Found>> {
     let Some(metadata) = files.metadata() else { return Ok(None) };
-    let Some(text) = metadata.text(RERANK)? else { return Ok(None) };
+    let Some(text) = metadata.text(RERANK).with_context(|| metadata.path().display().to_string())? else {
+        return Ok(None);
+    };
     let place = format!("{RERANK} of {}", metadata.path().display());
     ensure!(
         !model.is_encoder,
@@ -52,7 +54,8 @@ pub(super) fn chat_template(files: &ModelFiles) -> Result<Option<TemplateSource>
     let Some(metadata) = files.metadata() else { return Ok(None) };
     let origin = format!("{CHAT} of {}", metadata.path().display());
     let source = |text: &str| TemplateSource { text: text.to_owned(), origin, is_named: false };
-    Ok(metadata.text(CHAT)?.map(source))
+    let text = metadata.text(CHAT).with_context(|| metadata.path().display().to_string())?;
+    Ok(text.map(source))
 }
 
 /// The built-in recipe of Qwen3-Reranker with the instruction that stands in the text, if all else is the same.

@@ -39,7 +39,10 @@ impl Case {
     #[track_caller]
     fn fails(&self, parts: &[&str]) {
         let [model, input] = &self.base;
-        self.adapter.run([model, input], &["--adapter", &self.files.name("adapter")]).fails(1, parts);
+        let run = self.adapter.run([model, input], &["--adapter", &self.files.name("adapter")]);
+        run.fails(1, parts);
+        let whole = self.files.name("adapter/adapter");
+        assert!(run.stderr.matches(&whole).count() < 2, "a path is there twice: {}", run.stderr);
     }
 }
 

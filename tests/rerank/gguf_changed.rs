@@ -43,9 +43,10 @@ fn scored(name: &str, options: &[&str], change: impl FnOnce(&mut GgufFile)) -> V
 fn refused(name: &str, parts: &[&str], change: impl FnOnce(&mut GgufFile)) {
     // A language model without a prompt of its own.
     let options: &[&str] = if name == "qwen2" { &["--recipe", "mxbai-rerank-v2"] } else { &[] };
-    let run = Changed::new(name, change).run(options);
+    let changed = Changed::new(name, change);
+    let run = changed.run(options);
     run.fails(1, parts);
-    assert!(run.stderr.contains("m.gguf"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches(&changed.model).count(), 1, "{}", run.stderr);
 }
 
 #[test]

@@ -103,10 +103,10 @@ impl Metadata {
         self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The error of a value that is of another type or size.
-    pub(crate) fn wrong(&self, name: &str, right: &str) -> anyhow::Error {
+    /// The error of a value that is of another type or size. Callers add the file, which most of them name anyway.
+    fn wrong(&self, name: &str, right: &str) -> anyhow::Error {
         let kind = self.get(name).map_or("missing", Value::kind);
-        anyhow::anyhow!("{}: the metadata's {name} is {kind}, and should be {right}", self.path.display())
+        anyhow::anyhow!("the metadata's {name} is {kind}, and should be {right}")
     }
 
     fn typed<'a, T>(&'a self, name: &str, right: &str, of: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>> {

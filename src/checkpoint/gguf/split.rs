@@ -1,6 +1,6 @@
 //! Models in several files, whose names end in `-00001-of-00003.gguf`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::file::GgufFile;
 
@@ -25,19 +25,20 @@ pub(super) fn check(files: &[GgufFile]) -> Result<()> {
     let tensors: usize = files.iter().map(|file| file.tensors.len()).sum();
     for (index, file) in files.iter().enumerate() {
         let place = file.path.display();
-        let count = file.metadata.count("split.count")?.unwrap_or(1).max(1);
+        let stated = |name| file.metadata.count(name).with_context(|| place.to_string());
+        let count = stated("split.count")?.unwrap_or(1).max(1);
         ensure!(
             count == files.len(),
             "{place}: the metadata's split.count is {count}, and by its name it is one of {} parts; give all parts the names that they \
              were published with",
             files.len()
         );
-        let number = file.metadata.count("split.no")?.unwrap_or(0);
+        let number = stated("split.no")?.unwrap_or(0);
         ensure!(
             number == index,
             "{place}: the metadata's split.no is {number}, and by its name it is {index}; download the parts again"
         );
-        let all = file.metadata.count("split.tensors.count")?.unwrap_or(tensors);
+        let all = stated("split.tensors.count")?.unwrap_or(tensors);
         ensure!(
             all == tensors,
             "{place}: the metadata's split.tensors.count is {all}, and the {} parts have {tensors} tensors; download them again",

@@ -95,7 +95,7 @@ struct Parts {
 /// If the metadata is damaged, or is not enough to make the tokens of transformers.
 pub(super) fn written(metadata: &Metadata) -> Result<Written> {
     let place = || metadata.path().display().to_string();
-    match metadata.text(WHOLE)? {
+    match metadata.text(WHOLE).with_context(place)? {
         Some(text) => Ok(Written { text: text.to_owned(), settings: Map::new(), notes: Vec::new() }),
         None => of_parts(metadata).with_context(place),
     }
@@ -106,7 +106,8 @@ pub(super) fn written(metadata: &Metadata) -> Result<Written> {
 /// # Errors
 /// If a name is no text.
 pub(super) fn family(metadata: &Metadata) -> Result<Option<&str>> {
-    Ok(match (metadata.text(ARCHITECTURE)?, metadata.text(MODEL)?) {
+    let stated = |name| metadata.text(name).with_context(|| metadata.path().display().to_string());
+    Ok(match (stated(ARCHITECTURE)?, stated(MODEL)?) {
         (Some("bert"), Some("t5")) => Some("xlm-roberta"),
         (Some("bert"), Some("gpt2")) => Some("roberta"),
         (Some("modern-bert"), _) => Some("modernbert"),
