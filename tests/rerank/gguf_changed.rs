@@ -160,7 +160,8 @@ fn parts_are_one_model() {
     std::fs::copy(format!("{folder}/m-00001-of-00002.gguf"), format!("{folder}/m-00002-of-00002.gguf")).unwrap();
     rerank(&["--model", &folder, "--input", &changed.input]).fails(1, &["00002.gguf", "split.no is 0"]);
     std::fs::remove_file(format!("{folder}/m-00002-of-00002.gguf")).unwrap();
-    rerank(&["--model", &folder, "--input", &changed.input]).fails(1, &["m-00002-of-00002.gguf"]);
+    rerank(&["--model", &folder, "--input", &changed.input])
+        .fails(1, &["has no m-00002-of-00002.gguf", "1 of the 2 parts of the model are missing"]);
 }
 
 #[test]

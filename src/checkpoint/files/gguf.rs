@@ -25,8 +25,31 @@ impl ModelFiles {
             None => self.only_gguf()?,
         };
         let Some(name) = name else { return Ok(()) };
-        let paths = parts(&name).iter().map(|part| self.get(part)).collect::<Result<Vec<_>>>()?;
+        let names = parts(&name);
+        self.check_parts(&names)?;
+        let paths = names.iter().map(|part| self.get(part)).collect::<Result<Vec<_>>>()?;
         self.gguf = Some(Arc::new(Gguf::open(&paths)?));
+        Ok(())
+    }
+
+    /// Names the parts of a model that are missing. Where nobody knows what the hub has, the download of a part reports it.
+    fn check_parts(&self, names: &[String]) -> Result<()> {
+        let mut missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !self.is_here(name)).collect();
+        if let Place::Hub(hub) = &self.place
+            && !missing.is_empty()
+        {
+            let known = hub.names()?;
+            missing.retain(|name| !known.is_empty() && !known.iter().any(|other| other == name));
+        }
+        ensure!(
+            missing.is_empty() || names.len() == 1,
+            "{} has no {}: {} of the {} parts of the model are missing; its parts must stand together under the names that they were \
+             published with",
+            self.own_name(),
+            missing.iter().take(MOST_LISTED).copied().collect::<Vec<_>>().join(", "),
+            missing.len(),
+            names.len()
+        );
         Ok(())
     }
 
