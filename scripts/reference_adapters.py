@@ -4,7 +4,9 @@
 An adapter is a file `testdata/adapters/NAME.json`. Its first keys are written by hand:
 
   about      what it is there for
-  family     the base model, a file of testdata/families
+  family     the base model, a file of testdata/families; or
+  quantized  one of testdata/quantized; or
+  gguf       one of testdata/gguf: the reference is given what these are dequantized to
   base       what is changed in the base: `config`, fields of its config.json, and `without`, the beginning
              of the names of tensors that it lacks
   part       the attribute of the model that was trained by itself, if not all of it was
@@ -25,6 +27,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import dequantized
 import peft
 import torch
 import transformers
@@ -36,8 +39,16 @@ from reference import generated, layouts
 ADAPTERS = Path("testdata/adapters")
 
 
+def base_name(definition: dict) -> str:
+    return next(definition[key] for key in ("family", "quantized", "gguf") if key in definition)
+
+
 def base_of(definition: dict, directory: Path) -> dict:
     """Writes the base model, and returns the definition of its family."""
+    if name := definition.get("quantized"):
+        return dequantized.of_safetensors(name, directory)
+    if name := definition.get("gguf"):
+        return dequantized.of_gguf(name, directory)
     family = json.loads((FAMILIES / f"{definition['family']}.json").read_text(encoding="utf-8"))
     make(family, directory)
     changes = definition.get("base", {})
@@ -82,7 +93,7 @@ def train(definition: dict, model: torch.nn.Module, directory: Path) -> None:
     dtype = generated.DTYPES[definition.get("stored", "F32")]
     save_file({name: values(name, tensor, dtype) for name, tensor in described.items()}, path, {"format": "pt"})
     definition["config"] = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
-    definition["config"]["base_model_name_or_path"] = definition["family"]
+    definition["config"]["base_model_name_or_path"] = base_name(definition)
     definition["tensors"] = described
 
 
@@ -117,7 +128,7 @@ def refresh(path: Path) -> None:
     definition = json.loads(path.read_text(encoding="utf-8"))
     pairs = [[text(pair["query"]), text(pair["document"])] for pair in definition["pairs"]]
     with tempfile.TemporaryDirectory() as folder:
-        base, adapter = Path(folder) / definition["family"], Path(folder) / "adapter"
+        base, adapter = Path(folder) / base_name(definition), Path(folder) / "adapter"
         base.mkdir()
         family = base_of(definition, base)
         before = scores(family, load(definition, family, base), base, pairs)

@@ -10,11 +10,13 @@ use serde_json::{Map, Value, json};
 
 use crate::family::{Family, Text, Values};
 use crate::fixture::{Files, Run, rerank};
+use crate::{gguf, quantized};
 
 /// A test adapter, as its file describes it.
 #[derive(Deserialize)]
 pub struct Adapter {
-    family: String,
+    #[serde(flatten)]
+    origin: Origin,
     #[serde(default)]
     base: Changes,
     stored: Option<String>,
@@ -23,6 +25,15 @@ pub struct Adapter {
     pub config: Value,
     tensors: BTreeMap<String, Values>,
     pairs: Vec<Pair>,
+}
+
+/// Where the base is: a file of testdata/families, of testdata/quantized, or of testdata/gguf.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Origin {
+    Family(String),
+    Quantized(String),
+    Gguf(String),
 }
 
 /// What is changed in the base.
@@ -47,19 +58,29 @@ impl Adapter {
         serde_json::from_str(&adapter).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// Writes the base model into a directory that has its name, and the pairs into a file. Returns both.
+    /// Writes the base model into a directory, which has a family's name, and the pairs into a file. Returns both.
     pub fn write_base(&self, files: &Files) -> [String; 2] {
-        let mut family = Family::read(&self.family);
-        if !self.base.without.is_empty() {
-            family.change(&self.base.config, &self.base.without);
-        }
         let line = |(index, pair): (usize, &Pair)| {
             let candidates = json!([{"id": index.to_string(), "text": pair.document.text()}]);
             json!({"query_id": index.to_string(), "query": pair.query.text(), "candidates": candidates}).to_string()
                 + "\n"
         };
         let input = files.write("input.jsonl", self.pairs.iter().enumerate().map(line).collect::<String>());
-        [family.write(files, &self.family), input]
+        [self.write_model(files), input]
+    }
+
+    fn write_model(&self, files: &Files) -> String {
+        match &self.origin {
+            Origin::Family(name) => {
+                let mut family = Family::read(name);
+                if !self.base.without.is_empty() {
+                    family.change(&self.base.config, &self.base.without);
+                }
+                family.write(files, name)
+            }
+            Origin::Quantized(name) => quantized::models().write(files, name, |_| ()),
+            Origin::Gguf(name) => gguf::Model::read(name).write(files, "model", name, "m.gguf"),
+        }
     }
 
     /// The tensors by their names in the file.
@@ -114,6 +135,21 @@ fn adapters_agree_with_peft_in_f32() {
         adapter.write(&files.path("adapter"));
         let run = adapter.run([&model, &input], &["--quiet", "--adapter", &files.name("adapter")]);
         adapter.assert_agrees(&run, &name);
+    }
+}
+
+#[test]
+fn bases_stay_in_their_form_under_an_adapter() {
+    for (name, form) in [("on-gptq", "(int4 53.7%, bf16 46.3%)"), ("on-gguf", "(Q6_K 27.1%, ")] {
+        let (adapter, files) = (Adapter::read(name), Files::new());
+        let [model, input] = adapter.write_base(&files);
+        adapter.write(&files.path("adapter"));
+        let named = files.name("adapter");
+        let run = adapter.run([&model, &input], &["--verbose", "--adapter", &named]);
+        let line = run.stderr.lines().find(|line| line.starts_with("weights: ")).unwrap_or_default();
+        for part in [form, &format!("adapter {named}: LoRA of rank 2 and alpha 1 on ")] {
+            assert!(line.contains(part), "{name}, {part}: {}", run.stderr);
+        }
     }
 }
 
