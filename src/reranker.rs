@@ -2,7 +2,7 @@
 //! Each step can fail before the next, more expensive one begins.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -74,28 +74,18 @@ impl Reranker {
     /// If a file is missing, cut off or not supported, tensors are missing, of other shapes or too many, or the maximum length
     /// is beyond the model's.
     pub fn find(options: &RerankerOptions) -> Result<Self> {
-        let mut files = match &options.source {
-            ModelSource::Fake => {
-                let recipe = fake_recipe(&options.recipe);
-                return Ok(Self {
-                    recipe,
-                    architecture: None,
-                    local: None,
-                    seen: None,
-                    checkpoint: None,
-                    warnings: Vec::new(),
-                    notes: Vec::new(),
-                });
-            }
-            ModelSource::Directory(directory) => ModelFiles::in_directory(directory),
-            ModelSource::Gguf(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                ModelFiles::in_directory(folder.unwrap_or(Path::new(".")))
-            }
-            ModelSource::Hub { id, revision, offline, .. } => {
-                ModelFiles::on_hub(id, revision, *offline, options.downloads)?
-            }
-        };
+        if options.source == ModelSource::Fake {
+            return Ok(Self {
+                recipe: fake_recipe(&options.recipe),
+                architecture: None,
+                local: None,
+                seen: None,
+                checkpoint: None,
+                warnings: Vec::new(),
+                notes: Vec::new(),
+            });
+        }
+        let mut files = options.source.files(options.downloads)?;
         let found = files.find_transformer().and_then(|()| files.find_gguf(options.source.file().as_deref()));
         found.map_err(|error| files.with_remedy(error))?;
         let LocatedAdapter { files, adapter, notes } = options.adapter.locate(files, options.downloads)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
-use super::file_kind;
+use super::{Downloads, ModelFiles, file_kind};
 
 /// What `--revision` is where it is left out.
 const DEFAULT_REVISION: &str = "main";
@@ -89,6 +89,22 @@ impl ModelSource {
 }
 
 impl ModelSource {
+    /// The model's files.
+    ///
+    /// # Errors
+    /// If it has none, or the hub's client can't be set up.
+    pub fn files(&self, downloads: Downloads) -> Result<ModelFiles> {
+        match self {
+            Self::Directory(directory) => Ok(ModelFiles::in_directory(directory)),
+            Self::Gguf(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Ok(ModelFiles::in_directory(folder.unwrap_or(Path::new("."))))
+            }
+            Self::Hub { id, revision, offline, .. } => ModelFiles::on_hub(id, revision, *offline, downloads),
+            Self::Fake => bail!("the model `fake` has no files"),
+        }
+    }
+
     /// Understands `--adapter`.
     ///
     /// # Errors

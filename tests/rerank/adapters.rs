@@ -175,9 +175,11 @@ fn an_adapter_that_is_named_as_the_model_names_its_base() {
     let run = adapter.run([&named, &input], &[]);
     adapter.assert_agrees(&run, "by its own name");
     assert!(run.stderr.contains(&format!("merged into its base model {model}")), "{}", run.stderr);
+    let beside = format!("run with --model {model} --adapter {named}");
     for (base, parts) in [
         (json!("/nowhere/base"), ["can't be found", "--model BASE --adapter"]),
         (json!("owner/base"), ["owner/base", "--model BASE --adapter"]),
+        (json!("nowhere/bert"), ["as a path, it was sought from ", &beside]),
         (Value::Null, ["names no base model", "--model BASE --adapter"]),
         (json!(named), ["an adapter of its own", "merging several"]),
     ] {

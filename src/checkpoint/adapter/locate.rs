@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::{Adapter, CONFIG, PICKLED, WEIGHTS};
@@ -68,7 +68,7 @@ impl AdapterChoice {
             "--adapter {place}: the model has an adapter of its own ({CONFIG}), and merging several is not supported; name the base \
              model with --model, or merge the model's own with merge_and_unload() of peft"
         );
-        let own = open(source, downloads)?;
+        let own = source.files(downloads)?;
         let adapter = Adapter::read(&own, place).map_err(|error| own.with_remedy(error))?;
         let notes = adapter.note_on_base(&files).into_iter().chain(note_on_tokenizer(&own, &files)?).collect();
         Ok(LocatedAdapter { files, adapter: Some(adapter), notes })
@@ -93,14 +93,11 @@ impl AdapterChoice {
             true => Ok(ModelSource::Directory(base.into())),
             false => ModelSource::parse(base, revision, self.offline),
         };
-        let remedy = || {
-            format!(
-                "{place} holds an adapter, whose base model {base} (base_model_name_or_path in {CONFIG}) can't be found; if you have it \
-                 elsewhere, run with --model BASE --adapter {place}"
-            )
-        };
-        let source = source.with_context(remedy)?;
-        let mut base_files = open(&source, downloads)?;
+        let remedy = || without_base(&place, base);
+        // The user has named no base with --model.
+        let problem = |error: Error| anyhow!("{}", error.to_string().replace(&format!("--model {base}: "), ""));
+        let source = source.map_err(problem).with_context(remedy)?;
+        let mut base_files = source.files(downloads).with_context(remedy)?;
         let found = base_files.find_transformer().and_then(|()| base_files.find_gguf(source.file().as_deref()));
         found.with_context(remedy)?;
         ensure!(
@@ -139,13 +136,26 @@ impl Adapter {
     }
 }
 
-/// The files of a model or an adapter.
-fn open(source: &ModelSource, downloads: Downloads) -> Result<ModelFiles> {
-    match source {
-        ModelSource::Hub { id, revision, offline, .. } => ModelFiles::on_hub(id, revision, *offline, downloads),
-        ModelSource::Directory(directory) => Ok(ModelFiles::in_directory(directory)),
-        ModelSource::Gguf(_) | ModelSource::Fake => bail!("{source} is neither a directory nor an id on the hub"),
-    }
+/// Why the base of an adapter can't be had, and what to do. PEFT, too, takes a relative path from the current directory.
+fn without_base(place: &str, base: &str) -> String {
+    let path = Path::new(base);
+    let sought = match std::env::current_dir() {
+        Ok(current) if path.is_relative() => format!("; as a path, it was sought from {}", current.display()),
+        _ => String::new(),
+    };
+    let adapter = Path::new(place);
+    let folders = [adapter.parent(), Some(adapter)].into_iter().flatten();
+    let beside = folders.flat_map(|folder| [Some(folder.join(path)), path.file_name().map(|name| folder.join(name))]);
+    let known = beside.flatten().find(|directory| directory.is_dir());
+    let remedy = match known {
+        Some(directory) => {
+            format!("a directory of this name is {0}: run with --model {0} --adapter {place}", directory.display())
+        }
+        None => format!("if you have it elsewhere, run with --model BASE --adapter {place}"),
+    };
+    format!(
+        "{place} holds an adapter, whose base model {base} (base_model_name_or_path in {CONFIG}) can't be found{sought}; {remedy}"
+    )
 }
 
 /// The note that the tokenizer beside an adapter is not the one that is used.
