@@ -189,6 +189,20 @@ impl Reranker {
         Ok(WeightsReport::new(&architecture, weights, target).ok())
     }
 
+    /// The directory or the id of the adapter that is merged into the model, as it was named.
+    pub fn adapter(&self) -> Option<&str> {
+        let needed = self.checkpoint.as_ref().map(|checkpoint| &*checkpoint.model.weights);
+        needed.or(self.local.as_ref())?.adapter().map(Adapter::place)
+    }
+
+    /// A model that was found by this name, with its adapter, if it has one, for messages.
+    pub fn with_adapter(&self, model: &ModelSource) -> String {
+        match self.adapter() {
+            Some(adapter) => format!("{model} with the adapter {adapter}"),
+            None => model.to_string(),
+        }
+    }
+
     /// What users should know of how the model was found.
     pub fn notes(&self) -> impl Iterator<Item = &String> {
         self.notes.iter()

@@ -170,18 +170,19 @@ impl Bench {
     fn find(&self, on_gpu: bool) -> Result<Found> {
         let source = match &self.model {
             Measured::Random(shape) => return Ok(Found::Random(*shape)),
-            Measured::Files(source) => source.clone(),
+            Measured::Files(source) => source,
         };
-        let name = source.to_string();
         let options = RerankerOptions {
-            source,
+            source: source.clone(),
             adapter: self.adapter.clone(),
             recipe: RecipeChoice::default(),
             weights: true,
             on_gpu,
             downloads: Downloads::Lines,
         };
-        Ok(Found::Files(Box::new(Reranker::find(&options)?), name))
+        let reranker = Reranker::find(&options)?;
+        let name = reranker.with_adapter(&source);
+        Ok(Found::Files(Box::new(reranker), name))
     }
 }
 
@@ -189,7 +190,7 @@ impl Bench {
 enum Found {
     /// Random weights.
     Random(Shape),
-    /// Files, and the model's name.
+    /// Files, and the names of the model and its adapter.
     Files(Box<Reranker>, String),
 }
 

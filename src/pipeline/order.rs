@@ -45,6 +45,8 @@ pub(super) struct HowToRank<'a> {
     pub(super) cutoff: Cutoff,
     pub(super) faults: &'a Faults,
     pub(super) dtype: &'a str,
+    /// The model, as messages name it.
+    pub(super) model: &'a str,
 }
 
 /// A bad record stops the run; it was reported already.
@@ -137,7 +139,7 @@ impl HowToRank<'_> {
             let bad = BadRecord {
                 place: place.clone(),
                 name: RecordName::candidate(Some(query.id.clone()), Some(candidate.id)),
-                problem: format!("the model gave {logit} for it; {}", remedy(self.dtype)),
+                problem: format!("the model gave {logit} for it; {}", remedy(self.dtype, self.model)),
                 content: None,
             };
             if self.faults.report(&bad) == Verdict::Stop {
@@ -159,6 +161,7 @@ impl HowToRank<'_> {
 }
 
 /// What to do about a logit that is not finite.
-fn remedy(dtype: &str) -> &'static str {
-    if dtype == "f32" { "check the model's files" } else { "try --dtype f32, and check the model's files" }
+fn remedy(dtype: &str, model: &str) -> String {
+    let first = if dtype == "f32" { "" } else { "try --dtype f32, and " };
+    format!("{first}check the files of {model}")
 }

@@ -99,9 +99,11 @@ impl Stages<'_> {
         let threads = self.spawn(events, Submission::new(access.clone(), sender.clone()));
         let activation = setup.reranker.recipe().activation;
         let dtype = stats.dtype.clone();
+let model = setup.model();
         let Config { splitting, fusion, cutoff, .. } = **config;
         let with_text = config.layout.text;
-        let ranking = HowToRank { activation, splitting, with_text, fusion, cutoff, faults, dtype: &dtype };
+        let ranking =
+            HowToRank { activation, splitting, with_text, fusion, cutoff, faults, dtype: &dtype, model: &model };
         let mut order = Order::new(ranking, judging.as_ref());
         let run = Run { arrivals: &arrivals, sender: &sender, access: &access, stop, rankings: &rankings };
         let mut scored = run.collect(&mut order);

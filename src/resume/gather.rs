@@ -115,14 +115,14 @@ impl RunFacts<'_> {
 
     /// What people may want to know of the run.
     pub(super) fn about(&self) -> Map<String, Value> {
-        let Config { input, model, output, .. } = self.config;
+        let Config { input, output, .. } = self.config;
         let name = |path: &Path| path.display().to_string();
         let pairs = [
             ("output", output.as_deref().map(name)),
             ("input", Some(input.path.as_deref().map_or_else(|| "standard input".to_owned(), name))),
             ("queries", input.queries.as_deref().map(name)),
             ("collection", input.collection.as_deref().map(name)),
-            ("model", Some(model.source.to_string())),
+            ("model", Some(self.setup.model())),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }

@@ -92,9 +92,10 @@ impl Sidecar {
         let about = run.about();
         let models = self.about.get("model").zip(about.get("model"));
         let named = |difference: String| match models {
-            Some((old, new)) if difference.starts_with("the model ") => {
-                format!("{difference} ({old} then, {new} now)")
-            }
+            Some((old, new)) if difference.starts_with("the model ") => match old == new {
+                true => format!("{difference} (both times of {new}: a file was changed)"),
+                false => format!("{difference} ({old} then, {new} now)"),
+            },
             _ => difference,
         };
         let differences: Vec<String> = differences.into_iter().map(named).collect();

@@ -157,12 +157,13 @@ impl Metrics {
     /// Adds what is known once the model is loaded.
     pub(super) fn describe(&self, facts: &ServiceFacts) {
         let mut registry = Registry::default();
-        let labels = vec![
+        let mut labels = vec![
             ("model", facts.model.clone()),
             ("dtype", facts.dtype.clone()),
             ("device", facts.device.clone()),
             ("version", facts.version.to_owned()),
         ];
+        labels.extend(facts.adapter.iter().map(|adapter| ("adapter", adapter.clone())));
         registry.register("rerank", "The service", Info::new(labels));
         let _ = self.service.set(registry);
     }

@@ -117,6 +117,16 @@ impl RerankResponse {
     }
 }
 
+impl ServiceFacts {
+    /// The model and its adapter, for messages.
+    pub fn model_with_adapter(&self) -> String {
+        match &self.adapter {
+            Some(adapter) => format!("{} with the adapter {adapter}", self.model),
+            None => self.model.clone(),
+        }
+    }
+}
+
 /// Why a request has no scores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -176,6 +186,8 @@ pub struct ServiceFacts {
     pub model: String,
     /// Names under which a client may ask for it, beside that one; a client that names none gets it too.
     pub aliases: Vec<String>,
+    /// The adapter that is merged into it, if there is one.
+    pub adapter: Option<String>,
     /// The fingerprint of its files.
     pub fingerprint: String,
     /// The precision of the products.

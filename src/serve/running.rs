@@ -169,7 +169,7 @@ fn load(
     };
     let _ = server.gpus.set(setup.devices.iter().filter_map(gpu).collect());
     server.metrics.describe(&facts);
-    let ready = format!("ready: {} in {} on {}", facts.model, facts.dtype, facts.device);
+    let ready = format!("ready: {} in {} on {}", facts.model_with_adapter(), facts.dtype, facts.device);
     let recipe = setup.reranker.recipe();
     let _ = server.service.set(Arc::new(Service {
         facts,
@@ -202,6 +202,7 @@ fn facts(config: &ServeConfig, setup: &Setup, scheduling: Scheduling) -> Result<
     Ok(ServiceFacts {
         model: names.next().unwrap_or_default(),
         aliases: names.collect(),
+        adapter: setup.reranker.adapter().map(str::to_owned),
         fingerprint: setup.fingerprint()?.unwrap_or_default().to_owned(),
         dtype: setup.compute.precision.name().to_owned(),
         device: setup.device(),

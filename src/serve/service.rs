@@ -80,7 +80,7 @@ impl Service {
         let scored = self.submit(units).await?;
         let inference = scored.seconds;
         let queue = (submitted.elapsed().as_secs_f64() - inference).max(0.);
-        let logits = logits(scored)?;
+        let logits = self.logits(scored)?;
         let pair = |(logit, (tokens, truncated)): (f32, (usize, bool))| ScoredPair {
             logit,
             score: if request.request.raw_scores { logit } else { self.activation.score(logit) },
@@ -111,6 +111,18 @@ impl Service {
         Ok(units)
     }
 
+    fn logits(&self, scored: Scored) -> Result<Vec<f32>, Problem> {
+        let problem = match scored.logits {
+            Ok(logits) if logits.iter().all(|logit| logit.is_finite()) => return Ok(logits),
+            Ok(_) => format!(
+                "the output of {} is not a number for one of the documents; another --dtype may help, or its files are damaged",
+                self.facts.model_with_adapter()
+            ),
+            Err(problem) => problem,
+        };
+        Err(Problem::new(ProblemKind::Internal, problem))
+    }
+
     async fn submit(&self, units: Vec<Unit>) -> Result<Scored, Problem> {
         let (sender, receiver) = oneshot::channel();
         let request = self.access.submit(units, move |scored| {
@@ -133,17 +145,6 @@ impl Admitted {
     pub(super) fn new(request: RerankRequest, mut place: Place) -> Option<Arc<Self>> {
         let is_admitted = place.exchange(request.documents.len(), request.bytes());
         is_admitted.then(|| Arc::new(Self { request, _place: place }))
-    }
-}
-
-fn logits(scored: Scored) -> Result<Vec<f32>, Problem> {
-    match scored.logits {
-        Ok(logits) if logits.iter().all(|logit| logit.is_finite()) => Ok(logits),
-        Ok(_) => Err(Problem::new(
-            ProblemKind::Internal,
-            "the model's output is not a number for one of the documents; another --dtype may help",
-        )),
-        Err(problem) => Err(Problem::new(ProblemKind::Internal, problem)),
     }
 }
 

@@ -88,6 +88,11 @@ impl Setup {
         })
     }
 
+    /// The model and the adapter that is merged into it, as they were named.
+    pub fn model(&self) -> String {
+        self.reranker.with_adapter(&self.source)
+    }
+
     /// The description of the devices, as it is printed.
     pub fn device(&self) -> String {
         self.devices.iter().map(Opened::describe).collect::<Vec<_>>().join(", ")

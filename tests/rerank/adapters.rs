@@ -245,7 +245,17 @@ fn another_adapter_is_another_model() {
     let changed = (tensors[name].clone() * 1.5).unwrap();
     tensors.insert(name.to_owned(), changed);
     write(&files.path("adapter"), &adapter.config, &tensors);
-    adapter.run([&model, &input], &[&options[..], &["--resume"]].concat()).fails(2, &["the hash of its files"]);
+    adapter.run([&model, &input], &[&options[..], &["--resume"]].concat()).fails(
+        2,
+        &["the hash of its files", &format!("both times of {model} with the adapter {named}: a file was changed")],
+    );
+    let other = files.name("other");
+    adapter.write(&files.path("other"));
+    let resumed = ["--output", &output, "--resume", "--adapter", &other];
+    adapter.run([&model, &input], &resumed).fails(0, &["is complete"]);
+    write(&files.path("other"), &adapter.config, &tensors);
+    let [then, now] = [&named, &other].map(|adapter| format!("\"{model} with the adapter {adapter}\""));
+    adapter.run([&model, &input], &resumed).fails(2, &[&format!("({then} then, {now} now)")]);
     let scored = adapter.run([&model, &input], &["--adapter", &named, "--cache", &cache, "--verbose"]);
     assert!(!scored.stderr.contains("2 of 2"), "{}", scored.stderr);
     let first = crate::fixture::rankings(&files.read("ranked.jsonl"));

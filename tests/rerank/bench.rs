@@ -3,6 +3,7 @@
 use rerank::engine::cpu::Level;
 use serde_json::Value;
 
+use crate::adapters::Adapter;
 use crate::family::all;
 use crate::fixture::{Files, command, rerank, run};
 
@@ -34,6 +35,19 @@ fn figures_add_up() {
             breakdown.iter().map(|part| part["tera_operations_per_second"].as_f64().unwrap() * seconds(part)).sum();
         assert!((operations / number("tera_operations") - 1.).abs() < 1e-6, "{report}");
     }
+}
+
+#[test]
+fn an_adapter_is_named_in_the_report() {
+    let (adapter, files) = (Adapter::read("on-gptq"), Files::new());
+    let [model, _] = adapter.write_base(&files);
+    adapter.write(&files.path("adapter"));
+    let named = files.name("adapter");
+    let arguments = ["bench", "--model", &model, "--adapter", &named, "--pairs", "2", "--repeat", "1", "--json"];
+    let run = rerank(&arguments);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["model"], format!("{model} with the adapter {named}"));
 }
 
 #[test]

@@ -269,7 +269,8 @@ fn a_nan_is_reported_with_its_pair() {
         tensors.insert("model.norm.weight".into(), norm);
     });
     let run = rerank(&[&["--model", &model], &INPUT[..]].concat());
-    run.fails(1, &["testdata/candidates.jsonl:1", "query \"q1\"", "candidate \"", "NaN", "check the model's files"]);
+    let named = format!("check the files of {model}");
+    run.fails(1, &["testdata/candidates.jsonl:1", "query \"q1\"", "candidate \"", "NaN", &named]);
     assert!(!run.stderr.contains("--dtype f32"), "it is f32 already: {}", run.stderr);
     let run = rerank(&[&["--model", &model, "--dtype", "bf16"], &INPUT[..]].concat());
     run.fails(1, &["NaN", "try --dtype f32"]);

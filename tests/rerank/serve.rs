@@ -7,6 +7,7 @@ use std::thread;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::adapters::{Adapter, write};
 use super::fixture::{Files, rerank, rerank_on};
 use super::serve_fixture::{JSON, Service, documents, text};
 
@@ -276,6 +277,29 @@ fn programs_and_people_can_see_what_it_is() {
     let page = service.get("/");
     assert!(
         page.text.contains("<html") && page.header("content-security-policy").unwrap().contains("script-src 'self'")
+    );
+}
+
+#[test]
+fn an_adapter_is_named_where_the_model_is() {
+    let (adapter, files) = (Adapter::read("on-gptq"), Files::new());
+    let [model, _] = adapter.write_base(&files);
+    let mut tensors = adapter.tensors();
+    let name = "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight";
+    let without_number = tensors[name].affine(f64::NAN, 0.).unwrap();
+    tensors.insert(name.to_owned(), without_number);
+    write(&files.path("adapter"), &adapter.config, &tensors);
+    let named = files.name("adapter");
+    let service = Service::start(&["--model", &model, "--adapter", &named, "--served-model-name", "mine"]);
+    assert_eq!(service.get("/info").json()["adapter"], named);
+    assert_eq!(service.get("/v1/models").json()["data"][0]["adapter"], named);
+    assert!(service.get("/metrics").text.contains(&format!("adapter=\"{named}\"")));
+    let answer = service.post("/rerank", &json!({ "query": "solar", "documents": ["a"] }));
+    assert_eq!(answer.status, 500);
+    assert!(
+        answer.text.contains(&format!("the output of mine with the adapter {named} is not a number")),
+        "{}",
+        answer.text
     );
 }
 

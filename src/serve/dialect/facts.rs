@@ -25,6 +25,7 @@ fn info(facts: &ServiceFacts) -> Value {
         "model_id": facts.model,
         "model_sha": facts.fingerprint,
         "model_dtype": facts.dtype,
+        "adapter": facts.adapter,
         "served_model_name": facts.model,
         "model_type": { "reranker": { "id2label": { "0": LABEL }, "label2id": { LABEL: 0 } } },
         "max_concurrent_requests": facts.max_requests,
@@ -53,7 +54,7 @@ fn models(dialect: Option<Dialect>, facts: &ServiceFacts) -> Value {
         }),
         _ => json!({
             "id": name, "object": "model", "owned_by": "rerank", "created": facts.started, "root": facts.model,
-            "parent": null, "max_model_len": facts.max_length,
+            "parent": null, "adapter": facts.adapter, "max_model_len": facts.max_length,
         }),
     };
     let names = std::iter::once(&facts.model).chain(&facts.aliases);
@@ -64,6 +65,7 @@ fn models(dialect: Option<Dialect>, facts: &ServiceFacts) -> Value {
 fn meta(facts: &ServiceFacts) -> Value {
     json!({
         "model": facts.model,
+        "adapter": facts.adapter,
         "version": facts.version,
         "max_length": facts.max_length,
         "dtype": facts.dtype,

@@ -20,6 +20,7 @@ function show(light, sentence, name = "", facts = []) {
 function factsOf(found) {
   const facts = [];
   const text = (value) => typeof value === "string" && value !== "" && value;
+  if (text(found.adapter)) facts.push(`adapter ${found.adapter}`);
   if (text(found.model_dtype)) facts.push(found.model_dtype);
   if (text(found.device)) facts.push(found.device);
   if (text(found.recipe)) facts.push(found.recipe);

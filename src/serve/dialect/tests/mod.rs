@@ -58,6 +58,7 @@ fn answer(request: &RerankRequest) -> RerankResponse {
 
 fn facts() -> ServiceFacts {
     ServiceFacts {
+        adapter: None,
         model: "tiny".into(),
         aliases: vec!["default".into()],
         fingerprint: "abc".into(),
