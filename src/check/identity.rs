@@ -54,7 +54,10 @@ pub(super) fn identify(source: &ModelSource, compared_as: &ComparedAs, known: Kn
         // The quantization of a file changes scores by more than the precisions that a comparison allows for.
         (ComparedAs::Recognised, ModelSource::Gguf(_)) => Ok(Identity {
             name: None,
-            note: Some("a GGUF file is not compared by itself, as its quantization may change the scores; --as NAME compares it".to_owned()),
+            note: Some(
+                "a GGUF file is not compared by itself; --as NAME compares it, by order alone if it is quantized"
+                    .to_owned(),
+            ),
         }),
         (ComparedAs::Recognised, ModelSource::Directory(directory)) => Ok(of_directory(directory, known.names)),
     }

@@ -3,6 +3,7 @@
 
 mod golden;
 mod identity;
+mod order;
 mod report;
 mod score;
 mod stored;
@@ -96,7 +97,12 @@ impl Check {
         golden.iter().try_for_each(|golden| golden.check(reranker.recipe().activation))?;
         let prompts = prompts(reranker.recipe().prompts.as_ref(), &golden)?;
         warn_of_cuts(&golden, &prompts, &reporter);
-        let run = Run::new(&self.model, &device, reranker.recipe(), self.compared_with(&identity, &golden));
+        let compared_with = self.compared_with(&identity, &golden);
+        // The scores of a user's file may be those of the same weights.
+        let is_quantized = reranker.stored().is_some_and(|stored| stored.is_quantized);
+        let by_order = is_quantized && compared_with.is_some() && !self.is_own_table;
+        let mut run = Run::new(&self.model, &device, reranker.recipe(), compared_with);
+        run.by_order = by_order;
         let mut report = Report::new(run, golden, reranker.recipe().activation);
         let mut done = Vec::new();
         let only = reranker.only_precision();

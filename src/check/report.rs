@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::golden::{Golden, Known, Texts};
+use super::order::in_order;
 use super::score::Logits;
 use super::tolerance::{of_logit, of_value};
 use crate::checkpoint::ModelSource;
@@ -43,6 +44,8 @@ pub(super) struct Run {
     pub(super) device: String,
     /// With what it is compared.
     pub(super) compared_with: Option<String>,
+    /// Whether the order alone is compared, as the weights are quantized.
+    pub(super) by_order: bool,
 }
 
 /// The scores of a query's documents in one precision.
@@ -82,7 +85,9 @@ pub(super) struct Comparison {
     pub(super) expected: Vec<f64>,
     pub(super) got: Vec<f32>,
     pub(super) difference: Vec<f64>,
-    pub(super) allowed: Vec<f64>,
+    /// None, where the order alone is compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) allowed: Option<Vec<f64>>,
     pub(super) agrees: Vec<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<String>,
@@ -97,6 +102,7 @@ impl Run {
             weights: None,
             device: device.describe(),
             compared_with,
+            by_order: false,
         }
     }
 }
@@ -133,11 +139,19 @@ impl Report {
     fn compare(&self, known: &Known, logits: &[f32], precision: Precision) -> Comparison {
         let activation = known.activation.unwrap_or(self.activation);
         let got: Vec<f32> = logits.iter().map(|&logit| activation.score(logit)).collect();
-        let allowed = known.values.iter().map(|&value| of_value(known, activation, value, precision));
-        let allowed: Vec<f64> = allowed.collect();
         // A value of f32 that was written in decimals is that value again.
         let apart = |(&got, &expected): (&f32, &f64)| f64::from(got) - f64::from(expected as f32);
         let difference: Vec<f64> = got.iter().zip(&known.values).map(apart).collect();
+        let allowed: Vec<f64> =
+            known.values.iter().map(|&value| of_value(known, activation, value, precision)).collect();
+        let is_near = |(difference, allowed): (&f64, &f64)| difference.abs() <= *allowed;
+        let (allowed, agrees) = match self.run.by_order {
+            true => (None, in_order(known, activation, logits)),
+            false => {
+                let agrees = difference.iter().zip(&allowed).map(is_near).collect();
+                (Some(allowed), agrees)
+            }
+        };
         Comparison {
             values: match (known.activation, activation.is_probability()) {
                 (None, _) => "scores",
@@ -146,7 +160,7 @@ impl Report {
             },
             dtype: known.dtype.name(),
             expected: known.values.clone(),
-            agrees: difference.iter().zip(&allowed).map(|(difference, allowed)| difference.abs() <= *allowed).collect(),
+            agrees,
             got,
             difference,
             allowed,
@@ -184,8 +198,9 @@ impl Report {
         }
         if !unequal.is_empty() {
             let with = self.run.compared_with.as_deref().unwrap_or_default();
+            let off = if self.run.by_order { "documents are in another order" } else { "scores are off" };
             faults.push(format!(
-                "{} of {all} scores are off, compared with {with}: {} (if the model is another one, --as NAME or --as none; \
+                "{} of {all} {off}, compared with {with}: {} (if the model is another one, --as NAME or --as none; \
                  else its files, its recipe or rerank are wrong)",
                 unequal.len(),
                 named(&unequal)

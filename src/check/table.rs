@@ -35,7 +35,8 @@ impl Display for Report {
         }
         match &run.compared_with {
             Some(with) => {
-                writeln!(formatter, "compared with {with}\n")?;
+                let by = if run.by_order { ", by order alone, as the weights are quantized" } else { "" };
+                writeln!(formatter, "compared with {with}{by}\n")?;
                 row(formatter, "", "dtype", ["expected", "got", "difference", "allowed", ""])?;
             }
             None => {
@@ -91,6 +92,10 @@ impl Report {
             let count: usize = compared.map(|compared| compared.agrees.len()).sum();
             let dtypes = dtypes.join(", ");
             match count {
+                _ if self.run.by_order => writeln!(
+                    formatter,
+                    "Documents whose known logits are more than 2 apart are in their order, in {dtypes}."
+                )?,
                 1 => writeln!(formatter, "The one score agrees, in {dtypes}.")?,
                 count => writeln!(formatter, "All {count} scores agree, in {dtypes}.")?,
             }
@@ -150,7 +155,7 @@ fn query(formatter: &mut Formatter<'_>, entries: &[&Entry], sources: &[&str]) ->
                 let numbers =
                     [compared.expected[index], f64::from(compared.got[index]), compared.difference[index]].map(value);
                 let [expected, got, difference] = numbers.each_ref().map(String::as_str);
-                let allowed = allowance(compared.allowed[index]);
+                let allowed = compared.allowed.as_ref().map_or("order".to_owned(), |allowed| allowance(allowed[index]));
                 let cells = [expected, got, difference, &allowed, verdict];
                 row(formatter, &std::mem::take(&mut label), entry.dtype, cells)?;
             }

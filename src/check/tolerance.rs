@@ -30,13 +30,31 @@ pub(super) fn of_logit(precision: Precision, logit: f64) -> f64 {
     roundoff * (40. + 4. * logit.abs())
 }
 
+/// How far quantizing is taken to move a logit. Nothing bounds it: it depends on the model, the method and the calibration. So no
+/// score is compared by its value, and the order only of documents that are further apart than two such distances.
+const OF_QUANTIZED: f64 = 1.;
+
 /// How far a score in the precision `ours` may be from a known one.
 pub(super) fn of_value(known: &Known, activation: Activation, value: f64, ours: Precision) -> f64 {
-    let allowance = |logit: f64| {
-        let theirs = known.tolerance.unwrap_or_else(|| of_logit(known.dtype, logit));
+    around(known, activation, value, |logit| {
+        let theirs = of_known(known, logit);
         // The errors of two runs seldom add up: the larger one counts.
         if ours == Precision::F32 { theirs } else { theirs.max(of_logit(ours, logit)) }
-    };
+    })
+}
+
+/// How far the score of quantized weights is taken to be from a known one.
+pub(super) fn of_quantized(known: &Known, activation: Activation, value: f64) -> f64 {
+    around(known, activation, value, |logit| of_known(known, logit).max(OF_QUANTIZED))
+}
+
+/// How far a known logit may be from the exact one.
+fn of_known(known: &Known, logit: f64) -> f64 {
+    known.tolerance.unwrap_or_else(|| of_logit(known.dtype, logit))
+}
+
+/// How far a score may be from a known one, whose logit may be off by an allowance.
+fn around(known: &Known, activation: Activation, value: f64, allowance: impl Fn(f64) -> f64) -> f64 {
     if !activation.is_probability() {
         let logit = value * activation.temperature;
         return allowance(logit) / activation.temperature;

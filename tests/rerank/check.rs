@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::family;
 use crate::fixture::{Files, Run, rerank};
+use crate::quantized;
 
 const TINY: &str = "testdata/tiny-reranker";
 const DTYPES: [&str; 4] = ["f32", "bf16", "f16", "int8"];
@@ -44,6 +45,32 @@ fn against(model: &str, golden: &Value, arguments: &[&str]) -> Run {
     let files = Files::new();
     let file = files.write("golden.json", golden.to_string());
     check(model, &[&["--golden", &file], arguments].concat())
+}
+
+#[test]
+fn quantized_weights_of_a_published_model_are_compared_by_order() {
+    let files = Files::new();
+    let model = quantized::models().write(&files, "gptq-v2", |_| ());
+    let published = files.name("Qwen3-Reranker-0.6B");
+    std::fs::rename(model, &published).unwrap();
+    let table = check(&published, &["--dtype", "f32"]);
+    let compared =
+        "compared with published scores of Qwen/Qwen3-Reranker-0.6B, by order alone, as the weights are quantized";
+    assert!(table.stdout.contains(compared), "{}", table.stdout);
+    let run = check(&published, &["--dtype", "f32", "--format", "json"]);
+    let report = report(&run);
+    assert_eq!(
+        (report["run"]["by_order"].clone(), &report["entries"][0]["compared"][0]["allowed"]),
+        (json!(true), &Value::Null)
+    );
+    // A model of random weights, whose scores tell the documents of these queries wrongly apart.
+    assert_eq!(run.status, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("documents are in another order"), "{}", run.stderr);
+    // Its own scores may be those of these weights: they are compared as any others.
+    let golden = files.write("golden.json", run.stdout);
+    let own = check(&published, &["--dtype", "f32", "--golden", &golden, "--format", "json"]);
+    assert_eq!(own.status, 0, "{}", own.stderr);
+    assert!(!own.stdout.contains("\"by_order\":true"), "{}", own.stdout);
 }
 
 #[test]
