@@ -1,6 +1,7 @@
 //! A model's files: in a local directory, or on the Hugging Face hub and in its cache.
 
 mod gguf;
+mod older_gptq;
 mod shards;
 
 use std::borrow::Cow;
@@ -107,7 +108,9 @@ impl ModelFiles {
     /// it is not.
     pub(super) fn is_whole_directory(&self) -> bool {
         let is_directory = matches!(self.place, Place::Directory(_));
-        self.gguf.is_some() || (is_directory && self.is_here(CONFIG) && (self.is_here(SINGLE) || self.is_here(INDEX)))
+        let has_weights =
+            || self.is_here(SINGLE) || self.is_here(INDEX) || self.older_gptq().is_ok_and(|weights| weights.is_some());
+        self.gguf.is_some() || (is_directory && self.is_here(CONFIG) && has_weights())
     }
 
     /// What the model may be called: what its GGUF file states, its name on the hub, or the parts of the directory's path.
@@ -250,18 +253,17 @@ impl ModelFiles {
         if let Some(gguf) = &self.gguf {
             return Some(Weights::of_gguf(gguf.clone()));
         }
-        if !self.is_here(SINGLE) && !self.is_here(INDEX) {
-            return None;
-        }
-        let names = match self.is_here(SINGLE) {
-            true => BTreeSet::from([SINGLE.to_owned()]),
-            false => shards_of(&self.get(INDEX).ok()?).ok()?,
+        let names = match (self.is_here(SINGLE), self.is_here(INDEX)) {
+            (true, _) => BTreeSet::from([SINGLE.to_owned()]),
+            (false, true) => shards_of(&self.get(INDEX).ok()?).ok()?,
+            (false, false) => BTreeSet::from([self.older_gptq().ok()??]),
         };
         let paths = names.iter().filter(|name| self.is_here(name)).map(|name| self.get(name));
         let paths = paths.collect::<Result<Vec<_>>>().ok()?;
         // A part of the shards has the precision of all of them.
-        let weights = if paths.is_empty() { None } else { Weights::open(&paths).ok() };
-        Some(weights?.quantized(Quantization::read(self).ok()?))
+        let weights = if paths.is_empty() { None } else { Weights::open(&paths).ok() }?;
+        let quantization = Quantization::of_weights(self, &weights).ok()?;
+        Some(weights.quantized(quantization))
     }
 
     /// The local paths of all weight files.
@@ -275,7 +277,8 @@ impl ModelFiles {
         // The content of the cache is known without a request to the hub.
         let sharded = !self.is_here(SINGLE) && (self.is_here(INDEX) || (!self.has(SINGLE)? && self.has(INDEX)?));
         if !sharded {
-            return Ok(vec![self.get(SINGLE)?]);
+            let older = if self.is_here(SINGLE) || self.has(SINGLE)? { None } else { self.older_gptq()? };
+            return Ok(vec![self.get(older.as_deref().unwrap_or(SINGLE))?]);
         }
         let path = self.get(INDEX)?;
         let shards = shards_of(&path)?;

@@ -70,7 +70,7 @@ impl Models {
     }
 
     /// The logits of all pairs.
-    fn logits(&self, model: &str, options: &[&str]) -> Vec<f64> {
+    pub fn logits(&self, model: &str, options: &[&str]) -> Vec<f64> {
         let line = |(index, [query, document]): (usize, &[String; 2])| {
             let candidates = json!([{"id": index.to_string(), "text": document}]);
             json!({"query_id": index.to_string(), "query": query, "candidates": candidates}).to_string() + "\n"
@@ -184,6 +184,10 @@ pub struct Stored {
 }
 
 impl Stored {
+    fn of(view: &TensorView<'_>) -> Self {
+        Self { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() }
+    }
+
     pub fn zeros(shape: &[usize], dtype: Dtype) -> Self {
         let bytes = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
         Self { dtype, shape: shape.to_vec(), bytes }
@@ -199,9 +203,7 @@ impl Stored {
 pub fn damage(files: &Files, change: impl FnOnce(&mut HashMap<String, Stored>)) {
     let path = files.path("model").join(SHARDS[1]);
     let bytes = std::fs::read(&path).unwrap();
-    let stored = |(name, view): (String, TensorView<'_>)| {
-        (name, Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() })
-    };
+    let stored = |(name, view): (String, TensorView<'_>)| (name, Stored::of(&view));
     let mut tensors = SafeTensors::deserialize(&bytes).unwrap().tensors().into_iter().map(stored).collect();
     change(&mut tensors);
     store(&path, &tensors);
@@ -286,6 +288,37 @@ fn less_precision_is_near() {
             }
         }
     }
+}
+
+#[test]
+fn weights_of_gptq_are_found_under_their_older_names() {
+    let models = models();
+    let (files, name) = (Files::new(), "gptq-dynamic");
+    let model = models.write(&files, name, |_| ());
+    let mut tensors = HashMap::new();
+    for shard in SHARDS {
+        let bytes = std::fs::read(files.path("model").join(shard)).unwrap();
+        let views = SafeTensors::deserialize(&bytes).unwrap().tensors();
+        tensors.extend(views.into_iter().map(|(name, view)| (name, Stored::of(&view))));
+        std::fs::remove_file(files.path("model").join(shard)).unwrap();
+    }
+    std::fs::remove_file(files.path("model/model.safetensors.index.json")).unwrap();
+    let older = |bits: u32| files.path(&format!("model/gptq_model-{bits}bit-128g.safetensors"));
+    store(&older(4), &tensors);
+    let is_right = || {
+        let found = models.logits(&model, &["--dtype", "f32"]);
+        found.iter().zip(&models.variants[name].logits).all(|(found, expected)| (found - expected).abs() < 1e-4)
+    };
+    assert!(is_right());
+    let dry = rerank(&["--model", &model, "--input", "testdata/candidates.jsonl", "--dry-run"]);
+    assert!(dry.status == 0 && dry.stdout.contains("int4"), "{}{}", dry.stdout, dry.stderr);
+    std::fs::write(older(3), "another").unwrap();
+    scored(&model).fails(1, &["gptq_model-3bit-128g.safetensors, gptq_model-4bit-128g.safetensors", "the right one"]);
+    // The configuration may name the right one.
+    let mut settings: Value = serde_json::from_str(&files.read("model/quantize_config.json")).unwrap();
+    settings["model_file_base_name"] = json!("gptq_model-4bit-128g");
+    files.write("model/quantize_config.json", settings.to_string());
+    assert!(is_right());
 }
 
 /// A matrix whose values are integers of 8 bits times a power of two, as integers and that power.
