@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::batch::{Limits, LimitsChoice};
 use crate::checkpoint::{
-    self, Adapter, AdapterChoice, Description, Downloads, LocatedAdapter, ModelFiles, ModelSource, ModuleHead,
+    self, Adapter, AdapterChoice, Description, Downloads, Extent, LocatedAdapter, ModelFiles, ModelSource, ModuleHead,
     Quantization, Weights,
 };
 use crate::compute::Stored;
@@ -86,9 +86,10 @@ impl Reranker {
             });
         }
         let mut files = options.source.files(options.downloads)?;
-        let found = files.find_transformer().and_then(|()| files.find_gguf(options.source.file().as_deref()));
+        let extent = if options.weights { Extent::Whole } else { Extent::Description };
+        let found = files.find_transformer().and_then(|()| files.find_gguf(options.source.file().as_deref(), extent));
         found.map_err(|error| files.with_remedy(error))?;
-        let LocatedAdapter { files, adapter, notes } = options.adapter.locate(files, options.downloads)?;
+        let LocatedAdapter { files, adapter, notes } = options.adapter.locate(files, options.downloads, extent)?;
         let found = Self::from_files(options, &files, adapter).map_err(|error| files.with_remedy(error))?;
         Ok(Self { notes, ..found })
     }
@@ -123,6 +124,9 @@ impl Reranker {
         let checkpoint = match architecture.clone().filter(|_| options.weights) {
             Some(architecture) => Some(Checkpoint::find(architecture, head.as_ref(), adapter, recipe.answers, files)?),
             None => {
+                if let (Some(adapter), Some(architecture)) = (&adapter, &architecture) {
+                    adapter.check(architecture)?;
+                }
                 if let (Some(weights), Some(adapter)) = (&mut local, adapter) {
                     weights.attach(adapter);
                 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{ModelFiles, Weights};
+use super::{Extent, ModelFiles, Weights};
 use crate::model::Architecture;
 use crate::random::Random;
 
@@ -64,7 +64,7 @@ fn damaged_gguf_files_are_errors_or_numbers() {
             // The metadata and the tensors' descriptions take fewer bytes than that.
             std::fs::write(&path, damaged(&whole, 4096, &mut random)).unwrap();
             let mut files = ModelFiles::in_directory(folder.path());
-            let found = files.find_gguf(Some("m.gguf")).and_then(|()| {
+            let found = files.find_gguf(Some("m.gguf"), Extent::Whole).and_then(|()| {
                 let gguf = files.gguf().unwrap();
                 let described = gguf.describe(&files, false)?;
                 read(&Weights::of_gguf(gguf.clone()), &described.architecture)

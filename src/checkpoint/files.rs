@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
+pub use self::gguf::Extent;
 use self::shards::shards_of;
 use super::contents::without;
 use super::conversion::Conversion;

@@ -41,8 +41,8 @@ mod weights;
 
 pub use adapter::{Adapter, AdapterChoice, LocatedAdapter};
 pub(crate) use file_kind::{read_plain_text, read_text};
-pub use files::ModelFiles;
 pub(crate) use files::not_json;
+pub use files::{Extent, ModelFiles};
 pub use fingerprint::fingerprint;
 pub(crate) use gguf::Description;
 pub(crate) use gguf::Metadata;

@@ -11,6 +11,18 @@ use crate::fixture::{Files, rerank};
 
 const QUERY: &str = "base_model.model.bert.encoder.layer.0.attention.self.query";
 
+#[test]
+fn a_dry_run_checks_an_adapter_without_the_weights() {
+    let (adapter, files) = (Adapter::read("saved-head"), Files::new());
+    let [model, input] = adapter.write_base(&files);
+    std::fs::remove_file(files.path("bert/model.safetensors")).unwrap();
+    adapter.write(&files.path("adapter"));
+    Adapter::read("rank-1").write(&files.path("other"));
+    let dry = |name: &str| adapter.run([&model, &input], &["--dry-run", "--adapter", &files.name(name)]);
+    dry("adapter").fails(0, &[]);
+    dry("other").fails(1, &["of modules that the model does not have", "trained on qwen3"]);
+}
+
 /// A model with an adapter, which is changed before each run.
 struct Case {
     files: Files,

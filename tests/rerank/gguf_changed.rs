@@ -303,6 +303,34 @@ fn a_file_of_a_repository_is_named_behind_a_colon() {
 }
 
 #[test]
+fn a_dry_run_reads_what_stands_before_the_tensors_of_a_file_on_the_hub() {
+    for (padding, last_request) in [(0, "bytes=0-262143"), (300_000, "bytes=262144-")] {
+        let (files, model) = (Files::new(), Model::read("qwen3-mixed"));
+        let folder = model.write(&files, "model", "qwen3-mixed", "Test-Q4_K_M.gguf");
+        let mut file = GgufFile::read(&format!("{folder}/Test-Q4_K_M.gguf"));
+        file.set("general.description", text(&"x".repeat(padding)));
+        file.write(format!("{folder}/Test-Q4_K_M.gguf"));
+        let hub = fake_hub::Hub::of_directory(folder.clone().into());
+        let dry = |model: &str| {
+            let run = fake_hub::run(&files, &hub.endpoint(), &[], &["--model", model, "--dry-run", "--dtype", "f32"]);
+            assert_eq!(run.status, 0, "{}", run.stderr);
+            run
+        };
+        let (of_hub, local) = (dry("owner/odd"), dry(&folder));
+        let costs = |run: &Run| -> Vec<String> {
+            run.stdout.lines().filter(|line| !line.starts_with("time")).map(str::to_owned).collect()
+        };
+        assert_eq!(costs(&of_hub), costs(&local));
+        assert!(of_hub.stdout.contains("Q6_K 27.1%"), "{}", of_hub.stdout);
+        let said = "reading the metadata of Test-Q4_K_M.gguf of owner/odd, which has ";
+        assert!(of_hub.stderr.contains(said), "{}", of_hub.stderr);
+        let requests = hub.requests();
+        let last = requests.iter().rfind(|request| request.contains("Test-Q4_K_M.gguf ")).unwrap();
+        assert!(last.to_lowercase().contains(last_request), "{last}");
+    }
+}
+
+#[test]
 fn a_run_is_resumed_by_its_own_file_only() {
     let changed = Changed::new("qwen3-mixed", |_| {});
     let output = changed.files.name("ranked.jsonl");

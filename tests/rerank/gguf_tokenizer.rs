@@ -1,7 +1,7 @@
 //! Tokenizers in the metadata of GGUF files, against the `tokenizer.json` that the metadata were made of.
 
 use proptest::prelude::*;
-use rerank::checkpoint::ModelFiles;
+use rerank::checkpoint::{Extent, ModelFiles};
 use rerank::recipe::{PairFrame, TextTokenizer};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn tokenizer(metadata: &Value) -> anyhow::Result<TextTokenizer> {
     let files = Files::in_memory();
     write(&files, metadata);
     let mut found = ModelFiles::in_directory(&files.path(""));
-    found.find_gguf(None)?;
+    found.find_gguf(None, Extent::Whole)?;
     TextTokenizer::read(&found)
 }
 

@@ -48,6 +48,16 @@ struct Placed<'a> {
 }
 
 impl Adapter {
+    /// Checks that it is one of this model, of whose weights nothing but the description needs to be there.
+    ///
+    /// # Errors
+    /// If anything is left over on either side, or does not fit.
+    pub fn check(&self, architecture: &Architecture) -> Result<()> {
+        let fits = self.fit(architecture).map(drop);
+        let fits_another = || architecture.under_other_names().iter().any(|other| self.fit(other).is_ok());
+        fits.or_else(|problem| if fits_another() { Ok(()) } else { Err(problem) })
+    }
+
     /// The changes by the names of the model's tensors.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::{Adapter, CONFIG, PICKLED, WEIGHTS};
-use crate::checkpoint::{Downloads, ModelFiles, ModelSource};
+use crate::checkpoint::{Downloads, Extent, ModelFiles, ModelSource};
 
 /// `--adapter` as it is understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,11 +53,11 @@ impl AdapterChoice {
     ///
     /// # Errors
     /// If it can't be read, or there are two.
-    pub fn locate(&self, files: ModelFiles, downloads: Downloads) -> Result<LocatedAdapter> {
+    pub fn locate(&self, files: ModelFiles, downloads: Downloads, extent: Extent) -> Result<LocatedAdapter> {
         let has_own = files.optional(CONFIG)?.is_some();
         let Some(source) = &self.source else {
             return if has_own {
-                self.of_model(files, downloads)
+                self.of_model(files, downloads, extent)
             } else {
                 Ok(LocatedAdapter { files, adapter: None, notes: Vec::new() })
             };
@@ -75,7 +75,7 @@ impl AdapterChoice {
     }
 
     /// The adapter in the model's own directory.
-    fn of_model(&self, files: ModelFiles, downloads: Downloads) -> Result<LocatedAdapter> {
+    fn of_model(&self, files: ModelFiles, downloads: Downloads, extent: Extent) -> Result<LocatedAdapter> {
         let place = files.place();
         let adapter = Adapter::read(&files, place.clone())?;
         if files.is_whole_directory() {
@@ -98,7 +98,7 @@ impl AdapterChoice {
         let problem = |error: Error| anyhow!("{}", error.to_string().replace(&format!("--model {base}: "), ""));
         let source = source.map_err(problem).with_context(remedy)?;
         let mut base_files = source.files(downloads).with_context(remedy)?;
-        let found = base_files.find_transformer().and_then(|()| base_files.find_gguf(source.file().as_deref()));
+        let found = base_files.find_transformer().and_then(|()| base_files.find_gguf(source.file().as_deref(), extent));
         found.with_context(remedy)?;
         ensure!(
             base_files.optional(CONFIG).with_context(remedy)?.is_none(),

@@ -1,16 +1,27 @@
 //! Which GGUF file a model's weights are in.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 
 use super::{CONFIG, INDEX, ModelFiles, Place, SINGLE};
-use crate::checkpoint::gguf::{Gguf, Metadata, parts};
+use crate::checkpoint::gguf::{Gguf, GgufFile, Metadata, has_description, parts};
+use crate::checkpoint::hub::Beginning;
 
 const ENDING: &str = ".gguf";
 /// The most files that a message lists.
 const MOST_LISTED: usize = 12;
+
+/// How much of a GGUF file is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// What stands before its tensors, which describes the model. A file on this machine is opened as a whole.
+    Description,
+}
 
 impl ModelFiles {
     /// Finds the model's GGUF file and opens it: the `wanted` one, by its name or its quantization, or else the only one of a
@@ -18,7 +29,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// If there is no such file, or several could be meant, or it can't be read.
-    pub fn find_gguf(&mut self, wanted: Option<&str>) -> Result<()> {
+    pub fn find_gguf(&mut self, wanted: Option<&str>, extent: Extent) -> Result<()> {
         let name = match wanted {
             Some(name) if name.ends_with(ENDING) => Some(name.to_owned()),
             Some(quantization) => Some(self.of_quantization(quantization)?),
@@ -27,9 +38,21 @@ impl ModelFiles {
         let Some(name) = name else { return Ok(()) };
         let names = parts(&name);
         self.check_parts(&names)?;
-        let paths = names.iter().map(|part| self.get(part)).collect::<Result<Vec<_>>>()?;
-        self.gguf = Some(Arc::new(Gguf::open(&paths)?));
+        let files = names.iter().map(|part| self.open_gguf(part, extent)).collect::<Result<Vec<_>>>()?;
+        self.gguf = Some(Arc::new(Gguf::new(files)?));
         Ok(())
+    }
+
+    fn open_gguf(&self, name: &str, extent: Extent) -> Result<GgufFile> {
+        if let Place::Hub(hub) = &self.place
+            && extent == Extent::Description
+            && !self.is_here(name)
+            && self.has(name)?
+            && let Some(Beginning { bytes, size }) = hub.beginning(&self.located(name), has_description)?
+        {
+            return GgufFile::of_beginning(Path::new(&format!("{}:{name}", hub.id())), &bytes, size);
+        }
+        GgufFile::open(&self.get(name)?)
     }
 
     /// Names the parts of a model that are missing. Where nobody knows what the hub has, the download of a part reports it.

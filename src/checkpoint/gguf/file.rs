@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -57,11 +58,33 @@ impl GgufFile {
     /// # Errors
     /// If it can't be read, is cut off or damaged, or has a tensor of a type that is not read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::map(path, &file)
+    }
+
+    /// A file of which only the beginning is here, and which has `size` bytes in all: the values of its tensors are zeros, and take
+    /// no room.
+    ///
+    /// # Errors
+    /// As [`GgufFile::open`], and if no temporary file can be written.
+    pub(in crate::checkpoint) fn of_beginning(path: &Path, beginning: &[u8], size: u64) -> Result<Self> {
+        let written = tempfile::tempfile().and_then(|mut file| {
+            file.write_all(beginning)?;
+            file.set_len(size)?;
+            Ok(file)
+        });
+        let folder = std::env::temp_dir();
+        let file = written.with_context(|| {
+            format!("cannot write a temporary file into {}; TMPDIR can name another place", folder.display())
+        })?;
+        Self::map(path, &file)
+    }
+
+    fn map(path: &Path, file: &File) -> Result<Self> {
         let failed = || format!("cannot read {}", path.display());
-        let file = File::open(path).with_context(failed)?;
         // SAFETY: as for every mapped file, another program that cuts it meanwhile ends this one. Downloaded models are
         // files that nobody changes.
-        let memory = unsafe { Mmap::map(&file) }.with_context(failed)?;
+        let memory = unsafe { Mmap::map(file) }.with_context(failed)?;
         match read(path, &memory) {
             Ok((metadata, tensors, data)) => Ok(Self { path: path.to_owned(), memory, metadata, tensors, data }),
             Err(error) => {
@@ -78,19 +101,31 @@ impl GgufFile {
 
 type Content = (Metadata, HashMap<String, Stored>, usize);
 
+/// Whether a file's beginning has all that stands before its tensors, or shows that it is none of GGUF.
+pub(in crate::checkpoint) fn has_description(beginning: &[u8]) -> bool {
+    let is_other = beginning.len() >= 4 && !beginning.starts_with(b"GGUF");
+    is_other || described(Path::new(""), &mut Cursor::new(beginning)).is_ok()
+}
+
+/// What stands before the tensors.
+fn described(path: &Path, cursor: &mut Cursor) -> Result<(Metadata, Vec<Info>)> {
+    let [tensors, names] = counts(cursor)?;
+    let metadata = Metadata::read(path, names, cursor)?;
+    let mut infos = Vec::new();
+    for index in 0..tensors {
+        infos.push(Info::read(cursor).with_context(|| format!("tensor {} of {tensors}", index + 1))?);
+    }
+    Ok((metadata, infos))
+}
+
 fn read(path: &Path, bytes: &[u8]) -> Result<Content> {
     if !bytes.starts_with(b"GGUF") {
         bail!("{}", file_kind::describe(first(bytes, 512)));
     }
     let mut cursor = Cursor::new(bytes);
-    let [tensors, names] = counts(&mut cursor)?;
-    let metadata = Metadata::read(path, names, &mut cursor)?;
+    let (metadata, infos) = described(path, &mut cursor)?;
     check_version(&metadata)?;
     let alignment = alignment(&metadata)?;
-    let mut infos = Vec::new();
-    for index in 0..tensors {
-        infos.push(Info::read(&mut cursor).with_context(|| format!("tensor {} of {tensors}", index + 1))?);
-    }
     let data = cursor.position().next_multiple_of(alignment);
     let mut found = HashMap::new();
     for info in infos {

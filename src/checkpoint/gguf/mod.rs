@@ -24,7 +24,7 @@ use memmap2::UncheckedAdvice;
 use serde_json::Value;
 
 use self::architecture::{ARCHITECTURE, Family, UNUSED_POSITIONS};
-pub(super) use self::file::{GgufFile, Stored};
+pub(super) use self::file::{GgufFile, Stored, has_description};
 use self::kind::Kind;
 pub(crate) use self::metadata::Metadata;
 pub(super) use self::split::parts;
@@ -51,12 +51,11 @@ pub(crate) struct Description {
 }
 
 impl Gguf {
-    /// Opens all parts of a model.
+    /// The model of a file, or of all its parts.
     ///
     /// # Errors
-    /// If a file can't be read, is damaged or not a part of the same model, or the model is of a kind that is not read.
-    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self> {
-        let files = paths.iter().map(|path| GgufFile::open(path)).collect::<Result<Vec<_>>>()?;
+    /// If a file is not a part of the same model, or the model is of a kind that is not read.
+    pub(super) fn new(files: Vec<GgufFile>) -> Result<Self> {
         split::check(&files)?;
         let first = files.first().context("there is no GGUF file")?;
         let has = |name: &str| files.iter().any(|file| file.tensors.contains_key(name));

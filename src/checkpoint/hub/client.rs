@@ -173,9 +173,14 @@ impl Client {
     }
 
     /// The text of an answer, if it has at most `most` bytes.
-    pub(super) fn text(&self, mut answer: Answer, most: u64) -> Result<String, Failure> {
+    pub(super) fn text(&self, answer: Answer, most: u64) -> Result<String, Failure> {
+        self.bytes(answer, most).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The content of an answer, if it has at most `most` bytes.
+    pub(super) fn bytes(&self, mut answer: Answer, most: u64) -> Result<Vec<u8>, Failure> {
         let bytes = answer.body.with_config().limit(most).read_to_vec();
-        let bytes = bytes.map_err(|error| match error {
+        bytes.map_err(|error| match error {
             ureq::Error::BodyExceedsLimit(_) => {
                 Failure::lasting(format!("the answer has more than {} MiB", most >> 20), "check HF_ENDPOINT")
             }
@@ -185,8 +190,7 @@ impl Client {
                 self.patience.answer
             )),
             error => Failure::of_transport(&error, self.patience.answer, true),
-        })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        })
     }
 
     /// The machines on the way to an address other than the hub.

@@ -19,11 +19,11 @@ use super::progress::{Downloads, Progress, print};
 use crate::slices::first;
 
 /// The facts that the hub states about a file before it is fetched.
-struct Facts {
-    address: String,
+pub(super) struct Facts {
+    pub(super) address: String,
     commit: String,
     etag: String,
-    size: u64,
+    pub(super) size: u64,
 }
 
 /// Downloads a file that the cache lacks.
@@ -31,11 +31,7 @@ struct Facts {
 /// # Errors
 /// If the hub does not give it, or the cache can't be written.
 pub(super) fn download(hub: &Hub, client: &Client, file: &str) -> Result<PathBuf> {
-    let mut facts = ask(hub, client, (file, &hub.revision))?;
-    // Files of one model are of one commit: a branch that has moved since the others were downloaded is not mixed with them.
-    if let Some(commit) = hub.place.commit().filter(|commit| *commit != facts.commit) {
-        facts = ask(hub, client, (file, &commit))?;
-    }
+    let facts = facts_of(hub, client, file)?;
     let on_wait = || hub.report(&format!("another process is downloading {file} of {}; waiting for it", hub.name));
     let lock = hub.place.lock(&facts.etag, on_wait)?;
     let content = hub.place.content(&facts.etag);
@@ -50,6 +46,19 @@ pub(super) fn download(hub: &Hub, client: &Client, file: &str) -> Result<PathBuf
     let path = hub.place.publish(file, &facts.commit, &facts.etag)?;
     drop(lock);
     Ok(path)
+}
+
+/// The facts about a file. Files of one model are of one commit: a branch that has moved since the others were downloaded is not
+/// mixed with them.
+///
+/// # Errors
+/// If the hub does not state them.
+pub(super) fn facts_of(hub: &Hub, client: &Client, file: &str) -> Result<Facts> {
+    let facts = ask(hub, client, (file, &hub.revision))?;
+    match hub.place.commit().filter(|commit| *commit != facts.commit) {
+        Some(commit) => ask(hub, client, (file, &commit)),
+        None => Ok(facts),
+    }
 }
 
 /// Asks for the file's first byte: the answer has its size, its commit and its content's name.
@@ -80,11 +89,14 @@ fn ask(hub: &Hub, client: &Client, (file, revision): (&str, &str)) -> Result<Fac
     Ok(Facts { address, commit, etag, size })
 }
 
-fn asked<'a>(hub: &'a Hub, client: &'a Client, file: &'a str, revision: &'a str) -> Asked<'a> {
+/// What is asked for, for messages.
+pub(super) fn asked<'a>(hub: &'a Hub, client: &'a Client, file: &'a str, revision: &'a str) -> Asked<'a> {
     Asked { id: &hub.id, revision, file: Some(file), endpoint: &client.name, with_token: client.has_token() }
 }
 
-const IN_BETWEEN: &str = "a proxy or a login page may stand in between, or HF_ENDPOINT names another kind of server";
+/// The remedy where an answer can't be the hub's.
+pub(super) const IN_BETWEEN: &str =
+    "a proxy or a login page may stand in between, or HF_ENDPOINT names another kind of server";
 
 /// Whether a server sent a page for people instead of a file.
 fn is_page(answer: &Answer, file: &str) -> bool {

@@ -4,6 +4,7 @@
 //! hf-hub has the cache's layout. Its own client has no limits on silence and does not wait for a lock, so requests are made
 //! here, with ureq.
 
+mod beginning;
 mod cache;
 mod client;
 mod download;
@@ -19,6 +20,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use hf_hub::Cache;
 use serde_json::Value;
 
+pub(super) use self::beginning::Beginning;
 use self::cache::Place;
 use self::client::{Client, checked_token, encoded};
 use self::failure::Asked;
