@@ -99,7 +99,7 @@ impl Stages<'_> {
         let threads = self.spawn(events, Submission::new(access.clone(), sender.clone()));
         let activation = setup.reranker.recipe().activation;
         let dtype = stats.dtype.clone();
-let model = setup.model();
+        let model = setup.model();
         let Config { splitting, fusion, cutoff, .. } = **config;
         let with_text = config.layout.text;
         let ranking =
