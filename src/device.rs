@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::engine::Target;
 use crate::engine::cpu::{Arithmetic, Level};
 use crate::engine::gpu::{Device, Gpu, Type, check_environment, count_cuda, open_cuda};
+use crate::exit::UsageError;
 use crate::precision::Precision;
 
 /// The value of `--device`.
@@ -86,30 +87,47 @@ pub enum Opened {
 }
 
 impl DeviceChoice {
-    /// Opens the devices. `note` receives the reason why a GPU that this build could use is not used.
+    /// Opens the devices, with so many bytes of each GPU's memory, if that is limited. `note` receives the reason why a GPU that this
+    /// build could use is not used.
     ///
     /// # Errors
-    /// If a device that was named does not exist, or this build has no support for it.
-    pub fn open(&self, note: impl FnOnce(&str)) -> Result<Vec<Opened>> {
+    /// If a device that was named does not exist, this build has no support for it, or the memory of GPUs is limited and there is none.
+    pub fn open(&self, gpu_memory: Option<u64>, note: impl FnOnce(&str)) -> Result<Vec<Opened>> {
         check_environment()?;
-        let cuda =
-            |ordinal: usize| open_cuda(ordinal).map(Opened::Gpu).with_context(|| format!("--device cuda:{ordinal}"));
-        match self {
-            Self::Auto if !cfg!(feature = "cuda") => Ok(vec![Opened::Cpu]),
-            Self::Auto => Ok(vec![open_cuda(0).map(Opened::Gpu).unwrap_or_else(|error| {
+        let most = gpu_memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let cuda = |ordinal: usize| {
+            open_cuda(ordinal, most).map(Opened::Gpu).with_context(|| format!("--device cuda:{ordinal}"))
+        };
+        let devices = match self {
+            Self::Auto if !cfg!(feature = "cuda") => vec![Opened::Cpu],
+            Self::Auto => vec![open_cuda(0, most).map(Opened::Gpu).unwrap_or_else(|error| {
                 note(&format!("computing on the CPU: {error:#}"));
                 Opened::Cpu
-            })]),
-            Self::AllCuda => (0..count_cuda().context("--device cuda:all")?).map(cuda).collect(),
+            })],
+            Self::AllCuda => (0..count_cuda().context("--device cuda:all")?).map(cuda).collect::<Result<_>>()?,
             Self::Named(names) => names
                 .iter()
                 .map(|name| match name {
                     DeviceName::Cpu => Ok(Opened::Cpu),
                     DeviceName::Cuda(ordinal) => cuda(*ordinal),
                 })
-                .collect(),
-        }
+                .collect::<Result<_>>()?,
+        };
+        check_gpu_memory(gpu_memory, &devices)?;
+        Ok(devices)
     }
+}
+
+/// Refuses a limit of GPUs' memory where none computes.
+///
+/// # Errors
+/// A sentence with the remedy.
+pub fn check_gpu_memory(gpu_memory: Option<u64>, devices: &[Opened]) -> Result<()> {
+    if gpu_memory.is_some() && devices.iter().all(|device| matches!(device, Opened::Cpu)) {
+        let problem = "--gpu-memory: no GPU computes here; leave it out, or name a GPU with --device cuda";
+        return Err(UsageError::new(problem).into());
+    }
+    Ok(())
 }
 
 impl Opened {
@@ -132,7 +150,7 @@ impl Opened {
     /// The device with the precision and the kernels of a forward pass.
     ///
     /// # Errors
-    /// If the device has no such precision.
+    /// If the device has no such precision, or does not answer.
     pub fn target(&self, arithmetic: Arithmetic) -> Result<Target> {
         let Self::Gpu(device) = self else { return Ok(Target::Cpu(arithmetic)) };
         let value = match arithmetic.precision {
@@ -142,7 +160,8 @@ impl Opened {
             Precision::Int8 => None,
         };
         ensure!(value.is_some(), "--dtype int8 is for the CPU: use --device cpu, or on a GPU bf16, f16 or f32");
-        Ok(Target::Gpu(Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16))))
+        let gpu = Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16));
+        Ok(Target::Gpu(gpu.with_memory_of_now()?))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::checkpoint::{Adapter, Weights};
-use crate::engine::{Target, weights_memory};
+use crate::engine::{StreamedLayers, Target, weights_memory};
 use crate::model::Architecture;
 
 /// A model's weights, in the checkpoint and on a device.
@@ -20,6 +20,9 @@ pub struct WeightsReport {
     forms: Map<String, Value>,
     /// Bytes that they take in a device's memory, without what a batch needs besides.
     memory_bytes: u64,
+    /// The layers that stay in host memory, because a GPU has too little.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streamed: Option<StreamedLayers>,
     /// What is merged into them.
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<String>,
@@ -33,13 +36,22 @@ impl WeightsReport {
     pub fn new(architecture: &Architecture, weights: &Weights, target: &Target) -> Result<Self> {
         let summary = weights.summary(architecture)?;
         let all = summary.forms.iter().map(|(_, values)| values).sum::<u64>().max(1) as f64;
+        let memory = weights_memory(architecture, weights, target)?;
         let share = |(form, values): (String, u64)| (form, Value::from(values as f64 / all));
         Ok(Self {
             stored_bytes: summary.bytes,
             forms: summary.forms.into_iter().map(share).collect(),
-            memory_bytes: weights_memory(architecture, weights, target)?,
+            memory_bytes: memory.bytes,
+            streamed: memory.streamed,
             adapter: weights.adapter().map(Adapter::describe),
         })
+    }
+}
+
+impl WeightsReport {
+    /// Whether layers stay in host memory.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed.is_some()
     }
 }
 
@@ -53,6 +65,13 @@ impl Display for WeightsReport {
         let forms: Vec<String> = self.forms.iter().map(percent).collect();
         let (stored, memory) = (BinaryBytes(self.stored_bytes), BinaryBytes(self.memory_bytes));
         write!(formatter, "{stored} as stored ({}), {memory} in memory", forms.join(", "))?;
+        if let Some(StreamedLayers { layers, of, host_bytes }) = self.streamed {
+            let host = BinaryBytes(host_bytes);
+            write!(
+                formatter,
+                "; {layers} of {of} layers are kept in host memory ({host}) and uploaded for each batch"
+            )?;
+        }
         self.adapter.iter().try_for_each(|adapter| write!(formatter, "; adapter {adapter}"))
     }
 }

@@ -44,6 +44,8 @@ pub struct Bench {
     pub adapter: AdapterChoice,
     /// The device, which must be a single one.
     pub device: DeviceChoice,
+    /// The most bytes of a GPU's memory that are used.
+    pub gpu_memory: Option<u64>,
     /// The processor's instructions that are used.
     pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice, as in a run.
@@ -88,7 +90,7 @@ impl Bench {
         crate::threads::start(self.threads)?;
         // These lines may be lost if standard error is closed, but the report must not be.
         let reporter = Reporter::new(Progress::None, self.verbosity);
-        let devices = self.device.open(|note| reporter.note(note))?;
+        let devices = self.device.open(self.gpu_memory, |note| reporter.note(note))?;
         let [device] = &devices[..] else { bail!("--device: bench measures one device at a time") };
         let found = self.find(matches!(device, Opened::Gpu(_)))?;
         let compute =
@@ -96,7 +98,7 @@ impl Bench {
         compute.reason().iter().for_each(|reason| reporter.note(reason));
         compute.measurement().iter().for_each(|measurement| reporter.detail(measurement));
         let place = Place {
-            target: compute.target(device)?,
+            target: compute.target(device)?.for_batches(self.limits),
             dtype: compute.precision.name(),
             device: device.describe(),
             instructions: device.instructions(self.instructions.level),

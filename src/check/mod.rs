@@ -21,7 +21,7 @@ use self::score::{Logits, prompts, score};
 use crate::batch::LimitsChoice;
 use crate::checkpoint::{AdapterChoice, Downloads, ModelSource};
 use crate::compute::Compute;
-use crate::device::{DeviceChoice, Opened};
+use crate::device::{DeviceChoice, Opened, check_gpu_memory};
 use crate::engine::Target;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
@@ -39,6 +39,8 @@ pub struct Check {
     pub adapter: AdapterChoice,
     /// The device, which must be a single one.
     pub device: DeviceChoice,
+    /// The most bytes of a GPU's memory that are used.
+    pub gpu_memory: Option<u64>,
     /// The processor's instructions that are used.
     pub instructions: Instructions,
     /// The precisions.
@@ -163,9 +165,10 @@ impl Check {
     fn open(&self, reporter: &Reporter) -> Result<Opened> {
         let for_cpu = self.dtypes == Dtypes::Chosen(vec![Some(Precision::Int8)]);
         if self.device == DeviceChoice::Auto && for_cpu {
+            check_gpu_memory(self.gpu_memory, &[Opened::Cpu])?;
             return Ok(Opened::Cpu);
         }
-        let mut devices = self.device.open(|note| reporter.note(note))?;
+        let mut devices = self.device.open(self.gpu_memory, |note| reporter.note(note))?;
         match (devices.pop(), devices.is_empty()) {
             (Some(device), true) => Ok(device),
             _ => bail!(UsageError::new("--device: check computes on one device at a time; name one of them")),

@@ -37,6 +37,11 @@ pub struct BenchArguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
 
+    /// The most memory that is used on each GPU, as 8GiB; layers that do not fit there stay in host memory and are uploaded for each
+    /// batch [default: all that is free]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub gpu_memory: Option<u64>,
+
     /// Precision of the products' operands [auto: as in a run; random weights count as stored in bf16]
     #[arg(long, value_name = "DTYPE", value_enum, ignore_case = true, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,

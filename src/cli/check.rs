@@ -8,7 +8,7 @@ use super::{RecipeArguments, VerbosityArguments, values};
 use crate::device::DeviceChoice;
 
 /// All other options of `rerank check`, none of which a list has a use for.
-const NOT_WITH_LIST: [&str; 17] = [
+const NOT_WITH_LIST: [&str; 18] = [
     "named",
     "model",
     "revision",
@@ -16,6 +16,7 @@ const NOT_WITH_LIST: [&str; 17] = [
     "offline",
     "max_length",
     "device",
+    "gpu_memory",
     "dtype",
     "golden",
     "compared_as",
@@ -58,6 +59,11 @@ pub struct CheckArguments {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
+
+    /// The most memory that is used on each GPU, as 8GiB; layers that do not fit there stay in host memory and are uploaded for each
+    /// batch [default: all that is free]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub gpu_memory: Option<u64>,
 
     /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 on the CPU only)
     #[arg(

@@ -34,6 +34,11 @@ pub struct ModelArguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::DeviceParser, hide_possible_values = true)]
     pub device: DeviceChoice,
 
+    /// The most memory that is used on each GPU, as 8GiB; layers that do not fit there stay in host memory and are uploaded for each
+    /// batch [default: all that is free]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub gpu_memory: Option<u64>,
+
     /// Precision of the products' operands; sums are f32, of int8 exact. f32 rounds nothing: logits within 1e-4 of the
     /// reference. bf16 is off by hundredths, by 0.1 to 0.7 where attention is sharply peaked. int8 takes half of bf16's memory
     /// and is rough: off by up to 0.1 on well-behaved models, by 0.6 to 3.9 where attention is sharply peaked, which swaps 1.5

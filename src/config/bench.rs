@@ -39,6 +39,7 @@ pub fn resolve_bench(arguments: &BenchArguments) -> Result<Bench> {
         pairs: arguments.pairs.map(|pairs| pairs as usize),
         model,
         device: arguments.device.clone(),
+        gpu_memory: arguments.gpu_memory,
         instructions,
         precision: resolve_precision(arguments.dtype),
         limits: resolve_limits(&arguments.batch),

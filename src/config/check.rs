@@ -37,6 +37,7 @@ pub fn resolve_check(arguments: &CheckArguments) -> Result<Check> {
         model,
         adapter,
         device: arguments.device.clone(),
+        gpu_memory: arguments.gpu_memory,
         instructions,
         dtypes: resolve_dtypes(&arguments.dtype),
         recipe: resolve_recipe(&arguments.recipe, arguments.max_length)?,

@@ -98,6 +98,8 @@ pub struct ModelChoice {
     pub adapter: AdapterChoice,
     /// The device, or the devices.
     pub device: DeviceChoice,
+    /// The most bytes of each GPU's memory that are used.
+    pub gpu_memory: Option<u64>,
     /// The processor's instructions that are used.
     pub instructions: Instructions,
     /// Precision of products, `None` for the device's own choice.

@@ -23,6 +23,7 @@ impl ModelChoice {
             source,
             adapter,
             device: model.device.clone(),
+            gpu_memory: model.gpu_memory,
             instructions: Instructions::from_environment().map_err(anyhow::Error::msg)?,
             precision: resolve_precision(model.dtype),
             recipe: resolve_recipe(recipe, model.max_length)?,

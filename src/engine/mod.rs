@@ -27,7 +27,7 @@ use memory::rests;
 
 pub use fake::FakeEngine;
 pub use head::LogitHead;
-pub use memory::weights_memory;
+pub use memory::{StreamedLayers, WeightsMemory, weights_memory};
 pub use profile::{KINDS, Kind, Profile};
 pub use support::check;
 pub use target::Target;
@@ -139,7 +139,7 @@ pub fn check_precision(architecture: &Architecture, target: &Target) -> Result<(
 pub fn limits(choice: LimitsChoice, architecture: &Architecture, target: &Target) -> Result<Limits> {
     check_precision(architecture, target)?;
     let limits = match target {
-        Target::Gpu(gpu) => choice.on_gpu(gpu::forward::GpuEngine::budget(architecture, gpu)?),
+        Target::Gpu(gpu) => choice.on_gpu(gpu::forward::Placement::new(architecture, gpu)?.tokens()),
         Target::Cpu(_) => choice.on_cpu(),
     };
     Ok(Limits { share_prefixes: limits.share_prefixes && architecture.shares_prefixes(), ..limits })

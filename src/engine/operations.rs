@@ -2,7 +2,7 @@
 
 use super::{Kind, Work};
 use crate::batch::Batch;
-use crate::model::{Architecture, Embedding, Layer, Mask, Mlp, NormPlacement, Pooling};
+use crate::model::{Architecture, Layer, Mask, Mlp, NormPlacement, Pooling};
 
 /// Which keys the queries of a layer see.
 type Sight = (Mask, Option<usize>);
@@ -30,14 +30,6 @@ struct Widths {
 }
 
 impl Architecture {
-    /// Weights of all products and of the embedding.
-    pub(crate) fn weights(&self) -> usize {
-        let layers = self.layers.iter().map(Layer::weights).sum::<usize>();
-        let Embedding { tokens, projection, .. } = &self.embedding;
-        let projection = projection.as_ref().map_or(0, |linear| linear.outputs() * linear.weight.inputs());
-        self.vocabulary() * tokens.inputs() + projection + layers
-    }
-
     /// Operations that a batch needs. In the last layer, all but keys and values are those of the pooled tokens.
     pub fn operations(&self, batch: &Batch) -> Work {
         let mut work = Work::default();
@@ -139,11 +131,6 @@ impl Architecture {
 }
 
 impl Layer {
-    /// Weights of the layer's products.
-    fn weights(&self) -> usize {
-        self.linears().map(|linear| linear.outputs() * linear.weight.inputs()).sum()
-    }
-
     fn widths(&self, hidden: usize) -> Widths {
         let (heads, inner) = (self.attention.heads, self.mlp.intermediate());
         let merged = if matches!(self.mlp, Mlp::Gated { .. }) { 2 * inner } else { inner };
@@ -193,8 +180,6 @@ mod tests {
         assert_eq!(bytes(Kind::Embedding), 5. * 8. * (2. + 4.));
         assert_eq!(bytes(Kind::Down), 12. * 8. * 8. + 2. * 24. * (12. + 3. * 8.));
         assert_eq!(work.operations, model.operations(batch).operations);
-        // Layers' products, and the embedding.
-        assert_eq!(model.weights(), 100 * 8 + 3 * 8 * (16 + 8 + 8 + 16 + 3 * 24));
     }
 
     #[test]
@@ -237,10 +222,8 @@ mod tests {
         model.layers[2].attention.mask = Mask::Causal;
         assert_eq!(attention(&model), 4. * 8. * ((25. + 9.) + (13. + 7.) + (9. + 5.)));
         assert_eq!(model.operations(batch).operations[Kind::Down as usize], 2. * 8. * 24. * 3. * 8.);
-        let weights = model.weights();
         model.embedding.tokens = crate::model::Tensor::matrix("tokens", 100, 4);
         model.embedding.projection = Some(crate::model::Linear::new("projection", 8, 4));
         assert_eq!(model.operations(batch).operations[Kind::Embedding as usize], 2. * 4. * 8. * 8.);
-        assert_eq!(model.weights(), weights - 400 + 32);
     }
 }

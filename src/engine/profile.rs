@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// Kinds of work, as users read them.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "query, key and value products",
     "output products",
     "gate and up products",
@@ -16,6 +16,7 @@ pub const KINDS: [&str; 12] = [
     "activation",
     "embedding",
     "expanding quantized weights",
+    "waiting for uploaded layers",
 ];
 
 /// An index into [`KINDS`].
@@ -45,6 +46,8 @@ pub enum Kind {
     Embedding,
     /// From quantized weights to operands.
     Expansion,
+    /// Waiting for weights that come from host memory.
+    Upload,
 }
 
 /// Time by kind.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use indicatif::HumanDuration;
 use serde::Serialize;
 
-use super::estimate;
+use super::estimate::{self, Speed};
 use super::faults::Faults;
 use super::prepare::{Prepared, Sink};
 use crate::batch::{Batch, Limits, Queue};
@@ -18,6 +18,7 @@ use crate::output::OutputFile;
 use crate::precision::Precision;
 use crate::progress::{HumanCount, Reporter};
 use crate::recipe::{Prompt, RecipeName, Resolved};
+use crate::reranker::Reranker;
 use crate::session::Unit;
 use crate::standard_output;
 use crate::stats::{self, saved_share};
@@ -30,6 +31,8 @@ pub(super) struct Planned<'a> {
     pub(super) recipe: &'a Resolved,
     /// The model's description; none for the fake model, and if there is only a tokenizer.
     pub(super) model: Option<&'a Architecture>,
+    /// The model's files.
+    pub(super) reranker: &'a Reranker,
     /// The precision in which the checkpoint is stored, or bf16 if that is not known.
     pub(super) expected: Precision,
     /// What the weights are; none, where they are not here.
@@ -115,11 +118,7 @@ pub(super) fn run(
     while let Some(batch) = queue.next_batch(planned.limits) {
         cost.add_batch(batch, planned.model);
     }
-    let (seconds, source) = match cost.seconds(planned) {
-        Ok((seconds, source)) => (Some(seconds), source),
-        Err(error) => (None, format!("not estimated: {error:#}")),
-    };
-    let mut figures = cost.figures(planned, seconds, source);
+    let mut figures = cost.figures(planned, cost.speed(planned));
     figures.warnings.extend(faults.take_notes());
     if let Some(mut file) = stats_file {
         stats::write(&figures, &mut file)?;
@@ -176,16 +175,25 @@ impl Cost {
         self.lengths.iter().position(reached).unwrap_or(0)
     }
 
-    /// The seconds that scoring would take, and how they were found.
-    fn seconds(&self, planned: &Planned) -> Result<(f64, String)> {
+    /// How fast scoring would be.
+    fn speed(&self, planned: &Planned) -> Result<Speed> {
         ensure!(planned.config.model.source != ModelSource::Fake, "the fake model takes next to no time");
         let model = planned.model.context("the model's configuration is not here")?;
         let sample = self.sample.as_ref().context("there is nothing to score")?;
-        let speed = estimate::measure(planned, model, sample)?;
-        Ok((self.operations / speed.operations_per_second, speed.source))
+        estimate::measure(planned, model, sample)
     }
 
-    fn figures(&self, planned: &Planned, estimated_seconds: Option<f64>, estimate: String) -> Figures {
+    fn figures(&self, planned: &Planned, speed: Result<Speed>) -> Figures {
+        // On a GPU they may take other memory than where the run was planned.
+        let on_device = speed.as_ref().ok().and_then(|speed| planned.reranker.weights(&speed.target).ok().flatten());
+        let weights = on_device.or_else(|| planned.weights.clone());
+        let (estimated_seconds, mut estimate) = match speed {
+            Ok(speed) => (Some(self.operations / speed.operations_per_second), speed.source),
+            Err(error) => (None, format!("not estimated: {error:#}")),
+        };
+        if estimated_seconds.is_some() && weights.as_ref().is_some_and(WeightsReport::is_streamed) {
+            estimate += "; the uploads of layers are not counted";
+        }
         let percentile = |(name, percent): (&str, u64)| (name.to_owned(), self.percentile(percent).into());
         let names = [("min", 0), ("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)];
         Figures {
@@ -193,7 +201,7 @@ impl Cost {
             model: planned.config.model.source.to_string(),
             recipe: planned.recipe.name.clone(),
             dry_run: true,
-            weights: planned.weights.clone(),
+            weights,
             warnings: planned.warnings.clone(),
             queries: self.queries,
             pairs: self.pairs,

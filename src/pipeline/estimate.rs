@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use super::dry_run::Planned;
 use crate::batch::Batch;
 use crate::compute::{Compute, Stored};
-use crate::device::{DeviceChoice, Opened};
 use crate::engine::Target;
 use crate::engine::{self, Engine, Model};
 use crate::model::{Architecture, HeadOutput};
@@ -33,6 +32,8 @@ pub(super) struct Speed {
     /// The rate of all devices together.
     pub(super) operations_per_second: f64,
     pub(super) source: String,
+    /// A device, and how it computes.
+    pub(super) target: Target,
 }
 
 /// Measures the devices that the run would have.
@@ -41,10 +42,7 @@ pub(super) struct Speed {
 /// If a device is not there, or has no memory for the layers.
 pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -> Result<Speed> {
     let Planned { config, limits, expected, .. } = *planned;
-    let devices = match &config.model.device {
-        DeviceChoice::Auto if !cfg!(feature = "cuda") => vec![Opened::Cpu],
-        device => device.open(|_| {})?,
-    };
+    let devices = config.model.device.open(config.model.gpu_memory, |_| {})?;
     let device = devices.first().context("there is no device")?;
     let compute = Compute::choose(
         device,
@@ -52,7 +50,7 @@ pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -
         config.model.precision.or(engine::only_precision(model)),
         Some(Stored::whole(expected)),
     )?;
-    let target = compute.target(device)?;
+    let target = compute.target(device)?.for_batches(config.model.limits);
     let (tokens, count) = match target {
         Target::Cpu(_) => (CPU_TOKENS, 1),
         Target::Gpu(_) => (GPU_TOKENS, devices.len()),
@@ -75,7 +73,7 @@ pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -
         sample.token_ids.len(),
     );
     let operations = model.operations(&sample).all_operations();
-    Ok(Speed { operations_per_second: operations / seconds * count as f64, source })
+    Ok(Speed { operations_per_second: operations / seconds * count as f64, source, target })
 }
 
 /// The model with its last layers alone, and with few tokens.

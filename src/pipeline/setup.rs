@@ -54,7 +54,7 @@ pub(super) fn planned<'a>(setup: &'a Setup, config: &'a Config) -> Planned<'a> {
     let (model, expected) = (reranker.architecture(), reranker.expected());
     let warnings = warnings(setup, config);
     let weights = setup.weights().ok().flatten();
-    Planned { config, limits: *limits, recipe: reranker.recipe(), model, expected, weights, warnings }
+    Planned { config, limits: *limits, recipe: reranker.recipe(), model, reranker, expected, weights, warnings }
 }
 
 /// The figures of the run that are known before it begins.

@@ -15,7 +15,7 @@ use crate::cache::Identity;
 use crate::checkpoint::{Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::config::ModelChoice;
-use crate::device::{DeviceChoice, Opened};
+use crate::device::{DeviceChoice, Opened, check_gpu_memory};
 use crate::engine::Target;
 use crate::engine::cpu::{Arithmetic, Instructions};
 use crate::precision::Precision;
@@ -73,7 +73,8 @@ impl Setup {
         let Some(first) = devices.first() else { bail!("there is no device") };
         let precision = precision.or(reranker.only_precision());
         let compute = Compute::choose(first, instructions, precision, reranker.stored())?;
-        let targets = devices.iter().map(|device| compute.target(device)).collect::<Result<Vec<_>>>()?;
+        let targets = devices.iter().map(|device| Ok(compute.target(device)?.for_batches(choice.limits)));
+        let targets = targets.collect::<Result<Vec<_>>>()?;
         let limits = targets.iter().map(|target| reranker.limits(choice.limits, target)).collect::<Result<Vec<_>>>()?;
         let Some(limits) = limits.into_iter().min_by_key(|limits| limits.tokens) else { bail!("there is no device") };
         Ok(Self {
@@ -228,8 +229,9 @@ pub fn open_devices(choice: &ModelChoice, reporter: &Reporter) -> Result<Vec<Ope
     let for_cpu = choice.source == ModelSource::Fake || choice.precision == Some(Precision::Int8);
     let devices = match choice.device == DeviceChoice::Auto && for_cpu {
         true => vec![Opened::Cpu],
-        false => choice.device.open(|note| reporter.note(note))?,
+        false => choice.device.open(choice.gpu_memory, |note| reporter.note(note))?,
     };
+    check_gpu_memory(choice.gpu_memory, &devices)?;
     check_precision(choice, &devices)?;
     Ok(devices)
 }

@@ -65,6 +65,8 @@ bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, fl
     bool fits = right.rows == left.rows && results.rows == right.columns && results.columns == left.columns;
     bool kinds = right.kind == left.kind && (results.kind == left.kind || results.kind == F32);
     if (!fits || !kinds || !right.there() || !left.there() || !results.there()) return false;
+    auto weights_at = reinterpret_cast<uint64_t>(right.values);
+    last_products[std::prev(allocations.upper_bound(weights_at))->first] = ++launched;
     void* place = const_cast<void*>(results.values);
     size_t inner = right.rows;
     if (is_trial(results.columns) && inner * results.rows > LARGE) {

@@ -30,6 +30,9 @@ size_t memory() { return setting("EMULATED_MEMORY", 1000000000); }
 std::mutex mutex;
 std::map<uint64_t, size_t> allocations;
 size_t used = 0;
+// Kernels and products that were launched, and, for each allocation, the last product whose right matrix is there.
+size_t launched = 0;
+std::map<uint64_t, size_t> last_products;
 thread_local void* current = nullptr;
 // Time that a thread did not spend, but that events show.
 thread_local std::chrono::nanoseconds pretended{0};
@@ -121,6 +124,7 @@ int cuMemFree_v2(uint64_t address) {
     if (found == allocations.end()) return INVALID_VALUE;
     used -= found->second;
     allocations.erase(found);
+    last_products.erase(address);
     free(reinterpret_cast<void*>(address));
     return SUCCESS;
 }
@@ -142,26 +146,6 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
     memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
     return SUCCESS;
 }
-int cuStreamSynchronize(void*) { return SUCCESS; }
-
-// An event is the time at which it was recorded.
-int cuEventCreate(void** event, unsigned) {
-    *event = new std::chrono::steady_clock::time_point();
-    return SUCCESS;
-}
-int cuEventRecord(void* event, void*) {
-    *static_cast<std::chrono::steady_clock::time_point*>(event) = std::chrono::steady_clock::now() + pretended;
-    return SUCCESS;
-}
-int elapsed(float* milliseconds, void* first, void* second) {
-    using Time = std::chrono::steady_clock::time_point;
-    auto between = *static_cast<Time*>(second) - *static_cast<Time*>(first);
-    *milliseconds = std::chrono::duration<float, std::milli>(between).count();
-    return SUCCESS;
-}
-int cuEventElapsedTime(float* milliseconds, void* first, void* second) { return elapsed(milliseconds, first, second); }
-int cuEventElapsedTime_v2(float* milliseconds, void* first, void* second) { return elapsed(milliseconds, first, second); }
-
 // Whatever image is loaded, the kernels are those that were compiled with this.
 int cuModuleLoadData(void** module, const void*) {
     *module = &mutex;
@@ -180,10 +164,13 @@ int cuLaunchKernel(void* function, unsigned across, unsigned down, unsigned deep
     std::lock_guard<std::mutex> lock(mutex);
     if (const char* log = getenv("EMULATED_KERNELS"))
         std::ofstream(log, std::ios::app) << static_cast<const char*>(function) << '\n';
+    launched++;
     unsigned launch[] = {across, down, threads, rows, shared};
     return emulate(static_cast<const char*>(function), launch, arguments) == 0 ? SUCCESS : NOT_FOUND;
 }
 
 }  // extern "C"
+
+#include "streams.cpp"
 
 #include "blas.cpp"

@@ -26,15 +26,15 @@ const LAYERS: usize = 3;
 const LONGEST: usize = 200;
 
 /// What is the same in all layers of a model.
-struct Sizes {
-    heads: Heads,
-    hidden: usize,
-    inner: usize,
+pub struct Sizes {
+    pub heads: Heads,
+    pub hidden: usize,
+    pub inner: usize,
 }
 
 impl Sizes {
     /// Heads that share the features of the residual stream.
-    fn encoder(heads: usize, head_dim: usize) -> Self {
+    pub fn encoder(heads: usize, head_dim: usize) -> Self {
         let hidden = heads * head_dim;
         Self { heads: Heads { query: heads, key: heads, head_dim }, hidden, inner: 2 * hidden }
     }
@@ -84,7 +84,7 @@ impl Sizes {
     }
 
     /// The whole in the manner of BERT.
-    fn model(&self, biased: bool, change: impl Fn(usize, &mut Layer)) -> Architecture {
+    pub fn model(&self, biased: bool, change: impl Fn(usize, &mut Layer)) -> Architecture {
         let hidden = self.hidden;
         let layer = |index: usize| {
             let mut layer = self.layer(index, biased);
@@ -115,7 +115,7 @@ impl Sizes {
     }
 
     /// The whole in the manner of Llama: a decoder.
-    fn decoder(&self, activation: Activation, change: impl Fn(usize, &mut Layer)) -> Architecture {
+    pub fn decoder(&self, activation: Activation, change: impl Fn(usize, &mut Layer)) -> Architecture {
         let rotary = Rotary::of_theta(1e4, self.heads.head_dim);
         let mut model = self.model(false, |index, layer| {
             let norm = |part: &str| Norm::rms(&format!("layer.{index}.{part}_norm"), self.hidden, 1e-6);
@@ -135,7 +135,7 @@ impl Sizes {
 }
 
 /// Weights that are random, but the same every time: norms' are near 1 (with their offset), and products keep sizes.
-fn with_weights(architecture: Architecture, files: &Files) -> Model {
+pub fn with_weights(architecture: Architecture, files: &Files) -> Model {
     let gemma = architecture.layers[0].mlp_norm.weight_offset == 1.;
     let mut tensors = HashMap::new();
     for (seed, tensor) in architecture.tensors().into_iter().enumerate() {
@@ -158,7 +158,7 @@ fn with_weights(architecture: Architecture, files: &Files) -> Model {
     Model { architecture: Arc::new(architecture), weights: Arc::new(Weights::open(&[path]).unwrap()), answers }
 }
 
-fn prompts() -> Vec<Prompt> {
+pub fn prompts() -> Vec<Prompt> {
     let prompt = |length: usize| {
         let tokens = (0..length).map(|index| (index * index * 7 + length) as u32 % VOCABULARY as u32).collect();
         Prompt { second_type: Some(length / 3), ..Prompt::whole(tokens) }
@@ -226,7 +226,7 @@ fn encoders_after_bert() {
 }
 
 /// Windows of some layers, two rotary embeddings, norms before and one behind; the first layer has none before attention.
-fn modernbert() -> Architecture {
+pub fn modernbert() -> Architecture {
     let sizes = Sizes::encoder(2, 64);
     let bare = |name: &str| Norm { bias: None, ..Norm::layer(name, sizes.hidden, 1e-5) };
     let mut model = sizes.model(false, |index, layer| {

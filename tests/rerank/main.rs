@@ -39,6 +39,7 @@ mod gpu_attention;
 mod gpu_features;
 mod gpu_gated;
 mod gpu_races;
+mod gpu_streaming;
 mod handed_models;
 #[cfg(unix)]
 mod hostile;

@@ -12,10 +12,13 @@ use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::device::{Address, Device, Launch, Load, OutOfMemory, Product, TileMap, Tiled, Type};
 use super::images;
+use super::ledger::Ledger;
 use super::monitor::Monitor;
+use super::page_locked::PageLocked;
 use super::products::{self, Products};
 use super::switches::Without;
 use super::tile_maps;
+use super::uploads::Uploads;
 
 /// The oldest cards with bf16 on their tensor cores.
 const OLDEST: (i32, i32) = (8, 0);
@@ -38,6 +41,7 @@ struct Cuda {
     processors: usize,
     without: Without,
     monitor: Option<Monitor>,
+    ledger: Arc<Ledger>,
     /// Events, by index.
     marks: Mutex<Vec<sys::CUevent>>,
 }
@@ -72,11 +76,11 @@ pub fn count() -> Result<usize> {
     Ok(count as usize)
 }
 
-/// Opens a GPU, counted from 0.
+/// Opens a GPU, counted from 0, of whose memory so many bytes are used at most.
 ///
 /// # Errors
 /// A sentence with a remedy: no driver, one that is too old, no such GPU, one that is too old, no cuBLAS.
-pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
+pub fn open(ordinal: usize, most_memory: Option<usize>) -> Result<Arc<dyn Device>> {
     let count = count()?;
     ensure!(ordinal < count, "there is no GPU {ordinal}: this machine has {count}, counted from 0");
     let context = CudaContext::new(ordinal).map_err(|error| explain(error, "the GPU can't be opened"))?;
@@ -90,9 +94,10 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         capability.1,
     );
     let without = Without::read()?;
+    let ledger = Arc::new(Ledger::new(most_memory));
     let stream = context.default_stream();
     // Before cuBLAS, which has the same library open and must not find another.
-    let products = if without.cublaslt { None } else { Products::open(&stream, &name) };
+    let products = if without.cublaslt { None } else { Products::open(&stream, &name, &ledger) };
     // SAFETY: looks for the library without running anything of ours.
     let present = unsafe { blas::is_culib_present() };
     ensure!(
@@ -130,6 +135,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
         processors,
         without,
         monitor,
+        ledger,
         marks,
     });
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
@@ -138,7 +144,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>> {
 }
 
 /// A driver's error with what can be done.
-fn explain(error: DriverError, what: &str) -> anyhow::Error {
+pub(super) fn explain(error: DriverError, what: &str) -> anyhow::Error {
     let remedy = match error.0 {
         CUresult::CUDA_ERROR_NO_DEVICE => "there is no NVIDIA GPU that this program may use; use --device cpu",
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | CUresult::CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE => {
@@ -197,24 +203,24 @@ unsafe impl Device for Cuda {
     fn free_memory(&self) -> Result<usize> {
         self.context
             .mem_get_info()
-            .map(|(free, _)| free)
+            .map(|(free, _)| self.ledger.usable(free))
             .map_err(|error| explain(error, "the GPU does not report its memory"))
+    }
+
+    fn memory_limit(&self) -> Option<usize> {
+        self.ledger.most
     }
 
     fn allocate(&self, bytes: usize) -> Result<Address> {
         self.bind()?;
-        // SAFETY: the context is current; the memory is given back by `release`.
-        unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => OutOfMemory { bytes }.into(),
-            _ => explain(error, "the GPU gives no memory"),
-        })
+        self.ledger.allocate(bytes)
     }
 
     unsafe fn release(&self, address: Address) {
         // What fails here has failed before, and was reported.
         if self.bind().is_ok() {
-            // SAFETY: as the caller's. The driver waits for what still uses the memory.
-            let _ = unsafe { result::free_sync(address) };
+            // SAFETY: as the caller's.
+            unsafe { self.ledger.release(address) };
         }
     }
 
@@ -222,6 +228,10 @@ unsafe impl Device for Cuda {
         self.bind()?;
         // SAFETY: as the caller's. The copy is made when the call returns, after what was asked of the same (default) stream.
         unsafe { result::memcpy_htod_sync(to, bytes) }.map_err(|error| explain(error, "copying to the GPU failed"))
+    }
+
+    fn uploads(&self, piece_bytes: usize) -> Result<Option<Box<dyn Uploads>>> {
+        Ok(Some(Box::new(PageLocked::new(&self.context, &self.stream, piece_bytes)?)))
     }
 
     unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::uploads::Uploads;
+
 /// Types of activations and weights on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Type {
@@ -144,6 +146,11 @@ pub unsafe trait Device: Send + Sync {
     /// If the device does not answer.
     fn free_memory(&self) -> Result<usize>;
 
+    /// The most bytes that users allow this program, if they limit it.
+    fn memory_limit(&self) -> Option<usize> {
+        None
+    }
+
     /// Memory of so many bytes, aligned to 256, its content unknown.
     ///
     /// # Errors
@@ -173,6 +180,14 @@ pub unsafe trait Device: Send + Sync {
     /// # Errors
     /// If the device fails, now or in something that was asked before.
     unsafe fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()>;
+
+    /// Uploads in pieces of so many bytes that are copied while kernels run; none if the device does one thing after the other.
+    ///
+    /// # Errors
+    /// If the device fails, or the host has no memory for the pieces.
+    fn uploads(&self, _piece_bytes: usize) -> Result<Option<Box<dyn Uploads>>> {
+        Ok(None)
+    }
 
     /// Copies on the device.
     ///

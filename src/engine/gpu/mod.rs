@@ -19,15 +19,20 @@ mod heads;
 mod operations;
 mod peak;
 mod residual;
+mod uploads;
 
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
 mod images;
 #[cfg(feature = "cuda")]
+mod ledger;
+#[cfg(feature = "cuda")]
 mod matmul;
 #[cfg(feature = "cuda")]
 mod monitor;
+#[cfg(feature = "cuda")]
+mod page_locked;
 #[cfg(feature = "cuda")]
 mod products;
 mod self_test;
@@ -45,6 +50,7 @@ pub use heads::{Angles, QkNormRope};
 pub use operations::{Gpu, Rows, Weight};
 pub use peak::Ceilings;
 pub use residual::{GpuNorm, Tables};
+pub use uploads::{SLOTS, Uploads};
 
 #[cfg(feature = "cuda")]
 pub use cuda::{count as count_cuda, open as open_cuda};
@@ -59,12 +65,12 @@ pub fn check_environment() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens an NVIDIA GPU.
+/// Opens an NVIDIA GPU, of whose memory so many bytes are used at most.
 ///
 /// # Errors
 /// Always: this build has no support for it.
 #[cfg(not(feature = "cuda"))]
-pub fn open_cuda(_ordinal: usize) -> anyhow::Result<std::sync::Arc<dyn Device>> {
+pub fn open_cuda(_ordinal: usize, _most_memory: Option<usize>) -> anyhow::Result<std::sync::Arc<dyn Device>> {
     Err(crate::exit::UsageError::new(NO_CUDA).into())
 }
 

@@ -21,6 +21,10 @@ pub struct Gpu {
     pub(super) gated_is_wrong: bool,
     /// The position from which on queries are late, see [`super::attention::Tiling`].
     pub(super) late_from: usize,
+    /// Bytes of memory that were free when it was decided what goes there.
+    free_memory: Option<usize>,
+    /// Tokens of the batches that are wanted.
+    wanted_tokens: Option<usize>,
 }
 
 /// A matrix of weights `(outputs, inputs)`.
@@ -86,7 +90,42 @@ pub(super) fn by_row(rows: usize) -> Result<Launch> {
 impl Gpu {
     /// Activations on `device` are of type `value`.
     pub fn new(device: Arc<dyn Device>, value: Type) -> Self {
-        Self { device, value, wrong: Vec::new(), gated_is_wrong: false, late_from: LATE_FROM }
+        Self {
+            device,
+            value,
+            wrong: Vec::new(),
+            gated_is_wrong: false,
+            late_from: LATE_FROM,
+            free_memory: None,
+            wanted_tokens: None,
+        }
+    }
+
+    /// The same, where the memory counts as free that is free now, whatever is allocated later: what is decided by it stays the same.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    pub fn with_memory_of_now(self) -> Result<Self> {
+        Ok(Self { free_memory: Some(self.device.free_memory()?), ..self })
+    }
+
+    /// The same, for batches of so many tokens; none for as many as are worth it.
+    #[must_use]
+    pub fn with_wanted_tokens(self, tokens: Option<usize>) -> Self {
+        Self { wanted_tokens: tokens, ..self }
+    }
+
+    /// Bytes of memory that are free for a model and its batches.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    pub fn free_memory(&self) -> Result<usize> {
+        self.free_memory.map_or_else(|| self.device.free_memory(), Ok)
+    }
+
+    /// Tokens of the batches that are wanted, if that is known.
+    pub fn wanted_tokens(&self) -> Option<usize> {
+        self.wanted_tokens
     }
 
     /// The same, with attention's kernel for late queries used from another position on. Scores differ by rounding.
@@ -263,12 +302,16 @@ impl Weight {
         self.inputs
     }
 
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> usize {
+        self.memory.bytes() / self.outputs
+    }
+
     /// Fills rows from `row` on with values of the device's type.
     ///
     /// # Errors
     /// If the device fails.
     pub fn fill(&mut self, row: usize, bytes: &[u8]) -> Result<()> {
-        let row_bytes = self.memory.bytes() / self.outputs;
-        self.memory.upload_at(row * row_bytes, bytes)
+        self.memory.upload_at(row * self.row_bytes(), bytes)
     }
 }

@@ -9,6 +9,7 @@ use cudarc::driver::{CudaStream, result, sys};
 
 use super::cancelling::cancelling_rows;
 use super::device::{Address, Product, Type};
+use super::ledger::Ledger;
 use super::matmul::{Algorithm, Matmul, WORKSPACE_BYTES, Workspace, alignment};
 
 /// Rows of the products by which algorithms are tried: those of a large batch, if there is memory for them. The number at hand
@@ -55,6 +56,7 @@ type Algorithms = BTreeMap<(Arc<str>, Kind), Option<Algorithm>>;
 pub(super) struct Products {
     matmul: Matmul,
     stream: Arc<CudaStream>,
+    ledger: Arc<Ledger>,
     /// What algorithms work in, one after the other in the order of the stream.
     workspace: Scratch,
     /// The card's name.
@@ -76,12 +78,13 @@ pub(super) fn version() -> String {
 
 impl Products {
     /// On the current context; None where there is no cuBLASLt.
-    pub(super) fn open(stream: &Arc<CudaStream>, name: &str) -> Option<Self> {
+    pub(super) fn open(stream: &Arc<CudaStream>, name: &str, ledger: &Arc<Ledger>) -> Option<Self> {
         let matmul = Matmul::open()?;
-        let workspace = Scratch::new(WORKSPACE_BYTES).ok()?;
+        let workspace = Scratch::new(ledger, WORKSPACE_BYTES).ok()?;
         let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).ok();
         let events = [event()?, event()?];
-        Some(Self { matmul, stream: Arc::clone(stream), workspace, name: name.into(), events })
+        let (stream, ledger) = (Arc::clone(stream), Arc::clone(ledger));
+        Some(Self { matmul, stream, ledger, workspace, name: name.into(), events })
     }
 
     /// Multiplies, if there is an algorithm for that; false if nothing was done. The first product of a kind takes some
@@ -173,8 +176,8 @@ impl<'a> Probe<'a> {
     fn new(products: &'a Products, product: &Product) -> Result<Self> {
         let mut rows = ROWS;
         let (left, results) = loop {
-            let left = Scratch::new(rows * product.inputs * product.value.size());
-            let memory = left.and_then(|left| Ok((left, Scratch::new(rows * row_bytes(product))?)));
+            let left = Scratch::new(&products.ledger, rows * product.inputs * product.value.size());
+            let memory = left.and_then(|left| Ok((left, Scratch::new(&products.ledger, rows * row_bytes(product))?)));
             match memory {
                 Err(_) if rows > FEWEST_ROWS => rows /= 2,
                 memory => break memory?,
@@ -283,20 +286,20 @@ fn row_bytes(product: &Product) -> usize {
 
 /// Memory for a while.
 struct Scratch {
+    ledger: Arc<Ledger>,
     address: Address,
     bytes: usize,
 }
 
 impl Scratch {
-    fn new(bytes: usize) -> Result<Self> {
-        // SAFETY: the context is current; the memory is given back when this is dropped.
-        Ok(Self { address: unsafe { result::malloc_sync(bytes) }?, bytes })
+    fn new(ledger: &Arc<Ledger>, bytes: usize) -> Result<Self> {
+        Ok(Self { ledger: Arc::clone(ledger), address: ledger.allocate(bytes)?, bytes })
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // SAFETY: nobody else has the address; the driver waits for what still uses it.
-        let _ = unsafe { result::free_sync(self.address) };
+        // SAFETY: nobody else has the address.
+        unsafe { self.ledger.release(self.address) };
     }
 }

@@ -1,14 +1,21 @@
-//! A layer's weights. Biases are put where they cost least.
+//! A layer's weights without its matrices. Biases are put where they cost least.
 
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::gates::activates_at_once;
-use super::weights::{GpuLinear, Load};
-use crate::engine::gpu::{GpuNorm, Memory, Weight};
-use crate::model::{Activation, Attention, Layer, Linear, Mlp, NormPlacement, Rotary};
+use super::matrices::{Matrices, activates_at_once};
+use super::weights::Load;
+use crate::engine::gpu::{GpuNorm, Memory};
+use crate::model::{Activation, Attention, Layer, Mlp, NormPlacement, Rotary};
 
-/// A layer.
+/// A layer whose matrices are on the device.
+#[derive(Clone, Copy)]
+pub(super) struct Ready<'a> {
+    pub(super) layer: &'a GpuLayer,
+    pub(super) matrices: &'a Matrices,
+}
+
+/// A layer without its matrices.
 pub(super) struct GpuLayer {
     pub(super) placement: NormPlacement,
     pub(super) attention_norm: Option<GpuNorm>,
@@ -19,11 +26,9 @@ pub(super) struct GpuLayer {
 
 /// Attention.
 pub(super) struct GpuAttention {
-    /// Outputs of queries, then of keys, then of values.
-    pub(super) query_key_value: Weight,
-    /// What is done to them.
+    /// What is done to queries, keys and values.
     pub(super) preparation: Preparation,
-    pub(super) output: GpuLinear,
+    pub(super) output_bias: Option<Memory>,
     pub(super) window: Option<usize>,
     pub(super) scale: f64,
 }
@@ -41,34 +46,27 @@ pub(super) enum Preparation {
 
 /// An MLP.
 pub(super) struct GpuMlp {
-    /// Outputs of gates, then of ups; or both in the order in which their product is activated at once; or ups alone.
-    pub(super) inner: Weight,
+    /// Of gates and ups, or of ups alone.
     pub(super) bias: Option<Memory>,
     pub(super) activation: Activation,
     pub(super) is_gated: bool,
     pub(super) activates_at_once: bool,
-    pub(super) down: GpuLinear,
+    pub(super) down_bias: Option<Memory>,
 }
 
 impl GpuLayer {
     pub(super) fn load(layer: &Layer, rotaries: &[Rotary], load: &Load<'_>) -> Result<Self> {
-        let inner: Vec<&Linear> = layer.mlp.inner();
-        let activates_at_once = activates_at_once(&layer.mlp, load.gpu);
         Ok(Self {
             placement: layer.placement,
             attention_norm: load.optional_norm(layer.attention_norm.as_ref())?,
             attention: GpuAttention::load(&layer.attention, rotaries, load)?,
             mlp_norm: load.norm(&layer.mlp_norm)?,
             mlp: GpuMlp {
-                inner: match &inner[..] {
-                    [gate, up] if activates_at_once => load.gates_and_ups([&gate.weight, &up.weight])?,
-                    _ => load.linears(&inner)?,
-                },
-                bias: load.biases(&inner)?,
+                bias: load.biases(&layer.mlp.inner())?,
                 activation: layer.mlp.activation(),
                 is_gated: matches!(layer.mlp, Mlp::Gated { .. }),
-                activates_at_once,
-                down: load.linear(layer.mlp.down())?,
+                activates_at_once: activates_at_once(&layer.mlp, load.gpu),
+                down_bias: load.biases(&[layer.mlp.down()])?,
             },
         })
     }
@@ -78,22 +76,19 @@ impl GpuAttention {
     fn load(attention: &Attention, rotaries: &[Rotary], load: &Load<'_>) -> Result<Self> {
         let Attention { query, key, value, output, query_key_norms, rotary, window, scale, .. } = attention;
         let table = rotary.and_then(|rotary| rotaries.iter().position(|other| *other == rotary));
-        let merged = [query, key, value];
-        let (preparation, output) = match (table, query_key_norms) {
+        let biases = || load.biases(&[query, key, value]);
+        let (preparation, output_bias) = match (table, query_key_norms) {
             (Some(table), Some([query_norm, key_norm])) => {
                 let (query, key) = (load.norm(query_norm)?, load.norm(key_norm)?);
-                let bias = load.biases(&merged)?;
-                (Preparation::NormAndRotate { bias, query, key, table }, load.linear(output)?)
+                (Preparation::NormAndRotate { bias: biases()?, query, key, table }, load.biases(&[output])?)
             }
-            (Some(table), None) => (Preparation::Rotate { bias: load.biases(&merged)?, table }, load.linear(output)?),
+            (Some(table), None) => (Preparation::Rotate { bias: biases()?, table }, load.biases(&[output])?),
             (None, _) => {
-                // Before the matrix, whose pages are let go when it is read.
                 let bias = output_bias(attention, load)?.map(|bias| load.gpu.vector(&bias)).transpose()?;
-                let output = GpuLinear { weight: load.linears(&[output])?, bias };
-                (Preparation::Queries { bias: load.biases(&[query])? }, output)
+                (Preparation::Queries { bias: load.biases(&[query])? }, bias)
             }
         };
-        Ok(Self { query_key_value: load.linears(&merged)?, preparation, output, window: *window, scale: *scale })
+        Ok(Self { preparation, output_bias, window: *window, scale: *scale })
     }
 }
 

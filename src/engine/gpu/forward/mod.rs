@@ -2,24 +2,28 @@
 //! forward: the host sets its launches out and then waits for the logits.
 
 mod activations;
-mod gates;
 mod head;
 mod indices;
 mod layer;
 mod layout;
+mod matrices;
 mod pass;
+mod placement;
+mod streaming;
 mod weights;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use indicatif::BinaryBytes;
 
 use self::activations::{Activations, Widths};
-use self::gates::activates_at_once;
 use self::indices::Indices;
 use self::layout::{GpuLayout, Needs, Packed, Parts};
+use self::matrices::activates_at_once;
 use self::pass::Pass;
+use self::placement::LEAST_TOKENS;
 use self::weights::GpuWeights;
 use crate::batch::{Batch, Limits};
 use crate::engine::cpu::Rope;
@@ -27,14 +31,10 @@ use crate::engine::gpu::{Gpu, Memory, OutOfMemory};
 use crate::engine::{Engine, Model, Profile, Work, check_batch, support};
 use crate::model::{Architecture, Layer, Rotary};
 
-/// Tokens of a batch beyond which a GPU is not faster.
-pub const MOST_TOKENS: usize = 32_768;
-/// Fewer tokens are tried in any case, and a failure is reported.
-const LEAST_TOKENS: usize = 64;
+pub use self::placement::{MOST_TOKENS, Placement};
+
 /// The most tokens that memory is reserved for.
 const MOST_RESERVED: usize = 1 << 31;
-/// Bytes that are left to cuBLAS and the driver.
-const RESERVED_BYTES: usize = 512 << 20;
 
 /// Layers, embedding, norms and head in a GPU's memory, and memory for a batch.
 pub struct GpuEngine {
@@ -52,27 +52,38 @@ pub struct GpuEngine {
     fitting_tokens: usize,
     /// The profile of the time, if one is kept.
     profile: Option<Profile>,
-    /// The warnings of the self-test.
+    /// The warnings of the self-test, and of layers that are uploaded for each batch.
     warnings: Vec<String>,
 }
 
 impl GpuEngine {
-    /// Reads the weights into the device's memory.
+    /// Reads the weights into the device's memory, as far as they fit there; other layers stay in host memory.
     ///
     /// # Errors
     /// If the description has what this engine lacks, a tensor is missing or of another shape than described, or the device has
     /// no memory for them.
-    pub fn load(model: &Model, mut gpu: Gpu) -> Result<Self> {
+    pub fn load(model: &Model, gpu: Gpu) -> Result<Self> {
+        let placement = Placement::new(&model.architecture, &gpu)?;
+        Self::load_placed(model, gpu, placement)
+    }
+
+    /// The same with the layers where a placement has them.
+    ///
+    /// # Errors
+    /// As [`GpuEngine::load`].
+    pub fn load_placed(model: &Model, mut gpu: Gpu, placement: Placement) -> Result<Self> {
         let architecture = &model.architecture;
         support::check(architecture, true)?;
         let heads = architecture.layers.first().context("the model has no layers")?.attention.heads;
         let rotaries = rotaries(architecture);
+        let remedy = more_memory(&gpu);
         let load = || -> Result<Self> {
             let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
             if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu)) {
                 warnings.extend(gpu.self_test_gated()?);
             }
-            let weights = GpuWeights::load(model, &rotaries, &gpu)?;
+            warnings.extend(placement.warning());
+            let weights = GpuWeights::load(model, &rotaries, (&gpu, &placement))?;
             let mut engine = Self {
                 angles: Vec::new(),
                 ropes: rotaries.iter().map(|rotary| Rope::new(*rotary)).collect(),
@@ -91,22 +102,9 @@ impl GpuEngine {
             Ok(engine)
         };
         load().map_err(|error| match error.is::<OutOfMemory>() {
-            true => error.context(
-                "the model does not fit; end other programs on the GPU, or use --device cpu or a smaller model",
-            ),
+            true => error.context(format!("the model does not fit; {remedy}, or use --device cpu or a smaller model")),
             false => error,
         })
-    }
-
-    /// Tokens of a batch for which the device has memory beside the weights.
-    ///
-    /// # Errors
-    /// If the device does not answer.
-    pub fn budget(architecture: &Architecture, gpu: &Gpu) -> Result<usize> {
-        let weights = architecture.weights() * gpu.value().size();
-        let free = gpu.device().free_memory()?.saturating_sub(weights + RESERVED_BYTES);
-        let per_token = Widths::new(architecture).bytes_per_token(gpu.value());
-        Ok((free / 10 * 9 / per_token).clamp(LEAST_TOKENS, MOST_TOKENS))
     }
 
     /// Makes room for a batch of so many tokens and pairs.
@@ -161,7 +159,7 @@ impl GpuEngine {
         if pass.laps.is_some() {
             self.gpu.device().mark(0)?;
         }
-        pass.run(&self.weights, &indices, (tokens, pairs), self.architecture.pooling)?;
+        pass.run(&mut self.weights, &indices, (tokens, pairs), self.architecture.pooling)?;
         let mut logits = vec![0f32; pairs];
         activations.logits.download(bytemuck::cast_slice_mut(&mut logits))?;
         if let (Some(laps), Some(profile)) = (pass.laps, &mut self.profile) {
@@ -213,6 +211,14 @@ impl GpuEngine {
     }
 }
 
+/// How there could be more memory.
+fn more_memory(gpu: &Gpu) -> String {
+    match gpu.device().memory_limit() {
+        Some(limit) => format!("allow more than the {} of --gpu-memory", BinaryBytes(limit as u64)),
+        None => "end other programs on the GPU".to_owned(),
+    }
+}
+
 /// The rotary embeddings of the layers, each once.
 fn rotaries(architecture: &Architecture) -> Vec<Rotary> {
     let mut rotaries = Vec::new();
@@ -234,12 +240,10 @@ impl Engine for GpuEngine {
         match self.run_whole(batch) {
             Err(error) if error.is::<OutOfMemory>() => {
                 let Some([first, second]) = batch.halves() else {
-                    let tokens = batch.token_ids.len();
-                    return Err(error).with_context(|| {
-                        format!(
-                            "a prompt of {tokens} tokens does not fit on the GPU; lower --max-length, or free its memory"
-                        )
-                    });
+                    let (tokens, remedy) = (batch.token_ids.len(), more_memory(&self.gpu));
+                    let problem =
+                        format!("a prompt of {tokens} tokens does not fit on the GPU; lower --max-length, or {remedy}");
+                    return Err(error.context(problem));
                 };
                 self.fitting_tokens = self.fitting_tokens.min((batch.token_ids.len() / 2).max(LEAST_TOKENS));
                 let mut logits = self.run(&first)?;
@@ -261,7 +265,10 @@ impl Engine for GpuEngine {
             {
                 Err(error) if error.is::<OutOfMemory>() && tokens > LEAST_TOKENS => tokens /= 2,
                 Err(error) if error.is::<OutOfMemory>() => {
-                    return Err(error.context("beside the model there is no room for a batch; end other programs on the GPU, or use --device cpu"));
+                    let remedy = more_memory(&self.gpu);
+                    return Err(error.context(format!(
+                        "beside the model there is no room for a batch; {remedy}, or use --device cpu"
+                    )));
                 }
                 reserved => return reserved.map(|()| tokens),
             }

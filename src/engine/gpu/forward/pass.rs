@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 
 use super::activations::Activations;
 use super::indices::Indices;
-use super::layer::{GpuLayer, GpuMlp, Preparation};
+use super::layer::{GpuMlp, Preparation, Ready};
+use super::matrices::Matrices;
 use super::weights::{GpuEmbedding, GpuWeights};
 use crate::engine::Kind;
 use crate::engine::gpu::{Angles, Attending, Gpu, GpuNorm, Memory, QkNormRope, Rows, Tables, View};
@@ -48,7 +49,7 @@ impl Pass<'_> {
     /// From token ids to logits, of so many tokens and pairs.
     pub(super) fn run(
         &self,
-        weights: &GpuWeights,
+        weights: &mut GpuWeights,
         indices: &Indices<'_>,
         (tokens, pairs): (usize, usize),
         pooling: Pooling,
@@ -66,15 +67,22 @@ impl Pass<'_> {
             window_tiles: indices.pooled_tiles,
             ranges,
         };
-        let (last, others) = weights.layers.split_last().context("the model has no layers")?;
-        self.embed(&weights.embedding, [indices.token_ids, indices.types], last.placement, &all)?;
-        for layer in others {
-            self.layer(layer, &all)?;
-        }
-        if pooling == Pooling::Mean {
-            self.layer(last, &all)?;
-        } else {
-            self.last_layer(last, &all, (&pooled, indices.pooled_tokens))?;
+        let GpuWeights { embedding, layers, matrices, .. } = &mut *weights;
+        let last = layers.len().checked_sub(1).context("the model has no layers")?;
+        self.embed(embedding, [indices.token_ids, indices.types], layers[last].placement, &all)?;
+        matrices.begin()?;
+        for (index, layer) in layers.iter().enumerate() {
+            let is_streamed = matrices.is_streamed(index);
+            let ready = Ready { layer, matrices: matrices.enter(index)? };
+            if is_streamed {
+                self.lap(Kind::Upload)?;
+            }
+            if index < last || pooling == Pooling::Mean {
+                self.layer(ready, &all)?;
+            } else {
+                self.last_layer(ready, &all, (&pooled, indices.pooled_tokens))?;
+            }
+            matrices.leave(index)?;
         }
         self.score(weights, [&all, &pooled], (pooling == Pooling::Mean).then_some(indices))?;
         self.lap(Kind::Norm)
@@ -137,27 +145,29 @@ impl Pass<'_> {
         if first == NormPlacement::After && !is_there { self.operand(None, stage) } else { Ok(()) }
     }
 
-    fn layer(&self, layer: &GpuLayer, all: &Stage<'_>) -> Result<()> {
+    fn layer(&self, ready: Ready<'_>, all: &Stage<'_>) -> Result<()> {
+        let Ready { layer, matrices } = ready;
         let Heads { query, key, head_dim } = self.heads;
         let width = (query + 2 * key) * head_dim;
         let products = Rows::new(&self.activations.products, all.count, width);
         self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
-        self.gpu.multiply(self.normed(all), &layer.attention.query_key_value, 0..width, products)?;
+        self.gpu.multiply(self.normed(all), &matrices.query_key_value, 0..width, products)?;
         self.lap(Kind::Projection)?;
         self.prepare(&layer.attention.preparation, all, products, ([query, key], 0))?;
         let keys = products.from_column(query * head_dim);
-        self.attend(layer, all, [products, keys, keys.from_column(key * head_dim)])?;
-        self.feed_forward(layer, all)
+        self.attend(ready, all, [products, keys, keys.from_column(key * head_dim)])?;
+        self.feed_forward(ready, all)
     }
 
     /// Keys and values of all tokens, and the rest for the pooled tokens alone.
-    fn last_layer(&self, layer: &GpuLayer, all: &Stage<'_>, (pooled, tokens): (&Stage<'_>, View<'_>)) -> Result<()> {
+    fn last_layer(&self, ready: Ready<'_>, all: &Stage<'_>, (pooled, tokens): (&Stage<'_>, View<'_>)) -> Result<()> {
+        let Ready { layer, matrices } = ready;
         let Heads { query, key, head_dim } = self.heads;
         let (queries_end, end) = (query * head_dim, (query + 2 * key) * head_dim);
         let keys = Rows::new(&self.activations.products, all.count, end - queries_end);
         let preparation = &layer.attention.preparation;
         self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
-        self.gpu.multiply(self.normed(all), &layer.attention.query_key_value, queries_end..end, keys)?;
+        self.gpu.multiply(self.normed(all), &matrices.query_key_value, queries_end..end, keys)?;
         self.lap(Kind::Projection)?;
         self.prepare(preparation, all, keys, ([0, key], queries_end))?;
         // SAFETY: the batch was checked before its layout was made and copied.
@@ -168,11 +178,11 @@ impl Pass<'_> {
             // The rows were normalized before they were gathered.
             NormPlacement::After => self.operand(None, pooled)?,
         }
-        self.gpu.multiply(self.normed(pooled), &layer.attention.query_key_value, 0..queries_end, queries)?;
+        self.gpu.multiply(self.normed(pooled), &matrices.query_key_value, 0..queries_end, queries)?;
         self.lap(Kind::Projection)?;
         self.prepare(preparation, pooled, queries, ([query, 0], 0))?;
-        self.attend(layer, pooled, [queries, keys, keys.from_column(key * head_dim)])?;
-        self.feed_forward(layer, pooled)
+        self.attend(ready, pooled, [queries, keys, keys.from_column(key * head_dim)])?;
+        self.feed_forward(ready, pooled)
     }
 
     fn normed(&self, stage: &Stage<'_>) -> Rows<'_> {
@@ -257,7 +267,8 @@ impl Pass<'_> {
     }
 
     /// `hidden += output(attention(queries, keys, values))`, and the norm behind it.
-    fn attend(&self, layer: &GpuLayer, stage: &Stage<'_>, [queries, keys, values]: [Rows<'_>; 3]) -> Result<()> {
+    fn attend(&self, ready: Ready<'_>, stage: &Stage<'_>, [queries, keys, values]: [Rows<'_>; 3]) -> Result<()> {
+        let Ready { layer, matrices } = ready;
         let results = Rows::new(&self.activations.attended, stage.count, self.heads.query_width());
         let Stage { tiles, late_tiles, window_tiles, ranges, .. } = *stage;
         let (mask, attention) = (self.mask, &layer.attention);
@@ -268,14 +279,15 @@ impl Pass<'_> {
         // SAFETY: the batch was checked before its layout was made and copied.
         unsafe { self.gpu.attend(&attending, self.heads)? };
         self.lap(Kind::Attention)?;
-        self.gpu.multiply_add(results, &attention.output.weight, stage.hidden)?;
+        self.gpu.multiply_add(results, &matrices.output, stage.hidden)?;
         self.lap(Kind::Output)?;
-        self.end_half(layer.placement, layer.attention_norm.as_ref(), attention.output.bias.as_ref(), stage)
+        self.end_half(layer.placement, layer.attention_norm.as_ref(), attention.output_bias.as_ref(), stage)
     }
 
     /// `hidden += mlp(norm(hidden))`, or the norm of `hidden + mlp(hidden)`.
-    fn feed_forward(&self, layer: &GpuLayer, stage: &Stage<'_>) -> Result<()> {
-        let GpuMlp { inner: weight, bias, activation, is_gated, activates_at_once, down } = &layer.mlp;
+    fn feed_forward(&self, ready: Ready<'_>, stage: &Stage<'_>) -> Result<()> {
+        let Ready { layer, matrices: Matrices { inner: weight, down, .. } } = ready;
+        let GpuMlp { bias, activation, is_gated, activates_at_once, down_bias } = &layer.mlp;
         let merged = weight.outputs();
         let width = if *is_gated { merged / 2 } else { merged };
         let products = Rows::new(&self.activations.products, stage.count, merged);
@@ -293,8 +305,8 @@ impl Pass<'_> {
             }
             self.lap(Kind::Activation)?;
         }
-        self.gpu.multiply_add(inner, &down.weight, stage.hidden)?;
+        self.gpu.multiply_add(inner, down, stage.hidden)?;
         self.lap(Kind::Down)?;
-        self.end_half(layer.placement, Some(&layer.mlp_norm), down.bias.as_ref(), stage)
+        self.end_half(layer.placement, Some(&layer.mlp_norm), down_bias.as_ref(), stage)
     }
 }

@@ -1,21 +1,22 @@
 //! A model's weights on their way from a checkpoint to a GPU's memory.
 
 use anyhow::Result;
-use candle_core::DType;
-use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::head::GpuHead;
 use super::layer::GpuLayer;
-use crate::checkpoint::{RowSource, Weights};
+use super::matrices::Merged;
+use super::placement::Placement;
+use super::streaming::LayerMatrices;
+use crate::checkpoint::Weights;
 use crate::engine::Model;
-use crate::engine::gpu::{Gpu, GpuNorm, Memory, Type, Weight};
+use crate::engine::gpu::{Gpu, GpuNorm, Memory, Weight};
 use crate::model::{Embedding, Linear, Norm, Rotary, Tensor};
 
 /// Everything that a forward multiplies with.
 pub(super) struct GpuWeights {
     pub(super) embedding: GpuEmbedding,
     pub(super) layers: Vec<GpuLayer>,
+    pub(super) matrices: LayerMatrices,
     pub(super) final_norm: Option<GpuNorm>,
     pub(super) head: GpuHead,
 }
@@ -38,17 +39,19 @@ pub(super) struct GpuLinear {
 }
 
 impl GpuWeights {
-    /// Copies the weights. `rotaries` are the rotary embeddings that the layers' tables of angles are of.
+    /// Copies the weights, but for those layers' matrices that are to be streamed. `rotaries` are the rotary embeddings that the layers'
+    /// tables of angles are of.
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than described, or the device has no memory for it.
-    pub(super) fn load(model: &Model, rotaries: &[Rotary], gpu: &Gpu) -> Result<Self> {
+    pub(super) fn load(model: &Model, rotaries: &[Rotary], (gpu, placement): (&Gpu, &Placement)) -> Result<Self> {
         let architecture = &model.architecture;
         let load = Load { weights: &model.weights, gpu };
         let layer = |layer| GpuLayer::load(layer, rotaries, &load);
         Ok(Self {
             embedding: GpuEmbedding::load(&architecture.embedding, &load)?,
             layers: architecture.layers.iter().map(layer).collect::<Result<_>>()?,
+            matrices: LayerMatrices::load(model, &load, placement)?,
             final_norm: load.optional_norm(architecture.final_norm.as_ref())?,
             head: GpuHead::load(model, gpu)?,
         })
@@ -58,7 +61,7 @@ impl GpuWeights {
 impl GpuEmbedding {
     fn load(embedding: &Embedding, load: &Load<'_>) -> Result<Self> {
         let Embedding { tokens, scale, positions, token_types, norm, projection } = embedding;
-        let table = |tensor: &Tensor| load.matrix(&[tensor]);
+        let table = |tensor: &Tensor| load.matrix(&Merged::below(vec![tensor]));
         let positions =
             positions.as_ref().map(|positions| -> Result<_> { Ok((table(&positions.table)?, positions.first)) });
         Ok(Self {
@@ -72,6 +75,9 @@ impl GpuEmbedding {
     }
 }
 
+/// Rows that are copied to the device at once, where they must be written first.
+const ROWS: usize = 1024;
+
 /// Where weights come from, and where they go.
 pub(super) struct Load<'a> {
     pub(super) weights: &'a Weights,
@@ -80,12 +86,7 @@ pub(super) struct Load<'a> {
 
 impl Load<'_> {
     pub(super) fn linear(&self, linear: &Linear) -> Result<GpuLinear> {
-        Ok(GpuLinear { weight: self.matrix(&[&linear.weight])?, bias: self.biases(&[linear])? })
-    }
-
-    /// The matrices of linear layers of the same inputs, one below the other.
-    pub(super) fn linears(&self, linears: &[&Linear]) -> Result<Weight> {
-        self.matrix(&linears.iter().map(|linear| &linear.weight).collect::<Vec<_>>())
+        Ok(GpuLinear { weight: self.matrix(&Merged::below(vec![&linear.weight]))?, bias: self.biases(&[linear])? })
     }
 
     /// The biases of linear layers one after the other, with zeros where one has none; none if no layer has any.
@@ -104,22 +105,26 @@ impl Load<'_> {
         linear.bias.as_ref().map(|bias| self.weights.vector(bias)).transpose()
     }
 
-    /// Matrices of the same inputs, one below the other.
-    fn matrix(&self, parts: &[&Tensor]) -> Result<Weight> {
-        let inputs = parts.first().map_or(0, |tensor| tensor.inputs());
-        let mut weight = self.gpu.weight(parts.iter().map(|tensor| tensor.rows.len()).sum(), inputs)?;
-        let mut row = 0;
-        for tensor in parts {
-            let rows = self.weights.matrix(tensor)?;
-            let count = tensor.rows.len();
-            let is_same = same(rows.stored_as(), self.gpu.value());
-            match rows.stored_rows(0..count).filter(|_| is_same) {
-                Some(bytes) => weight.fill(row, bytes)?,
-                None => weight.fill(row, &converted(rows.as_ref(), count, self.gpu.value()))?,
+    /// A matrix on the device.
+    pub(super) fn matrix(&self, merged: &Merged<'_>) -> Result<Weight> {
+        let [outputs, inputs] = merged.shape();
+        let mut weight = self.gpu.weight(outputs, inputs)?;
+        let rows = merged.find(self.weights, self.gpu.value())?;
+        if let Some(parts) = rows.unchanged() {
+            let mut row = 0;
+            for part in parts {
+                weight.fill(row, part)?;
+                row += part.len() / weight.row_bytes();
             }
-            self.weights.release(tensor);
-            row += count;
+        } else {
+            let mut bytes = vec![0; ROWS.min(outputs) * weight.row_bytes()];
+            for first in (0..outputs).step_by(ROWS) {
+                let bytes = &mut bytes[..ROWS.min(outputs - first) * weight.row_bytes()];
+                rows.write(first, bytes);
+                weight.fill(first, bytes)?;
+            }
         }
+        merged.tensors().iter().for_each(|tensor| self.weights.release(tensor));
         Ok(weight)
     }
 
@@ -138,28 +143,4 @@ impl Load<'_> {
     pub(super) fn optional_norm(&self, norm: Option<&Norm>) -> Result<Option<GpuNorm>> {
         norm.map(|norm| self.norm(norm)).transpose()
     }
-}
-
-pub(super) fn same(dtype: DType, value: Type) -> bool {
-    matches!((dtype, value), (DType::F32, Type::F32) | (DType::BF16, Type::Bf16) | (DType::F16, Type::F16))
-}
-
-/// The values of all rows in the device's type.
-pub(super) fn converted(matrix: &dyn RowSource, rows: usize, value: Type) -> Vec<u8> {
-    let row_bytes = matrix.inputs() * value.size();
-    let mut bytes = vec![0u8; rows * row_bytes];
-    bytes.par_chunks_exact_mut(row_bytes).enumerate().for_each_init(
-        || vec![0f32; matrix.inputs()],
-        |values, (row, bytes)| {
-            matrix.row(row, values);
-            for (target, wide) in bytes.chunks_exact_mut(value.size()).zip(values) {
-                match value {
-                    Type::F32 => target.copy_from_slice(&wide.to_le_bytes()),
-                    Type::Bf16 => target.copy_from_slice(&bf16::from_f32(*wide).to_le_bytes()),
-                    Type::F16 => target.copy_from_slice(&f16::from_f32(*wide).to_le_bytes()),
-                }
-            }
-        },
-    );
-    bytes
 }
