@@ -66,7 +66,7 @@ prepare() {
     if wanted parity sanitizer-{memcheck,racecheck,initcheck}-{8-2-64-bf16,4-4-128-bf16,16-4-128-f16,6-1-80-f32}; then
         "$python" scripts/gpu_parity.py --small "$work/small" --only-make
     fi
-    wanted parity-{random,memory,longest} peers-{passage,rag,long} whole-program || return
+    wanted parity-{random,memory,longest} peers-{passage,rag,long} whole-program streamed || return
     "$python" scripts/random_model.py --shape 0.6b --output "$work/random" --tokenizer testdata/tiny-reranker/tokenizer.json
     "$python" - "$work" << 'PYTHON'
 import json
@@ -121,6 +121,19 @@ for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
 done
+# Layers in host memory: the scores of the whole model, to the bit, and what the uploads cost.
+compare_streamed() {
+    local rank=("$binary" --device cuda --dtype bf16 --model "$work/random" --input "$work/whole.jsonl" --max-batch-tokens 16384)
+    "${rank[@]}" --output "$work/resident.jsonl" --overwrite --stats "$work/resident.json" \
+        && "${rank[@]}" --gpu-memory 1500MB --output "$work/streamed.jsonl" --overwrite --stats "$work/streamed.json" --verbose \
+        && grep -E '"(pairs_per_second|streamed|layers|of|host_bytes)"' "$work/resident.json" "$work/streamed.json" \
+        && grep -q '"streamed"' "$work/streamed.json" \
+        && cmp "$work/resident.jsonl" "$work/streamed.jsonl"
+}
+export -f compare_streamed
+export binary work
+step streamed 90 bash -c compare_streamed
+bench bench-8b-streamed 90 qwen3-8b --note ", 8 GiB of memory" --gpu-memory 8GiB --repeat 1 passage:1000 rag:500
 # What each of the things is worth that can be switched off.
 RERANK_GPU_WITHOUT=pipelined bench without-pipelined 60 qwen3-0.6b --note ", without roles in attention" --repeat 1 passage:4000 rag:1000
 RERANK_GPU_WITHOUT=hopper bench without-hopper 60 qwen3-0.6b --note ", without Hopper's attention" --repeat 1 rag:1000 long:40

@@ -17,6 +17,8 @@ def measured(arguments, workload: str, pairs: str) -> dict:
     command += ["--workload", workload, "--pairs", pairs, "--repeat", str(arguments.repeat)]
     if arguments.dtype:
         command += ["--dtype", arguments.dtype]
+    if arguments.gpu_memory:
+        command += ["--gpu-memory", arguments.gpu_memory]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rerank", type=Path, default=Path("target/release/rerank"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype")
+    parser.add_argument("--gpu-memory", help="the most memory that is used on the GPU, as 8GiB")
     parser.add_argument("--shape", default="qwen3-0.6b")
     parser.add_argument("--note", default="", help="added to the shape's name")
     parser.add_argument("--repeat", type=int, default=3)

@@ -7,12 +7,13 @@ use anyhow::{Context, Result, ensure};
 use indicatif::HumanDuration;
 use serde::Serialize;
 
-use super::estimate::{self, Speed};
+use super::estimate::{self, Place, Speed};
 use super::faults::Faults;
 use super::prepare::{Prepared, Sink};
 use crate::batch::{Batch, Limits, Queue};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
+use crate::engine::Target;
 use crate::model::Architecture;
 use crate::output::OutputFile;
 use crate::precision::Precision;
@@ -118,7 +119,7 @@ pub(super) fn run(
     while let Some(batch) = queue.next_batch(planned.limits) {
         cost.add_batch(batch, planned.model);
     }
-    let mut figures = cost.figures(planned, cost.speed(planned));
+    let mut figures = cost.figures(planned, place(planned));
     figures.warnings.extend(faults.take_notes());
     if let Some(mut file) = stats_file {
         stats::write(&figures, &mut file)?;
@@ -127,6 +128,12 @@ pub(super) fn run(
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }
+}
+
+/// Where the run would compute.
+fn place(planned: &Planned) -> Result<Place> {
+    ensure!(planned.config.model.source != ModelSource::Fake, "the fake model takes next to no time");
+    Place::open(planned, planned.model.context("the model's configuration is not here")?)
 }
 
 /// Prints a whole prompt, as text and as tokens: that of the first pair.
@@ -176,18 +183,18 @@ impl Cost {
     }
 
     /// How fast scoring would be.
-    fn speed(&self, planned: &Planned) -> Result<Speed> {
-        ensure!(planned.config.model.source != ModelSource::Fake, "the fake model takes next to no time");
+    fn speed(&self, planned: &Planned, place: &Place) -> Result<Speed> {
         let model = planned.model.context("the model's configuration is not here")?;
         let sample = self.sample.as_ref().context("there is nothing to score")?;
-        estimate::measure(planned, model, sample)
+        estimate::measure(planned.limits, model, sample, place)
     }
 
-    fn figures(&self, planned: &Planned, speed: Result<Speed>) -> Figures {
-        // On a GPU they may take other memory than where the run was planned.
-        let on_device = speed.as_ref().ok().and_then(|speed| planned.reranker.weights(&speed.target).ok().flatten());
-        let weights = on_device.or_else(|| planned.weights.clone());
-        let (estimated_seconds, mut estimate) = match speed {
+    fn figures(&self, planned: &Planned, place: Result<Place>) -> Figures {
+        // The run was planned on the processor.
+        let gpu = place.as_ref().ok().map(|place| &place.target).filter(|target| matches!(target, Target::Gpu(_)));
+        let on_gpu = gpu.and_then(|target| planned.reranker.weights(target).ok().flatten());
+        let weights = on_gpu.or_else(|| planned.weights.clone());
+        let (estimated_seconds, mut estimate) = match place.and_then(|place| self.speed(planned, &place)) {
             Ok(speed) => (Some(self.operations / speed.operations_per_second), speed.source),
             Err(error) => (None, format!("not estimated: {error:#}")),
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::dry_run::Planned;
-use crate::batch::Batch;
+use crate::batch::{Batch, Limits};
 use crate::compute::{Compute, Stored};
 use crate::engine::Target;
 use crate::engine::{self, Engine, Model};
@@ -32,33 +32,52 @@ pub(super) struct Speed {
     /// The rate of all devices together.
     pub(super) operations_per_second: f64,
     pub(super) source: String,
-    /// A device, and how it computes.
+}
+
+/// Where the run would compute.
+pub(super) struct Place {
+    compute: Compute,
+    /// The first device.
     pub(super) target: Target,
+    device: String,
+    /// How many devices.
+    count: usize,
+}
+
+impl Place {
+    /// Opens the devices that the run would have.
+    ///
+    /// # Errors
+    /// If one is not there, or can't compute in the precision that the user named.
+    pub(super) fn open(planned: &Planned, model: &Architecture) -> Result<Self> {
+        let choice = &planned.config.model;
+        let devices = choice.device.open(choice.gpu_memory, |_| {})?;
+        let device = devices.first().context("there is no device")?;
+        let compute = Compute::choose(
+            device,
+            choice.instructions,
+            choice.precision.or(engine::only_precision(model)),
+            Some(Stored::whole(planned.expected)),
+        )?;
+        let target = compute.target(device)?.for_batches(choice.limits);
+        Ok(Self { compute, target, device: device.describe(), count: devices.len() })
+    }
 }
 
 /// Measures the devices that the run would have.
 ///
 /// # Errors
-/// If a device is not there, or has no memory for the layers.
-pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -> Result<Speed> {
-    let Planned { config, limits, expected, .. } = *planned;
-    let devices = config.model.device.open(config.model.gpu_memory, |_| {})?;
-    let device = devices.first().context("there is no device")?;
-    let compute = Compute::choose(
-        device,
-        config.model.instructions,
-        config.model.precision.or(engine::only_precision(model)),
-        Some(Stored::whole(expected)),
-    )?;
-    let target = compute.target(device)?.for_batches(config.model.limits);
+/// If the device has no memory for the layers, or fails.
+pub(super) fn measure(limits: Limits, model: &Architecture, sample: &Batch, place: &Place) -> Result<Speed> {
+    let Place { compute, target, device, count } = place;
     let (tokens, count) = match target {
         Target::Cpu(_) => (CPU_TOKENS, 1),
-        Target::Gpu(_) => (GPU_TOKENS, devices.len()),
+        Target::Gpu(_) => (GPU_TOKENS, *count),
     };
     let sample = shortened(sample, tokens);
     let mut parts = Vec::new();
     for layers in 1..=LAYERS.min(model.layers.len()) {
-        let mut engine = engine::load(&Model::random(part(model, layers)), &target)?;
+        let mut engine = engine::load(&Model::random(part(model, layers)), target)?;
         engine.reserve(limits)?;
         parts.push(engine);
     }
@@ -66,14 +85,14 @@ pub(super) fn measure(planned: &Planned, model: &Architecture, sample: &Batch) -
     let source = format!(
         "{} on {}, {}; measured on {} of the {} layers, with random weights and {} tokens of this input",
         compute.precision.name(),
-        device.describe(),
+        device,
         count_of_threads(),
         parts.len(),
         model.layers.len(),
         sample.token_ids.len(),
     );
     let operations = model.operations(&sample).all_operations();
-    Ok(Speed { operations_per_second: operations / seconds * count as f64, source, target })
+    Ok(Speed { operations_per_second: operations / seconds * count as f64, source })
 }
 
 /// The model with its last layers alone, and with few tokens.

@@ -8,8 +8,8 @@ use half::{bf16, f16};
 use super::device::Type;
 use super::operations::{Gpu, Rows};
 
-/// Rows and columns: so many that neither launches nor memory weigh in.
-const SIDE: usize = 8192;
+/// Rows and columns: so many that neither launches nor memory weigh in, or fewer where a model leaves little memory.
+const SIDES: [usize; 3] = [8192, 4096, 2048];
 /// Rows that differ.
 const ROWS: usize = 61;
 /// Products, and copies, that are timed: enough for the clocks to settle.
@@ -30,34 +30,38 @@ impl Gpu {
     /// # Errors
     /// If the device fails, or has no memory for three large matrices.
     pub fn ceilings(&self) -> Result<Ceilings> {
+        let free_memory = self.device().free_memory()?;
+        let fits = |side: &usize| 3 * side * side * self.value().size() <= free_memory;
+        let [.., least] = SIDES;
+        let side = SIDES.into_iter().find(fits).unwrap_or(least);
         // Of both signs and many sizes: a multiplier is faster and cooler on zeros and on values that are alike.
         let mut random = crate::random::Random(0x5eed);
         let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
-        let row: Vec<u8> = (0..SIDE + ROWS)
+        let row: Vec<u8> = (0..side + ROWS)
             .flat_map(|_| match self.value() {
                 Type::F32 => value().to_le_bytes().to_vec(),
                 Type::Bf16 => bf16::from_f32(value()).to_le_bytes().to_vec(),
                 Type::F16 => f16::from_f32(value()).to_le_bytes().to_vec(),
             })
             .collect();
-        let (size, bytes) = (self.value().size(), SIDE * self.value().size());
-        let mut weight = self.weight(SIDE, SIDE)?;
-        let [mut left, results] = [self.memory(SIDE * bytes)?, self.memory(SIDE * bytes)?];
-        for index in 0..SIDE {
+        let (size, bytes) = (self.value().size(), side * self.value().size());
+        let mut weight = self.weight(side, side)?;
+        let [mut left, results] = [self.memory(side * bytes)?, self.memory(side * bytes)?];
+        for index in 0..side {
             // Rows differ by where they begin.
             let row = &row[index % ROWS * size..][..bytes];
             weight.fill(index, row)?;
             left.upload_at(index * bytes, row)?;
         }
-        let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, SIDE, SIDE));
-        let ours = self.seconds(|| self.multiply(left_rows, &weight, 0..SIDE, result_rows))?;
-        let product = self.product(left_rows, (&weight, 0..SIDE), result_rows, false);
+        let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, side, side));
+        let ours = self.seconds(|| self.multiply(left_rows, &weight, 0..side, result_rows))?;
+        let product = self.product(left_rows, (&weight, 0..side), result_rows, false);
         // SAFETY: the memory was checked.
         let free = self.seconds(|| unsafe { self.device().multiply_freely(&product) })?;
-        let operations = (2 * SIDE * SIDE * SIDE) as f64 / ours.min(free);
+        let operations = (2 * side * side * side) as f64 / ours.min(free);
         // SAFETY: both memories have as many bytes.
-        let copy = || unsafe { self.device().copy(left.address(), results.address(), SIDE * bytes) };
-        Ok(Ceilings { operations, bytes: (2 * SIDE * bytes) as f64 / self.seconds(copy)? })
+        let copy = || unsafe { self.device().copy(left.address(), results.address(), side * bytes) };
+        Ok(Ceilings { operations, bytes: (2 * side * bytes) as f64 / self.seconds(copy)? })
     }
 
     /// What one of many in a row takes.
