@@ -5,7 +5,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
 /// Up to so many differences all choices of signs are counted, and none is drawn.
-const MOST_EXACT: usize = 40;
+const MOST_EXACT: usize = 32;
 
 /// Sums within this share of the sum of all differences count as equal: they differ by rounding.
 const TOLERANCE: f64 = 1e-12;
@@ -29,7 +29,7 @@ impl RandomisationTest {
 
 /// Tests whether the mean difference is 0.
 ///
-/// With up to 40 differences that are not 0 the p-value is exact. With more so many samples are drawn, from random numbers that
+/// With up to 32 differences that are not 0 the p-value is exact. With more so many samples are drawn, from random numbers that
 /// depend on the seed alone, and the p-value is (n + 1) / (samples + 1), where n samples are at least as far from 0. It is 1 if
 /// all differences are 0.
 pub fn randomisation_test(differences: &[f64], samples: u32, seed: u64) -> RandomisationTest {
