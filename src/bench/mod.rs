@@ -183,7 +183,7 @@ impl Bench {
             downloads: Downloads::Lines,
         };
         let reranker = Reranker::find(&options)?;
-        let name = reranker.with_adapter(&source);
+        let name = reranker.with_adapter(source);
         Ok(Found::Files(Box::new(reranker), name))
     }
 }

@@ -142,7 +142,10 @@ fn other_families_can_be_described() {
     assert!(names.contains(&"model.layers.1.attn_norm.weight") && !names.contains(&"model.layers.0.attn_norm.weight"));
     assert_eq!((modernbert.shares_prefixes(), modernbert.head_prefix()), (false, "classifier."));
     // The products of 22 layers of queries, keys, values, outputs, gates, ups and downs, and the embedding.
-    assert_eq!(modernbert.weights(), 50_368 * 768 + 22 * 768 * (4 * 768 + 3 * 1152));
+    let products = modernbert.layers.iter().flat_map(|layer| layer.linears().collect::<Vec<_>>());
+    let weights: usize = products.map(|linear| linear.outputs() * linear.weight.inputs()).sum();
+    let tokens = &modernbert.embedding.tokens;
+    assert_eq!(tokens.rows.len() * tokens.inputs() + weights, 50_368 * 768 + 22 * 768 * (4 * 768 + 3 * 1152));
 
     let bge = published(&serde_json::json!({
         "model_type": "xlm-roberta", "architectures": ["XLMRobertaForSequenceClassification"], "vocab_size": 250_002,

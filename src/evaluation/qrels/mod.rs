@@ -86,12 +86,15 @@ impl Qrels {
     }
 }
 
+/// A query's identifier, and for each document its grade and the line of it.
+type Gathered = (Box<str>, AHashMap<Box<str>, (i32, u64)>);
+
 /// Gathers judgements by query.
 struct QrelsBuilder {
     name: String,
     index: AHashMap<Box<str>, usize>,
     /// The queries with the grade of each document, and the line of it; 0 where the file has no lines.
-    queries: Vec<(Box<str>, AHashMap<Box<str>, (i32, u64)>)>,
+    queries: Vec<Gathered>,
 }
 
 impl QrelsBuilder {
@@ -127,7 +130,7 @@ impl QrelsBuilder {
         if queries.is_empty() {
             bail!("{name} is empty: it holds no judgements");
         }
-        let judged = |(id, grades): (Box<str>, AHashMap<Box<str>, (i32, u64)>)| JudgedQuery {
+        let judged = |(id, grades): Gathered| JudgedQuery {
             id,
             judgements: Judgements::new(grades.values().map(|&(grade, _)| grade)),
             grades: grades.into_iter().map(|(document, (grade, _))| (document, grade)).collect(),
