@@ -247,7 +247,7 @@ fn another_adapter_is_another_model() {
     write(&files.path("adapter"), &adapter.config, &tensors);
     adapter.run([&model, &input], &[&options[..], &["--resume"]].concat()).fails(
         2,
-        &["the hash of its files", &format!("both times of {model} with the adapter {named}: a file was changed")],
+        &["the hash of its files", &format!("both times of \"{model} with the adapter {named}\": a file was changed")],
     );
     let other = files.name("other");
     adapter.write(&files.path("other"));

@@ -53,7 +53,8 @@ impl Hub {
             || {
                 let answer = client.get(address, Some(&range), &asked(self, client, file, &self.revision))?;
                 match answer.status {
-                    StatusCode::PARTIAL_CONTENT => client.bytes(answer, end - from),
+                    // What has as many bytes as a limit allows is refused, too.
+                    StatusCode::PARTIAL_CONTENT => client.bytes(answer, end - from + 1),
                     _ => Err(Failure::lasting("it sent all of the file, of which a part was requested", IN_BETWEEN)),
                 }
             },
