@@ -69,6 +69,20 @@ pub struct EvalArguments {
     #[arg(long, conflicts_with_all = ["per_query", "baseline", "depth", "complete", "test"])]
     pub tune_fusion: bool,
 
+    /// Write a page to look at, which is replaced: the table with its comparisons, the difference of every query, the best and worst
+    /// queries with their documents, scores by grade, and calibration. One file of HTML that fetches nothing. A single run of ranked
+    /// JSONL is compared with its first stage
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// Texts of the queries for --report: a table (id, text), JSON or JSONL [default: those in ranked JSONL]
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub queries: Option<PathBuf>,
+
+    /// Texts of the documents for --report, where no run has them: BEIR JSONL, JSON or a table
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub collection: Option<PathBuf>,
+
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<u64>,

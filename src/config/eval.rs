@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::distinct::{Files, check_distinct};
 use super::model::resolve_threads;
 use crate::cli::{EvalArguments, TestChoice};
 use crate::evaluation::command::{Eval, RunFile};
 use crate::evaluation::compare::Test;
 use crate::evaluation::evaluate::EvaluationOptions;
+use crate::evaluation::html::PageOptions;
 use crate::evaluation::measures::Measure;
 use crate::evaluation::report::ReportFormat;
 use crate::evaluation::tuning::Tuning;
 use crate::input::name_without_extensions;
 use crate::progress::Verbosity;
+use crate::output::extension;
 
 /// The measures that are computed where none is named.
 const USUAL: &str = "nDCG@10 RR@10 AP R@100 Judged@10";
@@ -49,6 +52,7 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
         !(arguments.per_query && arguments.format == ReportFormat::Latex),
         "--per-query: the table in LaTeX has the summaries only; use --format table, jsonl, csv or trec for every query"
     );
+    let page = resolve_page(arguments, &runs, qrels.as_deref())?;
     Ok(Eval {
         qrels,
         qrels_format: arguments.qrels_format,
@@ -58,7 +62,8 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
         measures: resolve_measures(arguments)?,
         options: EvaluationOptions { complete: arguments.complete, depth: arguments.depth.map(|depth| depth as usize) },
         // trec_eval's layout has no place for it.
-        test: test.filter(|_| arguments.format != ReportFormat::Trec),
+        test: test.filter(|_| arguments.format != ReportFormat::Trec || page.is_some()),
+        page,
         threads: resolve_threads(arguments.threads)?,
         verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     })
@@ -72,7 +77,7 @@ pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
     let runs = resolve_runs(&arguments.runs)?;
     ensure!(
         runs.len() < 3,
-        "--tune-fusion: {} runs are named; name one, ranked JSONL with the first stage's scores, or two, the first stage's and the          reranker's",
+        "--tune-fusion: {} runs are named; name one, ranked JSONL with the first stage's scores, or two, the first stage's and the reranker's",
         runs.len()
     );
     ensure!(
@@ -97,6 +102,35 @@ pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
         threads: resolve_threads(arguments.threads)?,
         verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     })
+}
+
+/// The grade from which on documents are relevant, where nothing else is said.
+const LEVEL: i32 = 1;
+
+/// The page that is written: a file of its own, of runs that can be read twice.
+fn resolve_page(arguments: &EvalArguments, runs: &[RunFile], qrels: Option<&Path>) -> Result<Option<PageOptions>> {
+    let Some(path) = arguments.report.clone() else { return Ok(None) };
+    let is_page = matches!(extension(&path).as_deref(), Some("html" | "htm"));
+    ensure!(is_page, "--report {}: the report is a page in HTML; name it .html", path.display());
+    for run in runs {
+        let is_file = run.path.as_ref().is_some_and(|path| path.is_file());
+        let file = run.path.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        ensure!(is_file, "--report: the runs are read twice, and {file} can be read only once; write it to a file");
+    }
+    let texts = [("--queries", &arguments.queries), ("--collection", &arguments.collection)];
+    for (option, path) in texts {
+        path.as_ref().map_or(Ok(()), |path| file(path, option)?.map(drop).with_context(|| format!("{option}: name a file")))?;
+    }
+    let read = runs.iter().filter_map(|run| run.path.clone()).chain(arguments.queries.clone());
+    check_distinct(&Files {
+        input: qrels.map(Path::to_owned),
+        others: read.chain(arguments.collection.clone()).collect(),
+        output: None,
+        others_written: vec![("--report", path.clone())],
+        is_dry_run: false,
+    })?;
+    let (queries, collection) = (arguments.queries.clone(), arguments.collection.clone());
+    Ok(Some(PageOptions { path, queries, collection, level: arguments.level.unwrap_or(LEVEL) }))
 }
 
 fn resolve_measures(arguments: &EvalArguments) -> Result<Vec<Measure>> {

@@ -7,10 +7,12 @@ use anyhow::{Result, bail};
 
 use super::compare::{Test, compare};
 use super::evaluate::{Evaluation, EvaluationOptions, evaluate};
+use super::html::{self, PageOptions};
 use super::measures::Measure;
 use super::qrels::{Qrels, QrelsFormat};
 use super::report::{EvaluatedRun, Report};
 use super::run::{Run, RunFileFormat};
+use crate::output::{Existing, OutputFile};
 use crate::progress::{Progress, Reporter, Verbosity, counted};
 
 /// The configuration of an evaluation.
@@ -32,6 +34,8 @@ pub struct Eval {
     pub baseline: usize,
     /// How the runs are compared; `None` compares none.
     pub test: Option<Test>,
+    /// The page that is written, if one is wanted.
+    pub page: Option<PageOptions>,
     /// Threads that compute.
     pub threads: usize,
     /// How much is printed on standard error.
@@ -51,11 +55,14 @@ impl Eval {
     /// Evaluates the runs.
     ///
     /// # Errors
-    /// If a file can't be read, a measure is not defined for the grades, or a run has no query that was judged.
+    /// If a file can't be read, a measure is not defined for the grades, a run has no query that was judged, or the page can't be
+    /// written.
     pub fn run(&self) -> Result<Report> {
         crate::threads::start(self.threads)?;
         // These lines may be lost if standard error is closed, but the report must not be.
         let reporter = Reporter::new(Progress::None, self.verbosity);
+        let page = self.page.as_ref().map(|page| anyhow::Ok((page, OutputFile::open(&page.path, Existing::Overwrite)?)));
+        let page = page.transpose()?;
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
         qrels.check(&self.measures)?;
         // One run at a time is held in memory.
@@ -66,7 +73,11 @@ impl Eval {
         let evaluations = || runs.iter().map(|run| &run.evaluation).collect::<Vec<_>>();
         let comparison = self.test.filter(|_| several);
         let comparison = comparison.map(|test| compare(&evaluations(), self.measures.len(), self.baseline, test));
-        Ok(Report { measures: self.measures.clone(), runs, comparison })
+        let report = Report { measures: self.measures.clone(), runs, comparison };
+        if let Some((options, mut file)) = page {
+            html::write(options, &mut file, html::Evaluated { eval: self, report: &report, qrels: &qrels, reporter: &reporter })?;
+        }
+        Ok(report)
     }
 
     fn evaluate(&self, file: &RunFile, qrels: &Qrels, reporter: &Reporter) -> Result<EvaluatedRun> {

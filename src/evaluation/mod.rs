@@ -9,6 +9,7 @@
 pub mod command;
 pub mod compare;
 pub mod evaluate;
+pub mod html;
 pub mod judged;
 pub mod measures;
 pub mod qrels;

@@ -82,12 +82,12 @@ pub(crate) use self::syntax::not_json;
 pub(crate) use self::table_reader::TableReader;
 pub use self::table_reader::WRITTEN_COLUMNS;
 
-use self::collection::Collection;
+pub(crate) use self::collection::Collection;
 use self::entry::Entries;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
-use self::queries::Queries;
+pub(crate) use self::queries::Queries;
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
 

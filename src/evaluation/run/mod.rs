@@ -6,6 +6,7 @@ mod format;
 mod lines;
 mod nested;
 mod ranked;
+mod records;
 mod table;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ pub use self::builder::RunBuilder;
 pub use self::documents::{Documents, TieOrder};
 pub use self::format::RunFileFormat;
 pub(super) use self::ranked::Id;
+pub use self::records::{Entry, Record, Records};
 use crate::input::{MAX_RECORD_BYTES, Source};
 
 /// A run: the documents of each query, best first.

@@ -31,7 +31,7 @@ struct Document<'a> {
 }
 
 /// An identifier: a text, or an integer in its decimal form.
-pub(in crate::evaluation) struct Id<'a>(Cow<'a, str>);
+pub(in crate::evaluation) struct Id<'a>(pub(super) Cow<'a, str>);
 
 impl Id<'_> {
     /// The identifier as a text of its own.
