@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the clients that people use, as published, and the page in a browser, against `rerank serve` on this machine. Each client
+# Runs the clients that people use, as published, and the page in a browser, against `rerank serve` on this machine; the page of `rerank eval --report` too. Each client
 # must get the command line's order, indices and scores on the same pairs. It has an environment of its own, since their
 # requirements contradict.
 #
@@ -51,7 +51,9 @@ install_page() {
         echo "skipped: the page needs chromium"
         return 1
     }
-    install page "$uv" sync --quiet --script scripts/test_page.py
+    # Both pages have the same requirements.
+    install page "$uv" sync --quiet --script scripts/test_page.py &&
+        install report "$uv" sync --quiet --script scripts/test_report.py
 }
 
 start_service() {
@@ -96,7 +98,7 @@ if install_uv; then
     for client in scripts/clients/call_*.py; do
         ! install "$(basename "$client" .py)" "$uv" sync --quiet --script "$client" || clients+=("$client")
     done
-    ! install_page || clients+=(scripts/test_page.py)
+    ! install_page || clients+=(scripts/test_page.py scripts/test_report.py)
 fi
 ! install_node || clients+=("$directory"/node/call_*.mjs)
 [ "${#clients[@]}" -gt 0 ] || exit 0
@@ -112,6 +114,7 @@ for client in "${clients[@]}"; do
     *.mjs) check "$client" node "$client" ;;
     # It starts a service of its own, without a key.
     */test_page.py) check "$client" "$uv" run --quiet --offline --script "$client" --rerank "$rerank" --model "$model" ;;
+    */test_report.py) check "$client" "$uv" run --quiet --offline --script "$client" --rerank "$rerank" ;;
     *) check "$client" "$uv" run --quiet --offline --script "$client" ;;
     esac
 done

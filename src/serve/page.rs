@@ -17,7 +17,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Paths with their content types and contents.
-static FILES: LazyLock<[(&str, &str, &str); 14]> = LazyLock::new(|| {
+static FILES: LazyLock<[(&str, &str, &str); 15]> = LazyLock::new(|| {
     [
         ("/", HTML, include_str!("page/index.html")),
         ("/assets/page.css", CSS, include_str!("page/page.css")),
@@ -33,6 +33,7 @@ static FILES: LazyLock<[(&str, &str, &str); 14]> = LazyLock::new(|| {
         ("/assets/results.js", SCRIPT, include_str!("page/results.js")),
         ("/assets/service.js", SCRIPT, include_str!("page/service.js")),
         ("/assets/tables.js", SCRIPT, include_str!("page/tables.js")),
+        ("/assets/theme.css", CSS, include_str!("page/theme.css")),
     ]
 });
 

@@ -85,6 +85,7 @@ mod recipe_notes;
 mod recipe_options;
 mod recipes;
 mod reference;
+mod report;
 mod resume;
 mod resume_refused;
 mod round_trips;

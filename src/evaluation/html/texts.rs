@@ -11,7 +11,7 @@ use crate::input::{Collection, MAX_RECORD_BYTES, Queries, TableOptions};
 /// The most characters of a query's text and of a document's title.
 const TITLE_CHARACTERS: usize = 200;
 /// The most characters of a document's text.
-const TEXT_CHARACTERS: usize = 240;
+const TEXT_CHARACTERS: usize = 160;
 
 /// The beginnings of texts.
 #[derive(Default)]
