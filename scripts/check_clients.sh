@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the clients that people use, as published, and the page in a browser, against `rerank serve` on this machine; the page of `rerank eval --report` too. Each client
+# Runs the clients that people use, as published, and the page in a browser, against `rerank serve` on this machine. Each client
 # must get the command line's order, indices and scores on the same pairs. It has an environment of its own, since their
-# requirements contradict.
+# requirements contradict. The page of `rerank eval --report` is tested in the same browser.
 #
 #   scripts/check_clients.sh [DIRECTORY]     for environments and downloads, about 1 GB; default: .clients
 #

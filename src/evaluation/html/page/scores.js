@@ -16,7 +16,7 @@ function gradeName({ grade, and_above: isOpen }) {
 function drawDistribution({ name, distribution }) {
   const { low, high, is_rank: isRank, grades } = distribution;
   byId("distribution-hint").replaceChildren("The scores by which ", foreign("b", "", name), ` ranks${isRank
-    ? " (it has ranks only: rank 1 is on the right)" : ", the logit where it has one"}: a row for each grade, as tall as its fullest bin.`);
+    ? " (it has ranks only: rank 1 is on the right)" : ", the logit where it has one"}: a row for each grade, as tall as its fullest bin; a dashed line is the mean.`);
   const shownEnd = (value) => (isRank ? `rank ${grouped(-value)}` : shownScore(value));
   const rows = [...grades].reverse().map((histogram) => {
     const count = histogram.bins.reduce((sum, one) => sum + one, 0);

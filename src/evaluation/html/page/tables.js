@@ -77,7 +77,7 @@ function drawDifferences() {
   });
   byId("differences").append(
     element("caption", "visually-hidden", `Differences from ${baseline}`),
-    element("thead", "", row(["Run", "Measure", "Difference", "", "95% interval", "p", "p, uncorrected", "Win / tie / loss"], { head: true })),
+    element("thead", "", row(["Run", "Measure", "Difference", element("span", "visually-hidden", "Drawn"), "95% interval", "p", "p, uncorrected", "Win / tie / loss"], { head: true })),
     element("tbody", "", ...rows),
   );
   const corrected = compared.length > 1 ? `, after Holm’s correction for ${compared.length} runs` : "";
