@@ -119,7 +119,8 @@ fn resolve_page(arguments: &EvalArguments, runs: &[RunFile], qrels: Option<&Path
     }
     let texts = [("--queries", &arguments.queries), ("--collection", &arguments.collection)];
     for (option, path) in texts {
-        path.as_ref().map_or(Ok(()), |path| file(path, option)?.map(drop).with_context(|| format!("{option}: name a file")))?;
+        path.as_ref()
+            .map_or(Ok(()), |path| file(path, option)?.map(drop).with_context(|| format!("{option}: name a file")))?;
     }
     let read = runs.iter().filter_map(|run| run.path.clone()).chain(arguments.queries.clone());
     check_distinct(&Files {

@@ -61,7 +61,8 @@ impl Eval {
         crate::threads::start(self.threads)?;
         // These lines may be lost if standard error is closed, but the report must not be.
         let reporter = Reporter::new(Progress::None, self.verbosity);
-        let page = self.page.as_ref().map(|page| anyhow::Ok((page, OutputFile::open(&page.path, Existing::Overwrite)?)));
+        let page =
+            self.page.as_ref().map(|page| anyhow::Ok((page, OutputFile::open(&page.path, Existing::Overwrite)?)));
         let page = page.transpose()?;
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
         qrels.check(&self.measures)?;
@@ -75,7 +76,11 @@ impl Eval {
         let comparison = comparison.map(|test| compare(&evaluations(), self.measures.len(), self.baseline, test));
         let report = Report { measures: self.measures.clone(), runs, comparison };
         if let Some((options, mut file)) = page {
-            html::write(options, &mut file, html::Evaluated { eval: self, report: &report, qrels: &qrels, reporter: &reporter })?;
+            html::write(
+                options,
+                &mut file,
+                html::Evaluated { eval: self, report: &report, qrels: &qrels, reporter: &reporter },
+            )?;
         }
         Ok(report)
     }

@@ -34,16 +34,31 @@ fn a_page_has_the_numbers_of_the_evaluation() {
     let files = Files::new();
     let [qrels, first, second] = runs(&files, 30);
     let page = files.name("report.html");
-    let arguments = ["eval", "--qrels", &qrels, &first, &second, "--format", "jsonl", "--per-query", "-m", "nDCG@3 RR(rel=2) NumRet"];
+    let arguments = [
+        "eval",
+        "--qrels",
+        &qrels,
+        &first,
+        &second,
+        "--format",
+        "jsonl",
+        "--per-query",
+        "-m",
+        "nDCG@3 RR(rel=2) NumRet",
+    ];
     let run = rerank(&[&arguments[..], &["--report", &page]].concat());
     assert_eq!((run.status, &run.stdout), (0, &rerank(&arguments).stdout), "{}", run.stderr);
     let data = data(&files.read("report.html"));
     let objects = run.rankings();
-    assert_eq!((&data["baseline"], &data["queries"], &data["test"]), (&0.into(), &Value::Null, &"two-sided paired t-test".into()));
+    assert_eq!(
+        (&data["baseline"], &data["queries"], &data["test"]),
+        (&0.into(), &Value::Null, &"two-sided paired t-test".into())
+    );
     for (place, name) in ["first", "second"].into_iter().enumerate() {
         let shown = &data["runs"][place];
         let summary = objects.iter().find(|object| object["run"] == name && object.get("query_id").is_none()).unwrap();
-        let queries: Vec<&Value> = objects.iter().filter(|object| object["run"] == name && object.get("query_id").is_some()).collect();
+        let queries: Vec<&Value> =
+            objects.iter().filter(|object| object["run"] == name && object.get("query_id").is_some()).collect();
         for (measure, named) in ["nDCG@3", "RR(rel=2)", "NumRet"].into_iter().enumerate() {
             assert_eq!(data["measures"][measure]["name"], named);
             assert_eq!(shown["summary"][measure].as_f64(), summary[named].as_f64(), "{name} {named}");
@@ -68,9 +83,14 @@ fn a_page_fetches_nothing_and_runs_nothing_but_its_own_script() {
     let page = files.read("report.html");
     let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)));
     let policy = between(&page, "Content-Security-Policy\" content=\"", "\"");
-    let (script, style) = (between(&page, "<script type=\"module\">", "</script>"), between(&page, "<style>", "</style>"));
+    let (script, style) =
+        (between(&page, "<script type=\"module\">", "</script>"), between(&page, "<style>", "</style>"));
     assert!(policy.starts_with("default-src 'none';"), "{policy}");
-    assert!(policy.contains(&format!("script-src {};", hash(script))) && policy.contains(&format!("style-src {};", hash(style))), "{policy}");
+    assert!(
+        policy.contains(&format!("script-src {};", hash(script)))
+            && policy.contains(&format!("style-src {};", hash(style))),
+        "{policy}"
+    );
     for address in page.split("http").skip(1).filter(|rest| rest.starts_with("://") || rest.starts_with("s://")) {
         assert!(address.starts_with("://www.w3.org/2000/svg"), "{}", &address[..60.min(address.len())]);
     }
@@ -86,7 +106,12 @@ fn a_single_run_is_compared_with_its_first_stage() {
     let mut qrels = String::new();
     for query in rerank(&["--model", "fake", input]).rankings() {
         for (place, result) in query["results"].as_array().unwrap().iter().enumerate() {
-            qrels += &format!("{} 0 {} {}\n", query["query_id"].as_str().unwrap(), result["id"].as_str().unwrap(), place % 3);
+            qrels += &format!(
+                "{} 0 {} {}\n",
+                query["query_id"].as_str().unwrap(),
+                result["id"].as_str().unwrap(),
+                place % 3
+            );
         }
     }
     let (qrels, page) = (files.write("qrels", qrels), files.name("report.html"));
@@ -107,13 +132,20 @@ fn a_single_run_is_compared_with_its_first_stage() {
     let text = shown["query_texts"][details["query"].as_u64().unwrap() as usize].as_str().unwrap();
     assert!(std::fs::read_to_string(input).unwrap().contains(text) && !text.is_empty());
     for document in details["documents"].as_array().unwrap() {
-        assert!(document["ranks"][0].is_u64() && document["ranks"][1].is_u64() && document["text"].is_string(), "{document}");
+        assert!(
+            document["ranks"][0].is_u64() && document["ranks"][1].is_u64() && document["text"].is_string(),
+            "{document}"
+        );
     }
 
     let cut = files.name("cut.jsonl");
     assert_eq!(rerank(&["--model", "fake", "--top-k", "2", "--output", &cut, input]).status, 0);
     let run = rerank(&[&arguments[..], &[&cut, "--report", &page]].concat());
-    assert!(run.stderr.contains("note: the report has nothing to compare with") && run.stderr.contains("--top-k"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("note: the report has nothing to compare with") && run.stderr.contains("--top-k"),
+        "{}",
+        run.stderr
+    );
     let shown = data(&files.read("report.html"));
     assert_eq!((&shown["baseline"], shown["runs"].as_array().unwrap().len()), (&Value::Null, 1));
     assert!(shown["no_baseline"].as_str().unwrap().contains("2 results"), "{}", shown["no_baseline"]);
@@ -129,14 +161,21 @@ fn texts_stay_texts() {
     ]});
     let ranked = files.write("ranked.jsonl", line.to_string());
     let qrels = files.write("qrels", serde_json::json!({attack: {attack: 1, "b": 0}}).to_string());
-    let run = rerank(&["eval", "--qrels", &qrels, &format!("{attack}={ranked}"), "--report", &files.name("report.html")]);
+    let run =
+        rerank(&["eval", "--qrels", &qrels, &format!("{attack}={ranked}"), "--report", &files.name("report.html")]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     let page = files.read("report.html");
     assert!(!page.contains("<img") && page.matches("</script").count() == 2, "a text became markup");
     let shown = data(&page);
-    assert_eq!((&shown["query_ids"][0], &shown["query_texts"][0], &shown["runs"][1]["name"]), (&attack.into(), &attack.into(), &attack.into()));
+    assert_eq!(
+        (&shown["query_ids"][0], &shown["query_texts"][0], &shown["runs"][1]["name"]),
+        (&attack.into(), &attack.into(), &attack.into())
+    );
     let document = &shown["details"][0]["documents"][0];
-    assert_eq!((&document["id"], &document["title"], &document["text"]), (&attack.into(), &attack.into(), &attack.into()));
+    assert_eq!(
+        (&document["id"], &document["title"], &document["text"]),
+        (&attack.into(), &attack.into(), &attack.into())
+    );
     assert_eq!((&document["ranks"], &document["grade"]), (&serde_json::json!([2, 1]), &1.into()));
     // 0.75 for the relevant one, 0.5 for the other one.
     assert_eq!(shown["runs"][1]["calibration"]["error"], 0.375);
@@ -150,7 +189,19 @@ fn a_page_of_many_queries_stays_small() {
     let [qrels, first, second] = runs(&files, 7000);
     let word = "text ".repeat(100);
     let queries = files.write("queries.tsv", (0..7000).map(|query| format!("q{query}\t{word}\n")).collect::<String>());
-    let run = rerank(&["eval", "--qrels", &qrels, &first, &second, "--queries", &queries, "--report", &files.name("report.html"), "-m", "all_trec"]);
+    let run = rerank(&[
+        "eval",
+        "--qrels",
+        &qrels,
+        &first,
+        &second,
+        "--queries",
+        &queries,
+        "--report",
+        &files.name("report.html"),
+        "-m",
+        "all_trec",
+    ]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     let page = files.read("report.html");
     assert!(page.len() < 5_000_000, "{} bytes", page.len());
@@ -164,10 +215,29 @@ fn texts_come_from_named_files_and_what_these_lack_is_reported() {
     let files = Files::new();
     let [qrels, first, second] = runs(&files, 3);
     let queries = files.write("queries.tsv", "q0\tzero\nq2\ttwo\n");
-    let collection = files.write("corpus.jsonl", "{\"_id\":\"a\",\"title\":\"A\",\"text\":\"first letter\"}\n{\"_id\":\"b\",\"text\":\"second\"}\n");
-    let run = rerank(&["eval", "--qrels", &qrels, &first, &second, "--queries", &queries, "--collection", &collection, "--report", &files.name("r.html")]);
+    let collection = files.write(
+        "corpus.jsonl",
+        "{\"_id\":\"a\",\"title\":\"A\",\"text\":\"first letter\"}\n{\"_id\":\"b\",\"text\":\"second\"}\n",
+    );
+    let run = rerank(&[
+        "eval",
+        "--qrels",
+        &qrels,
+        &first,
+        &second,
+        "--queries",
+        &queries,
+        "--collection",
+        &collection,
+        "--report",
+        &files.name("r.html"),
+    ]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("queries.tsv has no text for 1 of 3 queries") && run.stderr.contains("corpus.jsonl lacks"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("queries.tsv has no text for 1 of 3 queries") && run.stderr.contains("corpus.jsonl lacks"),
+        "{}",
+        run.stderr
+    );
     let shown = data(&files.read("r.html"));
     assert_eq!(shown["query_texts"], serde_json::json!(["zero", null, "two"]));
     let documents = shown["details"][0]["documents"].as_array().unwrap();
@@ -193,6 +263,7 @@ fn what_can_not_be_written_or_read_twice_is_refused() {
     for _ in 0..2 {
         assert_eq!(eval(&[&first, &second, "--report", &page]).status, 0);
     }
-    let qrels_from_stdin = rerank_on(files.read("qrels"), &["eval", "--qrels", "-", &first, &second, "--report", &page]);
+    let qrels_from_stdin =
+        rerank_on(files.read("qrels"), &["eval", "--qrels", "-", &first, &second, "--report", &page]);
     assert_eq!(qrels_from_stdin.status, 0, "{}", qrels_from_stdin.stderr);
 }

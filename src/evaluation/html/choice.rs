@@ -63,7 +63,11 @@ mod tests {
     #[test]
     fn their_number_is_bounded() {
         let runs: Values = (0..30)
-            .map(|run| (0..4).map(|measure| (0..7000).map(|query| f64::from((query * (7 + run) + measure * 31) % 997)).collect()).collect())
+            .map(|run| {
+                (0..4)
+                    .map(|measure| (0..7000).map(|query| f64::from((query * (7 + run) + measure * 31) % 997)).collect())
+                    .collect()
+            })
             .collect();
         let chosen = choose(&runs, None);
         assert_eq!(chosen.len(), MOST);

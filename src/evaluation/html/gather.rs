@@ -37,7 +37,9 @@ pub(super) fn gather(options: &PageOptions, evaluated: Evaluated) -> Result<Stri
     let Evaluated { eval, report, qrels, reporter } = evaluated;
     let (columns, no_baseline) = columns(evaluated)?;
     no_baseline.iter().for_each(|reason| {
-        reporter.note(&format!("the report has nothing to compare with: {reason}; name the first stage's run beside it to compare both"));
+        reporter.note(&format!(
+            "the report has nothing to compare with: {reason}; name the first stage's run beside it to compare both"
+        ));
     });
     let baseline = (columns.len() > 1).then_some(if columns.len() > report.runs.len() { 0 } else { eval.baseline });
     let comparison = comparison(evaluated, &columns, baseline);

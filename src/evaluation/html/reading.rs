@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::PageOptions;
 use super::calibration::{Calibration, Probabilities};
-use super::details::{Details, DetailedQuery};
+use super::details::{DetailedQuery, Details};
 use super::distribution::Distribution;
 use super::texts::Texts;
 use crate::evaluation::evaluate::{EvaluatedQuery, EvaluationOptions};

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::RunFileFormat;
 use super::format::PEEKED_BYTES;
 use super::ranked::Id;
-use super::RunFileFormat;
 use crate::input::{Lines, MAX_RECORD_BYTES, Source, too_long, utf_8};
 
 /// The records of a file of ranked JSONL, one for each query.
@@ -84,7 +84,8 @@ impl Records {
         let name = self.lines.name().to_owned();
         let Some(piece) = self.lines.next()? else { return Ok(None) };
         let line = piece.line;
-        let changed = |problem: String| anyhow!("{name}:{line}: {problem}; the file was changed while it was evaluated");
+        let changed =
+            |problem: String| anyhow!("{name}:{line}: {problem}; the file was changed while it was evaluated");
         let text = piece.bytes.ok_or_else(|| too_long(MAX_RECORD_BYTES, "line")).and_then(utf_8).map_err(changed)?;
         let line: Line = serde_json::from_str(text).map_err(|error| changed(error.to_string()))?;
         Record::of(line).map(Some).ok_or_else(|| changed("an identifier is missing".to_owned()))
