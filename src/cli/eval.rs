@@ -66,7 +66,7 @@ pub struct EvalArguments {
     /// Find how the first stage and the reranker are fused best (for rerank --fuse), by cross-validation over the judged queries, and
     /// the gain with its interval. RUN is ranked JSONL with the first stage's scores; or two runs, the first stage's before the
     /// reranker's. The first of --measures is to be high
-    #[arg(long, conflicts_with_all = ["per_query", "baseline", "depth", "complete", "test"])]
+    #[arg(long, conflicts_with_all = ["per_query", "baseline", "depth", "complete", "test", "report"])]
     pub tune_fusion: bool,
 
     /// Write a page to look at, which is replaced: the table with its comparisons, the difference of every query, the best and worst

@@ -16,8 +16,8 @@ use crate::evaluation::measures::Measure;
 use crate::evaluation::report::ReportFormat;
 use crate::evaluation::tuning::Tuning;
 use crate::input::name_without_extensions;
-use crate::progress::Verbosity;
 use crate::output::extension;
+use crate::progress::Verbosity;
 
 /// The measures that are computed where none is named.
 const USUAL: &str = "nDCG@10 RR@10 AP R@100 Judged@10";
