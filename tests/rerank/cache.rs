@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::fixture::{Files, Run, command, rerank};
+use crate::fixture::{Files, Run, command, rerank, rerank_by_fixed_kernels};
 #[cfg(unix)]
 use crate::resume::queries;
 
@@ -30,7 +30,7 @@ impl Kept {
         let (output, stats, directory) = (self.0.name("out.jsonl"), self.0.name("stats.json"), self.directory());
         let with = ["--cache", &directory, "--stats", &stats, "--overwrite", "--quiet", "--output", &output];
         let precision: &[&str] = if arguments.contains(&"--dtype") { &[] } else { &["--dtype", "f32"] };
-        let run = rerank(&[&with[..], precision, &[input], arguments].concat());
+        let run = rerank_by_fixed_kernels(&[&with[..], precision, &[input], arguments].concat());
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
         let stats: Value = serde_json::from_str(&self.0.read("stats.json")).unwrap();
         (self.0.read("out.jsonl"), ["pairs", "cached", "batches"].map(|name| stats[name].as_u64().unwrap()))

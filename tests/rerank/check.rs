@@ -5,7 +5,7 @@ use rerank::check::Table;
 use serde_json::{Value, json};
 
 use crate::family;
-use crate::fixture::{Files, Run, rerank};
+use crate::fixture::{Files, Run, rerank, rerank_by_fixed_kernels};
 use crate::quantized;
 
 const TINY: &str = "testdata/tiny-reranker";
@@ -147,6 +147,8 @@ fn a_pair_that_is_off_is_named() {
 #[test]
 fn what_is_printed_can_be_compared_elsewhere() {
     let files = Files::new();
+    let check =
+        |model: &str, arguments: &[&str]| rerank_by_fixed_kernels(&[&["check", "--model", model], arguments].concat());
     let first = check(TINY, &["--dtype", "all", "--format", "json"]);
     assert_eq!((first.status, report(&first)["agrees"].clone()), (0, Value::Null), "{}", first.stderr);
     let file = files.write("scores.json", &first.stdout);

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rerank::engine::cpu::{Arithmetic, Unit};
+use rerank::engine::cpu::{Arithmetic, Level, Unit};
+use rerank::precision::Precision;
 use serde_json::Value;
 
 /// What a run left behind.
@@ -65,6 +66,15 @@ pub fn command(arguments: &[&str]) -> Command {
 /// Runs to the end, with `input` on standard input.
 pub fn rerank_on(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
     run(command(arguments), input)
+}
+
+/// Runs to the end with kernels that are the same every time: a measurement at the start may choose others in the next run.
+pub fn rerank_by_fixed_kernels(arguments: &[&str]) -> Run {
+    let mut command = command(arguments);
+    let Arithmetic { level, units, .. } = Arithmetic::new(Level::available(), Precision::Bf16);
+    let [products, attention] = [units.products, units.attention].map(Unit::name);
+    command.env("RERANK_INSTRUCTIONS", format!("{level}/products={products}/attention={attention}"));
+    run(command, "")
 }
 
 /// Runs to the end with the kernels and in the precision of an arithmetic.
