@@ -13,6 +13,8 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --release --no-deps --document
 cargo test --locked --release
 # The service's clients and its page, where they can be had.
 RERANK=target/release/rerank scripts/check_clients.sh
+# The packages beside which it is used, and the examples.
+RERANK=target/release/rerank scripts/check_neighbours.sh
 
 # With CUDA: needs its compiler, and no GPU, as the tests emulate one.
 [ -n "${CUDA_HOME:-}" ] || command -v nvcc > /dev/null || scripts/cuda_toolkit.sh
