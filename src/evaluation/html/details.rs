@@ -64,11 +64,11 @@ impl DetailedQuery {
     /// Settles which documents are shown: the best ones of all runs, and relevant ones, best first.
     pub(super) fn settle(&mut self, qrels: &Qrels, level: i32) {
         let is_relevant = |id: &str| grade(qrels, &self.id, id).is_some_and(|grade| grade >= level);
-        let key = |(id, ranks): (&Box<str>, &Vec<Option<u32>>)| {
+        let key = |id: &str, ranks: &[Option<u32>]| {
             let best = ranks.iter().flatten().min().copied().unwrap_or(u32::MAX);
-            (best as usize > BEST && !is_relevant(id), best, id.clone())
+            (best as usize > BEST && !is_relevant(id), best, Box::from(id))
         };
-        let mut documents: Vec<(bool, u32, Box<str>)> = self.ranks.iter().map(key).collect();
+        let mut documents: Vec<(bool, u32, Box<str>)> = self.ranks.iter().map(|(id, ranks)| key(id, ranks)).collect();
         documents.retain(|(is_other, ..)| !is_other);
         documents.sort_unstable();
         let best = documents.partition_point(|&(_, best, _)| best as usize <= BEST);
@@ -89,7 +89,7 @@ impl DetailedQuery {
 
     /// The query for the page.
     pub(super) fn finish(&self, qrels: &Qrels, level: i32, texts: &Texts) -> Details {
-        let document = |id: &Box<str>| {
+        let document = |id: &str| {
             let text = texts.document(self.place, id).cloned().unwrap_or_default();
             Document {
                 id: id.to_string(),
@@ -102,7 +102,7 @@ impl DetailedQuery {
         Details {
             query: self.place,
             relevant: qrels.query(&self.id).map_or(0, |query| query.judgements.relevant(level)),
-            documents: self.shown.iter().map(document).collect(),
+            documents: self.shown.iter().map(|id| document(id)).collect(),
         }
     }
 }

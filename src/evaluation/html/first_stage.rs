@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path, format: Option<RunFileFormat>) -> Result<Result<
     };
     let mut builder = RunBuilder::new(&name);
     let mut line = 0;
-    while let Some(record) = records.next()? {
+    while let Some(record) = records.read()? {
         line += 1;
         if let Err(problem) = whole(&record) {
             return Ok(Err(format!("{name}: {problem}")));

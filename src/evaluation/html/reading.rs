@@ -57,7 +57,7 @@ impl<'a> Reading<'a> {
     pub(super) fn add_records(&mut self, path: &Path, format: Option<RunFileFormat>) -> Result<Option<Calibration>> {
         let Some(mut records) = Records::open(path, format)? else { return Ok(None) };
         let mut probabilities = Probabilities::default();
-        while let Some(record) = records.next()? {
+        while let Some(record) = records.read()? {
             let Some(&place) = self.places.get(&*record.query_id) else { continue };
             record.query.iter().for_each(|text| self.texts.add_query(place, text));
             let detailed = self.detailed.binary_search_by_key(&place, |query| query.place);

@@ -80,7 +80,7 @@ impl Records {
     ///
     /// # Errors
     /// If the file can't be read, or is not what it was when the run was read.
-    pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+    pub fn read(&mut self) -> Result<Option<Record<'_>>> {
         let name = self.lines.name().to_owned();
         let Some(piece) = self.lines.next()? else { return Ok(None) };
         let line = piece.line;
