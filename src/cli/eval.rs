@@ -31,7 +31,7 @@ pub struct EvalArguments {
     pub input_format: Option<RunFileFormat>,
 
     /// Measures as ir_measures or trec_eval write them, separated by commas or spaces: nDCG@10, RR@10, AP(rel=2), P_5; official
-    /// and all_trec are trec_eval's lists [default: nDCG@10 RR@10 AP R@100 Judged@10; official with --format trec]
+    /// and all_trec are trec_eval's lists (by default nDCG@10 RR@10 AP R@100 Judged@10; official with --format trec)
     #[arg(short, long, value_name = "MEASURE,…")]
     pub measures: Vec<String>,
 

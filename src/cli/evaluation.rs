@@ -12,7 +12,7 @@ pub struct EvaluationArguments {
     #[arg(long, value_name = "FILE")]
     pub qrels: Option<PathBuf>,
 
-    /// Measures as ir_measures or trec_eval write them, separated by commas or spaces [default: nDCG@10 RR@10 Judged@10]
+    /// Measures as ir_measures or trec_eval write them, separated by commas or spaces (by default nDCG@10 RR@10 Judged@10)
     #[arg(long, value_name = "MEASURE,…")]
     pub measures: Vec<String>,
 }
