@@ -125,6 +125,7 @@ def keyboard(visitor, run):
     expect(state()[0] == "7", f"Page Down leads to {state()[0]}")
     visitor.press("Home", "Enter")
     expect(visitor.page.evaluate("document.activeElement.tagName") == "SUMMARY", "Enter does not lead to the documents")
+    visitor.page.wait_for_selector("#best details[open] tbody th")
     ranks = visitor.page.locator("#best details[open] tbody th").all_inner_texts()
     expect(ranks[:10] == [str(rank) for rank in range(1, 11)], f"the documents that are shown have the ranks {ranks}")
     visitor.press("Enter")

@@ -123,8 +123,11 @@ function listenToBars() {
   chart.addEventListener("keydown", (event) => {
     const page = Math.max(1, Math.round(view.order.length * PAGE_SHARE));
     const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
-    if (event.key === "Enter") openQuery(view.order[view.at]);
-    else if (event.key in steps && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    if (event.key === "Enter") {
+      // The key would also close what it has just opened, where the focus is then.
+      event.preventDefault();
+      openQuery(view.order[view.at]);
+    } else if (event.key in steps && !event.ctrlKey && !event.altKey && !event.metaKey) {
       event.preventDefault();
       pick(view.at + steps[event.key]);
     }
