@@ -3,10 +3,11 @@
 //! Reciprocal rank fusion is that of Cormack, Clarke and Büttcher (SIGIR 2009). Interpolation is the weighted sum of both
 //! scores, each normalized over the candidates of its query.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::record::{Group, Ranked};
+use crate::record::{Candidate, Group, Ranked};
 
 /// The field of a result that has its fused score.
 pub const FIELD: &str = "fused";
@@ -52,6 +53,34 @@ pub struct Evidence {
     pub original_score: Option<f64>,
 }
 
+/// What the first stage knows of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FirstStage {
+    /// The rank that it gave.
+    pub rank: i64,
+    /// The score that it gave.
+    pub score: Option<f64>,
+}
+
+impl FirstStage {
+    /// What is known of a candidate.
+    pub fn of(candidate: &Candidate) -> Self {
+        Self { rank: candidate.original_rank, score: candidate.original_score }
+    }
+
+    /// The places of candidates in the first stage's order, best first: by score as a 32-bit float, as trec_eval orders a run
+    /// whatever its ranks are, then by rank; by rank alone, if a score is missing.
+    pub fn order(candidates: &[Self]) -> Vec<usize> {
+        let have_scores = candidates.iter().all(|candidate| candidate.score.is_some());
+        let score = |candidate: &Self| candidate.score.filter(|_| have_scores).map_or(0., |score| score as f32);
+        let mut order: Vec<(usize, &Self)> = candidates.iter().enumerate().collect();
+        order.sort_by(|(_, one), (_, other)| {
+            score(other).partial_cmp(&score(one)).unwrap_or(Ordering::Equal).then(one.rank.cmp(&other.rank))
+        });
+        order.into_iter().map(|(place, _)| place).collect()
+    }
+}
+
 impl Normalization {
     fn normalize(self, scores: &mut [f64]) {
         let (shift, scale) = match self {
@@ -81,7 +110,7 @@ impl Fusion {
         match self {
             Self::ReciprocalRank { constant } => {
                 let by_logit = |one: &Evidence, other: &Evidence| {
-                    let by_logit = other.logit.partial_cmp(&one.logit).unwrap_or(std::cmp::Ordering::Equal);
+                    let by_logit = other.logit.partial_cmp(&one.logit).unwrap_or(Ordering::Equal);
                     by_logit.then(one.original_rank.cmp(&other.original_rank))
                 };
                 let reranked = ranks(candidates, by_logit);
@@ -123,7 +152,7 @@ impl Fusion {
 }
 
 /// The rank of each candidate in an order, from 1; equal ones as they were read.
-fn ranks(candidates: &[Evidence], order: impl Fn(&Evidence, &Evidence) -> std::cmp::Ordering) -> Vec<usize> {
+fn ranks(candidates: &[Evidence], order: impl Fn(&Evidence, &Evidence) -> Ordering) -> Vec<usize> {
     let mut indexed: Vec<(usize, &Evidence)> = candidates.iter().enumerate().collect();
     indexed.sort_by(|(_, one), (_, other)| order(one, other));
     let mut ranks = vec![0; candidates.len()];
@@ -219,6 +248,14 @@ mod tests {
         let candidates = evidence(&[(-1., 0, 9.), (3., 70, 7.), (3., 8, 8.)]);
         let fused = Fusion::ReciprocalRank { constant: 60. }.scores(&candidates);
         assert_eq!(fused, [1. / 61. + 1. / 63., 1. / 63. + 1. / 62., 1. / 62. + 1. / 61.]);
+    }
+
+    #[test]
+    fn the_first_stage_is_ordered_by_its_scores_where_it_has_them() {
+        let of = |(rank, score): (i64, Option<f64>)| FirstStage { rank, score };
+        let candidates = [(2, Some(1.)), (1, Some(1.)), (3, Some(1. + 1e-9)), (4, Some(5.))].map(of);
+        assert_eq!(FirstStage::order(&candidates), [3, 1, 0, 2]);
+        assert_eq!(FirstStage::order(&[(2, Some(9.)), (1, None)].map(of)), [1, 0]);
     }
 
     #[test]

@@ -188,7 +188,8 @@ fn resolve_runs(arguments: &[String]) -> Result<Vec<RunFile>> {
     }
     for (index, run) in runs.iter().enumerate() {
         if runs.iter().take(index).any(|other| other.name == run.name) {
-            bail!("two runs are called {}: give one of them another name, as in NAME={}", run.name, run.name);
+            let file = run.path.as_deref().map_or("-".into(), |path| path.display().to_string());
+            bail!("two runs are called {}: give one of them another name, as in NAME={file}", run.name);
         }
     }
     Ok(runs)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::eval::parse_measures;
+use super::input::or_stdin;
 use crate::cli::EvaluationArguments;
 use crate::evaluation::measures::Measure;
 
@@ -35,7 +36,7 @@ pub(super) fn resolve_evaluation(
         "--qrels and --dry-run: nothing is ranked that could be evaluated; leave one of them out"
     );
     let of_beir = || beir.map(|folder| folder.join("qrels/test.tsv")).filter(|path| path.is_file() && !is_dry_run);
-    let Some(qrels) = qrels.clone().or_else(of_beir) else {
+    let Some(qrels) = qrels.clone().map(or_stdin).or_else(of_beir) else {
         ensure!(measures.is_empty(), "--measures needs judgements: name them with --qrels, or leave it out");
         return Ok(None);
     };

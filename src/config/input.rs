@@ -86,6 +86,6 @@ fn check_no_model(path: &Path) -> Result<()> {
 }
 
 /// `-` is standard input, under the name by which it can be opened like any file.
-fn or_stdin(path: PathBuf) -> PathBuf {
+pub(super) fn or_stdin(path: PathBuf) -> PathBuf {
     if path.as_os_str() == "-" { PathBuf::from("/dev/stdin") } else { path }
 }

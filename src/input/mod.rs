@@ -244,7 +244,7 @@ fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> 
     let TableOptions { delimiter, quotes } = options.tables;
     if !format.is_run() && (options.queries.is_some() || options.collection.is_some()) {
         bail!(
-            "--queries and --collection belong to a TREC run, {name} is none: leave them out or use --input-format trec"
+            "--queries and --collection (or --beir) belong to a TREC run, {name} is none: leave them out or use --input-format trec"
         );
     }
     if !format.is_table() && !options.columns.in_order().is_empty() {

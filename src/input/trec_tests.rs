@@ -72,7 +72,8 @@ fn a_run_needs_its_texts_and_nothing_else_takes_them() {
     let with_queries = InputOptions { path, queries, ..Default::default() };
     assert!(fails(with_queries.clone()).contains("--collection are needed"));
     assert!(
-        fails(InputOptions { format: Some(InputFormat::Csv), ..with_queries.clone() }).contains("belong to a TREC run")
+        fails(InputOptions { format: Some(InputFormat::Csv), ..with_queries.clone() })
+            .contains("(or --beir) belong to a TREC run")
     );
     let columns = "text=x".parse().unwrap();
     assert!(fails(InputOptions { columns, ..with_queries }).contains("--columns does not apply"));

@@ -16,8 +16,9 @@ use crate::config::Config;
 use crate::engine::Target;
 use crate::model::Architecture;
 use crate::output::OutputFile;
+use crate::passages::Passages;
 use crate::precision::Precision;
-use crate::progress::{HumanCount, Reporter};
+use crate::progress::{HumanCount, Reporter, counted};
 use crate::recipe::{Prompt, RecipeName, Resolved};
 use crate::reranker::Reranker;
 use crate::session::Unit;
@@ -57,6 +58,8 @@ struct Cost {
     queries: u64,
     pairs: u64,
     truncated: u64,
+    split_documents: u64,
+    passages: u64,
     prompt_tokens: u64,
     computed_tokens: u64,
     batches: u64,
@@ -81,6 +84,8 @@ struct Figures {
     queries: u64,
     pairs: u64,
     truncated: u64,
+    split_documents: u64,
+    passages: u64,
     max_length: usize,
     tokens_per_pair: serde_json::Map<String, serde_json::Value>,
     prompt_tokens: u64,
@@ -108,6 +113,7 @@ pub(super) fn run(
             show_prompt(&group, unit.prompt(), planned.recipe, reporter)?;
         }
         cost.queries += 1;
+        cost.add_documents(&group.documents);
         units.iter().for_each(|unit| cost.add_prompt(unit.prompt()));
         queue.push(0, units.into_iter().map(Unit::into_prompt).enumerate(), planned.limits);
         while queue.has_full_batch(planned.limits)
@@ -153,10 +159,16 @@ fn show_prompt(prepared: &Prepared, prompt: &Prompt, recipe: &Resolved, reporter
 }
 
 impl Cost {
+    fn add_documents(&mut self, documents: &[Passages]) {
+        self.truncated += documents.iter().filter(|document| document.truncated).count() as u64;
+        let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
+        self.split_documents += split.clone().count() as u64;
+        self.passages += split.sum::<u64>();
+    }
+
     fn add_prompt(&mut self, prompt: &Prompt) {
         let tokens = prompt.token_ids.len();
         self.pairs += 1;
-        self.truncated += u64::from(prompt.truncated);
         self.prompt_tokens += tokens as u64;
         if self.lengths.len() <= tokens {
             self.lengths.resize(tokens + 1, 0);
@@ -213,6 +225,8 @@ impl Cost {
             queries: self.queries,
             pairs: self.pairs,
             truncated: self.truncated,
+            split_documents: self.split_documents,
+            passages: self.passages,
             max_length: planned.recipe.max_length,
             tokens_per_pair: names.into_iter().map(percentile).collect(),
             prompt_tokens: self.prompt_tokens,
@@ -232,7 +246,15 @@ fn print(figures: &Figures) -> io::Result<()> {
         writeln!(output, "weights          {weights}")?;
     }
     writeln!(output, "queries          {}", HumanCount(figures.queries))?;
-    writeln!(output, "pairs            {}", HumanCount(figures.pairs))?;
+    let split = match figures.split_documents {
+        0 => String::new(),
+        split => format!(
+            " ({} in {} passages)",
+            counted(split, "long document", "long documents"),
+            HumanCount(figures.passages)
+        ),
+    };
+    writeln!(output, "pairs            {}{split}", HumanCount(figures.pairs))?;
     writeln!(output, "truncated        {} (longer than {} tokens)", HumanCount(figures.truncated), figures.max_length)?;
     writeln!(output, "tokens per pair  min, p50, p90, p95, p99, max: {}", lengths.join(", "))?;
     writeln!(output, "prompt tokens    {}", HumanCount(figures.prompt_tokens))?;

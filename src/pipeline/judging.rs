@@ -9,6 +9,7 @@ use crate::config::EvaluationChoice;
 use crate::evaluation::judged::JudgedRanking;
 use crate::evaluation::measures::Measure;
 use crate::evaluation::qrels::{JudgedQuery, Qrels};
+use crate::fusion::FirstStage;
 use crate::progress::counted;
 use crate::record::{Candidate, Ranking};
 
@@ -62,11 +63,13 @@ impl Judging {
     }
 
     /// The values of the first stage's order; none, if nobody judged the query.
-    pub(super) fn before(&self, query_id: &str, candidates: &[Candidate]) -> Option<Vec<f64>> {
+    pub(super) fn before(&self, query_id: &str, candidates: &[Candidate], judged: &mut Judged) -> Option<Vec<f64>> {
         let query = self.qrels.query(query_id)?;
-        let mut order: Vec<&Candidate> = candidates.iter().collect();
-        order.sort_by_key(|candidate| candidate.original_rank);
-        Some(self.values(query, &self.grades(query, order.into_iter())))
+        let evidence: Vec<FirstStage> = candidates.iter().map(FirstStage::of).collect();
+        let order = FirstStage::order(&evidence).into_iter().filter_map(|place| candidates.get(place));
+        let grades = self.grades(query, order);
+        judged.documents += grades.iter().flatten().count() as u64;
+        Some(self.values(query, &grades))
     }
 
     /// Adds a ranking, with the values of the order before.
@@ -76,7 +79,6 @@ impl Judging {
             return;
         };
         let grades = self.grades(query, ranking.results.iter().map(|result| &result.candidate));
-        judged.documents += grades.iter().flatten().count() as u64;
         judged.before.push(before);
         judged.after.push(self.values(query, &grades));
     }

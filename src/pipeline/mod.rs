@@ -95,7 +95,15 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
             stats.load_seconds = loading.elapsed().as_secs_f64();
             stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
         }
-        None => (Ok(End::Complete), writer.finish(faults.skipped())),
+        None => {
+            if let Some(evaluation) = &config.evaluation {
+                reporter.note(&format!(
+                    "--qrels {}: this run ranks nothing that could be evaluated, as the output is complete; rerank eval evaluates it",
+                    evaluation.qrels.display()
+                ));
+            }
+            (Ok(End::Complete), writer.finish(faults.skipped()))
+        }
     };
     let kept = finish_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
     reporter.finish();

@@ -104,7 +104,8 @@ impl<'a> Order<'a> {
         let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
         self.split += split.clone().count() as u64;
         self.passages += split.sum::<u64>();
-        let before = self.judging.and_then(|judging| judging.before(&group.query.id, &group.candidates));
+        let judging = self.judging;
+        let before = judging.and_then(|judging| judging.before(&group.query.id, &group.candidates, &mut self.judged));
         let ranking = self.ranking.ranking(group, &documents, &logits.unwrap_or_default());
         if let (Some(judging), Ok(ranking)) = (self.judging, &ranking) {
             judging.add(ranking, before, &mut self.judged);

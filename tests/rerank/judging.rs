@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Files, Run, rerank};
+use crate::fixture::{Files, Run, rerank, rerank_on};
 
 const CORPUS: &str = concat!(
     "{\"_id\":\"d1\",\"title\":\"\",\"text\":\"ice\"}\n",
@@ -68,6 +68,27 @@ fn the_values_are_those_of_eval_on_what_was_written() {
         assert_eq!(figures["evaluation"]["after"][measure], evaluated[measure], "{measure}: {evaluated}");
         assert!(figures["evaluation"]["after"][measure].is_number(), "{measure}");
     }
+}
+
+#[test]
+fn the_order_before_is_that_of_the_first_stage_s_scores_as_eval_takes_it() {
+    let files = Files::new();
+    let input = concat!(
+        r#"{"query_id":"1","query":"red","candidates":[{"id":"a","text":"x","score":1},{"id":"b","text":"red","score":3},"#,
+        r#"{"id":"c","text":"y","score":2}]}"#,
+        "\n"
+    );
+    let (input, output) = (files.write("in.jsonl", input), files.name("out.jsonl"));
+    let qrels = files.write("qrels", "1 0 c 1\n");
+    let run = fake(&[&input, "-o", &output, "--qrels", &qrels, "--measures", "RR", "--min-score", "0.9"]);
+    assert!(run.stderr.contains("RR 0.5000 → 0.0000, over 1"), "{}", run.stderr);
+    assert!(!run.stderr.contains("no candidate"), "{}", run.stderr);
+    let eval = rerank(&["eval", "--qrels", &qrels, &input, "--measures", "RR", "--format", "csv"]);
+    assert!(eval.stdout.contains(",0.5"), "{}", eval.stdout);
+    let again = fake(&[&input, "-o", &output, "--qrels", &qrels, "--min-score", "0.9", "--resume"]);
+    assert!(again.stderr.contains("rerank eval evaluates it"), "{}", again.stderr);
+    let piped = rerank_on("1 0 c 1\n", &["--model", "fake", &input, "--qrels", "-", "--measures", "RR"]);
+    assert!(piped.stderr.contains("RR 0.5000 →"), "{}", piped.stderr);
 }
 
 #[test]

@@ -63,6 +63,9 @@ fn the_answer_in_the_last_passage_is_found_and_its_score_is_that_of_the_passage_
     assert!(passage.starts_with(best["best_passage"]["text"].as_str().unwrap()));
     let by_hand = tiny(&input(&json!([{"id": "long", "text": passage, "title": "Notes"}])), &[]);
     assert_eq!(result(&by_hand, "long")["logit"], best["logit"]);
+    let dry = tiny(&long(), &["--long", "max", "--dry-run"]);
+    let passages = best["best_passage"]["passages"].as_u64().unwrap();
+    assert!(dry.stdout.contains(&format!("(1 long document in {passages} passages)")), "{}", dry.stdout);
     // What fits is scored as ever, whatever else there is.
     let short = result(&run, "short");
     assert_eq!(short["logit"], result(&cut, "short")["logit"]);

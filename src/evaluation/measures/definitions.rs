@@ -78,6 +78,12 @@ pub(super) fn find(name: &str) -> Option<&'static Definition> {
     ALL.iter().find(|definition| definition.name == name || definition.aliases.contains(&name))
 }
 
+/// The measure of this name, or one that differs in nothing but the case of letters.
+pub(super) fn find_in_any_case(name: &str) -> Option<&'static Definition> {
+    let is_same = |known: &&str| known.eq_ignore_ascii_case(name);
+    ALL.iter().find(|definition| is_same(&definition.name) || definition.aliases.iter().any(is_same))
+}
+
 const LEVEL: (Key, Default) = (Key::Level, Default::Is("1"));
 const JUDGED_ONLY: (Key, Default) = (Key::JudgedOnly, Default::Is("False"));
 const TARGET: (Key, Default) = (Key::Target, Default::Is("1.0"));

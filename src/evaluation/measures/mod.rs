@@ -52,7 +52,12 @@ impl Measure {
         if let Some(definition) = definitions::find(notation.name) {
             return Self::build(definition, &notation, Vec::new());
         }
-        let written = trec_names::parse(notation.name).unwrap_or_else(|| bail!(unknown::message(notation.name)))?;
+        let Some(written) = trec_names::parse(notation.name) else {
+            let definition = definitions::find_in_any_case(notation.name);
+            let definition = definition.with_context(|| unknown::message(notation.name))?;
+            return Self::build(definition, &notation, Vec::new());
+        };
+        let written = written?;
         match <[_; 1]>::try_from(written) {
             Ok([(definition, given)]) => Self::build(definition, &notation, given),
             Err(several) => {

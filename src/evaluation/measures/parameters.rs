@@ -150,7 +150,7 @@ fn cutoff(text: &str) -> Result<usize> {
 
 fn grade(text: &str) -> Result<i32> {
     let grade = text.parse().ok().filter(|&grade| grade >= 0);
-    grade.context("it should be a grade, 0 or more: negative grades never count as relevant")
+    grade.context("it should be a grade, an integer from 0 on: negative grades never count as relevant")
 }
 
 fn flag(text: &str) -> Result<bool> {

@@ -44,7 +44,14 @@ pub(super) fn message(name: &str) -> String {
         .filter(|&(similarity, _)| similarity >= SIMILAR)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    near.dedup_by_key(|(_, known)| *known);
+    // A measure and an alias of another may have one name but for its letters' case.
+    let mut seen = Vec::new();
+    near.retain(|(_, known)| {
+        let lower = known.to_lowercase();
+        let is_new = !seen.contains(&lower);
+        seen.push(lower);
+        is_new
+    });
     let near: Vec<&str> = near.iter().take(3).map(|&(_, known)| known).collect();
     let all = ALL.iter().map(|definition| definition.name).collect::<Vec<_>>().join(", ");
     match near[..] {

@@ -125,6 +125,11 @@ impl QrelsBuilder {
         }
     }
 
+    /// Whether a query was judged.
+    fn has(&self, query: &str) -> bool {
+        self.index.contains_key(query)
+    }
+
     fn finish(self) -> Result<Qrels> {
         let Self { name, index, queries } = self;
         if queries.is_empty() {

@@ -51,6 +51,10 @@ impl<'de> Visitor<'de> for Level<'_> {
         let Self { builder, query } = self;
         while let Some(name) = map.next_key::<String>()? {
             match query {
+                // Which of the two counts, or whether both do, is not for us to guess.
+                None if builder.has(&name) => {
+                    return Err(A::Error::custom(format!("the query {name:?} stands twice; make one object of both")));
+                }
                 None => map.next_value_seed(Level { builder: &mut *builder, query: Some(&name) })?,
                 Some(query) => {
                     let grade = grade(&map.next_value::<Number>()?.to_string()).map_err(A::Error::custom)?;

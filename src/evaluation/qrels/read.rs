@@ -1,5 +1,7 @@
 //! Qrels with a judgement on each line.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use anyhow::{Result, anyhow};
 
 use super::format::is_header;
@@ -58,7 +60,12 @@ pub(super) fn grade(text: &str) -> Result<i32, String> {
     let is_zeros = |rest: &str| rest.bytes().all(|byte| byte == b'0');
     let whole = text.split_once('.').filter(|(digits, rest)| !digits.is_empty() && is_zeros(rest));
     let digits = whole.map_or(text, |(digits, _)| digits);
-    digits.parse().map_err(|_| {
-        format!("the grade {text:?} is not an integer: grades are 0, 1, 2 and so on; scale and round other judgements")
+    digits.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+            format!("the grade {text:?} is out of range: grades have at most 32 bits; scale them")
+        }
+        _ => format!(
+            "the grade {text:?} is not an integer: grades are 0, 1, 2 and so on; scale and round other judgements"
+        ),
     })
 }

@@ -36,7 +36,7 @@ fn bad_lines_are_named_with_the_remedy() {
         ("q1 0 a 1\n\nq1 0 b 1 x\n", "qrels:3: the line has 5 columns"),
         ("q1 0 a high\n", "qrels:1: the grade \"high\" is not an integer"),
         ("q1 0 a 0.5\n", "qrels:1: the grade \"0.5\""),
-        ("q1 0 a 3000000000\n", "not an integer"),
+        ("q1 0 a 3000000000\n", "out of range"),
         (
             "q1 0 a 1\nq2 0 a 1\nq1 0 a 2\n",
             "qrels:3: query \"q1\" has a judgement of the document \"a\" twice, first on line 1 as 1",

@@ -8,7 +8,7 @@ pub(super) fn print(report: &Report) -> String {
     if let Some(comparison) = &report.comparison {
         text += &format!(
             "% $^{{*}}$: p < {SIGNIFICANT} against {}, {}, Holm's correction over runs\n",
-            report.baseline(),
+            report.baseline().replace(char::is_control, " "),
             comparison.test.describe()
         );
     }
@@ -35,6 +35,10 @@ fn escaped(text: &str) -> String {
         match character {
             '\\' => escaped += "\\textbackslash{}",
             '~' => escaped += "\\textasciitilde{}",
+            '<' => escaped += "\\textless{}",
+            '>' => escaped += "\\textgreater{}",
+            '"' => escaped += "\\textquotedbl{}",
+            character if character.is_control() => escaped.push(' '),
             '^' => escaped += "\\textasciicircum{}",
             '#' | '$' | '%' | '&' | '_' | '{' | '}' => escaped.extend(['\\', character]),
             character => escaped.push(character),
@@ -48,5 +52,6 @@ mod tests {
     #[test]
     fn names_are_no_commands() {
         assert_eq!(super::escaped(r"a_b{50%}\x"), r"a\_b\{50\%\}\textbackslash{}x");
+        assert_eq!(super::escaped("<a>\n"), r"\textless{}a\textgreater{} ");
     }
 }

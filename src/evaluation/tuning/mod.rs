@@ -21,7 +21,7 @@ use super::measures::Measure;
 use super::qrels::{Qrels, QrelsFormat};
 use super::run::RunFileFormat;
 use super::significance::t_test;
-use crate::fusion::{Evidence, Fusion, Normalization};
+use crate::fusion::{Evidence, FirstStage, Fusion, Normalization};
 use crate::progress::{Progress, Reporter, Verbosity, counted};
 
 /// The parts of the queries of which each in turn is evaluated with what is best for the others.
@@ -128,11 +128,9 @@ impl Tuning {
         let fused: Vec<f64> = (0..queries.len())
             .map(|query| chosen.get(query % folds).and_then(|setting| at(*setting, query)).unwrap_or_default())
             .collect();
-        let alone = |alpha: f64| {
-            let setting = Fusion::Interpolation { alpha, normalization: Normalization::MinMax };
-            queries.iter().map(|query| self.value(query, &setting)).collect::<Vec<f64>>()
-        };
-        let (first_stage, reranker) = (alone(1.), alone(0.));
+        let first_stage: Vec<f64> = queries.iter().map(|query| self.value_of_first_stage(query)).collect();
+        let logits = Fusion::Interpolation { alpha: 0., normalization: Normalization::MinMax };
+        let reranker: Vec<f64> = queries.iter().map(|query| self.value(query, &logits)).collect();
         let overall = best(&values, |_| true);
         let name = |setting: usize| settings.get(setting).map(ToString::to_string).unwrap_or_default();
         let mean = |values: &[f64]| self.measure.summarize(values.iter().copied());
@@ -149,6 +147,15 @@ impl Tuning {
             best: name(overall),
             best_value: values.get(overall).map(|values| mean(values)).unwrap_or_default(),
         }
+    }
+
+    /// The measure of the first stage's ranking, of whose ties the reranker knows nothing.
+    fn value_of_first_stage(&self, query: &JudgedCandidates) -> f64 {
+        let of = |evidence: &Evidence| FirstStage { rank: evidence.original_rank, score: evidence.original_score };
+        let order = FirstStage::order(&query.evidence.iter().map(of).collect::<Vec<_>>());
+        let grades: Vec<Option<i32>> =
+            order.into_iter().map(|place| query.grades.get(place).copied().flatten()).collect();
+        self.measure.evaluate(&JudgedRanking { grades: &grades, judgements: query.judgements })
     }
 
     /// The measure of a query's fused ranking, which is ordered as a run with `--fuse` orders it.
