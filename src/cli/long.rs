@@ -16,7 +16,7 @@ pub struct LongArguments {
     #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub passage_tokens: Option<u64>,
 
-    /// Tokens from the beginning of a passage to that of the next, or fewer, so that it begins with a sentence [default: three
+    /// Tokens from the beginning of a passage to that of the next, or fewer, so that it begins with a sentence and nothing is left out [default: three
     /// quarters of --passage-tokens]
     #[arg(long, value_name = "TOKENS", value_parser = values::count, allow_negative_numbers = true)]
     pub stride: Option<u64>,

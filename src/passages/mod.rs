@@ -117,6 +117,13 @@ impl Splitting {
     /// # Errors
     /// If they can't.
     pub fn check(&self, max_length: usize) -> Result<()> {
+        if let Some(stride) = self.stride {
+            ensure!(
+                stride < max_length,
+                "--stride {stride}: a passage begins at most as many tokens behind the one before as it has, and a whole prompt has at \
+                 most {max_length}; lower it, or leave it out"
+            );
+        }
         if let Some(tokens) = self.tokens {
             ensure!(
                 tokens < max_length,

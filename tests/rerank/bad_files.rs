@@ -259,7 +259,7 @@ fn wrong_options_are_reported() {
 fn options_of_a_run_do_not_fit_other_formats() {
     let files = Files::new();
     let queries = files.write("queries.tsv", "q\tred\n");
-    refused(&["--queries", &queries], 2, &["--queries and --collection belong to a TREC run"]);
+    refused(&["--queries", &queries], 2, &["--queries and --collection (or --beir) belong to a TREC run"]);
 }
 
 #[test]

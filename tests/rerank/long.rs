@@ -155,6 +155,8 @@ fn a_run_in_passages_is_resumed_and_cached_as_any() {
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert_eq!(files.read("out.jsonl"), whole);
     assert!(run.stderr.contains("from the cache"), "{}", run.stderr);
+    let again = rerank(&[&TINY[..], &[&output]].concat());
+    assert!(again.status == 0 && !again.stdout.contains("best_passage"), "{}", again.stderr);
     let other = [&TINY[..], &["--max-length", "160", "--long", "mean", "-o", &output, &input, "--resume"]].concat();
     rerank(&other).fails(2, &["--long was \"max\", and is \"mean\""]);
 }
@@ -170,6 +172,7 @@ fn options_of_passages_that_do_not_fit_are_refused() {
         (vec!["--long", "max", "--passage-tokens", "8192"], vec!["--passage-tokens 8192", "8192 tokens"]),
         (vec!["--long", "max", "--passage-tokens", "0"], vec!["--passage-tokens", "whole number"]),
         (vec!["--long", "best"], vec!["--long", "max"]),
+        (vec!["--long", "max", "--stride", "9000"], vec!["--stride 9000", "8192"]),
     ] {
         rerank(&[&["--model", "fake", given], &arguments[..]].concat()).fails(2, &parts);
     }

@@ -46,9 +46,16 @@ fn names_are_written_as_ir_measures_and_trec_eval_write_them() {
 }
 
 #[test]
+fn names_are_found_in_any_case() {
+    for (text, canonical) in [("mrr@10", "RR@10"), ("ndcg@5", "nDCG@5"), ("judged@3", "Judged@3")] {
+        assert_eq!(measure(text).to_string(), canonical);
+    }
+}
+
+#[test]
 fn what_a_name_gets_wrong_is_named() {
     for (text, message) in [
-        ("mrr@10", "there is no measure \"mrr\"; did you mean MRR"),
+        ("mrrr@10", "there is no measure \"mrrr\"; did you mean MRR?"),
         ("nDGC@10", "did you mean nDCG"),
         ("Xyzzy", "the measures are nDCG, RR, AP"),
         ("alpha_nDCG@10", "judgements of subtopics"),
@@ -59,7 +66,7 @@ fn what_a_name_gets_wrong_is_named() {
         ("Bpref@10", "Bpref has nothing that could stand behind @"),
         ("nDCG(rel=2)", "nDCG has no parameter \"rel\"; its parameters are dcg, gains, judged_only, cutoff"),
         ("NumQ(rel=2)", "NumQ has no parameter \"rel\", and no others"),
-        ("AP(rel=-1)", "rel=-1 cannot be used: it should be a grade, 0 or more"),
+        ("AP(rel=-1)", "rel=-1 cannot be used: it should be a grade, an integer from 0 on"),
         ("AP(rel=1,rel=2)", "rel is given twice for AP"),
         ("ndcg_cut_10@5", "cutoff is given twice for nDCG"),
         ("AP(judged_only=1)", "it should be True or False"),
