@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Compares rerank with the packages beside which it is used, as published: ir_measures, pytrec_eval, scipy, ranx, mteb, BEIR and PyTerrier,
-# and runs scripts/examples. Each check has an environment of its own, since their requirements contradict.
+# Compares rerank with the packages beside which it is used, as published (ir_measures, pytrec_eval, scipy, ranx, mteb, BEIR and
+# PyTerrier), and runs scripts/examples. Each check has an environment of its own, with what it needs and no more.
 #
-#   scripts/check_neighbours.sh [DIRECTORY]     for environments and downloads, about 1 GB; default: .clients, as in check_clients.sh
+#   scripts/check_neighbours.sh [DIRECTORY]     for environments and downloads, about 1 GB; default: .clients, as check_clients.sh
 #
-# RERANK names a binary; without it, one is built. What can't be installed within two minutes in all, because PyPI is out of reach, is
-# skipped with a line, and is no failure.
+# RERANK names a binary; without it, one is built. What can't be installed within two minutes in all, because PyPI is out of
+# reach, is skipped with a line, and is no failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,15 +31,13 @@ install() {
 check() {
     local name=$1 log=$directory/$1.log status=0
     shift
-    timeout --kill-after 5 "$ONE_CHECK" "$@" > "$log" 2>&1 || status=$?
+    timeout --kill-after 5 "$ONE_CHECK" "$@" 2> "$log" || status=$?
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
         echo "skipped: the rest of $name, which has taken $ONE_CHECK s"
     elif [ "$status" -ne 0 ]; then
         cat "$log" >&2
         echo "$name has failed" >&2
         failed=$((failed + 1))
-    else
-        grep --extended-regexp '^[a-z_. ]+( and [a-z_]+)?: ' "$log"
     fi
 }
 

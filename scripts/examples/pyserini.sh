@@ -5,8 +5,8 @@
 #   scripts/examples/pyserini.sh queries.tsv collection.jsonl < bm25.trec > reranked.trec
 #   rerank eval --qrels qrels.txt bm25.trec reranked.trec
 #
-# queries.tsv has the topics' ids and texts between tabs. collection.jsonl is what was indexed: {"id": "…", "contents": "…"} a line.
-# Further arguments are options of rerank, as --model.
+# queries.tsv has the topics' ids and texts between tabs. collection.jsonl is what was indexed, a line a document:
+# {"id": "…", "contents": "…"}. Further arguments are options of rerank, as --model.
 set -euo pipefail
 queries=$1 collection=$2
 shift 2

@@ -1,7 +1,7 @@
 """rerank as a stage of a PyTerrier pipeline:
 
-    pipeline = bm25 % 100 >> pt.text.get_text(index, "text") >> RerankTransformer("Qwen/Qwen3-Reranker-0.6B")
-    pt.Experiment([bm25, pipeline], topics, qrels, ["ndcg_cut_10"])
+pipeline = bm25 % 100 >> pt.text.get_text(index, "text") >> RerankTransformer("Qwen/Qwen3-Reranker-0.6B")
+pt.Experiment([bm25, pipeline], topics, qrels, ["ndcg_cut_10"])
 """
 
 import json
@@ -14,12 +14,13 @@ import pyterrier as pt
 class RerankTransformer(pt.Transformer):
     """Takes a frame with qid, query, docno, text, score and rank, and gives it with new scores and ranks.
 
-    Scores are logits, or with --fuse the sums. `options` are rerank's own, as "--top-k", "20". A failure raises CalledProcessError, and
-    standard error has rerank's message.
+    Scores are logits, or with --fuse the sums. `options` are rerank's own, as "--top-k", "20". A failure raises
+    CalledProcessError, and standard error has rerank's message.
     """
 
     def __init__(self, model: str, *options: str, program: str = "rerank"):
-        self.command = [program, "--model", model, "--input-format", "jsonl", "--output-format", "jsonl", "--no-text", "--quiet", *options]
+        formats = ["--input-format", "jsonl", "--output-format", "jsonl", "--no-text", "--quiet"]
+        self.command = [program, "--model", model, *formats, *options]
 
     def transform(self, inp: pandas.DataFrame) -> pandas.DataFrame:
         pt.validate.result_frame(inp, extra_columns=["query", "text"])
@@ -37,4 +38,5 @@ class RerankTransformer(pt.Transformer):
             for result in ranking["results"]
         ]
         ranked = pandas.DataFrame(rows, columns=["qid", "docno", "score", "rank"])
-        return inp.drop(columns=["score", "rank"]).merge(ranked, on=["qid", "docno"]).sort_values(["qid", "rank"], ignore_index=True)
+        rest = inp.drop(columns=["score", "rank"])
+        return rest.merge(ranked, on=["qid", "docno"]).sort_values(["qid", "rank"], ignore_index=True)

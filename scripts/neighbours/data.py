@@ -38,7 +38,8 @@ def ranking(source: random.Random, ties: bool) -> dict[str, float]:
     """Up to all documents with scores. Among ties are scores that are equal as `f32` only."""
     documents = source.sample(DOCUMENTS, source.randint(1, len(DOCUMENTS)))
     if not ties:
-        return {document: score / 16 for document, score in zip(documents, source.sample(range(-4096, 4096), len(documents)))}
+        scores = source.sample(range(-4096, 4096), len(documents))
+        return {document: score / 16 for document, score in zip(documents, scores, strict=True)}
     kinds = [lambda: source.randint(-5, 5), lambda: 16777216 + source.randint(0, 1), lambda: source.randint(1, 9) * 1e-20]
     kind = source.choice(kinds)
     return {document: float(kind()) for document in documents}

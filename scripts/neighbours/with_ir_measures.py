@@ -13,14 +13,14 @@ import pytrec_eval
 from data import TINY, beir, evaluate, judgements, rerank, run, same, write_qrels, write_run
 
 RUNS, QUERIES = 10, 60
-# pytrec_eval's names, which rerank takes too. It is trec_eval 9, which rounds recall's levels between 0 and 1 otherwise than trec_eval 10,
-# so that 11pt_avg is left out.
+# pytrec_eval's names, which rerank takes too. It is trec_eval 9, which rounds recall's levels between 0 and 1 otherwise than
+# trec_eval 10, so that 11pt_avg is left out.
 TREC = """map Rprec bpref recip_rank infAP ndcg ndcg_rel Rndcg binG G num_ret num_rel num_rel_ret num_nonrel_judged_ret set_P
 set_recall set_map set_F set_relative_P utility P_5 P_10 P_100 recall_5 recall_100 map_cut_10 ndcg_cut_5 ndcg_cut_10 ndcg_cut_1000
 success_1 success_5 success_10 iprec_at_recall_0.00 iprec_at_recall_1.00 relative_P_10 Rprec_mult_0.60""".split()
 # Those that ir_measures computes by pytrec_eval, so that ties have trec_eval's order.
-WITH_TIES = """nDCG nDCG@10 AP AP@10 AP(rel=2) RR RR(rel=2) P@5 P(rel=2)@10 R@100 R@5 Rprec Bpref Success@5 IPrec@0.0 SetP SetR SetF SetAP
-infAP NumRet""".split()
+WITH_TIES = """nDCG nDCG@10 AP AP@10 AP(rel=2) RR RR(rel=2) P@5 P(rel=2)@10 R@100 R@5 Rprec Bpref Success@5 IPrec@0.0 SetP SetR
+SetF SetAP infAP NumRet""".split()
 # Its own code puts ties in ascending order.
 WITHOUT_TIES = ["RR@10", "RR(rel=2)@5", "Judged@10", "Judged@5", "RBP(rel=1,p=0.8)", "RBP(rel=2,p=0.5)"]
 # By gdeval, which prints five digits and takes documents' ids in ASCII only.
@@ -87,6 +87,7 @@ with tempfile.TemporaryDirectory() as name:
     assert with_pytrec_eval(qrels, ranked[0]) > 0
     with_ir_measures(qrels, ranked[0], WITH_TIES)
     runs = [f"{path.suffix}={path}" for path in ranked]
-    first, second = (list(values.values())[1:] for values in evaluate("--qrels", qrels, *runs, "--test", "none", "--measures", " ".join(TREC)))
+    evaluated = evaluate("--qrels", qrels, *runs, "--test", "none", "--measures", " ".join(TREC))
+    first, second = (list(values.values())[1:] for values in evaluated)
     assert first == second, (first, second)
     print("pytrec_eval and ir_measures: a run that rerank has written as TREC has the values of its JSONL")

@@ -9,7 +9,7 @@
 #     "sentence-transformers", "torch", "tqdm", "transformers", "typing-extensions",
 # ]
 # ///
-"""mteb's own code writes files of predictions, and `rerank eval` reads them, or says what to do with several splits in one file."""
+"""mteb's own code writes files of predictions, which `rerank eval` reads. It refuses several splits in one file."""
 
 import ast
 import json

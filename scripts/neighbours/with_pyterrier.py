@@ -2,7 +2,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["pyterrier==1.1.2"]
 # ///
-"""The transformer of scripts/examples in a PyTerrier pipeline, without Java: it has the command line's ranking and rerank eval's values."""
+"""The transformer of scripts/examples in a PyTerrier pipeline, without Java.
+
+It has the command line's ranking, and an experiment has the values of `rerank eval`.
+"""
 
 import json
 import sys
@@ -21,9 +24,12 @@ MEASURES = {"ndcg_cut_10": "nDCG@10", "map": "AP", "P_5": "P@5"}
 
 def first_stage(data: Path, path: Path) -> pandas.DataFrame:
     """What a retriever of PyTerrier gives with the texts behind it."""
-    queries, texts = ({line["_id"]: line["text"] for line in map(json.loads, (data / f"{name}.jsonl").open())} for name in ("queries", "corpus"))
+    texts = {}
+    for name in ("queries.jsonl", "corpus.jsonl"):
+        lines = (data / name).read_text().splitlines()
+        texts |= {line["_id"]: line["text"] for line in map(json.loads, lines)}
     frame = pt.io.read_results(str(path))
-    return frame.assign(query=frame.qid.map(queries), text=frame.docno.map(texts), extra=frame.docno.str.upper())
+    return frame.assign(query=frame.qid.map(texts), text=frame.docno.map(texts), extra=frame.docno.str.upper())
 
 
 def ids(frame: pandas.DataFrame) -> list[tuple[str, str]]:
@@ -53,7 +59,8 @@ with tempfile.TemporaryDirectory() as name:
     qrels = pandas.read_csv(data / "qrels/test.tsv", sep="\t", names=["qid", "docno", "label"], skiprows=1)
     pipelines = [bm25, bm25 >> RerankTransformer(MODEL, *options, program=RERANK)]
     table = pt.Experiment(pipelines, queries, qrels, list(MEASURES), names=["before", "after"])
-    ours = evaluate("--qrels", data / "qrels/test.tsv", run, directory / "ranked.trec", "--test", "none", "--measures", " ".join(MEASURES))
+    runs = run, directory / "ranked.trec", "--test", "none"
+    ours = evaluate("--qrels", data / "qrels/test.tsv", *runs, "--measures", " ".join(MEASURES))
     for number, values in enumerate(ours):
         for theirs, measure in MEASURES.items():
             same(f"{values['run']}, {measure} by PyTerrier", values[measure], table[theirs][number])

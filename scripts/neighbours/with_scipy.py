@@ -2,7 +2,10 @@
 # requires-python = ">=3.10"
 # dependencies = ["scipy==1.17.1"]
 # ///
-"""The p-values and intervals of `rerank eval` are scipy's: exactly of the t-test, nearly of the randomisation test, which draws signs."""
+"""The p-values and intervals of `rerank eval` are scipy's.
+
+Those of the t-test are equal, and those of the randomisation test nearly, where both draw signs.
+"""
 
 import random
 import tempfile
