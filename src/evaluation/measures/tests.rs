@@ -55,7 +55,7 @@ fn names_are_found_in_any_case() {
 #[test]
 fn what_a_name_gets_wrong_is_named() {
     for (text, message) in [
-        ("mrrr@10", "there is no measure \"mrrr\"; did you mean MRR?"),
+        ("mrrr@10", "there is no measure \"mrrr\"; did you mean MRR"),
         ("nDGC@10", "did you mean nDCG"),
         ("Xyzzy", "the measures are nDCG, RR, AP"),
         ("alpha_nDCG@10", "judgements of subtopics"),
