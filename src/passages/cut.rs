@@ -72,7 +72,9 @@ impl<'a> Cut<'a> {
                 continue;
             }
             covered = end;
-            if let Some(Passage { range, prompt }) = found {
+            let reached = ranges.last().map_or(0, |last: &Range<usize>| last.end);
+            // One that goes on with nothing but white space is a part of it, too.
+            if let Some(Passage { range, prompt }) = found.filter(|found| found.range.end > reached) {
                 truncated |= prompt.truncated;
                 made.push(prompt);
                 ranges.push(range);
