@@ -39,8 +39,9 @@ fn check(model: &Model, value: Type, make: fn(usize) -> Arc<Emulated>) {
     assert!(expected.iter().all(|logit| logit.is_finite()) && expected[0] != expected[1], "{expected:?}");
     let linears = model.architecture.layers[0].linears();
     let layer: usize = linears.map(|linear| linear.outputs() * linear.weight.inputs() * value.size()).sum();
-    // One, and all: those between take turns in the same slots, and emulated engines take seconds to load.
-    for streamed in [1, layers] {
+    // Those between take turns in the same slots, and emulated engines take seconds to load, most of all with tensor cores.
+    let ends = if matches!(value, Type::F32) { vec![1, layers] } else { vec![layers] };
+    for streamed in ends {
         let (mut engine, used) = load(model, &make(ROOM), value, streamed);
         for _ in 0..if streamed == layers { 2 } else { 1 } {
             assert_eq!(engine.run(&batch).unwrap(), expected, "{value:?}: {streamed} of {layers} layers");
