@@ -34,7 +34,7 @@ use self::judging::Judging;
 use self::outputs::Outputs;
 use self::read::Reading;
 use self::stages::Stages;
-use crate::config::Config;
+use crate::config::{Config, EvaluationChoice};
 use crate::exit::Exit;
 use crate::input;
 use crate::out_of_memory::for_records;
@@ -96,12 +96,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
             stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
         }
         None => {
-            if let Some(evaluation) = &config.evaluation {
-                reporter.note(&format!(
-                    "--qrels {}: this run ranks nothing that could be evaluated, as the output is complete; rerank eval evaluates it",
-                    evaluation.qrels.display()
-                ));
-            }
+            config.evaluation.iter().for_each(|evaluation| reporter.note(&unevaluated(evaluation)));
             (Ok(End::Complete), writer.finish(faults.skipped()))
         }
     };
@@ -120,4 +115,12 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
             if exit == Exit::Done { Exit::Failed } else { exit }
         }
     })
+}
+
+/// The note that a complete output leaves nothing to evaluate.
+fn unevaluated(evaluation: &EvaluationChoice) -> String {
+    format!(
+        "--qrels {}: this run ranks nothing that could be evaluated, as the output is complete; rerank eval evaluates it",
+        evaluation.qrels.display()
+    )
 }
