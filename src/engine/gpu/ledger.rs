@@ -52,7 +52,7 @@ impl Ledger {
         let _ = unsafe { result::free_sync(address) };
     }
 
-    /// Of the bytes that are free on the card, those that may be used.
+    /// The bytes that this program may still use, where so many are free on the card.
     pub(super) fn usable(&self, free: usize) -> usize {
         free.min(self.left(&self.lock()))
     }
