@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -72,7 +73,8 @@ using std::min;
 struct Dimensions {
     unsigned x = 1, y = 1;
 };
-inline Dimensions threadIdx, blockIdx, blockDim, gridDim;
+// Threads of the processor launch kernels independently of each other.
+inline thread_local Dimensions threadIdx, blockIdx, blockDim, gridDim;
 
 // Goes on where `to` stopped, and keeps in `from` where this stops: registers that a call keeps are on the stack, and so is
 // the address to return to. (The C library's contexts cost two system calls a switch.)
@@ -111,25 +113,39 @@ struct Copy {
     unsigned char bytes[16];
 };
 
+// Where fibers wait for one another.
+struct Barrier {
+    int waiting = 0, generation = 0;
+};
+
 struct Fiber {
     static constexpr size_t STACK = 64 << 10;
+    // What stacks begin apart from each other, so that those of a warp have lines of their own in the processor's cache.
+    static constexpr size_t APART = 5 * 64;
     // Where it stopped.
     void* stopped = nullptr;
     std::unique_ptr<unsigned char[]> stack{new unsigned char[STACK]};
     Dimensions index;
     bool done = false;
+    // The barrier at which it waits, and which of its meetings that is.
+    const Barrier* waits_at = nullptr;
+    int meeting = 0;
+    // The latest of what its warp was shown.
+    unsigned shows = 0;
     // Groups of copies that have not been waited for; the last is not committed yet.
     std::vector<std::vector<Copy>> copies;
     // Pieces of shared memory that copies have written, and that a warpgroup's products must not read yet.
     std::vector<size_t> unshown;
 
     // Makes it begin with `entry`, which never returns.
-    void begin(void (*entry)(), Dimensions own) {
+    void begin(void (*entry)(), Dimensions own, size_t number) {
         index = own;
         done = false;
+        waits_at = nullptr;
+        shows = 0;
         copies.assign(1, {});
         unshown.clear();
-        auto top = (reinterpret_cast<uintptr_t>(stack.get()) + STACK) & ~static_cast<uintptr_t>(15);
+        auto top = (reinterpret_cast<uintptr_t>(stack.get()) + STACK - number % 32 * APART) & ~static_cast<uintptr_t>(15);
         auto* words = reinterpret_cast<void**>(top) - 2 - KEPT;
         std::fill(words, words + KEPT + 2, nullptr);
 #if defined(__x86_64__)
@@ -141,10 +157,8 @@ struct Fiber {
     }
 };
 
-// Where fibers wait for one another.
-struct Barrier {
-    int waiting = 0, generation = 0;
-};
+// The most bytes that a lane shows to its warp.
+constexpr size_t MOST_SHOWN = 64;
 
 struct Block {
     void* scheduler = nullptr;
@@ -162,12 +176,13 @@ struct Block {
     std::vector<bool> unshown;
     // Pieces that copies have written for which their own thread did not wait.
     std::vector<size_t> arrived;
-    // What each fiber shows to its warp.
-    std::vector<std::vector<unsigned char>> shown;
+    // What each fiber shows to its warp. There are two places, taken in turns: a lane that goes on and shows the next value leaves the
+    // one that others still look at, and shows a third one after they have met for the second.
+    std::vector<std::array<std::array<unsigned char, MOST_SHOWN>, 2>> shown;
     size_t current = 0;
     std::function<void()> kernel;
 };
-inline Block* block;
+inline thread_local Block* block;
 
 // Blocks that run at the same time.
 struct Cluster {
@@ -176,13 +191,16 @@ struct Cluster {
     // Copies by the hardware that nobody has seen arrive. They do when nobody can go on without them, in any order.
     std::vector<std::function<void()>> on_their_way;
 };
-inline Cluster cluster;
+inline Cluster& cluster() {
+    static thread_local Cluster now;
+    return now;
+}
 // Whether any fiber went on since the scheduler looked last.
-inline bool moved = false;
+inline thread_local bool moved = false;
 
 // Whether races are looked for, which takes its time, and needs a kernel all of whose accesses can be seen.
 inline bool watched = false;
-inline std::unique_ptr<Races> races;
+inline thread_local Races* races;
 
 inline unsigned char* shared_memory() { return block->shared.data(); }
 // Where something stands in it, if it does.
@@ -213,7 +231,11 @@ inline void meet(Barrier& barrier, int count) {
         barrier.generation++;
         return;
     }
-    while (barrier.generation == generation) yield();
+    Fiber& fiber = block->fibers[block->current];
+    fiber.waits_at = &barrier;
+    fiber.meeting = generation;
+    yield();
+    fiber.waits_at = nullptr;
     moved = true;
 }
 // The same, of threads that have seen afterwards what each of them has.
@@ -231,13 +253,14 @@ inline void meet_warp() { meet(block->warps[warp()], threads_of_warp()); }
 // What lane `other` of this warp shows, after all have shown theirs.
 template <typename T>
 const T& shown_by(size_t other) {
-    return *reinterpret_cast<const T*>(block->shown[warp() * 32 + other].data());
+    size_t turn = block->fibers[block->current].shows % 2;
+    return *reinterpret_cast<const T*>(block->shown[warp() * 32 + other][turn].data());
 }
 template <typename T>
 void show(const T& value) {
-    auto& bytes = block->shown[block->current];
-    bytes.resize(sizeof(T));
-    memcpy(bytes.data(), &value, sizeof(T));
+    static_assert(sizeof(T) <= MOST_SHOWN);
+    size_t turn = ++block->fibers[block->current].shows % 2;
+    memcpy(block->shown[block->current][turn].data(), &value, sizeof(T));
     meet_warp();
 }
 
@@ -254,7 +277,7 @@ inline void take_turns(Block& now) {
     blockIdx = now.index;
     for (now.current = 0; now.current < now.count; now.current++) {
         Fiber& fiber = now.fibers[now.current];
-        if (fiber.done) continue;
+        if (fiber.done || (fiber.waits_at && fiber.waits_at->generation == fiber.meeting)) continue;
         threadIdx = fiber.index;
         emulation_switch(&now.scheduler, fiber.stopped);
         if (fiber.done) now.running--;
@@ -263,8 +286,8 @@ inline void take_turns(Block& now) {
 
 // Whether a copy arrived.
 inline bool arrive_any() {
-    static uint32_t random = 1;
-    auto& copies = cluster.on_their_way;
+    static thread_local uint32_t random = 1;
+    auto& copies = cluster().on_their_way;
     if (copies.empty()) return false;
     random = random * 1664525 + 1013904223;
     auto chosen = copies.begin() + static_cast<ptrdiff_t>((random >> 16) % copies.size());
@@ -279,11 +302,11 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
     gridDim = grid;
     blockDim = threads;
     size_t count = static_cast<size_t>(threads.x) * threads.y;
-    static std::vector<Fiber> fibers;
+    static thread_local std::vector<Fiber> fibers;
     if (fibers.size() < count * blocks) fibers.resize(count * blocks);
     if (grid.x % blocks != 0) abort();
     for (unsigned first = 0; first < grid.x * grid.y; first += blocks) {
-        cluster = {};
+        cluster() = {};
         for (unsigned rank = 0; rank < blocks; rank++) {
             Dimensions index = {(first + rank) % grid.x, (first + rank) / grid.x};
             Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, {}, {}, 0, kernel};
@@ -294,15 +317,17 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
             now.shown.resize(count);
             for (size_t thread = 0; thread < count; thread++) {
                 auto flat = static_cast<unsigned>(thread);
-                now.fibers[thread].begin(run_fiber, {flat % threads.x, flat / threads.x});
+                now.fibers[thread].begin(run_fiber, {flat % threads.x, flat / threads.x}, thread);
             }
-            cluster.blocks.push_back(std::move(now));
+            cluster().blocks.push_back(std::move(now));
         }
-        races.reset(watched ? new Races(count, shared) : nullptr);
+        auto watching = watched ? std::make_unique<Races>(count, shared) : nullptr;
+        races = watching.get();
         auto running = [](const Block& block) { return block.running > 0; };
-        while (std::any_of(cluster.blocks.begin(), cluster.blocks.end(), running)) {
+        auto& blocks_at_hand = cluster().blocks;
+        while (std::any_of(blocks_at_hand.begin(), blocks_at_hand.end(), running)) {
             moved = false;
-            for (Block& now : cluster.blocks) take_turns(now);
+            for (Block& now : blocks_at_hand) take_turns(now);
             if (!moved && !arrive_any()) {
                 fprintf(stderr, "the threads of block %u, %u wait for one another forever\n", blockIdx.x, blockIdx.y);
                 abort();
@@ -347,17 +372,13 @@ public:
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int distance) {
     emulation::show(value);
-    T other = emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
-    emulation::meet_warp();
-    return other;
+    return emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
 }
 
 template <typename T>
 T __shfl_sync(unsigned, T value, int lane) {
     emulation::show(value);
-    T other = emulation::shown_by<T>(static_cast<size_t>(lane));
-    emulation::meet_warp();
-    return other;
+    return emulation::shown_by<T>(static_cast<size_t>(lane));
 }
 
 template <bool transposed>
@@ -401,7 +422,6 @@ void multiply_add(float (&sums)[4], const uint32_t (&left)[4], uint32_t right0, 
                 sums[sum] += wide_b(first) * wide_b(second);
         }
     }
-    meet_warp();
 }
 
 inline void copy_async(void* shared, const void* global, bool present) {

@@ -38,7 +38,7 @@ struct PhaseBarrier {
 // Addresses of other blocks of the cluster have their rank, and one, in the highest byte.
 constexpr int RANK_SHIFT = 24;
 inline unsigned char* place(uint32_t address, size_t bytes) {
-    Block& owner = address >> RANK_SHIFT ? cluster.blocks[(address >> RANK_SHIFT) - 1] : *block;
+    Block& owner = address >> RANK_SHIFT ? cluster().blocks[(address >> RANK_SHIFT) - 1] : *block;
     uint32_t offset = (address & ((1u << RANK_SHIFT) - 1)) - WINDOW;
     if (offset + bytes > owner.shared.size()) wrong_copy("an address lies outside of shared memory");
     if (owner.running == 0) wrong_copy("a block has left, and another reaches for its memory");
@@ -91,9 +91,9 @@ inline unsigned char* value_in(const Matrix& matrix, int64_t column, int64_t row
 inline void fetch(uint16_t blocks, uint32_t to, const TileMap* from, uint32_t barrier, int column, int row) {
     Matrix of = matrix(from);
     if (to % 128 != 0) wrong_copy("a tile is not aligned");
-    for (size_t rank = 0; rank < cluster.blocks.size(); rank++) {
+    for (size_t rank = 0; rank < cluster().blocks.size(); rank++) {
         if (!(blocks >> rank & 1)) continue;
-        Block* target = &cluster.blocks[rank];
+        Block* target = &cluster().blocks[rank];
         uint32_t there = address_of(to, rank);
         auto unshown = [target](uint32_t address) {
             return target->unshown.begin() + ((address & ((1u << RANK_SHIFT) - 1)) - WINDOW) / 16;
@@ -102,7 +102,7 @@ inline void fetch(uint16_t blocks, uint32_t to, const TileMap* from, uint32_t ba
             memset(place(address, 16), 0xff, 16);
             *unshown(address) = true;
         });
-        cluster.on_their_way.push_back([=] {
+        cluster().on_their_way.push_back([=] {
             for_each_piece(of, there, column, row, [&](uint32_t address, int64_t first, int64_t down) {
                 for (int value = 0; value < 8; value++) {
                     unsigned char* bytes = place(address + 2 * static_cast<uint32_t>(value), 2);
@@ -126,7 +126,10 @@ struct Store {
     std::vector<unsigned char> bytes;
 };
 // Of each thread, groups that have not been waited for; the last is not committed yet.
-inline std::vector<std::vector<std::vector<Store>>> stores(2048);
+inline std::vector<std::vector<std::vector<Store>>>& stores() {
+    static thread_local std::vector<std::vector<std::vector<Store>>> all(2048);
+    return all;
+}
 
 inline std::vector<unsigned char> bytes_of(const Store& store) {
     std::vector<unsigned char> bytes;
@@ -138,7 +141,7 @@ inline std::vector<unsigned char> bytes_of(const Store& store) {
     return bytes;
 }
 inline std::vector<std::vector<Store>>& own_stores() {
-    auto& own = stores[thread()];
+    auto& own = stores()[thread()];
     if (own.empty()) own.emplace_back();
     return own;
 }
@@ -181,7 +184,7 @@ inline void arrive_when_copied(uint32_t barrier) {
     use_barrier(barrier);
     size_t thread = block->current;
     uint32_t groups_of_thread = races ? races->end_copies(thread) : 0;
-    cluster.on_their_way.push_back([=] {
+    cluster().on_their_way.push_back([=] {
         if (races) races->copies_arrive(thread, groups_of_thread, key_of(there));
         for (const Copy& copy : copies) {
             memcpy(copy.target, copy.bytes, 16);
@@ -245,7 +248,7 @@ inline uint32_t rank_in_cluster() { return static_cast<uint32_t>(emulation::bloc
 inline uint32_t address_in(uint32_t address, uint32_t rank) { return emulation::address_of(address, rank); }
 inline void arrive_in_cluster(uint32_t barrier) { emulation::arrive_at(barrier); }
 inline void meet_cluster() {
-    auto& cluster = emulation::cluster;
+    auto& cluster = emulation::cluster();
     emulation::meet(cluster.all, static_cast<int>(cluster.blocks.size() * emulation::block->count));
 }
 template <int>

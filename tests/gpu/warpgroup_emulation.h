@@ -38,9 +38,15 @@ struct Products {
     std::map<float*, std::vector<float>> sums;
     bool begun = false;
 };
-inline std::vector<Products> products(2048);
+inline std::vector<Products>& products() {
+    static thread_local std::vector<Products> all(2048);
+    return all;
+}
 // Of each warp, what its latest product reads.
-inline std::vector<std::shared_ptr<Operands>> latest(64);
+inline std::vector<std::shared_ptr<Operands>>& latest() {
+    static thread_local std::vector<std::shared_ptr<Operands>> all(64);
+    return all;
+}
 
 [[noreturn]] inline void wrong(const char* what) {
     fprintf(stderr, "products of a warpgroup: %s\n", what);
@@ -122,7 +128,7 @@ void finish(const Product& product) {
     }
     if (product.registers && memcmp(product.registers, product.held, sizeof product.held) != 0)
         wrong("an operand's registers were overwritten while they were read");
-    auto& sums = products[thread()].sums[product.sums];
+    auto& sums = products()[thread()].sums[product.sums];
     for (int sum = 0; sum < product.parts * 4; sum++) {
         if (!std::isnan(product.sums[sum])) wrong("registers of sums were written meanwhile");
         size_t row = lane() / 4 + static_cast<size_t>(sum / 2 % 2 * 8);
@@ -136,7 +142,7 @@ void finish(const Product& product) {
 
 template <typename T, int PARTS>
 void set_out(float (&sums)[PARTS][4], const uint32_t* registers, uint64_t left, uint64_t right, bool add) {
-    Products& own = products[thread()];
+    Products& own = products()[thread()];
     if (!own.begun) wrong("none was begun");
     struct Shown {
         uint64_t left, right;
@@ -161,10 +167,10 @@ void set_out(float (&sums)[PARTS][4], const uint32_t* registers, uint64_t left, 
                     operands->rows[row * INNER + inner] = wide(of_lane.values[part][half]);
                 }
         }
-        latest[thread() / 32] = operands;
+        latest()[thread() / 32] = operands;
     }
     meet_warp();
-    Product product = {&sums[0][0], PARTS, add, latest[thread() / 32], registers, {}, finish<T>};
+    Product product = {&sums[0][0], PARTS, add, latest()[thread() / 32], registers, {}, finish<T>};
     if (registers) memcpy(product.held, registers, sizeof product.held);
     own.groups.back().push_back(product);
     if (!own.sums.count(product.sums)) {
@@ -181,10 +187,10 @@ inline uint32_t shared_address(const void* shared) {
     return emulation::WINDOW + static_cast<uint32_t>(offset);
 }
 
-inline void begin_products() { emulation::products[emulation::thread()].begun = true; }
+inline void begin_products() { emulation::products()[emulation::thread()].begun = true; }
 inline void commit_products() {
     if (emulation::races) emulation::races->commit_products(emulation::block->current);
-    emulation::products[emulation::thread()].groups.emplace_back();
+    emulation::products()[emulation::thread()].groups.emplace_back();
 }
 
 inline void show_to_products() {
@@ -203,7 +209,7 @@ void pin(float (&)[PARTS][4]) {}
 
 template <int pending>
 void wait_for_products() {
-    auto& own = emulation::products[emulation::thread()];
+    auto& own = emulation::products()[emulation::thread()];
     own.begun = false;
     if (emulation::races) emulation::races->wait_for_products(emulation::block->current, pending);
     while (own.groups.size() > pending + 1) {
