@@ -99,9 +99,13 @@ fn half_precision_is_near() {
 
 #[test]
 fn bytes_are_not_far_off() {
-    for (model, bound) in [("tiny-reranker", 0.1), ("odd-reranker", 0.2)] {
-        let levels = [Level::Plain, Level::available()].into_iter();
-        for arithmetic in levels.flat_map(|level| Arithmetic::all(level, Precision::Int8)) {
+    // Without instructions for it, 200 pairs take long: once is enough.
+    for (model, level, bound) in [
+        ("tiny-reranker", Level::available(), 0.1),
+        ("odd-reranker", Level::available(), 0.2),
+        ("odd-reranker", Level::Plain, 0.2),
+    ] {
+        for arithmetic in Arithmetic::all(level, Precision::Int8) {
             let (most, mean) = deviations(&logits(model, arithmetic), 0, 1);
             assert!(
                 most < bound && mean > 0.,
