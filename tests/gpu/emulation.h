@@ -130,6 +130,9 @@ struct Fiber {
     // The barrier at which it waits, and which of its meetings that is.
     const Barrier* waits_at = nullptr;
     int meeting = 0;
+    // The phase of a barrier in shared memory which it waits to see end, and what that phase is.
+    const uint8_t* phase = nullptr;
+    uint32_t parity = 0;
     // The latest of what its warp was shown.
     unsigned shows = 0;
     // Groups of copies that have not been waited for; the last is not committed yet.
@@ -137,11 +140,15 @@ struct Fiber {
     // Pieces of shared memory that copies have written, and that a warpgroup's products must not read yet.
     std::vector<size_t> unshown;
 
+    // Whether what it waits for is still to come, so that it need not be woken to see that.
+    bool waits() const { return (waits_at && waits_at->generation == meeting) || (phase && *phase == parity); }
+
     // Makes it begin with `entry`, which never returns.
     void begin(void (*entry)(), Dimensions own, size_t number) {
         index = own;
         done = false;
         waits_at = nullptr;
+        phase = nullptr;
         shows = 0;
         copies.assign(1, {});
         unshown.clear();
@@ -277,7 +284,7 @@ inline void take_turns(Block& now) {
     blockIdx = now.index;
     for (now.current = 0; now.current < now.count; now.current++) {
         Fiber& fiber = now.fibers[now.current];
-        if (fiber.done || (fiber.waits_at && fiber.waits_at->generation == fiber.meeting)) continue;
+        if (fiber.done || fiber.waits()) continue;
         threadIdx = fiber.index;
         emulation_switch(&now.scheduler, fiber.stopped);
         if (fiber.done) now.running--;

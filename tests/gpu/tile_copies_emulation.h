@@ -204,7 +204,13 @@ inline void arrive_expecting(uint32_t barrier, uint32_t bytes) {
 inline void wait_for_phase(uint32_t barrier, uint32_t parity) {
     emulation::PhaseBarrier state;
     emulation::use_barrier(barrier);
-    while (memcpy(&state, emulation::place(barrier, sizeof state), sizeof state), state.phase == parity) emulation::yield();
+    unsigned char* bytes = emulation::place(barrier, sizeof state);
+    emulation::Fiber& fiber = emulation::block->fibers[emulation::block->current];
+    fiber.phase = bytes + offsetof(emulation::PhaseBarrier, phase);
+    fiber.parity = parity;
+    while (*fiber.phase == parity) emulation::yield();
+    fiber.phase = nullptr;
+    memcpy(&state, bytes, sizeof state);
     if (state.magic != emulation::PhaseBarrier::MAGIC) emulation::wrong_copy("a barrier was not begun");
     if (emulation::races) emulation::races->leave(emulation::block->current, emulation::key_of(barrier));
     emulation::moved = true;
