@@ -21,6 +21,7 @@
 //! - [`cache`]: logits that are kept in a directory, and not computed again.
 //! - [`rank`]: 5 rank. The total order; [`fusion`]: together with the first stage's.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
+//! - [`shard`]: parts of a run, on any number of machines, and how they are merged.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
 //!   the program are reported.
@@ -62,6 +63,7 @@ pub mod resume;
 pub mod serve;
 pub mod session;
 pub mod setup;
+pub mod shard;
 pub mod signals;
 pub(crate) mod slices;
 pub mod standard_output;

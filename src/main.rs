@@ -10,13 +10,14 @@ use clap::Parser;
 use rerank::bench::Report;
 use rerank::check::Table;
 use rerank::cli::{
-    BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, EvalArguments, completions, man_page,
+    BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, EvalArguments, MergeArguments,
+    StatusArguments, StatusFormat, completions, man_page,
 };
 #[cfg(feature = "serve")]
 use rerank::cli::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 use rerank::config::resolve_serve;
-use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval, resolve_tuning};
+use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval, resolve_merge, resolve_tuning};
 use rerank::evaluation::report::ReportFormat;
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
@@ -25,6 +26,7 @@ use rerank::pipeline;
 #[cfg(feature = "serve")]
 use rerank::progress::json_message;
 use rerank::progress::{Progress, Reporter, Verbosity, escaped};
+use rerank::shard::{self, Status};
 use rerank::signals;
 use rerank::standard_output;
 use rerank::stop::Stop;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         Some(Command::Cache(command)) => ended(cache(command)),
         Some(Command::Check(arguments)) => ended(check(arguments)),
         Some(Command::Eval(arguments)) => ended(eval(arguments)),
+        Some(Command::Merge(arguments)) => ended(merge(arguments)),
+        Some(Command::Status(arguments)) => ended(status(arguments)),
         #[cfg(feature = "serve")]
         Some(Command::Serve(arguments)) => serve(arguments),
         Some(Command::Completions { shell }) => ended(print(&completions(*shell))),
@@ -126,6 +130,27 @@ fn serve(arguments: &ServeArguments) -> ExitCode {
 fn cache(command: &CacheCommand) -> anyhow::Result<Exit> {
     standard_output::check().context(UNWRITTEN)?;
     print(rerank::cache::run(command)?.as_bytes())
+}
+
+fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    let status = Status::read(&arguments.directory)?;
+    let text = match arguments.format {
+        StatusFormat::Json => serde_json::to_string(&status)? + "\n",
+        StatusFormat::Text => status.text(),
+    };
+    print(text.as_bytes())?;
+    Ok(if status.is_complete() { Exit::Done } else { Exit::Failed })
+}
+
+fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {
+    let options = resolve_merge(arguments).map_err(misuse)?;
+    signals::listen(&STOP, "ending without an output", |message| Some(message.to_owned()));
+    let merged = shard::merge(&options, &STOP)?;
+    let reporter = Reporter::new(Progress::None, Verbosity::Normal);
+    merged.notes.iter().for_each(|note| reporter.note(note));
+    reporter.line(&merged.summary);
+    Ok(merged.exit)
 }
 
 fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {

@@ -47,6 +47,8 @@ pub struct Query {
     pub text: String,
     /// Whether the input has no identifier for it.
     pub has_generated_id: bool,
+    /// Where it stands among the queries of the input: a number that grows in the input's order, whatever part of it is read.
+    pub position: u64,
     /// Overrides the run's instruction for this query.
     pub instruction: Option<String>,
     /// Unknown fields of the query's own record.

@@ -15,6 +15,7 @@ mod recipe;
 mod running;
 #[cfg(feature = "serve")]
 mod serve;
+mod shard;
 mod values;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +36,7 @@ pub use self::running::{ProgressChoice, RunningArguments, VerbosityArguments};
 pub use self::serve::{
     AddressArguments, LimitArguments, LogFormat, MetricsAlias, ServeArguments, ServeRunningArguments,
 };
+pub use self::shard::{MergeArguments, ShardArguments, ShardChoice, StatusArguments, StatusFormat};
 
 /// Rank candidates for queries with a reranking model.
 ///
@@ -63,6 +65,10 @@ pub enum Command {
     /// Answer requests for scores over HTTP, in the dialects of Cohere, Jina, vLLM, text-embeddings-inference and others
     #[cfg(feature = "serve")]
     Serve(Box<ServeArguments>),
+    /// Show which shards of a run with --shard are done (exit status 1 unless all are)
+    Status(StatusArguments),
+    /// Merge the shards of a run to the output of a single run
+    Merge(MergeArguments),
     /// Show, merge and prune caches of scores
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -115,6 +121,10 @@ pub struct RankArguments {
     /// Cache
     #[command(flatten, next_help_heading = "Cache")]
     pub cache: CacheArguments,
+
+    /// Shards
+    #[command(flatten, next_help_heading = "Many machines")]
+    pub shard: ShardArguments,
 
     /// Running
     #[command(flatten, next_help_heading = "Running")]

@@ -9,8 +9,10 @@ use same_file::Handle;
 
 /// The files that a run reads and writes.
 pub(super) struct Files {
-    /// `None` is standard input.
+    /// `None` is standard input, unless there are several inputs.
     pub(super) input: Option<PathBuf>,
+    /// Several inputs.
+    pub(super) inputs: Vec<PathBuf>,
     /// Everything else that is read.
     pub(super) others: Vec<PathBuf>,
     /// `None` is standard output, or nothing.
@@ -22,10 +24,11 @@ pub(super) struct Files {
 
 /// Refuses an output that is also read, and two outputs in one file.
 pub(super) fn check_distinct(files: &Files) -> Result<()> {
-    let Files { input, others, output, others_written, is_dry_run } = files;
-    let stdin = || Handle::stdin().ok().filter(is_regular);
+    let Files { input, inputs, others, output, others_written, is_dry_run } = files;
+    let stdin = || Handle::stdin().ok().filter(is_regular).filter(|_| inputs.is_empty());
     let input = input.as_deref().map_or_else(stdin, regular);
-    let read: Vec<Handle> = input.into_iter().chain(others.iter().filter_map(|path| regular(path))).collect();
+    let named = inputs.iter().chain(others).filter_map(|path| regular(path));
+    let read: Vec<Handle> = input.into_iter().chain(named).collect();
     let pipes = check_pipes(files)?;
     let written: Vec<(&str, &Path)> = output
         .iter()
@@ -64,8 +67,8 @@ pub(super) fn check_distinct(files: &Files) -> Result<()> {
 fn check_pipes(files: &Files) -> Result<Vec<PipeNumber>> {
     let mut pipes = Vec::new();
     let stdin = || Handle::stdin().ok().and_then(|stdin| number(&stdin.as_file().metadata().ok()?));
-    pipes.extend(files.input.as_deref().map_or_else(stdin, pipe));
-    for path in &files.others {
+    pipes.extend(files.input.as_deref().map_or_else(stdin, pipe).filter(|_| files.inputs.is_empty()));
+    for path in files.inputs.iter().chain(&files.others) {
         let Some(number) = pipe(path) else { continue };
         ensure!(
             !pipes.contains(&number),

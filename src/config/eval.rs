@@ -124,6 +124,7 @@ fn resolve_page(arguments: &EvalArguments, runs: &[RunFile], qrels: Option<&Path
     }
     let read = runs.iter().filter_map(|run| run.path.clone()).chain(arguments.queries.clone());
     check_distinct(&Files {
+        inputs: Vec::new(),
         input: qrels.map(Path::to_owned),
         others: read.chain(arguments.collection.clone()).collect(),
         output: None,

@@ -5,29 +5,31 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::files::{expand, select};
+use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
-use crate::cli::InputArguments;
+use crate::cli::{InputArguments, OnError};
 use crate::input::{InputFormat, InputOptions, TableOptions};
 
-pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> {
-    let files = &arguments.files;
-    files.iter().chain(&arguments.input).try_for_each(|path| check_no_model(path))?;
+pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOptions>) -> Result<InputOptions> {
+    let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.input).cloned().collect();
+    named.iter().try_for_each(|path| check_no_model(path))?;
+    let mut files = expand(&named)?;
+    let path = if files.len() == 1 { files.pop() } else { None }.filter(|path| path.as_os_str() != "-");
     ensure!(
-        files.len() < 2,
-        "one input is read at a time, and {} are named: concatenate them (cat … | rerank), or run once for each",
-        files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
-    );
-    let input = arguments.input.as_ref().or(files.first());
-    let path = input.cloned().filter(|path| path.as_os_str() != "-");
-    ensure!(
-        input.is_some() || !std::io::stdin().is_terminal(),
+        !named.is_empty() || !std::io::stdin().is_terminal(),
         "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
     let [queries, collection] = match &arguments.beir {
         Some(folder) => [of_beir(folder, "queries.jsonl")?, of_beir(folder, "corpus.jsonl")?].map(Some),
         None => [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin)),
     };
-    for path in [&path, &queries, &collection].into_iter().flatten() {
+    ensure!(
+        files.is_empty() || !arguments.group,
+        "--group gathers the rows of one file, and {} are read: concatenate them (cat … | rerank --group), or leave it out",
+        files.len()
+    );
+    for path in files.iter().chain([&path, &queries, &collection].into_iter().flatten()) {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());
         ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
@@ -48,8 +50,12 @@ pub(super) fn resolve_input(arguments: &InputArguments) -> Result<InputOptions> 
          table without a header, with --no-header",
         in_order.join(",")
     );
+    let skips = arguments.on_error == OnError::Skip;
+    let (files, selection) = select(files, shard, skips)?;
     Ok(InputOptions {
         path,
+        files,
+        selection,
         format: arguments.input_format,
         columns,
         tables: TableOptions { delimiter: arguments.delimiter, quotes: arguments.quotes },

@@ -6,13 +6,16 @@ mod check;
 mod distinct;
 mod eval;
 mod evaluation;
+mod files;
 mod input;
 mod long;
+mod merge;
 mod model;
 mod output;
 mod recipe;
 #[cfg(feature = "serve")]
 mod serve;
+mod shard;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +32,7 @@ pub use self::evaluation::EvaluationChoice;
 use self::evaluation::resolve_evaluation;
 use self::input::resolve_input;
 use self::long::resolve_long;
+pub use self::merge::resolve_merge;
 use self::output::{
     note_on_name, others_written, resolve_errors, resolve_existing, resolve_layout, resolve_output, resolve_stats,
 };
@@ -36,6 +40,8 @@ pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake};
 #[cfg(feature = "serve")]
 pub use self::serve::resolve_serve;
+pub use self::shard::ShardOptions;
+use self::shard::resolve_shard;
 use crate::batch::LimitsChoice;
 use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
@@ -57,8 +63,10 @@ pub struct Config {
     pub input: InputOptions,
     /// Whether a record that can't be used is skipped; else the run stops there.
     pub skip_bad_records: bool,
-    /// Where the rankings go; `None` is standard output.
+    /// Where the rankings go; `None` is standard output. Of a shard, it is the file that has them at the end.
     pub output: Option<PathBuf>,
+    /// The part of the input that is ranked, if it is divided.
+    pub shard: Option<ShardOptions>,
     /// What becomes of an output that exists.
     pub existing: Existing,
     /// What the lines look like.
@@ -131,20 +139,30 @@ impl Config {
     /// # Errors
     /// A sentence with the remedy for options that contradict each other or name something that isn't there.
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
-        let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, running } = arguments;
-        let input_options = resolve_input(input)?;
-        let output_path = resolve_output(output);
+        let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, shard, running } = arguments;
+        let (shard, note_on_shard) = resolve_shard(shard, output, evaluation, running.dry_run)?;
+        let input_options = resolve_input(input, shard.as_ref())?;
+        let output_path = match &shard {
+            Some(shard) => shard.part(),
+            None => resolve_output(output),
+        };
         let layout = resolve_layout(output, output_path.as_deref())?;
-        let existing = resolve_existing(output, output_path.as_deref(), running.dry_run)?;
+        let existing = match &shard {
+            Some(_) => shard::existing(output),
+            None => resolve_existing(output, output_path.as_deref(), running.dry_run)?,
+        };
         let stats = resolve_stats(output)?;
         let errors = resolve_errors(input)?;
-        let evaluation = resolve_evaluation(evaluation, input.beir.as_deref(), running.dry_run)?;
+        // What is ranked in parts is evaluated as a whole.
+        let beir = input.beir.as_deref().filter(|_| shard.is_none());
+        let evaluation = resolve_evaluation(evaluation, beir, running.dry_run)?;
         let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
         let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
         let of_adapter = adapter.source.iter().flat_map(ModelSource::local_files);
         let read = [input_options.queries.clone(), input_options.collection.clone()];
         check_distinct(&Files {
             input: input_options.path.clone(),
+            inputs: input_options.files.iter().map(|file| file.path.clone()).collect(),
             others: read
                 .into_iter()
                 .flatten()
@@ -164,7 +182,8 @@ impl Config {
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
-        let notes = note_on_name(output, output_path.as_deref()).into_iter().chain(unread).chain(uncounted).collect();
+        let notes = note_on_name(output, output_path.as_deref()).into_iter();
+        let notes = notes.chain(note_on_shard).chain(unread).chain(uncounted).collect();
         // What `auto` is, is known where the model's files are; the fake model has none.
         let is_probability = match recipe.score {
             ScoreChoice::Auto => source == ModelSource::Fake,
@@ -176,6 +195,7 @@ impl Config {
             input: input_options,
             skip_bad_records: input.on_error == OnError::Skip,
             output: output_path,
+            shard,
             existing,
             layout,
             cutoff: Cutoff { top_k: output.top_k.map(|top_k| top_k as usize), min_score: output.min_score },

@@ -80,11 +80,20 @@ pub(super) fn others_written(
 }
 
 pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {
+    layout_of((arguments.output_format, arguments.tag.as_deref()), !arguments.no_text, path)
+}
+
+/// What an output looks like, by its options and its name.
+pub(super) fn layout_of(
+    (format, tag): (Option<OutputFormat>, Option<&str>),
+    text: bool,
+    path: Option<&Path>,
+) -> Result<Layout> {
     let (compression, name) = match path {
         Some(path) => Compression::of(path)?,
         None => (Compression::None, Path::new("")),
     };
-    let format = match arguments.output_format {
+    let format = match format {
         Some(format) => format,
         None => {
             check_name(name)?;
@@ -92,11 +101,10 @@ pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -
         }
     };
     ensure!(
-        arguments.tag.is_none() || format == OutputFormat::Trec,
+        tag.is_none() || format == OutputFormat::Trec,
         "--tag is the last column of a TREC run: leave it out, or add --output-format trec"
     );
-    let tag = arguments.tag.clone().unwrap_or_else(|| TAG.to_owned());
-    Ok(Layout { format, compression, text: !arguments.no_text, tag })
+    Ok(Layout { format, compression, text, tag: tag.unwrap_or(TAG).to_owned() })
 }
 
 /// The note that JSONL is written to a file whose extension names another format, unless the user chose JSONL.
@@ -124,6 +132,6 @@ fn check_name(name: &Path) -> Result<()> {
     Ok(())
 }
 
-fn is_stdout(path: &Path) -> bool {
+pub(super) fn is_stdout(path: &Path) -> bool {
     STDOUT.iter().any(|name| path.as_os_str() == *name)
 }

@@ -27,7 +27,7 @@ impl Assembly {
     pub fn add(&mut self, line: u64, candidate: CandidateResult) -> Result<(), BadRecord> {
         self.position += 1;
         let parsed = candidate.map_err(|InvalidCandidate { id, problem }| self.bad(line, id, problem))?;
-        let occurrence = Occurrence { line, is_generated: parsed.id.is_none() };
+        let occurrence = Occurrence { file: 0, line, is_generated: parsed.id.is_none() };
         let id = parsed.id.unwrap_or_else(|| self.position.to_string());
         if let Some(first) = self.seen.earlier(&id, occurrence) {
             let problem = duplicate(&id, first, occurrence);

@@ -20,23 +20,29 @@ pub struct FirstSeen(AHashMap<u64, PackedOccurrence>);
 /// Where a key stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Occurrence {
+    /// The number of the file, where an input has several.
+    pub file: usize,
     /// The line.
     pub line: u64,
     /// Whether the key was generated for a record on this line that has none.
     pub is_generated: bool,
 }
 
-/// An occurrence in eight bytes: a run keeps one for each query. No file has 2⁶³ lines.
+/// An occurrence in eight bytes: a run keeps one for each query. No file has 2⁴¹ lines, and no input 2²² files.
 #[derive(Clone, Copy, Debug)]
 struct PackedOccurrence(u64);
 
+/// The bits of a line's number.
+const LINE_BITS: u32 = 41;
+
 impl PackedOccurrence {
-    fn of(Occurrence { line, is_generated }: Occurrence) -> Self {
-        Self(line << 1 | u64::from(is_generated))
+    fn of(Occurrence { file, line, is_generated }: Occurrence) -> Self {
+        Self((file as u64) << (LINE_BITS + 1) | line << 1 | u64::from(is_generated))
     }
 
     fn unpack(self) -> Occurrence {
-        Occurrence { line: self.0 >> 1, is_generated: self.0 & 1 == 1 }
+        let line = self.0 >> 1 & ((1 << LINE_BITS) - 1);
+        Occurrence { file: (self.0 >> (LINE_BITS + 1)) as usize, line, is_generated: self.0 & 1 == 1 }
     }
 }
 

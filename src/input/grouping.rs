@@ -6,25 +6,39 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 
 use super::assembly::Assembly;
-use super::entry::{CandidateResult, Entries, Entry, ParsedQuery};
+use super::entry::{CandidateResult, Entry, ParsedQuery};
 use super::equal_ranks;
-use super::first_seen::{FirstSeen, Occurrence, hash};
+use super::first_seen::{FirstSeen, hash};
+use super::selection::Selection;
+use super::several::OpenInput;
 use super::skim::Skim;
 use super::{Event, Skimmed};
+use crate::exit::UsageError;
 use crate::record::{BadRecord, Place, Query, RecordName};
 
-/// Turns the entries of a file into events. Holds one query at a time, and a few bytes of every earlier one.
+/// A query's number in its file stands below the file's number in the position of the query.
+const FILE_SHIFT: u32 = 40;
+
+/// Why a query without an id can't be read where only some files are.
+const NO_NUMBER: &str = "the query has no id, and its number in the input is not known, as another shard reads the files before \
+                         it: give every query an id, or concatenate the files to one input";
+
+/// Turns the entries of one file or several into events. Holds one query at a time, and a few bytes of every earlier one.
 pub struct Grouping {
-    entries: Box<dyn Entries>,
-    file: Arc<str>,
+    input: OpenInput,
+    selection: Selection,
     ready: VecDeque<Event>,
     run: Run,
     seen: FirstSeen,
     /// Queries so far, unusable ones included.
     ordinal: u64,
+    /// Those of earlier files.
+    before: u64,
     state: State,
-    /// Whether a query that is passed over was read, which is to be reported behind what is ready.
-    passed: bool,
+    /// Where a query stands that is passed over, and is to be reported behind what is ready.
+    passed: Option<u64>,
+    /// Why nothing can be read behind what is ready.
+    failed: Option<anyhow::Error>,
     /// Whether equal ranks were reported.
     settled: bool,
 }
@@ -55,11 +69,21 @@ enum State {
 }
 
 impl Grouping {
-    /// Groups the entries of a file.
-    pub fn new(file: Arc<str>, entries: Box<dyn Entries>) -> Self {
-        let (ready, seen) = (VecDeque::new(), FirstSeen::default());
-        let (run, state) = (Run::None, State::Empty);
-        Self { entries, file, ready, run, seen, ordinal: 0, state, passed: false, settled: false }
+    /// Groups the entries of an input.
+    pub fn new(input: OpenInput, selection: Selection) -> Self {
+        Self {
+            input,
+            selection,
+            ready: VecDeque::new(),
+            run: Run::None,
+            seen: FirstSeen::default(),
+            ordinal: 0,
+            before: 0,
+            state: State::Empty,
+            passed: None,
+            failed: None,
+            settled: false,
+        }
     }
 
     fn accept(&mut self, entry: Entry) {
@@ -75,7 +99,7 @@ impl Grouping {
                 // Outside of a run of rows the record was most likely a query of its own.
                 self.ordinal += u64::from(matches!(self.run, Run::None));
                 let name = RecordName::query(query_id);
-                self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), name, problem, content }));
+                self.report(BadRecord { place: self.place(line), name, problem, content });
             }
         }
     }
@@ -90,7 +114,7 @@ impl Grouping {
         let mut assembly = Assembly::new(query, self.place(line));
         for candidate in candidates {
             if let Err(bad) = assembly.add(line, candidate) {
-                self.ready.push_back(Event::Bad(bad));
+                self.report(bad);
             }
         }
         self.complete(assembly);
@@ -110,20 +134,23 @@ impl Grouping {
         if let Run::Open(_, assembly) = &mut self.run
             && let Err(bad) = assembly.add_row(line, query, candidate)
         {
-            self.ready.push_back(Event::Bad(bad));
+            self.report(bad);
         }
     }
 
     /// Takes a record of a query that is passed over. Later records are read as if it had been read as any other.
     fn pass(&mut self, line: u64, id: String, is_group: bool) {
+        let is_selected = self.selection.has(&id);
         let key = Key::Id(id);
-        if !is_group && matches!(&self.run, Run::Passed(open) if *open == key) {
+        // Of a query of another shard, some rows may have been read in full.
+        let goes_on = self.run.is_of(&key) && (matches!(self.run, Run::Passed(_)) || !is_selected);
+        if !is_group && goes_on {
             return;
         }
         self.flush();
         self.ordinal += 1;
-        self.seen.earlier(&key, Occurrence { line, is_generated: false });
-        self.passed = true;
+        self.seen.earlier(&key, self.input.occurrence(line, false));
+        self.passed = is_selected.then(|| self.query_position());
         if !is_group {
             self.run = Run::Passed(key);
         }
@@ -133,11 +160,11 @@ impl Grouping {
         const REMEDY: &str = "the rows of one query must stand together: add --group, which gathers them in \
                               memory, or sort the input by query";
         if let Key::Text(text) = &key
-            && let Some(Occurrence { line: first, .. }) =
-                self.seen.earlier(&key, Occurrence { line, is_generated: false })
+            && let Some(first) = self.seen.earlier(&key, self.input.occurrence(line, false))
         {
             let name = Box::new(RecordName { query: Some(text.clone()), ..RecordName::default() });
-            self.refuse(line, name, format!("this query comes back on line {line} after line {first}; {REMEDY}"));
+            let first = self.input.line_of(first);
+            self.refuse(line, name, format!("this query comes back on line {line} after {first}; {REMEDY}"));
             return Run::Refused(key);
         }
         match self.begin(line, query, REMEDY) {
@@ -148,21 +175,25 @@ impl Grouping {
 
     /// Returns the query with its identifier, or `None` if it can't be used, which is then reported.
     fn begin(&mut self, line: u64, query: ParsedQuery, remedy: &str) -> Option<Query> {
-        let occurrence = Occurrence { line, is_generated: query.id.is_none() };
+        let occurrence = self.input.occurrence(line, query.id.is_none());
+        if occurrence.is_generated && self.selection == Selection::Files {
+            self.failed = Some(UsageError::new(format!("{}: {NO_NUMBER}", self.place(line))).into());
+            return None;
+        }
         let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
         let name = RecordName::query(Some(id.clone()));
         if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), occurrence) {
-            let first_line = first.line;
+            let first_line = self.input.line_of(first);
             let problem = match (first.is_generated, occurrence.is_generated) {
                 (true, _) => format!(
-                    "this query id was generated for the query on line {first_line}, which has none and is number {id} in \
+                    "this query id was generated for the query on {first_line}, which has none and is number {id} in \
                      the input: give every query an id, or none of them"
                 ),
                 (_, true) => format!(
-                    "this query has no id, and the one generated from its number in the input, {id}, stands on line \
+                    "this query has no id, and the one generated from its number in the input, {id}, stands on \
                      {first_line} already: give every query an id, or none of them"
                 ),
-                _ => format!("this query id comes back on line {line} after line {first_line}; {remedy}"),
+                _ => format!("this query id comes back on line {line} after {first_line}; {remedy}"),
             };
             self.refuse(line, name, problem);
             return None;
@@ -171,6 +202,7 @@ impl Grouping {
             Ok(text) => Some(Query {
                 id,
                 has_generated_id: occurrence.is_generated,
+                position: self.query_position(),
                 text,
                 instruction: query.instruction,
                 fields: query.fields,
@@ -183,11 +215,20 @@ impl Grouping {
     }
 
     fn refuse(&mut self, line: u64, name: Box<RecordName>, problem: String) {
-        self.ready.push_back(Event::Bad(BadRecord { place: self.place(line), name, problem, content: None }));
+        self.report(BadRecord { place: self.place(line), name, problem, content: None });
+    }
+
+    fn report(&mut self, bad: BadRecord) {
+        if self.selection.reports(&bad.name) {
+            self.ready.push_back(Event::Bad(bad));
+        }
     }
 
     fn complete(&mut self, assembly: Assembly) {
         let mut group = assembly.finish();
+        if !self.selection.has(&group.query.id) {
+            return;
+        }
         if let Some(note) = equal_ranks::settle(&mut group)
             && !std::mem::replace(&mut self.settled, true)
         {
@@ -203,7 +244,21 @@ impl Grouping {
     }
 
     fn place(&self, line: u64) -> Place {
-        Place { file: Arc::clone(&self.file), line }
+        Place { file: Arc::clone(&self.input.name), line }
+    }
+
+    /// Where the query at hand stands in the input.
+    fn query_position(&self) -> u64 {
+        (self.input.number as u64) << FILE_SHIFT | (self.ordinal - self.before)
+    }
+
+    /// Goes on with the next file, if there is one. The rows of one query stand in one file.
+    fn open_next(&mut self) -> Option<Result<()>> {
+        let opened = self.input.open_next()?;
+        self.flush();
+        self.run = Run::None;
+        self.before = self.ordinal;
+        Some(opened.map(|note| self.ready.extend(note.map(Event::Note))))
     }
 }
 
@@ -214,7 +269,7 @@ impl Iterator for Grouping {
         loop {
             match self.skim(&[])? {
                 Ok(Skimmed::Event(event)) => return Some(Ok(event)),
-                Ok(Skimmed::Finished) => {}
+                Ok(Skimmed::Finished(_)) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -228,22 +283,34 @@ impl Grouping {
             if let Some(event) = self.ready.pop_front() {
                 return Some(Ok(Skimmed::Event(event)));
             }
-            if std::mem::take(&mut self.passed) {
-                return Some(Ok(Skimmed::Finished));
+            if let Some(position) = self.passed.take() {
+                return Some(Ok(Skimmed::Finished(position)));
+            }
+            if let Some(error) = self.failed.take() {
+                self.state = State::Ended;
+                return Some(Err(error));
             }
             if self.state == State::Ended {
                 return None;
             }
-            match self.entries.skim(self.run.skim(finished)) {
+            match self.input.entries.skim(self.run.skim(finished, self.selection)) {
                 Some(Ok(entry)) => self.accept(entry),
                 Some(Err(error)) => {
                     self.state = State::Ended;
                     return Some(Err(error));
                 }
                 None => {
+                    match self.open_next() {
+                        Some(Ok(())) => continue,
+                        Some(Err(error)) => self.failed = Some(error),
+                        None => {}
+                    }
                     let state = std::mem::replace(&mut self.state, State::Ended);
-                    if state == State::Empty {
-                        return Some(Err(anyhow!("{} holds no queries", self.file)));
+                    if let Some(error) = self.failed.take() {
+                        return Some(Err(error));
+                    }
+                    if state == State::Empty && self.selection != Selection::Files {
+                        return Some(Err(anyhow!("{} holds no queries", self.input.name)));
                     }
                     self.flush();
                 }
@@ -261,15 +328,22 @@ impl Run {
     }
 
     /// What the reader of the next record can pass over, when these queries come next.
-    fn skim(&self, finished: &[u64]) -> Skim<'_> {
+    fn skim(&self, finished: &[u64], selection: Selection) -> Skim<'_> {
         let next = finished.first().copied();
         match self {
-            Self::Passed(Key::Id(open)) => Skim { next, open: Some(open) },
+            Self::Passed(Key::Id(open)) => Skim { next, open: Some(open), selection },
             // This query was not passed over, and is returned before the next one.
             Self::Open(_, assembly) if next.is_some_and(|next| next == hash(assembly.query_id())) => {
-                Skim { next: finished.get(1).copied(), open: None }
+                Skim { next: finished.get(1).copied(), open: None, selection }
             }
-            _ => Skim { next, open: None },
+            _ => Skim { next, open: None, selection },
+        }
+    }
+
+    fn is_of(&self, key: &Key) -> bool {
+        match self {
+            Self::None => false,
+            Self::Open(open, _) | Self::Refused(open) | Self::Passed(open) => open == key,
         }
     }
 }

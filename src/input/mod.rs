@@ -52,6 +52,8 @@ mod position;
 mod queries;
 mod row;
 mod run_line;
+mod selection;
+mod several;
 mod skim;
 mod source;
 mod syntax;
@@ -63,6 +65,8 @@ mod values;
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Result, anyhow, bail};
 
@@ -77,6 +81,8 @@ pub(crate) use self::names::is_same_name;
 pub use self::names::{Columns, Field, IDS_OF_TEXTS, Names};
 pub use self::position::Position;
 pub(crate) use self::run_line::RunFormat;
+pub use self::selection::Selection;
+pub use self::several::InputFile;
 pub(crate) use self::source::{Source, read_error};
 pub(crate) use self::syntax::not_json;
 pub(crate) use self::table_reader::TableReader;
@@ -88,6 +94,8 @@ use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
 pub(crate) use self::queries::Queries;
+use self::several::OpenInput;
+use self::source::Empty;
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
 
@@ -99,6 +107,10 @@ pub const MAX_RECORD_BYTES: usize = 64 << 20;
 pub struct InputOptions {
     /// The file; `None` is standard input. Compressed ones are recognised by their content.
     pub path: Option<PathBuf>,
+    /// The files, where there are several; they are read one after the other as one input, and there is no `path` then.
+    pub files: Vec<InputFile>,
+    /// The queries that are read.
+    pub selection: Selection,
     /// The format; `None` determines it by the name, or else by the first line.
     pub format: Option<InputFormat>,
     /// The input's own names for the fields.
@@ -111,6 +123,16 @@ pub struct InputOptions {
     pub queries: Option<PathBuf>,
     /// The documents of a run: JSONL or a table.
     pub collection: Option<PathBuf>,
+}
+
+impl InputOptions {
+    /// Whether the input is a file on a disk, or several, and no pipe or standard input.
+    pub fn is_on_disk(&self) -> bool {
+        match self.files.as_slice() {
+            [] => self.path.as_ref().is_some_and(|path| path.is_file()),
+            files => files.iter().all(|file| file.path.is_file()),
+        }
+    }
 }
 
 /// The next thing that is read from the input.
@@ -127,8 +149,8 @@ pub enum Event {
 /// What is read where the output has queries.
 #[derive(Debug)]
 pub enum Skimmed {
-    /// The next of these queries.
-    Finished,
+    /// The next of these queries, which stands here in the input ([`crate::record::Query::position`]).
+    Finished(u64),
     /// Something else; this may also be the next of these queries, read as any other.
     Event(Event),
 }
@@ -170,7 +192,20 @@ impl Iterator for Events {
 /// A file that is missing, unreadable, empty or truncated; a format that can't be recognised; options that don't fit
 /// the format; a column that is missing.
 pub fn open(options: &InputOptions) -> Result<Events> {
-    read(Source::open(options.path.as_deref())?, options, MAX_RECORD_BYTES)
+    if !options.files.is_empty() {
+        let input = OpenInput::several(options);
+        return Ok(Events { position: Some(input.position()), grouping: Grouping::new(input, options.selection) });
+    }
+    let (position, name, entries) = open_file(options, None)?;
+    Ok(Events { position, grouping: Grouping::new(OpenInput::one(name, entries), options.selection) })
+}
+
+/// A file that is open: how far it was read, its name in messages, and its records.
+type Opened = (Option<Position>, Arc<str>, Box<dyn Entries>);
+
+/// Opens one file, or standard input.
+fn open_file(options: &InputOptions, read: Option<&Arc<AtomicU64>>) -> Result<Opened> {
+    entries(Source::open_counted(options.path.as_deref(), read)?, options, MAX_RECORD_BYTES)
 }
 
 /// As [`open`], of a stream that the caller has: its name stands in messages, and the path of the options is not opened.
@@ -181,11 +216,17 @@ pub fn open_stream(name: &str, stream: Box<dyn Read + Send>, options: &InputOpti
     read(Source::from_reader(name.into(), stream)?, options, MAX_RECORD_BYTES)
 }
 
-fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Events> {
+fn read(source: Source, options: &InputOptions, limit: usize) -> Result<Events> {
+    let (position, name, entries) = entries(source, options, limit)?;
+    Ok(Events { position, grouping: Grouping::new(OpenInput::one(name, entries), options.selection) })
+}
+
+/// The records of a source.
+fn entries(mut source: Source, options: &InputOptions, limit: usize) -> Result<Opened> {
     let first_line = source.peek_line(limit)?;
     let name = source.name.clone();
     if first_line.trim_ascii().is_empty() {
-        bail!("{name} is empty: it holds no queries");
+        bail!(Empty(name));
     }
     let format = format(options, &first_line).ok_or_else(|| unknown_format(&name, &first_line, options))?;
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
@@ -208,7 +249,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Even
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    Ok(Events { position, grouping: Grouping::new(name, entries) })
+    Ok((position, name, entries))
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {

@@ -1,25 +1,28 @@
-//! Queries that the output has: of their records no more is read than what identifies them.
+//! Queries that the output has, and those of other shards: of their records no more is read than what identifies them.
 
 use super::first_seen::hash;
+use super::selection::Selection;
 
-/// What is known of queries that the output has, while the input is read.
+/// What is known of queries that are passed over, while the input is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Skim<'a> {
     /// The hash of the query that comes next, if the output has it.
     pub next: Option<u64>,
     /// The query whose rows are being passed over.
     pub open: Option<&'a str>,
+    /// The queries that are read at all.
+    pub selection: Selection,
 }
 
 impl Skim<'_> {
     /// Whether no query is passed over.
     pub fn is_off(self) -> bool {
-        self.next.is_none() && self.open.is_none()
+        self.next.is_none() && self.open.is_none() && !self.selection.skims()
     }
 
     /// Whether a record of all candidates of this query is passed over.
     pub fn passes_group(self, query_id: &str) -> bool {
-        self.next == Some(hash(query_id))
+        self.next == Some(hash(query_id)) || self.selection.skims() && !self.selection.has(query_id)
     }
 
     /// Whether a row of this query is passed over.
@@ -51,7 +54,7 @@ mod tests {
                 },
             };
             match read.unwrap() {
-                Skimmed::Finished => next += 1,
+                Skimmed::Finished(_) => next += 1,
                 Skimmed::Event(Event::Group(group)) if queries.get(next) == Some(&hash(&group.query.id)) => {
                     (next, in_full) = (next + 1, in_full + 1);
                 }

@@ -1,5 +1,6 @@
 //! Bytes from a file or standard input: decompressed, without a byte order mark.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
@@ -41,13 +42,21 @@ impl Source {
     /// # Errors
     /// A missing or unreadable file, damaged compressed data, content that is no text in UTF-8.
     pub fn open(path: Option<&Path>) -> Result<Self> {
+        Self::open_counted(path, None)
+    }
+
+    /// As [`Source::open`]; the bytes that are read of a file are added to a number that several files may share.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open_counted(path: Option<&Path>, read: Option<&Arc<AtomicU64>>) -> Result<Self> {
         match path {
             None => Self::from_reader("standard input".into(), Box::new(io::stdin())),
             Some(path) => {
                 let name: Arc<str> = path.display().to_string().into();
                 let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
                 let size = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
-                let read = Arc::new(AtomicU64::new(0));
+                let read = read.map_or_else(Arc::default, Arc::clone);
                 let source = Self::from_reader(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
                 Ok(Self { position: size.map(|size| Position { read, size }), ..source })
             }
@@ -116,6 +125,23 @@ impl Source {
         Read::take(&mut self.reader, left).read_until(b'\n', &mut line)?;
         Ok(line)
     }
+}
+
+/// An input without a query.
+#[derive(Debug)]
+pub struct Empty(pub Arc<str>);
+
+impl fmt::Display for Empty {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} is empty: it holds no queries", self.0)
+    }
+}
+
+impl std::error::Error for Empty {}
+
+/// Whether an input could not be opened because there is no query in it.
+pub fn is_empty(error: &anyhow::Error) -> bool {
+    error.is::<Empty>()
 }
 
 /// A reading error as a sentence.

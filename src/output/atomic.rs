@@ -3,7 +3,9 @@
 #[cfg(unix)]
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// Replaces a file, or creates it. A reader sees the old content or the new one, also after the power fails. A link stays, and
 /// the file to which it leads is replaced.
@@ -11,20 +13,51 @@ use std::path::Path;
 /// # Errors
 /// If the system can't create a file beside it, or can't write it.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = folder(&target);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rerank-");
-    #[cfg(unix)]
-    builder.permissions(permissions(&target));
-    let mut file = builder.tempfile_in(folder).map_err(without_path)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    // The new name is on the disk when the folder is. Not every system can wait for that.
-    #[cfg(unix)]
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    let mut temporary = Temporary::beside(path)?;
+    temporary.0.write_all(bytes)?;
+    temporary.persist(path)
+}
+
+/// A file that is removed unless it takes the name of the one beside which it was made.
+pub struct Temporary(NamedTempFile);
+
+impl Temporary {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// If the system can't create it.
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        let target = target(path);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".rerank-");
+        #[cfg(unix)]
+        builder.permissions(permissions(&target));
+        builder.tempfile_in(folder(&target)).map(Self).map_err(without_path)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives it the name of the other file, which it replaces. A link stays, and the file to which it leads is replaced.
+    ///
+    /// # Errors
+    /// If the disk can't store it, or the system can't rename it.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        self.0.as_file().sync_all()?;
+        let target = target(path);
+        self.0.persist(&target).map_err(|error| error.error)?;
+        // The new name is on the disk when the folder is. Not every system can wait for that.
+        #[cfg(unix)]
+        let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+/// The file to which a path leads.
+fn target(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Checks that a file can be created beside this one. Nothing is left of the attempt.

@@ -1,5 +1,6 @@
 //! A file that a run writes: opened and locked at the start, emptied with the first bytes.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,19 @@ pub enum Existing {
     Resume,
 }
 
+/// Another run holds the lock of a file.
+#[derive(Debug)]
+struct Locked(PathBuf);
+
+impl fmt::Display for Locked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.0.display();
+        write!(formatter, "{path} is being written by another run: wait for its end, or name another file")
+    }
+}
+
+impl std::error::Error for Locked {}
+
 /// A file that no other run can write to at the same time. An existing file keeps its content until the first bytes are
 /// written, and a new one that gets none is removed, so that a run that never begins changes nothing.
 pub struct OutputFile {
@@ -54,10 +68,7 @@ impl OutputFile {
             if is_regular {
                 match file.try_lock() {
                     Err(fs::TryLockError::WouldBlock) => {
-                        bail!(
-                            "{} is being written by another run: wait for its end, or name another file",
-                            path.display()
-                        )
+                        return Err(Locked(path.to_owned()).into());
                     }
                     // Some file systems have no locks: there, the file is written without one.
                     Ok(()) | Err(fs::TryLockError::Error(_)) => {}
@@ -82,6 +93,11 @@ impl OutputFile {
             return Ok(Self { file, path: path.to_owned(), is_regular, is_begun: false, existing, kept: 0 });
         }
         bail!("cannot write to {}: another program keeps removing it", path.display())
+    }
+
+    /// Whether a file could not be opened because another run writes to it.
+    pub fn is_locked(error: &anyhow::Error) -> bool {
+        error.is::<Locked>()
     }
 
     /// The path as the user named it.

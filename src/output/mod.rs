@@ -33,9 +33,9 @@ use std::path::Path;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::record::{Group, Ranking};
+use crate::record::{Candidate, Group, Query, Ranking};
 
-pub(crate) use atomic::{check as check_folder, replace as replace_file};
+pub(crate) use atomic::{Temporary, check as check_folder, replace as replace_file};
 pub use compression::{Compression, extension};
 pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use errors::ErrorsFile;
@@ -81,10 +81,30 @@ impl OutputFormat {
         }
     }
 
+    /// The name by which users choose it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Trec => "trec",
+            Self::Msmarco => "msmarco",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+        }
+    }
+
     /// The reason why a group can't be written in this format, if there is one. It is checked before the group is scored.
     pub fn objection(self, group: &Group) -> Option<String> {
+        self.objection_to_ids(&group.query, group.candidates.iter())
+    }
+
+    /// The reason why a ranking can't be written in this format, if there is one.
+    pub fn objection_to(self, ranking: &Ranking) -> Option<String> {
+        self.objection_to_ids(&ranking.query, ranking.results.iter().map(|result| &result.candidate))
+    }
+
+    fn objection_to_ids<'a>(self, query: &Query, candidates: impl Iterator<Item = &'a Candidate>) -> Option<String> {
         let kind = self.run()?;
-        let mut ids = std::iter::once(&group.query.id).chain(group.candidates.iter().map(|candidate| &candidate.id));
+        let mut ids = std::iter::once(query.id.as_str()).chain(candidates.map(|candidate| candidate.id.as_str()));
         ids.find_map(|id| trec::objection(id, kind))
     }
 

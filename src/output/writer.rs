@@ -126,6 +126,20 @@ impl Writer {
     pub fn write(&mut self, ranking: &Ranking) -> Result<()> {
         self.buffer.clear();
         self.formatter.format(ranking, &mut self.buffer)?;
+        self.write_formatted()
+    }
+
+    /// Writes a ranking that is formatted already: a line of JSONL.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub fn copy(&mut self, line: &[u8]) -> Result<()> {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(line);
+        self.write_formatted()
+    }
+
+    fn write_formatted(&mut self) -> Result<()> {
         // A query without rows leaves no trace, so that a run that is resumed need not know of it.
         if self.buffer.is_empty() {
             return Ok(());

@@ -17,6 +17,7 @@ mod outputs;
 mod prepare;
 mod read;
 mod setup;
+mod shards;
 mod stages;
 
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let devices = setup::open_devices(config, reporter)?;
 
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
-    let Outputs { mut writer, checkpoint, stats_file, errors } = Outputs::open(config)?;
+    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done } = Outputs::open(config)?;
     let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
@@ -71,16 +72,31 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
 
     let reading = Arc::new(Reading::new(events.position()));
     let facts = RunFacts { config, setup: &setup };
-    let resumed = match (checkpoint, &mut writer) {
+    if let Some(done) = &done {
+        let resumed = shards::end_done(done, (first, events), &facts, &faults, reporter)?;
+        return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
+    }
+    let mut resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
-    let events = outputs::pending(resumed, (first, events), &faults, &reading)?;
+    let positions = shard.as_ref().map(|shard| shard.positions.clone()).unwrap_or_default();
+    let events = if shard.is_some() && first.is_none() && !resumed.is_resumed() {
+        // The shard has no queries.
+        faults.finish();
+        None
+    } else {
+        if shard.is_some() {
+            // Where its queries stand in the input is known when they are read once more.
+            (resumed.ended, resumed.positions) = (None, positions.clone());
+        }
+        outputs::pending(resumed, (first, events), &faults, &reading)?
+    };
     // A dry run looks into no cache, and a run that is complete needs none.
     let cache =
         if writer.is_some() && events.is_some() { setup.open_cache(config.cache.as_ref(), reporter)? } else { None };
-    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, cache, judging };
+    let stages = Stages { config, setup: &setup, faults: &faults, reading: &reading, positions, cache, judging };
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
     };
@@ -103,6 +119,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let kept = finish_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
     reporter.finish();
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
+    let written = shards::finish(shard, &scored, written, (&faults, &stats), reporter);
     stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
     let cuts_documents = config.splitting.is_none();

@@ -6,10 +6,11 @@ use anyhow::{Result, ensure};
 
 use super::faults::{Faults, Verdict};
 use super::read::Reading;
-use crate::config::Config;
+use crate::config::{Config, ShardOptions};
 use crate::input::{Event, Events};
 use crate::output::{ErrorsFile, Existing, OutputFile, Writer};
 use crate::resume::{Checkpoint, Resumed};
+use crate::shard::{DoneShard, OpenShard, ShardOutput};
 
 /// The files that a run writes, open and locked.
 pub(super) struct Outputs {
@@ -19,6 +20,10 @@ pub(super) struct Outputs {
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) stats_file: Option<OutputFile>,
     pub(super) errors: Option<ErrorsFile>,
+    /// The shard that is ranked.
+    pub(super) shard: Option<OpenShard>,
+    /// The shard, if it is done already.
+    pub(super) done: Option<DoneShard>,
 }
 
 impl Outputs {
@@ -29,13 +34,38 @@ impl Outputs {
     pub(super) fn open(config: &Config) -> Result<Self> {
         let existing = config.existing;
         let stats_file = config.stats.as_deref().map(|path| OutputFile::open(path, Existing::Overwrite)).transpose()?;
-        let open = || Writer::open(config.output.as_deref(), &config.layout, existing);
-        let writer = (!config.dry_run).then(open).transpose()?;
+        let (writer, shard, done) = match open_output(config)? {
+            Opened::Nothing => (None, None, None),
+            Opened::Output(writer) => (Some(writer), None, None),
+            Opened::Shard(ShardOutput::Open(shard, writer)) => (Some(writer), Some(shard), None),
+            Opened::Shard(ShardOutput::Done(done)) => (None, None, Some(done)),
+        };
         let checkpoint = writer.as_ref().map(|writer| Checkpoint::open(writer, existing)).transpose()?.flatten();
         let goes_on = checkpoint.as_ref().is_some_and(Checkpoint::is_resumed);
         let errors = config.errors.as_deref().map(|path| ErrorsFile::open(path, existing, goes_on)).transpose()?;
-        Ok(Self { writer, checkpoint, stats_file, errors })
+        Ok(Self { writer, checkpoint, stats_file, errors, shard, done })
     }
+}
+
+/// What was opened for the rankings.
+enum Opened {
+    /// Nothing is written.
+    Nothing,
+    /// A file, or standard output.
+    Output(Writer),
+    /// The part of a shard.
+    Shard(ShardOutput),
+}
+
+fn open_output(config: &Config) -> Result<Opened> {
+    let Config { output, shard, existing, layout, dry_run, .. } = config;
+    if *dry_run {
+        return Ok(Opened::Nothing);
+    }
+    if let Some(ShardOptions { shard, directory: Some(directory) }) = shard {
+        return ShardOutput::open(directory, *shard, *existing, layout).map(Opened::Shard);
+    }
+    Writer::open(output.as_deref(), layout, *existing).map(Opened::Output)
 }
 
 /// The events of an input without the groups that an output has; none, if it has all of them, so that no weights are needed. An

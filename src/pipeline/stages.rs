@@ -30,6 +30,7 @@ use crate::progress::Reporter;
 use crate::record::Ranking;
 use crate::session::{Scheduling, Session};
 use crate::setup::{Loaded, Setup};
+use crate::shard::Positions;
 use crate::stats::Stats;
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -52,6 +53,8 @@ pub(super) struct Stages<'a> {
     pub(super) setup: &'a Setup,
     pub(super) faults: &'a Arc<Faults>,
     pub(super) reading: &'a Arc<Reading>,
+    /// Where the rankings of a shard stand in the input.
+    pub(super) positions: Positions,
     pub(super) cache: Option<Arc<ScoreCache>>,
     /// By what the rankings are evaluated, if they are.
     pub(super) judging: Option<Judging>,
@@ -80,7 +83,7 @@ impl Stages<'_> {
         (reporter, stop): (&Arc<Reporter>, &Stop),
         stats: &mut Stats,
     ) -> (Result<End>, Result<Vec<String>>) {
-        let Self { config, setup, faults, reading, cache, judging } = self;
+        let Self { config, setup, faults, reading, positions, cache, judging } = self;
         let figures = Figures::new(Watch::new(&setup.devices));
         let Loaded { engines, limits } = loaded;
         stats.warnings.extend(engines.iter().flat_map(|engine| engine.warnings()));
@@ -92,7 +95,7 @@ impl Stages<'_> {
         );
         let (access, (sender, arrivals)) = (session.access(), channel());
         let done = Arc::new(AtomicU64::new(0));
-        let (rankings, writing) = spawn_writer(writer, &done);
+        let (rankings, writing) = spawn_writer(writer, &done, positions.clone());
         reporter.start();
         stop.begin_scoring(collect::stopper(&access, &sender));
         let started = Instant::now();
@@ -157,7 +160,7 @@ impl Stages<'_> {
         let tokens = self.setup.limits.tokens.saturating_mul(1 + self.setup.targets.len());
         let bytes = tokens.saturating_mul(BYTES_PER_TOKEN).clamp(*BYTES_AHEAD.start(), *BYTES_AHEAD.end());
         let budget = ByteBudget::new(bytes);
-        let is_file = self.config.input.path.as_ref().is_some_and(|path| path.is_file());
+        let is_file = self.config.input.is_on_disk();
         let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
         let (splitting, cache) = (self.config.splitting, self.cache.clone());
@@ -183,8 +186,8 @@ fn join(threads: Threads) -> Result<()> {
     Ok(())
 }
 
-/// Starts the writing thread, which counts in `done` what is written.
-fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>) -> (SyncSender<Message>, Writing) {
+/// Starts the writing thread, which counts in `done` what is written, and keeps where that stands in the input.
+fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>, positions: Positions) -> (SyncSender<Message>, Writing) {
     let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
     let done = Arc::clone(done);
     let writing = thread::spawn(move || {
@@ -202,6 +205,7 @@ fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>) -> (SyncSender<Messag
                             ranking.query.id
                         )
                     })??;
+                    positions.push(ranking.query.position);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(Message::Complete(skipped)) => return writer.finish(skipped),

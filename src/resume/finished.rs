@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow};
 
+use super::RunFacts;
 use crate::input::{Event, Events, Position, Skimmed, hash};
 use crate::output::OutputFormat;
 use crate::recipe::Prompts;
 use crate::record::Group;
+use crate::shard::Positions;
 
 /// Queries that an output has already, as far as the input is read.
 #[derive(Debug, Default)]
@@ -58,6 +60,8 @@ pub struct Pending {
     /// The next query of the output.
     next: usize,
     counts: Arc<Counts>,
+    /// Where the queries of the output stand in the input.
+    positions: Positions,
 }
 
 /// What becomes of a group.
@@ -71,11 +75,11 @@ enum Verdict {
 impl Pending {
     pub(super) fn new(
         (first, events): (Option<Result<Event>>, Events),
-        finished: Option<Finished>,
+        (finished, positions): (Option<Finished>, Positions),
         counts: Arc<Counts>,
     ) -> Self {
         let position = events.position();
-        Self { first, events, position, finished, next: 0, counts }
+        Self { first, events, position, finished, next: 0, counts, positions }
     }
 
     fn read(&mut self) -> Option<Result<Skimmed>> {
@@ -92,6 +96,7 @@ impl Pending {
         let Some(finished) = &self.finished else { return Verdict::Rank };
         let Some(next) = finished.queries.get(self.next) else { return Verdict::Rank };
         if *next == hash(&group.query.id) {
+            self.positions.push(group.query.position);
             self.next += 1;
             return Verdict::Finished;
         }
@@ -100,6 +105,18 @@ impl Pending {
 }
 
 impl Finished {
+    /// The queries of an output of this name.
+    pub(super) fn new(queries: Vec<u64>, output: String, run: &RunFacts) -> Self {
+        Self {
+            queries,
+            output,
+            format: run.config.layout.format,
+            is_cut: run.config.cutoff.min_score.is_some(),
+            skips: run.config.skip_bad_records,
+            prompts: Arc::clone(&run.setup.reranker.recipe().prompts),
+        }
+    }
+
     /// What becomes of a group that the output does not have, although it has later ones.
     fn judge_absent(&self, group: &Group, next: usize) -> Verdict {
         // It is reported once more, and left out once more.
@@ -147,7 +164,8 @@ impl Iterator for Pending {
                 )));
             };
             let group = match event {
-                Ok(Skimmed::Finished) => {
+                Ok(Skimmed::Finished(position)) => {
+                    self.positions.push(position);
                     self.next += 1;
                     self.counts.add(self.position.as_ref());
                     continue;

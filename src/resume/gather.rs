@@ -10,7 +10,7 @@ use super::inputs::Identity;
 use super::settings::{KERNELS, PRECISION, Settings};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
-use crate::input::{InputFormat, Quotes};
+use crate::input::{InputFile, InputFormat, InputOptions, Quotes};
 use crate::output::{Compression, OutputFormat};
 use crate::setup::Setup;
 
@@ -31,8 +31,9 @@ impl RunFacts<'_> {
         self.add_output(&mut settings);
         self.add_input(&mut settings);
         let options = &self.config.input;
+        let input = Some(options.path.as_deref()).filter(|_| options.files.is_empty());
         let files = [
-            ("the input", Some(options.path.as_deref())),
+            ("the input", input),
             ("--queries", options.queries.as_deref().map(Some)),
             ("--collection", options.collection.as_deref().map(Some)),
         ];
@@ -42,7 +43,25 @@ impl RunFacts<'_> {
             let identity = Identity::of(path, before.as_ref()).with_context(|| unread(path))?;
             settings.add(name, serde_json::to_value(identity)?);
         }
+        self.add_files(&mut settings, old)?;
         Ok(settings)
+    }
+
+    /// Adds what tells the files of an input from others, where it has several.
+    fn add_files(&self, settings: &mut Settings, old: Option<&Settings>) -> Result<()> {
+        let files = &self.config.input.files;
+        if files.is_empty() {
+            return Ok(());
+        }
+        settings.add("the number of inputs", files.len());
+        for (number, InputFile { path, .. }) in files.iter().enumerate() {
+            let name = format!("input {}", number + 1);
+            let before = old.and_then(|old| old.identity(&name));
+            let identity =
+                Identity::of_one_of(files.len(), path, before.as_ref()).with_context(|| unread(Some(path)))?;
+            settings.add(&name, serde_json::to_value(identity)?);
+        }
+        Ok(())
     }
 
     fn add_model(&self, settings: &mut Settings) -> Result<()> {
@@ -70,14 +89,7 @@ impl RunFacts<'_> {
 
     fn add_output(&self, settings: &mut Settings) {
         let Config { layout, cutoff, fusion, splitting, skip_bad_records, .. } = self.config;
-        let format = match layout.format {
-            OutputFormat::Jsonl => "jsonl",
-            OutputFormat::Trec => "trec",
-            OutputFormat::Msmarco => "msmarco",
-            OutputFormat::Csv => "csv",
-            OutputFormat::Tsv => "tsv",
-        };
-        settings.add("the output's format", format);
+        settings.add("the output's format", layout.format.name());
         let compression = match layout.compression {
             Compression::None => "none",
             Compression::Gzip => "gzip",
@@ -113,18 +125,55 @@ impl RunFacts<'_> {
         settings.add("--group", options.group);
     }
 
+    /// How this run differs from one that had these settings, a sentence for each.
+    ///
+    /// # Errors
+    /// If a file that is read can't be compared.
+    pub(crate) fn differences(&self, old: &Settings, about: &Map<String, Value>) -> Result<Vec<String>> {
+        Ok(self.named_differences((old, about), &self.settings(Some(old))?))
+    }
+
+    /// The differences between the settings of another run and these, with the names of the models.
+    pub(super) fn named_differences(
+        &self,
+        (old, about): (&Settings, &Map<String, Value>),
+        new: &Settings,
+    ) -> Vec<String> {
+        let new_about = self.about();
+        let models = about.get("model").zip(new_about.get("model"));
+        let named = |difference: String| match models {
+            Some((old, new)) if difference.starts_with("the model ") => match old == new {
+                true => format!("{difference} (both times of {new}: a file was changed)"),
+                false => format!("{difference} ({old} then, {new} now)"),
+            },
+            _ => difference,
+        };
+        old.differences(new).into_iter().map(named).collect()
+    }
+
     /// What people may want to know of the run.
     pub(super) fn about(&self) -> Map<String, Value> {
         let Config { input, output, .. } = self.config;
         let name = |path: &Path| path.display().to_string();
         let pairs = [
             ("output", output.as_deref().map(name)),
-            ("input", Some(input.path.as_deref().map_or_else(|| "standard input".to_owned(), name))),
+            ("input", Some(named_input(input))),
             ("queries", input.queries.as_deref().map(name)),
             ("collection", input.collection.as_deref().map(name)),
             ("model", Some(self.setup.model())),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
+    }
+}
+
+/// The input, for people.
+fn named_input(input: &InputOptions) -> String {
+    match (input.files.as_slice(), &input.path) {
+        ([first, .., last], _) => {
+            format!("{} files, {} to {}", input.files.len(), first.path.display(), last.path.display())
+        }
+        (_, Some(path)) => path.display().to_string(),
+        _ => "standard input".to_owned(),
     }
 }
 
@@ -138,6 +187,9 @@ fn name_of_format(format: InputFormat) -> String {
 }
 
 /// Whether a file is read that can be compared with the one that was read before.
-pub(super) fn is_comparable(path: Option<&Path>) -> io::Result<bool> {
-    Ok(matches!(Identity::of(path, None)?, Identity::File { .. }))
+pub(crate) fn is_comparable(input: &InputOptions) -> io::Result<bool> {
+    if !input.files.is_empty() {
+        return Ok(input.is_on_disk());
+    }
+    Ok(matches!(Identity::of(input.path.as_deref(), None)?, Identity::File { .. }))
 }

@@ -12,6 +12,9 @@ use crate::progress::HumanCount;
 /// The bytes at either end that are compared.
 const COMPARED: u64 = 1 << 20;
 
+/// The bytes at either end that are compared of each of many files, at least.
+const LEAST_COMPARED: u64 = 4 << 10;
+
 /// The digits of a hash: 128 bits.
 const HEX_DIGITS: usize = 32;
 
@@ -41,6 +44,18 @@ impl Identity {
     /// # Errors
     /// If it can't be read.
     pub(super) fn of(path: Option<&Path>, old: Option<&Self>) -> io::Result<Self> {
+        Self::compared(path, old, COMPARED)
+    }
+
+    /// The identity of one of so many files. Of many, less is compared of each, so that a run does not begin by reading for long.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) fn of_one_of(files: usize, path: &Path, old: Option<&Self>) -> io::Result<Self> {
+        Self::compared(Some(path), old, (COMPARED / files.max(1) as u64).max(LEAST_COMPARED))
+    }
+
+    fn compared(path: Option<&Path>, old: Option<&Self>, compared: u64) -> io::Result<Self> {
         let is_stdin = path.is_none();
         let path = path.unwrap_or(Path::new("/dev/stdin"));
         // Other systems than Linux do not open a file once more there, and what is read from it is taken away.
@@ -54,10 +69,10 @@ impl Identity {
             file => file?,
         };
         let bytes = file.metadata()?.len();
-        let (first, last) = hashes(&mut file, bytes)?;
+        let (first, last) = hashes(&mut file, bytes, compared)?;
         let grown_from = match old {
             Some(Self::File { bytes: old_bytes, first, last, .. }) if *old_bytes < bytes => {
-                let before = hashes(&mut file, *old_bytes)?;
+                let before = hashes(&mut file, *old_bytes, compared)?;
                 (before == (first.clone(), last.clone())).then_some(*old_bytes)
             }
             _ => None,
@@ -91,15 +106,15 @@ impl Identity {
     }
 }
 
-/// The hashes of both ends of the first `bytes` bytes of a file.
-fn hashes(file: &mut File, bytes: u64) -> io::Result<(String, String)> {
+/// The hashes of both ends, of so many bytes each, of the first `bytes` bytes of a file.
+fn hashes(file: &mut File, bytes: u64, compared: u64) -> io::Result<(String, String)> {
     let mut hash = |start: u64| -> io::Result<String> {
         file.seek(SeekFrom::Start(start))?;
         let mut content = Vec::new();
-        Read::by_ref(file).take(COMPARED.min(bytes - start)).read_to_end(&mut content)?;
+        Read::by_ref(file).take(compared.min(bytes - start)).read_to_end(&mut content)?;
         Ok(blake3::hash(&content).to_hex().chars().take(HEX_DIGITS).collect())
     };
-    Ok((hash(0)?, hash(bytes.saturating_sub(COMPARED))?))
+    Ok((hash(0)?, hash(bytes.saturating_sub(compared))?))
 }
 
 #[cfg(test)]

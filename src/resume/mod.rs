@@ -35,14 +35,17 @@ mod sidecar;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 pub use self::finished::{Counts, Pending};
 pub use self::gather::RunFacts;
+pub(crate) use self::gather::is_comparable;
 pub use self::read_back::complete_rankings;
+pub use self::settings::Settings;
 pub use self::sidecar::{Complete, Sidecar};
 
 use self::finished::Finished;
@@ -55,6 +58,7 @@ use crate::input::{Event, Events};
 use crate::output::{Compression, Existing, Writer, check_folder};
 use crate::precision::Precision;
 use crate::progress::counted;
+use crate::shard::Positions;
 
 /// An output on a disk, before it is known whether the run is that which wrote it.
 pub struct Checkpoint {
@@ -67,6 +71,8 @@ pub struct Checkpoint {
 #[derive(Default)]
 pub struct Resumed {
     finished: Option<Finished>,
+    /// Where the queries of the output stand in the input, if that is kept.
+    pub positions: Positions,
     /// What the run had at its end, if it came to that and there is nothing more to read.
     pub ended: Option<Complete>,
     /// What users should know.
@@ -149,21 +155,27 @@ impl Checkpoint {
         let lost = if layout.compression == Compression::None { size - written.continuation.kept } else { 0 };
         writer.record(old);
         writer.resume(written.continuation, count, complete.is_some());
-        let is_comparable = gather::is_comparable(run.config.input.path.as_deref()).unwrap_or(false);
-        let finished = Finished {
-            queries: written.queries,
-            output: name.clone(),
-            format: layout.format,
-            is_cut: run.config.cutoff.min_score.is_some(),
-            skips: run.config.skip_bad_records,
-            prompts: Arc::clone(&run.setup.reranker.recipe().prompts),
-        };
+        let is_comparable = is_comparable(&run.config.input).unwrap_or(false);
         Ok(Resumed {
-            finished: Some(finished),
+            finished: Some(Finished::new(written.queries, name.clone(), run)),
+            positions: Positions::default(),
             ended: complete.filter(|_| is_comparable),
             note: Some(note(&name, complete, count, lost)),
         })
     }
+}
+
+/// Reads an output that is complete, to compare the queries of an input with those that it has.
+///
+/// # Errors
+/// If it can't be read back.
+pub(crate) fn finished_in(output: &Path, run: &RunFacts) -> Result<Resumed> {
+    let name = output.display().to_string();
+    let file = File::open(output).with_context(|| format!("cannot read {name}"))?;
+    let bytes = Some(file.metadata()?.len());
+    let output = Output { file: &file, name: &name, layout: &run.config.layout, complete: bytes, beginning: None };
+    let queries = output.read()?.queries;
+    Ok(Resumed { finished: Some(Finished::new(queries, name, run)), ..Resumed::default() })
 }
 
 /// What users should know of an output that has so many rankings, and so many bytes that do not stay.
@@ -190,6 +202,6 @@ impl Resumed {
     /// The events of the input without the groups whose queries the output has.
     /// `first` was read before the others.
     pub fn pending(self, first: Option<Result<Event>>, events: Events, counts: &Arc<Counts>) -> Pending {
-        Pending::new((first, events), self.finished, Arc::clone(counts))
+        Pending::new((first, events), (self.finished, self.positions), Arc::clone(counts))
     }
 }

@@ -36,13 +36,18 @@ impl Settings {
         self.0.get(name)?.as_str()
     }
 
+    /// Whether an option that is on or off was given.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Value::Bool(true))
+    }
+
     /// The identity of a file that is read.
     pub(super) fn identity(&self, name: &str) -> Option<Identity> {
         Identity::of_value(self.0.get(name))
     }
 
     /// What a new run has otherwise than this one, a sentence for each setting.
-    pub(super) fn differences(&self, new: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, new: &Self) -> Vec<String> {
         let names = new.0.keys().chain(self.0.keys().filter(|name| !new.0.contains_key(*name)));
         names.filter_map(|name| difference(name, self.0.get(name), new.0.get(name))).collect()
     }

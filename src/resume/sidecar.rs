@@ -32,7 +32,7 @@ pub struct Sidecar {
     pub(super) beginning: Option<Beginning>,
     /// Present if the run came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) complete: Option<Complete>,
+    pub(crate) complete: Option<Complete>,
 }
 
 /// The first bytes that a run writes at once.
@@ -85,25 +85,20 @@ impl Sidecar {
     /// # Errors
     /// If anything differs that the output depends on: with what it was, and what it is.
     pub(super) fn check(&self, settings: &Settings, run: &RunFacts, output: &str) -> Result<()> {
-        let differences = self.settings.differences(settings);
+        let differences = run.named_differences((&self.settings, &self.about), settings);
         if differences.is_empty() {
             return Ok(());
         }
-        let about = run.about();
-        let models = self.about.get("model").zip(about.get("model"));
-        let named = |difference: String| match models {
-            Some((old, new)) if difference.starts_with("the model ") => match old == new {
-                true => format!("{difference} (both times of {new}: a file was changed)"),
-                false => format!("{difference} ({old} then, {new} now)"),
-            },
-            _ => difference,
-        };
-        let differences: Vec<String> = differences.into_iter().map(named).collect();
         let problem = format!(
             "cannot resume {output}, which another run wrote: {}; give what that run was given, or start anew with --overwrite",
             differences.join("; ")
         );
         Err(UsageError::new(problem).into())
+    }
+
+    /// What the rankings depend on, and what people may want to know of the run.
+    pub(crate) fn into_settings(self) -> (Settings, Map<String, Value>) {
+        (self.settings, self.about)
     }
 
     /// The path of the file that records the run of an output. Where the output is a link, it stands beside the file to which that

@@ -1,0 +1,81 @@
+//! How the run of a shard ends: the part gets its name, or it has it already.
+
+use anyhow::{Result, bail};
+
+use super::collect::End;
+use super::faults::Faults;
+use super::outputs;
+use super::read::Reading;
+use crate::exit::{Exit, UsageError};
+use crate::input::{Event, Events};
+use crate::output::OutputFile;
+use crate::progress::Reporter;
+use crate::resume::{self, RunFacts};
+use crate::shard::{Counts, DoneShard, OpenShard};
+use crate::stats::{self, Stats};
+
+/// Ends a run whose shard is done, if it was done by the same run.
+///
+/// # Errors
+/// If another run did it, or the figures can't be written.
+pub(super) fn end_done(
+    done: &DoneShard,
+    (first, events): (Option<Result<Event>>, Events),
+    run: &RunFacts,
+    faults: &Faults,
+    reporter: &Reporter,
+) -> Result<u64> {
+    let (note, queries) = done.check(run)?;
+    // What a pipe has is known by its queries alone.
+    if !resume::is_comparable(&run.config.input).unwrap_or(false) {
+        let part = done.part();
+        let resumed = resume::finished_in(&part, run)?;
+        if outputs::pending(resumed, (first, events), faults, &Reading::new(None))?.is_some() {
+            bail!(UsageError::new(format!(
+                "{} is complete, and the input has more queries: it is not the input of the run that wrote it; name another \
+                 directory, or rank the shard anew with --overwrite",
+                part.display()
+            )));
+        }
+    }
+    reporter.line(&note);
+    Ok(queries)
+}
+
+/// Writes the figures of a run whose shard was done: it has ranked nothing.
+///
+/// # Errors
+/// If they can't be written.
+pub(super) fn write_stats(stats: Stats, resumed: u64, file: Option<OutputFile>) -> Result<Exit> {
+    if let Some(mut file) = file {
+        stats::write(&Stats { resumed, ..stats }, &mut file)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Gives a part that is complete its name. Returns what became of writing.
+///
+/// # Errors
+/// Why the part is not complete on the disk.
+pub(super) fn finish(
+    shard: Option<OpenShard>,
+    scored: &Result<End>,
+    written: Result<Vec<String>>,
+    (faults, stats): (&Faults, &Stats),
+    reporter: &Reporter,
+) -> Result<Vec<String>> {
+    let left_out = written?;
+    let is_complete = matches!(scored, Ok(End::Complete)) && !faults.failed();
+    if let Some(shard) = shard.filter(|_| is_complete) {
+        let note = shard.finish(Counts {
+            queries: stats.queries + stats.resumed,
+            skipped: faults.skipped(),
+            resumed: stats.resumed,
+            pairs: stats.pairs,
+            truncated: stats.truncated,
+            tokens: stats.computed_tokens,
+        })?;
+        note.iter().for_each(|note| reporter.note(note));
+    }
+    Ok(left_out)
+}

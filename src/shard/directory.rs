@@ -1,0 +1,79 @@
+//! The files of a directory of shards.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use same_file::Handle;
+
+use super::Shard;
+use super::names::{self, Kind};
+use crate::resume::Sidecar;
+
+/// A file of a shard.
+#[derive(Clone, Debug)]
+pub(super) struct ShardFile {
+    pub(super) path: PathBuf,
+    pub(super) shard: Shard,
+    pub(super) kind: Kind,
+}
+
+/// Lists the files of all shards, by their names; other files are left out.
+///
+/// # Errors
+/// If the directory can't be read.
+pub(super) fn list(directory: &Path) -> Result<Vec<ShardFile>> {
+    let failed = || format!("cannot read the directory {}", directory.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        let named = path.file_name().and_then(|name| names::parse(name.to_str()?));
+        if let Some((shard, kind)) = named {
+            files.push(ShardFile { path, shard, kind });
+        }
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
+}
+
+/// Waits until the disk has the names of a directory. Not every system can.
+pub(super) fn sync(directory: &Path) {
+    #[cfg(unix)]
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+}
+
+/// Removes what workers have left of a shard that is done, except for the files of those that still run.
+///
+/// # Errors
+/// If the directory can't be read, or a file can't be removed.
+pub(super) fn remove_leftovers(directory: &Path, shard: Shard) -> Result<()> {
+    let files = list(directory)?;
+    for ShardFile { path, kind, .. } in files.iter().filter(|file| file.shard == shard) {
+        let removed = match kind {
+            Kind::Temporary => remove_unless_locked(path),
+            // A worker was broken off when it had renamed its part.
+            Kind::TemporaryRecord if !path.with_extension("").with_extension("").exists() => fs::remove_file(path),
+            _ => Ok(()),
+        };
+        removed.or_else(unless_missing).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes a part that is not complete and the record of its run, unless a worker holds its lock.
+fn remove_unless_locked(path: &Path) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    let is_locked = matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
+    // The worker that had it may have renamed it, and another one may have begun a file of this name.
+    if is_locked || Handle::from_path(path).ok() != Handle::from_file(file.try_clone()?).ok() {
+        return Ok(());
+    }
+    fs::remove_file(Sidecar::path(path)).or_else(unless_missing)?;
+    fs::remove_file(path)
+}
+
+/// Another worker may have removed a file just now.
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}

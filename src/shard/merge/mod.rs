@@ -1,0 +1,112 @@
+//! `rerank merge`: the parts of all shards become the output of a single run.
+
+mod part;
+mod ranking;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use self::sources::Sources;
+use super::status::Status;
+use crate::exit::{Exit, UsageError};
+use crate::output::{Existing, Layout, OutputFile, OutputFormat, Temporary, Writer};
+use crate::progress::counted;
+use crate::resume::Sidecar;
+use crate::stop::Stop;
+
+/// What is merged, and how it is written.
+#[derive(Debug)]
+pub struct MergeOptions {
+    /// The directory of the shards.
+    pub directory: PathBuf,
+    /// The file that is written.
+    pub output: PathBuf,
+    /// Whether the file is replaced if it exists.
+    pub existing: Existing,
+    /// What the lines look like; whether they have texts is as the shards have it.
+    pub layout: Layout,
+}
+
+/// What was merged.
+pub struct Merged {
+    /// How the merge ended; after a signal nothing is written.
+    pub exit: Exit,
+    /// What it has done, for people.
+    pub summary: String,
+    /// What they should know of it.
+    pub notes: Vec<String>,
+}
+
+/// Writes the rankings of all shards in the order of the input: the file has the bytes that a single run writes, and is there as
+/// a whole or not at all.
+///
+/// # Errors
+/// If a shard is not done, was written by another run than the others, or is damaged; if a query stands in two shards; if the
+/// file can't be written.
+pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
+    let MergeOptions { directory, output, existing, layout } = options;
+    let status = Status::read(directory)?;
+    if let Some(problem) = status.problem() {
+        bail!("{}: {problem}", directory.display());
+    }
+    let mut sources = Sources::open(directory, status.shards)?;
+    let layout = Layout { text: sources.has_text, ..layout.clone() };
+    // It keeps other runs from the file, and is not written itself.
+    let lock = OutputFile::open(output, *existing)?;
+    ensure!(lock.is_regular(), "{} is no file on a disk; name one, or a new one", output.display());
+    let failed = || format!("cannot write beside {}", output.display());
+    let temporary = Temporary::beside(output).with_context(failed)?;
+    let mut writer = Writer::open(Some(temporary.path()), &layout, Existing::Overwrite)?;
+    let mut line = Vec::new();
+    stop.begin_scoring(|| ());
+    while sources.next(&mut line)? {
+        if let Some(exit) = stop.requested() {
+            let summary = format!("interrupted: {} is not written", output.display());
+            return Ok(Merged { exit, summary, notes: Vec::new() });
+        }
+        write(&mut writer, &line, &layout)?;
+    }
+    let (rankings, skipped) = (sources.rankings, sources.skipped);
+    let left_out = writer.finish(skipped)?;
+    remove_record(output)?;
+    temporary.persist(output).with_context(|| format!("cannot write {}", output.display()))?;
+    drop(lock);
+    let (rankings, shards) =
+        (counted(rankings, "ranking", "rankings"), counted(status.shards.into(), "shard", "shards"));
+    let summary = format!("{} has {rankings} of {shards}", output.display());
+    Ok(Merged { exit: Exit::Done, summary, notes: notes(skipped, &left_out) })
+}
+
+fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
+    if layout.format == OutputFormat::Jsonl {
+        return writer.copy(line);
+    }
+    let ranking = ranking::parse(line)?;
+    if let Some(problem) = layout.format.objection_to(&ranking) {
+        return Err(UsageError::new(format!("query {:?}: {problem}", ranking.query.id)).into());
+    }
+    writer.write(&ranking)
+}
+
+/// Removes the record of another run that wrote a file of this name.
+fn remove_record(output: &Path) -> Result<()> {
+    let record = Sidecar::path(output);
+    if Sidecar::read(output)?.is_some() {
+        std::fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+    }
+    Ok(())
+}
+
+fn notes(skipped: u64, left_out: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if skipped > 0 {
+        notes.push(format!("the workers left {} out that could not be used", counted(skipped, "record", "records")));
+    }
+    if !left_out.is_empty() {
+        let names = left_out.join(", ");
+        notes.push(format!("fields that came up after the header was written are left out: {names}; JSONL keeps all"));
+    }
+    notes
+}

@@ -1,0 +1,155 @@
+//! The parts of all shards, which give the rankings in the order of the input.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::hash_map::Entry;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use ahash::AHashMap;
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::part::Part;
+use super::ranking;
+use crate::exit::UsageError;
+use crate::input::hash;
+use crate::resume::Settings;
+use crate::shard::done::Done;
+use crate::shard::index::{self, Located};
+use crate::shard::{Shard, names};
+
+/// Bytes that are read ahead of all parts together, and of each at least and at most.
+const BYTES_AHEAD: usize = 64 << 20;
+const BYTES_OF_EACH: RangeInclusive<usize> = (32 << 10)..=(4 << 20);
+
+/// The shards that are merged.
+pub(super) struct Sources {
+    sources: Vec<Source>,
+    /// Where the next ranking of each shard stands in the input.
+    next: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The position of the ranking that was taken last, and its shard.
+    last: Option<(u64, usize)>,
+    /// The hash of each query, with its shard: 12 bytes of each.
+    seen: AHashMap<u64, u32>,
+    /// The rankings so far.
+    pub(super) rankings: u64,
+    /// The records that the workers could not use.
+    pub(super) skipped: u64,
+    /// Whether the rankings have texts.
+    pub(super) has_text: bool,
+}
+
+struct Source {
+    shard: Shard,
+    path: String,
+    part: Part,
+    rankings: index::IntoIter,
+    next: Option<Located>,
+    /// What the part has by its record.
+    bytes: u64,
+    blake3: String,
+}
+
+impl Sources {
+    /// Reads the records of all shards.
+    ///
+    /// # Errors
+    /// If one can't be read, or was written by another run than the first.
+    pub(super) fn open(directory: &Path, count: u32) -> Result<Self> {
+        let mut sources = Self {
+            sources: Vec::new(),
+            next: BinaryHeap::new(),
+            last: None,
+            seen: AHashMap::new(),
+            rankings: 0,
+            skipped: 0,
+            has_text: true,
+        };
+        let mut first: Option<Settings> = None;
+        let step = (BYTES_AHEAD / count.max(1) as usize).clamp(*BYTES_OF_EACH.start(), *BYTES_OF_EACH.end());
+        for index in 0..count {
+            let shard = Shard { index, count };
+            let done = Done::of_part(directory, shard)?
+                .with_context(|| format!("shard {shard} is not done any more: run it again"))?;
+            sources.skipped += done.counts.skipped;
+            let first = first.get_or_insert_with(|| done.settings.clone());
+            check_settings(first, &done, shard)?;
+            sources.has_text = !first.is_given("--no-text");
+            let path = directory.join(names::part(shard));
+            let Done { bytes, blake3, rankings, .. } = done;
+            let shown = path.display().to_string();
+            let (part, rankings) = (Part::new(path, step), rankings.into_iter());
+            let source = Source { shard, path: shown, part, rankings, next: None, bytes, blake3 };
+            sources.sources.push(source);
+            sources.advance(index as usize)?;
+        }
+        Ok(sources)
+    }
+
+    /// Takes the next ranking in the order of the input, a line of JSONL; false at the end.
+    ///
+    /// # Errors
+    /// If a part is not what was written, or has a query that stands in another one too.
+    pub(super) fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+        let Some(Reverse((position, index))) = self.next.pop() else { return Ok(false) };
+        let Some(source) = self.sources.get_mut(index) else { return Ok(false) };
+        let Some(Located { bytes, .. }) = source.next else { return Ok(false) };
+        source.part.take(bytes, line).map_err(|error| source.damaged(&error))?;
+        let query_id = ranking::query_id(line).map_err(|error| source.damaged(&error))?;
+        let shard = source.shard;
+        if let Some((before, other)) = self.last.replace((position, index)).filter(|(before, _)| *before == position) {
+            let other = self.sources.get(other).map_or(shard, |source| source.shard);
+            bail!(
+                "shards {other} and {shard} both have query number {before} of the input: they did not read the same; run both \
+                 again with --overwrite"
+            );
+        }
+        match self.seen.entry(hash(&query_id)) {
+            Entry::Vacant(free) => drop(free.insert(shard.index)),
+            Entry::Occupied(other) => bail!(
+                "query {query_id:?} stands in shard {}/{} and comes back in shard {shard}: give every query of the inputs its own \
+                 id, and rank them anew",
+                other.get(),
+                shard.count
+            ),
+        }
+        self.rankings += 1;
+        self.advance(index)?;
+        Ok(true)
+    }
+
+    /// Finds out where the next ranking of a shard stands.
+    fn advance(&mut self, index: usize) -> Result<()> {
+        let Some(source) = self.sources.get_mut(index) else { return Ok(()) };
+        source.next = source.rankings.next().transpose().map_err(|error| source.damaged(&error))?;
+        match source.next {
+            Some(Located { position, .. }) => self.next.push(Reverse((position, index))),
+            None => {
+                let finished = source.part.finish(source.bytes, &source.blake3);
+                finished.map_err(|error| source.damaged(&error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn damaged(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("{}: {error:#}: run shard {} again with --overwrite", self.path, self.shard)
+    }
+}
+
+/// Refuses a shard of another run than that of the first.
+fn check_settings(first: &Settings, done: &Done, shard: Shard) -> Result<()> {
+    let differences = first.differences(&done.settings);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "shards 0/{} and {shard} were not written by the same run: of the first, {}; run one of them again with --overwrite, and \
+         what the other was given",
+        shard.count,
+        differences.join("; ")
+    );
+    Err(UsageError::new(problem).into())
+}

@@ -1,0 +1,179 @@
+//! The output of a worker: it is written under a temporary name, and has its own when it is complete.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::done::{Counts, Done};
+use super::written::{self, Written};
+use super::{Positions, Shard, directory, names};
+use crate::exit::UsageError;
+use crate::output::{Existing, Layout, OutputFile, Writer};
+use crate::progress::counted;
+use crate::resume::{RunFacts, Sidecar};
+
+/// The most workers that write one shard at a time.
+const MOST_WORKERS: usize = 16;
+
+/// What a worker finds.
+pub enum ShardOutput {
+    /// The shard is done.
+    Done(DoneShard),
+    /// The shard is to be ranked, or to be completed.
+    Open(OpenShard, Writer),
+}
+
+/// A shard that is done, perhaps by another run.
+pub struct DoneShard {
+    shard: Shard,
+    directory: PathBuf,
+    done: Done,
+}
+
+/// A shard that this worker ranks.
+pub struct OpenShard {
+    shard: Shard,
+    directory: PathBuf,
+    temporary: PathBuf,
+    /// A handle of the file, which keeps its lock until it has its name.
+    lock: File,
+    overwrites: bool,
+    /// Where the queries of the part stand in the input.
+    pub positions: Positions,
+}
+
+impl ShardOutput {
+    /// Opens the output of a shard in a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the directory or a file in it can't be read or written, or too many workers write the shard.
+    pub fn open(directory: &Path, shard: Shard, existing: Existing, layout: &Layout) -> Result<Self> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let overwrites = existing == Existing::Overwrite;
+        if !overwrites && let Some(done) = Done::of_part(directory, shard)? {
+            return Ok(Self::Done(DoneShard { shard, directory: directory.to_owned(), done }));
+        }
+        let (temporary, writer) = open_temporary(directory, shard, existing, layout)?;
+        let lock = writer.file().context("the part is no file on a disk")?.reader()?;
+        let (directory, positions) = (directory.to_owned(), Positions::kept());
+        Ok(Self::Open(OpenShard { shard, directory, temporary, lock, overwrites, positions }, writer))
+    }
+}
+
+/// Opens the first temporary file that no other worker writes.
+fn open_temporary(directory: &Path, shard: Shard, existing: Existing, layout: &Layout) -> Result<(PathBuf, Writer)> {
+    for worker in 1..=MOST_WORKERS {
+        let path = directory.join(names::temporary(shard, worker));
+        match Writer::open(Some(&path), layout, existing) {
+            Err(error) if OutputFile::is_locked(&error) => {}
+            writer => return Ok((path, writer?)),
+        }
+    }
+    bail!("shard {shard} is being written by {MOST_WORKERS} workers: wait for one of them")
+}
+
+impl DoneShard {
+    /// The file with its rankings.
+    pub fn part(&self) -> PathBuf {
+        self.directory.join(names::part(self.shard))
+    }
+
+    /// Checks that the run which wrote the part is this one, removes what other workers have left of the shard, and returns what
+    /// users should know, with the number of its rankings.
+    ///
+    /// # Errors
+    /// If it was another run: with what it was, and what it is.
+    pub fn check(&self, run: &RunFacts) -> Result<(String, u64)> {
+        let Self { shard, directory, done } = self;
+        let differences = run.differences(&done.settings, done.about())?;
+        let part = self.part();
+        if !differences.is_empty() {
+            let problem = format!(
+                "shard {shard} is done, and another run wrote {}: {}; give what that run was given, name another directory, or \
+                 rank the shard anew with --overwrite",
+                part.display(),
+                differences.join("; ")
+            );
+            return Err(UsageError::new(problem).into());
+        }
+        directory::remove_leftovers(directory, *shard)?;
+        let Counts { queries, skipped, .. } = done.counts;
+        let left_out = match skipped {
+            0 => String::new(),
+            skipped => format!(", and {} left out", counted(skipped, "record was", "records were")),
+        };
+        let rankings = counted(queries, "ranking", "rankings");
+        Ok((format!("shard {shard} is done: {} has {rankings}{left_out}", part.display()), queries))
+    }
+}
+
+impl OpenShard {
+    /// Gives the complete part its name, and records that the shard is done. If another worker was faster, its part stays.
+    /// Returns what users should know.
+    ///
+    /// # Errors
+    /// If the part can't be read back or renamed, or another worker wrote other bytes.
+    pub fn finish(self, counts: Counts) -> Result<Option<String>> {
+        let note = self.complete(counts)?;
+        let Self { shard, directory, lock, .. } = self;
+        drop(lock);
+        directory::remove_leftovers(&directory, shard)?;
+        Ok(note)
+    }
+
+    fn complete(&self, counts: Counts) -> Result<Option<String>> {
+        let Self { shard, directory, temporary, overwrites, .. } = self;
+        let shown = temporary.display();
+        let again = || format!("{shown} is not what was written; run shard {shard} again with --overwrite");
+        let file = File::open(temporary).with_context(|| format!("cannot read {shown}"))?;
+        let written = written::read(&file, &self.positions.take()).with_context(again)?;
+        let run = Sidecar::read(temporary)?.with_context(|| format!("the record of the run beside {shown} is gone"))?;
+        let recorded = run.complete.map(|complete| complete.bytes);
+        ensure!(
+            recorded == Some(written.bytes),
+            "{shown} has {} bytes, and another number was written; run shard {shard} again with --overwrite",
+            written.bytes
+        );
+        let earlier = Done::of_part(directory, *shard)?.filter(|_| !overwrites);
+        match earlier {
+            Some(earlier) => Ok(Some(self.compare(&earlier, &written)?)),
+            None => self.publish(Done::new(*shard, run, written, counts)).map(|()| None),
+        }
+    }
+
+    /// Compares the part with that of a worker that was faster.
+    fn compare(&self, earlier: &Done, written: &Written) -> Result<String> {
+        let Self { shard, directory, temporary, .. } = self;
+        let part = directory.join(names::part(*shard));
+        ensure!(
+            earlier.blake3 == written.blake3,
+            "another worker has finished shard {shard} in the meantime, and {} has other bytes than {}: they were not given the \
+             same; compare the two, and run the shard again with --overwrite",
+            part.display(),
+            temporary.display()
+        );
+        Ok(format!(
+            "another worker has finished shard {shard} in the meantime, with the same bytes: {} stays",
+            part.display()
+        ))
+    }
+
+    /// Renames the part, and records that it is complete.
+    fn publish(&self, done: Done) -> Result<()> {
+        let Self { shard, directory, temporary, .. } = self;
+        let part = directory.join(names::part(*shard));
+        let record = directory.join(names::done(*shard));
+        // A record never stands beside a part that is not its own.
+        if record.exists() {
+            fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+            directory::sync(directory);
+        }
+        fs::rename(temporary, &part)
+            .with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
+        directory::sync(directory);
+        done.write(directory, *shard)?;
+        let sidecar = Sidecar::path(temporary);
+        fs::remove_file(&sidecar).with_context(|| format!("cannot remove {}", sidecar.display()))
+    }
+}
