@@ -35,6 +35,9 @@ A TREC run with its collection, to a run for trec_eval:
          --output reranked.trec
 Begin a long run, or go on with it if it was broken off:
   rerank big.jsonl.zst --output ranked.jsonl.zst --resume
+One of 256 workers of a Slurm array, and what makes one output of their parts:
+  rerank big.jsonl.zst --output parts --shard auto
+  rerank merge parts --output ranked.jsonl.zst
 A CSV file whose columns have other names:
   rerank pairs.csv --columns query=question,text=passage --output ranked.csv
 A table without a header, as MS MARCO's top1000:
@@ -64,7 +67,8 @@ RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may b
     (
         "Exit status",
         "  0    done
-  1    failed, records were skipped, or a score is off in rerank check
+  1    failed, records were skipped, a score is off in rerank check, or
+       not all shards are done in rerank status
   2    wrong usage
   129  hung up, 130 interrupted, 143 terminated: complete rankings are written",
     ),

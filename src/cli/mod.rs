@@ -44,7 +44,7 @@ pub use self::shard::{MergeArguments, ShardArguments, ShardChoice, StatusArgumen
 /// query, in the order of the input. Only data goes to standard output; messages and progress go to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "rerank", version, after_help = help::after_help(), args_conflicts_with_subcommands = true)]
-#[command(override_usage = "rerank [OPTIONS] [FILE]\n       rerank <COMMAND>")]
+#[command(override_usage = "rerank [OPTIONS] [FILE]...\n       rerank <COMMAND>")]
 pub struct Cli {
     /// A command other than ranking.
     #[command(subcommand)]

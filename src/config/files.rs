@@ -81,6 +81,23 @@ fn check_several(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to write shards into a directory whose files are read: they would be inputs of the workers that start later.
+///
+/// # Errors
+/// If it is such a directory.
+pub(super) fn check_not_read(directory: &Path, names: &[PathBuf], files: &[PathBuf]) -> Result<()> {
+    let Ok(directory) = directory.canonicalize() else { return Ok(()) };
+    let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == directory);
+    let several = if files.len() > 1 { files } else { &[] };
+    let is_read = names.iter().any(|name| is_it(name)) || several.iter().filter_map(|file| file.parent()).any(is_it);
+    ensure!(
+        !is_read,
+        "--output {} has inputs in it, and the parts there would be inputs of workers that start later; name another directory",
+        directory.display()
+    );
+    Ok(())
+}
+
 /// Which files and which queries are read, where a shard may be ranked.
 ///
 /// # Errors

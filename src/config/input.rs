@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::files::{expand, select};
+use super::files::{check_not_read, expand, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
 use crate::cli::{InputArguments, OnError};
@@ -15,6 +15,9 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
     let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.input).cloned().collect();
     named.iter().try_for_each(|path| check_no_model(path))?;
     let mut files = expand(&named)?;
+    if let Some(directory) = shard.and_then(|shard| shard.directory.as_deref()) {
+        check_not_read(directory, &named, &files)?;
+    }
     let path = if files.len() == 1 { files.pop() } else { None }.filter(|path| path.as_os_str() != "-");
     ensure!(
         !named.is_empty() || !std::io::stdin().is_terminal(),

@@ -57,7 +57,9 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let devices = setup::open_devices(config, reporter)?;
 
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
-    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done } = Outputs::open(config)?;
+    let outputs = Outputs::open(config)?;
+    let arithmetic = outputs.arithmetic(&config.model);
+    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done } = outputs;
     let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
@@ -65,10 +67,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         outputs::first_group(&mut events, &faults).map(|first| (first, events))
     })?;
     let loading = Instant::now();
-    let chosen = checkpoint
-        .as_ref()
-        .map_or((config.model.instructions, config.model.precision), |checkpoint| checkpoint.arithmetic(&config.model));
-    let setup = setup::choose(config, devices, chosen, reporter)?;
+    let setup = setup::choose(config, devices, arithmetic, reporter)?;
 
     let reading = Arc::new(Reading::new(events.position()));
     let facts = RunFacts { config, setup: &setup };
@@ -76,22 +75,15 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         let resumed = shards::end_done(done, (first, events), &facts, &faults, reporter)?;
         return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
     }
-    let mut resumed = match (checkpoint, &mut writer) {
+    let resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
     let positions = shard.as_ref().map(|shard| shard.positions.clone()).unwrap_or_default();
-    let events = if shard.is_some() && first.is_none() && !resumed.is_resumed() {
-        // The shard has no queries.
-        faults.finish();
-        None
-    } else {
-        if shard.is_some() {
-            // Where its queries stand in the input is known when they are read once more.
-            (resumed.ended, resumed.positions) = (None, positions.clone());
-        }
-        outputs::pending(resumed, (first, events), &faults, &reading)?
+    let events = match &shard {
+        Some(shard) => shards::pending(resumed, shard, (first, events), &faults, &reading)?,
+        None => outputs::pending(resumed, (first, events), &faults, &reading)?,
     };
     // A dry run looks into no cache, and a run that is complete needs none.
     let cache =

@@ -1,15 +1,19 @@
 //! The files that a run writes, and what an output that is resumed leaves to be ranked.
 
+use std::iter::Chain;
+use std::option::IntoIter;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, ensure};
 
 use super::faults::{Faults, Verdict};
 use super::read::Reading;
-use crate::config::{Config, ShardOptions};
+use crate::config::{Config, ModelChoice, ShardOptions};
+use crate::engine::cpu::Instructions;
 use crate::input::{Event, Events};
 use crate::output::{ErrorsFile, Existing, OutputFile, Writer};
-use crate::resume::{Checkpoint, Resumed};
+use crate::precision::Precision;
+use crate::resume::{Checkpoint, Pending, Resumed};
 use crate::shard::{DoneShard, OpenShard, ShardOutput};
 
 /// The files that a run writes, open and locked.
@@ -42,8 +46,21 @@ impl Outputs {
         };
         let checkpoint = writer.as_ref().map(|writer| Checkpoint::open(writer, existing)).transpose()?.flatten();
         let goes_on = checkpoint.as_ref().is_some_and(Checkpoint::is_resumed);
-        let errors = config.errors.as_deref().map(|path| ErrorsFile::open(path, existing, goes_on)).transpose()?;
+        // Those of a shard that is done stand in the file already.
+        let errors = config.errors.as_deref().filter(|_| done.is_none());
+        let errors = errors.map(|path| ErrorsFile::open(path, existing, goes_on)).transpose()?;
         Ok(Self { writer, checkpoint, stats_file, errors, shard, done })
+    }
+
+    /// How the run computes: as one with which it goes on or to which it belongs, where the options leave that open.
+    pub(super) fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
+        let resumed = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.is_resumed());
+        match (resumed, &self.done, &self.shard) {
+            (Some(checkpoint), ..) => checkpoint.arithmetic(model),
+            (None, Some(done), _) => done.arithmetic(model),
+            (None, None, Some(shard)) => shard.arithmetic(model),
+            (None, None, None) => (model.instructions, model.precision),
+        }
     }
 }
 
@@ -78,7 +95,7 @@ pub(super) fn pending(
     (first, events): (Option<Result<Event>>, Events),
     faults: &Faults,
     reading: &Reading,
-) -> Result<Option<impl Iterator<Item = Result<Event>> + use<>>> {
+) -> Result<Option<Chain<IntoIter<Result<Event>>, Pending>>> {
     let is_resumed = resumed.is_resumed();
     if let Some(ended) = resumed.ended.as_ref().filter(|ended| faults.take_over(ended.skipped)) {
         reading.resumed.queries.store(ended.queries, Ordering::Relaxed);

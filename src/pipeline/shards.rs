@@ -1,5 +1,8 @@
 //! How the run of a shard ends: the part gets its name, or it has it already.
 
+use std::iter::Chain;
+use std::option::IntoIter;
+
 use anyhow::{Result, bail};
 
 use super::collect::End;
@@ -10,7 +13,7 @@ use crate::exit::{Exit, UsageError};
 use crate::input::{Event, Events};
 use crate::output::OutputFile;
 use crate::progress::Reporter;
-use crate::resume::{self, RunFacts};
+use crate::resume::{self, Pending, Resumed, RunFacts};
 use crate::shard::{Counts, DoneShard, OpenShard};
 use crate::stats::{self, Stats};
 
@@ -40,6 +43,26 @@ pub(super) fn end_done(
     }
     reporter.line(&note);
     Ok(queries)
+}
+
+/// The events that are left to be ranked of a shard; none, if it has no queries or its part has all of them.
+///
+/// # Errors
+/// As [`outputs::pending`].
+pub(super) fn pending(
+    resumed: Resumed,
+    shard: &OpenShard,
+    (first, events): (Option<Result<Event>>, Events),
+    faults: &Faults,
+    reading: &Reading,
+) -> Result<Option<Chain<IntoIter<Result<Event>>, Pending>>> {
+    if first.is_none() && !resumed.is_resumed() {
+        faults.finish();
+        return Ok(None);
+    }
+    // Where the queries of the part stand in the input is known when they are read once more.
+    let resumed = Resumed { ended: None, positions: shard.positions.clone(), ..resumed };
+    outputs::pending(resumed, (first, events), faults, reading)
 }
 
 /// Writes the figures of a run whose shard was done: it has ranked nothing.

@@ -124,10 +124,10 @@ impl Checkpoint {
 
     /// How the run computes: as the one that is resumed, where the options leave that open and a measurement could decide otherwise.
     pub fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
-        let Some(old) = &self.old else { return (model.instructions, model.precision) };
-        let instructions = old.settings.text(KERNELS).map(|kernels| model.instructions.as_in(kernels));
-        let precision = || old.settings.text(PRECISION).and_then(Precision::of_name);
-        (instructions.unwrap_or(model.instructions), model.precision.or_else(precision))
+        match &self.old {
+            Some(old) => arithmetic_of(&old.settings, model),
+            None => (model.instructions, model.precision),
+        }
     }
 
     /// Checks that the run is the one that wrote the output, reads that back, and sets where the writer goes on.
@@ -176,6 +176,13 @@ pub(crate) fn finished_in(output: &Path, run: &RunFacts) -> Result<Resumed> {
     let output = Output { file: &file, name: &name, layout: &run.config.layout, complete: bytes, beginning: None };
     let queries = output.read()?.queries;
     Ok(Resumed { finished: Some(Finished::new(queries, name, run)), ..Resumed::default() })
+}
+
+/// How a run computes that goes on with another one, which had these settings.
+pub(crate) fn arithmetic_of(old: &Settings, model: &ModelChoice) -> (Instructions, Option<Precision>) {
+    let instructions = old.text(KERNELS).map(|kernels| model.instructions.as_in(kernels));
+    let precision = || old.text(PRECISION).and_then(Precision::of_name);
+    (instructions.unwrap_or(model.instructions), model.precision.or_else(precision))
 }
 
 /// What users should know of an output that has so many rankings, and so many bytes that do not stay.

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use same_file::Handle;
 
 use super::Shard;
+use super::done::Done;
 use super::names::{self, Kind};
-use crate::resume::Sidecar;
+use crate::resume::{Settings, Sidecar};
 
 /// A file of a shard.
 #[derive(Clone, Debug)]
@@ -35,6 +36,20 @@ pub(super) fn list(directory: &Path) -> Result<Vec<ShardFile>> {
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)
+}
+
+/// What the rankings of some shard depend on that is done or begun, if there is one: workers compute as it does, where a measurement
+/// could decide otherwise.
+///
+/// # Errors
+/// If the directory can't be read.
+pub(super) fn settings(directory: &Path) -> Result<Option<Settings>> {
+    let of = |file: &ShardFile| match file.kind {
+        Kind::Done => Some(Done::read(directory, file.shard).ok()??.settings),
+        Kind::Temporary => Some(Sidecar::read(&file.path).ok()??.into_settings().0),
+        _ => None,
+    };
+    Ok(list(directory)?.iter().find_map(of))
 }
 
 /// Waits until the disk has the names of a directory. Not every system can.

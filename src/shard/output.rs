@@ -8,10 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 use super::done::{Counts, Done};
 use super::written::{self, Written};
 use super::{Positions, Shard, directory, names};
+use crate::config::ModelChoice;
+use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
 use crate::output::{Existing, Layout, OutputFile, Writer};
+use crate::precision::Precision;
 use crate::progress::counted;
-use crate::resume::{RunFacts, Sidecar};
+use crate::resume::{RunFacts, Settings, Sidecar, arithmetic_of};
 
 /// The most workers that write one shard at a time.
 const MOST_WORKERS: usize = 16;
@@ -39,6 +42,8 @@ pub struct OpenShard {
     /// A handle of the file, which keeps its lock until it has its name.
     lock: File,
     overwrites: bool,
+    /// What the rankings of another shard depend on.
+    settings: Option<Settings>,
     /// Where the queries of the part stand in the input.
     pub positions: Positions,
 }
@@ -55,9 +60,10 @@ impl ShardOutput {
             return Ok(Self::Done(DoneShard { shard, directory: directory.to_owned(), done }));
         }
         let (temporary, writer) = open_temporary(directory, shard, existing, layout)?;
+        let settings = directory::settings(directory)?;
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
         let (directory, positions) = (directory.to_owned(), Positions::kept());
-        Ok(Self::Open(OpenShard { shard, directory, temporary, lock, overwrites, positions }, writer))
+        Ok(Self::Open(OpenShard { shard, directory, temporary, lock, overwrites, settings, positions }, writer))
     }
 }
 
@@ -74,6 +80,11 @@ fn open_temporary(directory: &Path, shard: Shard, existing: Existing, layout: &L
 }
 
 impl DoneShard {
+    /// How the run computes: as that which wrote the part, where the options leave that open.
+    pub fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
+        arithmetic_of(&self.done.settings, model)
+    }
+
     /// The file with its rankings.
     pub fn part(&self) -> PathBuf {
         self.directory.join(names::part(self.shard))
@@ -109,6 +120,13 @@ impl DoneShard {
 }
 
 impl OpenShard {
+    /// How the worker computes: as those of other shards, where the options leave that open and a measurement could decide
+    /// otherwise.
+    pub fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
+        let own = (model.instructions, model.precision);
+        self.settings.as_ref().map_or(own, |settings| arithmetic_of(settings, model))
+    }
+
     /// Gives the complete part its name, and records that the shard is done. If another worker was faster, its part stays.
     /// Returns what users should know.
     ///

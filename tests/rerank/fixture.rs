@@ -38,12 +38,30 @@ pub fn rankings(jsonl: &str) -> Vec<Value> {
     jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What schedulers put into the environment of their workers.
+pub const SCHEDULERS: &[&str] = &[
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_ARRAY_TASK_COUNT",
+    "SLURM_ARRAY_TASK_MIN",
+    "SLURM_ARRAY_TASK_MAX",
+    "JOB_COMPLETION_INDEX",
+    "SKYPILOT_JOB_RANK",
+    "SKYPILOT_NUM_JOBS",
+    "SKYPILOT_NODE_RANK",
+    "SKYPILOT_NUM_NODES",
+    "AWS_BATCH_JOB_ARRAY_INDEX",
+    "BATCH_TASK_INDEX",
+    "BATCH_TASK_COUNT",
+    "RANK",
+    "WORLD_SIZE",
+];
+
 /// The program, with nothing of the user's environment that changes what it does. It computes on the processor, on machines
 /// with a GPU too, unless the arguments name a device.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank"));
     command.args(arguments);
-    let computes = !matches!(arguments.first(), Some(&("cache" | "eval" | "man" | "completions")))
+    let computes = !matches!(arguments.first(), Some(&("cache" | "completions" | "eval" | "man" | "merge" | "status")))
         && !arguments.contains(&"--list");
     if computes && !arguments.iter().any(|argument| argument.starts_with("--device")) {
         command.args(["--device", "cpu"]);
@@ -57,7 +75,10 @@ pub fn command(arguments: &[&str]) -> Command {
         "HF_HUB_ETAG_TIMEOUT",
         "HF_HUB_DOWNLOAD_TIMEOUT",
         "RERANK_INSTRUCTIONS",
-    ] {
+    ]
+    .iter()
+    .chain(SCHEDULERS)
+    {
         command.env_remove(name);
     }
     command

@@ -100,6 +100,11 @@ mod serve_fixture;
 mod serve_limits;
 mod session;
 mod shapes;
+mod shards;
+#[cfg(unix)]
+mod shards_broken;
+mod shards_files;
+mod shards_refused;
 mod signals;
 mod tables;
 mod tiny;

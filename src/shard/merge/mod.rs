@@ -47,20 +47,23 @@ pub struct Merged {
 /// file can't be written.
 pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     let MergeOptions { directory, output, existing, layout } = options;
+    // From now on, a signal is seen here.
+    stop.begin_scoring(|| ());
     let status = Status::read(directory)?;
     if let Some(problem) = status.problem() {
         bail!("{}: {problem}", directory.display());
     }
     let mut sources = Sources::open(directory, status.shards)?;
     let layout = Layout { text: sources.has_text, ..layout.clone() };
-    // It keeps other runs from the file, and is not written itself.
-    let lock = OutputFile::open(output, *existing)?;
-    ensure!(lock.is_regular(), "{} is no file on a disk; name one, or a new one", output.display());
+    // A file that exists is kept from other runs; one that does not exist is not there before it is whole.
+    let open = || OutputFile::open(output, *existing);
+    let lock = output.exists().then(open).transpose()?;
+    let is_file = lock.as_ref().is_none_or(OutputFile::is_regular);
+    ensure!(is_file, "{} is no file on a disk; name one, or a new one", output.display());
     let failed = || format!("cannot write beside {}", output.display());
     let temporary = Temporary::beside(output).with_context(failed)?;
     let mut writer = Writer::open(Some(temporary.path()), &layout, Existing::Overwrite)?;
     let mut line = Vec::new();
-    stop.begin_scoring(|| ());
     while sources.next(&mut line)? {
         if let Some(exit) = stop.requested() {
             let summary = format!("interrupted: {} is not written", output.display());
@@ -70,6 +73,8 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     }
     let (rankings, skipped) = (sources.rankings, sources.skipped);
     let left_out = writer.finish(skipped)?;
+    let is_taken = lock.is_none() && output.exists();
+    ensure!(!is_taken, "{} was made by another program in the meantime; nothing is written over", output.display());
     remove_record(output)?;
     temporary.persist(output).with_context(|| format!("cannot write {}", output.display()))?;
     drop(lock);

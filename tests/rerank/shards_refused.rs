@@ -1,0 +1,74 @@
+//! What does not fit a shard, a merge or each other is refused by name.
+
+use crate::fixture::{Files, rerank};
+use crate::resume::queries;
+use crate::shards::{merged, rank, worker};
+
+#[test]
+fn options_that_do_not_fit_a_shard_are_refused() {
+    let files = Files::in_memory();
+    let input = files.write("in.jsonl", queries(3));
+    let (directory, file) = (files.name("parts"), files.write("file", "x"));
+    let fails = |arguments: &[&str], parts: &[&str]| {
+        rerank(&[&["--model", "fake", &input], arguments].concat()).fails(2, parts);
+    };
+    fails(&["--shard", "0/2"], &["--shard writes files into a directory", "--output"]);
+    fails(&["--shard", "0/2", "-o", "-"], &["--shard writes files into a directory"]);
+    fails(&["--shard", "0/2", "-o", &file], &["--output", "file is a file; name another one"]);
+    fails(&["--shard", "2/2", "-o", &directory], &["--shard", "counted from 0", "the last of 2 is 1/2"]);
+    fails(&["--shard", "x", "-o", &directory], &["--shard", "as in 0/8, or auto"]);
+    fails(&["--shard", "0/2", "--shards", "2", "-o", &directory], &["--shards is for --shard auto"]);
+    fails(&["--shards", "2", "-o", &directory], &["--shard"]);
+    for format in ["trec", "csv"] {
+        fails(&["--shard", "0/2", "-o", &directory, "--output-format", format], &["--output-format", "rerank merge"]);
+    }
+    fails(&["--shard", "0/2", "-o", &directory, "--qrels", &file], &["--qrels", "rerank eval"]);
+    fails(&["--shard", "0/2", "-o", &directory, "--tag", "x"], &["--tag"]);
+    assert!(!files.path("parts").exists());
+    // A dry run needs no directory, and makes none.
+    let run = rerank(&["--model", "fake", &input, "--shard", "0/1", "--dry-run", "-o", &directory]);
+    assert!(run.status == 0 && run.stdout.contains("queries          3"), "{}", run.stderr);
+    assert!(!files.path("parts").exists());
+}
+
+#[test]
+fn a_worker_of_another_run_does_not_go_on() {
+    let files = Files::in_memory();
+    let input = files.write("in.jsonl", queries(30));
+    let other = files.write("other.jsonl", queries(31));
+    let directory = files.name("parts");
+    rank(&input, &directory, "0/2");
+    rerank(&worker(&other, &directory, "0/2")).fails(2, &["shard 0/2 is done, and another run wrote", "the input "]);
+    rank(&other, &directory, "1/2");
+    let output = files.name("out.jsonl");
+    rerank(&["merge", &directory, "-o", &output])
+        .fails(2, &["shards 0/2 and 1/2 were not written by the same run", "the input had", "--overwrite"]);
+    let run = rerank(&[&worker(&input, &directory, "1/2")[..], &["--overwrite"]].concat());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert_eq!(merged(&files, &directory, &[], "out.jsonl").iter().filter(|byte| **byte == b'\n').count(), 30);
+    // The record of another run does not stand beside what was merged.
+    let single = files.name("single.jsonl");
+    assert_eq!(rerank(&["--model", "fake", &input, "-o", &single]).status, 0);
+    merged(&files, &directory, &[], "single.jsonl");
+    assert!(!files.path("single.jsonl.run.json").exists());
+    rank(&input, &directory, "0/3");
+    rerank(&["merge", &directory, "-o", &output, "--overwrite"]).fails(1, &["shards of 2 and of 3"]);
+    rerank(&["status", &directory]).fails(1, &["shards of 2 and of 3"]);
+}
+
+#[test]
+fn what_a_merge_can_not_write_is_refused() {
+    let files = Files::in_memory();
+    let text = queries(3).replace("\"q1\"", "\"q 1\"");
+    let input = files.write("in.jsonl", text);
+    let directory = files.name("parts");
+    rank(&input, &directory, "0/1");
+    rerank(&["merge", &directory, "-o", "-"]).fails(2, &["no standard output"]);
+    rerank(&["merge", &files.name("none"), "-o", "x"]).fails(2, &["none is no directory"]);
+    rerank(&["merge", &directory, "-o", &files.name("a.jsonl"), "--tag", "x"]).fails(2, &["--tag"]);
+    rerank(&["merge", &directory, "-o", &files.name("a.xz")]).fails(2, &[".xz files are not written"]);
+    rerank(&["merge", &directory, "-o", &files.name("a.trec")]).fails(2, &["query \"q 1\": the id", "write JSONL"]);
+    assert!(!files.path("a.trec").exists());
+    let left: Vec<_> = std::fs::read_dir(files.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
