@@ -89,13 +89,18 @@ pub(super) fn check_not_read(directory: &Path, names: &[PathBuf], files: &[PathB
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };
     let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == directory);
     let several = if files.len() > 1 { files } else { &[] };
-    let is_read = names.iter().any(|name| is_it(name)) || several.iter().filter_map(|file| file.parent()).any(is_it);
+    let is_read = names.iter().any(|name| is_it(name)) || several.iter().map(|file| folder(file)).any(is_it);
     ensure!(
         !is_read,
         "--output {} has inputs in it, and the parts there would be inputs of workers that start later; name another directory",
         directory.display()
     );
     Ok(())
+}
+
+/// The directory of a file.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Which files and which queries are read, where a shard may be ranked.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::files::{check_not_read, expand, select};
 use super::shard::ShardOptions;
@@ -32,6 +32,14 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         "--group gathers the rows of one file, and {} are read: concatenate them (cat … | rerank --group), or leave it out",
         files.len()
     );
+    let texts = [&queries, &collection].into_iter().flatten();
+    for path in texts.filter(|path| files.len() > 1 && path.exists() && !path.is_file()) {
+        bail!(
+            "{} is no file on a disk, and is read once for each of {} inputs: name a file",
+            path.display(),
+            files.len()
+        );
+    }
     for path in files.iter().chain([&path, &queries, &collection].into_iter().flatten()) {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());

@@ -61,8 +61,7 @@ pub(super) fn pending(
         return Ok(None);
     }
     // Where the queries of the part stand in the input is known when they are read once more.
-    let resumed = Resumed { ended: None, positions: shard.positions.clone(), ..resumed };
-    outputs::pending(resumed, (first, events), faults, reading)
+    outputs::pending(resumed.located(shard.positions.clone()), (first, events), faults, reading)
 }
 
 /// Writes the figures of a run whose shard was done: it has ranked nothing.

@@ -72,7 +72,7 @@ pub struct Checkpoint {
 pub struct Resumed {
     finished: Option<Finished>,
     /// Where the queries of the output stand in the input, if that is kept.
-    pub positions: Positions,
+    positions: Positions,
     /// What the run had at its end, if it came to that and there is nothing more to read.
     pub ended: Option<Complete>,
     /// What users should know.
@@ -204,6 +204,11 @@ impl Resumed {
     /// Whether an output goes on.
     pub fn is_resumed(&self) -> bool {
         self.finished.is_some()
+    }
+
+    /// The same output, whose input is read to find out where its queries stand there.
+    pub(crate) fn located(self, positions: Positions) -> Self {
+        Self { positions, ended: None, ..self }
     }
 
     /// The events of the input without the groups whose queries the output has.

@@ -89,6 +89,6 @@ fn remove_unless_locked(path: &Path) -> io::Result<()> {
 }
 
 /// Another worker may have removed a file just now.
-fn unless_missing(error: io::Error) -> io::Result<()> {
+pub(super) fn unless_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }

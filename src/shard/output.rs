@@ -1,6 +1,7 @@
 //! The output of a worker: it is written under a temporary name, and has its own when it is complete.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -153,7 +154,7 @@ impl OpenShard {
             "{shown} has {} bytes, and another number was written; run shard {shard} again with --overwrite",
             written.bytes
         );
-        let earlier = Done::of_part(directory, *shard)?.filter(|_| !overwrites);
+        let earlier = if *overwrites { None } else { Done::of_part(directory, *shard)? };
         match earlier {
             Some(earlier) => Ok(Some(self.compare(&earlier, &written)?)),
             None => self.publish(Done::new(*shard, run, written, counts)).map(|()| None),
@@ -177,21 +178,39 @@ impl OpenShard {
         ))
     }
 
-    /// Renames the part, and records that it is complete.
+    /// Gives the part its name, and records that it is complete.
     fn publish(&self, done: Done) -> Result<()> {
         let Self { shard, directory, temporary, .. } = self;
         let part = directory.join(names::part(*shard));
-        let record = directory.join(names::done(*shard));
-        // A record never stands beside a part that is not its own.
-        if record.exists() {
-            fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+        // Another worker may have named its part just now, and not recorded it yet.
+        if hash(&part).ok().as_ref() != Some(&done.blake3) {
+            // A record never stands beside a part that is not its own.
+            for path in [directory.join(names::done(*shard)), part.clone()] {
+                remove(&path)?;
+                directory::sync(directory);
+            }
+            // The temporary name stays, with the lock, until the shard is done: another worker takes another one, and one that
+            // comes after a crash finds all that was written. Some file systems have no links.
+            let named = fs::hard_link(temporary, &part).or_else(|_| fs::rename(temporary, &part));
+            named.with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
             directory::sync(directory);
         }
-        fs::rename(temporary, &part)
-            .with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
-        directory::sync(directory);
         done.write(directory, *shard)?;
-        let sidecar = Sidecar::path(temporary);
-        fs::remove_file(&sidecar).with_context(|| format!("cannot remove {}", sidecar.display()))
+        remove(&Sidecar::path(temporary))?;
+        remove(temporary)
     }
+}
+
+/// The BLAKE3 hash of a file, in hexadecimal digits.
+fn hash(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path)
+        .or_else(directory::unless_missing)
+        .with_context(|| format!("cannot remove {}", path.display()))
 }

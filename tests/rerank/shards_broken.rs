@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::fixture::{Files, command, rerank};
 use crate::piped::Piped;
 use crate::resume::{cut, queries};
@@ -71,7 +73,7 @@ fn a_shard_is_completed_from_any_byte_of_a_worker_that_was_broken_off() {
         cut(files.path(TEMPORARY).to_str().unwrap(), bytes);
         rank(&input, &directory, "0/1");
         assert!(std::fs::read(files.path(PART)).unwrap() == whole, "{bytes}");
-        let rankings = |record: &str| serde_json::from_str::<serde_json::Value>(record).unwrap()["rankings"].clone();
+        let rankings = |record: &str| serde_json::from_str::<Value>(record).unwrap()["rankings"].clone();
         assert_eq!(rankings(&files.read("parts/part-00000-of-00001.done.json")), rankings(&record), "{bytes}");
     }
 }
@@ -141,7 +143,6 @@ fn what_was_damaged_is_found_and_ranked_again() {
     let merge = ["merge", &directory, "--output", &output];
     let middle = whole.len() / 2;
     let changed: Vec<u8> = [&whole[..middle], &[whole[middle] ^ 1], &whole[middle + 1..]].concat();
-    // A frame that holds nothing.
     let last = [&whole[..whole.len() - 1], &[whole[whole.len() - 1] ^ 1]].concat();
     for damaged in [changed, last] {
         std::fs::write(files.path(part), damaged).unwrap();
@@ -152,6 +153,23 @@ fn what_was_damaged_is_found_and_ranked_again() {
     rerank(&merge).fails(1, &["these are not done: 1; run each of them again, as with --shard 1/2"]);
     rank(&input, &directory, "1/2");
     assert!(std::fs::read(files.path(part)).unwrap() == whole);
+    let record: Value = serde_json::from_str(&files.read(done)).unwrap();
+    for (name, value, part) in [
+        ("rankings", Value::from(""), "it goes on behind its last ranking"),
+        ("rankings", Value::from("/////////////w=="), "the list of its rankings"),
+        ("blake3", Value::from("00"), "its bytes are not those that were written"),
+        (
+            "counts",
+            json!({"queries":1,"skipped":0,"resumed":0,"pairs":0,"truncated":0,"tokens":0}),
+            "and 1 were written",
+        ),
+    ] {
+        let mut changed = record.clone();
+        changed[name] = value;
+        files.write(done, changed.to_string());
+        rerank(&merge).fails(1, &[part, "run shard 1/2 again with --overwrite"]);
+        assert!(!files.path("out.jsonl").exists());
+    }
     files.write(done, "{}");
     rerank(&merge).fails(2, &["done.json is no record of a shard", "run shard 1/2 again"]);
     std::fs::remove_file(files.path(done)).unwrap();

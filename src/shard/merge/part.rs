@@ -66,7 +66,7 @@ impl Part {
 
     /// Unpacks the next frame that has a text; false at the end.
     fn unpack(&mut self) -> Result<bool> {
-        (self.taken, self.text) = (0, std::mem::take(&mut self.text));
+        self.taken = 0;
         self.text.clear();
         while self.text.is_empty() {
             let waiting = behind(&self.packed, self.unpacked);
@@ -77,7 +77,7 @@ impl Part {
                 }
                 _ if self.fill()? => {}
                 _ => {
-                    ensure!(waiting_is_empty(&self.packed, self.unpacked), "it ends within a ranking, or is damaged");
+                    ensure!(self.unpacked == self.packed.len(), "it ends within a ranking, or is damaged");
                     return Ok(false);
                 }
             }
@@ -100,8 +100,4 @@ impl Part {
         self.read += read as u64;
         Ok(read > 0)
     }
-}
-
-fn waiting_is_empty(packed: &[u8], unpacked: usize) -> bool {
-    behind(packed, unpacked).is_empty()
 }

@@ -7,12 +7,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ahash::AHashMap;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::part::Part;
 use super::ranking;
 use crate::exit::UsageError;
 use crate::input::hash;
+use crate::progress::counted;
 use crate::resume::Settings;
 use crate::shard::done::Done;
 use crate::shard::index::{self, Located};
@@ -45,7 +46,10 @@ struct Source {
     part: Part,
     rankings: index::IntoIter,
     next: Option<Located>,
+    /// The rankings that were taken.
+    taken: u64,
     /// What the part has by its record.
+    queries: u64,
     bytes: u64,
     blake3: String,
 }
@@ -76,10 +80,11 @@ impl Sources {
             check_settings(first, &done, shard)?;
             sources.has_text = !first.is_given("--no-text");
             let path = directory.join(names::part(shard));
-            let Done { bytes, blake3, rankings, .. } = done;
+            let Done { bytes, blake3, rankings, counts, .. } = done;
             let shown = path.display().to_string();
             let (part, rankings) = (Part::new(path, step), rankings.into_iter());
-            let source = Source { shard, path: shown, part, rankings, next: None, bytes, blake3 };
+            let queries = counts.queries;
+            let source = Source { shard, path: shown, part, rankings, next: None, taken: 0, queries, bytes, blake3 };
             sources.sources.push(source);
             sources.advance(index as usize)?;
         }
@@ -114,6 +119,7 @@ impl Sources {
             ),
         }
         self.rankings += 1;
+        source.taken += 1;
         self.advance(index)?;
         Ok(true)
     }
@@ -126,7 +132,7 @@ impl Sources {
             Some(Located { position, .. }) => self.next.push(Reverse((position, index))),
             None => {
                 let finished = source.part.finish(source.bytes, &source.blake3);
-                finished.map_err(|error| source.damaged(&error))?;
+                finished.and_then(|()| source.check_count()).map_err(|error| source.damaged(&error))?;
             }
         }
         Ok(())
@@ -134,6 +140,12 @@ impl Sources {
 }
 
 impl Source {
+    fn check_count(&self) -> Result<()> {
+        let Self { taken, queries, .. } = self;
+        ensure!(taken == queries, "it has {}, and {queries} were written", counted(*taken, "ranking", "rankings"));
+        Ok(())
+    }
+
     fn damaged(&self, error: &anyhow::Error) -> anyhow::Error {
         anyhow!("{}: {error:#}: run shard {} again with --overwrite", self.path, self.shard)
     }
