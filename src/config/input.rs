@@ -9,7 +9,7 @@ use super::files::{check_not_read, expand, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
 use crate::cli::{InputArguments, OnError};
-use crate::input::{InputFormat, InputOptions, TableOptions};
+use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
 
 pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOptions>) -> Result<InputOptions> {
     let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.input).cloned().collect();
@@ -27,24 +27,31 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         Some(folder) => [of_beir(folder, "queries.jsonl")?, of_beir(folder, "corpus.jsonl")?].map(Some),
         None => [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin)),
     };
-    ensure!(
-        files.is_empty() || !arguments.group,
-        "--group gathers the rows of one file, and {} are read: concatenate them (cat … | rerank --group), or leave it out",
-        files.len()
-    );
-    let texts = [&queries, &collection].into_iter().flatten();
-    for path in texts.filter(|path| files.len() > 1 && path.exists() && !path.is_file()) {
-        bail!(
-            "{} is no file on a disk, and is read once for each of {} inputs: name a file",
-            path.display(),
-            files.len()
-        );
+    if files.len() > 1 {
+        check_several(arguments.group, files.len(), [&queries, &collection])?;
     }
     for path in files.iter().chain([&path, &queries, &collection].into_iter().flatten()) {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());
         ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
     }
+    let skips = arguments.on_error == OnError::Skip;
+    let (files, selection) = select(files, shard, skips)?;
+    Ok(InputOptions {
+        path,
+        files,
+        selection,
+        format: arguments.input_format,
+        columns: resolve_columns(arguments)?,
+        tables: TableOptions { delimiter: arguments.delimiter, quotes: arguments.quotes },
+        group: arguments.group,
+        queries,
+        collection,
+    })
+}
+
+/// The names of the input's columns.
+fn resolve_columns(arguments: &InputArguments) -> Result<Columns> {
     ensure!(
         arguments.columns.as_ref().is_none_or(|columns| !columns.is_empty() || !columns.in_order().is_empty()),
         "--columns names no field; name some, as in text=passage, or leave it out"
@@ -61,19 +68,22 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
          table without a header, with --no-header",
         in_order.join(",")
     );
-    let skips = arguments.on_error == OnError::Skip;
-    let (files, selection) = select(files, shard, skips)?;
-    Ok(InputOptions {
-        path,
-        files,
-        selection,
-        format: arguments.input_format,
-        columns,
-        tables: TableOptions { delimiter: arguments.delimiter, quotes: arguments.quotes },
-        group: arguments.group,
-        queries,
-        collection,
-    })
+    Ok(columns)
+}
+
+/// Refuses what does not fit several inputs.
+fn check_several(group: bool, files: usize, texts: [&Option<PathBuf>; 2]) -> Result<()> {
+    ensure!(
+        !group,
+        "--group gathers the rows of one file, and {files} are read: concatenate them (cat … | rerank --group), or leave it out"
+    );
+    let mut texts = texts.into_iter().flatten();
+    match texts.find(|path| path.exists() && !path.is_file()) {
+        Some(path) => {
+            bail!("{} is no file on a disk, and is read once for each of {files} inputs: name a file", path.display())
+        }
+        None => Ok(()),
+    }
 }
 
 /// A file of a directory in BEIR's layout, which may be compressed.

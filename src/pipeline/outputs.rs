@@ -25,7 +25,7 @@ pub(super) struct Outputs {
     pub(super) stats_file: Option<OutputFile>,
     pub(super) errors: Option<ErrorsFile>,
     /// The shard that is ranked.
-    pub(super) shard: Option<OpenShard>,
+    pub(super) shard: Option<Box<OpenShard>>,
     /// The shard, if it is done already.
     pub(super) done: Option<DoneShard>,
 }

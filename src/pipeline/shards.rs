@@ -80,7 +80,7 @@ pub(super) fn write_stats(stats: Stats, resumed: u64, file: Option<OutputFile>) 
 /// # Errors
 /// Why the part is not complete on the disk.
 pub(super) fn finish(
-    shard: Option<OpenShard>,
+    shard: Option<Box<OpenShard>>,
     scored: &Result<End>,
     written: Result<Vec<String>>,
     (faults, stats): (&Faults, &Stats),

@@ -25,7 +25,7 @@ pub enum ShardOutput {
     /// The shard is done.
     Done(DoneShard),
     /// The shard is to be ranked, or to be completed.
-    Open(OpenShard, Writer),
+    Open(Box<OpenShard>, Writer),
 }
 
 /// A shard that is done, perhaps by another run.
@@ -64,7 +64,8 @@ impl ShardOutput {
         let settings = directory::settings(directory)?;
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
         let (directory, positions) = (directory.to_owned(), Positions::kept());
-        Ok(Self::Open(OpenShard { shard, directory, temporary, lock, overwrites, settings, positions }, writer))
+        let open = OpenShard { shard, directory, temporary, lock, overwrites, settings, positions };
+        Ok(Self::Open(Box::new(open), writer))
     }
 }
 
