@@ -12,7 +12,7 @@ use crate::output::{OutputFormat, check_tag};
 /// Where the rankings go.
 #[derive(Debug, Args)]
 pub struct OutputArguments {
-    /// Rankings; `-` or nothing writes to standard output (names that end in .gz or .zst are compressed)
+    /// Rankings; `-` or nothing writes to standard output (names that end in .gz or .zst are compressed). With --shard, a directory
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

@@ -302,13 +302,13 @@ impl Grouping {
                 None => {
                     match self.open_next() {
                         Some(Ok(())) => continue,
-                        Some(Err(error)) => self.failed = Some(error),
+                        Some(Err(error)) => {
+                            self.failed = Some(error);
+                            continue;
+                        }
                         None => {}
                     }
                     let state = std::mem::replace(&mut self.state, State::Ended);
-                    if let Some(error) = self.failed.take() {
-                        return Some(Err(error));
-                    }
                     if state == State::Empty && self.selection != Selection::Files {
                         return Some(Err(anyhow!("{} holds no queries", self.input.name)));
                     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use same_file::Handle;
 
 use super::done::{Counts, Done};
 use super::written::{self, Written};
@@ -197,8 +198,12 @@ impl OpenShard {
             directory::sync(directory);
         }
         done.write(directory, *shard)?;
-        remove(&Sidecar::path(temporary))?;
-        remove(temporary)
+        // A file system without links has moved the file, and another worker may have begun one of its name.
+        if Handle::from_path(temporary).ok() == Handle::from_file(self.lock.try_clone()?).ok() {
+            remove(&Sidecar::path(temporary))?;
+            remove(temporary)?;
+        }
+        Ok(())
     }
 }
 

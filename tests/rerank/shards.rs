@@ -101,6 +101,29 @@ fn other_formats_are_rendered_to_the_bytes_of_a_single_run() {
 }
 
 #[test]
+fn a_run_with_texts_in_other_files_is_ranked_in_shards() {
+    let files = Files::in_memory();
+    let lines = |line: &dyn Fn(usize) -> String, count: usize| (0..count).map(line).collect::<String>();
+    let topics = files.write("queries.tsv", lines(&|query| format!("q{query}\tred planet {query}\n"), 20));
+    let text = |id: usize| format!("{{\"_id\":\"d{id}\",\"text\":\"red {}\"}}\n", "planet ".repeat(id % 5));
+    let collection = files.write("collection.jsonl", lines(&text, 30));
+    // The lines of a query do not stand together.
+    let line = |number: usize| format!("q{} Q0 d{} {} 1.5 x\n", number % 20, number % 29, number / 20 + 1);
+    let input = files.write("in.trec", lines(&line, 60));
+    let (texts, directory) = (["--queries", &topics, "--collection", &collection], files.name("parts"));
+    for (shard, stats) in [("0/2", "0.json"), ("1/2", "1.json"), ("1/2", "again.json")] {
+        let stats = files.name(stats);
+        let run = rerank(&[&worker(&input, &directory, shard)[..], &texts, &["--stats", &stats]].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+    }
+    assert!(merged(&files, &directory, &[], "out.trec") == single(&files, &input, &texts, "out.trec"));
+    let figures = |name: &str| serde_json::from_str::<Value>(&files.read(name)).unwrap();
+    assert_eq!(figures("0.json")["queries"].as_u64().unwrap() + figures("1.json")["queries"].as_u64().unwrap(), 20);
+    let again = figures("again.json");
+    assert_eq!((&again["queries"], &again["resumed"]), (&Value::from(0), &figures("1.json")["queries"]));
+}
+
+#[test]
 fn a_model_gives_the_same_bits_in_shards() {
     let files = Files::in_memory();
     let directory = files.name("parts");

@@ -59,6 +59,11 @@ fn messages_name_the_file_and_the_line() {
         .fails(1, &["second.jsonl:2: query \"a\"", "on line 2 after line 1 of ", "first.jsonl"]);
     let broken = files.write("broken.jsonl", line("d") + "not JSON\n");
     rerank(&fake(&[&first, &broken])).fails(1, &["broken.jsonl:2: "]);
+    // What stands before a file that can't be read is ranked.
+    let damaged = files.write("damaged.jsonl", b"\xff\xfe{\0");
+    let run = rerank(&fake(&[&first, &damaged]));
+    assert_eq!((run.status, run.stdout.lines().count()), (1, 2), "{}", run.stderr);
+    run.fails(1, &["damaged.jsonl "]);
     // Queries without ids are numbered through all files.
     let unnamed = files.write("unnamed.jsonl", "{\"query\":\"red\",\"documents\":[\"red\"]}\n");
     assert_eq!(rerank(&fake(&[&first, &unnamed])).rankings()[2]["query_id"], "3");

@@ -66,6 +66,8 @@ fn what_a_merge_can_not_write_is_refused() {
     rerank(&["merge", &directory, "-o", "-"]).fails(2, &["no standard output"]);
     rerank(&["merge", &files.name("none"), "-o", "x"]).fails(2, &["none is no directory"]);
     rerank(&["merge", &directory, "-o", &files.name("a.jsonl"), "--tag", "x"]).fails(2, &["--tag"]);
+    let part = files.name("parts/part-00000-of-00001.jsonl.zst");
+    rerank(&["merge", &directory, "-o", &part, "--overwrite"]).fails(1, &["the name of a shard's file"]);
     rerank(&["merge", &directory, "-o", &files.name("a.xz")]).fails(2, &[".xz files are not written"]);
     rerank(&["merge", &directory, "-o", &files.name("a.trec")]).fails(2, &["query \"q 1\": the id", "write JSONL"]);
     assert!(!files.path("a.trec").exists());

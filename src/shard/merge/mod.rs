@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use self::sources::Sources;
+use super::names;
 use super::status::Status;
 use crate::exit::{Exit, UsageError};
 use crate::output::{Existing, Layout, OutputFile, OutputFormat, Temporary, Writer};
@@ -55,6 +56,8 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     }
     let mut sources = Sources::open(directory, status.shards)?;
     let layout = Layout { text: sources.has_text, ..layout.clone() };
+    let is_of_shard = output.file_name().and_then(|name| names::parse(name.to_str()?)).is_some();
+    ensure!(!is_of_shard, "{} is the name of a shard's file; give the output another name", output.display());
     // A file that exists is kept from other runs; one that does not exist is not there before it is whole.
     let open = || OutputFile::open(output, *existing);
     let lock = output.exists().then(open).transpose()?;
