@@ -51,12 +51,12 @@ pub struct InputArguments {
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["queries", "collection"])]
     pub beir: Option<PathBuf>,
 
-    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON or JSONL; `-` is standard input, here and below
+    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON, JSONL, Parquet or Arrow; `-` is standard input, here and below
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
 
-    /// Texts of a run's documents: BEIR JSONL, JSON or a table (id, text; id, text, title; MS MARCO's id, URL, title, text;
-    /// a header is obeyed); indexed, not loaded
+    /// Texts of a run's documents: BEIR JSONL, JSON, Parquet, Arrow or a table (id, text; id, text, title; MS MARCO's id, URL, title,
+    /// text; a header is obeyed); indexed, not loaded
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,
 

@@ -47,6 +47,7 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         group: arguments.group,
         queries,
         collection,
+        known_fields_only: false,
     })
 }
 

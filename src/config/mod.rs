@@ -141,12 +141,13 @@ impl Config {
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
         let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, shard, running } = arguments;
         let (shard, note_on_shard) = resolve_shard(shard, output, evaluation, running.dry_run)?;
-        let input_options = resolve_input(input, shard.as_ref())?;
+        let mut input_options = resolve_input(input, shard.as_ref())?;
         let output_path = match &shard {
             Some(shard) => shard.part(),
             None => resolve_output(output),
         };
         let layout = resolve_layout(output, output_path.as_deref())?;
+        input_options.known_fields_only = layout.format.is_run();
         let existing = match &shard {
             Some(_) => shard::existing(output),
             None => resolve_existing(output, output_path.as_deref(), running.dry_run)?,

@@ -80,7 +80,13 @@ pub(super) fn others_written(
 }
 
 pub(super) fn resolve_layout(arguments: &OutputArguments, path: Option<&Path>) -> Result<Layout> {
-    layout_of((arguments.output_format, arguments.tag.as_deref()), !arguments.no_text, path)
+    let layout = layout_of((arguments.output_format, arguments.tag.as_deref()), !arguments.no_text, path)?;
+    ensure!(
+        layout.format != OutputFormat::Parquet || !arguments.resume,
+        "--resume: a Parquet file that was broken off can't be continued, and appears under its name only when it is whole; write \
+         JSONL, resume that, and convert it at the end, or start anew with --overwrite"
+    );
+    Ok(layout)
 }
 
 /// What an output looks like, by its options and its name.
@@ -100,6 +106,9 @@ pub(super) fn layout_of(
             OutputFormat::of(name)
         }
     };
+    if format == OutputFormat::Parquet {
+        check_parquet(compression, path)?;
+    }
     ensure!(
         tag.is_none() || format == OutputFormat::Trec,
         "--tag is the last column of a TREC run: leave it out, or add --output-format trec"
@@ -124,11 +133,28 @@ pub(super) fn note_on_name(arguments: &OutputArguments, path: Option<&Path>) -> 
 
 /// Refuses the extensions of formats that are not written.
 fn check_name(name: &Path) -> Result<()> {
-    if let Some(format @ ("parquet" | "feather" | "arrow" | "xlsx" | "xls" | "ods" | "avro" | "db" | "sqlite")) =
+    if let Some(format @ ("feather" | "arrow" | "xlsx" | "xls" | "ods" | "avro" | "db" | "sqlite")) =
         extension(name).as_deref()
     {
-        bail!("--output {}: .{format} files are not written; name it .jsonl, .csv, .tsv or .trec", name.display());
+        bail!(
+            "--output {}: .{format} files are not written; name it .jsonl, .csv, .tsv, .trec or .parquet",
+            name.display()
+        );
     }
+    Ok(())
+}
+
+/// Refuses what has no meaning for a Parquet file.
+fn check_parquet(compression: Compression, path: Option<&Path>) -> Result<()> {
+    ensure!(
+        cfg!(feature = "parquet"),
+        "this build of rerank writes no Parquet: build it with the feature `parquet`, or write JSONL"
+    );
+    ensure!(
+        compression == Compression::None,
+        "--output {}: Parquet is compressed inside its file: leave the second extension out",
+        path.unwrap_or(Path::new("-")).display()
+    );
     Ok(())
 }
 

@@ -69,7 +69,7 @@ pub(super) fn invalid_and_contradictory_options_are_refused() {
         (vec!["--columns", " "], "--columns"),
         (vec!["--instruction", "@"], "behind the @"),
         (vec!["--output", "a.jsonl.xz"], ".gz or .zst"),
-        (vec!["--output", "a.parquet"], ".parquet files are not written"),
+        (vec!["--output", "a.feather"], ".feather files are not written"),
         (vec!["--stats", "testdata/odd-reranker/config.json"], "another name"),
         (vec!["--tag", "mine"], "TREC"),
         (vec!["--top-k", "-1"], "top-k"),

@@ -18,6 +18,8 @@ use super::foreign::{HEAD_BYTES, recognise};
 use super::json::Values;
 use super::lines::{Piece, blanks, content, newlines};
 use super::row::{Row, Step};
+#[cfg(feature = "parquet")]
+use super::source::Opened;
 use super::source::{BYTE_ORDER_MARK, Source, read_error};
 use super::text_table::{Layout, Role, TextTable, looks_like_csv};
 
@@ -45,7 +47,7 @@ enum Format {
 type Index = Vec<(u64, u64)>;
 
 impl Collection {
-    /// Indexes a file. A compressed one, or one that can't be read twice (a pipe), is copied into a temporary file
+    /// Indexes a file. A compressed one, one of columns, or one that can't be read twice (a pipe), is copied into a temporary file
     /// without a name first.
     ///
     /// # Errors
@@ -182,6 +184,12 @@ fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
 /// Opens a file that can be read at any offset and is not compressed.
 fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
     let cannot_read = || format!("cannot read {name}");
+    #[cfg(feature = "parquet")]
+    if path.is_file()
+        && let opened @ Opened::Columns(_) = Opened::open(Some(path))?
+    {
+        return copy_of(opened.into_text()?, limit);
+    }
     let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     if file.metadata().with_context(cannot_read)?.is_file() {
         let mut head = Vec::new();
@@ -194,7 +202,11 @@ fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
             return Ok(file);
         }
     }
-    let mut source = Source::from_reader(Arc::clone(name), Box::new(file))?;
+    copy_of(Source::from_reader(Arc::clone(name), Box::new(file))?, limit)
+}
+
+/// A temporary file with the text of a source.
+fn copy_of(mut source: Source, limit: usize) -> Result<File> {
     let mut copy = tempfile::tempfile().context("cannot make a temporary file to decompress the collection")?;
     copy_lines(&mut source, &mut copy, limit)?;
     copy.rewind().context("cannot read the temporary file with the decompressed collection")?;

@@ -24,6 +24,10 @@ pub enum InputFormat {
     Msmarco,
     /// A run as Tevatron writes it: query-id, document-id and score; with --queries and --collection
     Tevatron,
+    /// Apache Parquet: a row for each pair, for each query with lists of candidates, or for each line of a run
+    Parquet,
+    /// Arrow's files and streams (Feather too), with the same rows
+    Arrow,
 }
 
 impl InputFormat {
@@ -36,6 +40,8 @@ impl InputFormat {
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
             "trec" | "run" => Some(Self::Trec),
+            "parquet" => Some(Self::Parquet),
+            "arrow" | "feather" => Some(Self::Arrow),
             _ => None,
         }
     }
@@ -45,14 +51,19 @@ impl InputFormat {
         matches!(self, Self::Csv | Self::Tsv)
     }
 
+    /// Whether it holds columns, and is no text.
+    pub fn is_columnar(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
+    }
+
     /// Whether it is JSON.
     pub fn is_json(self) -> bool {
         matches!(self, Self::Jsonl | Self::Json)
     }
 
-    /// Whether it is a run, which holds no text.
+    /// Whether it is a run, which holds no text. Columns that are no run are read as JSONL.
     pub fn is_run(self) -> bool {
-        matches!(self, Self::Trec | Self::Msmarco | Self::Tevatron)
+        matches!(self, Self::Trec | Self::Msmarco | Self::Tevatron) || self.is_columnar()
     }
 
     /// The format of a run that has such a line.
@@ -61,6 +72,8 @@ impl InputFormat {
             RunFormat::Trec => Self::Trec,
             RunFormat::Msmarco => Self::Msmarco,
             RunFormat::Tevatron => Self::Tevatron,
+            // No line of text is recognised as one.
+            RunFormat::Columns => return None,
         })
     }
 

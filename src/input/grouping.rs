@@ -86,6 +86,12 @@ impl Grouping {
         }
     }
 
+    /// Adds a note that is reported before what comes next.
+    #[cfg(feature = "parquet")]
+    pub fn note(&mut self, note: String) {
+        self.ready.push_back(Event::Note(note));
+    }
+
     fn accept(&mut self, entry: Entry) {
         if !matches!(entry, Entry::Note(_)) {
             self.state = State::Reading;

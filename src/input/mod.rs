@@ -7,6 +7,8 @@
 //!                      queries, collection ─┘
 //! ```
 //!
+//! Files of columns (Parquet, Arrow) become lines first: `columnar`.
+//!
 //! `detect` determines the format, and `names` has the names that fields have in the files of common tools. Memory holds one
 //! query, and a few bytes of every earlier one, to find an id that comes back.
 
@@ -30,6 +32,10 @@ mod assembly;
 mod candidate;
 mod candidates;
 mod collection;
+#[cfg(feature = "parquet")]
+mod columnar;
+#[cfg(feature = "parquet")]
+mod columns;
 mod compression;
 mod content;
 mod detect;
@@ -66,7 +72,6 @@ mod values;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use anyhow::{Result, anyhow, bail};
 
@@ -83,7 +88,7 @@ pub use self::position::Position;
 pub(crate) use self::run_line::RunFormat;
 pub use self::selection::Selection;
 pub use self::several::InputFile;
-pub(crate) use self::source::{Source, read_error};
+pub(crate) use self::source::{Opened, Source, read_error};
 pub(crate) use self::syntax::not_json;
 pub(crate) use self::table_reader::TableReader;
 pub use self::table_reader::WRITTEN_COLUMNS;
@@ -123,6 +128,8 @@ pub struct InputOptions {
     pub queries: Option<PathBuf>,
     /// The documents of a run: JSONL or a table.
     pub collection: Option<PathBuf>,
+    /// Whether fields that are not known are left out where they need not be read: columns of Parquet and Arrow files.
+    pub known_fields_only: bool,
 }
 
 impl InputOptions {
@@ -196,16 +203,7 @@ pub fn open(options: &InputOptions) -> Result<Events> {
         let input = OpenInput::several(options);
         return Ok(Events { position: Some(input.position()), grouping: Grouping::new(input, options.selection) });
     }
-    let (position, name, entries) = open_file(options, None)?;
-    Ok(Events { position, grouping: Grouping::new(OpenInput::one(name, entries), options.selection) })
-}
-
-/// A file that is open: how far it was read, its name in messages, and its records.
-type Opened = (Option<Position>, Arc<str>, Box<dyn Entries>);
-
-/// Opens one file, or standard input.
-fn open_file(options: &InputOptions, read: Option<&Arc<AtomicU64>>) -> Result<Opened> {
-    entries(Source::open_counted(options.path.as_deref(), read)?, options, MAX_RECORD_BYTES)
+    Ok(read_opened(Opened::open(options.path.as_deref())?, options)?.events(options))
 }
 
 /// As [`open`], of a stream that the caller has: its name stands in messages, and the path of the options is not opened.
@@ -213,22 +211,57 @@ fn open_file(options: &InputOptions, read: Option<&Arc<AtomicU64>>) -> Result<Op
 /// # Errors
 /// As [`open`].
 pub fn open_stream(name: &str, stream: Box<dyn Read + Send>, options: &InputOptions) -> Result<Events> {
-    read(Source::from_reader(name.into(), stream)?, options, MAX_RECORD_BYTES)
+    Ok(read_opened(Opened::of_stream(name.into(), stream)?, options)?.events(options))
 }
 
-fn read(source: Source, options: &InputOptions, limit: usize) -> Result<Events> {
-    let (position, name, entries) = entries(source, options, limit)?;
-    Ok(Events { position, grouping: Grouping::new(OpenInput::one(name, entries), options.selection) })
+/// The records of a file or a stream.
+struct OpenFile {
+    /// Its name in messages.
+    name: Arc<str>,
+    /// How far it was read.
+    position: Option<Position>,
+    entries: Box<dyn Entries>,
+    /// What the user should know of columns that are left out.
+    note: Option<String>,
 }
 
-/// The records of a source.
-fn entries(mut source: Source, options: &InputOptions, limit: usize) -> Result<Opened> {
+impl OpenFile {
+    fn events(self, options: &InputOptions) -> Events {
+        let Self { name, position, entries, note } = self;
+        let mut grouping = Grouping::new(OpenInput::one(name, entries), options.selection);
+        note.into_iter().for_each(|note| grouping.note(note));
+        Events { position, grouping }
+    }
+}
+
+fn read_opened(opened: Opened, options: &InputOptions) -> Result<OpenFile> {
+    match opened {
+        Opened::Text(source) => read(source, options, MAX_RECORD_BYTES),
+        #[cfg(feature = "parquet")]
+        Opened::Columns(table) => {
+            let columns::Prepared { source, format, note } = columns::prepare(table, options)?;
+            Ok(OpenFile { note, ..records(source, format, options, MAX_RECORD_BYTES)? })
+        }
+    }
+}
+
+fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<OpenFile> {
     let first_line = source.peek_line(limit)?;
     let name = source.name.clone();
     if first_line.trim_ascii().is_empty() {
         bail!(Empty(name));
     }
     let format = format(options, &first_line).ok_or_else(|| unknown_format(&name, &first_line, options))?;
+    if format.is_columnar() {
+        return Err(UsageError::new(no_columns(&name)).into());
+    }
+    records(source, format, options, limit)
+}
+
+/// The records of a source in a format that is known. Rows of a run in a file of columns have that file's format, all other rows of
+/// such files are JSONL.
+fn records(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<OpenFile> {
+    let name = source.name.clone();
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
     let mut position = source.position.clone();
     let columns = &options.columns;
@@ -238,7 +271,11 @@ fn entries(mut source: Source, options: &InputOptions, limit: usize) -> Result<O
         }
         InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options.tables, columns, limit)?),
         InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options.tables, columns, limit)?),
-        InputFormat::Trec | InputFormat::Msmarco | InputFormat::Tevatron => {
+        InputFormat::Trec
+        | InputFormat::Msmarco
+        | InputFormat::Tevatron
+        | InputFormat::Parquet
+        | InputFormat::Arrow => {
             let run = run(source, format, options, limit)?;
             position = run.position().or(position);
             Box::new(run)
@@ -249,11 +286,11 @@ fn entries(mut source: Source, options: &InputOptions, limit: usize) -> Result<O
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    Ok((position, name, entries))
+    Ok(OpenFile { name, position, entries, note: None })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {
-    let by_name = options.path.as_deref().and_then(InputFormat::of_name);
+    let by_name = options.path.as_deref().and_then(InputFormat::of_name).filter(|format| !format.is_columnar());
     let by_delimiter = options.tables.delimiter.map(|delimiter| match delimiter {
         Delimiter(b'\t') => InputFormat::Tsv,
         _ => InputFormat::Csv,
@@ -268,6 +305,16 @@ fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {
         // Runs are often called .tsv: their lines are no header of a table.
         InputFormat::Tsv if !is_explicit => InputFormat::of_run(first_line).or(Some(format)),
         format => Some(format),
+    }
+}
+
+/// The message that a file holds no columns though its format was named as one that does.
+fn no_columns(name: &str) -> String {
+    match cfg!(feature = "parquet") {
+        true => format!("{name} is neither a Parquet nor an Arrow file: leave --input-format out"),
+        false => {
+            format!("{name}: this build of rerank reads neither Parquet nor Arrow: build it with the feature `parquet`")
+        }
     }
 }
 
@@ -302,13 +349,14 @@ fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize
     let (kind, format) = match format {
         InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
         InputFormat::Tevatron => ("run of Tevatron", RunFormat::Tevatron),
+        InputFormat::Parquet | InputFormat::Arrow => ("run in columns", RunFormat::Columns),
         _ => ("TREC run", RunFormat::Trec),
     };
     let needed = || {
         let problem = format!("is a {kind}, which holds no text: --queries and --collection are needed");
         UsageError::new(format!("{} {problem}", source.name))
     };
-    if !options.columns.is_empty() {
+    if !options.columns.is_empty() && format != RunFormat::Columns {
         let problem = format!("--columns does not apply to {}: a {kind} has no column names", source.name);
         return Err(UsageError::new(problem).into());
     }

@@ -12,6 +12,8 @@ pub enum RunFormat {
     Msmarco,
     /// Three columns, without a rank.
     Tevatron,
+    /// Four cells between tabs, of which the rank and the score may be empty: the rows of a file of columns.
+    Columns,
 }
 
 /// A document of a run.
@@ -82,6 +84,7 @@ impl RunFormat {
             (Self::Msmarco, [Some(query), Some(id), Some(rank), None, ..]) => {
                 Ok(RunColumns { query, id, rank: Some(rank), score: None, tag: None })
             }
+            (Self::Columns, _) => Self::split_cells(line),
             (Self::Tevatron, [Some(query), Some(id), Some(score), None, ..]) => {
                 Ok(RunColumns { query, id, rank: None, score: Some(score), tag: None })
             }
@@ -92,9 +95,19 @@ impl RunFormat {
                     Self::Trec => "a run has six: query-id Q0 document-id rank score tag",
                     Self::Msmarco => "a run of MS MARCO has three: query-id document-id rank",
                     Self::Tevatron => "a run of Tevatron has three: query-id document-id score",
+                    Self::Columns => "a row of columns has four cells",
                 }
             )),
         }
+    }
+
+    /// The cells of a row of columns.
+    fn split_cells(line: &str) -> Result<RunColumns<'_>, String> {
+        let mut cells = line.split('\t').map(|cell| Some(cell).filter(|cell| !cell.trim().is_empty()));
+        let mut next = || cells.next().flatten();
+        let (query, id, rank, score) = (next(), next(), next(), next());
+        let query = query.ok_or("the row has no query id")?;
+        Ok(RunColumns { query, id: id.ok_or("the row has no document id")?, rank, score, tag: None })
     }
 }
 
@@ -147,7 +160,7 @@ impl RunColumns<'_> {
 }
 
 /// The rank of every line of a run that has none: it orders nothing, and the scores order the documents.
-const UNRANKED: i64 = 1;
+pub const UNRANKED: i64 = 1;
 
 const NO_NUMBERS: &str = "the fourth and the fifth field are no numbers, they are the rank and the score in query-id Q0 \
                           document-id rank score tag: a run has no header, remove this line if it is one";

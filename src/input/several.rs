@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
 use super::entry::{Entries, Entry};
 use super::first_seen::Occurrence;
+use super::source::Opened;
 use super::source::is_empty;
-use super::{InputOptions, Position, open_file};
+use super::{InputOptions, OpenFile, Position, read_opened};
 
 /// A file of an input that has several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct OpenInput {
     options: InputOptions,
     /// The bytes that were read of all files.
     read: Arc<AtomicU64>,
+    /// Bytes of the file at hand that are not among them yet: of columns, it is not known how many were read.
+    uncounted: u64,
 }
 
 impl OpenInput {
@@ -43,7 +46,7 @@ impl OpenInput {
     pub fn one(name: Arc<str>, entries: Box<dyn Entries>) -> Self {
         let (opened, waiting) = (Vec::new(), VecDeque::new());
         let (options, read) = (InputOptions::default(), Arc::default());
-        Self { name, entries, number: 0, opened, waiting, options, read }
+        Self { name, entries, number: 0, opened, waiting, options, read, uncounted: 0 }
     }
 
     /// An input of the files of these options that are read. The first of them is opened when records are asked for.
@@ -60,22 +63,33 @@ impl OpenInput {
         Position { read: Arc::clone(&self.read), size }
     }
 
-    /// Opens the next file, if there is one. Of a file without queries, it returns a note.
+    /// Opens the next file, if there is one, and returns what the user should know of it: that it has no queries, or which of its
+    /// columns are left out.
     ///
     /// # Errors
     /// As [`super::open`].
     pub fn open_next(&mut self) -> Option<Result<Option<String>>> {
         let (number, path) = self.waiting.pop_front()?;
+        self.read.fetch_add(std::mem::take(&mut self.uncounted), Ordering::Relaxed);
         let options = InputOptions { path: Some(path), ..self.options.clone() };
-        Some(match open_file(&options, Some(&self.read)) {
-            Ok((_, name, entries)) => {
+        Some(match self.open(&options) {
+            Ok(OpenFile { name, entries, note, .. }) => {
                 self.opened.push((number, Arc::clone(&name)));
                 (self.number, self.name, self.entries) = (number, name, entries);
-                Ok(None)
+                Ok(note)
             }
             Err(error) if is_empty(&error) => Ok(Some(error.to_string())),
             Err(error) => Err(error),
         })
+    }
+
+    fn open(&mut self, options: &InputOptions) -> Result<OpenFile> {
+        let opened = Opened::open_counted(options.path.as_deref(), Some(&self.read))?;
+        if !matches!(opened, Opened::Text(_)) {
+            let size = options.path.as_ref().and_then(|path| path.metadata().ok());
+            self.uncounted = size.map_or(0, |file| file.len());
+        }
+        read_opened(opened, options)
     }
 
     /// Where something stands in the file at hand.

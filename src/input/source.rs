@@ -9,9 +9,13 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+#[cfg(feature = "parquet")]
+use super::columnar::{self, Kind, Selection, Table};
 use super::compression::{Compression, Damage};
 use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{blanks, newlines};
+#[cfg(feature = "parquet")]
+use super::names::{Columns, Names};
 use super::position::{Counted, Position};
 use crate::slices::{behind, first};
 
@@ -36,38 +40,52 @@ pub struct Source {
     pub lines_skipped: u64,
 }
 
-impl Source {
+/// What a file or a stream holds.
+pub enum Opened {
+    /// Text.
+    Text(Source),
+    /// Columns, of which those that are needed are to be chosen.
+    #[cfg(feature = "parquet")]
+    Columns(Table),
+}
+
+impl Opened {
     /// Opens a file, or standard input where there is no path.
     ///
     /// # Errors
-    /// A missing or unreadable file, damaged compressed data, content that is no text in UTF-8.
+    /// A missing or unreadable file, damaged compressed data, content that is neither text in UTF-8 nor columns.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         Self::open_counted(path, None)
     }
 
-    /// As [`Source::open`]; the bytes that are read of a file are added to a number that several files may share.
+    /// As [`Opened::open`]; the bytes that are read of a text are added to a number that several files may share.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// As [`Opened::open`].
     pub fn open_counted(path: Option<&Path>, read: Option<&Arc<AtomicU64>>) -> Result<Self> {
-        match path {
-            None => Self::from_reader("standard input".into(), Box::new(io::stdin())),
-            Some(path) => {
-                let name: Arc<str> = path.display().to_string().into();
-                let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-                let size = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
-                let read = read.map_or_else(Arc::default, Arc::clone);
-                let source = Self::from_reader(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
-                Ok(Self { position: size.map(|size| Position { read, size }), ..source })
-            }
+        let Some(path) = path else { return Self::of_stream("standard input".into(), Box::new(io::stdin())) };
+        let name: Arc<str> = path.display().to_string().into();
+        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let size = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
+        #[cfg(feature = "parquet")]
+        if size.is_some()
+            && let Some(kind) = columnar::kind_of(&file).map_err(|error| read_error(&name, error))?
+        {
+            return Table::open(&name, file, kind).map(Self::Columns);
         }
+        let read = read.map_or_else(Arc::default, Arc::clone);
+        let mut opened = Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
+        if let Self::Text(source) = &mut opened {
+            source.position = size.map(|size| Position { read, size });
+        }
+        Ok(opened)
     }
 
-    /// Recognises the compression of a stream and skips its byte order mark.
+    /// Recognises the compression of a stream and skips its byte order mark. Columns are copied to the disk first.
     ///
     /// # Errors
-    /// As [`Source::open`].
-    pub fn from_reader(name: Arc<str>, reader: Box<dyn Read + Send>) -> Result<Self> {
+    /// As [`Opened::open`].
+    pub fn of_stream(name: Arc<str>, reader: Box<dyn Read + Send>) -> Result<Self> {
         let error = |error| read_error(&name, error);
         let mut reader: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER_BYTES, reader));
         let mut head = head(&mut reader).map_err(error)?;
@@ -79,6 +97,11 @@ impl Source {
                 bail!("{name} is compressed twice: unpack it once");
             }
         }
+        #[cfg(feature = "parquet")]
+        if let Some(kind) = head.get(..columnar::HEAD_BYTES).and_then(Kind::of) {
+            let copy = columnar::spool(&name, &mut Cursor::new(head).chain(reader))?;
+            return Table::open(&name, copy, kind).map(Self::Columns);
+        }
         if let Some(what) = recognise(&head) {
             bail!("{name} {what}");
         }
@@ -86,7 +109,42 @@ impl Source {
         let marks = head.chunks(BYTE_ORDER_MARK.len()).take_while(|&mark| mark == BYTE_ORDER_MARK).count();
         let marked = marks * BYTE_ORDER_MARK.len();
         let head = head.split_off(marked);
-        Ok(Self { name, reader: Box::new(Cursor::new(head).chain(reader)), position: None, lines_skipped: 0 })
+        let reader = Box::new(Cursor::new(head).chain(reader));
+        Ok(Self::Text(Source { name, reader, position: None, lines_skipped: 0 }))
+    }
+
+    /// The text, or the rows of the columns with known names as JSONL.
+    ///
+    /// # Errors
+    /// If a column with a known name has a type that can't be used.
+    pub fn into_text(self) -> Result<Source> {
+        match self {
+            Self::Text(source) => Ok(source),
+            #[cfg(feature = "parquet")]
+            Self::Columns(table) => {
+                let selection = Selection::new(&table, &Names::new(&Columns::default()), true)?;
+                table.records(&selection)
+            }
+        }
+    }
+}
+
+impl Source {
+    /// Opens a file, or standard input where there is no path. Of columns, the rows are read as JSONL, without those that have no
+    /// known name.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub fn open(path: Option<&Path>) -> Result<Self> {
+        Opened::open(path)?.into_text()
+    }
+
+    /// Recognises the compression of a stream and skips its byte order mark.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn from_reader(name: Arc<str>, reader: Box<dyn Read + Send>) -> Result<Self> {
+        Opened::of_stream(name, reader)?.into_text()
     }
 
     /// Passes by the blank lines in front and gives the first line behind them, without consuming it; of a longer line

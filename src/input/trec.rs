@@ -13,7 +13,7 @@ use super::gather::{Gathered, QueryRows, gathered_note};
 use super::lines::{Lines, Piece};
 use super::position::Position;
 use super::queries::Queries;
-use super::run_line::{Document, Fault, Listed, RunFormat, settle_ranks};
+use super::run_line::{Document, Fault, Listed, RunFormat, UNRANKED, settle_ranks};
 use super::skim::Skim;
 use crate::record::Fields;
 
@@ -154,16 +154,18 @@ impl Run {
     fn settle(&mut self, id: &str, rows: &mut [Row]) {
         let first = rows.first().map_or(0, |(line, _)| *line);
         let mut listed: Vec<&mut Listed> = rows.iter_mut().filter_map(|(_, row)| row.as_mut().ok()).collect();
-        let Some(reason) = settle_ranks(&mut listed) else { return };
-        if self.format == RunFormat::Tevatron {
-            // It has no ranks that could be corrected.
-            return;
-        }
+        // Ranks that the run does not have can't be corrected.
+        let has_ranks = match self.format {
+            RunFormat::Trec | RunFormat::Msmarco => true,
+            RunFormat::Tevatron => false,
+            RunFormat::Columns => listed.iter().any(|document| document.rank != UNRANKED),
+        };
+        let Some(reason) = settle_ranks(&mut listed).filter(|_| has_ranks) else { return };
         if std::mem::replace(&mut self.settled, true) {
             return;
         }
         let rule = match self.format {
-            RunFormat::Trec | RunFormat::Tevatron => {
+            RunFormat::Trec | RunFormat::Tevatron | RunFormat::Columns => {
                 "the score, descending, and ties the id, descending, as in trec_eval"
             }
             RunFormat::Msmarco => "the order of the lines",

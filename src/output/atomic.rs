@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 /// If the system can't create a file beside it, or can't write it.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = Temporary::beside(path)?;
-    temporary.0.write_all(bytes)?;
+    temporary.write_all(bytes)?;
     temporary.persist(path)
 }
 
@@ -55,7 +55,17 @@ impl Temporary {
     }
 }
 
-/// The file to which a path leads.
+impl Write for Temporary {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The file to which a link leads.
 fn target(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

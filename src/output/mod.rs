@@ -17,6 +17,8 @@
 )]
 
 mod atomic;
+#[cfg(feature = "parquet")]
+mod columnar;
 mod compression;
 mod csv;
 mod errors;
@@ -24,6 +26,7 @@ mod file;
 mod jsonl;
 mod msmarco;
 mod run_record;
+mod staged;
 mod trec;
 mod writer;
 
@@ -43,7 +46,7 @@ pub use file::{Existing, OutputFile, exit_at_once};
 pub(crate) use run_record::RunRecord;
 pub use trec::check_tag;
 pub(crate) use writer::Continuation;
-pub use writer::{Closed, Writer};
+pub use writer::{Closed, NotKept, Writer};
 
 /// Whether a write failed because there is no room.
 fn is_full(error: &io::Error) -> bool {
@@ -68,6 +71,8 @@ pub enum OutputFormat {
     Csv,
     /// As CSV, with tabs: a cell with a tab, a quote or a line break is quoted; rerank knows such files by their header.
     Tsv,
+    /// Parquet, a row for each candidate; the file is there when it is whole.
+    Parquet,
 }
 
 impl OutputFormat {
@@ -77,6 +82,7 @@ impl OutputFormat {
             Some("trec" | "run") => Self::Trec,
             Some("csv") => Self::Csv,
             Some("tsv") => Self::Tsv,
+            Some("parquet") => Self::Parquet,
             _ => Self::Jsonl,
         }
     }
@@ -89,6 +95,7 @@ impl OutputFormat {
             Self::Msmarco => "msmarco",
             Self::Csv => "csv",
             Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -121,6 +128,11 @@ impl OutputFormat {
         Some(format!("{}: {what}; {given}{id}, is written to {kind}, and qrels hardly know it", group.place))
     }
 
+    /// Whether it holds identifiers, ranks and scores only.
+    pub fn is_run(self) -> bool {
+        self.run().is_some()
+    }
+
     /// What a run in this format is called, if it is one.
     fn run(self) -> Option<&'static str> {
         match self {
@@ -146,10 +158,16 @@ pub struct Layout {
 
 /// Formats the rankings of one file; some formats need to remember what they wrote before.
 enum Formatter {
-    Jsonl { text: bool },
-    Trec { tag: String },
+    Jsonl {
+        text: bool,
+    },
+    Trec {
+        tag: String,
+    },
     Msmarco,
     Csv(csv::CsvFormatter),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<columnar::ParquetFormatter>),
 }
 
 impl Formatter {
@@ -160,6 +178,11 @@ impl Formatter {
             OutputFormat::Msmarco => Self::Msmarco,
             OutputFormat::Csv => Self::Csv(csv::CsvFormatter::new(b',', layout.text)),
             OutputFormat::Tsv => Self::Csv(csv::CsvFormatter::new(b'\t', layout.text)),
+            #[cfg(feature = "parquet")]
+            OutputFormat::Parquet => Self::Parquet(Box::new(columnar::ParquetFormatter::new(layout.text))),
+            // The options refuse it.
+            #[cfg(not(feature = "parquet"))]
+            OutputFormat::Parquet => Self::Jsonl { text: layout.text },
         }
     }
 
@@ -176,6 +199,8 @@ impl Formatter {
                 Ok(())
             }
             Self::Csv(formatter) => formatter.format(ranking, buffer),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(formatter) => formatter.format(ranking, buffer),
         }
     }
 
@@ -190,6 +215,8 @@ impl Formatter {
     fn finish(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
         match self {
             Self::Csv(formatter) => formatter.finish(buffer),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(formatter) => formatter.finish(buffer),
             _ => Ok(()),
         }
     }

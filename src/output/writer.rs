@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow};
 
 use super::compression::Compressor;
 use super::file::{Existing, OutputFile};
-use super::{Formatter, Layout, RunRecord, remedy};
+use super::staged::Staged;
+use super::{Formatter, Layout, OutputFormat, RunRecord, remedy};
 use crate::progress::counted;
 use crate::record::Ranking;
 use crate::standard_output;
@@ -27,12 +28,31 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
+/// The run was broken off, and its output has a format that is whole or not there.
+#[derive(Debug)]
+pub struct NotKept(String);
+
+impl fmt::Display for NotKept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} is not written, as a part of a Parquet file can't be read: write JSONL, which keeps what is complete and can be \
+             resumed, where that matters",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotKept {}
+
 enum Sink {
     /// Standard output, which may be a file.
     Stdout {
         is_file: bool,
     },
     File(OutputFile),
+    /// A file that is there when it is whole.
+    Staged(Box<Staged>),
 }
 
 /// What was written is sent to the disk at least this often, so that a power failure costs no more than that.
@@ -79,7 +99,13 @@ impl Writer {
                 standard_output::check().context("cannot write to standard output")?;
                 Sink::Stdout { is_file: standard_output::is_file() }
             }
-            Some(path) => Sink::File(OutputFile::open(path, existing)?),
+            Some(path) => {
+                let file = OutputFile::open(path, existing)?;
+                match layout.format == OutputFormat::Parquet && file.is_regular() {
+                    true => Sink::Staged(Box::new(Staged::open(file)?)),
+                    false => Sink::File(file),
+                }
+            }
         };
         Ok(Self {
             sink,
@@ -181,14 +207,22 @@ impl Writer {
         }
         self.end()?;
         self.begin().and_then(|()| self.complete(skipped)).map_err(|error| self.failed(&error))?;
-        Ok(self.formatter.left_out().into_iter().map(str::to_owned).collect())
+        let left_out = self.formatter.left_out().into_iter().map(str::to_owned).collect();
+        if let Sink::Staged(file) = self.sink {
+            let path = file.path().display().to_string();
+            file.finish().with_context(|| format!("cannot write {path}"))?;
+        }
+        Ok(left_out)
     }
 
     /// Ends the output of a run that was broken off, so that it can be decompressed to its end.
     ///
     /// # Errors
-    /// As [`Writer::write`].
+    /// As [`Writer::write`], and [`NotKept`] if the output is of a format that is whole or not there.
     pub fn close(mut self) -> Result<()> {
+        if let Sink::Staged(file) = &self.sink {
+            return Err(NotKept(file.path().display().to_string()).into());
+        }
         // A file that is resumed and was not touched stays as it is.
         if matches!(self.sink, Sink::Stdout { .. }) || self.is_begun() { self.end() } else { Ok(()) }
     }
@@ -232,6 +266,13 @@ impl Writer {
                 counted(self.rankings, "ranking", "rankings"),
             ),
             Sink::Stdout { .. } => anyhow!("cannot write to standard output: {error}"),
+            Sink::Staged(file) => {
+                anyhow!(
+                    "cannot write {}: {error}; nothing is kept: {}, and start anew",
+                    file.path().display(),
+                    remedy(error)
+                )
+            }
             Sink::File(file) if !file.is_regular() => anyhow!("cannot write to {}: {error}", file.path().display()),
             Sink::File(file) => anyhow!(
                 "cannot write to {}: {error}; what is complete stays ({}): {}, and go on with --resume",
@@ -250,6 +291,7 @@ impl Writer {
                 standard_output::write_whole(&self.buffer)
             }
             Sink::File(file) => file.write(&self.buffer),
+            Sink::Staged(file) => file.write(&self.buffer),
         }
     }
 
@@ -271,7 +313,10 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<()> {
-        let Sink::File(file) = &mut self.sink else { return Ok(()) };
+        let Sink::File(file) = &mut self.sink else {
+            self.unsynced = None;
+            return Ok(());
+        };
         if file.is_begun()
             && let Err(error) = file.check(self.written)
         {

@@ -9,7 +9,7 @@ use super::faults::Faults;
 use super::judging::JudgedFigures;
 use crate::compute::Compute;
 use crate::exit::Exit;
-use crate::output::{Closed, OutputFile};
+use crate::output::{Closed, NotKept, OutputFile};
 use crate::progress::{Reporter, counted};
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
@@ -41,7 +41,8 @@ impl Conclusion<'_> {
         self.stats.skipped = self.faults.skipped();
         self.stats.interrupted = matches!(scored, Ok(End::Interrupted));
         self.report();
-        let of_scoring = self.exit_of_scoring(scored);
+        let is_kept = !written.as_ref().is_err_and(anyhow::Error::is::<NotKept>);
+        let of_scoring = self.exit_of_scoring(scored, is_kept);
         let exit = self.exit_of_writing(written).unwrap_or(of_scoring);
         if let Some(file) = &mut self.stats_file {
             stats::write(&self.stats, file)?;
@@ -71,13 +72,14 @@ impl Conclusion<'_> {
         }
     }
 
-    fn exit_of_scoring(&self, scored: Result<End>) -> Exit {
+    fn exit_of_scoring(&self, scored: Result<End>, is_kept: bool) -> Exit {
         match scored {
             Ok(End::Interrupted) => self.stop.requested().unwrap_or(Exit::Interrupted),
             Ok(_) if self.faults.failed() || self.faults.skipped() > 0 => Exit::Failed,
             Ok(_) => Exit::Done,
             Err(error) => {
-                self.reporter.error(&format!("{error:#}; complete rankings are written"));
+                let kept = if is_kept { "; complete rankings are written" } else { "" };
+                self.reporter.error(&format!("{error:#}{kept}"));
                 Exit::Failed
             }
         }
@@ -96,6 +98,10 @@ impl Conclusion<'_> {
             }
             // A reader that closes the pipe, as `head` does, has what it wanted.
             Err(error) if error.is::<Closed>() => None,
+            Err(error) if error.is::<NotKept>() => {
+                self.reporter.error(&error.to_string());
+                None
+            }
             Err(error) => {
                 self.reporter.error(&format!("{error:#}"));
                 Some(Exit::Failed)

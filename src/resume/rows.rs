@@ -117,6 +117,8 @@ impl Rows {
                 self.in_quotes ^= byte == b'"';
                 !self.in_quotes && byte == self.delimiter()
             }
+            // It is never resumed.
+            OutputFormat::Parquet => false,
         }
     }
 
@@ -139,6 +141,7 @@ impl Rows {
                 return serde_json::from_slice(string).ok();
             }
             OutputFormat::Trec | OutputFormat::Msmarco => head.split_last()?.1.to_vec(),
+            OutputFormat::Parquet => return None,
             OutputFormat::Csv | OutputFormat::Tsv => {
                 let (_, cell) = head.split_last()?;
                 match cell.strip_prefix(b"\"").and_then(|cell| cell.strip_suffix(b"\"")) {

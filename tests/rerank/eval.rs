@@ -179,7 +179,7 @@ fn bad_files_and_options_are_named_with_the_remedy() {
             &["twice.trec:2: query \"q1\" has the document \"a\" twice, first on line 1"],
         ),
         (&["--qrels", &run, &run], 1, &["a run is named without --qrels"]),
-        (&["--qrels", &parquet, &run], 1, &["is a Parquet file"]),
+        (&["--qrels", &parquet, &run], 1, &["a Parquet file"]),
         (&["--qrels", "nowhere", &run], 2, &["--qrels: there is no file nowhere"]),
         (&["--qrels", &qrels, "nowhere"], 2, &["there is no file nowhere"]),
         (&["--qrels", &qrels, &run, "--measures", "nDGC@10"], 2, &["--measures nDGC@10", "nDCG"]),

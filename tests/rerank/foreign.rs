@@ -22,7 +22,10 @@ fn refused(bytes: impl AsRef<[u8]>, parts: &[&str]) {
 fn binary_files_are_called_what_they_are_with_the_remedy() {
     refused(b"PK\x03\x04\x14\0\0\0\x08\0in.jsonl", &["is a ZIP archive", "unzip -p"]);
     refused(b"PK\x03\x04\x14\0\0\0\x08\0[Content_Types].xml", &["Excel", "CSV"]);
+    #[cfg(not(feature = "parquet"))]
     refused(b"PAR1\x15\x04\x15\x80", &["is a Parquet file", "read_parquet"]);
+    #[cfg(feature = "parquet")]
+    refused(b"PAR1\x15\x04\x15\x80", &["begins as a Parquet file", "truncated or damaged; fetch or write it again"]);
     refused(b"SQLite format 3\0\x10\0", &["is an SQLite database", "sqlite3"]);
     refused(b"\x80\x04\x95\x10\0\0\0\0\0\0\0}", &["is a Python pickle", "json.dumps"]);
     refused(b"%PDF-1.7\n%\xe2\xe3", &["is a PDF document", "pdftotext"]);
@@ -35,10 +38,10 @@ fn binary_files_are_called_what_they_are_with_the_remedy() {
 fn binary_queries_and_collections_are_called_what_they_are() {
     let files = Files::new();
     let (input, good) = (files.write("a.trec", "q Q0 d 1 2.5 t\n"), files.write("good.tsv", "q\tred\n"));
-    let bad = files.write("bad", b"PAR1\x15\x04\x15\x80");
+    let bad = files.write("bad", b"SQLite format 3\0\x10\0");
     for (queries, collection) in [(&bad, &good), (&good, &bad)] {
         let arguments = ["--model", "fake", "--input", &input, "--queries", queries, "--collection", collection];
-        rerank(&arguments).fails(1, &["bad is a Parquet file"]);
+        rerank(&arguments).fails(1, &["bad is an SQLite database"]);
     }
 }
 

@@ -70,6 +70,10 @@ mod outputs;
 mod packed;
 mod pairs;
 mod parity;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_output;
 mod people;
 mod piped;
 mod pipes;

@@ -48,7 +48,8 @@ impl QrelsFormat {
 
 /// Whether these are the names of columns: none of them is a grade.
 pub(super) fn is_header(columns: &[&str]) -> bool {
-    columns
-        .last()
-        .is_some_and(|name| ["score", "grade", "relevance", "rel", "label"].contains(&name.to_lowercase().as_str()))
+    columns.last().is_some_and(|name| GRADES.contains(&name.to_lowercase().as_str()))
 }
+
+/// Names of the column with the grades.
+pub(super) const GRADES: [&str; 5] = ["score", "grade", "relevance", "rel", "label"];

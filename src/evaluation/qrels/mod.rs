@@ -12,7 +12,9 @@ use anyhow::{Result, bail};
 pub use self::format::QrelsFormat;
 use super::judged::Judgements;
 use super::measures::Measure;
-use crate::input::Source;
+#[cfg(feature = "parquet")]
+use crate::input::Field;
+use crate::input::{Opened, Source};
 
 /// The judgements of a set of queries.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl Qrels {
     /// If the file can't be read, is empty or in no known format, or a line is malformed, has a grade that is no integer, or
     /// judges a document that its query has had before. The message names the file and the line.
     pub fn read(path: Option<&Path>, format: Option<QrelsFormat>) -> Result<Self> {
-        let mut source = Source::open(path)?;
+        let mut source = open(path)?;
         let first_line = source.peek_line(format::PEEKED_BYTES)?;
         if first_line.trim_ascii().is_empty() {
             bail!("{} is empty: it holds no judgements", source.name);
@@ -84,6 +86,28 @@ impl Qrels {
     pub fn query(&self, id: &str) -> Option<&JudgedQuery> {
         self.index.get(id).and_then(|&index| self.queries.get(index))
     }
+}
+
+/// Opens qrels. The rows of a file of columns are those of BEIR's format.
+///
+/// # Errors
+/// If the file can't be read, or lacks a column, or one has a type that can't be used.
+fn open(path: Option<&Path>) -> Result<Source> {
+    let opened = Opened::open(path)?;
+    #[cfg(feature = "parquet")]
+    if let Opened::Columns(table) = opened {
+        let columns = [Field::QueryId.aliases(), Field::Id.aliases(), &format::GRADES[..]];
+        for names in columns {
+            let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            anyhow::ensure!(
+                table.has(names),
+                "{} is read as qrels and has no column {listed}: rename the one that is it",
+                table.name()
+            );
+        }
+        return table.cells(&columns, true);
+    }
+    opened.into_text()
 }
 
 /// A query's identifier, and for each document its grade and the line of it.

@@ -19,7 +19,11 @@ pub use self::documents::{Documents, TieOrder};
 pub use self::format::RunFileFormat;
 pub(super) use self::ranked::Id;
 pub use self::records::{Entry, Record, Records};
-use crate::input::{MAX_RECORD_BYTES, Source};
+#[cfg(feature = "parquet")]
+use crate::fusion;
+#[cfg(feature = "parquet")]
+use crate::input::Field;
+use crate::input::{MAX_RECORD_BYTES, Opened, Source};
 
 /// A run: the documents of each query, best first.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ impl Run {
     /// If the file can't be read, is empty or in no known format, or a line is malformed, has a score that is no finite number,
     /// or has a document that its query has had before. The message names the file and the line.
     pub fn read(path: Option<&Path>, format: Option<RunFileFormat>) -> Result<Self> {
-        let mut source = Source::open(path)?;
+        let mut source = open(path)?;
         let first_line = source.peek_line(format::PEEKED_BYTES)?;
         if first_line.trim_ascii().is_empty() {
             bail!("{} is empty: it holds no rankings", source.name);
@@ -93,6 +97,21 @@ impl Run {
         let index = self.index.get(query)?;
         self.queries.get(*index).map(|query| &query.documents)
     }
+}
+
+/// Opens a run. The rows of a file of columns are those of a table.
+///
+/// # Errors
+/// If the file can't be read, or a column that has a meaning here has a type that can't be used.
+fn open(path: Option<&Path>) -> Result<Source> {
+    let opened = Opened::open(path)?;
+    #[cfg(feature = "parquet")]
+    if let Opened::Columns(table) = opened {
+        let values = [&[fusion::FIELD][..], &["logit"][..], Field::Score.aliases(), Field::Rank.aliases()];
+        let value = values.into_iter().find(|names| table.has(*names)).unwrap_or(Field::Score.aliases());
+        return table.cells(&[Field::QueryId.aliases(), Field::Id.aliases(), value], true);
+    }
+    opened.into_text()
 }
 
 #[cfg(test)]

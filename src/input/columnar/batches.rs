@@ -1,0 +1,171 @@
+//! Batches of rows out of a file, whatever its format. The libraries panic on some damaged files; here that becomes an error.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::{FileReader, FileReaderBuilder, StreamReader};
+use arrow_schema::{ArrowError, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::Kind;
+use crate::input::position::Position;
+use crate::panics::guarded;
+
+/// The bytes that a batch of rows of a Parquet file has, as its columns are on average.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// The most rows of a batch.
+const MOST_ROWS: u64 = 4096;
+
+/// A file whose schema is known and whose rows have not been read.
+pub struct Rows {
+    file: File,
+    schema: SchemaRef,
+    kind: Kind,
+    /// What the footer of a Parquet file has.
+    footer: Option<ArrowReaderMetadata>,
+}
+
+/// Batches of rows, or the problem that ends them.
+pub struct Batches {
+    batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>,
+    /// What was read of the file's size, in rows or, where `counts_batches`, in batches.
+    read: Arc<AtomicU64>,
+    counts_batches: bool,
+    /// Rows so far.
+    rows: u64,
+}
+
+impl Rows {
+    /// Reads the schema.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn open(file: File, kind: Kind) -> Result<Self, String> {
+        guarded(|| {
+            let again = |file: &File| file.try_clone().map_err(|error| error.to_string());
+            let (schema, footer) = match kind {
+                Kind::Parquet => {
+                    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(problem)?;
+                    (Arc::clone(footer.schema()), Some(footer))
+                }
+                Kind::ArrowFile => {
+                    (FileReader::try_new(BufReader::new(again(&file)?), None).map_err(problem)?.schema(), None)
+                }
+                Kind::ArrowStream => {
+                    (StreamReader::try_new(BufReader::new(again(&file)?), None).map_err(problem)?.schema(), None)
+                }
+            };
+            Ok(Self { file, schema, kind, footer })
+        })
+        .unwrap_or_else(Err)
+    }
+
+    /// The names and types of the columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Reads these columns, by their indices in ascending order. The position counts the rows of a Parquet file and the batches of
+    /// an Arrow file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn read(self, columns: &[usize]) -> Result<(Batches, Option<Position>), String> {
+        guarded(|| {
+            let (read, counts_batches) = (Arc::new(AtomicU64::new(0)), self.kind != Kind::Parquet);
+            let (batches, size) = self.batches(columns).map_err(problem)?;
+            let position = size.map(|size| Position { read: Arc::clone(&read), size });
+            Ok((Batches { batches, read, counts_batches, rows: 0 }, position))
+        })
+        .unwrap_or_else(Err)
+    }
+
+    fn batches(mut self, columns: &[usize]) -> Result<Opened, ArrowError> {
+        // Reading the schema has moved the position, which all handles of a file share.
+        std::io::Seek::rewind(&mut self.file)?;
+        let opened: Opened = match self.footer {
+            Some(footer) => {
+                let roots = columns.iter().copied();
+                let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
+                let metadata = footer.metadata();
+                let rows: u64 =
+                    metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
+                let bytes: u64 = metadata
+                    .row_groups()
+                    .iter()
+                    .flat_map(|group| group.columns().iter().enumerate())
+                    .filter(|(leaf, _)| mask.leaf_included(*leaf))
+                    .map(|(_, column)| u64::try_from(column.uncompressed_size()).unwrap_or(0))
+                    .sum();
+                let of_row = bytes.checked_div(rows).unwrap_or(0).max(1);
+                let batch = (BATCH_BYTES / of_row).clamp(1, MOST_ROWS);
+                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, footer);
+                let reader = builder.with_projection(mask).with_batch_size(batch as usize).build()?;
+                (Box::new(reader), Some(rows))
+            }
+            None if self.kind == Kind::ArrowFile => {
+                let builder = FileReaderBuilder::new().with_projection(columns.to_vec());
+                let reader = builder.build(BufReader::new(self.file))?;
+                let size = reader.num_batches() as u64;
+                (Box::new(reader), Some(size))
+            }
+            None => {
+                let reader = StreamReader::try_new(BufReader::new(self.file), Some(columns.to_vec()))?;
+                (Box::new(reader), None)
+            }
+        };
+        Ok(opened)
+    }
+}
+
+/// Batches, and how many rows or batches there are in all where that is known.
+type Opened = (Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>, Option<u64>);
+
+impl Batches {
+    /// The next batch, which may be empty; none at the end.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and behind which row.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+        let next = guarded(|| self.batches.next()).and_then(|next| next.transpose().map_err(problem));
+        let batch = next.map_err(|problem| {
+            format!(
+                "what stands behind row {} can't be read ({problem}): the file is damaged or truncated; fetch or write it again",
+                self.rows
+            )
+        })?;
+        if let Some(batch) = &batch {
+            let rows = batch.num_rows() as u64;
+            self.rows += rows;
+            self.read.fetch_add(if self.counts_batches { 1 } else { rows }, Ordering::Relaxed);
+        }
+        Ok(batch)
+    }
+}
+
+/// The kinds that the libraries put in front of their messages, which mean nothing to users.
+const PREFIXES: [&str; 8] = [
+    "Parquet error: ",
+    "Parquet argument error: ",
+    "Arrow: ",
+    "EOF: ",
+    "External: ",
+    "Io error: ",
+    "Ipc error: ",
+    "Parser error: ",
+];
+
+/// An error of the libraries, on one line and without its kinds.
+fn problem(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut line = text.lines().next().unwrap_or_default();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
+        line = rest;
+    }
+    line.to_owned()
+}

@@ -1,0 +1,106 @@
+//! Lines of text that are made of batches of rows while they are read.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_json::WriterBuilder;
+use arrow_json::writer::LineDelimited;
+
+use super::batches::Batches;
+use super::values::AsTheyAre;
+use crate::panics::guarded;
+use crate::slices::behind;
+
+/// The rows that become text at once, so that the text of a large batch is not held as a whole.
+const ROWS: usize = 1024;
+
+/// How rows become lines.
+pub(super) trait Encode: Send {
+    /// Appends the lines in front of all rows.
+    fn begin(&mut self, _text: &mut Vec<u8>) {}
+
+    /// Appends a line, or several, for each row of a batch. `first` is the number of its first row, counted from 1.
+    ///
+    /// # Errors
+    /// If a row can't become a line, as a sentence without a full stop.
+    fn append(&mut self, batch: &RecordBatch, first: u64, text: &mut Vec<u8>) -> Result<(), String>;
+}
+
+/// Reads batches as text.
+pub(super) struct Lines<E> {
+    batches: Batches,
+    encode: E,
+    /// The batch at hand, and how many of its rows became text.
+    batch: Option<(RecordBatch, usize)>,
+    /// The number of rows in front of the batch at hand.
+    rows: u64,
+    text: Vec<u8>,
+    /// The bytes of the text that were consumed.
+    consumed: usize,
+}
+
+impl<E: Encode> Lines<E> {
+    /// The lines of these batches.
+    pub(super) fn new(batches: Batches, mut encode: E) -> Self {
+        let mut text = Vec::new();
+        encode.begin(&mut text);
+        Self { batches, encode, batch: None, rows: 0, text, consumed: 0 }
+    }
+
+    /// Makes the text of further rows; without an effect at the end.
+    fn fill(&mut self) -> Result<(), String> {
+        self.text.clear();
+        self.consumed = 0;
+        while self.text.is_empty() {
+            let (batch, taken) = match self.batch.take() {
+                Some(at_hand) => at_hand,
+                None => match self.batches.next()? {
+                    Some(batch) => (batch, 0),
+                    None => return Ok(()),
+                },
+            };
+            let count = ROWS.min(batch.num_rows() - taken);
+            let (part, first) = (batch.slice(taken, count), self.rows + taken as u64 + 1);
+            guarded(|| self.encode.append(&part, first, &mut self.text)).unwrap_or_else(Err)?;
+            if taken + count < batch.num_rows() {
+                self.batch = Some((batch, taken + count));
+            } else {
+                self.rows += batch.num_rows() as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E: Encode> BufRead for Lines<E> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.consumed == self.text.len() {
+            self.fill().map_err(io::Error::other)?;
+        }
+        Ok(behind(&self.text, self.consumed))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.consumed += count;
+    }
+}
+
+impl<E: Encode> Read for Lines<E> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+/// Rows as JSON objects.
+pub(super) struct Records;
+
+impl Encode for Records {
+    fn append(&mut self, batch: &RecordBatch, _first: u64, text: &mut Vec<u8>) -> Result<(), String> {
+        let factory = Arc::new(AsTheyAre);
+        let mut writer = WriterBuilder::new().with_encoder_factory(factory).build::<_, LineDelimited>(text);
+        writer.write(batch).and_then(|()| writer.finish()).map_err(|error| error.to_string())
+    }
+}

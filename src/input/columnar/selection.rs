@@ -1,0 +1,105 @@
+//! Which columns of a file are read.
+
+use arrow_schema::{DataType, Field as Column, Schema};
+
+use super::Table;
+use crate::exit::UsageError;
+use crate::input::names::{IDS_OF_TEXTS, Names};
+
+/// The columns that are read, and what the user should know of the others.
+#[derive(Debug)]
+pub struct Selection {
+    /// Their indices, ascending.
+    pub(super) columns: Vec<usize>,
+    /// A sentence on columns that can't be carried.
+    pub note: Option<String>,
+}
+
+impl Selection {
+    /// The columns of a file that have one of these names or are carried to the output; with `known_only` none is carried, and
+    /// the others are not read.
+    ///
+    /// # Errors
+    /// If a column with one of the names has a type that can't be used.
+    pub fn new(table: &Table, names: &Names, known_only: bool) -> Result<Self, UsageError> {
+        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        for (index, column) in table.schema().fields().iter().enumerate() {
+            let name = column.name();
+            match unusable(column) {
+                Some((path, what)) if names.is_known(name) => {
+                    return Err(UsageError::new(format!(
+                        "{}: the column `{path}` holds {what}, and text or numbers are needed: cast it where the file is written, \
+                         as in `cast({name} as varchar)`, or name another column with --columns",
+                        table.name()
+                    )));
+                }
+                Some((_, what)) if !known_only => left_out.push(format!("`{name}` ({what})")),
+                Some(_) => {}
+                None if !known_only || is_needed(column, names) => columns.push(index),
+                None => {}
+            }
+        }
+        let note = (!left_out.is_empty()).then(|| {
+            format!(
+                "{}: these columns can't be carried to the output and are left out: {}",
+                table.name(),
+                left_out.join(", ")
+            )
+        });
+        Ok(Self { columns, note })
+    }
+}
+
+/// The names of a schema's columns with their types, for messages.
+pub fn listed(schema: &Schema) -> String {
+    let listed = schema.fields().iter().map(|column| format!("`{}` ({})", column.name(), column.data_type()));
+    listed.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a column may hold more than what is carried: one with a known name, one of the lists beside texts, or one in which
+/// texts are nested.
+fn is_needed(column: &Column, names: &Names) -> bool {
+    let name = column.name().as_str();
+    let of_list =
+        IDS_OF_TEXTS.contains(&name) || name.ends_with("scores") || name.ends_with("_id") || name.ends_with("_ids");
+    names.is_known(name) || of_list || (column.data_type().is_nested() && holds_text(column.data_type()))
+}
+
+/// Whether text stands somewhere in a type.
+fn holds_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+        || children(data_type).iter().any(|child| holds_text(child.data_type()))
+}
+
+/// The part of a column that has no text, with the path to it and what it holds; none if all of it can be text.
+fn unusable(column: &Column) -> Option<(String, String)> {
+    match column.data_type() {
+        kind @ (DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_)
+        | DataType::Union(..)
+        | DataType::Interval(_)) => {
+            let what = if matches!(kind, DataType::Union(..) | DataType::Interval(_)) { "values" } else { "bytes" };
+            Some((column.name().clone(), format!("{what} of the type {kind}")))
+        }
+        nested => children(nested).into_iter().find_map(|child| {
+            let (path, what) = unusable(child)?;
+            Some((format!("{}.{path}", column.name()), what))
+        }),
+    }
+}
+
+fn children(data_type: &DataType) -> Vec<&Column> {
+    match data_type {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => vec![&**item],
+        DataType::Struct(fields) => fields.iter().map(|field| &**field).collect(),
+        DataType::RunEndEncoded(_, values) => vec![&**values],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,71 @@
+//! What the rows of a file of columns are: pairs, queries with lists of candidates, or the rows of a run.
+
+use anyhow::Result;
+
+use super::columnar::{Kind, Selection, Table};
+use super::detect::InputFormat;
+use super::names::{Field, IDS_OF_TEXTS, Names};
+use super::source::Source;
+use super::{InputOptions, columnar};
+use crate::exit::UsageError;
+
+/// Names of lists of document identifiers in mteb's `top_ranked`.
+const RANKED_IDS: [&str; 2] = ["corpus-ids", "corpus_ids"];
+
+/// The lines that rows become, and their format.
+pub struct Prepared {
+    /// The lines.
+    pub source: Source,
+    /// JSONL; or that of the file, if its rows are those of a run.
+    pub format: InputFormat,
+    /// What the user should know of columns that are left out.
+    pub note: Option<String>,
+}
+
+/// Chooses the columns that are read, and what their rows become.
+///
+/// # Errors
+/// If the options do not fit the file, or a column that is needed is missing or has a type that can't be used.
+pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
+    let own = if table.kind() == Kind::Parquet { InputFormat::Parquet } else { InputFormat::Arrow };
+    if options.format.is_some_and(|format| format != own) {
+        let problem = format!("{} is {} file: leave --input-format out", table.name(), table.kind().name());
+        return Err(UsageError::new(problem).into());
+    }
+    let names = Names::new(&options.columns);
+    if !is_run(&table, options, &names) {
+        let selection = Selection::new(&table, &names, options.known_fields_only)?;
+        let note = selection.note.clone();
+        return Ok(Prepared { source: table.records(&selection)?, format: InputFormat::Jsonl, note });
+    }
+    let ids = ids(&names);
+    for (names, what) in [(names.of(Field::QueryId), "queries"), (ids.as_slice(), "documents")] {
+        if !table.has(names) {
+            let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(UsageError::new(format!(
+                "{} is read as a run and has no column with the identifiers of {what} ({listed}): name it with --columns; its columns \
+                 are {}",
+                table.name(),
+                columnar::listed(table.schema())
+            ))
+            .into());
+        }
+    }
+    let cells = [names.of(Field::QueryId), ids.as_slice(), names.of(Field::Rank), names.of(Field::Score)];
+    Ok(Prepared { source: table.cells(&cells, false)?, format: own, note: None })
+}
+
+/// Whether the rows are those of a run: its texts stand in other files.
+fn is_run(table: &Table, options: &InputOptions, names: &Names) -> bool {
+    let has = |field| table.has(names.of(field));
+    let is_asked = options.queries.is_some() || options.collection.is_some();
+    let has_texts = has(Field::Query) && (has(Field::Text) || has(Field::Candidates));
+    let has_ids_only = has(Field::QueryId) && table.has(&ids(names)) && !has(Field::Query) && !has(Field::Text);
+    !has_texts && (is_asked || (has_ids_only && !has(Field::Candidates)))
+}
+
+/// The names of a column with identifiers of documents, one or a list of them in each row.
+fn ids(names: &Names) -> Vec<String> {
+    let lists = RANKED_IDS.iter().chain(&IDS_OF_TEXTS).map(|name| (*name).to_owned());
+    names.of(Field::Id).iter().cloned().chain(lists).collect()
+}

@@ -1,0 +1,90 @@
+//! Parquet: a row for each candidate. A ranking without results has no rows.
+//!
+//! The first rows determine the columns: a field that they carry has a column of its own, of the type that its values have in
+//! common, or else of JSON texts. What comes up later, or does not fit, stands as a JSON object in the column `other_fields`, so that
+//! nothing is lost. Memory holds the rows that wait to become a batch, and a row group, compressed.
+
+mod columns;
+mod kind;
+mod row;
+
+use anyhow::{Context, Result};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use self::columns::Columns;
+use self::row::Row;
+use crate::record::Ranking;
+
+/// Rows and bytes after which the waiting rows become a batch.
+const BATCH_ROWS: usize = 8192;
+const BATCH_BYTES: usize = 16 << 20;
+
+/// The most rows of a row group, and the bytes with which one ends.
+const GROUP_ROWS: usize = 1 << 20;
+const GROUP_BYTES: usize = 128 << 20;
+
+/// Makes a file of rankings.
+pub(super) struct ParquetFormatter {
+    text: bool,
+    waiting: Vec<Row>,
+    waiting_bytes: usize,
+    file: Option<(Columns, ArrowWriter<Vec<u8>>)>,
+}
+
+impl ParquetFormatter {
+    /// A file without rows.
+    pub(super) fn new(text: bool) -> Self {
+        Self { text, waiting: Vec::new(), waiting_bytes: 0, file: None }
+    }
+
+    /// Adds a ranking. Appends the bytes of the file that are complete, if there are any.
+    pub(super) fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
+        for (rank, result) in (1..).zip(&ranking.results) {
+            let row = Row::new(&ranking.query, rank, result, self.text)?;
+            self.waiting_bytes += row.bytes();
+            self.waiting.push(row);
+            if self.waiting.len() == BATCH_ROWS || self.waiting_bytes >= BATCH_BYTES {
+                self.write(buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the rest of the file.
+    pub(super) fn finish(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
+        self.write(buffer)?;
+        if let Some((_, writer)) = self.file.take() {
+            buffer.append(&mut writer.into_inner().context("the Parquet file can't be completed")?);
+        }
+        Ok(())
+    }
+
+    /// Writes the waiting rows as a batch.
+    fn write(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
+        let rows = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        if self.file.is_none() {
+            let columns = Columns::of(&rows, self.text);
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                .set_created_by(concat!("rerank ", env!("CARGO_PKG_VERSION")).to_owned())
+                .set_max_row_group_row_count(Some(GROUP_ROWS))
+                .set_max_row_group_bytes(Some(GROUP_BYTES))
+                .build();
+            let schema = std::sync::Arc::clone(columns.schema());
+            let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties));
+            self.file = Some((columns, writer.context("the Parquet file can't be begun")?));
+        }
+        let Some((columns, writer)) = &mut self.file else { return Ok(()) };
+        if !rows.is_empty() {
+            writer.write(&columns.batch(&rows)?).context("rows can't be written as Parquet")?;
+        }
+        buffer.append(writer.inner_mut());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

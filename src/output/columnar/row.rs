@@ -1,0 +1,70 @@
+//! One result as it stands in a row: our columns, and the fields that are carried.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::fusion;
+use crate::record::{Query, Ranked};
+
+/// The names of our columns. Carried fields with such a name are dropped, as the other formats do.
+pub(super) const OWN: [&str; 10] =
+    ["query_id", "query", "rank", "id", "score", "logit", "original_rank", "original_score", "truncated", "text"];
+
+/// The column in which a row has, as one JSON object, the fields that have no column or do not fit it.
+pub(super) const OTHER: &str = "other_fields";
+
+/// A row: our cells as the members of a JSON object without its braces, and the fields beside them.
+pub(super) struct Row {
+    pub(super) own: String,
+    pub(super) fields: Vec<(String, Box<RawValue>)>,
+}
+
+impl Row {
+    /// The row of a result of this rank.
+    ///
+    /// # Errors
+    /// If a value can't become JSON, which does not happen.
+    pub(super) fn new(query: &Query, rank: usize, result: &Ranked, with_text: bool) -> serde_json::Result<Self> {
+        let Ranked { candidate, logit, score, truncated, fused } = result;
+        let mut own = format!("\"query_id\":{}", serde_json::to_string(&query.id)?);
+        let mut add = |name: &str, value: String| {
+            own.push_str(&format!(",\"{name}\":{value}"));
+        };
+        add("query", serde_json::to_string(&query.text)?);
+        add("rank", rank.to_string());
+        add("id", serde_json::to_string(&candidate.id)?);
+        add("score", serde_json::to_string(score)?);
+        add("logit", serde_json::to_string(logit)?);
+        add("original_rank", candidate.original_rank.to_string());
+        if let Some(score) = candidate.original_score {
+            add("original_score", serde_json::to_string(&score)?);
+        }
+        add("truncated", truncated.to_string());
+        if with_text {
+            add("text", serde_json::to_string(&candidate.text)?);
+        }
+        let mut fields = Vec::new();
+        let ours = [
+            (fusion::FIELD, fused.map(Value::from)),
+            ("title", candidate.title.clone().map(Value::from)),
+            ("instruction", query.instruction.clone().map(Value::from)),
+        ];
+        for (name, value) in ours {
+            if let Some(value) = value {
+                fields.push((name.to_owned(), serde_json::value::to_raw_value(&value)?));
+            }
+        }
+        let carried = candidate.fields.iter().chain(&query.fields);
+        for (name, value) in carried.filter(|(name, _)| !OWN.contains(&name.as_str()) && name != OTHER) {
+            if fields.iter().all(|(known, _)| known != name) {
+                fields.push((name.clone(), value.clone()));
+            }
+        }
+        Ok(Self { own, fields })
+    }
+
+    /// The bytes that the row takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.own.len() + self.fields.iter().map(|(name, value)| name.len() + value.get().len()).sum::<usize>()
+    }
+}
