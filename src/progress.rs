@@ -36,12 +36,32 @@ const BAR_COLUMNS: usize = 8;
 
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How serious a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something is wrong.
+    Error,
+    /// The user should know.
+    Warning,
+    /// How something was understood or chosen.
+    Note,
+    /// What was done.
+    Line,
+    /// What was chosen, for those who want every detail.
+    Detail,
+}
+
+/// What takes messages in place of standard error.
+type Taker = Box<dyn Fn(Level, &str) + Send + Sync>;
+
 /// Prints messages without tearing the bar.
 pub struct Reporter {
     verbosity: Verbosity,
     progress: Progress,
     /// Whether messages are JSON objects, for programs.
     is_json: bool,
+    /// What takes them, if they are not printed.
+    taker: Option<Taker>,
     bar: ProgressBar,
     state: Mutex<State>,
 }
@@ -60,7 +80,12 @@ impl Reporter {
     /// Makes a reporter, which prints nothing by itself.
     pub fn new(progress: Progress, verbosity: Verbosity) -> Self {
         let state = State { started: None, last_log: Instant::now(), pairs: 0, tokens: 0, total: None };
-        Self { verbosity, progress, is_json: false, bar: ProgressBar::hidden(), state: Mutex::new(state) }
+        Self { verbosity, progress, is_json: false, taker: None, bar: ProgressBar::hidden(), state: Mutex::new(state) }
+    }
+
+    /// Makes a reporter that prints nothing, and hands all messages to a function, on the threads that report them.
+    pub fn to(taker: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
+        Self { taker: Some(Box::new(taker)), ..Self::new(Progress::None, Verbosity::Verbose) }
     }
 
     /// Makes a reporter whose messages are JSON objects with `time`, `level` and `message`, one a line.
@@ -80,34 +105,34 @@ impl Reporter {
 
     /// Prints what is wrong.
     pub fn error(&self, message: &str) {
-        self.print("error: ", message);
+        self.print(Level::Error, message);
     }
 
     /// Prints what the user should know, unless only errors are wanted.
     pub fn warning(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.print("warning: ", message);
+            self.print(Level::Warning, message);
         }
     }
 
     /// Prints how something was understood or chosen, unless only errors are wanted.
     pub fn note(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.print("note: ", message);
+            self.print(Level::Note, message);
         }
     }
 
     /// Prints what was done, unless only errors are wanted.
     pub fn line(&self, message: &str) {
         if self.verbosity >= Verbosity::Normal {
-            self.print("", message);
+            self.print(Level::Line, message);
         }
     }
 
     /// Prints what was chosen, if every detail is wanted.
     pub fn detail(&self, message: &str) {
         if self.verbosity >= Verbosity::Verbose {
-            self.print("", message);
+            self.print(Level::Detail, message);
         }
     }
 
@@ -150,7 +175,7 @@ impl Reporter {
                 };
                 let line = format!("{pairs}, {}", state.rates());
                 drop(state);
-                self.print("", &line);
+                self.print(Level::Line, &line);
             }
             _ => {}
         }
@@ -169,10 +194,18 @@ impl Reporter {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 
-    fn print(&self, kind: &str, message: &str) {
+    fn print(&self, level: Level, message: &str) {
+        if let Some(taker) = &self.taker {
+            return taker(level, message);
+        }
+        let (kind, json_level) = match level {
+            Level::Error => ("error: ", "error"),
+            Level::Warning => ("warning: ", "warning"),
+            Level::Note => ("note: ", "info"),
+            Level::Line | Level::Detail => ("", "info"),
+        };
         if self.is_json {
-            let level = kind.strip_suffix(": ").filter(|level| *level != "note").unwrap_or("info");
-            return self.print_fields(level, message_field(message));
+            return self.print_fields(json_level, message_field(message));
         }
         let message = printable(message);
         self.bar.suspend(|| {
@@ -305,6 +338,24 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_takes_messages_with_their_levels_and_details_too() {
+        let taken = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let reporter = Reporter::to({
+            let taken = std::sync::Arc::clone(&taken);
+            move |level, message| taken.lock().unwrap().push((level, message.to_owned()))
+        });
+        reporter.detail("a");
+        reporter.line("b");
+        reporter.note("c");
+        reporter.warning("d");
+        reporter.error("e");
+        let levels = [Level::Detail, Level::Line, Level::Note, Level::Warning, Level::Error];
+        let expected: Vec<(Level, String)> =
+            levels.into_iter().zip(["a", "b", "c", "d", "e"].map(str::to_owned)).collect();
+        assert_eq!(*taken.lock().unwrap(), expected);
+    }
 
     #[test]
     fn what_stands_beside_the_bar_fits_the_terminal() {

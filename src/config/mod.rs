@@ -15,6 +15,7 @@ mod output;
 mod recipe;
 #[cfg(feature = "serve")]
 mod serve;
+mod session;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake};
 #[cfg(feature = "serve")]
 pub use self::serve::resolve_serve;
+pub use self::session::{SessionConfig, resolve_session};
 pub use self::shard::ShardOptions;
 use self::shard::resolve_shard;
 use crate::batch::LimitsChoice;

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::recipe::note_on_fake;
-use super::{CacheChoice, ModelChoice, resolve_verbosity};
-use crate::checkpoint::{AdapterChoice, ModelSource};
+use super::{resolve_session, resolve_verbosity};
 use crate::cli::{AddressArguments, LimitArguments, LogFormat, ServeArguments};
 use crate::serve::{Address, Dialect, ServeConfig, ServiceLimits};
 
@@ -22,27 +20,21 @@ const KEYS: &str = "RERANK_API_KEY";
 pub fn resolve_serve(arguments: &ServeArguments) -> Result<ServeConfig> {
     let ServeArguments { address, limits, model, recipe, batch, cache, running } = arguments;
     ensure!(
-        !cache.hash_weights || cache.cache.is_some(),
-        "--hash-weights: nothing is kept that would need it; name a cache with --cache, or leave it out"
-    );
-    ensure!(
         address.port != 0 || !running.verbosity.quiet,
         "--port 0: with --quiet, nobody would learn which port is taken; name one, or leave --quiet out"
     );
-    let source = ModelSource::parse(&model.model, &model.revision, model.offline)?;
-    let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
-    let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
+    let session = resolve_session(model, recipe, batch, cache, running.threads)?;
     let names = names(address, &model.model)?;
     let address = resolve_address(address)?;
     Ok(ServeConfig {
         limits: resolve_service_limits(limits)?,
-        model: ModelChoice::resolve((source, adapter, model), recipe, batch, cache, running.threads)?,
+        model: session.model,
         names,
-        cache: CacheChoice::resolve(cache),
+        cache: session.cache,
         is_json_log: running.log_format == LogFormat::Json,
         metrics_alias: running.metrics_alias,
         verbosity: resolve_verbosity(&running.verbosity),
-        notes: unread.into_iter().chain(note_on_keys(&address.keys)).collect(),
+        notes: session.notes.into_iter().chain(note_on_keys(&address.keys)).collect(),
         address,
     })
 }

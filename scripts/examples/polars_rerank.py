@@ -1,0 +1,20 @@
+"""Reranks a Parquet file with polars, and keeps the ten best documents of each query.
+
+    python scripts/examples/polars_rerank.py INPUT OUTPUT MODEL     pip install polars rerank[arrow]
+
+INPUT has a pair a row, with columns query and text.
+"""
+
+import sys
+
+import polars
+from rerank import Reranker
+
+if __name__ == "__main__":
+    source, target, model = sys.argv[1:]
+    pairs = polars.read_parquet(source)
+    with Reranker(model, dtype="f32") as reranker:
+        scored = polars.from_arrow(reranker.score_arrow(pairs))
+    # The logit orders the ranking, also where scores saturate; of equal ones the first comes first.
+    ranked = scored.sort("logit", descending=True, maintain_order=True).group_by("query", maintain_order=True).head(10)
+    ranked.write_parquet(target)

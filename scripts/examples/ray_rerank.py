@@ -1,0 +1,33 @@
+"""Reranks Parquet files with Ray Data: each actor loads the model once, and an actor that dies is replaced.
+
+    python scripts/examples/ray_rerank.py INPUT OUTPUT MODEL [ACTORS]     pip install ray rerank[arrow]
+
+INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with score and logit. Blocks that were lost
+with an actor or a node are scored again, which changes no bit.
+"""
+
+import sys
+
+import ray
+from rerank import Reranker
+
+
+class Scores:
+    """An actor: a process with a loaded model."""
+
+    def __init__(self, model):
+        # Actors on different machines must choose the same precision; one core each, as Ray counts them.
+        self.reranker = Reranker(model, dtype="f32", threads=1)
+
+    def __call__(self, table):
+        return self.reranker.score_arrow(table)
+
+
+if __name__ == "__main__":
+    source, target, model, *actors = sys.argv[1:]
+    pool = ray.data.ActorPoolStrategy(size=int(*actors or [1]))
+    pairs = ray.data.read_parquet(source)
+    scored = pairs.map_batches(
+        Scores, fn_constructor_args=(model,), batch_format="pyarrow", batch_size=4096, compute=pool, num_cpus=1
+    )
+    scored.write_parquet(target)

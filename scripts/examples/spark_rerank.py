@@ -1,0 +1,31 @@
+"""Reranks Parquet files with Spark: each Python worker loads the model once, and goes on with it from partition to partition.
+
+    spark-submit scripts/examples/spark_rerank.py INPUT OUTPUT MODEL     pip install pyspark rerank[arrow]
+
+INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with score and logit.
+"""
+
+import functools
+import sys
+
+from pyspark.sql import SparkSession
+
+
+@functools.cache
+def reranker(model):
+    """The model of this process. It is loaded in the worker, as a loaded model can't be sent there."""
+    from rerank import Reranker
+
+    # Executors on different machines must choose the same precision; one core each, as Spark counts them.
+    return Reranker(model, dtype="f32", threads=1)
+
+
+if __name__ == "__main__":
+    source, target, model = sys.argv[1:]
+    spark = SparkSession.builder.appName("rerank").getOrCreate()
+    pairs = spark.read.parquet(source)
+    scored = pairs.mapInArrow(
+        lambda batches: (reranker(model).score_arrow(batch) for batch in batches),
+        f"{', '.join(f'`{name}` {kind}' for name, kind in pairs.dtypes)}, score float, logit float",
+    )
+    scored.write.parquet(target)

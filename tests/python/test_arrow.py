@@ -1,0 +1,55 @@
+"""Tables keep their columns and rows, and get those of scores, whatever kind of strings and chunks they have."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+
+@pytest.fixture
+def table(pairs):
+    """A table of pairs in chunks, with a column that nobody needs to know."""
+    table = pa.table({"id": range(len(pairs)), "query": [pair[0] for pair in pairs], "text": [pair[1] for pair in pairs]})
+    return pa.concat_tables([table.slice(0, 3), table.slice(3, 0), table.slice(3)])
+
+
+def test_a_table_gets_two_columns(reranker, pairs, table):
+    scored = reranker.score_arrow(table)
+    assert scored.select(table.column_names) == table and scored.column_names == ["id", "query", "text", "score", "logit"]
+    assert [scored.schema.field(name).type for name in ("score", "logit")] == [pa.float32()] * 2
+    assert np.array(scored["score"]).tobytes() == reranker.score(pairs).tobytes()
+    assert np.array(scored["logit"]).tobytes() == reranker.score(pairs, logits=True).tobytes()
+
+
+def test_a_record_batch_is_returned_as_one(reranker, table):
+    batch = table.combine_chunks().to_batches()[0]
+    scored = reranker.score_arrow(batch.slice(2, 5))
+    assert isinstance(scored, pa.RecordBatch)
+    assert pa.table(scored) == reranker.score_arrow(table).slice(2, 5).combine_chunks()
+    empty = reranker.score_arrow(batch.slice(0, 0))
+    assert empty.num_rows == 0 and empty.schema == scored.schema
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
+def test_strings_of_any_kind_are_taken(reranker, table, kind):
+    other = table.set_column(1, "question", table["query"].cast(kind)).set_column(2, "passage", table["text"].cast(kind))
+    scored = reranker.score_arrow(other, query="question", text="passage")
+    assert scored["logit"] == reranker.score_arrow(table)["logit"]
+
+
+def test_a_data_frame_is_taken_by_its_stream(reranker, table):
+    polars = pytest.importorskip("polars")
+    assert reranker.score_arrow(polars.from_arrow(table))["logit"] == reranker.score_arrow(table)["logit"]
+
+
+def test_what_can_not_be_scored_is_refused_with_its_place(reranker, table):
+    for wrong, error, named in [
+        (table.drop_columns("text"), ValueError, "no column 'text'; its columns are id, query"),
+        (table.append_column("text", table["text"]), ValueError, "several columns 'text'"),
+        (table.set_column(2, "text", table["id"]), TypeError, "'text' is of type int64"),
+        (table.append_column("score", table["id"]), ValueError, "'score' already"),
+        (table.set_column(2, "text", pa.array([None if row == 4 else "a" for row in range(len(table))])), ValueError, "row 4"),
+        (table.set_column(1, "query", pa.array(["" if row == 4 else "a" for row in range(len(table))])), ValueError, "rows[4]"),
+    ]:
+        with pytest.raises(error) as raised:
+            reranker.score_arrow(wrong)
+        assert named in str(raised.value)
