@@ -87,7 +87,6 @@ impl Grouping {
     }
 
     /// Adds a note that is reported before what comes next.
-    #[cfg(feature = "parquet")]
     pub fn note(&mut self, note: String) {
         self.ready.push_back(Event::Note(note));
     }

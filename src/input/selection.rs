@@ -60,7 +60,7 @@ mod tests {
         let options = InputOptions { path: Some(name.into()), selection, ..InputOptions::default() };
         let source = Source::from_reader(name.into(), Box::new(Cursor::new(text.to_owned()))).unwrap();
         let (mut groups, mut bad) = (Vec::new(), Vec::new());
-        for event in read(source, &options, MAX_RECORD_BYTES).unwrap() {
+        for event in read(source, &options, MAX_RECORD_BYTES).unwrap().events(&options) {
             let event = event.unwrap();
             match &event {
                 Event::Group(group) => groups.push((group.query.position, described(&event))),

@@ -68,7 +68,7 @@ mod tests {
             InputOptions { path: Some(name.into()), columns: columns.parse().unwrap(), ..InputOptions::default() };
         let open = || {
             let source = Source::from_reader(name.into(), Box::new(Cursor::new(text.to_owned()))).unwrap();
-            read(source, &options, MAX_RECORD_BYTES).unwrap()
+            read(source, &options, MAX_RECORD_BYTES).unwrap().events(&options)
         };
         let all: Vec<Event> = open().map(Result::unwrap).collect();
         let groups: Vec<usize> = (0..all.len()).filter(|&at| matches!(all[at], Event::Group(_))).collect();

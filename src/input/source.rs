@@ -75,8 +75,10 @@ impl Opened {
         }
         let read = read.map_or_else(Arc::default, Arc::clone);
         let mut opened = Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
-        if let Self::Text(source) = &mut opened {
-            source.position = size.map(|size| Position { read, size });
+        match &mut opened {
+            Self::Text(source) => source.position = size.map(|size| Position { read, size }),
+            #[cfg(feature = "parquet")]
+            Self::Columns(_) => {}
         }
         Ok(opened)
     }

@@ -12,7 +12,8 @@ pub fn events_with(name: &str, text: &[u8], columns: &str, limit: usize) -> Vec<
     let options = InputOptions { path: Some(name.into()), columns: columns.parse().unwrap(), ..Default::default() };
     let reader = Box::new(std::io::Cursor::new(text.to_vec()));
     match Source::from_reader(name.into(), reader).and_then(|source| read(source, &options, limit)) {
-        Ok(events) => events
+        Ok(file) => file
+            .events(&options)
             .map(|event| event.map_or_else(|error| format!("fatal {error:#}"), |event| described(&event)))
             .collect(),
         Err(error) => vec![format!("fatal {error:#}")],
@@ -35,7 +36,7 @@ pub fn described(event: &Event) -> String {
 pub fn groups(name: &str, text: &[u8]) -> Vec<Group> {
     let options = InputOptions { path: Some(name.into()), ..Default::default() };
     let source = Source::from_reader(name.into(), Box::new(std::io::Cursor::new(text.to_vec()))).unwrap();
-    let events = read(source, &options, MAX_RECORD_BYTES).unwrap();
+    let events = read(source, &options, MAX_RECORD_BYTES).unwrap().events(&options);
     let group = |event| match event {
         Ok(Event::Group(group)) => group,
         other => panic!("{other:?}"),

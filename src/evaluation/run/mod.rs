@@ -108,7 +108,7 @@ fn open(path: Option<&Path>) -> Result<Source> {
     #[cfg(feature = "parquet")]
     if let Opened::Columns(table) = opened {
         let values = [&[fusion::FIELD][..], &["logit"][..], Field::Score.aliases(), Field::Rank.aliases()];
-        let value = values.into_iter().find(|names| table.has(*names)).unwrap_or(Field::Score.aliases());
+        let value = values.into_iter().find(|names| table.has(names)).unwrap_or(Field::Score.aliases());
         return table.cells(&[Field::QueryId.aliases(), Field::Id.aliases(), value], true);
     }
     opened.into_text()
