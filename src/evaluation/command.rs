@@ -73,7 +73,7 @@ impl Eval {
         let several = runs.len() > 1;
         let evaluations = || runs.iter().map(|run| &run.evaluation).collect::<Vec<_>>();
         let comparison = self.test.filter(|_| several);
-        let comparison = comparison.map(|test| compare(&evaluations(), self.measures.len(), self.baseline, test));
+        let comparison = comparison.map(|test| compare(&evaluations(), &self.measures, self.baseline, test));
         let report = Report { measures: self.measures.clone(), runs, comparison };
         if let Some((options, mut file)) = page {
             html::write(

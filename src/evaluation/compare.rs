@@ -1,6 +1,7 @@
 //! Compares runs with one of them, query by query.
 
 use super::evaluate::Evaluation;
+use super::measures::Measure;
 use super::significance::{self, Outcomes, RandomisationTest, holm, randomisation_test, t_test};
 
 /// A paired test of the hypothesis that two runs are equally good.
@@ -37,16 +38,16 @@ pub struct Comparison {
     pub baseline: usize,
     /// The test behind the p-values.
     pub test: Test,
-    /// For each run its differences, one for each measure; none for the baseline.
-    pub differences: Vec<Option<Vec<Difference>>>,
+    /// For each run its differences, one for each measure, `None` for a geometric mean; none for the baseline.
+    pub differences: Vec<Option<Vec<Option<Difference>>>>,
 }
 
 /// How a run differs from the baseline in one measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
-    /// The mean of the queries' differences; above 0 where the run is better.
-    pub mean: f64,
-    /// The interval of the mean difference with 95% confidence (Student's t).
+    /// By how much the run's value is above the baseline's: the mean of the queries' differences, or their sum for a count.
+    pub difference: f64,
+    /// The interval of that difference with 95% confidence (Student's t).
     pub interval: (f64, f64),
     /// The p-value, by Holm's correction over the runs that are compared in this measure.
     pub p: f64,
@@ -66,25 +67,30 @@ const CONFIDENCE: f64 = 0.95;
 /// Random signs are the same in every evaluation.
 const SEED: u64 = 0;
 
-/// Compares all runs with the one at `baseline`, in each of so many measures. All must have the same queries.
+/// Compares all runs with the one at `baseline`, in each measure. All must have the same queries. Geometric means are not
+/// compared: they do not differ by the mean of the queries' differences, which the tests look at.
 ///
 /// The p-values of one measure are corrected together, as one family: each run is compared with the baseline once.
 ///
 /// # Panics
 /// If the runs have different numbers of queries.
-pub fn compare(evaluations: &[&Evaluation], measures: usize, baseline: usize, test: Test) -> Comparison {
-    let mut differences: Vec<Option<Vec<Difference>>> =
+pub fn compare(evaluations: &[&Evaluation], measures: &[Measure], baseline: usize, test: Test) -> Comparison {
+    let mut differences: Vec<Option<Vec<Option<Difference>>>> =
         (0..evaluations.len()).map(|run| (run != baseline).then(Vec::new)).collect();
-    for measure in 0..measures {
-        let values: Vec<Vec<f64>> = evaluations.iter().map(|run| run.values(measure).collect()).collect();
+    for (index, measure) in measures.iter().enumerate() {
+        if measure.is_geometric_mean() {
+            differences.iter_mut().flatten().for_each(|run| run.push(None));
+            continue;
+        }
+        let values: Vec<Vec<f64>> = evaluations.iter().map(|run| run.values(index).collect()).collect();
         let Some(of_baseline) = values.get(baseline) else { continue };
         let others = values.iter().enumerate().filter(|(run, _)| *run != baseline);
-        let mut found: Vec<Difference> =
-            others.map(|(_, values)| Difference::of(&significance::differences(of_baseline, values), test)).collect();
+        let of_run = |values| Difference::of(&significance::differences(of_baseline, values), measure, test);
+        let mut found: Vec<Difference> = others.map(|(_, values)| of_run(values)).collect();
         let corrected = holm(&found.iter().map(|difference| difference.p_uncorrected).collect::<Vec<_>>());
         found.iter_mut().zip(corrected).for_each(|(difference, p)| difference.p = p);
         for (run, difference) in differences.iter_mut().flatten().zip(found) {
-            run.push(difference);
+            run.push(Some(difference));
         }
     }
     Comparison { baseline, test, differences }
@@ -92,14 +98,17 @@ pub fn compare(evaluations: &[&Evaluation], measures: usize, baseline: usize, te
 
 impl Difference {
     /// Tests the queries' differences. The p-value is not corrected yet.
-    fn of(differences: &[f64], test: Test) -> Self {
+    fn of(differences: &[f64], measure: &Measure, test: Test) -> Self {
         let t = t_test(differences);
         let p = match test {
             Test::T => t.p_value,
             Test::Randomisation => randomisation_test(differences, RandomisationTest::SAMPLES, SEED).p_value,
         };
         let Outcomes { wins, ties, losses } = Outcomes::count(differences);
-        Self { mean: t.mean, interval: t.interval(CONFIDENCE), p, p_uncorrected: p, wins, ties, losses }
+        let (low, high) = t.interval(CONFIDENCE);
+        let scale = if measure.is_count() { differences.len() as f64 } else { 1. };
+        let interval = (scale * low, scale * high);
+        Self { difference: scale * t.mean, interval, p, p_uncorrected: p, wins, ties, losses }
     }
 }
 
@@ -119,6 +128,10 @@ mod tests {
         Evaluation { queries: values.iter().map(query).collect(), lacking: 0, unjudged: 0 }
     }
 
+    fn measures(names: &[&str]) -> Vec<Measure> {
+        names.iter().map(|name| Measure::parse(name).unwrap()).collect()
+    }
+
     #[test]
     fn p_values_are_corrected_over_runs_and_not_over_measures() {
         let runs = [
@@ -128,15 +141,30 @@ mod tests {
             &[0.0, 0.3, 0.2, 0.5, 0.4],
         ];
         let runs: Vec<Evaluation> = runs.into_iter().map(evaluation).collect();
-        let comparison = compare(&runs.iter().collect::<Vec<_>>(), 2, 1, Test::T);
+        let comparison = compare(&runs.iter().collect::<Vec<_>>(), &measures(&["AP", "RR"]), 1, Test::T);
         assert!(comparison.differences[1].is_none());
-        let of = |run: usize, measure: usize| comparison.differences[run].as_ref().unwrap()[measure];
+        let of = |run: usize, measure: usize| comparison.differences[run].as_ref().unwrap()[measure].unwrap();
         assert_eq!((of(0, 0).p, of(0, 0).ties), (1., 5));
         let uncorrected = [0, 2, 3].map(|run| of(run, 1).p_uncorrected);
         assert!(uncorrected[1] < uncorrected[0] && uncorrected[0] < uncorrected[2], "{uncorrected:?}");
         let expected = [2. * uncorrected[0], 3. * uncorrected[1], uncorrected[2].max(2. * uncorrected[0])];
         assert_eq!([0, 2, 3].map(|run| of(run, 1).p), expected);
         assert_eq!((of(0, 1).wins, of(0, 1).ties, of(0, 1).losses), (0, 2, 3));
-        assert!((of(2, 1).mean - 0.22).abs() < 1e-12 && of(2, 1).interval.0 < 0.22);
+        assert!((of(2, 1).difference - 0.22).abs() < 1e-12 && of(2, 1).interval.0 < 0.22);
+    }
+
+    #[test]
+    fn counts_differ_by_their_sums_and_geometric_means_are_not_compared() {
+        let runs = [evaluation(&[3., 5., 2., 4.]), evaluation(&[4., 5., 4., 6.])];
+        let both: Vec<&Evaluation> = runs.iter().collect();
+        let names = measures(&["gm_map", "NumRet"]);
+        let comparison = compare(&both, &names, 0, Test::T);
+        let differences = comparison.differences[1].as_ref().unwrap();
+        assert_eq!(differences[0], None);
+        let difference = differences[1].unwrap();
+        let [before, after] = [0, 1].map(|run: usize| runs[run].summary(&names)[1]);
+        assert_eq!(difference.difference, after - before);
+        let (low, high) = difference.interval;
+        assert!((low + high - 10.).abs() < 1e-9 && low > -2. && low < 0., "{low} to {high}");
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct RunData<'a> {
     pub(super) ties: f64,
     /// A value for each measure.
     pub(super) summary: Vec<f64>,
-    /// The differences from the baseline, one for each measure.
-    pub(super) differences: Option<Vec<DifferenceData>>,
+    /// The differences from the baseline, one for each measure; none of a measure that is not compared.
+    pub(super) differences: Option<Vec<Option<DifferenceData>>>,
     /// For each of the first measures the value of each query.
     pub(super) values: &'a [Vec<f64>],
     pub(super) distribution: Distribution,
@@ -80,7 +80,7 @@ pub(super) struct DifferenceData {
 
 impl From<&Difference> for DifferenceData {
     fn from(difference: &Difference) -> Self {
-        let &Difference { mean, interval, p, p_uncorrected, wins, ties, losses } = difference;
-        Self { difference: mean, interval: interval.into(), p, p_uncorrected, wins, ties, losses }
+        let &Difference { difference, interval, p, p_uncorrected, wins, ties, losses } = difference;
+        Self { difference, interval: interval.into(), p, p_uncorrected, wins, ties, losses }
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn gather(options: &PageOptions, evaluated: Evaluated) -> Result<Stri
             unjudged: column.evaluation.unjudged,
             ties: column.evaluation.tied_share(),
             summary: column.evaluation.summary(&report.measures),
-            differences: differences.map(|differences| differences.iter().map(Into::into).collect()),
+            differences: differences
+                .map(|differences| differences.iter().map(|found| found.as_ref().map(Into::into)).collect()),
             values,
             distribution,
             calibration,
@@ -139,7 +140,7 @@ fn comparison<'a>(
         return Some(Cow::Borrowed(comparison));
     }
     let evaluations: Vec<&Evaluation> = columns.iter().map(|column| &*column.evaluation).collect();
-    Some(Cow::Owned(compare(&evaluations, evaluated.report.measures.len(), baseline?, evaluated.eval.test?)))
+    Some(Cow::Owned(compare(&evaluations, &evaluated.report.measures, baseline?, evaluated.eval.test?)))
 }
 
 fn values(columns: &[Column], measures: usize) -> Values {

@@ -160,9 +160,14 @@ impl Measure {
         self.definition.summary == Summary::Sum
     }
 
+    /// Whether the summary is the geometric mean of the queries' values, which no mean of differences explains.
+    pub fn is_geometric_mean(&self) -> bool {
+        self.definition.summary == Summary::GeometricMean
+    }
+
     /// Whether trec_eval prints the measure for single queries, and not only for all of them.
     pub fn has_query_value(&self) -> bool {
-        self.definition.summary != Summary::GeometricMean && self.definition.name != "NumQ"
+        !self.is_geometric_mean() && self.definition.name != "NumQ"
     }
 
     /// The name that trec_eval prints, for measures that it has. As there, the name does not say from which grade on

@@ -4,6 +4,7 @@ use anyhow::Result;
 use csv::Writer;
 
 use super::{ALL, Report};
+use crate::evaluation::compare::Difference;
 
 pub(super) fn print(report: &Report, per_query: bool) -> Result<String> {
     let mut writer = Writer::from_writer(Vec::new());
@@ -25,7 +26,10 @@ pub(super) fn print(report: &Report, per_query: bool) -> Result<String> {
             }
         }
         let p_values = match report.differences(index) {
-            Some(differences) => differences.iter().map(|difference| difference.p.to_string()).collect(),
+            Some(differences) => {
+                let p_value = |found: &Option<Difference>| found.map(|found| found.p.to_string()).unwrap_or_default();
+                differences.iter().map(p_value).collect()
+            }
             None => vec![String::new(); blank],
         };
         writer.write_record(row(ALL, &summary, p_values))?;

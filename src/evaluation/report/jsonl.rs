@@ -46,10 +46,10 @@ fn add_values(object: &mut Map<String, Value>, report: &Report, values: &[f64]) 
     }
 }
 
-fn compared(report: &Report, comparison: &Comparison, differences: &[Difference]) -> Value {
+fn compared(report: &Report, comparison: &Comparison, differences: &[Option<Difference>]) -> Value {
     let of_measure = |difference: &Difference| {
         json!({
-            "difference": difference.mean,
+            "difference": difference.difference,
             "interval": [difference.interval.0, difference.interval.1],
             "p": difference.p,
             "p_uncorrected": difference.p_uncorrected,
@@ -60,6 +60,6 @@ fn compared(report: &Report, comparison: &Comparison, differences: &[Difference]
     };
     let measures = report.measures.iter().zip(differences);
     let measures: Map<String, Value> =
-        measures.map(|(measure, difference)| (measure.to_string(), of_measure(difference))).collect();
+        measures.filter_map(|(measure, found)| Some((measure.to_string(), of_measure(found.as_ref()?)))).collect();
     json!({ "baseline": report.baseline(), "test": comparison.test.name(), "measures": measures })
 }

@@ -76,13 +76,19 @@ impl Report {
     }
 
     /// How a run differs from the baseline; none for the baseline itself, and where nothing is compared.
-    fn differences(&self, run: usize) -> Option<&[Difference]> {
+    fn differences(&self, run: usize) -> Option<&[Option<Difference>]> {
         self.comparison.as_ref()?.differences.get(run)?.as_deref()
     }
 
     /// A run's difference in one measure.
     fn difference(&self, run: usize, measure: usize) -> Option<&Difference> {
-        self.differences(run)?.get(measure)
+        self.differences(run)?.get(measure)?.as_ref()
+    }
+
+    /// The measures that are shown and not compared.
+    fn not_compared(&self) -> Vec<String> {
+        let measures = self.measures.iter().filter(|measure| measure.is_geometric_mean());
+        measures.map(ToString::to_string).collect()
     }
 
     /// The name of the run with which the others are compared.

@@ -16,12 +16,20 @@ pub(super) fn print(report: &Report, per_query: bool, bold: bool) -> String {
         text.push('\n');
         text += &aligned(&difference_rows(report), 2);
         let runs = report.runs.len() - 1;
-        let several = if runs > 1 { format!(", after Holm's correction for {runs} runs") } else { String::new() };
+        let (corrected, uncorrected) = match runs {
+            0 | 1 => (String::new(), ""),
+            _ => (format!(", after Holm's correction for {runs} runs"), ", without that correction"),
+        };
         text += &format!(
-            "\np: {}{several}; * marks p < {SIGNIFICANT} against {}; an interval has 95% confidence\n",
+            "\np: {}{corrected}; * marks p < {SIGNIFICANT} against {}; an interval has 95% confidence by Student's \
+             t{uncorrected}\n",
             comparison.test.describe(),
             escaped(report.baseline())
         );
+        let geometric = report.not_compared();
+        if !geometric.is_empty() {
+            text += &format!("not compared: {}, as a geometric mean is no mean of differences\n", geometric.join(", "));
+        }
     }
     text
 }
@@ -62,13 +70,15 @@ fn difference_rows(report: &Report) -> Vec<Vec<String>> {
         "win/tie/loss".to_owned(),
     ]];
     for (index, run) in report.runs.iter().enumerate() {
-        for (measure, difference) in report.measures.iter().zip(report.differences(index).unwrap_or_default()) {
+        for (measure, found) in report.measures.iter().zip(report.differences(index).unwrap_or_default()) {
+            let Some(difference) = found else { continue };
             let (low, high) = difference.interval;
+            let (digits, of_bound) = if measure.is_count() { (0, 1) } else { (4, 4) };
             rows.push(vec![
                 escaped(&run.name),
                 measure.to_string(),
-                format!("{:+.4}", difference.mean),
-                format!("{low:+.4} to {high:+.4}"),
+                format!("{:+.digits$}", difference.difference),
+                format!("{low:+.of_bound$} to {high:+.of_bound$}"),
                 p_value(difference.p),
                 format!("{}/{}/{}", difference.wins, difference.ties, difference.losses),
             ]);

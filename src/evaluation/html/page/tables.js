@@ -39,7 +39,7 @@ function drawMeasures() {
   const names = DATA.measures.map((measure) => measure.name);
   const cells = (run) => DATA.measures.map((_, measure) => {
     const value = element(isBest(run, measure) ? "strong" : "span", "", shownValue(measure, run.summary[measure]));
-    const p = run.differences?.[measure].p;
+    const p = run.differences?.[measure]?.p;
     const mark = element("span", "mark", p < DATA.significant ? "*" : "");
     return [value, mark];
   });
@@ -72,6 +72,8 @@ function drawDifferences() {
   byId("compared-heading").append("Against ", foreign("span", "", baseline));
   const rows = DATA.measures.flatMap((measure, at) => {
     const differences = compared.map((run) => run.differences[at]);
+    // A geometric mean is not compared.
+    if (!differences.every(Boolean)) return [];
     const reach = Math.max(...differences.flatMap(({ interval }) => interval.map((bound) => Math.abs(bound ?? 0)))) || 1;
     return compared.map((run, place) => differenceRow(run, at, differences[place], reach));
   });
@@ -81,17 +83,21 @@ function drawDifferences() {
     element("tbody", "", ...rows),
   );
   const corrected = compared.length > 1 ? `, after Holm’s correction for ${compared.length} runs` : "";
-  byId("test").textContent = `p: ${DATA.test}${corrected}. * marks p < ${DATA.significant}. Intervals are those of the mean difference, with 95% confidence.`;
+  const uncorrected = compared.length > 1 ? ", without that correction" : "";
+  const geometric = DATA.measures.filter((_, at) => !compared[0].differences[at]).map((measure) => measure.name);
+  const left = geometric.length ? ` Not compared: ${geometric.join(", ")}, as a geometric mean is no mean of differences.` : "";
+  byId("test").textContent = `p: ${DATA.test}${corrected}. * marks p < ${DATA.significant}. Intervals have 95% confidence by Student’s t${uncorrected}.${left}`;
 }
 
 function differenceRow(run, measure, difference, reach) {
   const { interval: [low, high], p, p_uncorrected: alone, wins, ties, losses } = difference;
   const isKnown = low !== null && high !== null;
+  const digits = DATA.measures[measure].is_count ? 1 : 4;
   return row([
     foreign("span", "", run.name), DATA.measures[measure].name,
-    [signed(difference.difference), element("span", "mark", p < DATA.significant ? "*" : "")],
+    [shownDifference(measure, difference.difference), element("span", "mark", p < DATA.significant ? "*" : "")],
     isKnown ? drawnInterval(difference, reach) : "",
-    isKnown ? `${signed(low)} to ${signed(high)}` : "not defined",
+    isKnown ? `${signed(low, digits)} to ${signed(high, digits)}` : "not defined",
     shownP(p), shownP(alone), `${grouped(wins)} / ${grouped(ties)} / ${grouped(losses)}`,
   ]);
 }
