@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::evaluation::run::{Record, Records, Run, RunBuilder, RunFileFormat, TieOrder};
+use crate::evaluation::run::{Record, Records, Run, RunBuilder, RunFileFormat, TieOrder, left_out};
 
 /// The name of the first stage beside the run that it was found in.
 pub(super) const NAME: &str = "first stage";
@@ -37,16 +37,8 @@ pub(super) fn read(path: &Path, format: Option<RunFileFormat>) -> Result<Result<
 /// Checks that the results are all that the first stage had: of a part, its measures would be those of another ranking.
 fn whole(record: &Record) -> Result<(), String> {
     let query = &record.query_id;
-    let ranks: Option<Vec<u64>> = record.results.iter().map(|entry| entry.original_rank).collect();
-    let mut ranks = ranks.ok_or_else(|| format!("query {query:?} has results without an `original_rank`"))?;
-    ranks.sort_unstable();
-    match ranks.iter().zip(1..).all(|(&rank, expected)| rank == expected) {
-        true => Ok(()),
-        false => Err(format!(
-            "query {query:?} has {} results, with ranks of the first stage up to {}: others were left out (by --top-k, --min-score \
-             or --on-error skip)",
-            ranks.len(),
-            ranks.last().copied().unwrap_or_default()
-        )),
-    }
+    let rank = |rank: u64| i64::try_from(rank).unwrap_or(i64::MAX);
+    let ranks: Option<Vec<i64>> = record.results.iter().map(|entry| entry.original_rank.map(rank)).collect();
+    let ranks = ranks.ok_or_else(|| format!("query {query:?} has results without an `original_rank`"))?;
+    left_out(query, &ranks).map_or(Ok(()), Err)
 }

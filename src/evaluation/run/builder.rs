@@ -17,6 +17,7 @@ pub struct RunBuilder {
     last: usize,
     /// By how much the line grows from a document to the next one: 1, or 0 where a line has all documents of a query.
     step: u64,
+    has_scores: bool,
 }
 
 #[derive(Default)]
@@ -31,7 +32,7 @@ impl RunBuilder {
     /// Begins a run. Messages call it `name`: a file's path.
     pub fn new(name: &str) -> Self {
         let (tag, index, queries) = (None, AHashMap::new(), Vec::new());
-        Self { name: name.to_owned(), tag, index, queries, last: usize::MAX, step: 0 }
+        Self { name: name.to_owned(), tag, index, queries, last: usize::MAX, step: 0, has_scores: true }
     }
 
     /// Begins a run that has each document on a line of its own.
@@ -46,9 +47,16 @@ impl RunBuilder {
         }
     }
 
-    /// Notes a query, which may have no documents.
-    pub fn add_query(&mut self, query: &str) {
+    /// Notes that scores of this run stand for ranks or places.
+    pub(super) fn set_ranks_alone(&mut self) {
+        self.has_scores = false;
+    }
+
+    /// Notes a query, which may have no documents. `false` where it was noted before.
+    pub fn add_query(&mut self, query: &str) -> bool {
+        let before = self.queries.len();
         self.gathered(query);
+        self.queries.len() > before
     }
 
     /// Adds a document, which stands on this line of the run; 0 where a run has no lines.
@@ -92,7 +100,7 @@ impl RunBuilder {
     /// # Errors
     /// If there is no query, or a document stands twice for one query.
     pub fn finish(self, ties: TieOrder) -> Result<Run> {
-        let Self { name, tag, index, queries, step, .. } = self;
+        let Self { name, tag, index, queries, step, has_scores, .. } = self;
         if queries.is_empty() {
             bail!("{name} is empty: it holds no rankings");
         }
@@ -107,7 +115,7 @@ impl RunBuilder {
         // Of several errors, the first one in the run's order is reported, however many threads there are.
         let settled: Vec<Result<RunQuery>> = queries.into_par_iter().map(settled).collect();
         let queries = settled.into_iter().collect::<Result<_>>()?;
-        Ok(Run { name, tag, queries, index })
+        Ok(Run { name, tag, queries, index, has_scores })
     }
 }
 

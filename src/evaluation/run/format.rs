@@ -8,7 +8,7 @@ use crate::input::InputFormat;
 use crate::slices::behind;
 
 /// The bytes of a run's first line that its format is recognised by.
-pub(super) const PEEKED_BYTES: usize = 1 << 20;
+pub(in crate::evaluation) const PEEKED_BYTES: usize = 1 << 20;
 
 /// A format of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,7 +34,7 @@ impl RunFileFormat {
     ///
     /// # Errors
     /// If it is that of no run, or could be that of two.
-    pub(super) fn of_content(line: &[u8], name: &str) -> Result<Self> {
+    pub(in crate::evaluation) fn of_content(line: &[u8], name: &str) -> Result<Self> {
         let line = line.trim_ascii();
         match line.first() {
             Some(b'{') if is_nested(line) => return Ok(Self::Json),
@@ -44,6 +44,9 @@ impl RunFileFormat {
             ),
             _ => {}
         }
+        if names_q0(line) {
+            return Ok(Self::Trec);
+        }
         Ok(match InputFormat::of_content(line) {
             Some(InputFormat::Trec) => Self::Trec,
             Some(InputFormat::Msmarco) if is_first_rank(line) => Self::Msmarco,
@@ -52,8 +55,8 @@ impl RunFileFormat {
                  --input-format tevatron for scores"
             ))),
             Some(InputFormat::Tevatron) => Self::Tevatron,
+            Some(InputFormat::Csv | InputFormat::Tsv) if has_six_columns(line) => Self::Trec,
             Some(InputFormat::Csv) => Self::Csv,
-            Some(InputFormat::Tsv) if has_six_columns(line) => Self::Trec,
             Some(InputFormat::Tsv) => Self::Tsv,
             _ if has_six_columns(line) => Self::Trec,
             _ => bail!(
@@ -87,8 +90,17 @@ fn is_first_rank(line: &[u8]) -> bool {
     third.is_some_and(|rank| matches!(rank, b"0" | b"1"))
 }
 
+/// Whether the second of four columns or more is that of a TREC run, which may lack others.
+fn names_q0(line: &[u8]) -> bool {
+    let columns: Vec<&[u8]> = line.split(u8::is_ascii_whitespace).filter(|column| !column.is_empty()).take(4).collect();
+    matches!(columns[..], [_, b"Q0" | b"q0", _, _])
+}
+
 fn has_six_columns(line: &[u8]) -> bool {
     let columns: Vec<&[u8]> = line.split(u8::is_ascii_whitespace).filter(|column| !column.is_empty()).collect();
-    let is_number = |column: &&[u8]| std::str::from_utf8(column).is_ok_and(|text| text.parse::<f64>().is_ok());
+    // A decimal comma is refused on its line, and makes no table of a run.
+    let is_number = |column: &&[u8]| {
+        std::str::from_utf8(column).is_ok_and(|text| text.replacen(',', ".", 1).parse::<f64>().is_ok())
+    };
     columns.len() >= 6 && columns.get(4).is_some_and(is_number)
 }

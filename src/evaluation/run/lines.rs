@@ -26,7 +26,10 @@ pub(super) fn read(source: Source, format: RunFileFormat) -> Result<Run> {
         // Ranks are looked at only where there is nothing else, as in trec_eval.
         let score = match columns.score().map_err(located)? {
             Some(score) => score,
-            None => -(columns.rank().map_err(located)? as f64),
+            None => {
+                builder.set_ranks_alone();
+                -(columns.rank().map_err(located)? as f64)
+            }
         };
         builder.add(columns.query, columns.id, score, line)?;
         columns.tag.iter().for_each(|tag| builder.set_tag(tag));

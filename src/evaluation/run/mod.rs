@@ -3,6 +3,7 @@
 mod builder;
 mod documents;
 mod format;
+mod left_out;
 mod lines;
 mod nested;
 mod ranked;
@@ -16,8 +17,10 @@ use anyhow::{Result, bail};
 
 pub use self::builder::RunBuilder;
 pub use self::documents::{Documents, TieOrder};
+pub(super) use self::format::PEEKED_BYTES;
 pub use self::format::RunFileFormat;
-pub(super) use self::ranked::Id;
+pub use self::left_out::left_out;
+pub(super) use self::ranked::{Id, came_back};
 pub use self::records::{Entry, Record, Records};
 #[cfg(feature = "parquet")]
 use crate::fusion;
@@ -32,6 +35,7 @@ pub struct Run {
     tag: Option<String>,
     queries: Vec<RunQuery>,
     index: AHashMap<Box<str>, usize>,
+    has_scores: bool,
 }
 
 /// One query of a run.
@@ -85,6 +89,11 @@ impl Run {
     /// The name in the run's own lines; only TREC runs have one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
+    }
+
+    /// Whether every document has a score, and not a rank or a place alone.
+    pub fn has_scores(&self) -> bool {
+        self.has_scores
     }
 
     /// The queries in the order in which they come first.

@@ -58,8 +58,21 @@ pub(super) fn read(source: Source, limit: usize) -> Result<Run> {
     builder.finish(TieOrder::Listed)
 }
 
+/// The message for a query that another line has had.
+pub(in crate::evaluation) fn came_back(query: &str) -> String {
+    format!(
+        "query {query:?} stands here for the second time, as after two outputs were put together: a query has one ranking; \
+         remove one of the two"
+    )
+}
+
 fn problem(text: &str, error: &serde_json::Error) -> String {
     match error.is_data() {
+        true if !text.trim_start().starts_with('{') => {
+            "the line is no JSON object, and ranked JSONL has one for each query; leave --input-format out, so that the format \
+             is recognised, or name the right one"
+                .to_owned()
+        }
         true => format!("the record is not a query with its results: {error}"),
         false => not_json(text, error),
     }
@@ -69,10 +82,15 @@ fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> 
     let Line { query_id, results, candidates } = record;
     let query = query_id.ok_or("the record has no `query_id`")?.0;
     let documents = results.or(candidates).ok_or("the record has neither `results` nor `candidates`")?;
-    builder.add_query(&query);
+    if !builder.add_query(&query) {
+        return Err(came_back(&query));
+    }
     let are_fused = documents.iter().any(|document| document.fused.is_some());
     let has_logits = documents.iter().any(|document| document.logit.is_some());
     let has_scores = documents.iter().any(|document| document.score.is_some());
+    if !are_fused && !has_logits && !has_scores {
+        builder.set_ranks_alone();
+    }
     for (place, document) in documents.into_iter().enumerate() {
         let id = document.id.ok_or_else(|| format!("result {} has no `id`", place + 1))?.0;
         let (score, name) = match (are_fused, has_logits, has_scores) {

@@ -26,6 +26,9 @@ pub(super) fn read(source: Source, format: RunFileFormat, limit: usize) -> Resul
     let columns = Columns::of(&table).map_err(|problem| anyhow!("{name}:{}: {problem}", table.row().line()))?;
     table.begin_below_header();
     let mut builder = RunBuilder::of_lines(&name);
+    if columns.is_rank {
+        builder.set_ranks_alone();
+    }
     while let Some(is_whole) = table.read()? {
         let line = table.row().line();
         if !is_whole {

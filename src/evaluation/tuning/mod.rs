@@ -82,18 +82,19 @@ impl Tuning {
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
         qrels.check(std::slice::from_ref(&self.measure))?;
         let scored = match self.runs.as_slice() {
-            [both] => evidence::of_ranked(both.path.as_deref())?,
+            [both] => evidence::of_ranked(both.path.as_deref(), self.run_format)?,
             [first, reranked] => evidence::of_runs(first, reranked, self.run_format)?,
             _ => anyhow::bail!("--tune-fusion needs one run with both stages' scores, or two runs"),
         };
         if scored.left_out > 0 {
             reporter.note(&format!(
-                "{} only one of the two runs has, and left out",
+                "{} only one of the two runs has, and left out: the values are those of what both have",
                 counted(scored.left_out, "document is what", "documents are what")
             ));
         }
+        scored.ranks_alone.iter().for_each(|reason| reporter.note(reason));
         let queries = self.judged(&qrels, &scored)?;
-        Ok(self.tuned(&queries))
+        Ok(self.tuned(&queries, &settings(scored.ranks_alone.is_none())))
     }
 
     fn judged<'a>(&self, qrels: &'a Qrels, scored: &'a Scored) -> Result<Vec<JudgedCandidates<'a>>> {
@@ -116,8 +117,7 @@ impl Tuning {
     }
 
     /// The figures of queries, which are in an order that does not depend on the files'.
-    fn tuned(&self, queries: &[JudgedCandidates]) -> TuningFigures {
-        let settings = settings();
+    fn tuned(&self, queries: &[JudgedCandidates], settings: &[Fusion]) -> TuningFigures {
         let values: Vec<Vec<f64>> = settings
             .iter()
             .map(|setting| queries.par_iter().map(|query| self.value(query, setting)).collect())
@@ -183,13 +183,14 @@ impl Gain {
     }
 }
 
-/// The settings that are tried; of equally good ones, the first is taken.
-fn settings() -> Vec<Fusion> {
+/// The settings that are tried; of equally good ones, the first is taken. Without scores there is nothing to interpolate.
+fn settings(have_scores: bool) -> Vec<Fusion> {
     let weights = |normalization| {
         (0..=STEPS).map(move |step| Fusion::Interpolation { alpha: f64::from(step) / f64::from(STEPS), normalization })
     };
     let rrf = Fusion::ReciprocalRank { constant: CONSTANT };
-    weights(Normalization::MinMax).chain(weights(Normalization::ZScore)).chain([rrf]).collect()
+    let weighted = weights(Normalization::MinMax).chain(weights(Normalization::ZScore)).filter(|_| have_scores);
+    weighted.chain([rrf]).collect()
 }
 
 /// The setting with the highest mean over some of the queries.

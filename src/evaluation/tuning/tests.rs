@@ -35,7 +35,7 @@ fn a_fusion_that_beats_both_stages_is_found_and_its_gain_is_that_of_other_querie
     let of = [(10., 0., 0), (9., 9., 1), (0., 10., 0)];
     let queries: Vec<_> =
         ["a", "b", "c", "d", "e", "f", "g"].map(|id| candidates(id, &of, &judgements)).into_iter().collect();
-    let figures = tuning().tuned(&queries);
+    let figures = tuning().tuned(&queries, &settings(true));
     assert_eq!((figures.first_stage, figures.reranker, figures.fused), (0.5, 0.5, 1.));
     assert_eq!((figures.folds, figures.chosen.len()), (5, 5));
     // The first weight of those that are equally good.
@@ -54,7 +54,7 @@ fn a_setting_that_fits_one_fold_by_chance_does_not_count_there() {
         candidates("b", &others, &judgements),
         candidates("c", &others, &judgements),
     ];
-    let figures = tuning().tuned(&queries);
+    let figures = tuning().tuned(&queries, &settings(true));
     assert_eq!(figures.folds, 3);
     assert!((figures.fused - (0.5 + 1. + 1.) / 3.).abs() < 1e-12, "{figures}");
     assert_eq!(figures.best, "alpha=0");
