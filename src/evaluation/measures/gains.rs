@@ -6,12 +6,25 @@
 use super::parameters::Parameters;
 use super::query::Query;
 
+/// Powers of 2 up to this exponent can be summed over as many documents as there may be.
+const MOST_EXPONENT: f64 = 960.0;
+
 /// The gain of a document with this grade. Documents without a judgement and negative grades have none.
 fn gain(parameters: &Parameters, grade: Option<i32>) -> f64 {
     let Some(grade) = grade else { return 0.0 };
-    let mapped = parameters.gains.iter().find(|&&(from, _)| from == grade);
-    let gain = mapped.map_or(f64::from(grade.max(0)), |&(_, gain)| gain);
+    let gain = linear_gain(parameters, grade);
     if parameters.exponential { gain.exp2() - 1.0 } else { gain }
+}
+
+/// What stands for a grade before it is made a power.
+fn linear_gain(parameters: &Parameters, grade: i32) -> f64 {
+    let mapped = parameters.gains.iter().find(|&&(from, _)| from == grade);
+    mapped.map_or(f64::from(grade.max(0)), |&(_, gain)| gain)
+}
+
+/// The most that a gain may be, if this grade has a larger one, whose power of 2 is no number.
+pub(super) fn exceeded(parameters: &Parameters, grade: i32) -> Option<f64> {
+    (parameters.exponential && linear_gain(parameters, grade) > MOST_EXPONENT).then_some(MOST_EXPONENT)
 }
 
 /// What gains are divided by at a 0-based place.

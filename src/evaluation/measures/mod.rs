@@ -187,18 +187,29 @@ impl Measure {
         self
     }
 
-    /// Checks that the measure is defined for judgements up to this grade.
+    /// Whether the measure is not defined for all grades.
+    pub fn is_limited(&self) -> bool {
+        self.parameters.exponential || self.definition.all_parameters().any(|(key, _)| key == Key::Highest)
+    }
+
+    /// Checks that the measure is defined for a grade.
     ///
     /// # Errors
     ///
-    /// If the grade is above the measure's `max_rel`.
-    pub fn check_highest_grade(&self, grade: i32) -> Result<()> {
+    /// If the grade is above the measure's `max_rel`, or a power of it is too large for a number.
+    pub fn check_grade(&self, grade: i32) -> Result<()> {
         let is_limited = self.definition.all_parameters().any(|(key, _)| key == Key::Highest);
         let highest = self.parameters.highest;
         ensure!(
             !is_limited || grade <= highest,
             "{self} is defined for grades up to {highest}, and a document has the grade {grade}; set max_rel={grade}"
         );
+        if let Some(most) = gains::exceeded(&self.parameters, grade) {
+            bail!(
+                "{self} takes 2 to the power of a grade, which can be computed for grades up to {most}, and a document has the grade \
+                 {grade}; map it to a smaller one by gains={{{grade}:…}}, or leave dcg='exp-log2' out"
+            );
+        }
         Ok(())
     }
 }

@@ -39,10 +39,12 @@ pub(super) fn rank_biased_residual(query: &Query) -> f64 {
 /// Expected reciprocal rank (Chapelle and others, "Expected Reciprocal Rank for Graded Relevance", CIKM 2009), as TREC's
 /// `gdeval.pl` computes it: a document of grade g satisfies a user with the probability (2^g - 1) / 2^`max_rel`.
 pub(super) fn expected_reciprocal_rank(query: &Query) -> f64 {
-    let highest = f64::from(query.parameters.highest).exp2();
+    // A power of the highest grade itself may be too large for a number.
+    let highest = f64::from(query.parameters.highest);
+    let least = (-highest).exp2();
     let (mut reading, mut sum) = (1.0, 0.0);
     for (place, &grade) in query.top().iter().enumerate() {
-        let satisfied = (f64::from(grade.unwrap_or_default().max(0)).exp2() - 1.0) / highest;
+        let satisfied = (f64::from(grade.unwrap_or_default().max(0)) - highest).exp2() - least;
         sum += reading * satisfied / (place + 1) as f64;
         reading *= 1.0 - satisfied;
     }

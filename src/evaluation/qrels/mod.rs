@@ -65,11 +65,22 @@ impl Qrels {
     /// Checks that measures are defined for these grades.
     ///
     /// # Errors
-    /// If one is not.
+    /// If one is not, with the query and the document.
     pub fn check(&self, measures: &[Measure]) -> Result<()> {
-        let highest = self.queries.iter().filter_map(|query| query.judgements.grades().first()).max();
-        let check = |measure: &Measure| highest.map_or(Ok(()), |&grade| measure.check_highest_grade(grade));
-        measures.iter().try_for_each(check)
+        for measure in measures.iter().filter(|measure| measure.is_limited()) {
+            for query in &self.queries {
+                let grades = query.judgements.grades();
+                let Some((grade, error)) =
+                    grades.iter().find_map(|&grade| Some((grade, measure.check_grade(grade).err()?)))
+                else {
+                    continue;
+                };
+                let documents = query.grades.iter().filter(|(_, other)| **other == grade).map(|(document, _)| document);
+                let document = documents.min().map_or("", |document| &**document);
+                bail!("{}: query {:?} with the document {document:?}: {error}", self.name, query.id);
+            }
+        }
+        Ok(())
     }
 
     /// The file's name in messages.
