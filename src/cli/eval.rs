@@ -59,13 +59,13 @@ pub struct EvalArguments {
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
 
-    /// How the runs are compared, query by query
-    #[arg(long, value_name = "TEST", value_enum, ignore_case = true, default_value_t = TestChoice::T)]
-    pub test: TestChoice,
+    /// How the runs are compared, query by query [default: t]
+    #[arg(long, value_name = "TEST", value_enum, ignore_case = true)]
+    pub test: Option<TestChoice>,
 
     /// Find how the first stage and the reranker are fused best (for rerank --fuse), by cross-validation over the judged queries, and
     /// the gain with its interval. RUN is ranked JSONL with the first stage's scores; or two runs, the first stage's before the
-    /// reranker's. The first of --measures is to be high
+    /// reranker's. --measures names the one measure that is to be high (by default nDCG@10)
     #[arg(long, conflicts_with_all = ["per_query", "baseline", "depth", "complete", "test", "report"])]
     pub tune_fusion: bool,
 

@@ -39,7 +39,8 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
         arguments.baseline.is_none() || runs.len() > 1,
         "--baseline: there is one run, and nothing to compare it with; name several runs, or leave the option out"
     );
-    let test = match arguments.test {
+    check_test(arguments, runs.len())?;
+    let test = match arguments.test.unwrap_or(TestChoice::T) {
         TestChoice::T => Some(Test::T),
         TestChoice::Randomisation => Some(Test::Randomisation),
         TestChoice::None => None,
@@ -69,6 +70,24 @@ pub fn resolve_eval(arguments: &EvalArguments) -> Result<Eval> {
     })
 }
 
+/// Refuses a test where nothing is compared, or nothing of it is printed.
+fn check_test(arguments: &EvalArguments, runs: usize) -> Result<()> {
+    let names_test = arguments.test.is_some_and(|test| test != TestChoice::None);
+    if !names_test || arguments.report.is_some() {
+        return Ok(());
+    }
+    ensure!(
+        runs > 1,
+        "--test: there is one run, and nothing to compare it with; name several runs, or leave the option out"
+    );
+    ensure!(
+        arguments.format != ReportFormat::Trec,
+        "--test: trec_eval's layout has no place for comparisons; use --format table, jsonl, csv or latex, or leave one of the \
+         two out"
+    );
+    Ok(())
+}
+
 /// Resolves the options of `rerank eval --tune-fusion`.
 ///
 /// # Errors
@@ -93,12 +112,17 @@ pub fn resolve_tuning(arguments: &EvalArguments) -> Result<Tuning> {
         "--tune-fusion makes one measure high, and --measures names {}; name one",
         measures.len()
     );
+    let measure = measures.swap_remove(0);
+    ensure!(
+        !measure.is_count() && !measure.is_geometric_mean(),
+        "--tune-fusion makes a mean over the queries high, and {measure} is none; name another measure"
+    );
     Ok(Tuning {
         qrels,
         qrels_format: arguments.qrels_format,
         runs,
         run_format: arguments.input_format,
-        measure: measures.swap_remove(0),
+        measure,
         threads: resolve_threads(arguments.threads)?,
         verbosity: if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal },
     })
@@ -178,7 +202,7 @@ fn resolve_runs(arguments: &[String]) -> Result<Vec<RunFile>> {
         let path = file(Path::new(named.map_or(argument.as_str(), |(_, path)| path)), "RUN")?;
         let name = named.map_or_else(|| short_name(path.as_deref()), |(name, _)| name.to_owned());
         shown.push((argument, named.is_some()));
-        runs.push(RunFile { name, path });
+        runs.push(RunFile { name, path, is_named: named.is_some() });
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
     runs.iter().for_each(|run| *counts.entry(run.name.clone()).or_default() += 1);

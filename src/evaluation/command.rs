@@ -49,6 +49,8 @@ pub struct RunFile {
     pub name: String,
     /// The file; `None` is standard input.
     pub path: Option<PathBuf>,
+    /// Whether the name was given, and goes before the one in the run's own lines.
+    pub is_named: bool,
 }
 
 impl Eval {
@@ -109,7 +111,8 @@ impl Eval {
                 qrels.name()
             ));
         }
-        Ok(EvaluatedRun { name: file.name.clone(), tag: run.tag().map(str::to_owned), evaluation })
+        let tag = run.tag().filter(|_| !file.is_named).map(str::to_owned);
+        Ok(EvaluatedRun { name: file.name.clone(), tag, evaluation })
     }
 
     /// Leaves the queries that all runs have: other means could not be compared.

@@ -150,6 +150,31 @@ fn runs_are_compared_over_the_queries_that_all_have() {
 }
 
 #[test]
+fn what_runs_differ_by_is_what_the_table_shows() {
+    let files = Files::new();
+    let (qrels, run) = (files.write("qrels", QRELS), files.write("bm25.trec", RUN));
+    let other = files.write("other.trec", "q1 Q0 a 1 3 t\nq2 Q0 x 1 3 t\nq2 Q0 a 2 2 t\n");
+    let arguments = ["eval", "--qrels", &qrels, "--measures", "gm_map NumRet", &run, &other];
+    let found = objects(&rerank(&[&arguments[..], &["--format", "jsonl"]].concat()));
+    let compared = &found[1]["comparison"]["measures"];
+    assert_eq!((&found[0]["NumRet"], &found[1]["NumRet"]), (&6.into(), &3.into()));
+    assert_eq!(compared["NumRet"]["difference"], -3.0);
+    assert!(found[1]["gm_map"].is_number() && compared.get("gm_map").is_none(), "{compared}");
+    let table = rerank(&arguments).stdout;
+    assert!(table.contains("not compared: gm_map,") && table.contains("95% confidence by Student's t\n"), "{table}");
+}
+
+#[test]
+fn a_name_that_was_given_stands_in_trec_evals_layout() {
+    let files = Files::new();
+    let (qrels, run) = (files.write("qrels", QRELS), files.write("bm25.trec", RUN));
+    let named = format!("mine={run}");
+    let printed = rerank(&["eval", "--qrels", &qrels, "--format", "trec", "--measures", "RR", &run, &named]).stdout;
+    let names: Vec<&str> = printed.lines().filter(|line| line.starts_with("runid")).collect();
+    assert!(names[0].ends_with("\tbm25") && names[1].ends_with("\tmine"), "{printed}");
+}
+
+#[test]
 fn standard_input_is_a_run_or_the_judgements() {
     let files = Files::new();
     let (qrels, run) = (files.write("qrels", QRELS), files.write("bm25.trec", RUN));
@@ -169,6 +194,13 @@ fn bad_files_and_options_are_named_with_the_remedy() {
     let twice = files.write("twice.trec", "q1 Q0 a 1 2 t\nq1 Q0 a 2 1 t\n");
     let unknown = files.write("unknown.trec", "q1 Q0 doc-1 1 2 t\n");
     let parquet = files.write("qrels.parquet", "PAR1....");
+    let short = files.write("short.trec", "q1 Q0 a 1 2\n");
+    let comma = files.write("comma.trec", "q1 Q0 a 1 12,5 t\n");
+    let again = files.write(
+        "again.jsonl",
+        "{\"query_id\":\"q1\",\"results\":[{\"id\":\"a\"}]}\n\n{\"query_id\":\"q1\",\"results\":[{\"id\":\"b\"}]}\n",
+    );
+    let large = files.write("large", "q1 0 a 1\nq1 0 c 2000\n");
     for (arguments, status, parts) in [
         (&["--qrels", &qrels, &other][..], 1, &["no query of", "such as \"301\"", "such as \"q1\""][..]),
         (&["--qrels", &qrels, &empty], 1, &["empty.trec is empty"]),
@@ -185,6 +217,19 @@ fn bad_files_and_options_are_named_with_the_remedy() {
         (&["--qrels", &qrels, &run, "--measures", "nDGC@10"], 2, &["--measures nDGC@10", "nDCG"]),
         (&["--qrels", &qrels, &run, "--measures", "AP(rel=2)", "--level", "2"], 2, &["--level and rel= in --measures"]),
         (&["--qrels", &qrels, &run, "--baseline", "x"], 2, &["--baseline: there is one run"]),
+        (&["--qrels", &qrels, &short], 1, &["short.trec:1: the line has 5 fields, a run has six"]),
+        (&["--qrels", &qrels, &comma], 1, &["comma.trec:1: the score \"12,5\" is not a number", "decimal point"]),
+        (&["--qrels", &qrels, &again], 1, &["again.jsonl:3: query \"q1\" stands here for the second time"]),
+        (&["--qrels", &qrels, &other, "--input-format", "jsonl"], 1, &["other.trec:1: the line is no JSON object"]),
+        (
+            &["--qrels", &large, &run, "--measures", "nDCG(dcg='exp-log2')@10"],
+            1,
+            &["large: query \"q1\" with the document \"c\": nDCG(dcg='exp-log2')@10", "the grade 2000"],
+        ),
+        (&["--qrels", &large, &run, "--measures", "ERR"], 1, &["\"c\": ERR", "max_rel=2000"]),
+        (&["--qrels", &qrels, &run, "--test", "t"], 2, &["--test: there is one run"]),
+        (&["--qrels", &qrels, &run, &other, "--test", "t", "--format", "trec"], 2, &["--test: trec_eval's layout"]),
+        (&["--qrels", &qrels, &run, "--tune-fusion", "--measures", "gm_map"], 2, &["gm_map is none"]),
         (&["--qrels", &qrels, &run, &other, "--baseline", "x"], 2, &["--baseline x", "the runs are bm25, other"]),
         (&["--qrels", &qrels, &run, "--per-query", "--format", "latex"], 2, &["--per-query: the table in LaTeX"]),
         (&["--qrels", &qrels, &run, &run], 2, &["two runs are called"]),

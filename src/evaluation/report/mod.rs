@@ -28,7 +28,7 @@ pub struct Report {
 pub struct EvaluatedRun {
     /// The run's name.
     pub name: String,
-    /// The name in the run's own lines.
+    /// The name in the run's own lines, where none was given.
     pub tag: Option<String>,
     /// The values.
     pub evaluation: Evaluation,
