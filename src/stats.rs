@@ -57,6 +57,9 @@ pub struct Stats {
     pub cached: u64,
     /// Pairs whose document was cut.
     pub truncated: u64,
+    /// Of these, the pairs whose document was cut, and not their query alone.
+    #[serde(skip)]
+    pub documents_cut: u64,
     /// Documents that were cut into several passages.
     pub split_documents: u64,
     /// The passages of these documents; each is one of the pairs.

@@ -63,7 +63,7 @@ impl<'a> Cut<'a> {
     /// The prompts of all passages; none, if the text is white space.
     pub(super) fn passages(&self) -> Result<(Vec<Prompt>, Passages)> {
         let (mut made, mut ranges, mut start, mut covered) = (Vec::new(), Vec::new(), 0, 0);
-        let mut truncated = self.title_cut;
+        let (mut truncated, mut document_cut) = (self.title_cut, self.title_cut);
         while start < self.text.len() {
             let (end, found) = self.passage(start, covered)?;
             // A passage that ends where the one before does is a part of it.
@@ -76,6 +76,7 @@ impl<'a> Cut<'a> {
             // One that goes on with nothing but white space is a part of it, too.
             if let Some(Passage { range, prompt }) = found.filter(|found| found.range.end > reached) {
                 truncated |= prompt.truncated;
+                document_cut |= prompt.document_cut;
                 made.push(prompt);
                 ranges.push(range);
             }
@@ -83,12 +84,12 @@ impl<'a> Cut<'a> {
                 break;
             }
             if self.only_first && !made.is_empty() {
-                truncated = true;
+                (truncated, document_cut) = (true, true);
                 break;
             }
             start = self.next_start(start, end)?;
         }
-        Ok((made, Passages { ranges, truncated }))
+        Ok((made, Passages { ranges, truncated, document_cut }))
     }
 
     /// The passage that begins here, of a text that is covered so far, and where it ends; `None`, if it is white space.

@@ -65,6 +65,8 @@ pub struct Passages {
     pub ranges: Vec<Range<usize>>,
     /// Whether something of the document or the query is in no prompt.
     pub truncated: bool,
+    /// Whether something of the document is in no prompt.
+    pub document_cut: bool,
 }
 
 /// The best passage, as the output has it.
@@ -156,8 +158,16 @@ impl Splitting {
                 return Ok((made, passages));
             }
         }
-        let passages = Passages { ranges: std::iter::once(0..text.len()).collect(), truncated: whole.truncated };
-        Ok((vec![whole], passages))
+        // Of a text that is white space, nothing is lost.
+        let (truncated, document_cut) = match whole.document_cut {
+            true => {
+                let title = prompts.prompt(query, candidate.title.as_deref().unwrap_or_default().trim())?;
+                (title.truncated, title.document_cut)
+            }
+            false => (whole.truncated, false),
+        };
+        let ranges = std::iter::once(0..text.len()).collect();
+        Ok((vec![whole], Passages { ranges, truncated, document_cut }))
     }
 }
 

@@ -82,7 +82,7 @@ fn logits_become_one() {
 #[test]
 fn the_best_passage_is_named_by_its_characters() {
     let text = "äöü 火星. Ende";
-    let passages = Passages { ranges: vec![0..14, 15..19], truncated: false };
+    let passages = Passages { ranges: vec![0..14, 15..19], ..Passages::default() };
     assert_eq!(passages.field(1, text, true).unwrap().get(), r#"{"start":8,"end":12,"passages":2,"text":"Ende"}"#);
     assert_eq!(passages.field(0, text, false).unwrap().get(), r#"{"start":0,"end":7,"passages":2}"#);
 }

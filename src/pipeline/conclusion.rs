@@ -60,9 +60,10 @@ impl Conclusion<'_> {
             reporter.detail(&format!("time: {}", shares.join(", ")));
         }
         stats.summary().iter().for_each(|line| reporter.line(line));
-        stats.evaluation.iter().flat_map(JudgedFigures::summary).for_each(|line| reporter.line(&line));
-        if self.cuts_documents && stats.truncated > 0 {
-            let pairs = counted(stats.truncated, "pair is", "pairs are");
+        stats.evaluation.iter().filter_map(JudgedFigures::summary).for_each(|line| reporter.line(&line));
+        stats.evaluation.iter().filter_map(JudgedFigures::warning).for_each(|warning| reporter.warning(&warning));
+        if self.cuts_documents && stats.documents_cut > 0 {
+            let pairs = counted(stats.documents_cut, "pair is", "pairs are");
             reporter.line(&format!(
                 "{pairs} longer than fits, and scored without the end; --long max scores long documents in passages"
             ));

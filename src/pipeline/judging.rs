@@ -115,13 +115,11 @@ impl Judging {
 }
 
 impl JudgedFigures {
-    /// The values before and after, and what they are of, in sentences.
-    pub(crate) fn summary(&self) -> Vec<String> {
-        let Self { qrels, queries, unjudged, lacking, before, after, has_judged_documents } = self;
+    /// The values before and after, and what they are of, in a sentence; none where no ranked query was judged.
+    pub(crate) fn summary(&self) -> Option<String> {
+        let Self { qrels, queries, unjudged, lacking, before, after, .. } = self;
         if *queries == 0 {
-            return vec![format!(
-                "{qrels}: no ranked query has judgements there; are these the judgements of the same queries?"
-            )];
+            return None;
         }
         let value = |value: &serde_json::Value| value.as_f64().unwrap_or_default();
         let change = |(name, before): (&String, &serde_json::Value)| {
@@ -130,13 +128,21 @@ impl JudgedFigures {
         };
         let changes: Vec<String> = before.iter().map(change).collect();
         let of = counted(*queries, "judged query", "judged queries");
-        let mut lines = vec![format!("{}, over {of} of {qrels}{}", changes.join(", "), others(*unjudged, *lacking))];
-        if !has_judged_documents {
-            lines.push(format!(
+        Some(format!("{}, over {of} of {qrels}{}", changes.join(", "), others(*unjudged, *lacking)))
+    }
+
+    /// The warning of judgements that seem to be those of others.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let Self { qrels, queries, has_judged_documents, .. } = self;
+        match (*queries, *has_judged_documents) {
+            (0, _) => Some(format!(
+                "{qrels}: no ranked query has judgements there; are these the judgements of the same queries?"
+            )),
+            (_, false) => Some(format!(
                 "no candidate has a judgement in {qrels}: do both have the same identifiers of documents?"
-            ));
+            )),
+            (_, true) => None,
         }
-        lines
     }
 }
 

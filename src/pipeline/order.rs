@@ -24,6 +24,7 @@ pub(super) struct Order<'a> {
     seconds: Vec<f64>,
     /// Pairs of ranked queries whose document was cut.
     truncated: u64,
+    documents_cut: u64,
     /// Documents of ranked queries that were cut into several passages, and their passages.
     split: u64,
     passages: u64,
@@ -61,6 +62,7 @@ impl<'a> Order<'a> {
             ranking,
             seconds: Vec::new(),
             truncated: 0,
+            documents_cut: 0,
             split: 0,
             passages: 0,
             judging,
@@ -101,6 +103,7 @@ impl<'a> Order<'a> {
         let Scored { logits, seconds } = scored?;
         self.seconds.push(seconds);
         self.truncated += documents.iter().filter(|document| document.truncated).count() as u64;
+        self.documents_cut += documents.iter().filter(|document| document.document_cut).count() as u64;
         let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
         self.split += split.clone().count() as u64;
         self.passages += split.sum::<u64>();
@@ -117,6 +120,7 @@ impl<'a> Order<'a> {
     pub(super) fn complete(mut self, stats: &mut Stats) {
         stats.queries = self.first;
         stats.truncated = self.truncated;
+        stats.documents_cut = self.documents_cut;
         stats.split_documents = self.split;
         stats.passages = self.passages;
         stats.evaluation = self.judging.map(|judging| judging.figures(&self.judged));

@@ -164,8 +164,8 @@ fn prompts_of(query: &Query, candidate: &Candidate, preparation: &Preparation) -
         return splitting.prompts(query, candidate, recipe);
     }
     let prompt = recipe.prompt(query, &candidate.document())?;
-    let truncated = prompt.truncated;
-    Ok((vec![prompt], Passages { truncated, ..Passages::default() }))
+    let (truncated, document_cut) = (prompt.truncated, prompt.document_cut);
+    Ok((vec![prompt], Passages { truncated, document_cut, ..Passages::default() }))
 }
 
 #[cfg(test)]

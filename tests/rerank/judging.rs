@@ -96,7 +96,11 @@ fn judgements_that_do_not_fit_are_reported() {
     let files = Files::new();
     let input = "testdata/candidates.jsonl";
     let foreign = files.write("foreign", "x 0 d1 1\n");
-    assert!(fake(&[input, "--qrels", &foreign]).stderr.contains("no ranked query has judgements there"));
+    assert!(
+        fake(&[input, "--qrels", &foreign])
+            .stderr
+            .contains(&format!("warning: {foreign}: no ranked query has judgements there"))
+    );
     let other = files.write("other", "q1 0 x 1\n");
     assert!(fake(&[input, "--qrels", &other]).stderr.contains("no candidate has a judgement"));
     let bad = files.write("bad", "q1 0 d1 1\nq1 0 d2 good\n");
@@ -146,6 +150,20 @@ fn the_best_fusion_is_found_from_one_file_or_from_two_runs() {
     let run = fake(&[&input, "--fuse", best, "--qrels", &qrels, "--measures", "RR"]);
     assert!(run.stderr.contains("RR 0.5000 → 1.0000"), "{}", run.stderr);
     tune(&[&first]).fails(1, &["first.trec:1", "both stages", "two"]);
+    let (cut, csv) = (files.name("cut.jsonl"), files.name("ranked.csv"));
+    assert_eq!(fake(&[&input, "-o", &cut, "--min-score", "0.1"]).status, 0);
+    tune(&[&cut]).fails(1, &["cut.jsonl:1: query \"0\" has", "--min-score", "rank without these options"]);
+    assert_eq!(fake(&[&input, "-o", &csv]).status, 0);
+    tune(&[&csv]).fails(1, &["ranked.csv:1", "the JSONL", "name two"]);
+    let ranks = (0..8).map(|query| format!("{query}\tx{query}\t1\n{query}\ty{query}\t2\n{query}\tz{query}\t3\n"));
+    let ranks = files.write("first.msmarco", ranks.collect::<String>());
+    let unscored = files.write("unscored.jsonl", files.read("ranked.jsonl").replace("\"original_score\"", "\"bm25\""));
+    for runs in [&[ranks.as_str(), &trec][..], &[&unscored]] {
+        let by_rank = tune(&[runs, &["--format", "jsonl"]].concat());
+        assert!(by_rank.stderr.contains("ranks alone are fused by rrf"), "{}", by_rank.stderr);
+        let figures: Value = serde_json::from_str(&by_rank.stdout).unwrap();
+        assert_eq!((&figures["best"], &figures["reranker"]), (&json!("rrf=60"), &json!(0.5)));
+    }
     tune(&[&first, &trec, &ranked]).fails(2, &["3 runs"]);
     tune(&[&ranked, "--format", "latex"]).fails(2, &["--format table"]);
     tune(&[&ranked, "--per-query"]).fails(2, &["--per-query"]);

@@ -162,6 +162,16 @@ fn a_run_in_passages_is_resumed_and_cached_as_any() {
 }
 
 #[test]
+fn nothing_is_lost_of_white_space_and_passages_help_no_query() {
+    let blank = input(&json!([{"id": "blank", "text": " \n".repeat(2000)}]));
+    assert!(tiny(&blank, &["--long", "max"]).stderr.contains("(0 truncated"));
+    let query = "Which planet is known as the Red Planet? ".repeat(40);
+    let long = json!({"query_id": "q1", "query": query, "candidates": [{"id": "a", "text": "Mars"}]}).to_string();
+    let cut = tiny(&long, &[]);
+    assert!(cut.stderr.contains("(1 truncated)") && !cut.stderr.contains("--long max"), "{}", cut.stderr);
+}
+
+#[test]
 fn options_of_passages_that_do_not_fit_are_refused() {
     let given = "testdata/candidates.jsonl";
     for (arguments, parts) in [
