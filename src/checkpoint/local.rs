@@ -19,7 +19,7 @@ impl ModelSource {
             Self::Gguf(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 collect(folder, 0, &mut files);
-                files.retain(|file| is_beside_gguf(file));
+                files.retain(|file| is_beside_gguf(file) || file.file_name() == path.file_name());
             }
             Self::Hub { id, .. } => collect(&cache_directory(id), DEPTH, &mut files),
             Self::Fake => {}

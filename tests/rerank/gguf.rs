@@ -131,6 +131,11 @@ fn a_file_and_its_directory_are_one_model() {
     let scored = |model: &str| rerank(&[&["--model", model], &options[..]].concat());
     let (of_folder, of_file) = (scored(&folder), scored(&file));
     assert_eq!(of_folder.stdout, of_file.stdout);
+    // What is named is known by its content.
+    let other = format!("{folder}/model.q4");
+    std::fs::rename(&file, &other).unwrap();
+    assert_eq!(scored(&other).stdout, of_folder.stdout);
+    std::fs::rename(&other, &file).unwrap();
     // Of several files, one is named.
     std::fs::copy(&file, format!("{folder}/b-Q8_0.gguf")).unwrap();
     scored(&folder).fails(1, &["several GGUF files: a.gguf, b-Q8_0.gguf", "--model", "a.gguf"]);

@@ -161,5 +161,7 @@ fn offline_without_a_cache_is_reported_with_the_remedy() {
         let run = run(&files, &hub.endpoint(), &variables, &[&ODD[..], &arguments].concat());
         run.fails(1, &["owner/odd", "offline", "run once without", "local directory"]);
     }
+    let quantization = run(&files, &hub.endpoint(), &[], &["--model", "owner/odd:Q4_K_M", "--offline"]);
+    quantization.fails(1, &["Q4_K_M of owner/odd has been downloaded yet", "offline", "run once without"]);
     assert_eq!(hub.requests(), Vec::<String>::new());
 }

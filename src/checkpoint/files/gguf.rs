@@ -31,7 +31,8 @@ impl ModelFiles {
     /// If there is no such file, or several could be meant, or it can't be read.
     pub fn find_gguf(&mut self, wanted: Option<&str>, extent: Extent) -> Result<()> {
         let name = match wanted {
-            Some(name) if name.ends_with(ENDING) => Some(name.to_owned()),
+            // A file on this machine was recognised by its content, whatever it is called.
+            Some(name) if name.ends_with(ENDING) || matches!(self.place, Place::Directory(_)) => Some(name.to_owned()),
             Some(quantization) => Some(self.of_quantization(quantization)?),
             None => self.only_gguf()?,
         };
@@ -138,6 +139,16 @@ impl ModelFiles {
     fn of_quantization(&self, quantization: &str) -> Result<String> {
         let files = self.gguf_files()?;
         let found: BTreeSet<String> = files.iter().filter(|name| has_word(name, quantization)).cloned().collect();
+        if let Place::Hub(hub) = &self.place
+            && hub.is_offline()
+            && found.is_empty()
+        {
+            bail!(
+                "no GGUF file of {quantization} of {} has been downloaded yet, and the run is offline; run once without --offline, or \
+                 name a local file with --model",
+                hub.name()
+            );
+        }
         ensure!(
             !files.is_empty(),
             "{} has no GGUF file, of which {quantization} could be a quantization; leave :{quantization} out",

@@ -83,6 +83,11 @@ impl Hub {
         &self.id
     }
 
+    /// Whether only files that were downloaded before may be used.
+    pub(super) fn is_offline(&self) -> bool {
+        self.client.is_none()
+    }
+
     /// The names of the files in the cache.
     pub(super) fn cached_names(&self) -> Vec<String> {
         self.place.names()
