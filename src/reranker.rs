@@ -91,6 +91,7 @@ impl Reranker {
         found.map_err(|error| files.with_remedy(error))?;
         let LocatedAdapter { files, adapter, notes } = options.adapter.locate(files, options.downloads, extent)?;
         let found = Self::from_files(options, &files, adapter).map_err(|error| files.with_remedy(error))?;
+        let notes = notes.into_iter().chain(found.notes).collect();
         Ok(Self { notes, ..found })
     }
 
@@ -98,6 +99,10 @@ impl Reranker {
         let head = ModuleHead::read(files)?;
         let (architecture, mut warnings) = described(options, files, head.as_ref(), adapter.as_ref())?;
         let architecture = architecture.map(Arc::new);
+        let unmatched = match (&adapter, &architecture) {
+            (Some(adapter), Some(architecture)) => adapter.note_on_unmatched(architecture)?,
+            _ => None,
+        };
         let tokenizer = TextTokenizer::read(files)?;
         if let Some(architecture) = &architecture {
             tokenizer.check_rows(architecture.vocabulary())?;
@@ -146,7 +151,7 @@ impl Reranker {
                 USUAL_PRECISION.name()
             ));
         }
-        Ok(Self { recipe, architecture, local, seen, checkpoint, warnings, notes: Vec::new() })
+        Ok(Self { recipe, architecture, local, seen, checkpoint, warnings, notes: unmatched.into_iter().collect() })
     }
 
     /// How pairs become prompts, and logits scores.

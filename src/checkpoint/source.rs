@@ -110,6 +110,10 @@ impl ModelSource {
     /// # Errors
     /// As [`ModelSource::parse`].
     pub(super) fn parse_adapter(adapter: &str, offline: bool) -> Result<Self> {
+        ensure!(
+            !adapter.trim().is_empty(),
+            "--adapter {adapter:?} names no adapter: name its directory or its id on the hub, or leave the option out"
+        );
         let path = Path::new(adapter);
         if path.is_dir() {
             return Ok(Self::Directory(path.to_owned()));
@@ -122,7 +126,8 @@ impl ModelSource {
         );
         if let Some((id, _)) = adapter.split_once('@').filter(|(id, _)| no_id(id).is_none()) {
             bail!(
-                "--adapter {adapter}: there is no such directory, and an adapter is taken from the branch main; for another revision,                  download it and name its directory, or leave that out: {id}"
+                "--adapter {adapter}: there is no such directory, and an adapter is taken from the branch main; for another revision, \
+                 download it and name its directory, or leave that out: {id}"
             );
         }
         if let Some(problem) = unreachable(path).or_else(|| no_id(adapter)) {

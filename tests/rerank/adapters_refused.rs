@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
 use crate::adapters::{Adapter, write};
-use crate::fixture::{Files, rerank};
+use crate::fixture::{Files, Run, rerank};
 
 const QUERY: &str = "base_model.model.bert.encoder.layer.0.attention.self.query";
 
@@ -104,6 +104,35 @@ fn what_a_configuration_states_is_obeyed_or_refused() {
     case.refused(&slow, |_| {}, &["target_modules", "adapter_config.json"]);
 }
 
+/// A run of the adapter, with changes of its configuration.
+fn changed(name: &str, config: &Value) -> Run {
+    let (mut adapter, files) = (Adapter::read(name), Files::new());
+    let [model, input] = adapter.write_base(&files);
+    adapter.config.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+    adapter.write(&files.path("adapter"));
+    adapter.run([&model, &input], &["--adapter", &files.name("adapter")])
+}
+
+#[test]
+fn a_saved_head_that_is_the_embedding_must_be_in_the_file() {
+    changed("rank-1", &json!({"modules_to_save": ["lm_head"]})).fails(1, &["modules_to_save has lm_head"]);
+}
+
+#[test]
+fn what_the_model_does_not_have_is_noted() {
+    let config = json!({
+        "modules_to_save": ["foo"],
+        "target_modules": ["o_proj", "down_proj", "q_proj", "bar"],
+        "layers_to_transform": [1, 7],
+    });
+    let run = changed("some-layers", &config);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let names = "foo in modules_to_save, bar in target_modules, 7 in layers_to_transform;";
+    assert!(run.stderr.contains("note: ") && run.stderr.contains(names), "{}", run.stderr);
+    let usual = changed("saved-head", &json!({}));
+    assert!(!usual.stderr.contains("passes over"), "{}", usual.stderr);
+}
+
 #[test]
 fn tensors_that_do_not_fit_are_refused() {
     let case = Case::new();
@@ -189,6 +218,7 @@ fn the_option_takes_one_directory_or_id() {
             ["given 2 times", "merging several adapters is not supported"],
         ),
         (vec!["--adapter", &weights], ["this is a file", &named]),
+        (vec!["--adapter", ""], ["--adapter \"\" names no adapter", "leave the option out"]),
         (vec!["--adapter", "./nowhere"], ["--adapter ./nowhere", "no such directory"]),
         (vec!["--adapter", "owner/name@v2"], ["--adapter owner/name@v2", "leave that out: owner/name"]),
         (vec!["--adapter", "owner/name", "--offline"], ["owner/name", "offline"]),

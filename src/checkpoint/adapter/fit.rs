@@ -107,6 +107,10 @@ impl Adapter {
             let checked = check_shape(entry, &tensor.shape).and_then(|()| dtype(entry).map(drop));
             checked.map_err(|problem| self.wrong(self.stored_name(name), &problem.to_string()))?;
         }
+        // A head that is the embedding is none of the model's tensors. PEFT saves it whole, unless both change together.
+        if head_is_embedding(architecture) && !self.settings.ties && !self.file.tensors.contains_key(LM_HEAD) {
+            self.check_saved(LM_HEAD.trim_end_matches(".weight"))?;
+        }
         // Where the head is the embedding, its rows were compared with those of the adapter's head.
         let is_harmless = |name: &&String| {
             matches!(harmless(name), Some(Harmless::Table))

@@ -10,6 +10,7 @@ mod patterns;
 mod rows;
 mod settings;
 mod targets;
+mod unmatched;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -102,7 +102,7 @@ impl Targets {
 }
 
 /// Whether a list has a name, or an end of it that begins with one of its parts.
-fn is_listed(list: &[String], name: &str) -> bool {
+pub(super) fn is_listed(list: &[String], name: &str) -> bool {
     list.iter()
         .any(|end| name.strip_suffix(end.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
