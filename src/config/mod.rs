@@ -46,7 +46,7 @@ pub use self::shard::ShardOptions;
 use self::shard::resolve_shard;
 use crate::batch::LimitsChoice;
 use crate::checkpoint::{AdapterChoice, ModelSource};
-use crate::cli::{OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
+use crate::cli::{CacheArguments, OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::fusion::Fusion;
@@ -178,10 +178,7 @@ impl Config {
             others_written: others_written(output_path.as_deref(), stats.as_ref(), errors.as_ref()),
             is_dry_run: running.dry_run,
         })?;
-        ensure!(
-            !cache.hash_weights || cache.cache.is_some() || output_path.is_some(),
-            "--hash-weights: nothing is kept that would need it; name a cache with --cache or a file with --output, or leave it out"
-        );
+        check_hash_weights(cache, output_path.is_some())?;
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
@@ -215,6 +212,14 @@ impl Config {
             notes,
         })
     }
+}
+
+fn check_hash_weights(cache: &CacheArguments, is_output_kept: bool) -> Result<()> {
+    ensure!(
+        !cache.hash_weights || cache.cache.is_some() || is_output_kept,
+        "--hash-weights: nothing is kept that would need it; name a cache with --cache or a file with --output, or leave it out"
+    );
+    Ok(())
 }
 
 fn resolve_verbosity(arguments: &VerbosityArguments) -> Verbosity {

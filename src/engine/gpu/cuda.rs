@@ -98,19 +98,7 @@ pub fn open(ordinal: usize, most_memory: Option<usize>) -> Result<Arc<dyn Device
     let stream = context.default_stream();
     // Before cuBLAS, which has the same library open and must not find another.
     let products = if without.cublaslt { None } else { Products::open(&stream, &name, &ledger) };
-    // SAFETY: looks for the library without running anything of ours.
-    let present = unsafe { blas::is_culib_present() };
-    ensure!(
-        present,
-        "cuBLAS (libcublas) was not found; install the CUDA runtime libraries, or add their folder to LD_LIBRARY_PATH"
-    );
-    let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|error| {
-        anyhow!("cuBLAS does not start ({error:?}): put a libcublas of the driver's CUDA first on LD_LIBRARY_PATH")
-    })?;
-    // Sums of parts stay in f32: rounded to bf16, they would depend on the size of the batch.
-    let exact = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
-    // SAFETY: the handle was just made. Where it is not known, digits are lost and nothing else.
-    let _ = unsafe { blas::cublasSetMathMode(*blas.handle(), exact) };
+    let blas = open_blas(&stream)?;
     let memory = context.total_mem().map_err(|error| explain(error, "the GPU does not report its memory"))?;
     let processors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).unwrap_or(0);
     let description = format!(
@@ -141,6 +129,27 @@ pub fn open(ordinal: usize, most_memory: Option<usize>) -> Result<Arc<dyn Device
     // Kept until the program ends: libraries that are being unloaded must not be asked to give anything back.
     std::mem::forget(Arc::clone(&cuda));
     Ok(cuda)
+}
+
+/// Opens cuBLAS, which sums in f32.
+///
+/// # Errors
+/// If the library is not there, or does not start.
+fn open_blas(stream: &Arc<CudaStream>) -> Result<CudaBlas> {
+    // SAFETY: looks for the library without running anything of ours.
+    let present = unsafe { blas::is_culib_present() };
+    ensure!(
+        present,
+        "cuBLAS (libcublas) was not found; install the CUDA runtime libraries, or add their folder to LD_LIBRARY_PATH"
+    );
+    let blas = CudaBlas::new(Arc::clone(stream)).map_err(|error| {
+        anyhow!("cuBLAS does not start ({error:?}): put a libcublas of the driver's CUDA first on LD_LIBRARY_PATH")
+    })?;
+    // Sums of parts stay in f32: rounded to bf16, they would depend on the size of the batch.
+    let exact = blas::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    // SAFETY: the handle was just made. Where it is not known, digits are lost and nothing else.
+    let _ = unsafe { blas::cublasSetMathMode(*blas.handle(), exact) };
+    Ok(blas)
 }
 
 /// A driver's error with what can be done.
