@@ -74,13 +74,13 @@ impl Opened {
             return Table::open(&name, file, kind).map(Self::Columns);
         }
         let read = read.map_or_else(Arc::default, Arc::clone);
-        let mut opened = Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))?;
-        match &mut opened {
-            Self::Text(source) => source.position = size.map(|size| Position { read, size }),
+        Ok(match Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))? {
+            Self::Text(source) => {
+                Self::Text(Source { position: size.map(|size| Position { read, size }), ..source })
+            }
             #[cfg(feature = "parquet")]
-            Self::Columns(_) => {}
-        }
-        Ok(opened)
+            columns @ Self::Columns(_) => columns,
+        })
     }
 
     /// Recognises the compression of a stream and skips its byte order mark. Columns are copied to the disk first.

@@ -163,3 +163,6 @@ pub fn spool(name: &str, reader: &mut dyn Read) -> Result<File> {
     file.rewind().with_context(|| format!("cannot read the copy of {name}"))?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ impl Columns {
             });
             *known = std::mem::replace(known, Kind::Null).join(kind);
         }
+        let kinds: HashMap<String, Kind> = kinds.into_iter().map(|(name, kind)| (name, kind.settled())).collect();
         fields.extend(names.iter().filter_map(|name| Some(Field::new(name, kinds.get(name)?.data_type(), true))));
         fields.push(Field::new(OTHER, DataType::Utf8, true));
         Self { schema: Arc::new(Schema::new(fields)), carried: kinds }

@@ -52,7 +52,7 @@ impl Kind {
                     item => Self::List(Box::new(item)),
                 }
             }
-            Value::Object(members) if members.is_empty() || members.len() > MOST_MEMBERS => Self::Json,
+            Value::Object(members) if members.len() > MOST_MEMBERS => Self::Json,
             Value::Object(members) => {
                 let kinds = members.iter().map(|(name, value)| (name.clone(), Self::nested(value, depth + 1)));
                 let kinds: Vec<_> = kinds.collect();
@@ -85,6 +85,19 @@ impl Kind {
         }
     }
 
+    /// The kind of a column, behind all values. Parquet has no structure without members: a column that would need one is JSON text.
+    pub(super) fn settled(self) -> Self {
+        if self.has_empty_object() { Self::Json } else { self }
+    }
+
+    fn has_empty_object(&self) -> bool {
+        match self {
+            Self::Object(members) => members.is_empty() || members.iter().any(|(_, kind)| kind.has_empty_object()),
+            Self::List(item) => item.has_empty_object(),
+            _ => false,
+        }
+    }
+
     /// Whether a value can stand in a column of this kind as it is.
     pub(super) fn holds(&self, value: &Value) -> bool {
         self.clone().join(Self::of(value)) == *self
@@ -112,7 +125,7 @@ mod tests {
 
     fn kind(values: &[&str]) -> Kind {
         let values = values.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
-        values.map(|value| Kind::of(&value)).fold(Kind::Null, Kind::join)
+        values.map(|value| Kind::of(&value)).fold(Kind::Null, Kind::join).settled()
     }
 
     #[test]
@@ -128,7 +141,7 @@ mod tests {
             assert_eq!(kind.data_type(), data_type, "{values:?}");
             assert_ne!(kind, Kind::Json);
         }
-        let object = kind(&[r#"{"a":1}"#, r#"{"b":"x","a":2.5}"#]);
+        let object = kind(&[r#"{"a":1}"#, "{}", r#"{"b":"x","a":2.5}"#]);
         assert_eq!(object, Kind::Object(vec![("a".into(), Kind::Number), ("b".into(), Kind::Text)]));
     }
 
