@@ -22,8 +22,7 @@ environment() {
 }
 
 environment building maturin==1.16.0
-# Both at once: their dependencies are then compiled with the same features.
-cargo build --locked --release --package rerank --package rerank-python "${features[@]}"
+cargo build --locked --release "${features[@]}"
 mkdir -p "$scripts"
 strip -o "$scripts/rerank" target/release/rerank
 rm -rf "$directory/wheels"
