@@ -22,6 +22,7 @@
 //! - [`rank`]: 5 rank. The total order; [`fusion`]: together with the first stage's.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
 //! - [`shard`]: parts of a run, on any number of machines, and how they are merged.
+//!   [`plan`]: into how many an input should be divided.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
 //!   the program are reported.
@@ -51,6 +52,7 @@ pub mod output;
 pub mod panics;
 pub mod passages;
 pub mod pipeline;
+pub mod plan;
 pub mod precision;
 pub mod progress;
 pub(crate) mod random;

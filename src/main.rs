@@ -11,13 +11,13 @@ use rerank::bench::Report;
 use rerank::check::Table;
 use rerank::cli::{
     BenchArguments, CacheCommand, CheckArguments, CheckFormat, Cli, Command, EvalArguments, MergeArguments,
-    StatusArguments, StatusFormat, completions, man_page,
+    PlanArguments, PlanFormat, StatusArguments, StatusFormat, completions, man_page,
 };
 #[cfg(feature = "serve")]
 use rerank::cli::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 use rerank::config::resolve_serve;
-use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval, resolve_merge, resolve_tuning};
+use rerank::config::{Config, resolve_bench, resolve_check, resolve_eval, resolve_merge, resolve_plan, resolve_tuning};
 use rerank::evaluation::report::ReportFormat;
 use rerank::exit::{Exit, UsageError};
 use rerank::out_of_memory;
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Some(Command::Check(arguments)) => ended(check(arguments)),
         Some(Command::Eval(arguments)) => ended(eval(arguments)),
         Some(Command::Merge(arguments)) => ended(merge(arguments)),
+        Some(Command::Plan(arguments)) => ended(plan(arguments)),
         Some(Command::Status(arguments)) => ended(status(arguments)),
         #[cfg(feature = "serve")]
         Some(Command::Serve(arguments)) => serve(arguments),
@@ -141,6 +142,17 @@ fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
     };
     print(text.as_bytes())?;
     Ok(if status.is_complete() { Exit::Done } else { Exit::Failed })
+}
+
+fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {
+    standard_output::check().context(UNWRITTEN)?;
+    let given: Vec<String> = std::env::args_os().skip(2).map(|text| text.to_string_lossy().into_owned()).collect();
+    let plan = resolve_plan(arguments).map_err(misuse)?.run(&given)?;
+    let text = match arguments.shards.format {
+        PlanFormat::Json => serde_json::to_string(&plan)? + "\n",
+        PlanFormat::Text => plan.to_string().lines().map(|line| escaped(line) + "\n").collect(),
+    };
+    print(text.as_bytes())
 }
 
 fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {

@@ -12,9 +12,9 @@ use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
 pub(super) const COMMANDS: &[&str] = if cfg!(feature = "serve") {
-    &["bench", "cache", "check", "completions", "eval", "man", "merge", "serve", "status"]
+    &["bench", "cache", "check", "completions", "eval", "man", "merge", "plan", "serve", "status"]
 } else {
-    &["bench", "cache", "check", "completions", "eval", "man", "merge", "status"]
+    &["bench", "cache", "check", "completions", "eval", "man", "merge", "plan", "status"]
 };
 
 /// The man page of the program, or of one of its commands.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 
 /// Where the candidates come from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct InputArguments {
     /// The input, as with --input (a file with the name of a command: ./bench). Several files, a directory (its files by their
     /// names) or a quoted pattern are read one after the other as one input

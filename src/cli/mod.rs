@@ -11,6 +11,7 @@ mod input;
 mod long;
 mod model;
 mod output;
+mod plan;
 mod recipe;
 mod running;
 #[cfg(feature = "serve")]
@@ -30,6 +31,7 @@ pub use self::input::{InputArguments, OnError};
 pub use self::long::{LongArguments, LongChoice};
 pub use self::model::{BatchArguments, DtypeChoice, ModelArguments};
 pub use self::output::OutputArguments;
+pub use self::plan::{DivisionArguments, PlanArguments, PlanFormat};
 pub use self::recipe::{RecipeArguments, ScoreChoice};
 pub use self::running::{ProgressChoice, RunningArguments, VerbosityArguments};
 #[cfg(feature = "serve")]
@@ -65,6 +67,8 @@ pub enum Command {
     /// Answer requests for scores over HTTP, in the dialects of Cohere, Jina, vLLM, text-embeddings-inference and others
     #[cfg(feature = "serve")]
     Serve(Box<ServeArguments>),
+    /// Show into how many shards to divide an input, and how long each takes, before a run with --shard
+    Plan(Box<PlanArguments>),
     /// Show which shards of a run with --shard are done (exit status 1 unless all are)
     Status(StatusArguments),
     /// Merge the shards of a run to the output of a single run

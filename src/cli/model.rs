@@ -6,7 +6,7 @@ use super::values;
 use crate::device::DeviceChoice;
 
 /// Which model scores, and how.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
     /// A directory, a GGUF file, or the id of a model on the Hugging Face hub, with a GGUF file of its repository behind a colon,
     /// or its quantization (owner/name:file.gguf, owner/name:Q4_K_M); `fake` scores by shared words, without a model
@@ -49,7 +49,7 @@ pub struct ModelArguments {
 }
 
 /// How pairs are packed into forward passes. On the CPU no score depends on it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BatchArguments {
     /// Most pairs in a batch [default: 256, on a GPU 2048]
     #[arg(short, long, value_name = "PAIRS", value_parser = values::count, allow_negative_numbers = true)]

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 /// How the model is asked, and what of its answer is printed.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RecipeArguments {
     /// The prompt and the answers, in place of those that the model's files give: qwen3-reranker, mxbai-rerank-v2, zerank,
     /// ctxl-rerank-v2, bge-reranker-v2-gemma, nemotron-rerank, or a TOML file with `template` (with {instruction}, {query} and

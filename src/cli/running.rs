@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::values;
 
 /// How the run goes.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunningArguments {
     /// Threads that compute [default: all cores, or RAYON_NUM_THREADS]
     #[arg(short, long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
@@ -26,7 +26,7 @@ pub struct RunningArguments {
 }
 
 /// How much is printed on standard error.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct VerbosityArguments {
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]

@@ -5,6 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use crate::device::DeviceChoice;
+use crate::shard::MOST_SHARDS;
 
 /// A whole number from 1.
 pub(super) fn count(text: &str) -> Result<u64, String> {
@@ -12,6 +13,24 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
         Ok(0) | Err(_) => Err("a whole number from 1 is expected".to_owned()),
         Ok(count) => Ok(count),
     }
+}
+
+/// A number of shards.
+pub(super) fn shards(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=MOST_SHARDS).contains(count));
+    count.ok_or_else(|| format!("a whole number from 1 to {MOST_SHARDS} is expected"))
+}
+
+/// A number above 0.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.);
+    number.ok_or_else(|| "a number above 0 is expected".to_owned())
+}
+
+/// A number from 0.
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.);
+    number.ok_or_else(|| "a number from 0 is expected".to_owned())
 }
 
 /// `--top-k`.

@@ -12,6 +12,7 @@ mod long;
 mod merge;
 mod model;
 mod output;
+mod plan;
 mod recipe;
 #[cfg(feature = "serve")]
 mod serve;
@@ -37,6 +38,7 @@ pub use self::merge::resolve_merge;
 use self::output::{
     note_on_name, others_written, resolve_errors, resolve_existing, resolve_layout, resolve_output, resolve_stats,
 };
+pub use self::plan::resolve_plan;
 pub(crate) use self::recipe::check_least_score;
 use self::recipe::{files_read, note_on_fake};
 #[cfg(feature = "serve")]

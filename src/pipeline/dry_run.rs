@@ -72,7 +72,7 @@ struct Cost {
 
 /// The cost as `--stats` writes it.
 #[derive(Serialize)]
-struct Figures {
+pub(super) struct Figures {
     version: &'static str,
     model: String,
     recipe: RecipeName,
@@ -82,30 +82,28 @@ struct Figures {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     queries: u64,
-    pairs: u64,
+    pub(super) pairs: u64,
     truncated: u64,
     split_documents: u64,
     passages: u64,
     max_length: usize,
     tokens_per_pair: serde_json::Map<String, serde_json::Value>,
     prompt_tokens: u64,
-    computed_tokens: u64,
+    pub(super) computed_tokens: u64,
     saved_share: f64,
     batches: u64,
     /// The estimated time of scoring, without loading the model; null if it can't be estimated.
-    estimated_seconds: Option<f64>,
+    pub(super) estimated_seconds: Option<f64>,
     /// How it was estimated, or why not.
-    estimate: String,
+    pub(super) estimate: String,
 }
 
-/// Prints the cost of all groups to standard output, and with `--verbose` the first prompt's tokens to standard error.
-pub(super) fn run(
+/// Counts the cost of all groups, and prints with `--verbose` the first prompt's tokens to standard error.
+pub(super) fn count(
     prepared: &Receiver<(Prepared, Vec<Unit>)>,
     planned: &Planned,
-    stats_file: Option<OutputFile>,
     (reporter, faults): (&Reporter, &Faults),
-) -> Result<()> {
-    standard_output::check().context("cannot write to standard output")?;
+) -> Result<Figures> {
     let mut cost = Cost::default();
     let mut queue = Queue::default();
     for (group, units) in prepared {
@@ -127,10 +125,15 @@ pub(super) fn run(
     }
     let mut figures = cost.figures(planned, place(planned));
     figures.warnings.extend(faults.take_notes());
+    Ok(figures)
+}
+
+/// Prints the cost to standard output, and writes it to a file, if there is one.
+pub(super) fn report(figures: &Figures, stats_file: Option<OutputFile>) -> Result<()> {
     if let Some(mut file) = stats_file {
-        stats::write(&figures, &mut file)?;
+        stats::write(figures, &mut file)?;
     }
-    match print(&figures) {
+    match print(figures) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot write to standard output"),
     }

@@ -16,6 +16,7 @@ mod order;
 mod outputs;
 mod prepare;
 mod read;
+mod sample;
 mod setup;
 mod shards;
 mod stages;
@@ -27,6 +28,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 pub use self::judging::JudgedFigures;
+pub use self::sample::{Counts, Sample, sample};
 
 use self::collect::End;
 use self::conclusion::Conclusion;

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::byte_budget::ByteBudget;
 use super::collect::{self, End, Run, Submission};
@@ -31,6 +31,7 @@ use crate::record::Ranking;
 use crate::session::{Scheduling, Session};
 use crate::setup::{Loaded, Setup};
 use crate::shard::Positions;
+use crate::standard_output;
 use crate::stats::Stats;
 use crate::stop::Stop;
 use crate::watch::Watch;
@@ -140,15 +141,28 @@ impl Stages<'_> {
         stats_file: Option<OutputFile>,
         reporter: &Reporter,
     ) -> Result<Exit> {
+        standard_output::check().context("cannot write to standard output")?;
+        let cost = self.count(events, reporter)?;
+        dry_run::report(&cost, stats_file)?;
+        let faults = self.faults;
+        Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done })
+    }
+
+    /// Counts what ranking these groups would cost.
+    pub(super) fn count(
+        &self,
+        events: impl Iterator<Item = Result<Event>> + Send + 'static,
+        reporter: &Reporter,
+    ) -> Result<dry_run::Figures> {
         let Self { config, setup, faults, .. } = self;
         let (sender, prepared) = sync_channel(GROUPS_AHEAD);
         let threads = self.spawn(events, dry_run::Collection(sender));
-        dry_run::run(&prepared, &setup::planned(setup, config), stats_file, (reporter, faults))?;
+        let cost = dry_run::count(&prepared, &setup::planned(setup, config), (reporter, faults))?;
         if !faults.failed() {
             join(threads)?;
         }
         faults.finish();
-        Ok(if faults.failed() || faults.skipped() > 0 { Exit::Failed } else { Exit::Done })
+        Ok(cost)
     }
 
     fn spawn(

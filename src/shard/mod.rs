@@ -49,7 +49,7 @@ pub use self::positions::Positions;
 pub use self::status::{InProgress, Status};
 
 /// The most shards of a run.
-const MOST_SHARDS: u32 = 1_000_000;
+pub(crate) const MOST_SHARDS: u32 = 1_000_000;
 
 /// One of the parts into which the queries of an input are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,44 @@
+//! The command line of a worker: that of the plan, without what only a plan has.
+
+use std::borrow::Cow;
+
+/// The options of a plan that a worker does not have; each has a value.
+const OWN: [&str; 7] =
+    ["--shards", "--minutes", "--pairs-per-second", "--tokens-per-second", "--speed", "--load-seconds", "--format"];
+
+/// The command line of a worker, quoted for a shell: from the arguments behind `rerank plan`.
+pub fn command_line(arguments: &[String], shard: &str) -> String {
+    let mut line = vec![Cow::from("rerank")];
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if OWN.contains(&argument.as_str()) {
+            rest.next();
+        } else if !OWN.iter().any(|own| argument.strip_prefix(own).is_some_and(|value| value.starts_with('='))) {
+            line.push(quoted(argument));
+        }
+    }
+    line.extend(["--output", "parts", "--shard", shard].map(Cow::from));
+    line.join(" ")
+}
+
+/// An argument as a POSIX shell takes it literally.
+fn quoted(argument: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);
+    if !argument.is_empty() && argument.bytes().all(is_plain) {
+        return argument.into();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_has_the_options_of_a_plan_but_for_its_own() {
+        let arguments =
+            ["in/*.jsonl", "--minutes", "2", "--model", "it's", "--format=json", "--shards=9", "--dtype=bf16"];
+        let line = command_line(&arguments.map(str::to_owned), "I/9");
+        assert_eq!(line, r"rerank 'in/*.jsonl' --model 'it'\''s' --dtype=bf16 --output parts --shard I/9");
+    }
+}
