@@ -78,6 +78,7 @@ mod people;
 mod piped;
 mod pipes;
 #[cfg(unix)]
+mod plan;
 mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;
