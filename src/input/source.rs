@@ -75,9 +75,7 @@ impl Opened {
         }
         let read = read.map_or_else(Arc::default, Arc::clone);
         Ok(match Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))? {
-            Self::Text(source) => {
-                Self::Text(Source { position: size.map(|size| Position { read, size }), ..source })
-            }
+            Self::Text(source) => Self::Text(Source { position: size.map(|size| Position { read, size }), ..source }),
             #[cfg(feature = "parquet")]
             columns @ Self::Columns(_) => columns,
         })

@@ -141,11 +141,11 @@ fn the_level_of_all_measures_can_be_set() {
 
 #[test]
 fn grades_above_the_highest_are_refused() {
-    assert!(measure("nDCG@10").check_highest_grade(7).is_ok());
-    assert!(measure("ERR@10").check_highest_grade(4).is_ok());
-    let error = measure("ERR@10").check_highest_grade(5).expect_err("the grade is too high").to_string();
+    assert!(measure("nDCG@10").check_grade(7).is_ok());
+    assert!(measure("ERR@10").check_grade(4).is_ok());
+    let error = measure("ERR@10").check_grade(5).expect_err("the grade is too high").to_string();
     assert!(error.contains("ERR@10 is defined for grades up to 4"), "{error}");
-    assert!(measure("ERR(max_rel=5)@10").check_highest_grade(5).is_ok());
+    assert!(measure("ERR(max_rel=5)@10").check_grade(5).is_ok());
 }
 
 #[test]

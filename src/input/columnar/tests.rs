@@ -14,7 +14,9 @@ fn read(bytes: Vec<u8>) -> Result<usize, String> {
 #[test]
 fn changed_bytes_are_errors_or_other_values_and_never_panics() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/parquet/");
-    for name in ["pairs.snappy.parquet", "pairs.dictionary.parquet", "groups.parquet", "pairs.feather", "pairs.stream.arrow"] {
+    for name in
+        ["pairs.snappy.parquet", "pairs.dictionary.parquet", "groups.parquet", "pairs.feather", "pairs.stream.arrow"]
+    {
         let bytes = std::fs::read(format!("{folder}{name}")).unwrap();
         assert_eq!(read(bytes.clone()), Ok(3), "{name}");
         let mut refused = 0;
