@@ -1,6 +1,6 @@
 //! What an adapter's configuration names and its model does not have. PEFT passes over it without a word.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Adapter;
 use super::fit::head_is_embedding;
@@ -18,6 +18,17 @@ impl Adapter {
     /// # Errors
     /// If a pattern can't be matched.
     pub fn note_on_unmatched(&self, architecture: &Architecture) -> Result<Option<String>> {
+        let unmatched = self.unmatched(architecture).with_context(|| self.config.display().to_string())?;
+        Ok((!unmatched.is_empty()).then(|| {
+            format!(
+                "{}: the model has nothing of this name or number: {}; as PEFT does, rerank passes over it",
+                self.config.display(),
+                unmatched.join(", ")
+            )
+        }))
+    }
+
+    fn unmatched(&self, architecture: &Architecture) -> Result<Vec<String>> {
         let tensors = architecture.tensors();
         let tied = head_is_embedding(architecture).then_some(LM_HEAD);
         let names = tensors.iter().map(|tensor| tensor.name.as_str()).chain(tied);
@@ -42,13 +53,7 @@ impl Adapter {
                 }
             }
         }
-        Ok((!unmatched.is_empty()).then(|| {
-            format!(
-                "{}: the model has nothing of this name or number: {}; as PEFT does, rerank passes over it",
-                self.config.display(),
-                unmatched.join(", ")
-            )
-        }))
+        Ok(unmatched)
     }
 }
 
