@@ -167,7 +167,9 @@ fn nothing_is_lost_of_white_space_and_passages_help_no_query() {
     assert!(tiny(&blank, &["--long", "max"]).stderr.contains("(0 truncated"));
     let query = "Which planet is known as the Red Planet? ".repeat(40);
     let long = json!({"query_id": "q1", "query": query, "candidates": [{"id": "a", "text": "Mars"}]}).to_string();
-    let cut = tiny(&long, &[]);
+    let files = Files::new();
+    let encoder = Family::read("xlm_roberta").write(&files, "xlm_roberta");
+    let cut = rerank_on(long, &["--model", &encoder, "--dtype", "f32", "--max-length", "40"]);
     assert!(cut.stderr.contains("(1 truncated)") && !cut.stderr.contains("--long max"), "{}", cut.stderr);
 }
 
