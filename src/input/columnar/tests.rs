@@ -1,4 +1,4 @@
-//! Damaged files are errors, whatever stands in them.
+//! Truncated files are errors, wherever they end.
 
 use std::io::Cursor;
 
@@ -9,27 +9,6 @@ fn read(bytes: Vec<u8>) -> Result<usize, String> {
     let options = InputOptions::default();
     let events = open_stream("x", Box::new(Cursor::new(bytes)), &options).map_err(|error| format!("{error:#}"))?;
     events.map(|event| event.map_err(|error| format!("{error:#}"))).try_fold(0, |count, event| event.map(|_| count + 1))
-}
-
-#[test]
-fn changed_bytes_are_errors_or_other_values_and_never_panics() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/parquet/");
-    for name in
-        ["pairs.snappy.parquet", "pairs.dictionary.parquet", "groups.parquet", "pairs.feather", "pairs.stream.arrow"]
-    {
-        let bytes = std::fs::read(format!("{folder}{name}")).unwrap();
-        assert_eq!(read(bytes.clone()), Ok(3), "{name}");
-        let mut refused = 0;
-        // What follows the signature is changed at places that have no relation to the structure of the files.
-        for place in (8..bytes.len()).step_by(23) {
-            for change in [0x01, 0x80, 0xff] {
-                let mut changed = bytes.clone();
-                changed[place] ^= change;
-                refused += usize::from(read(changed).is_err());
-            }
-        }
-        assert!(refused > 20, "{name}: {refused}");
-    }
 }
 
 #[test]
