@@ -1,20 +1,30 @@
-#!/bin/sh
-# Shards without a scheduler, or with a short command: each line runs all of them.
+#!/usr/bin/env bash
+# Shards without a scheduler, on one machine or several that share a directory. Each function is a recipe of one command.
+#
+#   scripts/examples/shards.sh gnu_parallel|xargs_only INPUT MODEL      8 shards into parts/, merged to ranked.jsonl
+#   scripts/examples/shards.sh aws_batch QUEUE JOB_DEFINITION           submits 256 shards
+set -euo pipefail
+rerank=${RERANK:-rerank}
 
-# One machine after the other, or several that share a directory: GNU parallel starts a shard again that has failed.
+# GNU parallel starts a shard again that has failed; --sshlogin names other machines.
 gnu_parallel() {
-    seq 0 7 | parallel --jobs 2 --retries 3 rerank "$1" --model "$2" --output parts --shard {}/8
+    seq 0 7 | parallel --jobs 2 --retries 3 "$rerank" "$1" --model "$2" --output parts --shard {}/8
+    merge
 }
 
-# The GPUs of one machine need no shards: `--device cuda:all`. So this is for processors: two processes, each with half of the threads.
+# Two processes with one thread each. The GPUs of one machine need no shards: --device cuda:all takes all of them.
 xargs_only() {
-    seq 0 7 | xargs -P 2 -I {} rerank "$1" --model "$2" --threads 1 --output parts --shard {}/8
+    seq 0 7 | xargs -P 2 -I {} "$rerank" "$1" --model "$2" --threads 1 --output parts --shard {}/8
+    merge
 }
 
-# AWS Batch: an array job, whose job definition runs `rerank s.jsonl.zst … --output parts --shard auto --shards 256` on a shared volume (EFS, FSx).
+# An array job: the job definition runs `rerank INPUT --model MODEL --output parts --shard auto --shards 256` on a volume that all share.
 aws_batch() {
-    aws batch submit-job --job-name rerank --job-queue "$1" --job-definition "$2" \
-        --array-properties size=256 --retry-strategy attempts=5
+    aws batch submit-job --job-name rerank --job-queue "$1" --job-definition "$2" --array-properties size=256 --retry-strategy attempts=5
 }
 
-"$@" && rerank status parts && rerank merge parts --output ranked.jsonl --overwrite
+merge() {
+    "$rerank" status parts && "$rerank" merge parts --output ranked.jsonl --overwrite
+}
+
+"$@"
