@@ -27,17 +27,16 @@ fn a_short_input_is_counted_and_divided_by_minutes() {
     let files = Files::in_memory();
     let text = queries(60);
     let input = files.write("in.jsonl", text.clone());
-    let output = files.name("all.jsonl");
     let stats = files.name("stats.json");
-    assert_eq!(rerank(&["--model", "fake", &input, "-o", &output, "--stats", &stats]).status, 0);
+    assert_eq!(rerank(&["--model", "fake", &input, "--dry-run", "--stats", &stats]).status, 0);
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     let plan = plan(&[&input, "--minutes", "0.5", "--pairs-per-second", "0.5", "--load-seconds", "7"]);
     let pairs = number(&stats, "pairs");
     assert_eq!([number(&plan, "pairs"), number(&plan, "queries"), number(&plan, "share_read")], [pairs, 60., 1.]);
-    assert_eq!(plan["computed_tokens"], stats["computed_tokens"]);
+    assert_eq!(number(&plan, "computed_tokens"), number(&stats, "computed_tokens"));
     let shards = (pairs / 0.5 / 30.).ceil();
     assert_eq!([number(&plan, "seconds"), number(&plan, "shards")], [pairs / 0.5, shards]);
-    assert_eq!(number(&plan, "shard_seconds"), pairs / 0.5 / shards);
+    assert!((number(&plan, "shard_seconds") * shards / (pairs / 0.5) - 1.).abs() < 1e-9, "{plan}");
     assert_eq!([number(&plan, "input_bytes"), number(&plan, "shard_bytes_read")], [text.len() as f64; 2]);
     // The command line is that of a worker.
     let command = plan["command"].as_str().unwrap();
@@ -55,15 +54,15 @@ fn the_rest_of_a_long_input_is_extrapolated_but_where_its_length_is_not_known() 
     let sampled = plan(&[&[input.as_str()], &fixed[..]].concat());
     let share = number(&sampled, "share_read");
     assert!(share > 0.3 && share < 0.6, "{sampled}");
-    assert!((number(&sampled, "pairs") / pairs - 1.).abs() < 0.02, "{sampled}");
-    assert!((number(&sampled, "queries") / 24_000. - 1.).abs() < 0.02, "{sampled}");
+    assert!((number(&sampled, "pairs") / pairs - 1.).abs() < 0.05, "{sampled}");
+    assert!((number(&sampled, "queries") / 24_000. - 1.).abs() < 0.05, "{sampled}");
     // A pipe is read to its end, and so are rows that are gathered.
     let run = rerank_on(&text, &[&FAKE[..], &fixed, &["--format", "json"]].concat());
     let piped: Value = serde_json::from_str(&run.stdout).unwrap();
     let gathered = plan(&[&[input.as_str(), "--group"], &fixed[..]].concat());
     for counted in [piped, gathered] {
         assert_eq!([number(&counted, "pairs"), number(&counted, "share_read")], [pairs, 1.]);
-        assert!((number(&counted, "computed_tokens") / number(&sampled, "computed_tokens") - 1.).abs() < 0.02);
+        assert!((number(&counted, "computed_tokens") / number(&sampled, "computed_tokens") - 1.).abs() < 0.05);
     }
 }
 
@@ -76,7 +75,7 @@ fn the_speed_of_a_bench_or_a_run_is_taken_from_its_file() {
     let [run, bench] = [("run", run), ("bench", bench)].map(|(name, text)| files.write(name, text));
     let plans = [&run, &bench].map(|file| plan(&[&input, "--speed", file, "--shards", "4"]));
     for plan in &plans {
-        assert_eq!(number(plan, "seconds"), number(plan, "computed_tokens") / 10.);
+        assert!((number(plan, "seconds") * 10. / number(plan, "computed_tokens") - 1.).abs() < 1e-9, "{plan}");
         assert_eq!([number(plan, "load_seconds"), number(plan, "shards")], [4.5, 4.]);
     }
     let note = |plan: &Value| plan["notes"].to_string().contains("was measured with other, and the model is fake");
@@ -110,7 +109,8 @@ fn the_speed_is_measured_here_unless_it_is_given() {
 #[test]
 fn what_would_go_wrong_is_noted() {
     let files = Files::in_memory();
-    let inputs = ["a.jsonl", "b.jsonl"].map(|name| files.write(name, queries(9).replace("\"q", &format!("\"{name}"))));
+    let inputs =
+        ["a.jsonl", "b.jsonl"].map(|name| files.write(name, queries(9).replace(":\"q", &format!(":\"{name}"))));
     let [first, second] = &inputs;
     let fixed = ["--pairs-per-second", "1", "--load-seconds", "100"];
     for (arguments, note) in [
