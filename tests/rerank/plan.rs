@@ -89,7 +89,7 @@ fn the_speed_of_a_bench_or_a_run_is_taken_from_its_file() {
         (&files.write("text", "fast"), "it is neither what"),
         (&files.name("missing"), "cannot read the file"),
     ] {
-        let arguments = [&FAKE[..], &[&input, "--speed", file]].concat();
+        let arguments = [&FAKE[..], &[input.as_str(), "--speed", file]].concat();
         rerank(&arguments).fails(2, &["--speed ", problem]);
     }
 }
@@ -111,13 +111,10 @@ fn what_would_go_wrong_is_noted() {
     let files = Files::in_memory();
     let inputs =
         ["a.jsonl", "b.jsonl"].map(|name| files.write(name, queries(9).replace(":\"q", &format!(":\"{name}"))));
-    let [first, second] = &inputs;
+    let [first, second] = inputs.each_ref().map(String::as_str);
     let fixed = ["--pairs-per-second", "1", "--load-seconds", "100"];
     for (arguments, note) in [
-        (
-            &[first.as_str(), second, "--shards", "3"][..],
-            "there are 2 for 3 shards: some would have none; take --shards 2",
-        ),
+        (&[first, second, "--shards", "3"][..], "there are 2 for 3 shards: some would have none; take --shards 2"),
         (&[first, "--shards", "20"], "there are more shards than queries (9)"),
         (&[first, "--shards", "2"], "every worker reads the whole input"),
         (&[first, "--shards", "2"], "of a worker's time; take fewer shards"),
@@ -125,11 +122,11 @@ fn what_would_go_wrong_is_noted() {
         let plan = plan(&[arguments, &fixed].concat());
         assert!(plan["notes"].to_string().contains(note), "{note}: {plan}");
     }
-    let divided = plan(&[&[first.as_str(), second, "--shards", "2"], &fixed[..]].concat());
+    let divided = plan(&[&[first, second, "--shards", "2"], &fixed[..]].concat());
     assert_eq!(number(&divided, "shard_bytes_read") * 2., number(&divided, "input_bytes"));
     let empty = files.write("empty.jsonl", "");
-    rerank(&[&FAKE[..], &[&empty], &fixed].concat()).fails(1, &["no queries"]);
+    rerank(&[&FAKE[..], &[empty.as_str()], &fixed].concat()).fails(1, &["no queries"]);
     let bad = files.write("bad.jsonl", queries(2) + "not JSON\n");
-    rerank(&[&FAKE[..], &[&bad], &fixed].concat()).fails(1, &["bad.jsonl:3", "--on-error skip"]);
+    rerank(&[&FAKE[..], &[bad.as_str()], &fixed].concat()).fails(1, &["bad.jsonl:3", "--on-error skip"]);
     rerank(&[&FAKE[..], &[first, "--shards", "2", "--minutes", "2"]].concat()).fails(2, &["--minutes"]);
 }
