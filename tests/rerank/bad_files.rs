@@ -37,11 +37,6 @@ fn a_missing_input_is_reported() {
 }
 
 #[test]
-fn a_directory_is_no_input() {
-    refused(&["--input", "testdata"], 2, &["testdata", "directory"]);
-}
-
-#[test]
 fn an_empty_input_is_reported() {
     for content in ["", "\n", "\r\n \n", "\u{feff}", "\u{feff}\n"] {
         rerank_on(content, &["--model", "fake"]).fails(1, &["standard input", "empty"]);

@@ -91,11 +91,16 @@ pub fn rerank_on(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
 
 /// Runs to the end with kernels that are the same every time: a measurement at the start may choose others in the next run.
 pub fn rerank_by_fixed_kernels(arguments: &[&str]) -> Run {
+    rerank_on_by_fixed_kernels("", arguments)
+}
+
+/// The same, with `input` on standard input.
+pub fn rerank_on_by_fixed_kernels(input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
     let mut command = command(arguments);
     let Arithmetic { level, units, .. } = Arithmetic::new(Level::available(), Precision::Bf16);
     let [products, attention] = [units.products, units.attention].map(Unit::name);
     command.env("RERANK_INSTRUCTIONS", format!("{level}/products={products}/attention={attention}"));
-    run(command, "")
+    run(command, input)
 }
 
 /// Runs to the end with the kernels and in the precision of an arithmetic.

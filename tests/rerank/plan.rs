@@ -40,7 +40,7 @@ fn a_short_input_is_counted_and_divided_by_minutes() {
     assert_eq!([number(&plan, "input_bytes"), number(&plan, "shard_bytes_read")], [text.len() as f64; 2]);
     // The command line is that of a worker.
     let command = plan["command"].as_str().unwrap();
-    assert_eq!(command, format!("rerank --model fake {input} --output parts --shard I/{shards}"));
+    assert_eq!(command, format!("rerank --model fake {input} --device cpu --output parts --shard I/{shards}"));
     rank(&input, &files.name("parts"), &format!("0/{shards}"));
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::families;
 use crate::family::all;
-use crate::fixture::{Files, Run, rerank, rerank_on};
+use crate::fixture::{Files, Run, rerank, rerank_on_by_fixed_kernels};
 
 const FOLDER: &str = "testdata/quantized";
 pub const SHARDS: [&str; 2] = ["common.safetensors", "quantized.safetensors"];
@@ -76,7 +76,7 @@ impl Models {
             json!({"query_id": index.to_string(), "query": query, "candidates": candidates}).to_string() + "\n"
         };
         let input: String = self.pairs.iter().enumerate().map(line).collect();
-        let rankings = rerank_on(input, &[&["--model", model], options].concat()).rankings();
+        let rankings = rerank_on_by_fixed_kernels(input, &[&["--model", model], options].concat()).rankings();
         rankings.iter().map(|ranking| ranking["results"][0]["logit"].as_f64().unwrap()).collect()
     }
 }
