@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 directory=$PWD/target/python
-scripts=src/python/rerank.data/scripts
+scripts=src/python/rerank._rerank.data/scripts
 features=()
 for ((index = 1; index <= $#; index++)); do
     [ "${!index}" != --features ] || { index=$((index + 1)) && features=(--features "${!index}"); }
