@@ -64,7 +64,7 @@ def check(source: Path, ranked: Path, pairs: int) -> None:
 
     files = f"read_parquet('{ranked}') r join read_parquet('{source}') s using (query_id, id)"
     same = "r.query = s.query and r.text = s.text and r.original_score = s.score and r.length = s.length and r.tags = s.tags"
-    found = duckdb.sql(f"select count(*), count(*) filter ({same}) from {files}").fetchone()
+    found = duckdb.sql(f"select count(*), count(*) filter ({same}) from {files}").fetchall()[0]
     assert found == (pairs, pairs), found
     lazy = polars.scan_parquet(ranked)
     ranks = lazy.group_by("query_id").agg(polars.col("rank").max()).select(polars.col("rank").sum()).collect().item()
