@@ -5,19 +5,20 @@
 INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with score and logit.
 """
 
-import functools
 import sys
 
 from pyspark.sql import SparkSession
 
 
-@functools.cache
 def reranker(model):
     """The model of this process. It is loaded in the worker, as a loaded model can't be sent there."""
-    from rerank import Reranker
+    import rerank
 
-    # Executors on different machines must choose the same precision; one core each, as Spark counts them.
-    return Reranker(model, dtype="f32", threads=1)
+    # This function comes anew with each task; the module stays in the worker.
+    if not hasattr(rerank, "of_this_worker"):
+        # Executors on different machines must choose the same precision; one core each, as Spark counts them.
+        rerank.of_this_worker = rerank.Reranker(model, dtype="f32", threads=1)
+    return rerank.of_this_worker
 
 
 if __name__ == "__main__":
