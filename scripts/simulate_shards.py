@@ -18,8 +18,8 @@ behind the rankings that were written (--no-resume: from the beginning). All num
 - Slow machines: GPUs of one kind differ by 8% on average, and outliers are 1.5 times as slow as the median ("Not All GPUs Are Created Equal",
   SC 2022, arXiv:2208.11035). The share of outliers, 1%, is an assumption.
 - Slow shards, `shared`: machines that others load too. 5% of the shards take longer: four of five 1.5 to 2.5 times as long, the others up
-  to 10 times, as tasks of MapReduce do ("Reining in the Outliers in Map-Reduce Clusters using Mantri", OSDI 2010, section 3). The
-  share, 5%, is an assumption: it differs from phase to phase there.
+  to 10 times, after "Reining in the Outliers in Map-Reduce Clusters using Mantri" (OSDI 2010). These sizes were not compared with the
+  paper's text, and the share, 5%, is an assumption.
 """
 
 import argparse

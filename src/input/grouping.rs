@@ -147,7 +147,7 @@ impl Grouping {
     fn pass(&mut self, line: u64, id: String, is_group: bool) {
         let is_selected = self.selection.has(&id);
         let key = Key::Id(id);
-        // Of a query of another shard, some rows may have been read in full.
+        // Some rows of a query of another shard may have been read in full.
         let goes_on = self.run.is_of(&key) && (matches!(self.run, Run::Passed(_)) || !is_selected);
         if !is_group && goes_on {
             return;

@@ -158,7 +158,7 @@ impl Splitting {
                 return Ok((made, passages));
             }
         }
-        // Of a text that is white space, nothing is lost.
+        // A text of white space alone loses nothing when it is cut.
         let (truncated, document_cut) = match whole.document_cut {
             true => {
                 let title = prompts.prompt(query, candidate.title.as_deref().unwrap_or_default().trim())?;
