@@ -26,8 +26,16 @@ class Scores:
 if __name__ == "__main__":
     source, target, model, *actors = sys.argv[1:]
     pool = ray.data.ActorPoolStrategy(size=int(*actors or [1]))
-    pairs = ray.data.read_parquet(source)
+    # A block is what an actor gets at once, and what is scored again if it is lost: Ray's own would be of millions of pairs.
+    pairs = ray.data.read_parquet(source).repartition(target_num_rows_per_block=2048)
+    # If actors reserved whole cores, one on each core would leave none for the tasks that list and write files, and all would wait.
     scored = pairs.map_batches(
-        Scores, fn_constructor_args=(model,), batch_format="pyarrow", batch_size=4096, compute=pool, num_cpus=1
+        Scores,
+        fn_constructor_args=(model,),
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=pool,
+        num_cpus=0.5,
+        scheduling_strategy="SPREAD",
     )
     scored.write_parquet(target)

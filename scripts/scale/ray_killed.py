@@ -4,43 +4,44 @@
 """
 
 import os
-import runpy
 import signal
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import ray
 from ray.cluster_utils import Cluster
 
-# Seconds until something must have been written.
-PATIENCE = 600
+# Cores of a node, as Ray counts them: an actor takes half of one, and a task that lists or writes files a whole one.
+CPUS = 2
 
 
-def kill(cluster, node, target: Path, killed: threading.Event) -> None:
-    """Kills all processes of a node once something is written, and adds another node."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and not (target.is_dir() and any(target.rglob("*.parquet"))):
+def main() -> None:
+    """Starts the cluster and the example, and kills all processes of a node once something is written."""
+    target = Path(sys.argv[2])
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS})
+    second = cluster.add_node(num_cpus=CPUS)
+    example = [sys.executable, "scripts/examples/ray_rerank.py", *sys.argv[1:]]
+    running = subprocess.Popen(example, env={**os.environ, "RAY_ADDRESS": cluster.address})
+    while running.poll() is None and not (target.is_dir() and any(target.rglob("*.parquet"))):
         time.sleep(0.1)
-    processes = [info.process.pid for infos in node.all_processes.values() for info in infos]
+    if running.poll() is not None:
+        sys.exit("the example has ended before the node was killed; take more pairs")
+    processes = [process for infos in second.all_processes.values() for info in infos for process in family(info.process.pid)]
     for process in processes:
         os.kill(process, signal.SIGKILL)
-    killed.set()
-    cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=CPUS)
+    status = running.wait()
+    cluster.shutdown()
+    sys.exit(status)
+
+
+def family(process: int) -> list[int]:
+    """A process and those that it has started, which are the node's workers."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
+    return [process, *(number for child in children for number in family(child))]
 
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    second = cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address)
-    killed = threading.Event()
-    killer = threading.Thread(target=kill, args=(cluster, second, Path(sys.argv[2]), killed), daemon=True)
-    killer.start()
-    runpy.run_path("scripts/examples/ray_rerank.py", run_name="__main__")
-    is_killed = killed.is_set()
-    killer.join()
-    ray.shutdown()
-    cluster.shutdown()
-    if not is_killed:
-        sys.exit("everything was scored before the node was killed; take more pairs")
+    main()
