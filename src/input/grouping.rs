@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
+use super::adjacent::{Key, Run};
 use super::assembly::Assembly;
 use super::entry::{CandidateResult, Entry, ParsedQuery};
 use super::equal_ranks;
-use super::first_seen::{FirstSeen, hash};
+use super::first_seen::FirstSeen;
 use super::selection::Selection;
 use super::several::OpenInput;
-use super::skim::Skim;
 use super::{Event, Skimmed};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Place, Query, RecordName};
@@ -22,6 +22,9 @@ const FILE_SHIFT: u32 = 40;
 /// Why a query without an id can't be read where only some files are.
 const NO_NUMBER: &str = "the query has no id, and its number in the input is not known, as another shard reads the files before \
                          it: give every query an id, or concatenate the files to one input";
+
+/// Why rows with and without ids can't be mixed: a row that lacks its id would become a query of its own.
+const NAMED_IN_PART: &str = "give every row of the file the id of its query, or none of them";
 
 /// Turns the entries of one file or several into events. Holds one query at a time, and a few bytes of every earlier one.
 pub struct Grouping {
@@ -41,24 +44,8 @@ pub struct Grouping {
     failed: Option<anyhow::Error>,
     /// Whether equal ranks were reported.
     settled: bool,
-}
-
-/// The adjacent rows of one query that are being read.
-enum Run {
-    None,
-    /// Rows that are gathered.
-    Open(Key, Box<Assembly>),
-    /// Rows of a query that was reported as bad, once for all of them.
-    Refused(Key),
-    /// Rows of a query that is passed over.
-    Passed(Key),
-}
-
-/// What the rows of one query have in common: its identifier, or its text if there is no identifier.
-#[derive(Debug, Hash, PartialEq, Eq)]
-enum Key {
-    Id(String),
-    Text(String),
+    /// Whether the rows of this file name their queries by ids; nothing is known before the first row.
+    rows_have_ids: Option<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,6 +70,7 @@ impl Grouping {
             passed: None,
             failed: None,
             settled: false,
+            rows_have_ids: None,
         }
     }
 
@@ -134,7 +122,14 @@ impl Grouping {
             };
             self.flush();
             self.ordinal += 1;
-            self.run = self.start(line, key, query.clone());
+            self.run = match self.check_naming(&key) {
+                Ok(()) => self.start(line, key, query.clone()),
+                Err(problem) => {
+                    let name = Box::new(RecordName { query: query.id.clone(), ..RecordName::default() });
+                    self.refuse(line, name, problem);
+                    Run::Refused(key)
+                }
+            };
         }
         if let Run::Open(_, assembly) = &mut self.run
             && let Err(bad) = assembly.add_row(line, query, candidate)
@@ -157,7 +152,18 @@ impl Grouping {
         self.seen.earlier(&key, self.input.occurrence(line, false));
         self.passed = is_selected.then(|| self.query_position());
         if !is_group {
+            self.rows_have_ids = Some(true);
             self.run = Run::Passed(key);
+        }
+    }
+
+    /// Checks that a row names its query as the rows before it in the file do.
+    fn check_naming(&mut self, key: &Key) -> std::result::Result<(), String> {
+        let has_id = matches!(key, Key::Id(_));
+        match *self.rows_have_ids.get_or_insert(has_id) {
+            had_ids if had_ids == has_id => Ok(()),
+            true => Err(format!("the row has no query id, and rows before it have one: {NAMED_IN_PART}")),
+            false => Err(format!("the row has a query id, and rows before it have none: {NAMED_IN_PART}")),
         }
     }
 
@@ -263,6 +269,7 @@ impl Grouping {
         self.flush();
         self.run = Run::None;
         self.before = self.ordinal;
+        self.rows_have_ids = None;
         Some(opened.map(|note| self.ready.extend(note.map(Event::Note))))
     }
 }
@@ -320,52 +327,6 @@ impl Grouping {
                     self.flush();
                 }
             }
-        }
-    }
-}
-
-impl Run {
-    fn goes_on(&self, query: &ParsedQuery) -> bool {
-        match self {
-            Self::None => false,
-            Self::Open(key, _) | Self::Refused(key) | Self::Passed(key) => key.is_of(query),
-        }
-    }
-
-    /// What the reader of the next record can pass over, when these queries come next.
-    fn skim(&self, finished: &[u64], selection: Selection) -> Skim<'_> {
-        let next = finished.first().copied();
-        match self {
-            Self::Passed(Key::Id(open)) => Skim { next, open: Some(open), selection },
-            // This query was not passed over, and is returned before the next one.
-            Self::Open(_, assembly) if next.is_some_and(|next| next == hash(assembly.query_id())) => {
-                Skim { next: finished.get(1).copied(), open: None, selection }
-            }
-            _ => Skim { next, open: None, selection },
-        }
-    }
-
-    fn is_of(&self, key: &Key) -> bool {
-        match self {
-            Self::None => false,
-            Self::Open(open, _) | Self::Refused(open) | Self::Passed(open) => open == key,
-        }
-    }
-}
-
-impl Key {
-    fn of(query: &ParsedQuery) -> Option<Self> {
-        match (&query.id, &query.text) {
-            (Some(id), _) => Some(Self::Id(id.clone())),
-            (None, Ok(text)) => Some(Self::Text(text.clone())),
-            (None, Err(_)) => None,
-        }
-    }
-
-    fn is_of(&self, query: &ParsedQuery) -> bool {
-        match self {
-            Self::Id(key) => query.id.as_ref() == Some(key),
-            Self::Text(key) => query.id.is_none() && query.text.as_ref() == Ok(key),
         }
     }
 }

@@ -10,11 +10,28 @@ fn adjacent_rows_of_one_query_are_one_group() {
         r#"{"qid":"a","query":"q","id":"d1","text":"t"}"#,
         r#"{"qid":"a","query":"q","id":"d2","text":"t"}"#,
         r#"{"qid":"b","query":"q","text":"t"}"#,
-        r#"{"query":"q","text":"t"}"#,
-        r#"{"query":"q","text":"t"}"#,
-        r#"{"query":"r","text":"t"}"#,
     ];
-    assert_eq!(described(&rows), ["a: d1 d2", "b: 1", "3: 1 2", "4: 1"]);
+    assert_eq!(described(&rows), ["a: d1 d2", "b: 1"]);
+    let rows = [r#"{"query":"q","text":"t"}"#, r#"{"query":"q","text":"t"}"#, r#"{"query":"r","text":"t"}"#];
+    assert_eq!(described(&rows), ["1: 1 2", "2: 1"]);
+}
+
+#[test]
+fn a_row_that_lacks_its_query_s_id_is_no_query_of_its_own() {
+    let (with, without) = (r#"{"qid":"a","query":"q","text":"t"}"#, r#"{"query":"q","text":"t"}"#);
+    let described = described(&[with, without, without, with]);
+    assert_eq!(
+        described[..2],
+        [
+            "a: 1",
+            "x.jsonl:2: the row has no query id, and rows before it have one: give every row of the file the id of its query, or none of them",
+        ]
+    );
+    // The row on line 4 comes back after the one that could not be read.
+    assert!(described[2].starts_with("x.jsonl:4: query \"a\": this query id comes back on line 4"), "{described:?}");
+    let described = self::described(&[without, with, without]);
+    assert_eq!(described[0], "1: 1");
+    assert!(described[1].contains("the row has a query id, and rows before it have none"), "{described:?}");
 }
 
 #[test]

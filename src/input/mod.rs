@@ -28,6 +28,7 @@
     )
 )]
 
+mod adjacent;
 mod assembly;
 mod candidate;
 mod candidates;
