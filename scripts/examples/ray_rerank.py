@@ -1,8 +1,9 @@
 """Reranks Parquet files with Ray Data: each actor loads the model once, and an actor that dies is replaced.
 
-    python scripts/examples/ray_rerank.py INPUT OUTPUT MODEL [ACTORS]     pip install ray rerank[arrow]
+    python scripts/examples/ray_rerank.py INPUT OUTPUT MODEL [ACTORS]
 
-INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with score and logit. Blocks that were lost
+INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with
+rerank_score and rerank_logit. It needs Ray and the wheel that scripts/python/build.sh makes, with [arrow]. Blocks that were lost
 with an actor or a node are scored again, which changes no bit.
 """
 
@@ -20,7 +21,7 @@ class Scores:
         self.reranker = Reranker(model, dtype="f32", threads=1)
 
     def __call__(self, table):
-        return self.reranker.score_arrow(table)
+        return self.reranker.score_arrow(table, score="rerank_score", logit="rerank_logit")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Reranks Parquet files with Spark: each Python worker loads the model once, and goes on with it from partition to partition.
 
-    spark-submit scripts/examples/spark_rerank.py INPUT OUTPUT MODEL     pip install pyspark rerank[arrow]
+    spark-submit scripts/examples/spark_rerank.py INPUT OUTPUT MODEL
 
-INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with score and logit.
+INPUT is a file or a directory of pairs, with columns query and text; OUTPUT gets them with
+rerank_score and rerank_logit. It needs PySpark and the wheel that scripts/python/build.sh makes, with [arrow].
 """
 
 import sys
@@ -25,8 +26,9 @@ if __name__ == "__main__":
     source, target, model = sys.argv[1:]
     spark = SparkSession.builder.appName("rerank").getOrCreate()
     pairs = spark.read.parquet(source)
+    names = {"score": "rerank_score", "logit": "rerank_logit"}
     scored = pairs.mapInArrow(
-        lambda batches: (reranker(model).score_arrow(batch) for batch in batches),
-        f"{', '.join(f'`{name}` {kind}' for name, kind in pairs.dtypes)}, score float, logit float",
+        lambda batches: (reranker(model).score_arrow(batch, **names) for batch in batches),
+        f"{', '.join(f'`{name}` {kind}' for name, kind in pairs.dtypes)}, rerank_score float, rerank_logit float",
     )
     scored.write.parquet(target)

@@ -58,8 +58,8 @@ def logits_of_tables(folder: Path) -> dict[int, float]:
     logits = {}
     for path in sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]:
         # The values alone: floats of 32 bits, which the command prints in full, are compared as such.
-        table = pq.read_table(path, columns=["id", "logit"], partitioning=None)
-        for number, logit in zip(table["id"].to_pylist(), table["logit"].to_numpy()):
+        table = pq.read_table(path, columns=["id", "rerank_logit"], partitioning=None)
+        for number, logit in zip(table["id"].to_pylist(), table["rerank_logit"].to_numpy()):
             assert number not in logits, f"{path}: the pair {number} stands twice"
             logits[number] = float(str(logit))
     return logits

@@ -38,7 +38,26 @@ def test_strings_of_any_kind_are_taken(reranker, table, kind):
 
 def test_a_data_frame_is_taken_by_its_stream(reranker, table):
     polars = pytest.importorskip("polars")
-    assert reranker.score_arrow(polars.from_arrow(table))["logit"] == reranker.score_arrow(table)["logit"]
+    frame = polars.from_arrow(table)
+    for frame in frame, frame.with_columns(polars.col("query").cast(polars.Categorical)):
+        assert reranker.score_arrow(frame)["logit"] == reranker.score_arrow(table)["logit"]
+    with pytest.raises(TypeError, match="LazyFrame; collect"):
+        reranker.score_arrow(frame.lazy())
+
+
+def test_columns_are_added_under_other_names_where_theirs_are_taken(reranker, table):
+    first = table.append_column("score", table["id"])
+    scored = reranker.score_arrow(first, score="second", logit="raw")
+    assert scored.column_names == [*first.column_names, "second", "raw"] and scored["score"] == first["score"]
+    assert scored["raw"] == reranker.score_arrow(table)["logit"]
+    with pytest.raises(ValueError, match="two columns"):
+        reranker.score_arrow(table, score="same", logit="same")
+
+
+@pytest.mark.parametrize("table", [None, [("a", "b")], "a", 3])
+def test_what_is_no_table_is_refused(reranker, table):
+    with pytest.raises(TypeError, match="a table, a record batch or a data frame is expected"):
+        reranker.score_arrow(table)
 
 
 def test_what_can_not_be_scored_is_refused_with_its_place(reranker, table):
@@ -46,7 +65,7 @@ def test_what_can_not_be_scored_is_refused_with_its_place(reranker, table):
         (table.drop_columns("text"), ValueError, "no column 'text'; its columns are id, query"),
         (table.append_column("text", table["text"]), ValueError, "several columns 'text'"),
         (table.set_column(2, "text", table["id"]), TypeError, "'text' is of type int64"),
-        (table.append_column("score", table["id"]), ValueError, "'score' already"),
+        (table.append_column("score", table["id"]), ValueError, "score='rerank_score'"),
         (table.set_column(2, "text", pa.array([None if row == 4 else "a" for row in range(len(table))])), ValueError, "row 4"),
         (table.set_column(1, "query", pa.array(["" if row == 4 else "a" for row in range(len(table))])), ValueError, "rows[4]"),
     ]:

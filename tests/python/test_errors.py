@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 from conftest import MODEL
 
@@ -82,3 +83,24 @@ def test_a_model_is_not_sent_to_another_process(reranker):
 def test_the_fake_model_needs_no_files():
     with Reranker("fake") as reranker:
         assert [ranked.index for ranked in reranker.rank("red planet", ["blue", "red planet", "red"])] == [1, 2, 0]
+
+
+def test_texts_without_an_order_are_refused(reranker):
+    for unordered in {"a", "b"}, frozenset(("a", "b")), {"a": "b"}:
+        with pytest.raises(TypeError, match="documents: .* no order"):
+            reranker.rank("a", unordered)
+        with pytest.raises(TypeError, match="pairs: .* no order"):
+            reranker.score(unordered)
+
+
+def test_an_empty_instruction_is_refused(reranker):
+    for call in (lambda: reranker.rank("a", ["text"], instruction=" "), lambda: reranker.score([("a", "b")], instruction="")):
+        with pytest.raises(ValueError, match="instruction: it is empty"):
+            call()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(reranker):
+    assert len(reranker.rank("a", ["one", "two"], top_k=np.int64(1))) == 1
+    for wrong in (True, 1.0, "1"):
+        with pytest.raises(ValueError, match="top_k"):
+            reranker.rank("a", ["one"], top_k=wrong)

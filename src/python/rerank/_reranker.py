@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -113,9 +114,11 @@ class Reranker:
 
         Raises ``TypeError`` or ``ValueError`` if a text can't be used, and ``RuntimeError`` if scoring fails.
         """
-        if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
+        # Whole numbers of numpy are as good as Python's; True is none.
+        is_whole = hasattr(top_k, "__index__") and not isinstance(top_k, bool)
+        if top_k is not None and (not is_whole or operator.index(top_k) < 1):
             raise ValueError(f"top_k={top_k!r}: a whole number from 1 is expected; leave it out to keep all documents")
-        documents = documents if isinstance(documents, str) else list(documents)
+        documents = documents if isinstance(documents, str) else list(_in_order(documents, "documents"))
         logits, scores, truncated = self._arrays(self._model.rank(query, documents, instruction))
         # The sort is stable, and -0.0 and 0.0 are a tie.
         best = np.argsort(-logits, kind="stable")[:top_k]
@@ -138,33 +141,43 @@ class Reranker:
 
         Raises ``TypeError`` or ``ValueError`` if a pair can't be used, and ``RuntimeError`` if scoring fails.
         """
-        raw, scores, _ = self._arrays(self._model.score(pairs, instruction))
+        raw, scores, _ = self._arrays(self._model.score(_in_order(pairs, "pairs"), instruction))
         return raw if logits else scores
 
     def score_arrow(
-        self, table: Any, query: str = "query", text: str = "text", *, instruction: str | None = None
+        self,
+        table: Any,
+        query: str = "query",
+        text: str = "text",
+        *,
+        score: str = "score",
+        logit: str = "logit",
+        instruction: str | None = None,
     ) -> pa.Table | pa.RecordBatch:
         """Scores the rows of a table, each with a query and a document.
 
         table: a table or a record batch of pyarrow, or what has Arrow's stream interface (data frames of polars, pandas, DuckDB).
         query, text: the names of the columns. Strings of any kind are taken.
+        score, logit: the names of the columns that are added, where the table has such already.
         instruction: in place of the model's, as the field ``instruction`` of a record.
 
-        Returns the table (for a record batch: a record batch) with two more columns of 32-bit floats, ``score`` and ``logit``.
+        Returns the table (for a record batch: a record batch) with two more columns of 32-bit floats, the score and
+        the logit.
 
-        Raises ``ValueError`` or ``TypeError`` if a column is missing, is not of strings, has nulls, or is there already, and
-        ``RuntimeError`` if scoring fails.
+        Raises ``ValueError`` or ``TypeError`` if a column is missing, is not of strings, has nulls, or is there already,
+        ``ModuleNotFoundError`` without pyarrow, and ``RuntimeError`` if scoring fails.
         """
+        whole = _table(table)
         import pyarrow as pa
 
-        is_batch = isinstance(table, pa.RecordBatch)
-        whole = table if isinstance(table, (pa.RecordBatch, pa.Table)) else pa.table(table)
-        for name in ("score", "logit"):
+        if score == logit:
+            raise ValueError(f"score={score!r} and logit={logit!r} are two columns; give them two names")
+        for argument, name in (("score", score), ("logit", logit)):
             if name in whole.schema.names:
-                raise ValueError(f"the table has a column {name!r} already; rename or drop it")
+                raise ValueError(f"the table has a column {name!r} already; name the new one otherwise, as {argument}='rerank_{argument}'")
         columns = _strings(whole, query), _strings(whole, text)
         logits, scores, _ = self._arrays(self._model.score_columns(*columns, instruction))
-        for name, values in (("score", scores), ("logit", logits)):
+        for name, values in ((score, scores), (logit, logits)):
             whole = whole.append_column(name, pa.array(values))
         return whole
 
@@ -226,6 +239,30 @@ class Reranker:
         return np.frombuffer(logits, np.float32), np.frombuffer(scores, np.float32), np.frombuffer(truncated, np.bool_)
 
 
+def _in_order(values: Any, name: str) -> Any:
+    """The values, unless they have no order: their scores could not be told from each other."""
+    if isinstance(values, (Set, Mapping)):
+        raise TypeError(f"{name}: a list is expected, and this is of type {type(values).__name__}, which has no order of its own")
+    return values
+
+
+def _table(table: Any) -> pa.Table | pa.RecordBatch:
+    """A table or record batch of pyarrow, from what can be one."""
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("score_arrow needs pyarrow: install rerank with [arrow], or pyarrow itself", name="pyarrow") from error
+
+    if isinstance(table, (pa.RecordBatch, pa.Table)):
+        return table
+    try:
+        return pa.table(table)
+    except (TypeError, ValueError) as error:
+        kind = type(table).__name__
+        remedy = "collect() it first" if kind == "LazyFrame" else f"a table, a record batch or a data frame is expected ({error})"
+        raise TypeError(f"table: this is of type {kind}; {remedy}") from error
+
+
 def _strings(table: pa.Table | pa.RecordBatch, name: str) -> list[tuple[bytes, bytes]]:
     """A column of strings in pieces, each with the offsets of its texts (64 bits) and the bytes of their UTF-8."""
     import pyarrow as pa
@@ -238,12 +275,25 @@ def _strings(table: pa.Table | pa.RecordBatch, name: str) -> list[tuple[bytes, b
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)):
         raise TypeError(f"the column {name!r} is of type {kind}, and strings are expected")
-    column = table.column(name).cast(pa.large_string())
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise ValueError(f"row {row} has no text in the column {name!r}; leave such rows out, or fill them, as with \"\"")
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    column = table.column(name)
+    chunks = [_decoded(chunk) for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])]
+    before = 0
+    for chunk in chunks:
+        if chunk.null_count:
+            row = before + chunk.is_null().to_pylist().index(True)
+            raise ValueError(f"row {row} has no text in the column {name!r}; leave such rows out, or fill them, as with \"\"")
+        before += len(chunk)
     return [_buffers(chunk) for chunk in chunks if len(chunk)]
+
+
+def _decoded(chunk: pa.Array) -> pa.LargeStringArray:
+    """Large strings of an array of strings of any kind."""
+    import pyarrow as pa
+
+    # pyarrow's own cast takes no dictionaries of string views, which polars' categories are.
+    if pa.types.is_dictionary(chunk.type):
+        return chunk.dictionary.cast(pa.large_string()).take(chunk.indices)
+    return chunk.cast(pa.large_string())
 
 
 def _buffers(chunk: pa.Array) -> tuple[bytes, bytes]:

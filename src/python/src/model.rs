@@ -46,7 +46,7 @@ impl Model {
     #[pyo3(signature = (pairs, instruction=None))]
     fn score<'py>(&self, pairs: &Bound<'py, PyAny>, instruction: Option<&Bound<'py, PyAny>>) -> PyResult<Columns<'py>> {
         guarded(|| {
-            let instruction = instruction.map(|text| texts::text(text, "instruction", None)).transpose()?;
+            let instruction = texts::instruction(instruction)?;
             let texts = texts::pairs(pairs)?;
             let borrowed = texts.iter().map(|(query, document)| (&**query, &**document));
             self.run(pairs.py(), Pairs::new(borrowed, "pairs"), shared(instruction))
@@ -62,7 +62,7 @@ impl Model {
         instruction: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Columns<'py>> {
         guarded(|| {
-            let instruction = instruction.map(|text| texts::text(text, "instruction", None)).transpose()?;
+            let instruction = texts::instruction(instruction)?;
             let (query, texts) = (texts::text(query, "query", None)?, texts::documents(documents)?);
             self.run(documents.py(), Pairs::of_query(&query, &texts), shared(instruction))
         })
@@ -78,7 +78,7 @@ impl Model {
         instruction: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Columns<'py>> {
         guarded(|| {
-            let instruction = instruction.map(|text| texts::text(text, "instruction", None)).transpose()?;
+            let instruction = texts::instruction(instruction)?;
             let (queries, documents) = (texts::column(&queries, "query")?, texts::column(&documents, "text")?);
             self.run(python, Pairs::new(queries.into_iter().zip(documents), "rows"), shared(instruction))
         })

@@ -63,6 +63,19 @@ pub(crate) fn text(value: &Bound<'_, PyAny>, name: &str, index: Option<usize>) -
     })
 }
 
+/// The instruction of a call, if it names one.
+///
+/// # Errors
+/// As those of [`text`], and if it is empty.
+pub(crate) fn instruction(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<PyBackedStr>> {
+    let Some(value) = value else { return Ok(None) };
+    let instruction = text(value, "instruction", None)?;
+    if instruction.trim().is_empty() {
+        return Err(misuse("instruction: it is empty; leave it out for the model's own".to_owned()));
+    }
+    Ok(Some(instruction))
+}
+
 /// The documents of a list or another iterable.
 ///
 /// # Errors
