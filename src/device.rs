@@ -157,9 +157,13 @@ impl Opened {
             Precision::F32 => Some(Type::F32),
             Precision::Bf16 => Some(Type::Bf16),
             Precision::F16 => Some(Type::F16),
-            Precision::Int8 => None,
+            Precision::Int8 | Precision::Int16 => None,
         };
-        ensure!(value.is_some(), "--dtype int8 is for the CPU: use --device cpu, or on a GPU bf16, f16 or f32");
+        ensure!(
+            value.is_some(),
+            "--dtype {} is for the CPU: use --device cpu, or on a GPU bf16, f16 or f32",
+            arithmetic.precision.name()
+        );
         let gpu = Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16));
         Ok(Target::Gpu(gpu.with_memory_of_now()?))
     }

@@ -1,6 +1,6 @@
 //! To what the operands of products are rounded: `--dtype`.
 
-/// To what the operands of products are rounded. Sums are f32 (of int8 exact), and everything between products is f32.
+/// To what the operands of products are rounded. Sums are f32 (of whole numbers exact), and everything between products is f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// Not rounded.
@@ -12,11 +12,14 @@ pub enum Precision {
     /// Linear layers: weights as signed bytes with a scale for each output, activations with one for each token and 1,024
     /// features. Attention as [`Precision::Bf16`].
     Int8,
+    /// Linear layers: weights as whole numbers of 12 bits, in 16, with a scale for each output, activations with one for each token
+    /// and 512 features. Attention as [`Precision::F32`].
+    Int16,
 }
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::F16, Self::Int8];
+    pub const ALL: [Self; 5] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Int16];
 
     /// The precision of this name.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -30,6 +33,12 @@ impl Precision {
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
             Self::Int8 => "int8",
+            Self::Int16 => "int16",
         }
+    }
+
+    /// Whether linear layers multiply whole numbers, which only the CPU's engine does.
+    pub fn is_integer(self) -> bool {
+        matches!(self, Self::Int8 | Self::Int16)
     }
 }

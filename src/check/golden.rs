@@ -146,7 +146,7 @@ impl Golden {
             let bits = match known.dtype {
                 Precision::F32 => 24,
                 Precision::F16 => 11,
-                Precision::Bf16 => 8,
+                Precision::Bf16 | Precision::Int16 => 8,
                 Precision::Int8 => 7,
             };
             (known.dtype == dtype, bits)

@@ -163,7 +163,10 @@ impl Check {
     }
 
     fn open(&self, reporter: &Reporter) -> Result<Opened> {
-        let for_cpu = self.dtypes == Dtypes::Chosen(vec![Some(Precision::Int8)]);
+        let for_cpu = match &self.dtypes {
+            Dtypes::Chosen(dtypes) => dtypes.iter().all(|dtype| dtype.is_some_and(Precision::is_integer)),
+            Dtypes::All => false,
+        };
         if self.device == DeviceChoice::Auto && for_cpu {
             check_gpu_memory(self.gpu_memory, &[Opened::Cpu])?;
             return Ok(Opened::Cpu);
@@ -177,7 +180,7 @@ impl Check {
 
     fn dtypes(&self, device: &Opened, only: Option<Precision>) -> Vec<Option<Precision>> {
         let has = |precision: &Precision| {
-            let on_device = *precision != Precision::Int8 || matches!(device, Opened::Cpu);
+            let on_device = !precision.is_integer() || matches!(device, Opened::Cpu);
             on_device && only.is_none_or(|only| only == *precision)
         };
         match &self.dtypes {

@@ -65,7 +65,7 @@ pub struct CheckArguments {
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub gpu_memory: Option<u64>,
 
-    /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 on the CPU only)
+    /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 and int16 on the CPU only)
     #[arg(
         long,
         value_name = "DTYPE,…",
@@ -123,6 +123,8 @@ pub enum CheckDtype {
     F16,
     /// Signed bytes in linear layers.
     Int8,
+    /// Whole numbers of 12 bits in linear layers.
+    Int16,
     /// All that the device has.
     All,
 }

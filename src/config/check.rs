@@ -55,6 +55,7 @@ fn resolve_dtypes(choices: &[CheckDtype]) -> Dtypes {
         CheckDtype::Bf16 => Some(Precision::Bf16),
         CheckDtype::F16 => Some(Precision::F16),
         CheckDtype::Int8 => Some(Precision::Int8),
+        CheckDtype::Int16 => Some(Precision::Int16),
         CheckDtype::Auto | CheckDtype::All => None,
     };
     match choices.contains(&CheckDtype::All) {

@@ -47,6 +47,7 @@ pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
         DtypeChoice::Bf16 => Some(Precision::Bf16),
         DtypeChoice::F16 => Some(Precision::F16),
         DtypeChoice::Int8 => Some(Precision::Int8),
+        DtypeChoice::Int16 => Some(Precision::Int16),
     }
 }
 

@@ -220,13 +220,13 @@ pub fn downloads(progress: Progress) -> Downloads {
     }
 }
 
-/// Opens the devices, and checks that they can compute in the precision that the user named. The fake model and int8 run on the
-/// CPU, so `auto` opens no GPU for them.
+/// Opens the devices, and checks that they can compute in the precision that the user named. The fake model and whole numbers run on
+/// the CPU, so `auto` opens no GPU for them.
 ///
 /// # Errors
 /// If a device is not there or can't compute in that precision.
 pub fn open_devices(choice: &ModelChoice, reporter: &Reporter) -> Result<Vec<Opened>> {
-    let for_cpu = choice.source == ModelSource::Fake || choice.precision == Some(Precision::Int8);
+    let for_cpu = choice.source == ModelSource::Fake || choice.precision.is_some_and(Precision::is_integer);
     let devices = match choice.device == DeviceChoice::Auto && for_cpu {
         true => vec![Opened::Cpu],
         false => choice.device.open(choice.gpu_memory, |note| reporter.note(note))?,

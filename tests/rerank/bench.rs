@@ -10,7 +10,7 @@ use crate::fixture::{Files, command, rerank, run};
 #[test]
 fn figures_add_up() {
     let fixed = ["bench", "--model", "testdata/odd-reranker", "--device", "cpu", "--repeat", "2", "--json"];
-    for dtype in ["f32", "bf16", "int8"] {
+    for dtype in ["f32", "bf16", "int8", "int16"] {
         let run = rerank(&[&fixed[..], &["--pairs", "120", "--dtype", dtype, "--threads", "2"]].concat());
         assert_eq!(run.status, 0, "{}", run.stderr);
         for said in ["loading testdata/odd-reranker on cpu", "passage: 120 pairs, 2 repetitions", "repetition 2 took"] {

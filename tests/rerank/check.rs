@@ -9,7 +9,7 @@ use crate::fixture::{Files, Run, rerank, rerank_by_fixed_kernels};
 use crate::quantized;
 
 const TINY: &str = "testdata/tiny-reranker";
-const DTYPES: [&str; 4] = ["f32", "bf16", "f16", "int8"];
+const DTYPES: [&str; 5] = ["f32", "bf16", "f16", "int8", "int16"];
 
 fn check(model: &str, arguments: &[&str]) -> Run {
     rerank(&[&["check", "--model", model], arguments].concat())

@@ -44,7 +44,7 @@ fn jsonl(groups: &[Value]) -> String {
 fn batch_sizes_threads_precision_and_prefix_sharing_change_no_bit() {
     let files = Files::new();
     let input = files.write("groups.jsonl", jsonl(&groups()));
-    let precisions = [Precision::F32, Precision::Bf16, Precision::Int8].into_iter();
+    let precisions = [Precision::F32, Precision::Bf16, Precision::Int8, Precision::Int16].into_iter();
     for arithmetic in precisions.flat_map(|precision| Arithmetic::all(Level::available(), precision)) {
         let run = |arguments: &[&str]| {
             let fixed = ["--model", MODEL, "--input", &input, "--no-text", "--quiet"];

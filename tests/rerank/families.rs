@@ -73,6 +73,7 @@ fn families_are_near_in_less_precision() {
             (Precision::Bf16, 1.5 * mean(&theirs) + 0.002 * largest),
             (Precision::F16, 0.3 * mean(&theirs) + 0.002 * largest),
             (Precision::Int8, family.int8_bound),
+            (Precision::Int16, mean(&theirs) + 0.002 * largest),
         ] {
             let kernels = kernels(precision);
             let arithmetic = kernels[turn % kernels.len()];

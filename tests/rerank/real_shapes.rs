@@ -96,7 +96,9 @@ fn published_shapes_agree_with_transformers_in_f32() {
 fn published_shapes_are_near_in_less_precision() {
     for shape in SHAPES {
         for level in Level::all() {
-            for (precision, bound) in [(Precision::Bf16, 0.1), (Precision::F16, 0.01), (Precision::Int8, 0.6)] {
+            for (precision, bound) in
+                [(Precision::Bf16, 0.1), (Precision::F16, 0.01), (Precision::Int8, 0.6), (Precision::Int16, 0.03)]
+            {
                 for arithmetic in Arithmetic::all(level, precision) {
                     let (most, mean, theirs) = deviations(shape, arithmetic);
                     let kernels = arithmetic.kernel_class();

@@ -65,7 +65,7 @@ impl Arithmetic {
         let units = |count: usize| [Unit::F32, Unit::Bf16].into_iter().take(count);
         let (products, attention) = match precision {
             _ if !level.has_bf16_units() => (1, 1),
-            Precision::F32 | Precision::F16 => (1, 1),
+            Precision::F32 | Precision::F16 | Precision::Int16 => (1, 1),
             Precision::Int8 => (1, 2),
             Precision::Bf16 => (2, 2),
         };
@@ -80,6 +80,7 @@ impl Arithmetic {
     pub fn kernel_class(self) -> String {
         let products = match self.linear(DType::BF16) {
             Format::Int8 => "int8",
+            Format::Int16 => "int16",
             Format::Bf16 => "bf16",
             Format::F32 | Format::F32ByBf16 => "f32",
         };
@@ -91,6 +92,7 @@ impl Arithmetic {
     pub(crate) fn linear(self, checkpoint: DType) -> Format {
         match self.precision {
             Precision::Int8 => Format::Int8,
+            Precision::Int16 => Format::Int16,
             Precision::Bf16 if self.units.products == Unit::Bf16 => Format::Bf16,
             Precision::Bf16 => Format::F32ByBf16,
             Precision::F32 if checkpoint == DType::BF16 => Format::F32ByBf16,
@@ -102,7 +104,7 @@ impl Arithmetic {
     pub fn weight_bytes(self, checkpoint: DType) -> usize {
         match self.linear(checkpoint) {
             Format::Int8 => 1,
-            Format::Bf16 | Format::F32ByBf16 => 2,
+            Format::Bf16 | Format::F32ByBf16 | Format::Int16 => 2,
             Format::F32 => 4,
         }
     }
@@ -131,6 +133,7 @@ mod tests {
             (Bf16, F32, Precision::Bf16, "avx512-bf16/products=bf16/attention=f32"),
             (F32, Bf16, Precision::Bf16, "avx512-bf16/products=f32/attention=bf16"),
             (Bf16, F32, Precision::Int8, "avx512-bf16/products=int8/attention=f32"),
+            (Bf16, Bf16, Precision::Int16, "avx512-bf16/products=int16/attention=f32"),
             (Bf16, Bf16, Precision::F32, "avx512-bf16/products=f32/attention=f32"),
             (Bf16, Bf16, Precision::F16, "avx512-bf16/products=f32/attention=f32"),
         ] {
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn every_class_is_there_once() {
         for (level, classes) in
-            [(Level::Avx2, [1, 1, 1, 1]), (Level::Avx512Bf16, [1, 4, 1, 2]), (Level::Amx, [1, 4, 1, 2])]
+            [(Level::Avx2, [1, 1, 1, 1, 1]), (Level::Avx512Bf16, [1, 4, 1, 2, 1]), (Level::Amx, [1, 4, 1, 2, 1])]
         {
             for (precision, count) in Precision::ALL.into_iter().zip(classes) {
                 let classes: Vec<String> = Arithmetic::all(level, precision).map(Arithmetic::kernel_class).collect();

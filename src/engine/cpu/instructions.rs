@@ -34,8 +34,8 @@ impl Instructions {
         for part in forced.split('/').filter(|_| !forced.is_empty()) {
             let is_new = match part.split_once('=') {
                 None => level.replace(Level::named(part)?).is_none(),
-                Some(("products", "int8")) => {
-                    return Err("products=int8 is what --dtype int8 computes; leave it out".to_owned());
+                Some(("products", unit @ ("int8" | "int16"))) => {
+                    return Err(format!("products={unit} is what --dtype {unit} computes; leave it out"));
                 }
                 Some(("products", unit)) => products.replace(parse_unit(unit)?).is_none(),
                 Some(("attention", unit)) => attention.replace(parse_unit(unit)?).is_none(),
@@ -58,7 +58,8 @@ impl Instructions {
     /// What is open here as it was in a run with this class of kernels, as far as the processor has that: a measurement could
     /// decide otherwise.
     pub fn as_in(self, class: &str) -> Self {
-        let Ok(earlier) = Self::parse(&class.replace("/products=int8", ""), Level::available()) else { return self };
+        let open = class.replace("/products=int8", "").replace("/products=int16", "");
+        let Ok(earlier) = Self::parse(&open, Level::available()) else { return self };
         let level = if self.level == Level::available() { earlier.level } else { self.level };
         if level != earlier.level {
             return self;

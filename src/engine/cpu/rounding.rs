@@ -17,7 +17,7 @@ impl Precision {
     /// How operands are rounded that stay f32.
     pub(crate) fn rounding(self) -> Rounding {
         match self {
-            Self::F32 => Rounding::None,
+            Self::F32 | Self::Int16 => Rounding::None,
             Self::F16 => Rounding::F16,
             Self::Bf16 | Self::Int8 => Rounding::Bf16,
         }

@@ -246,7 +246,7 @@ fn long_documents_are_summed_as_exactly_as_short_ones() {
         let sight = Sight { mask: Mask::Causal, window: None, scale: heads.usual_scale() };
         for &arithmetic in &all {
             let tolerance = match arithmetic.precision {
-                Precision::F32 => exact,
+                Precision::F32 | Precision::Int16 => exact,
                 Precision::F16 => 3e-4,
                 Precision::Bf16 | Precision::Int8 => rounded,
             };

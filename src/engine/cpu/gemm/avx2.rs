@@ -8,6 +8,7 @@ use crate::engine::cpu::gemm::simd::{Lanes, multiply};
 struct F32;
 struct F32ByBf16;
 struct Int8;
+struct Int16;
 
 macro_rules! eight_lanes {
     ($name:ident, $right:ty, $load:expr) => {
@@ -53,47 +54,52 @@ eight_lanes!(F32ByBf16, u16, |words: *const u16| {
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(words.cast()))))
 });
 
-impl Lanes for Int8 {
-    type Vector = __m256i;
-    type Right = u32;
-    const LANES: usize = 8;
+macro_rules! eight_sums {
+    ($name:ident, $add:expr) => {
+        impl Lanes for $name {
+            type Vector = __m256i;
+            type Right = u32;
+            const LANES: usize = 8;
 
-    #[inline(always)]
-    unsafe fn zero() -> __m256i {
-        // SAFETY: the caller vouches for AVX2.
-        unsafe { _mm256_setzero_si256() }
-    }
+            #[inline(always)]
+            unsafe fn zero() -> __m256i {
+                // SAFETY: the caller vouches for AVX2.
+                unsafe { _mm256_setzero_si256() }
+            }
 
-    #[inline(always)]
-    unsafe fn load(results: *const u32) -> __m256i {
-        // SAFETY: the caller vouches for AVX2 and eight results.
-        unsafe { _mm256_loadu_si256(results.cast()) }
-    }
+            #[inline(always)]
+            unsafe fn load(results: *const u32) -> __m256i {
+                // SAFETY: the caller vouches for AVX2 and eight results.
+                unsafe { _mm256_loadu_si256(results.cast()) }
+            }
 
-    #[inline(always)]
-    unsafe fn store(results: *mut u32, values: __m256i) {
-        // SAFETY: the caller vouches for AVX2 and eight results.
-        unsafe { _mm256_storeu_si256(results.cast(), values) }
-    }
+            #[inline(always)]
+            unsafe fn store(results: *mut u32, values: __m256i) {
+                // SAFETY: the caller vouches for AVX2 and eight results.
+                unsafe { _mm256_storeu_si256(results.cast(), values) }
+            }
 
-    #[inline(always)]
-    unsafe fn right(words: *const u32) -> __m256i {
-        // SAFETY: the caller vouches for AVX2 and eight words.
-        unsafe { _mm256_loadu_si256(words.cast()) }
-    }
+            #[inline(always)]
+            unsafe fn right(words: *const u32) -> __m256i {
+                // SAFETY: the caller vouches for AVX2 and eight words.
+                unsafe { _mm256_loadu_si256(words.cast()) }
+            }
 
-    /// The left bytes' signs go over to the right ones, as the instruction wants the left ones without. No byte is −128, so
-    /// the sums of two products fit into 16 bits.
-    #[inline(always)]
-    unsafe fn add(sum: __m256i, left: u32, right: __m256i) -> __m256i {
-        // SAFETY: the caller vouches for AVX2.
-        unsafe {
-            let left = _mm256_set1_epi32(left as i32);
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(left), _mm256_sign_epi8(right, left));
-            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            #[inline(always)]
+            unsafe fn add(sum: __m256i, left: u32, right: __m256i) -> __m256i {
+                // SAFETY: the caller vouches for AVX2.
+                unsafe { _mm256_add_epi32(sum, $add(_mm256_set1_epi32(left as i32), right)) }
+            }
         }
-    }
+    };
 }
+// The left bytes' signs go over to the right ones, as the instruction wants the left ones without. No byte is −128, so the sums of
+// two products fit into 16 bits.
+eight_sums!(Int8, |left, right| {
+    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(left), _mm256_sign_epi8(right, left));
+    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+});
+eight_sums!(Int16, |left, right| _mm256_madd_epi16(left, right));
 
 macro_rules! kernel {
     ($name:ident, $lanes:ty, $doc:literal) => {
@@ -111,3 +117,4 @@ macro_rules! kernel {
 kernel!(f32, F32, "Words of one f32.");
 kernel!(f32_by_bf16, F32ByBf16, "Words of one f32, on the right as bf16.");
 kernel!(int8, Int8, "Words of four signed bytes, none of them −128.");
+kernel!(int16, Int16, "Words of two whole numbers.");

@@ -13,6 +13,7 @@ struct F32;
 struct F32ByBf16;
 struct Bf16;
 struct Int8;
+struct Int16;
 
 macro_rules! sixteen_lanes {
     ($name:ident, $right:ty, $load:expr, $add:expr) => {
@@ -86,6 +87,12 @@ unsafe fn add_int8(sum: __m512i, left: u32, right: __m512i) -> __m512i {
     unsafe { _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(left as i32), right) }
 }
 
+#[inline(always)]
+unsafe fn add_int16(sum: __m512i, left: u32, right: __m512i) -> __m512i {
+    // SAFETY: the caller vouches for AVX-512-VNNI.
+    unsafe { _mm512_dpwssd_epi32(sum, _mm512_set1_epi32(left as i32), right) }
+}
+
 sixteen_lanes!(F32, u32, |words: *const u32| _mm512_loadu_si512(words.cast()), add_f32);
 sixteen_lanes!(
     F32ByBf16,
@@ -95,6 +102,7 @@ sixteen_lanes!(
 );
 sixteen_lanes!(Bf16, u32, |words: *const u32| _mm512_loadu_si512(words.cast()), add_bf16);
 sixteen_lanes!(Int8, u32, |words: *const u32| _mm512_loadu_si512(words.cast()), add_int8);
+sixteen_lanes!(Int16, u32, |words: *const u32| _mm512_loadu_si512(words.cast()), add_int16);
 
 macro_rules! kernel {
     ($name:ident, $lanes:ty, $features:literal, $doc:literal) => {
@@ -119,15 +127,35 @@ kernel!(
     "Words of four bytes: those of the left raised by [`RAISED`], those of the right signed."
 );
 
-/// As [`int8`], with a run's sums times their scales as f32.
-///
-/// # Safety
-/// The operands hold the run's steps; there are 32 scales of rows and of outputs, 32 sums of outputs and 32 × 32 results; the
-/// processor has AVX-512-VNNI.
-#[target_feature(enable = "avx512f,avx512vnni")]
-pub(crate) unsafe fn scaled_int8(
-    run: Run,
-    right: *const u8,
+kernel!(int16, Int16, "avx512f,avx512vnni", "Words of two whole numbers.");
+
+macro_rules! scaled_kernel {
+    ($name:ident, $lanes:ty, $doc:literal) => {
+        #[doc = $doc]
+        ///
+        /// # Safety
+        /// The operands hold the run's steps; there are 32 scales of rows and of outputs, 32 sums of outputs and 32 × 32 results;
+        /// the processor has AVX-512-VNNI.
+        #[target_feature(enable = "avx512f,avx512vnni")]
+        pub(crate) unsafe fn $name(
+            run: Run,
+            right: *const u8,
+            scales: &Scales<'_>,
+            results: *mut u32,
+            add: bool,
+            soon: *const u8,
+        ) {
+            // SAFETY: as the caller's.
+            unsafe { multiply_scaled::<$lanes>((run, right.cast()), scales, results, add, soon) }
+        }
+    };
+}
+scaled_kernel!(scaled_int8, Int8, "As [`int8`], with a run's sums times their scales as f32.");
+scaled_kernel!(scaled_int16, Int16, "As [`int16`], with a run's sums times their scales as f32.");
+
+#[inline(always)]
+unsafe fn multiply_scaled<L: Lanes<Vector = __m512i>>(
+    (run, right): (Run, *const L::Right),
     scales: &Scales<'_>,
     results: *mut u32,
     add: bool,
@@ -140,7 +168,7 @@ pub(crate) unsafe fn scaled_int8(
         let lowered = halves(scales.lowered.as_ptr().cast());
         let outputs = halves(scales.outputs.as_ptr().cast()).map(|half| _mm512_castsi512_ps(half));
         for row in (0..SIDE).step_by(ROWS) {
-            let sums = add_rows::<Int8, 2, ROWS>([lowered; ROWS], run, row, right.cast(), soon);
+            let sums = add_rows::<L, 2, ROWS>([lowered; ROWS], run, row, right, soon);
             for (row, sums) in (row..).zip(sums) {
                 let scale = _mm512_set1_ps(*scales.rows.get_unchecked(row));
                 for (half, (sum, output)) in sums.into_iter().zip(outputs).enumerate() {

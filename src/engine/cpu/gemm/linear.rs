@@ -125,7 +125,7 @@ impl Linear {
     fn adds_directly(&self, steps: &Range<usize>) -> bool {
         match self.form.format {
             Format::Bf16 => self.form.level == Level::Amx,
-            Format::Int8 => steps.len() <= RUN,
+            Format::Int8 | Format::Int16 => steps.len() <= RUN,
             Format::F32 | Format::F32ByBf16 => false,
         }
     }
@@ -160,7 +160,7 @@ impl Linear {
                     let of_input = steps.start - base + run.start..steps.start - base + run.end;
                     let (rows, soon) = (input.blocks(block, of_input.clone()), soon.wrapping_add(block * share));
                     let results = results.block_mut(panel - first_panel, block);
-                    if self.form.format == Format::Int8 {
+                    if self.form.format.largest().is_some() {
                         let scales = Scales {
                             rows: &input.scales(of_input.start / RUN).as_chunks().0[block],
                             outputs: self.weight.panel_scales(panel),

@@ -38,6 +38,8 @@ pub enum Format {
     Bf16,
     /// Four signed bytes, summed in i32.
     Int8,
+    /// Two whole numbers up to ±2,047, summed in i32: those of a run can't exceed it.
+    Int16,
 }
 
 impl Format {
@@ -45,7 +47,7 @@ impl Format {
     pub fn step(self) -> usize {
         match self {
             Self::F32 | Self::F32ByBf16 => WORDS,
-            Self::Bf16 => 2 * WORDS,
+            Self::Bf16 | Self::Int16 => 2 * WORDS,
             Self::Int8 => 4 * WORDS,
         }
     }
@@ -58,6 +60,15 @@ impl Format {
     /// Steps that hold `values` values.
     pub fn steps(self, values: usize) -> usize {
         values.div_ceil(self.step())
+    }
+
+    /// The largest magnitude of its whole numbers, which have scales; nothing if it is of floats.
+    pub(crate) fn largest(self) -> Option<f32> {
+        match self {
+            Self::Int8 => Some(127.),
+            Self::Int16 => Some(2047.),
+            Self::F32 | Self::F32ByBf16 | Self::Bf16 => None,
+        }
     }
 
     /// Bytes of a block on the right.
@@ -85,9 +96,13 @@ pub struct Kernel {
     level: Level,
 }
 
-/// The left operand's runs, the right operand, the 32 × 32 results (f32, or i32 for int8), whether to add to the results, and
+/// The left operand's runs, the right operand, the 32 × 32 results (f32, or i32 for whole numbers), whether to add to the results, and
 /// memory that is needed soon. The right operand goes on from run to run.
 pub(crate) type Multiply = unsafe fn(&[Run], *const u8, *mut u32, bool, *const u8);
+
+/// As [`Multiply`] of one run, with its scales.
+#[cfg(target_arch = "x86_64")]
+type Scaled = unsafe fn(Run, *const u8, &Scales<'_>, *mut u32, bool, *const u8);
 
 /// Blocks of the left operand that stand side by side; there is at least one.
 #[repr(C)]
@@ -128,6 +143,9 @@ impl Kernel {
             (Format::Int8, Level::Avx512Bf16) => avx512::int8,
             (Format::Int8, Level::Avx2 | Level::Avx512) => avx2::int8,
             (Format::Int8, Level::Plain) => plain::int8,
+            (Format::Int16, Level::Avx512Bf16 | Level::Amx) => avx512::int16,
+            (Format::Int16, Level::Avx2 | Level::Avx512) => avx2::int16,
+            (Format::Int16, Level::Plain) => plain::int16,
             (Format::Bf16, _) => panic!("{level} has no products of bf16"),
         };
         #[cfg(not(target_arch = "x86_64"))]
@@ -135,6 +153,7 @@ impl Kernel {
             Format::F32 => simd::multiply::<plain::F32, 8, 2>,
             Format::F32ByBf16 => simd::multiply::<plain::F32ByBf16, 8, 2>,
             Format::Int8 => plain::int8,
+            Format::Int16 => plain::int16,
             Format::Bf16 => panic!("{level} has no products of bf16"),
         };
         Self { multiply, format, level }
@@ -156,7 +175,7 @@ impl Kernel {
 
     /// `results[row][output] = (results[row][output] if add) + Σ left[row][word] · right[output][word]`
     ///
-    /// The results are bits of f32, or of i32 for int8, whose left bytes count as they are packed. `soon` is where the right operand goes on after this; its memory
+    /// The results are bits of f32, or of i32 for whole numbers, of which left bytes count as they are packed. `soon` is where the right operand goes on after this; its memory
     /// is fetched meanwhile. [`Kernel::prepare`] must have been called on this thread.
     #[inline]
     pub fn multiply(&self, left: &[u32], right: &[u8], results: &mut [u32], add: bool, soon: *const u8) {
@@ -187,7 +206,7 @@ impl Kernel {
 
     /// `results[row][output] = (results[row][output] if add) + Σ left[row][word] · right[output][word] · scales`, as f32.
     ///
-    /// As [`Kernel::multiply`] of int8.
+    /// As [`Kernel::multiply`] of whole numbers.
     #[inline]
     pub(crate) fn multiply_scaled(
         &self,
@@ -197,14 +216,20 @@ impl Kernel {
         add: bool,
         soon: *const u8,
     ) {
-        assert!(self.format == Format::Int8);
+        assert!(self.format.largest().is_some());
         #[cfg(target_arch = "x86_64")]
-        if self.level == Level::Avx512Bf16 {
+        let scaled: Option<Scaled> = match (self.format, self.level) {
+            (Format::Int8, Level::Avx512Bf16) => Some(avx512::scaled_int8),
+            (Format::Int16, Level::Avx512Bf16 | Level::Amx) => Some(avx512::scaled_int16),
+            _ => None,
+        };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(scaled) = scaled {
             let run = Run::new(left);
             assert!(right.len() == run.steps * self.format.right_bytes() && results.len() == SIDE * SIDE);
             // SAFETY: the kernel reads as many blocks of each operand as the run has, and writes 32 × 32 results, which are
             // there by the checks above; the level is only chosen where the processor has its features.
-            unsafe { avx512::scaled_int8(run, right.as_ptr(), scales, results.as_mut_ptr(), add, soon) };
+            unsafe { scaled(run, right.as_ptr(), scales, results.as_mut_ptr(), add, soon) };
             return;
         }
         let mut sums = [0u32; SIDE * SIDE];

@@ -10,16 +10,17 @@ use crate::engine::cpu::memory::Buffer;
 use crate::engine::cpu::rounding::{Rounding, bf16_bits};
 use crate::engine::cpu::rows::math::row_by_row;
 
-/// Steps that a kernel runs through before it turns to the next rows: 1,024 bytes of each row.
+/// Steps that a kernel runs through before it turns to the next rows: 1,024 bytes of each row. Whole numbers of a row have a scale for
+/// each run.
 pub(crate) const RUN: usize = 16;
 
 /// `[32 rows][step]` of blocks.
 #[derive(Default)]
 pub struct Operand {
     words: Buffer<u32>,
-    /// Of int8: what a byte's unit is worth, by run of steps and row.
+    /// Of whole numbers: what a unit is worth, by run of steps and row.
     scales: Buffer<f32>,
-    /// Of int8: the largest magnitudes of each row in the run that is packed, lane by lane.
+    /// Of whole numbers: the largest magnitudes of each row in the run that is packed, lane by lane.
     most: Vec<Most>,
     form: Form,
     rows: usize,
@@ -56,7 +57,7 @@ impl Operand {
     pub fn reshape(&mut self, form: Form, rows: usize) {
         assert!(rows.is_multiple_of(SIDE));
         self.words.reserve(rows / SIDE * form.steps * BLOCK);
-        if form.format == Format::Int8 {
+        if form.format.largest().is_some() {
             self.scales.reserve(form.steps.div_ceil(RUN) * rows);
             self.most.resize(rows, [0; PANEL]);
         }
@@ -86,7 +87,7 @@ impl Operand {
 
     /// Whether panels can be packed one by one: not where a scale depends on several.
     pub fn packs_single_panels(&self) -> bool {
-        self.form.format != Format::Int8
+        self.form.format.largest().is_none()
     }
 
     /// Packs `value · row scale · feature scale` of the panels, and zeros behind them.
@@ -99,14 +100,15 @@ impl Operand {
             rows: row_scales,
             features: feature_scales.as_chunks::<PANEL>().0.get(panel).unwrap_or(&[1.; PANEL]),
         };
-        if self.form.format == Format::Int8 {
-            for start in (0..panels.count()).step_by(RUN_PANELS) {
-                let run = start..panels.count().min(start + RUN_PANELS);
+        if let Some(whole) = self.form.format.largest() {
+            let of_run = RUN * self.form.format.step() / PANEL;
+            for start in (0..panels.count()).step_by(of_run) {
+                let run = start..panels.count().min(start + of_run);
                 self.most.fill([0; PANEL]);
                 for panel in run.clone() {
                     largest(level, panels.panel(panel), scales(panel).features, &mut self.most);
                 }
-                self.pack_run(run, panels, scales);
+                self.pack_run((run, start / of_run), panels, scales, whole);
             }
         } else {
             (0..panels.count()).for_each(|panel| self.pack_panel(panel, panels.panel(panel), scales(panel)));
@@ -114,20 +116,33 @@ impl Operand {
         self.fill(panels.count());
     }
 
-    /// Packs the panels of a run of int8 whose largest magnitudes are known.
-    fn pack_run<'a>(&mut self, run: Range<usize>, panels: &Panels<'_>, scales: impl Fn(usize) -> Scales<'a>) {
-        let Form { level, steps, .. } = self.form;
-        let units = &mut self.scales[run.start / RUN_PANELS * self.rows..][..self.rows];
+    /// Packs the panels of a run of whole numbers whose largest magnitudes are known, and become `whole`.
+    fn pack_run<'a>(
+        &mut self,
+        (run, index): (Range<usize>, usize),
+        panels: &Panels<'_>,
+        scales: impl Fn(usize) -> Scales<'a>,
+        whole: f32,
+    ) {
+        let units = &mut self.scales[index * self.rows..][..self.rows];
         let mut inverses = vec![0f32; self.rows];
         for (row, ((unit, inverse), most)) in units.iter_mut().zip(&mut inverses).zip(&self.most).enumerate() {
             let most = most.iter().fold(0, |most, &bits| most.max(bits));
             let scale = scales(run.start).row(row);
-            *unit = f32::from_bits(most) * scale / 127.;
+            *unit = f32::from_bits(most) * scale / whole;
             *inverse = if *unit == 0. { 0. } else { scale / *unit };
         }
         for panel in run {
-            let words = Words { words: &mut self.words, steps, sign: left_sign(level) };
-            pack_int8(level, words, panel, panels.panel(panel), scales(panel).features, &inverses);
+            self.pack_integers(panel, panels.panel(panel), scales(panel).features, &inverses);
+        }
+    }
+
+    fn pack_integers(&mut self, panel: usize, values: &[Features], features: &Features, scales: &[f32]) {
+        let Form { level, format, steps, .. } = self.form;
+        let words = Words { words: &mut self.words, steps, sign: left_sign(level) };
+        match format {
+            Format::Int16 => pack_int16(level, words, panel, values, features, scales),
+            _ => pack_int8(level, words, panel, values, features, scales),
         }
     }
 
@@ -183,16 +198,13 @@ impl Operand {
             Format::Bf16 => pack_bf16(level, words, panel, values, scales),
             Format::F32 | Format::F32ByBf16 => pack_f32(level, words, panel, values, &scales, rounding),
             // Only zeros are packed without a run.
-            Format::Int8 => {
+            Format::Int8 | Format::Int16 => {
                 let zeros = vec![0.; self.rows];
-                pack_int8(level, words, panel, values, scales.features, &zeros);
+                self.pack_integers(panel, values, scales.features, &zeros);
             }
         }
     }
 }
-
-/// Panels of a run of int8.
-const RUN_PANELS: usize = RUN * 4 * WORDS / PANEL;
 
 /// By what a panel's values are multiplied; no rows are ones.
 #[derive(Clone, Copy)]
@@ -263,10 +275,24 @@ fn pack_int8(words: Words<'_>, panel: usize, values: &[Features], features: &Fea
         row_by_row();
         let mut bytes = [0u8; PANEL];
         for ((byte, value), feature) in bytes.iter_mut().zip(values).zip(features) {
-            *byte = to_byte(value * feature * scale) ^ words.sign;
+            *byte = nearest(value * feature * scale) as u8 ^ words.sign;
         }
         let bytes: [u32; WORDS / 2] = bytemuck::cast(bytes);
         words.of(row, panel / 2)[panel % 2 * (WORDS / 2)..][..WORDS / 2].copy_from_slice(&bytes);
+    }
+}
+}
+
+for_each_level! {
+fn pack_int16(words: Words<'_>, panel: usize, values: &[Features], features: &Features, scales: &[f32]) {
+    let mut words = words;
+    for ((row, values), scale) in values.iter().enumerate().zip(scales) {
+        row_by_row();
+        let mut halves = [0u16; PANEL];
+        for ((half, value), feature) in halves.iter_mut().zip(values).zip(features) {
+            *half = nearest(value * feature * scale) as u16;
+        }
+        *words.of(row, panel) = bytemuck::cast(halves);
     }
 }
 }
@@ -284,10 +310,10 @@ fn largest(values: &[Features], features: &Features, most: &mut [Most]) {
 }
 }
 
-/// The nearest whole number, ties to even, of a value from −127 to 127.
+/// The nearest whole number, ties to even, of a value from −2,047 to 2,047, in the lowest 16 bits.
 #[inline(always)]
-pub(crate) fn to_byte(value: f32) -> u8 {
+pub(crate) fn nearest(value: f32) -> u32 {
     // Added to so large a number, the fraction is rounded away; the lowest bits hold the rest.
     const LARGE: f32 = 12_582_912.;
-    (value + LARGE).to_bits() as u8
+    (value + LARGE).to_bits()
 }

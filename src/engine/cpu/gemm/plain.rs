@@ -62,22 +62,38 @@ macro_rules! four_lanes {
 four_lanes!(F32, u32, f32::from_bits);
 four_lanes!(F32ByBf16, u16, |word| f32::from_bits(u32::from(word) << 16));
 
-/// Words of four signed bytes. See [`crate::engine::cpu::gemm::microkernel::Multiply`].
-///
-/// # Safety
-/// The operands hold the runs' steps, the results 32 × 32.
-pub(crate) unsafe fn int8(runs: &[Run], right: *const u8, results: *mut u32, add: bool, _soon: *const u8) {
-    let mut right = right.cast::<u32>();
-    for (index, &Run { left, steps }) in runs.iter().enumerate() {
-        // SAFETY: as the caller's; the right operand goes on behind this run's blocks.
-        unsafe {
-            int8_run(left, right, results, steps, add || index > 0);
-            right = right.add(steps * BLOCK);
+macro_rules! of_integers {
+    ($name:ident, $doc:literal, $product:expr) => {
+        #[doc = $doc]
+        /// See [`crate::engine::cpu::gemm::microkernel::Multiply`].
+        ///
+        /// # Safety
+        /// The operands hold the runs' steps, the results 32 × 32.
+        pub(crate) unsafe fn $name(runs: &[Run], right: *const u8, results: *mut u32, add: bool, _soon: *const u8) {
+            let mut right = right.cast::<u32>();
+            for (index, run) in runs.iter().enumerate() {
+                // SAFETY: as the caller's; the right operand goes on behind this run's blocks.
+                unsafe {
+                    add_run(run, right, results, add || index > 0, $product);
+                    right = right.add(run.steps * BLOCK);
+                }
+            }
         }
-    }
+    };
 }
+of_integers!(int8, "Words of four signed bytes.", |left: u32, right: u32| {
+    let bytes = |word: u32| word.to_ne_bytes().map(|byte| i32::from(byte as i8));
+    bytes(left).iter().zip(bytes(right)).map(|(left, right)| left * right).sum()
+});
+of_integers!(int16, "Words of two whole numbers.", |left: u32, right: u32| {
+    let halves = |word: u32| [word as i16, (word >> 16) as i16].map(i32::from);
+    let ([first, second], [of_first, of_second]) = (halves(left), halves(right));
+    first.wrapping_mul(of_first).wrapping_add(second.wrapping_mul(of_second))
+});
 
-unsafe fn int8_run(left: *const u32, right: *const u32, results: *mut u32, steps: usize, add: bool) {
+#[inline(always)]
+unsafe fn add_run(run: &Run, right: *const u32, results: *mut u32, add: bool, product: impl Fn(u32, u32) -> i32) {
+    let Run { left, steps } = *run;
     for row in 0..SIDE {
         // SAFETY: all offsets are inside the blocks that the caller vouches for.
         unsafe {
@@ -87,13 +103,11 @@ unsafe fn int8_run(left: *const u32, right: *const u32, results: *mut u32, steps
             }
             for word in 0..steps * WORDS {
                 let (step, word) = (word / WORDS, word % WORDS);
-                let left =
-                    (*left.add((step * SIDE + row) * WORDS + word)).to_ne_bytes().map(|byte| i32::from(byte as i8));
+                let left = *left.add((step * SIDE + row) * WORDS + word);
                 for (output, sum) in sums.iter_mut().enumerate() {
                     let half = output / WORDS;
                     let right = *right.add(((step * 2 + half) * WORDS + word) * WORDS + output % WORDS);
-                    let right = right.to_ne_bytes().map(|byte| i32::from(byte as i8));
-                    *sum += left.iter().zip(&right).map(|(left, right)| left * right).sum::<i32>();
+                    *sum = sum.wrapping_add(product(left, right));
                 }
             }
             results.add(row * SIDE).cast::<[i32; SIDE]>().write_unaligned(sums);

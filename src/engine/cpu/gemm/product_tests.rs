@@ -24,7 +24,7 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
 
 fn rounded(value: f32, precision: Precision) -> f64 {
     f64::from(match precision {
-        Precision::F32 | Precision::Int8 => value,
+        Precision::F32 | Precision::Int8 | Precision::Int16 => value,
         Precision::Bf16 => bf16::from_f32(value).to_f32(),
         Precision::F16 => f16::from_f32(value).to_f32(),
     })
@@ -104,8 +104,13 @@ proptest! {
             for precision in Precision::ALL {
                 for arithmetic in Arithmetic::all(level, precision) {
                 let results = case.run(arithmetic, DType::F32, add);
-                // A byte has 7 bits: an error of 1/254 of the largest value for each of two operands.
-                let tolerance = if precision == Precision::Int8 { 1.5e-2 } else { 3e-6 } * (inputs as f64).sqrt() + 1e-6;
+                // A byte has 7 bits: an error of 1/254 of the largest value for each of two operands. Numbers of 12 bits have 11.
+                let of_value = match precision {
+                    Precision::Int8 => 1.5e-2,
+                    Precision::Int16 => 1.5e-2 / 16.,
+                    _ => 3e-6,
+                };
+                let tolerance = of_value * (inputs as f64).sqrt() + 1e-6;
                 for row in [0, rows / 2, rows - 1] {
                     for (output, value) in results[row].iter().enumerate() {
                         let expected = case.expected(row, output, precision) + f64::from(add.unwrap_or(0.));
@@ -132,11 +137,14 @@ proptest! {
     }
 
     #[test]
-    fn bytes_are_multiplied_alike_at_every_level(rows in 1usize..50, inputs in 1usize..2500, outputs in 1usize..50) {
+    fn whole_numbers_are_multiplied_alike_at_every_level(rows in 1usize..50, inputs in 1usize..2500, outputs in 1usize..50) {
         let case = Case::new(rows, inputs, outputs);
-        let plain = case.run(Arithmetic::new(Level::Plain, Precision::Int8), DType::BF16, None);
-        for level in Level::all() {
-            prop_assert_eq!(&case.run(Arithmetic::new(level, Precision::Int8), DType::BF16, None), &plain, "{}", level);
+        for precision in [Precision::Int8, Precision::Int16] {
+            let plain = case.run(Arithmetic::new(Level::Plain, precision), DType::BF16, None);
+            for level in Level::all() {
+                let results = case.run(Arithmetic::new(level, precision), DType::BF16, None);
+                prop_assert_eq!(&results, &plain, "{} {:?}", level, precision);
+            }
         }
     }
 
@@ -144,7 +152,7 @@ proptest! {
     fn a_product_goes_on_over_runs(steps in proptest::collection::vec(1usize..5, 1..5), add: bool) {
         let all: usize = steps.iter().sum();
         for level in Level::all() {
-            for format in [Format::F32, Format::F32ByBf16, Format::Bf16, Format::Int8] {
+            for format in [Format::F32, Format::F32ByBf16, Format::Bf16, Format::Int8, Format::Int16] {
                 if format == Format::Bf16 && level < Level::Avx512Bf16 {
                     continue;
                 }
@@ -183,6 +191,22 @@ fn narrow_checkpoints_are_read_exactly() {
                     let (row, output) = (&case.rows[row * 77..], &case.weights[output * 77..]);
                     let expected: f64 = (0..77).map(|input| f64::from(row[input]) * weight(output[input])).sum();
                     assert!((f64::from(*value) - expected).abs() < 1e-5, "{level} {dtype:?}: {value} {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_of_the_largest_whole_numbers_fit() {
+    // All products of a run are the largest that there are, of one sign.
+    for sign in [1., -1.] {
+        let case = Case { rows: vec![sign; 2 * 1500], weights: vec![1.; 1500], inputs: 1500, outputs: 1 };
+        for level in Level::all() {
+            for precision in [Precision::Int8, Precision::Int16] {
+                let [first, second] = case.run(Arithmetic::new(level, precision), DType::F32, None).try_into().unwrap();
+                for value in [first[0], second[0]] {
+                    assert!((value - sign * 1500.).abs() < 1e-3, "{level} {precision:?}: {value}");
                 }
             }
         }

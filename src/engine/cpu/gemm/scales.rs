@@ -1,4 +1,4 @@
-//! From sums of products of bytes to f32.
+//! From sums of products of whole numbers to f32.
 
 use crate::engine::cpu::gemm::microkernel::SIDE;
 use crate::engine::cpu::gemm::panels::Features;

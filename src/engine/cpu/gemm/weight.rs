@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::checkpoint::RowSource;
 use crate::engine::cpu::gemm::microkernel::{Format, SIDE, WORDS, left_sign};
-use crate::engine::cpu::gemm::operand::{Form, RUN, to_byte};
+use crate::engine::cpu::gemm::operand::{Form, RUN, nearest};
 use crate::engine::cpu::gemm::transpose::{Square, transpose};
 use crate::engine::cpu::level::for_each_level;
 use crate::engine::cpu::memory::Buffer;
@@ -19,9 +19,9 @@ pub type Source = Option<(usize, usize)>;
 #[derive(Default)]
 pub(crate) struct Packed {
     pub(crate) bytes: Buffer<u8>,
-    /// Of int8: what a byte's unit is worth, for each output.
+    /// Of whole numbers: what a unit is worth, for each output.
     scales: Vec<f32>,
-    /// Of int8: what sums begin with, by panel, run and output.
+    /// Of whole numbers: what sums begin with, by panel, run and output.
     lowered: Vec<[i32; SIDE]>,
     /// Runs of a panel.
     runs: usize,
@@ -54,7 +54,7 @@ pub(crate) fn pack(
     bytes.reserve(panels * panel_bytes);
     let mut scales = vec![0f32; panels * SIDE];
     // Of other formats, one that nobody reads.
-    let runs = if format == Format::Int8 { steps.div_ceil(RUN) } else { 1 };
+    let runs = if format.largest().is_some() { steps.div_ceil(RUN) } else { 1 };
     let mut lowered = vec![[0; SIDE]; panels * runs];
     let of_panels = scales.par_chunks_mut(SIDE).zip(lowered.par_chunks_mut(runs));
     let work = bytes[..panels * panel_bytes].par_chunks_mut(panel_bytes).zip(of_panels).enumerate();
@@ -95,14 +95,20 @@ fn lower(words: &[u32], raised: i32, lowered: &mut [[i32; SIDE]]) {
 }
 
 for_each_level! {
-/// A row's words, and of int8 the scale.
+/// A row's words, and of whole numbers the scale.
 fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32]) -> f32 {
     match format {
         Format::Int8 => {
-            let scale = values.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.;
-            let inverse = if scale > 0. { 1. / scale } else { 0. };
+            let (scale, inverse) = unit(values, format);
             for (byte, value) in bytemuck::cast_slice_mut::<u32, u8>(words).iter_mut().zip(values) {
-                *byte = to_byte(value * inverse);
+                *byte = nearest(value * inverse) as u8;
+            }
+            return scale;
+        }
+        Format::Int16 => {
+            let (scale, inverse) = unit(values, format);
+            for (half, value) in bytemuck::cast_slice_mut::<u32, u16>(words).iter_mut().zip(values) {
+                *half = nearest(value * inverse) as u16;
             }
             return scale;
         }
@@ -124,6 +130,14 @@ fn to_words(values: &[f32], format: Format, rounding: Rounding, words: &mut [u32
     }
     1.
 }
+}
+
+/// What a unit of a row's whole numbers is worth, and its inverse.
+#[inline(always)]
+fn unit(values: &[f32], format: Format) -> (f32, f32) {
+    let most = values.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let scale = most / format.largest().unwrap_or(1.);
+    (scale, if scale > 0. { 1. / scale } else { 0. })
 }
 
 for_each_level! {
