@@ -130,8 +130,71 @@ def write_types() -> None:
     write("empty.parquet", pa.table({"query": pa.array([], pa.string()), "text": pa.array([], pa.string())}))
 
 
+def kept_columns() -> dict:
+    """Carried columns of the types that a round trip keeps, with their extremes. In the last row but one, all values are null."""
+    rows = lambda values, kind: pa.array([values[0], values[-1], values[len(values) // 2], None, values[0]], kind)
+    moments = [-1, 0, 2**62, -(2**62)]
+    infinities = [float("nan"), -0.0, float("-inf"), float("inf")]
+    columns = {f"int{bits}": rows([-(2 ** (bits - 1)), 0, 2 ** (bits - 1) - 1], f"int{bits}") for bits in [8, 16, 32, 64]}
+    columns |= {f"uint{bits}": rows([0, 1, 2**bits - 1], f"uint{bits}") for bits in [8, 16, 32, 64]}
+    columns |= {f"float{bits}": rows([0.1, *infinities], pa.float64()).cast(f"float{bits}") for bits in [32, 64]}
+    columns["nan"] = rows([float("nan")], pa.float64())
+    columns["half"] = rows([0.5, float("nan"), 65504.0], pa.float16())
+    columns["flag"] = rows([True, False], pa.bool_())
+    for unit in ["ms", "us", "ns"]:
+        columns[f"local_{unit}"] = rows(moments, pa.timestamp(unit))
+        columns[f"zoned_{unit}"] = rows(moments, pa.timestamp(unit, tz="Europe/Paris"))
+        columns[f"took_{unit}"] = rows(moments, pa.duration(unit))
+    columns["day"] = rows([-(2**31), 2**31 - 1, 20455], pa.int32()).cast(pa.date32())
+    columns["time_ms"] = rows([0, 86_399_999], pa.time32("ms"))
+    columns["time_ns"] = rows([1, 86_399_999_999_999], pa.time64("ns"))
+    columns["price"] = rows([decimal.Decimal("12.50"), decimal.Decimal("-0.01")], pa.decimal128(10, 2))
+    columns["large"] = rows([decimal.Decimal("-" + "9" * 38), decimal.Decimal("1" * 38)], pa.decimal128(38, 0))
+    columns["huge"] = rows([decimal.Decimal("9" * 70 + "." + "9" * 6), decimal.Decimal("0.000001")], pa.decimal256(76, 6))
+    columns["bytes"] = rows([b"\x00\xff\"", b"", b"plain"], pa.binary())
+    columns["large_bytes"] = rows([b"\n", b"\xe9"], pa.large_binary())
+    columns["digest"] = rows([b"\x00" * 16, bytes(range(16))], pa.binary(16))
+    texts = ["", "two\n\"lines\"", "\u00e9\U0001f600"]
+    columns["string"] = rows(texts, pa.string())
+    columns["large_string"] = rows(texts, pa.large_string())
+    columns["view"] = rows(texts, pa.string_view())
+    columns["coded"] = rows(texts, pa.string()).dictionary_encode()
+    columns["coded_numbers"] = rows([7, 2**40], pa.int64()).dictionary_encode()
+    columns["nothing"] = pa.nulls(5)
+    columns["tags"] = rows([["a", None], [], ["b"]], pa.list_(pa.large_string()))
+    columns["moments"] = rows([[1, None], [], [-1]], pa.large_list(pa.timestamp("us", tz="+05:30")))
+    columns["vector"] = rows([[0.1, float("nan")], [1.5, -0.0]], pa.list_(pa.float32(), 2))
+    inner = pa.struct([("score", pa.float64()), ("raw", pa.binary()), ("at", pa.timestamp("ns", tz="UTC"))])
+    structs = [{"score": float("nan"), "raw": b"\xff", "at": 1}, {"score": None, "raw": None, "at": None}]
+    columns["nested"] = rows(structs, inner)
+    columns["structs"] = rows([structs, [], [None]], pa.list_(inner))
+    columns["map"] = rows([[("k", 1), ("none", None)], [], [("", 2**63)]], pa.map_(pa.string(), pa.uint64()))
+    columns["numbered"] = rows([[(-1, "a")], [(2**40, "b")]], pa.map_(pa.int64(), pa.dictionary(pa.int8(), pa.string())))
+    return columns
+
+
+def write_kept() -> None:
+    # Equal texts stay in their order.
+    pairs = {"query_id": ["q1"] * 5, "query": ["red"] * 5, "id": list("abcde"), "text": ["red planet"] * 5}
+    pairs["score"] = pa.array([5.0, float("nan"), 3.0, None, 1.0])
+    columns = kept_columns()
+    table = pa.table(pairs | columns)
+    write("kept.parquet", table)
+    pyarrow.feather.write_feather(table, FOLDER / "kept.feather", compression="zstd", chunksize=2)
+    struct = pa.StructArray.from_arrays(
+        [table[name].combine_chunks() for name in ["id", "text", "half", "price", "zoned_us"]],
+        names=["id", "text", "half", "price", "zoned_us"],
+    )
+    lists = pa.ListArray.from_arrays(pa.array([0, 5], pa.int32()), struct)
+    write("kept_groups.parquet", pa.table({"query_id": ["q1"], "query": ["red"], "candidates": lists, "took": columns["took_ns"][:1]}))
+    others = {"whole_seconds": pa.array([1, -1], pa.timestamp("s", tz="UTC")), "old": pa.array([0, 86_400_000], pa.date64())}
+    two = pa.table({name: pairs[name][:2] for name in ["query_id", "query", "id", "text"]} | others)
+    pyarrow.feather.write_feather(two, FOLDER / "changed.feather", compression="uncompressed")
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    write_kept()
     write_pairs()
     write_groups()
     write_beir()

@@ -21,6 +21,7 @@
 //! - [`cache`]: logits that are kept in a directory, and not computed again.
 //! - [`rank`]: 5 rank. The total order; [`fusion`]: together with the first stage's.
 //! - [`output`]: 6 write. Rankings become lines. [`resume`]: an output is read back, and what it has is not ranked again.
+//!   [`column_types`]: the types that carried columns keep from the input to the output.
 //! - [`shard`]: parts of a run, on any number of machines, and how they are merged.
 //!   [`plan`]: into how many an input should be divided.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
@@ -37,6 +38,7 @@ pub mod cache;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
+pub mod column_types;
 pub mod compute;
 pub mod config;
 pub mod device;

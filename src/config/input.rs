@@ -9,6 +9,7 @@ use super::files::{check_not_read, expand, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
 use crate::cli::{InputArguments, OnError};
+use crate::column_types::{Carrying, ColumnTypes};
 use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
 
 pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOptions>) -> Result<InputOptions> {
@@ -48,6 +49,8 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         queries,
         collection,
         known_fields_only: false,
+        carrying: Carrying::AsJson,
+        types: ColumnTypes::default(),
     })
 }
 

@@ -49,11 +49,12 @@ use self::shard::resolve_shard;
 use crate::batch::LimitsChoice;
 use crate::checkpoint::{AdapterChoice, ModelSource};
 use crate::cli::{CacheArguments, OnError, ProgressChoice, RankArguments, ScoreChoice, VerbosityArguments};
+use crate::column_types::Carrying;
 use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::fusion::Fusion;
 use crate::input::InputOptions;
-use crate::output::{Existing, Layout};
+use crate::output::{Existing, Layout, OutputFormat};
 use crate::passages::Splitting;
 use crate::precision::Precision;
 use crate::progress::{Progress, Verbosity};
@@ -152,6 +153,12 @@ impl Config {
         };
         let layout = resolve_layout(output, output_path.as_deref())?;
         input_options.known_fields_only = layout.format.is_run();
+        input_options.types = layout.types.clone();
+        input_options.carrying = match layout.format {
+            OutputFormat::Parquet => Carrying::AsColumns,
+            _ if shard.is_some() => Carrying::AsJsonOfTypes,
+            _ => Carrying::AsJson,
+        };
         let existing = match &shard {
             Some(_) => shard::existing(output),
             None => resolve_existing(output, output_path.as_deref(), running.dry_run)?,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::{InputArguments, OnError, OutputArguments};
+use crate::column_types::ColumnTypes;
 use crate::output::{Compression, Existing, Layout, OutputFormat, extension};
 use crate::resume::Sidecar;
 
@@ -113,7 +114,8 @@ pub(super) fn layout_of(
         tag.is_none() || format == OutputFormat::Trec,
         "--tag is the last column of a TREC run: leave it out, or add --output-format trec"
     );
-    Ok(Layout { format, compression, text, tag: tag.unwrap_or(TAG).to_owned() })
+    let types = ColumnTypes::default();
+    Ok(Layout { format, compression, text, tag: tag.unwrap_or(TAG).to_owned(), types })
 }
 
 /// The note that JSONL is written to a file whose extension names another format, unless the user chose JSONL.

@@ -7,6 +7,7 @@ use super::detect::InputFormat;
 use super::names::{Field, IDS_OF_TEXTS, Names};
 use super::source::Source;
 use super::{InputOptions, columnar};
+use crate::column_types::Carrying;
 use crate::exit::UsageError;
 
 /// Names of lists of document identifiers in mteb's `top_ranked`.
@@ -18,8 +19,8 @@ pub struct Prepared {
     pub source: Source,
     /// JSONL; or that of the file, if its rows are those of a run.
     pub format: InputFormat,
-    /// What the user should know of columns that are left out.
-    pub note: Option<String>,
+    /// What the user should know of columns that are left out or change their types.
+    pub notes: Vec<String>,
 }
 
 /// Chooses the columns that are read, and what their rows become.
@@ -34,9 +35,14 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
     }
     let names = Names::new(&options.columns);
     if !is_run(&table, options, &names) {
-        let selection = Selection::new(&table, &names, options.known_fields_only)?;
-        let note = selection.note.clone();
-        return Ok(Prepared { source: table.records(&selection)?, format: InputFormat::Jsonl, note });
+        let note_on_types = columnar::keep_types(&table, options);
+        let exact = match options.carrying {
+            Carrying::AsColumns => options.types.get(),
+            Carrying::AsJson | Carrying::AsJsonOfTypes => &[],
+        };
+        let selection = Selection::new(&table, &names, exact, options.known_fields_only)?;
+        let notes: Vec<String> = selection.note.iter().cloned().chain(note_on_types).collect();
+        return Ok(Prepared { source: table.records(&selection)?, format: InputFormat::Jsonl, notes });
     }
     let ids = ids(&names);
     for (names, what) in [(names.of(Field::QueryId), "queries"), (ids.as_slice(), "documents")] {
@@ -52,7 +58,7 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
         }
     }
     let cells = [names.of(Field::QueryId), ids.as_slice(), names.of(Field::Rank), names.of(Field::Score)];
-    Ok(Prepared { source: table.cells(&cells, false)?, format: own, note: None })
+    Ok(Prepared { source: table.cells(&cells, false)?, format: own, notes: Vec::new() })
 }
 
 /// Whether the rows are those of a run: its texts stand in other files.

@@ -270,7 +270,7 @@ impl Grouping {
         self.run = Run::None;
         self.before = self.ordinal;
         self.rows_have_ids = None;
-        Some(opened.map(|note| self.ready.extend(note.map(Event::Note))))
+        Some(opened.map(|notes| self.ready.extend(notes.into_iter().map(Event::Note))))
     }
 }
 

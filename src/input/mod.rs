@@ -102,6 +102,7 @@ use self::json::{Records, Values};
 pub(crate) use self::queries::Queries;
 use self::several::OpenInput;
 use self::source::Empty;
+use crate::column_types::{Carrying, ColumnTypes};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
 
@@ -131,6 +132,10 @@ pub struct InputOptions {
     pub collection: Option<PathBuf>,
     /// Whether fields that are not known are left out where they need not be read: columns of Parquet and Arrow files.
     pub known_fields_only: bool,
+    /// What becomes of carried columns of Parquet and Arrow files.
+    pub carrying: Carrying,
+    /// Their types, if they are kept; known when the input is opened.
+    pub types: ColumnTypes,
 }
 
 impl InputOptions {
@@ -202,7 +207,12 @@ impl Iterator for Events {
 pub fn open(options: &InputOptions) -> Result<Events> {
     if !options.files.is_empty() {
         let input = OpenInput::several(options);
-        return Ok(Events { position: Some(input.position()), grouping: Grouping::new(input, options.selection) });
+        let position = Some(input.position());
+        #[cfg_attr(not(feature = "parquet"), allow(unused_mut))]
+        let mut grouping = Grouping::new(input, options.selection);
+        #[cfg(feature = "parquet")]
+        columnar::keep_types_of_all(options).into_iter().for_each(|note| grouping.note(note));
+        return Ok(Events { position, grouping });
     }
     Ok(read_opened(Opened::open(options.path.as_deref())?, options)?.events(options))
 }
@@ -222,15 +232,15 @@ struct OpenFile {
     /// How far it was read.
     position: Option<Position>,
     entries: Box<dyn Entries>,
-    /// What the user should know of columns that are left out.
-    note: Option<String>,
+    /// What the user should know of columns that are left out or change their types.
+    notes: Vec<String>,
 }
 
 impl OpenFile {
     fn events(self, options: &InputOptions) -> Events {
-        let Self { name, position, entries, note } = self;
+        let Self { name, position, entries, notes } = self;
         let mut grouping = Grouping::new(OpenInput::one(name, entries), options.selection);
-        note.into_iter().for_each(|note| grouping.note(note));
+        notes.into_iter().for_each(|note| grouping.note(note));
         Events { position, grouping }
     }
 }
@@ -240,8 +250,8 @@ fn read_opened(opened: Opened, options: &InputOptions) -> Result<OpenFile> {
         Opened::Text(source) => read(source, options, MAX_RECORD_BYTES),
         #[cfg(feature = "parquet")]
         Opened::Columns(table) => {
-            let columns::Prepared { source, format, note } = columns::prepare(table, options)?;
-            Ok(OpenFile { note, ..records(source, format, options, MAX_RECORD_BYTES)? })
+            let columns::Prepared { source, format, notes } = columns::prepare(table, options)?;
+            Ok(OpenFile { notes, ..records(source, format, options, MAX_RECORD_BYTES)? })
         }
     }
 }
@@ -287,7 +297,7 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    Ok(OpenFile { name, position, entries, note: None })
+    Ok(OpenFile { name, position, entries, notes: Vec::new() })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {

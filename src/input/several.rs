@@ -68,17 +68,17 @@ impl OpenInput {
     ///
     /// # Errors
     /// As [`super::open`].
-    pub fn open_next(&mut self) -> Option<Result<Option<String>>> {
+    pub fn open_next(&mut self) -> Option<Result<Vec<String>>> {
         let (number, path) = self.waiting.pop_front()?;
         self.read.fetch_add(std::mem::take(&mut self.uncounted), Ordering::Relaxed);
         let options = InputOptions { path: Some(path), ..self.options.clone() };
         Some(match self.open(&options) {
-            Ok(OpenFile { name, entries, note, .. }) => {
+            Ok(OpenFile { name, entries, notes, .. }) => {
                 self.opened.push((number, Arc::clone(&name)));
                 (self.number, self.name, self.entries) = (number, name, entries);
-                Ok(note)
+                Ok(notes)
             }
-            Err(error) if is_empty(&error) => Ok(Some(error.to_string())),
+            Err(error) if is_empty(&error) => Ok(vec![error.to_string()]),
             Err(error) => Err(error),
         })
     }

@@ -122,7 +122,7 @@ impl Opened {
             Self::Text(source) => Ok(source),
             #[cfg(feature = "parquet")]
             Self::Columns(table) => {
-                let selection = Selection::new(&table, &Names::new(&Columns::default()), true)?;
+                let selection = Selection::new(&table, &Names::new(&Columns::default()), &[], true)?;
                 table.records(&selection)
             }
         }

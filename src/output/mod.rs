@@ -36,6 +36,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::column_types::ColumnTypes;
 use crate::record::{Candidate, Group, Query, Ranking};
 
 pub(crate) use atomic::{Temporary, check as check_folder, replace as replace_file};
@@ -154,6 +155,8 @@ pub struct Layout {
     pub text: bool,
     /// The last column of a TREC run.
     pub tag: String,
+    /// The types of carried columns, for Parquet and for a merge of shards; known when the input is opened.
+    pub types: ColumnTypes,
 }
 
 /// Formats the rankings of one file; some formats need to remember what they wrote before.
@@ -179,7 +182,9 @@ impl Formatter {
             OutputFormat::Csv => Self::Csv(csv::CsvFormatter::new(b',', layout.text)),
             OutputFormat::Tsv => Self::Csv(csv::CsvFormatter::new(b'\t', layout.text)),
             #[cfg(feature = "parquet")]
-            OutputFormat::Parquet => Self::Parquet(Box::new(columnar::ParquetFormatter::new(layout.text))),
+            OutputFormat::Parquet => {
+                Self::Parquet(Box::new(columnar::ParquetFormatter::new(layout.text, layout.types.clone())))
+            }
             // The options refuse it.
             #[cfg(not(feature = "parquet"))]
             OutputFormat::Parquet => Self::Jsonl { text: layout.text },

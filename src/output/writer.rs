@@ -354,10 +354,12 @@ mod tests {
     use super::super::examples::ranking;
     use super::super::{Compression, OutputFormat};
     use super::*;
+    use crate::column_types::ColumnTypes;
 
     fn open(path: &Path) -> Writer {
         let tag = "rerank".to_owned();
-        let layout = Layout { format: OutputFormat::Trec, compression: Compression::None, text: true, tag };
+        let (format, compression, types) = (OutputFormat::Trec, Compression::None, ColumnTypes::default());
+        let layout = Layout { format, compression, text: true, tag, types };
         Writer::open(Some(path), &layout, Existing::Overwrite).unwrap()
     }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::read_back::Output;
 use super::settings::Settings;
 use super::*;
+use crate::column_types::ColumnTypes;
 use crate::input::hash;
 use crate::output::{Compression, Layout, MEMBER_BYTES, OutputFormat};
 use crate::record::{Candidate, Query, Ranked, Ranking};
@@ -43,7 +44,7 @@ fn ranking(number: usize, candidates: usize, bytes: usize) -> Ranking {
 }
 
 fn layout(format: OutputFormat, compression: Compression) -> Layout {
-    Layout { format, compression, text: true, tag: "tag".to_owned() }
+    Layout { format, compression, text: true, tag: "tag".to_owned(), types: ColumnTypes::default() }
 }
 
 /// Writes the rankings that the output does not have, as a run that is resumed does. Returns whether there were any.

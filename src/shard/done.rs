@@ -12,6 +12,7 @@ use super::Shard;
 use super::index::Index;
 use super::names;
 use super::written::Written;
+use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
 use crate::output::replace_file;
 use crate::resume::{Settings, Sidecar};
@@ -34,6 +35,9 @@ pub(super) struct Done {
     pub(super) settings: Settings,
     /// What people may want to know.
     about: Map<String, Value>,
+    /// The carried columns of the input and their types, for a merge into columns ([`ColumnTypes::text`]).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) columns: String,
     /// What the part has.
     pub(super) counts: Counts,
     /// The bytes of the part.
@@ -63,7 +67,7 @@ pub struct Counts {
 
 impl Done {
     /// The record of a part, by the record of the run that wrote it.
-    pub(super) fn new(shard: Shard, run: Sidecar, written: Written, counts: Counts) -> Self {
+    pub(super) fn new(shard: Shard, run: Sidecar, written: Written, counts: Counts, types: &ColumnTypes) -> Self {
         let (settings, about) = run.into_settings();
         Self {
             form: FORM.to_owned(),
@@ -71,6 +75,7 @@ impl Done {
             shards: shard.count,
             settings,
             about,
+            columns: types.text(),
             counts: Counts { queries: written.rankings, ..counts },
             bytes: written.bytes,
             blake3: written.blake3,

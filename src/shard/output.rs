@@ -10,6 +10,7 @@ use same_file::Handle;
 use super::done::{Counts, Done};
 use super::written::{self, Written};
 use super::{Positions, Shard, directory, names};
+use crate::column_types::ColumnTypes;
 use crate::config::ModelChoice;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
@@ -48,6 +49,8 @@ pub struct OpenShard {
     settings: Option<Settings>,
     /// Where the queries of the part stand in the input.
     pub positions: Positions,
+    /// The types of carried columns.
+    types: ColumnTypes,
 }
 
 impl ShardOutput {
@@ -65,7 +68,8 @@ impl ShardOutput {
         let settings = directory::settings(directory)?;
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
         let (directory, positions) = (directory.to_owned(), Positions::kept());
-        let open = OpenShard { shard, directory, temporary, lock, overwrites, settings, positions };
+        let types = layout.types.clone();
+        let open = OpenShard { shard, directory, temporary, lock, overwrites, settings, positions, types };
         Ok(Self::Open(Box::new(open), writer))
     }
 }
@@ -159,7 +163,7 @@ impl OpenShard {
         let earlier = if *overwrites { None } else { Done::of_part(directory, *shard)? };
         match earlier {
             Some(earlier) => Ok(Some(self.compare(&earlier, &written)?)),
-            None => self.publish(Done::new(*shard, run, written, counts)).map(|()| None),
+            None => self.publish(Done::new(*shard, run, written, counts, &self.types)).map(|()| None),
         }
     }
 

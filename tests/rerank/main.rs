@@ -74,6 +74,8 @@ mod parity;
 mod parquet;
 #[cfg(feature = "parquet")]
 mod parquet_output;
+#[cfg(feature = "parquet")]
+mod parquet_types;
 mod people;
 mod piped;
 mod pipes;

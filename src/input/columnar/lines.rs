@@ -1,14 +1,16 @@
 //! Lines of text that are made of batches of rows while they are read.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_json::WriterBuilder;
-use arrow_json::writer::LineDelimited;
+use arrow_array::{Array, RecordBatch, StructArray};
+use arrow_json::EncoderOptions;
+use arrow_json::writer::make_encoder;
+use arrow_schema::{DataType, Field as Column, FieldRef};
 
 use super::batches::Batches;
-use super::values::AsTheyAre;
+use super::values::Encoding;
 use crate::panics::guarded;
 use crate::slices::behind;
 
@@ -95,12 +97,28 @@ impl<E: Encode> Read for Lines<E> {
 }
 
 /// Rows as JSON objects.
-pub(super) struct Records;
+pub(super) struct Records {
+    options: EncoderOptions,
+    /// What the library wants to know of a row.
+    row: FieldRef,
+}
+
+impl Records {
+    /// Rows whose columns with these names are written exactly, and others as JSON has them.
+    pub(super) fn new(exact: HashSet<String>) -> Self {
+        let encoding = if exact.is_empty() { Encoding::Json } else { Encoding::Rows(exact) };
+        Self { options: encoding.options(), row: Arc::new(Column::new("row", DataType::Null, false)) }
+    }
+}
 
 impl Encode for Records {
     fn append(&mut self, batch: &RecordBatch, _first: u64, text: &mut Vec<u8>) -> Result<(), String> {
-        let factory = Arc::new(AsTheyAre);
-        let mut writer = WriterBuilder::new().with_encoder_factory(factory).build::<_, LineDelimited>(text);
-        writer.write(batch).and_then(|()| writer.finish()).map_err(|error| error.to_string())
+        let rows = StructArray::from(batch.clone());
+        let mut encoder = make_encoder(&self.row, &rows, &self.options).map_err(|error| error.to_string())?;
+        for row in 0..rows.len() {
+            encoder.encode(row, text);
+            text.push(b'\n');
+        }
+        Ok(())
     }
 }

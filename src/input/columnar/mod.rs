@@ -9,7 +9,9 @@
 //! are needed; of an Arrow file a record batch as its writer made it.
 
 mod batches;
+mod carried;
 mod cells;
+mod entries;
 mod lines;
 mod selection;
 mod values;
@@ -22,6 +24,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow_schema::SchemaRef;
 
 use self::batches::Rows;
+pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
 use self::lines::{Encode, Lines, Records};
 pub use self::selection::{Selection, listed};
@@ -110,7 +113,7 @@ impl Table {
     /// # Errors
     /// If the columns can't be read.
     pub fn records(self, selection: &Selection) -> Result<Source> {
-        self.read(&selection.columns, Records)
+        self.read(&selection.columns, Records::new(selection.exact.clone()))
     }
 
     /// The cells of some columns, each row on a line of its own and with tabs between cells. Each column is given by the names

@@ -1,5 +1,7 @@
 //! Which columns of a file are read.
 
+use std::collections::HashSet;
+
 use arrow_schema::{DataType, Field as Column, Schema};
 
 use super::Table;
@@ -11,21 +13,25 @@ use crate::input::names::{IDS_OF_TEXTS, Names};
 pub struct Selection {
     /// Their indices, ascending.
     pub(super) columns: Vec<usize>,
+    /// The names of those that are written as columns of their types.
+    pub(super) exact: HashSet<String>,
     /// A sentence on columns that can't be carried.
     pub note: Option<String>,
 }
 
 impl Selection {
-    /// The columns of a file that have one of these names or are carried to the output; with `known_only` none is carried, and
-    /// the others are not read.
+    /// The columns of a file that have one of these names or are carried to the output, those of `exact` as columns of their types;
+    /// with `known_only` none is carried, and the others are not read.
     ///
     /// # Errors
     /// If a column with one of the names has a type that can't be used.
-    pub fn new(table: &Table, names: &Names, known_only: bool) -> Result<Self, UsageError> {
+    pub fn new(table: &Table, names: &Names, exact: &[Column], known_only: bool) -> Result<Self, UsageError> {
+        let exact: HashSet<String> = exact.iter().map(|column| column.name().clone()).collect();
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         for (index, column) in table.schema().fields().iter().enumerate() {
             let name = column.name();
             match unusable(column) {
+                Some(_) if exact.contains(name) => columns.push(index),
                 Some((path, what)) if names.is_known(name) => {
                     return Err(UsageError::new(format!(
                         "{}: the column `{path}` holds {what}, and text or numbers are needed: cast it where the file is written, \
@@ -46,7 +52,7 @@ impl Selection {
                 left_out.join(", ")
             )
         });
-        Ok(Self { columns, note })
+        Ok(Self { columns, exact, note })
     }
 }
 
@@ -58,7 +64,7 @@ pub fn listed(schema: &Schema) -> String {
 
 /// Whether a column may hold more than what is carried: one with a known name, one of the lists beside texts, or one in which
 /// texts are nested.
-fn is_needed(column: &Column, names: &Names) -> bool {
+pub(super) fn is_needed(column: &Column, names: &Names) -> bool {
     let name = column.name().as_str();
     let of_list =
         IDS_OF_TEXTS.contains(&name) || name.ends_with("scores") || name.ends_with("_id") || name.ends_with("_ids");
@@ -72,7 +78,7 @@ fn holds_text(data_type: &DataType) -> bool {
 }
 
 /// The part of a column that has no text, with the path to it and what it holds; none if all of it can be text.
-fn unusable(column: &Column) -> Option<(String, String)> {
+pub(super) fn unusable(column: &Column) -> Option<(String, String)> {
     match column.data_type() {
         kind @ (DataType::Binary
         | DataType::LargeBinary

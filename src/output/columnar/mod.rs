@@ -1,20 +1,24 @@
 //! Parquet: a row for each candidate. A ranking without results has no rows.
 //!
-//! The first rows determine the columns: a field that they carry has a column of its own, of the type that its values have in
-//! common, or else of JSON texts. What comes up later, or does not fit, stands as a JSON object in the column `other_fields`, so that
+//! The input's columns that are carried keep their types, if they have any. Beside them, the first rows determine the columns: a field
+//! that they carry has a column of its own, of the type that its values have in common, or else of JSON texts. What comes up later, or does not fit, stands as a JSON object in the column `other_fields`, so that
 //! nothing is lost. Memory holds the rows that wait to become a batch, and a row group, compressed.
 
 mod columns;
 mod kind;
 mod row;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use self::columns::Columns;
 use self::row::Row;
+use crate::column_types::ColumnTypes;
 use crate::record::Ranking;
 
 /// Rows and bytes after which the waiting rows become a batch.
@@ -28,15 +32,16 @@ const GROUP_BYTES: usize = 128 << 20;
 /// Makes a file of rankings.
 pub(super) struct ParquetFormatter {
     text: bool,
+    types: ColumnTypes,
     waiting: Vec<Row>,
     waiting_bytes: usize,
     file: Option<(Columns, ArrowWriter<Vec<u8>>)>,
 }
 
 impl ParquetFormatter {
-    /// A file without rows.
-    pub(super) fn new(text: bool) -> Self {
-        Self { text, waiting: Vec::new(), waiting_bytes: 0, file: None }
+    /// A file without rows. The types of carried columns are known when the first rows come.
+    pub(super) fn new(text: bool, types: ColumnTypes) -> Self {
+        Self { text, types, waiting: Vec::new(), waiting_bytes: 0, file: None }
     }
 
     /// Adds a ranking. Appends the bytes of the file that are complete, if there are any.
@@ -66,16 +71,9 @@ impl ParquetFormatter {
         let rows = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         if self.file.is_none() {
-            let columns = Columns::of(&rows, self.text);
-            let properties = WriterProperties::builder()
-                .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                .set_created_by(concat!("rerank ", env!("CARGO_PKG_VERSION")).to_owned())
-                .set_max_row_group_row_count(Some(GROUP_ROWS))
-                .set_max_row_group_bytes(Some(GROUP_BYTES))
-                .build();
-            let schema = std::sync::Arc::clone(columns.schema());
-            let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties));
-            self.file = Some((columns, writer.context("the Parquet file can't be begun")?));
+            let columns = Columns::of(&rows, self.text, self.types.get());
+            let writer = begin(&columns).context("the Parquet file can't be begun")?;
+            self.file = Some((columns, writer));
         }
         let Some((columns, writer)) = &mut self.file else { return Ok(()) };
         if !rows.is_empty() {
@@ -84,6 +82,20 @@ impl ParquetFormatter {
         buffer.append(writer.inner_mut());
         Ok(())
     }
+}
+
+/// Begins a file with these columns.
+fn begin(columns: &Columns) -> parquet::errors::Result<ArrowWriter<Vec<u8>>> {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(concat!("rerank ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_max_row_group_bytes(Some(GROUP_BYTES))
+        .build();
+    // Readers make the stated types of the arrays: dictionaries, and times with the name of their zone.
+    add_encoded_arrow_schema_to_metadata(columns.stated(), &mut properties);
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(columns.schema()), options)
 }
 
 #[cfg(test)]

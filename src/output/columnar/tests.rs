@@ -13,7 +13,7 @@ use super::*;
 
 /// The rows of a file with these rankings, as JSON.
 fn written(rankings: &[Ranking]) -> Vec<Map<String, Value>> {
-    let (mut formatter, mut bytes) = (ParquetFormatter::new(true), Vec::new());
+    let (mut formatter, mut bytes) = (ParquetFormatter::new(true, ColumnTypes::default()), Vec::new());
     for ranking in rankings {
         formatter.format(ranking, &mut bytes).unwrap();
     }

@@ -55,7 +55,7 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
         bail!("{}: {problem}", directory.display());
     }
     let mut sources = Sources::open(directory, status.shards)?;
-    let layout = Layout { text: sources.has_text, ..layout.clone() };
+    let layout = Layout { text: sources.has_text, types: sources.types.clone(), ..layout.clone() };
     let is_of_shard = output.file_name().and_then(|name| names::parse(name.to_str()?)).is_some();
     ensure!(!is_of_shard, "{} is the name of a shard's file; give the output another name", output.display());
     // A file that exists is kept from other runs; one that does not exist is not there before it is whole.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::part::Part;
 use super::ranking;
+use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
 use crate::input::hash;
 use crate::progress::counted;
@@ -38,6 +39,8 @@ pub(super) struct Sources {
     pub(super) skipped: u64,
     /// Whether the rankings have texts.
     pub(super) has_text: bool,
+    /// The types of carried columns.
+    pub(super) types: ColumnTypes,
 }
 
 struct Source {
@@ -68,6 +71,7 @@ impl Sources {
             rankings: 0,
             skipped: 0,
             has_text: true,
+            types: ColumnTypes::default(),
         };
         let mut first: Option<Settings> = None;
         let step = (BYTES_AHEAD / count.max(1) as usize).clamp(*BYTES_OF_EACH.start(), *BYTES_OF_EACH.end());
@@ -80,7 +84,12 @@ impl Sources {
             check_settings(first, &done, shard)?;
             sources.has_text = !first.is_given("--no-text");
             let path = directory.join(names::part(shard));
-            let Done { bytes, blake3, rankings, counts, .. } = done;
+            let Done { bytes, blake3, rankings, counts, columns, .. } = done;
+            if index == 0 {
+                let problem =
+                    || format!("the record of shard {shard} has no columns of a file: run it again with --overwrite");
+                sources.types = ColumnTypes::parse(&columns).with_context(problem)?;
+            }
             let shown = path.display().to_string();
             let (part, rankings) = (Part::new(path, step), rankings.into_iter());
             let queries = counts.queries;

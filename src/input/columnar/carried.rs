@@ -1,0 +1,160 @@
+//! The carried columns of an input whose types the output keeps.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
+
+use super::selection::{is_needed, unusable};
+use super::{Table, kind_of};
+use crate::column_types::{Carrying, stored};
+use crate::fusion;
+use crate::input::InputOptions;
+use crate::input::names::{Field, Names};
+
+/// The columns of a file, or of several.
+#[derive(Default)]
+struct Carried {
+    /// Those whose types are kept, each as it is stored.
+    kept: Vec<Column>,
+    /// The others, with their types.
+    others: Vec<String>,
+    /// Those that are stored as a type of the same values.
+    changed: Vec<String>,
+}
+
+/// Finds the columns of a file whose types are kept, unless they are known. Returns what the user should know of the others.
+pub fn keep_types(table: &Table, options: &InputOptions) -> Option<String> {
+    if options.carrying == Carrying::AsJson || options.types.is_set() {
+        return None;
+    }
+    let carried = Carried::of(table.schema(), options);
+    let note = carried.note(table.name(), options.carrying);
+    options.types.set(carried.kept);
+    note
+}
+
+/// Finds the columns of all files of an input whose types are kept: those that have one type wherever they stand. Returns what the
+/// user should know of the others.
+pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
+    if options.carrying == Carrying::AsJson {
+        return None;
+    }
+    let files = options.files.iter().map(|file| (file.path.display().to_string(), schema_of(&file.path)));
+    let files: Vec<_> = files.collect();
+    if files.iter().all(|(_, schema)| schema.is_none()) {
+        return None;
+    }
+    if let Some((name, _)) = files.iter().find(|(_, schema)| schema.is_none()) {
+        options.types.set(Vec::new());
+        return Some(format!(
+            "{name} is no plain Parquet or Arrow file: the types of carried columns follow their values"
+        ));
+    }
+    let mut all = Carried::default();
+    for (name, schema) in files.iter().filter_map(|(name, schema)| Some((name, schema.as_ref()?))) {
+        let Carried { kept, others, changed } = Carried::of(schema, options);
+        for column in kept {
+            all.keep(column, name);
+        }
+        all.others.extend(others);
+        all.changed.extend(changed);
+    }
+    let note = all.note("the input", options.carrying);
+    options.types.set(all.kept);
+    note
+}
+
+/// The schema of a file; none, if it is none of columns, or can't be read, which is reported when its rows are.
+fn schema_of(path: &Path) -> Option<SchemaRef> {
+    let file = path.is_file().then(|| File::open(path).ok())??;
+    let kind = kind_of(&file).ok()??;
+    Some(Arc::clone(Table::open(&path.display().to_string().into(), file, kind).ok()?.schema()))
+}
+
+impl Carried {
+    fn of(schema: &SchemaRef, options: &InputOptions) -> Self {
+        let mut carried = Self::default();
+        carried.add(schema.fields(), &Names::new(&options.columns), options.carrying);
+        carried
+    }
+
+    /// Adds the columns of rows, or those of the candidates in them.
+    fn add(&mut self, fields: &Fields, names: &Names, carrying: Carrying) {
+        let has = |field| fields.iter().any(|column| names.is_of(field, column.name()));
+        // Where a row has one text of its own, no other column can be a list of texts.
+        let is_pair = has(Field::Text) && !has(Field::Candidates);
+        for column in fields {
+            let name = column.name();
+            if names.is_of(Field::Candidates, name)
+                && let Some(members) = members(column.data_type())
+            {
+                self.add(members, names, carrying);
+            }
+            if names.is_known(name) || name == fusion::FIELD {
+                continue;
+            }
+            let stored = stored(column.data_type(), carrying).filter(|_| is_pair || !is_needed(column, names));
+            match stored {
+                Some(data_type) => {
+                    if data_type != *column.data_type() {
+                        self.changed.push(format!("`{name}` ({} for {})", data_type, column.data_type()));
+                    }
+                    self.keep(column.as_ref().clone().with_data_type(data_type).with_nullable(true), "its candidates");
+                }
+                None if unusable(column).is_none() && !follows_values(column.data_type()) => {
+                    self.others.push(format!("`{name}` ({})", column.data_type()));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps the type of a column, unless it has another one elsewhere.
+    fn keep(&mut self, column: Column, place: &str) {
+        let known = self.kept.iter().position(|known| known.name() == column.name());
+        match known.and_then(|index| Some((index, self.kept.get(index)?.data_type().clone()))) {
+            Some((index, other)) if other != *column.data_type() => {
+                self.kept.remove(index);
+                let name = column.name();
+                self.others.push(format!("`{name}` ({other}, and {} in {place})", column.data_type()));
+            }
+            Some(_) => {}
+            None if self.others.iter().any(|other| other.starts_with(&format!("`{}` ", column.name()))) => {}
+            None => self.kept.push(column),
+        }
+    }
+
+    fn note(&self, name: &str, carrying: Carrying) -> Option<String> {
+        let list = |columns: &[String]| columns.join(", ");
+        let others = (!self.others.is_empty())
+            .then(|| format!("the types of these columns follow their values: {}", list(&self.others)));
+        let changed = (!self.changed.is_empty() && carrying == Carrying::AsColumns).then(|| {
+            format!("Parquet stores these columns as another type, with the same values: {}", list(&self.changed))
+        });
+        let parts: Vec<String> = others.into_iter().chain(changed).collect();
+        (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))
+    }
+}
+
+/// The members of the structs in a list.
+fn members(data_type: &DataType) -> Option<&Fields> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => match item.data_type() {
+            DataType::Struct(members) => Some(members),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a column that is made by the values has this type.
+fn follows_values(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Boolean | DataType::Int64 | DataType::Float64 | DataType::Utf8 => true,
+        DataType::List(item) => follows_values(item.data_type()),
+        DataType::Struct(members) => members.iter().all(|member| follows_values(member.data_type())),
+        _ => false,
+    }
+}

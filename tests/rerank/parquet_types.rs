@@ -1,0 +1,138 @@
+//! Carried columns keep their types and values from Parquet and Arrow files to Parquet, to the bit.
+
+use std::fs::File;
+
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::fixture::{Files, Run, rerank};
+
+/// What is not carried: these columns become ours.
+const KNOWN: [&str; 5] = ["query_id", "query", "id", "text", "score"];
+
+fn testdata(name: &str) -> String {
+    format!("testdata/parquet/{name}")
+}
+
+#[track_caller]
+fn succeed(arguments: &[&str]) -> Run {
+    let run = rerank(&[&["--model", "fake"], arguments].concat());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    run
+}
+
+/// The rows of a file, in one batch.
+fn rows(path: &str) -> RecordBatch {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    builder.with_batch_size(1000).build().unwrap().next().unwrap().unwrap()
+}
+
+/// Fails unless the carried columns of a batch stand in another one, but for these.
+#[track_caller]
+fn assert_kept(source: &RecordBatch, output: &RecordBatch, without: &[&str]) {
+    let schema = source.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let mut count = 0;
+    for name in names.filter(|name| !KNOWN.contains(name) && !without.contains(name)) {
+        let [before, after] =
+            [source, output].map(|batch| batch.column_by_name(name).unwrap_or_else(|| panic!("{name}")));
+        assert_eq!(before.data_type(), after.data_type(), "{name}");
+        // Values are compared by their bits, so that a NaN is equal to itself.
+        assert_eq!(before.to_data(), after.to_data(), "{name}");
+        count += 1;
+    }
+    assert!(count > 20, "{count} columns");
+}
+
+#[test]
+fn every_type_is_kept_to_the_bit() {
+    let files = Files::new();
+    let source = rows(&testdata("kept.parquet"));
+    for name in ["kept.parquet", "kept.feather"] {
+        let output = files.name(&format!("{name}.out.parquet"));
+        let run = succeed(&[&testdata(name), "--output", &output]);
+        assert!(!run.stderr.contains("types"), "{}", run.stderr);
+        let written = rows(&output);
+        assert_kept(&source, &written, &[]);
+        assert_eq!(written.column_by_name("other_fields").unwrap().null_count(), 5);
+        // What was written is read as it was.
+        let again = files.name(&format!("{name}.again.parquet"));
+        let columns = ["--columns", "rank=original_rank,score=original_score"];
+        succeed(&[&[output.as_str(), "--output", &again], &columns[..]].concat());
+        assert_kept(&source, &rows(&again), &[]);
+    }
+}
+
+#[test]
+fn what_candidates_carry_keeps_its_type() {
+    let files = Files::new();
+    let (source, output) = (rows(&testdata("kept.parquet")), files.name("out.parquet"));
+    succeed(&[&testdata("kept_groups.parquet"), "--output", &output]);
+    let written = rows(&output);
+    for name in ["half", "price", "zoned_us"] {
+        let [before, after] = [&source, &written].map(|batch| batch.column_by_name(name).unwrap().to_data());
+        assert_eq!(before, after, "{name}");
+    }
+    let took = written.column_by_name("took").unwrap();
+    assert_eq!(took.data_type(), source.column_by_name("took_ns").unwrap().data_type());
+    assert_eq!(took.null_count(), 0);
+}
+
+#[test]
+fn a_merge_of_shards_keeps_what_json_brings_back() {
+    let files = Files::new();
+    let (parts, merged) = (files.name("parts"), files.name("merged.parquet"));
+    for shard in ["0/2", "1/2"] {
+        succeed(&[&testdata("kept.parquet"), "--output", &parts, "--shard", shard]);
+    }
+    assert_eq!(rerank(&["merge", &parts, "--output", &merged]).status, 0);
+    let (source, written) = (rows(&testdata("kept.parquet")), rows(&merged));
+    let without =
+        ["float32", "float64", "nan", "half", "vector", "nested", "structs", "bytes", "large_bytes", "digest"];
+    let with_durations = [&without[..], &["took_ms", "took_us", "took_ns"]].concat();
+    assert_kept(&source, &written, &with_durations);
+    for name in ["float32", "half", "vector"] {
+        let [before, after] = [&source, &written].map(|batch| batch.column_by_name(name).unwrap().data_type().clone());
+        assert_eq!(before, after, "{name}");
+    }
+}
+
+#[test]
+fn types_that_can_t_be_kept_are_named() {
+    let files = Files::new();
+    let (output, input) = (files.name("out.parquet"), testdata("changed.feather"));
+    let run = succeed(&[&input, "--output", &output]);
+    for part in [
+        "follow their values: `old` (Date64)",
+        "another type, with the same values: `whole_seconds` (Timestamp(ms, \"UTC\") for Timestamp(s, \"UTC\"))",
+    ] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    let written = rows(&output);
+    assert_eq!(*written.column_by_name("old").unwrap().data_type(), DataType::Utf8);
+
+    let line = "{\"query_id\":\"q2\",\"query\":\"red\",\"id\":\"a\",\"text\":\"blue\",\"half\":\"x\"}\n";
+    let lines = files.write("b.jsonl", line);
+    let run = succeed(&[&testdata("kept.parquet"), &lines, "--output", &output, "--overwrite"]);
+    assert!(run.stderr.contains("b.jsonl is no plain Parquet or Arrow file: the types"), "{}", run.stderr);
+    assert!(run.stderr.contains("left out: `bytes` (bytes of the type Binary)"), "{}", run.stderr);
+    let half = rows(&output).column_by_name("half").unwrap().data_type().clone();
+    assert_eq!(half, DataType::Utf8);
+}
+
+#[test]
+fn several_files_keep_the_types_that_they_share() {
+    let files = Files::new();
+    let (whole, output) = (rows(&testdata("types.parquet")), files.name("out.parquet"));
+    let run = succeed(&[&testdata("types.parquet"), &testdata("kept.parquet"), "--output", &output]);
+    for part in ["`nested` (Struct(", "`map` (Map(", "in testdata/parquet/kept.parquet"] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    assert!(!run.stderr.contains("`half`"), "{}", run.stderr);
+    let written = rows(&output);
+    for name in ["small", "half", "when", "price"] {
+        let [before, after] = [&whole, &written].map(|batch| batch.column_by_name(name).unwrap().data_type().clone());
+        assert_eq!(before, after, "{name}");
+    }
+}
