@@ -98,6 +98,23 @@ def write_beir() -> None:
     (FOLDER / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + lines)
 
 
+def write_export() -> None:
+    """A data set as the Hugging Face hub exports it: the corpus in two parts, the judgements in the folder of the default."""
+    documents = {id: text for listed in CANDIDATES.values() for id, text, _ in listed}
+    rows = [{"_id": id, "title": "", "text": text} for id, text in documents.items()]
+    queries = [{"_id": id, "text": text} for id, text in QUERIES.items()]
+    judgements = [{"query-id": query, "corpus-id": listed[0][0], "score": 1} for query, listed in CANDIDATES.items()]
+    files = {
+        "corpus/corpus-00000-of-00002": rows[:3],
+        "corpus/corpus-00001-of-00002": rows[3:],
+        "queries/queries-00000-of-00001": queries,
+        "data/test-00000-of-00001": judgements,
+    }
+    for name, content in files.items():
+        (FOLDER / "beir" / name).parent.mkdir(parents=True, exist_ok=True)
+        write(f"beir/{name}.parquet", pa.Table.from_pylist(content))
+
+
 def write_types() -> None:
     """Columns of every type that a carried field may have, and some that can't be used."""
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.timezone.utc)
@@ -198,6 +215,7 @@ def main() -> None:
     write_pairs()
     write_groups()
     write_beir()
+    write_export()
     write_types()
 
 

@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 pub struct EvaluationArguments {
     /// Evaluate the rankings by these judgements (qrels of TREC, MS MARCO or BEIR, or a JSON object), before and after; `rerank
-    /// eval` does more with runs that are written [default: qrels/test.tsv of --beir, if it is there]
+    /// eval` does more with runs that are written [default: those of --beir, if it has any]
     #[arg(long, value_name = "FILE")]
     pub qrels: Option<PathBuf>,
 

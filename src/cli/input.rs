@@ -46,8 +46,8 @@ pub struct InputArguments {
     #[arg(long)]
     pub group: bool,
 
-    /// A directory in BEIR's layout: --queries is its queries.jsonl, --collection its corpus.jsonl, and --qrels its qrels/test.tsv;
-    /// the input is a run of it
+    /// A directory in BEIR's layout: --queries is its queries.jsonl, --collection its corpus.jsonl, and --qrels its qrels/test.tsv, or
+    /// what exports of the Hugging Face hub have in their place (corpus/corpus-00000-of-00001.parquet); the input is a run of it
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["queries", "collection"])]
     pub beir: Option<PathBuf>,
 

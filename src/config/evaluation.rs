@@ -35,8 +35,12 @@ pub(super) fn resolve_evaluation(
         qrels.is_none() || !is_dry_run,
         "--qrels and --dry-run: nothing is ranked that could be evaluated; leave one of them out"
     );
-    let of_beir = || beir.map(|folder| folder.join("qrels/test.tsv")).filter(|path| path.is_file() && !is_dry_run);
-    let Some(qrels) = qrels.clone().map(or_stdin).or_else(of_beir) else {
+    let qrels = match (qrels, beir.filter(|_| !is_dry_run)) {
+        (Some(qrels), _) => Some(or_stdin(qrels.clone())),
+        (None, Some(folder)) => super::beir::qrels(folder)?,
+        (None, None) => None,
+    };
+    let Some(qrels) = qrels else {
         ensure!(measures.is_empty(), "--measures needs judgements: name them with --qrels, or leave it out");
         return Ok(None);
     };

@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
+use super::beir;
 use super::files::{check_not_read, expand, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
@@ -25,7 +26,7 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
     let [queries, collection] = match &arguments.beir {
-        Some(folder) => [of_beir(folder, "queries.jsonl")?, of_beir(folder, "corpus.jsonl")?].map(Some),
+        Some(folder) => [beir::texts(folder, "queries")?, beir::texts(folder, "corpus")?].map(Some),
         None => [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin)),
     };
     if files.len() > 1 {
@@ -34,7 +35,9 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
     for path in files.iter().chain([&path, &queries, &collection].into_iter().flatten()) {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
         ensure!(path.exists(), "there is no file {}", path.display());
-        ensure!(!path.is_dir(), "{} is a directory: name a file", path.display());
+        let is_of_beir =
+            arguments.beir.is_some() && [&queries, &collection].iter().any(|text| text.as_ref() == Some(path));
+        ensure!(!path.is_dir() || is_of_beir, "{} is a directory: name a file", path.display());
     }
     let skips = arguments.on_error == OnError::Skip;
     let (files, selection) = select(files, shard, skips)?;
@@ -82,22 +85,12 @@ fn check_several(group: bool, files: usize, texts: [&Option<PathBuf>; 2]) -> Res
         "--group gathers the rows of one file, and {files} are read: concatenate them (cat … | rerank --group), or leave it out"
     );
     let mut texts = texts.into_iter().flatten();
-    match texts.find(|path| path.exists() && !path.is_file()) {
+    match texts.find(|path| path.exists() && !path.is_file() && !path.is_dir()) {
         Some(path) => {
             bail!("{} is no file on a disk, and is read once for each of {files} inputs: name a file", path.display())
         }
         None => Ok(()),
     }
-}
-
-/// A file of a directory in BEIR's layout, which may be compressed.
-fn of_beir(folder: &Path, name: &str) -> Result<PathBuf> {
-    let found = ["", ".gz", ".zst", ".xz", ".bz2"].map(|packed| folder.join(format!("{name}{packed}")));
-    let found = found.into_iter().find(|path| path.is_file());
-    found.with_context(|| {
-        let folder = folder.display();
-        format!("--beir {folder}: there is no {folder}/{name}; a directory of BEIR has queries.jsonl and corpus.jsonl")
-    })
 }
 
 /// Refuses what is a model's name where an input's is expected.

@@ -1,6 +1,7 @@
 //! Resolves the options: defaults are filled in, and contradictions are refused with a remedy. The rest of the program reads
 //! the result only.
 
+mod beir;
 mod bench;
 mod check;
 mod distinct;

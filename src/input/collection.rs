@@ -184,6 +184,9 @@ fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
 /// Opens a file that can be read at any offset and is not compressed.
 fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
     let cannot_read = || format!("cannot read {name}");
+    if path.is_dir() {
+        return copy_of(Source::open(Some(path))?, limit);
+    }
     #[cfg(feature = "parquet")]
     if path.is_file()
         && let opened @ Opened::Columns(_) = Opened::open(Some(path))?

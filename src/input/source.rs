@@ -131,11 +131,14 @@ impl Opened {
 
 impl Source {
     /// Opens a file, or standard input where there is no path. Of columns, the rows are read as JSONL, without those that have no
-    /// known name.
+    /// known name. Parquet files of a directory are read as one.
     ///
     /// # Errors
     /// As [`Opened::open`].
     pub fn open(path: Option<&Path>) -> Result<Self> {
+        if let Some(directory) = path.filter(|path| path.is_dir()) {
+            return Self::of_directory(directory);
+        }
         Opened::open(path)?.into_text()
     }
 

@@ -10,7 +10,7 @@ use super::inputs::Identity;
 use super::settings::{KERNELS, PRECISION, Settings};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
-use crate::input::{InputFile, InputFormat, InputOptions, Quotes};
+use crate::input::{InputFile, InputFormat, InputOptions, Quotes, parquet_files};
 use crate::output::{Compression, OutputFormat};
 use crate::setup::Setup;
 
@@ -39,6 +39,10 @@ impl RunFacts<'_> {
         ];
         for (name, path) in files {
             let Some(path) = path else { continue };
+            if let Some(directory) = path.filter(|path| path.is_dir()) {
+                add_parts(&mut settings, name, directory)?;
+                continue;
+            }
             let before = old.and_then(|old| old.identity(name));
             let identity = Identity::of(path, before.as_ref()).with_context(|| unread(path))?;
             settings.add(name, serde_json::to_value(identity)?);
@@ -164,6 +168,17 @@ impl RunFacts<'_> {
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }
+}
+
+/// Adds what tells a file in parts from others.
+fn add_parts(settings: &mut Settings, name: &str, directory: &Path) -> Result<()> {
+    let files = parquet_files(directory)?;
+    settings.add(&format!("the parts of {name}"), files.len());
+    for (number, path) in files.iter().enumerate() {
+        let identity = Identity::of_one_of(files.len(), path, None).with_context(|| unread(Some(path)))?;
+        settings.add(&format!("{name}, part {}", number + 1), serde_json::to_value(identity)?);
+    }
+    Ok(())
 }
 
 /// The input, for people.

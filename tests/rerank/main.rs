@@ -73,6 +73,8 @@ mod parity;
 #[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(feature = "parquet")]
+#[cfg(feature = "parquet")]
+mod parquet_beir;
 mod parquet_output;
 #[cfg(feature = "parquet")]
 mod parquet_types;
