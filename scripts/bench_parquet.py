@@ -47,6 +47,34 @@ def write_pairs(path: Path, pairs: int) -> None:
     writer.close()
 
 
+def write_run(folder: Path, pairs: int, documents: int) -> list[Path]:
+    """A run of 1,000 documents for each query, its queries, and a collection, all in columns."""
+    import numpy
+
+    of_query = 1000
+    paths = [folder / f"{name}-{documents}.parquet" for name in ["run", "queries", "corpus"]]
+    queries = pairs // of_query
+    random = numpy.random.default_rng(1)
+    chosen = numpy.concatenate([random.choice(documents, of_query, replace=False) for _ in range(queries)])
+    columns = {
+        "query-id": [f"q{number}" for number in range(queries) for _ in range(of_query)],
+        "corpus-id": [f"d{number}" for number in chosen],
+        "score": numpy.tile(numpy.arange(of_query, 0, -1.0), queries),
+    }
+    pq.write_table(pa.table(columns), paths[0])
+    ids = [f"q{number}" for number in range(queries)]
+    pq.write_table(pa.table({"_id": ids, "text": [f"question {id}" for id in ids]}), paths[1])
+    writer = None
+    for first in range(0, documents, ROWS):
+        count = min(ROWS, documents - first)
+        ids = [f"d{number}" for number in range(first, first + count)]
+        table = pa.table({"_id": ids, "title": [""] * count, "text": texts(first, count)})
+        writer = writer or pq.ParquetWriter(paths[2], table.schema, compression="zstd")
+        writer.write_table(table)
+    writer.close()
+    return paths
+
+
 def run(command: list[str]) -> tuple[float, int]:
     """Seconds and the most memory in MiB."""
     began = time.monotonic()
@@ -79,6 +107,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rerank", type=Path, default=Path("target/release/rerank"))
     parser.add_argument("--pairs", type=int, default=10_000_000)
+    parser.add_argument("--documents", type=int, default=10_000_000, help="those of a collection; 0 leaves that part out")
+    parser.add_argument("--looked-up", type=int, default=1_000_000, help="pairs of a run, 1,000 for each query")
     parser.add_argument("--folder", type=Path, required=True, help="where the files are written; they stay")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +123,12 @@ def main() -> None:
         print(f"to {extension}: {seconds:.1f} s, {arguments.pairs / seconds:,.0f} pairs/s, {memory} MiB", flush=True)
         if extension == "parquet":
             check(source, ranked, arguments.pairs)
+    if not arguments.documents:
+        return
+    rows, queries, corpus = write_run(arguments.folder, arguments.looked_up, arguments.documents)
+    command = [arguments.rerank, "--model", "fake", "--quiet", "--overwrite", "--queries", queries, "--collection", corpus]
+    seconds, memory = run([str(part) for part in [*command, "--input", rows, "--output", arguments.folder / "run.trec"]])
+    print(f"{arguments.looked_up:,} pairs of {arguments.documents:,} documents: {seconds:.1f} s, {memory} MiB")
 
 
 if __name__ == "__main__":
