@@ -75,6 +75,8 @@ mod parquet;
 #[cfg(feature = "parquet")]
 #[cfg(feature = "parquet")]
 mod parquet_beir;
+#[cfg(all(feature = "parquet", target_os = "linux"))]
+mod parquet_damage;
 mod parquet_output;
 #[cfg(feature = "parquet")]
 mod parquet_types;

@@ -1,7 +1,7 @@
 //! Batches of rows out of a file, whatever its format. The libraries panic on some damaged files; here that becomes an error.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::Kind;
+use super::{Kind, lengths};
 use crate::input::position::Position;
 use crate::panics::guarded;
 
@@ -47,6 +47,8 @@ impl Rows {
     /// What is wrong with the file.
     pub fn open(file: File, kind: Kind) -> Result<Self, String> {
         guarded(|| {
+            lengths::check(&file, kind)?;
+            (&file).rewind().map_err(|error| error.to_string())?;
             let again = |file: &File| file.try_clone().map_err(|error| error.to_string());
             let (schema, footer) = match kind {
                 Kind::Parquet => {
@@ -87,7 +89,7 @@ impl Rows {
 
     fn batches(mut self, columns: &[usize]) -> Result<Opened, ArrowError> {
         // Reading the schema has moved the position, which all handles of a file share.
-        std::io::Seek::rewind(&mut self.file)?;
+        self.file.rewind()?;
         let opened: Opened = match self.footer {
             Some(footer) => {
                 let roots = columns.iter().copied();

@@ -12,6 +12,7 @@ mod batches;
 mod carried;
 mod cells;
 mod entries;
+mod lengths;
 mod lines;
 mod selection;
 mod values;
