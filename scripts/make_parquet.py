@@ -155,7 +155,7 @@ def kept_columns() -> dict:
     columns = {f"int{bits}": rows([-(2 ** (bits - 1)), 0, 2 ** (bits - 1) - 1], f"int{bits}") for bits in [8, 16, 32, 64]}
     columns |= {f"uint{bits}": rows([0, 1, 2**bits - 1], f"uint{bits}") for bits in [8, 16, 32, 64]}
     columns |= {f"float{bits}": rows([0.1, *infinities], pa.float64()).cast(f"float{bits}") for bits in [32, 64]}
-    columns["nan"] = rows([float("nan")], pa.float64())
+    columns["nan"] = rows([float("nan"), -float("nan")], pa.float64())
     columns["half"] = rows([0.5, float("nan"), 65504.0], pa.float16())
     columns["flag"] = rows([True, False], pa.bool_())
     for unit in ["ms", "us", "ns"]:
