@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rerank::cache::{Identity, Key, ScoreCache};
 use rerank::checkpoint::{AdapterChoice, Downloads, ModelFiles, ModelSource, Weights};
+use rerank::column_types::ColumnTypes;
 use rerank::input::{self, InputFormat, InputOptions};
 use rerank::model::Architecture;
 use rerank::output::{Compression, Layout, OutputFormat};
@@ -230,7 +231,8 @@ pub fn output(data: &[u8]) {
     for format in [OutputFormat::Jsonl, OutputFormat::Trec, OutputFormat::Msmarco, OutputFormat::Csv, OutputFormat::Tsv]
     {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstandard] {
-            let layout = Layout { format, compression, text: true, tag: "rerank".to_owned() };
+            let layout =
+                Layout { format, compression, text: true, tag: "rerank".to_owned(), types: ColumnTypes::default() };
             let _ = complete_rankings(&file, "out", &layout);
         }
     }

@@ -76,12 +76,12 @@ fn damaged(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
-/// Fails unless a run ended well, or with one error.
+/// Fails unless a run ended well, or with an error.
 #[track_caller]
 fn assert_ends(run: &Run, what: &str) {
     let is_clean = match run.status {
         0 => true,
-        1 | 2 => run.stderr.lines().filter(|line| line.starts_with("error: ")).count() == 1,
+        1 | 2 => run.stderr.lines().any(|line| line.starts_with("error: ")),
         _ => false,
     };
     assert!(is_clean && !run.stderr.contains("panicked"), "{what}: status {}: {}", run.status, run.stderr);
@@ -113,8 +113,8 @@ fn a_file_that_asks_for_a_terabyte_is_refused_by_name() {
     for name in ["pairs.stream.arrow", "pairs.feather"] {
         let bytes = std::fs::read(format!("testdata/parquet/{name}")).unwrap();
         let mut refused = 0;
-        // The length of a body is a 64-bit number at some multiple of 8; others make no such demand.
-        for at in (8..bytes.len() - 8).step_by(8) {
+        // The length of a body is a 64-bit number, a multiple of 8; other such numbers make no such demand.
+        for at in (8..bytes.len() - 8).step_by(4) {
             let before = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
             if before == 0 || before > 4096 || before % 8 != 0 {
                 continue;

@@ -46,7 +46,7 @@ fn longest_of_file(mut file: &File) -> io::Result<Option<u64>> {
     file.seek(SeekFrom::Start(start))?;
     file.read_exact(&mut footer)?;
     let Ok(footer) = root_as_footer(&footer) else { return Ok(None) };
-    let bytes = |block: &Block| unsigned(block.bodyLength()).saturating_add(unsigned(block.metaDataLength().into()));
+    let bytes = |block: &Block| unsigned(block.bodyLength()).max(unsigned(block.metaDataLength().into()));
     let blocks = footer.recordBatches().into_iter().chain(footer.dictionaries()).flatten();
     Ok(blocks.map(bytes).max())
 }
