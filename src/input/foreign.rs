@@ -6,8 +6,9 @@ use crate::slices::behind;
 pub const HEAD_BYTES: usize = 4096;
 
 /// Signatures at the start of a file, what has them, and what to do with such a file.
-const SIGNATURES: [(&[u8], &str, &str); 30] = [
+const SIGNATURES: [(&[u8], &str, &str); 31] = [
     (b"PAR1", "a Parquet file", PARQUET),
+    (b"PARE", "an encrypted Parquet file", "write it again without encryption, or read it in Python and pipe JSONL"),
     (b"ARROW1", "an Arrow file", "convert it: `pyarrow.feather.read_table` in Python, then `to_pandas().to_json`"),
     (
         b"FEA1",

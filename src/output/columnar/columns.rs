@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::kind::Kind;
-use super::row::{OTHER, OWN, Row};
+use super::row::{OTHER, OWN, Row, is_ours};
 use crate::column_types::as_built;
 
 /// The columns of a file: ours, those of the input whose types are kept, one for each other field that the first rows carry, and
@@ -35,7 +35,7 @@ impl Columns {
     pub(super) fn of(rows: &[Row], with_text: bool, kept: &[Field]) -> Self {
         let mut fields: Vec<Field> = OWN.iter().filter(|&&name| with_text || name != "text").map(own).collect();
         let mut carried = HashMap::new();
-        for column in kept.iter().filter(|column| !OWN.contains(&column.name().as_str()) && column.name() != OTHER) {
+        for column in kept.iter().filter(|column| !is_ours(column.name())) {
             let built = column.clone().with_data_type(as_built(column.data_type()));
             carried.insert(column.name().clone(), Carried::Kept(Arc::new(built)));
             fields.push(column.clone());

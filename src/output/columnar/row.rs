@@ -13,6 +13,11 @@ pub(super) const OWN: [&str; 10] =
 /// The column in which a row has, as one JSON object, the fields that have no column or do not fit it.
 pub(super) const OTHER: &str = "other_fields";
 
+/// Whether a carried field has a name of ours, and is dropped.
+pub(super) fn is_ours(name: &str) -> bool {
+    OWN.contains(&name) || name == OTHER || name == fusion::FIELD
+}
+
 /// A row: our cells as the members of a JSON object without its braces, and the fields beside them.
 pub(super) struct Row {
     pub(super) own: String,
@@ -55,7 +60,7 @@ impl Row {
             }
         }
         let carried = candidate.fields.iter().chain(&query.fields);
-        for (name, value) in carried.filter(|(name, _)| !OWN.contains(&name.as_str()) && name != OTHER) {
+        for (name, value) in carried.filter(|(name, _)| !is_ours(name)) {
             if fields.iter().all(|(known, _)| known != name) {
                 fields.push((name.clone(), value.clone()));
             }

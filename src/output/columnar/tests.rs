@@ -55,6 +55,19 @@ fn has(row: &Map<String, Value>, name: &str, value: &Value) -> bool {
 }
 
 #[test]
+fn carried_fields_with_names_of_ours_are_dropped_as_in_other_formats() {
+    let mut ranking = ranking(&[1.]);
+    for name in ["fused", "logit", "other_fields", "mine"] {
+        ranking.results[0]
+            .candidate
+            .fields
+            .push((name.to_owned(), serde_json::value::to_raw_value("carried").unwrap()));
+    }
+    let rows = written(&[ranking]);
+    assert!(!rows[0].contains_key("fused") && rows[0]["logit"] == 1. && rows[0]["mine"] == "carried", "{rows:?}");
+}
+
+#[test]
 fn a_file_without_rankings_has_columns() {
     assert!(written(&[]).is_empty());
     assert!(written(&[ranking(&[])]).is_empty());
