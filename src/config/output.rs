@@ -128,7 +128,7 @@ pub(super) fn note_on_name(arguments: &OutputArguments, path: Option<&Path>) -> 
     let how = match extension(name)?.as_str() {
         "jsonl" | "ndjson" | "jsonlines" | "ldjson" => return None,
         "json" => "which is no JSON list (`jq -s .` makes it one); name it .jsonl, or add --output-format jsonl",
-        _ => "as its extension is no format's; name it .jsonl, .csv, .tsv or .trec, or add --output-format",
+        _ => "as its extension is no format's; name it .jsonl, .csv, .tsv, .trec or .parquet, or add --output-format",
     };
     Some(format!("{} is written as JSONL, an object for each query on a line of its own, {how}", path.display()))
 }
