@@ -24,6 +24,7 @@
 //!   [`column_types`]: the types that carried columns keep from the input to the output.
 //! - [`shard`]: parts of a run, on any number of machines, and how they are merged.
 //!   [`plan`]: into how many an input should be divided.
+//! - [`store`]: inputs and outputs that are objects in a store, or files on the web.
 //! - [`progress`], [`stats`]: what is reported of the run to a person and to a program; [`watch`]: the load of its GPUs;
 //!   [`stop`], [`signals`]: how it is ended early; [`standard_output`]: whether it can be written to; [`panics`]: how faults of
 //!   the program are reported.
@@ -73,7 +74,9 @@ pub(crate) mod slices;
 pub mod standard_output;
 pub mod stats;
 pub mod stop;
+pub mod store;
 pub mod threads;
+pub(crate) mod transport;
 pub mod watch;
 pub mod weights_report;
 pub(crate) mod writing;

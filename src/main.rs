@@ -30,6 +30,7 @@ use rerank::shard::{self, Status};
 use rerank::signals;
 use rerank::standard_output;
 use rerank::stop::Stop;
+use rerank::store;
 
 static STOP: Stop = Stop::new();
 
@@ -135,7 +136,7 @@ fn cache(command: &CacheCommand) -> anyhow::Result<Exit> {
 
 fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
     standard_output::check().context(UNWRITTEN)?;
-    let status = Status::read(&arguments.directory)?;
+    let status = Status::read(&store::directory(&arguments.directory, "status").map_err(misuse)?)?;
     let text = match arguments.format {
         StatusFormat::Json => serde_json::to_string(&status)? + "\n",
         StatusFormat::Text => status.text(),

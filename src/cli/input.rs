@@ -10,7 +10,8 @@ use crate::input::{Columns, Delimiter, InputFormat, Quotes};
 #[derive(Clone, Debug, Args)]
 pub struct InputArguments {
     /// The input, as with --input (a file with the name of a command: ./bench). Several files, a directory (its files by their
-    /// names) or a quoted pattern are read one after the other as one input
+    /// names) or a quoted pattern are read one after the other as one input. Also objects (s3://BUCKET/KEY, gs://, az://), prefixes of
+    /// objects that end in /, and files on the web (https://)
     #[arg(value_name = "FILE", conflicts_with = "input")]
     pub files: Vec<PathBuf>,
 

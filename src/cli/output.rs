@@ -12,9 +12,15 @@ use crate::output::{OutputFormat, check_tag};
 /// Where the rankings go.
 #[derive(Debug, Args)]
 pub struct OutputArguments {
-    /// Rankings; `-` or nothing writes to standard output (names that end in .gz or .zst are compressed). With --shard, a directory
+    /// Rankings; `-` or nothing writes to standard output (names that end in .gz or .zst are compressed). With --shard, a directory.
+    /// Also an object: s3://BUCKET/KEY, gs://, az:// (with --shard, a prefix that ends in /)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// The local directory into which an output in a store is written first; it is stored when it is complete
+    /// [default: rerank/staging in the user's cache directory]
+    #[arg(long, value_name = "DIRECTORY", requires = "output")]
+    pub staging: Option<PathBuf>,
 
     /// Go on with the run that wrote the output: its rankings are read back and kept, and the file becomes what a run has that was
     /// never broken off. Begins anew where there is no output, so that a job script can always give it. Refused if the model, the

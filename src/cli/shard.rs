@@ -44,7 +44,7 @@ impl FromStr for ShardChoice {
 /// The options of `rerank status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// The directory to which workers with --shard write
+    /// The directory to which workers with --shard write, or the prefix in a store
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 
@@ -65,7 +65,7 @@ pub enum StatusFormat {
 /// The options of `rerank merge`.
 #[derive(Debug, Args)]
 pub struct MergeArguments {
-    /// The directory to which workers with --shard wrote
+    /// The directory to which workers with --shard wrote, or the prefix in a store
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 

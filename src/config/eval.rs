@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::distinct::{Files, check_distinct};
+use super::input::check_file;
 use super::model::resolve_threads;
 use crate::cli::{EvalArguments, TestChoice};
 use crate::evaluation::command::{Eval, RunFile};
@@ -18,6 +19,7 @@ use crate::evaluation::tuning::Tuning;
 use crate::input::name_without_extensions;
 use crate::output::extension;
 use crate::progress::Verbosity;
+use crate::store;
 
 /// The measures that are computed where none is named.
 const USUAL: &str = "nDCG@10 RR@10 AP R@100 Judged@10";
@@ -134,28 +136,29 @@ const LEVEL: i32 = 1;
 /// The page that is written: a file of its own, of runs that can be read twice.
 fn resolve_page(arguments: &EvalArguments, runs: &[RunFile], qrels: Option<&Path>) -> Result<Option<PageOptions>> {
     let Some(path) = arguments.report.clone() else { return Ok(None) };
+    store::check_local(&path, "--report")?;
     let is_page = matches!(extension(&path).as_deref(), Some("html" | "htm"));
     ensure!(is_page, "--report {}: the report is a page in HTML; name it .html", path.display());
     for run in runs {
-        let is_file = run.path.as_ref().is_some_and(|path| path.is_file());
+        let is_file = run.path.as_ref().is_some_and(|path| path.is_file() || store::is_address(path));
         let file = run.path.as_ref().map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
         ensure!(is_file, "--report: the runs are read twice, and {file} can be read only once; write it to a file");
     }
-    let texts = [("--queries", &arguments.queries), ("--collection", &arguments.collection)];
-    for (option, path) in texts {
-        path.as_ref()
-            .map_or(Ok(()), |path| file(path, option)?.map(drop).with_context(|| format!("{option}: name a file")))?;
-    }
-    let read = runs.iter().filter_map(|run| run.path.clone()).chain(arguments.queries.clone());
+    let texts = |path: &Option<PathBuf>, option| -> Result<Option<PathBuf>> {
+        let named = |path: &PathBuf| file(path, option)?.with_context(|| format!("{option}: name a file"));
+        path.as_ref().map(named).transpose()
+    };
+    let queries = texts(&arguments.queries, "--queries")?;
+    let collection = texts(&arguments.collection, "--collection")?;
+    let read = runs.iter().filter_map(|run| run.path.clone()).chain(queries.clone());
     check_distinct(&Files {
         inputs: Vec::new(),
         input: qrels.map(Path::to_owned),
-        others: read.chain(arguments.collection.clone()).collect(),
+        others: read.chain(collection.clone()).collect(),
         output: None,
         others_written: vec![("--report", path.clone())],
         is_dry_run: false,
     })?;
-    let (queries, collection) = (arguments.queries.clone(), arguments.collection.clone());
     Ok(Some(PageOptions { path, queries, collection, level: arguments.level.unwrap_or(LEVEL) }))
 }
 
@@ -198,17 +201,18 @@ fn resolve_runs(arguments: &[String]) -> Result<Vec<RunFile>> {
     let mut runs = Vec::new();
     let mut shown = Vec::new();
     for argument in arguments {
-        let named = argument.split_once('=').filter(|(name, _)| !name.is_empty() && !Path::new(argument).exists());
+        let is_file = Path::new(argument).exists() || store::is_address(Path::new(argument));
+        let named = argument.split_once('=').filter(|(name, _)| !name.is_empty() && !is_file);
         let path = file(Path::new(named.map_or(argument.as_str(), |(_, path)| path)), "RUN")?;
         let name = named.map_or_else(|| short_name(path.as_deref()), |(name, _)| name.to_owned());
-        shown.push((argument, named.is_some()));
+        shown.push((store::without_secrets(argument), named.is_some()));
         runs.push(RunFile { name, path, is_named: named.is_some() });
     }
     let mut counts: HashMap<String, usize> = HashMap::new();
     runs.iter().for_each(|run| *counts.entry(run.name.clone()).or_default() += 1);
     for (run, (argument, is_named)) in runs.iter_mut().zip(&shown) {
         if counts.get(&run.name).is_some_and(|&count| count > 1) && !is_named {
-            run.name = (*argument).clone();
+            run.name = argument.clone();
         }
     }
     for (index, run) in runs.iter().enumerate() {
@@ -232,9 +236,9 @@ fn file(path: &Path, option: &str) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     // The file is not opened here: opening a named pipe would take its content away from the reader.
-    ensure!(path.exists(), "{option}: there is no file {}", path.display());
-    ensure!(!path.is_dir(), "{option}: {} is a directory: name a file", path.display());
-    Ok(Some(path.to_owned()))
+    let path = store::public(path).with_context(|| option.to_owned())?;
+    check_file(&path).with_context(|| option.to_owned())?;
+    Ok(Some(path))
 }
 
 #[cfg(test)]

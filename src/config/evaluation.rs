@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::eval::parse_measures;
-use super::input::or_stdin;
+use super::input::{check_file, named_file};
 use crate::cli::EvaluationArguments;
 use crate::evaluation::measures::Measure;
 
@@ -35,8 +35,8 @@ pub(super) fn resolve_evaluation(
         qrels.is_none() || !is_dry_run,
         "--qrels and --dry-run: nothing is ranked that could be evaluated; leave one of them out"
     );
-    let qrels = match (qrels, beir.filter(|_| !is_dry_run)) {
-        (Some(qrels), _) => Some(or_stdin(qrels.clone())),
+    let qrels = match (named_file(qrels)?, beir.filter(|_| !is_dry_run)) {
+        (Some(qrels), _) => Some(qrels),
         (None, Some(folder)) => super::beir::qrels(folder)?,
         (None, None) => None,
     };
@@ -44,8 +44,7 @@ pub(super) fn resolve_evaluation(
         ensure!(measures.is_empty(), "--measures needs judgements: name them with --qrels, or leave it out");
         return Ok(None);
     };
-    ensure!(qrels.exists(), "--qrels: there is no file {}", qrels.display());
-    ensure!(!qrels.is_dir(), "--qrels: {} is a directory: name a file", qrels.display());
+    check_file(&qrels).context("--qrels")?;
     let named = if measures.is_empty() { &[USUAL.to_owned()][..] } else { measures };
     Ok(Some(EvaluationChoice { qrels, measures: parse_measures(named, None)? }))
 }

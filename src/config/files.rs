@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::shard::ShardOptions;
 use crate::input::{InputFile, Selection};
 use crate::shard::files_of;
+use crate::store;
 
 /// The endings of files that stand beside an output, which are no inputs.
 const BESIDE_OUTPUTS: [&str; 3] = [".run.json", ".done.json", ".tmp"];
@@ -19,7 +20,9 @@ const BESIDE_OUTPUTS: [&str; 3] = [".run.json", ".done.json", ".tmp"];
 pub(super) fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in names {
-        if name.is_dir() {
+        if store::is_address(name) {
+            files.extend(of_address(name)?);
+        } else if name.is_dir() {
             files.extend(of_directory(name)?);
         } else if !name.exists() && name.to_str().is_some_and(|name| name.contains(['*', '?', '['])) {
             files.extend(of_pattern(name)?);
@@ -40,9 +43,7 @@ fn of_directory(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_hidden = name.starts_with(['.', '_']) || BESIDE_OUTPUTS.iter().any(|ending| name.ends_with(ending));
-        if !is_hidden && !path.is_dir() {
+        if !is_hidden(&path) && !path.is_dir() {
             files.push(path);
         }
     }
@@ -51,6 +52,29 @@ fn of_directory(directory: &Path) -> Result<Vec<PathBuf>> {
         !files.is_empty(),
         "{} is a directory without a file (hidden ones and directories in it are left out): name a file",
         directory.display()
+    );
+    Ok(files)
+}
+
+/// Whether a file of a directory is no input.
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(['.', '_']) || BESIDE_OUTPUTS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The objects of an address: itself, those under a prefix as a directory has files, or those that a pattern matches.
+fn of_address(address: &Path) -> Result<Vec<PathBuf>> {
+    let is_pattern = address.to_str().is_some_and(|address| address.contains(['*', '?', '[']));
+    let listed = match (store::is_prefix(address), is_pattern && !store::is_web(address)) {
+        (true, _) => store::list(address)?,
+        (false, true) => return Ok(store::matching(address)?.into_iter().map(|object| object.path).collect()),
+        (false, false) => return Ok(vec![address.to_owned()]),
+    };
+    let files: Vec<PathBuf> = listed.into_iter().map(|object| object.path).filter(|path| !is_hidden(path)).collect();
+    ensure!(
+        !files.is_empty(),
+        "{} has no objects (hidden ones and those of deeper prefixes are left out): name an object, or another prefix",
+        address.display()
     );
     Ok(files)
 }
@@ -86,8 +110,9 @@ fn check_several(files: &[PathBuf]) -> Result<()> {
 /// # Errors
 /// If it is such a directory.
 pub(super) fn check_not_read(directory: &Path, names: &[PathBuf], files: &[PathBuf]) -> Result<()> {
-    let Ok(directory) = directory.canonicalize() else { return Ok(()) };
-    let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == directory);
+    let identity = |path: &Path| if store::is_address(path) { Some(path.join("")) } else { path.canonicalize().ok() };
+    let Some(directory) = identity(directory) else { return Ok(()) };
+    let is_it = |path: &Path| identity(path).is_some_and(|path| path == directory);
     let several = if files.len() > 1 { files } else { &[] };
     let is_read = names.iter().any(|name| is_it(name)) || several.iter().map(|file| folder(file)).any(is_it);
     ensure!(
@@ -118,13 +143,14 @@ pub(super) fn select(
         return Ok((Vec::new(), Selection::Queries { shard: *shard, in_full: skips }));
     }
     let size = |path: &'_ PathBuf| -> Result<u64> {
-        let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+        let is_pipe = !store::is_address(path)
+            && !path.metadata().with_context(|| format!("cannot read {}", path.display()))?.is_file();
         ensure!(
-            metadata.is_file(),
+            !is_pipe,
             "{} is no file on a disk, and several inputs are handed out to shards by their sizes: name one pipe, or files",
             path.display()
         );
-        Ok(metadata.len())
+        store::size_of(path)
     };
     let sizes = files.iter().map(size).collect::<Result<Vec<u64>>>()?;
     let sized: Vec<(&Path, u64)> = files.iter().map(PathBuf::as_path).zip(sizes).collect();

@@ -12,12 +12,14 @@ use crate::checkpoint::ModelSource;
 use crate::cli::{InputArguments, OnError};
 use crate::column_types::{Carrying, ColumnTypes};
 use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
+use crate::store;
 
 pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOptions>) -> Result<InputOptions> {
-    let named: Vec<PathBuf> = arguments.files.iter().chain(&arguments.input).cloned().collect();
+    let named = arguments.files.iter().chain(&arguments.input);
+    let named = named.map(|path| store::public(path)).collect::<Result<Vec<PathBuf>>>()?;
     named.iter().try_for_each(|path| check_no_model(path))?;
     let mut files = expand(&named)?;
-    if let Some(directory) = shard.and_then(|shard| shard.directory.as_deref()) {
+    if let Some(directory) = shard.and_then(|shard| shard.address.as_deref().or(shard.directory.as_deref())) {
         check_not_read(directory, &named, &files)?;
     }
     let path = if files.len() == 1 { files.pop() } else { None }.filter(|path| path.as_os_str() != "-");
@@ -26,18 +28,22 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         "there is no input: name a file, or pipe candidates into rerank (see --help)"
     );
     let [queries, collection] = match &arguments.beir {
+        Some(folder) if store::is_address(folder) => {
+            bail!("--beir is a local directory; name objects with --queries and --collection")
+        }
         Some(folder) => [beir::texts(folder, "queries")?, beir::texts(folder, "corpus")?].map(Some),
-        None => [&arguments.queries, &arguments.collection].map(|path| path.clone().map(or_stdin)),
+        None => [named_file(&arguments.queries)?, named_file(&arguments.collection)?],
     };
     if files.len() > 1 {
         check_several(arguments.group, files.len(), [&queries, &collection])?;
     }
     for path in files.iter().chain([&path, &queries, &collection].into_iter().flatten()) {
         // The files are not opened here: opening a named pipe would take its content away from the reader.
-        ensure!(path.exists(), "there is no file {}", path.display());
         let is_of_beir =
             arguments.beir.is_some() && [&queries, &collection].iter().any(|text| text.as_ref() == Some(path));
-        ensure!(!path.is_dir() || is_of_beir, "{} is a directory: name a file", path.display());
+        if !is_of_beir {
+            check_file(path)?;
+        }
     }
     let skips = arguments.on_error == OnError::Skip;
     let (files, selection) = select(files, shard, skips)?;
@@ -93,12 +99,29 @@ fn check_several(group: bool, files: usize, texts: [&Option<PathBuf>; 2]) -> Res
     }
 }
 
+/// A file that an option names, if it is given.
+pub(super) fn named_file(path: &Option<PathBuf>) -> Result<Option<PathBuf>> {
+    path.as_deref().map(|path| store::public(path).map(or_stdin)).transpose()
+}
+
+/// Refuses a file that is not there, and a directory. An object in a store is asked for when it is opened.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    let shown = path.display();
+    if store::is_address(path) {
+        ensure!(!store::is_prefix(path) || store::is_web(path), "{shown} is a prefix of objects: name an object");
+        return Ok(());
+    }
+    ensure!(path.exists(), "there is no file {shown}");
+    ensure!(!path.is_dir(), "{shown} is a directory: name a file");
+    Ok(())
+}
+
 /// Refuses what is a model's name where an input's is expected.
 fn check_no_model(path: &Path) -> Result<()> {
     let shown = path.display();
     let is_model = ["config.json", "modules.json"].iter().any(|name| path.join(name).is_file());
     ensure!(!is_model, "{shown} is a model's directory, and no input; name it with --model {shown}");
-    if path.exists() || path.as_os_str() == "-" || InputFormat::of_name(path).is_some() {
+    if store::is_address(path) || path.exists() || path.as_os_str() == "-" || InputFormat::of_name(path).is_some() {
         return Ok(());
     }
     let id = path.to_str().and_then(|text| ModelSource::parse(text, "main", true).ok());

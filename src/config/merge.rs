@@ -6,6 +6,7 @@ use super::output::{is_stdout, layout_of};
 use crate::cli::MergeArguments;
 use crate::output::Existing;
 use crate::shard::MergeOptions;
+use crate::store;
 
 /// Resolves the options.
 ///
@@ -13,12 +14,14 @@ use crate::shard::MergeOptions;
 /// A sentence with the remedy for options that contradict each other.
 pub fn resolve_merge(arguments: &MergeArguments) -> Result<MergeOptions> {
     let MergeArguments { directory, output, output_format, tag, overwrite } = arguments;
+    let directory = &store::directory(directory, "merge")?;
+    store::check_local(output, "--output")?;
     ensure!(
         !is_stdout(output),
         "merge writes a file as a whole or not at all, and no standard output; name a file with --output"
     );
     ensure!(
-        directory.is_dir(),
+        store::is_address(directory) || directory.is_dir(),
         "{} is no directory: name the one that workers with --shard wrote to",
         directory.display()
     );

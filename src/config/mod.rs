@@ -55,12 +55,13 @@ use crate::device::DeviceChoice;
 use crate::engine::cpu::Instructions;
 use crate::fusion::Fusion;
 use crate::input::InputOptions;
-use crate::output::{Existing, Layout, OutputFormat};
+use crate::output::{Destination, Existing, Layout, OutputFormat};
 use crate::passages::Splitting;
 use crate::precision::Precision;
 use crate::progress::{Progress, Verbosity};
 use crate::rank::Cutoff;
 use crate::recipe::RecipeChoice;
+use crate::store;
 
 /// The configuration of a ranking run.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub struct Config {
     pub skip_bad_records: bool,
     /// Where the rankings go; `None` is standard output. Of a shard, it is the file that has them at the end.
     pub output: Option<PathBuf>,
+    /// The object to which an output goes that is in a store; `output` is the file that is written first.
+    pub destination: Option<Destination>,
     /// The part of the input that is ranked, if it is divided.
     pub shard: Option<ShardOptions>,
     /// What becomes of an output that exists.
@@ -148,11 +151,12 @@ impl Config {
         let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, shard, running } = arguments;
         let (shard, note_on_shard) = resolve_shard(shard, output, evaluation, running.dry_run)?;
         let mut input_options = resolve_input(input, shard.as_ref())?;
-        let output_path = match &shard {
-            Some(shard) => shard.part(),
-            None => resolve_output(output),
+        let (named, destination) = match &shard {
+            Some(shard) => (shard.part(), None),
+            None => resolve_output(output)?,
         };
-        let layout = resolve_layout(output, output_path.as_deref())?;
+        let output_path = destination.as_ref().map(|destination| destination.staged.clone()).or_else(|| named.clone());
+        let layout = resolve_layout(output, named.as_deref())?;
         input_options.known_fields_only = layout.format.is_run();
         input_options.types = layout.types.clone();
         input_options.carrying = match layout.format {
@@ -173,6 +177,7 @@ impl Config {
         let adapter = AdapterChoice::parse(&model.adapter, &source, model.offline)?;
         let of_adapter = adapter.source.iter().flat_map(ModelSource::local_files);
         let read = [input_options.queries.clone(), input_options.collection.clone()];
+        check_not_read(destination.as_ref(), &input_options)?;
         check_distinct(&Files {
             input: input_options.path.clone(),
             inputs: input_options.files.iter().map(|file| file.path.clone()).collect(),
@@ -189,10 +194,11 @@ impl Config {
             is_dry_run: running.dry_run,
         })?;
         check_hash_weights(cache, output_path.is_some())?;
+        cache.cache.as_deref().map_or(Ok(()), |directory| store::check_local(directory, "--cache"))?;
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
-        let notes = note_on_name(output, output_path.as_deref()).into_iter();
+        let notes = note_on_name(output, named.as_deref()).into_iter();
         let notes = notes.chain(note_on_shard).chain(unread).chain(uncounted).collect();
         // What `auto` is, is known where the model's files are; the fake model has none.
         let is_probability = match recipe.score {
@@ -205,6 +211,7 @@ impl Config {
             input: input_options,
             skip_bad_records: input.on_error == OnError::Skip,
             output: output_path,
+            destination,
             shard,
             existing,
             layout,
@@ -221,6 +228,28 @@ impl Config {
             verbosity,
             notes,
         })
+    }
+}
+
+/// Refuses an object that is read and would be replaced.
+fn check_not_read(destination: Option<&Destination>, input: &InputOptions) -> Result<()> {
+    let Some(Destination { address, .. }) = destination else { return Ok(()) };
+    let files = input.files.iter().map(|file| &file.path);
+    let mut read = files.chain([&input.path, &input.queries, &input.collection].into_iter().flatten());
+    ensure!(
+        !read.any(|path| path == address),
+        "{} is read and would be written over; give the output another name",
+        address.display()
+    );
+    Ok(())
+}
+
+impl Config {
+    /// The output under the name that users know: of one that goes to a store, the address.
+    pub(crate) fn named_output(&self) -> Option<PathBuf> {
+        let of_shard = self.shard.as_ref().and_then(|shard| Some(shard.address.as_ref()?.join(shard.shard.part())));
+        let address = self.destination.as_ref().map(|destination| destination.address.clone());
+        of_shard.or(address).or_else(|| self.output.clone())
     }
 }
 

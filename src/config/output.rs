@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cli::{InputArguments, OnError, OutputArguments};
 use crate::column_types::ColumnTypes;
-use crate::output::{Compression, Existing, Layout, OutputFormat, extension};
+use crate::output::{Compression, Destination, Existing, Layout, OutputFormat, extension};
 use crate::resume::Sidecar;
+use crate::store;
 
 /// Names of standard output. It is never opened by name, which would empty a file that it is redirected to.
 const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
@@ -15,13 +16,33 @@ const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 /// The tag of a TREC run, if the user names none.
 const TAG: &str = "rerank";
 
-/// The output's path; `None` is standard output.
-pub(super) fn resolve_output(arguments: &OutputArguments) -> Option<PathBuf> {
-    arguments.output.clone().filter(|path| !is_stdout(path))
+/// The output's path, and where it goes if that is an address; without a path, it is standard output.
+pub(super) fn resolve_output(arguments: &OutputArguments) -> Result<(Option<PathBuf>, Option<Destination>)> {
+    let path = arguments.output.as_deref().filter(|path| !is_stdout(path));
+    let path = path.map(|path| store::written(path, "--output")).transpose()?;
+    if let Some(prefix) = path.as_deref().filter(|path| store::is_prefix(path)) {
+        bail!(
+            "--output {}: it is a prefix of objects; name an object, or rank in parts with --shard",
+            prefix.display()
+        );
+    }
+    let destination = resolve_destination(arguments, path.as_deref())?;
+    Ok((path, destination))
+}
+
+/// Where an output goes that is an object in a store.
+pub(super) fn resolve_destination(arguments: &OutputArguments, path: Option<&Path>) -> Result<Option<Destination>> {
+    let address = path.filter(|path| store::is_address(path));
+    ensure!(
+        address.is_some() || arguments.staging.is_none(),
+        "--staging is for outputs in a store, and --output is none: leave it out"
+    );
+    address.map(|address| Destination::new(address.to_owned(), arguments.staging.as_deref())).transpose()
 }
 
 pub(super) fn resolve_stats(arguments: &OutputArguments) -> Result<Option<PathBuf>> {
     if let Some(path) = &arguments.stats {
+        store::check_local(path, "--stats")?;
         ensure!(
             !is_stdout(path),
             "--stats needs a file: standard output is for rankings, and standard error for people"
@@ -55,6 +76,7 @@ pub(super) fn resolve_existing(arguments: &OutputArguments, path: Option<&Path>,
 
 pub(super) fn resolve_errors(arguments: &InputArguments) -> Result<Option<PathBuf>> {
     if let Some(path) = &arguments.errors {
+        store::check_local(path, "--errors")?;
         ensure!(
             arguments.on_error == OnError::Skip,
             "--errors is for the records that are left out, and none is without --on-error skip: add that, or leave --errors out"

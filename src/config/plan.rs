@@ -6,6 +6,7 @@ use clap::Parser;
 use super::Config;
 use crate::cli::{Cli, DivisionArguments, PlanArguments, RankArguments};
 use crate::plan::{Division, PlanOptions, Speed};
+use crate::store;
 
 /// Resolves the options.
 ///
@@ -26,6 +27,7 @@ pub fn resolve_plan(arguments: &PlanArguments) -> Result<PlanOptions> {
     };
     let DivisionArguments { shards, minutes, pairs_per_second, tokens_per_second, speed, load_seconds, format: _ } =
         shards;
+    speed.as_deref().map_or(Ok(()), |file| store::check_local(file, "--speed"))?;
     let speed = match (pairs_per_second, tokens_per_second, speed) {
         (Some(rate), ..) => Some(Speed::of_pairs(*rate)),
         (None, Some(rate), _) => Some(Speed::of_tokens(*rate)),

@@ -4,17 +4,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
+use super::output::resolve_destination;
 use crate::cli::{EvaluationArguments, OutputArguments, ShardArguments, ShardChoice};
-use crate::output::{Existing, OutputFormat};
+use crate::output::{Destination, Existing, OutputFormat};
 use crate::shard::{Shard, of_environment};
+use crate::store;
 
 /// The shard that a worker ranks.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
     /// The shard.
     pub shard: Shard,
-    /// Where all shards are written; none in a dry run without an output.
+    /// Where all shards are written; none in a dry run without an output. Shards that go to a store are written to its staging
+    /// directory.
     pub directory: Option<PathBuf>,
+    /// The prefix in a store to which they go.
+    pub address: Option<PathBuf>,
 }
 
 /// The shard that is ranked, if the input is divided, and what users should know of it.
@@ -38,12 +43,14 @@ pub(super) fn resolve_shard(
             (shard, Some(note))
         }
     };
-    let directory = output.output.clone().filter(|path| !super::output::is_stdout(path));
+    let directory = output.output.as_deref().filter(|path| !super::output::is_stdout(path));
+    let directory = directory.map(|path| store::directory(path, "--output")).transpose()?;
+    let destination = resolve_destination(output, directory.as_deref())?;
     ensure!(
         directory.is_some() || is_dry_run,
         "--shard writes files into a directory, and no standard output: name it with --output"
     );
-    if let Some(directory) = &directory {
+    if let Some(directory) = directory.as_deref().filter(|_| destination.is_none()) {
         check_directory(directory)?;
     }
     if let Some(format) = output.output_format.filter(|format| *format != OutputFormat::Jsonl) {
@@ -56,7 +63,11 @@ pub(super) fn resolve_shard(
         evaluation.qrels.is_none() && evaluation.measures.is_empty(),
         "--qrels and --measures: a shard has only some of the queries; leave them out, merge the shards, and use rerank eval"
     );
-    Ok((Some(ShardOptions { shard, directory }), note))
+    let (address, directory) = match destination {
+        Some(Destination { address, staged }) => (Some(address), Some(staged)),
+        None => (None, directory),
+    };
+    Ok((Some(ShardOptions { shard, directory, address }), note))
 }
 
 fn check_directory(directory: &Path) -> Result<()> {

@@ -1,12 +1,14 @@
 //! The documents of a TREC run: a file of any size, indexed by offset once and read when a document is needed.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
+use indicatif::DecimalBytes;
 
 use super::compression::Compression;
 use super::detect::InputFormat;
@@ -18,10 +20,9 @@ use super::foreign::{HEAD_BYTES, recognise};
 use super::json::Values;
 use super::lines::{Piece, blanks, content, newlines};
 use super::row::{Row, Step};
-#[cfg(feature = "parquet")]
-use super::source::Opened;
-use super::source::{BYTE_ORDER_MARK, Source, read_error};
+use super::source::{BYTE_ORDER_MARK, Opened, Source, read_error};
 use super::text_table::{Layout, Role, TextTable, looks_like_csv};
+use crate::store;
 
 /// A collection: BEIR's JSONL (`{"_id", "title", "text"}`), JSON with such objects, or a table. If an identifier stands twice,
 /// its first document counts.
@@ -54,7 +55,9 @@ impl Collection {
     /// It can't be read or copied, is empty, or a line is malformed.
     pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
-        let file = seekable(path, &name, limit)?;
+        let mut notes = Vec::new();
+        let file =
+            if store::is_address(path) { downloaded(path, limit, &mut notes)? } else { seekable(path, &name, limit)? };
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
         let mut file = BufReader::with_capacity(1 << 16, file);
         let (start, lines_skipped) = skip_head(&mut file).with_context(|| format!("cannot read {name}"))?;
@@ -63,15 +66,8 @@ impl Collection {
         if first_line.is_empty() {
             bail!("{name} is empty: it holds no documents");
         }
-        let mut collection = Self {
-            name,
-            reader,
-            format: Format::Jsonl,
-            index: Index::new(),
-            line: Vec::new(),
-            limit,
-            notes: Vec::new(),
-        };
+        let mut collection =
+            Self { name, reader, format: Format::Jsonl, index: Index::new(), line: Vec::new(), limit, notes };
         if let Some(format) = InputFormat::of_content(&first_line).filter(|format| format.is_json()) {
             if format == InputFormat::Json {
                 collection.format = Format::Json;
@@ -206,6 +202,29 @@ fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
         }
     }
     copy_of(Source::from_reader(Arc::clone(name), Box::new(file))?, limit)
+}
+
+/// Copies of objects, which several inputs of a run share.
+static COPIES: Mutex<Option<HashMap<PathBuf, File>>> = Mutex::new(None);
+
+/// A temporary file with the text of an object, which is copied once. Its handles share a position, which does no harm: of two
+/// collections in one file the earlier one is not read any more.
+fn downloaded(path: &Path, limit: usize, notes: &mut Vec<String>) -> Result<File> {
+    let mut copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let copies = copies.get_or_insert_default();
+    if !copies.contains_key(path) {
+        let copy = copy_of(Opened::open(Some(path))?.into_text()?, limit)?;
+        let bytes = DecimalBytes(copy.metadata().context("cannot read the temporary file with the collection")?.len());
+        notes.push(format!(
+            "{} was copied into a temporary file of {bytes} (in the directory that TMPDIR names), as its documents are read in any order",
+            path.display()
+        ));
+        copies.insert(path.to_owned(), copy);
+    }
+    let copy = copies.get(path).context("the copy of the collection is gone")?;
+    let mut copy = copy.try_clone().context("cannot read the temporary file with the collection")?;
+    copy.rewind().context("cannot read the temporary file with the collection")?;
+    Ok(copy)
 }
 
 /// A temporary file with the text of a source.

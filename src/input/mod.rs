@@ -72,7 +72,7 @@ mod trec;
 mod values;
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
@@ -107,6 +107,7 @@ use self::source::Empty;
 use crate::column_types::{Carrying, ColumnTypes};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
+use crate::store;
 
 /// The longest record in bytes: a line, a JSON value, a table's row. A longer one is refused before it is held.
 pub const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -141,11 +142,12 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
-    /// Whether the input is a file on a disk, or several, and no pipe or standard input.
-    pub fn is_on_disk(&self) -> bool {
+    /// Whether the input is a file on a disk or an object in a store, or several, and no pipe or standard input.
+    pub fn is_stored(&self) -> bool {
+        let is_stored = |path: &Path| store::is_address(path) || path.is_file();
         match self.files.as_slice() {
-            [] => self.path.as_ref().is_some_and(|path| path.is_file()),
-            files => files.iter().all(|file| file.path.is_file()),
+            [] => self.path.as_deref().is_some_and(is_stored),
+            files => files.iter().all(|file| is_stored(&file.path)),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! How far a file has been read, for the estimate of the time that is left.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,15 +18,15 @@ impl Position {
     }
 }
 
-/// A file that counts the bytes read from it.
-pub(super) struct Counted {
-    pub(super) file: File,
+/// A file or an object that counts the bytes read from it.
+pub(super) struct Counted<R> {
+    pub(super) source: R,
     pub(super) read: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.source.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }

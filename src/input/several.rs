@@ -12,6 +12,7 @@ use super::first_seen::Occurrence;
 use super::source::Opened;
 use super::source::is_empty;
 use super::{InputOptions, OpenFile, Position, read_opened};
+use crate::store;
 
 /// A file of an input that has several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl OpenInput {
 
     /// How far all files together have been read, before the first one is opened.
     pub fn position(&self) -> Position {
-        let size = self.waiting.iter().filter_map(|(_, path)| path.metadata().ok()).map(|file| file.len()).sum();
+        let size = self.waiting.iter().filter_map(|(_, path)| store::size_of(path).ok()).sum();
         Position { read: Arc::clone(&self.read), size }
     }
 
@@ -86,8 +87,7 @@ impl OpenInput {
     fn open(&mut self, options: &InputOptions) -> Result<OpenFile> {
         let opened = Opened::open_counted(options.path.as_deref(), Some(&self.read))?;
         if !matches!(opened, Opened::Text(_)) {
-            let size = options.path.as_ref().and_then(|path| path.metadata().ok());
-            self.uncounted = size.map_or(0, |file| file.len());
+            self.uncounted = options.path.as_ref().and_then(|path| store::size_of(path).ok()).unwrap_or(0);
         }
         read_opened(opened, options)
     }

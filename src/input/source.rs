@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use anyhow::{Context, Result, anyhow, bail};
 
 #[cfg(feature = "parquet")]
-use super::columnar::{self, Kind, Selection, Table};
+use super::columnar::{self, Data, Kind, Selection, Table};
 use super::compression::{Compression, Damage};
 use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{blanks, newlines};
@@ -18,6 +18,7 @@ use super::lines::{blanks, newlines};
 use super::names::{Columns, Names};
 use super::position::{Counted, Position};
 use crate::slices::{behind, first};
+use crate::store::{self, Object};
 
 /// Bytes per read from disk.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -65,17 +66,34 @@ impl Opened {
     pub fn open_counted(path: Option<&Path>, read: Option<&Arc<AtomicU64>>) -> Result<Self> {
         let Some(path) = path else { return Self::of_stream("standard input".into(), Box::new(io::stdin())) };
         let name: Arc<str> = path.display().to_string().into();
+        if store::is_address(path) {
+            return Self::open_object(name, Object::open(path)?, read);
+        }
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         let size = file.metadata().ok().filter(|file| file.is_file()).map(|file| file.len());
         #[cfg(feature = "parquet")]
         if size.is_some()
             && let Some(kind) = columnar::kind_of(&file).map_err(|error| read_error(&name, error))?
         {
-            return Table::open(&name, file, kind).map(Self::Columns);
+            return Table::open(&name, Data::File(file), kind).map(Self::Columns);
         }
         let read = read.map_or_else(Arc::default, Arc::clone);
-        Ok(match Self::of_stream(name, Box::new(Counted { file, read: Arc::clone(&read) }))? {
+        Ok(match Self::of_stream(name, Box::new(Counted { source: file, read: Arc::clone(&read) }))? {
             Self::Text(source) => Self::Text(Source { position: size.map(|size| Position { read, size }), ..source }),
+            #[cfg(feature = "parquet")]
+            columns @ Self::Columns(_) => columns,
+        })
+    }
+
+    /// Opens an object in a store: text is streamed, of Parquet the needed columns are read. Arrow is copied to the disk first.
+    fn open_object(name: Arc<str>, object: Object, read: Option<&Arc<AtomicU64>>) -> Result<Self> {
+        #[cfg(feature = "parquet")]
+        if object.beginning().get(..columnar::HEAD_BYTES).and_then(Kind::of) == Some(Kind::Parquet) {
+            return Table::open(&name, Data::Object(object), Kind::Parquet).map(Self::Columns);
+        }
+        let (size, read) = (object.size(), read.map_or_else(Arc::default, Arc::clone));
+        Ok(match Self::of_stream(name, Box::new(Counted { source: object.stream(), read: Arc::clone(&read) }))? {
+            Self::Text(source) => Self::Text(Source { position: Some(Position { read, size }), ..source }),
             #[cfg(feature = "parquet")]
             columns @ Self::Columns(_) => columns,
         })
@@ -100,7 +118,7 @@ impl Opened {
         #[cfg(feature = "parquet")]
         if let Some(kind) = head.get(..columnar::HEAD_BYTES).and_then(Kind::of) {
             let copy = columnar::spool(&name, &mut Cursor::new(head).chain(reader))?;
-            return Table::open(&name, copy, kind).map(Self::Columns);
+            return Table::open(&name, Data::File(copy), kind).map(Self::Columns);
         }
         if let Some(what) = recognise(&head) {
             bail!("{name} {what}");

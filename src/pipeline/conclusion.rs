@@ -13,6 +13,7 @@ use crate::output::{Closed, NotKept, OutputFile};
 use crate::progress::{Reporter, counted};
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
+use crate::store::Interrupted;
 
 /// After a run whose ranking took longer than this, a hint is printed on how it could be faster.
 const HINT_AFTER: Duration = Duration::from_secs(10);
@@ -105,7 +106,8 @@ impl Conclusion<'_> {
             }
             Err(error) => {
                 self.reporter.error(&format!("{error:#}"));
-                Some(Exit::Failed)
+                let interrupted = self.stop.requested().filter(|_| error.is::<Interrupted>());
+                Some(interrupted.unwrap_or(Exit::Failed))
             }
         }
     }

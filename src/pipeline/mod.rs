@@ -36,6 +36,7 @@ use self::faults::Faults;
 use self::judging::Judging;
 use self::outputs::Outputs;
 use self::read::Reading;
+use self::shards::Stored;
 use self::stages::Stages;
 use crate::config::{Config, EvaluationChoice};
 use crate::exit::Exit;
@@ -61,7 +62,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
     let outputs = Outputs::open(config)?;
     let arithmetic = outputs.arithmetic(&config.model);
-    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done } = outputs;
+    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done, upload } = outputs;
     let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
@@ -73,8 +74,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
 
     let reading = Arc::new(Reading::new(events.position()));
     let facts = RunFacts { config, setup: &setup };
-    if let Some(done) = &done {
-        let resumed = shards::end_done(done, (first, events), &facts, &faults, reporter)?;
+    if let Some(done) = done {
+        let resumed = shards::end_done(done, (first, events), &facts, &faults, (reporter, stop))?;
         return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
     }
     let resumed = match (checkpoint, &mut writer) {
@@ -113,7 +114,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let kept = finish_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
     reporter.finish();
     stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
-    let written = shards::finish(shard, &scored, written, (&faults, &stats), reporter);
+    let stored = Stored { shard, upload, stop };
+    let written = shards::finish(stored, &scored, written, (&faults, &stats), reporter);
     stats.derive(began.elapsed());
     let (faults, compute) = (&*faults, &setup.compute);
     let cuts_documents = config.splitting.is_none();

@@ -11,10 +11,10 @@ use super::read::Reading;
 use crate::config::{Config, ModelChoice, ShardOptions};
 use crate::engine::cpu::Instructions;
 use crate::input::{Event, Events};
-use crate::output::{ErrorsFile, Existing, OutputFile, Writer};
+use crate::output::{ErrorsFile, Existing, OutputFile, Upload, Writer};
 use crate::precision::Precision;
 use crate::resume::{Checkpoint, Pending, Resumed};
-use crate::shard::{DoneShard, OpenShard, ShardOutput};
+use crate::shard::{DoneShard, OpenShard, Place, ShardOutput};
 
 /// The files that a run writes, open and locked.
 pub(super) struct Outputs {
@@ -28,6 +28,8 @@ pub(super) struct Outputs {
     pub(super) shard: Option<Box<OpenShard>>,
     /// The shard, if it is done already.
     pub(super) done: Option<DoneShard>,
+    /// What is to be stored when it is complete.
+    pub(super) upload: Option<Upload>,
 }
 
 impl Outputs {
@@ -36,9 +38,15 @@ impl Outputs {
     /// # Errors
     /// If one can't be written, or has content that is refused; if the output can't be resumed.
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let existing = config.existing;
+        let (existing, upload) = match &config.destination {
+            Some(destination) if !config.dry_run => {
+                let (existing, upload) = destination.prepare(config.existing)?;
+                (existing, Some(upload))
+            }
+            _ => (config.existing, None),
+        };
         let stats_file = config.stats.as_deref().map(|path| OutputFile::open(path, Existing::Overwrite)).transpose()?;
-        let (writer, shard, done) = match open_output(config)? {
+        let (writer, shard, done) = match open_output(config, existing)? {
             Opened::Nothing => (None, None, None),
             Opened::Output(writer) => (Some(writer), None, None),
             Opened::Shard(ShardOutput::Open(shard, writer)) => (Some(writer), Some(shard), None),
@@ -49,7 +57,7 @@ impl Outputs {
         // Those of a shard that is done stand in the file already.
         let errors = config.errors.as_deref().filter(|_| done.is_none());
         let errors = errors.map(|path| ErrorsFile::open(path, existing, goes_on)).transpose()?;
-        Ok(Self { writer, checkpoint, stats_file, errors, shard, done })
+        Ok(Self { writer, checkpoint, stats_file, errors, shard, done, upload })
     }
 
     /// How the run computes: as one with which it goes on or to which it belongs, where the options leave that open.
@@ -74,15 +82,16 @@ enum Opened {
     Shard(ShardOutput),
 }
 
-fn open_output(config: &Config) -> Result<Opened> {
-    let Config { output, shard, existing, layout, dry_run, .. } = config;
+fn open_output(config: &Config, existing: Existing) -> Result<Opened> {
+    let Config { output, shard, layout, dry_run, .. } = config;
     if *dry_run {
         return Ok(Opened::Nothing);
     }
-    if let Some(ShardOptions { shard, directory: Some(directory) }) = shard {
-        return ShardOutput::open(directory, *shard, *existing, layout).map(Opened::Shard);
+    if let Some(ShardOptions { shard, directory: Some(directory), address }) = shard {
+        let place = Place { directory: directory.clone(), address: address.clone() };
+        return ShardOutput::open(place, *shard, existing, layout).map(Opened::Shard);
     }
-    Writer::open(output.as_deref(), layout, *existing).map(Opened::Output)
+    Writer::open(output.as_deref(), layout, existing).map(Opened::Output)
 }
 
 /// The events of an input without the groups that an output has; none, if it has all of them, so that no weights are needed. An

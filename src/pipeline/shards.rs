@@ -11,28 +11,29 @@ use super::outputs;
 use super::read::Reading;
 use crate::exit::{Exit, UsageError};
 use crate::input::{Event, Events};
-use crate::output::OutputFile;
+use crate::output::{OutputFile, Upload};
 use crate::progress::Reporter;
 use crate::resume::{self, Pending, Resumed, RunFacts};
 use crate::shard::{Counts, DoneShard, OpenShard};
 use crate::stats::{self, Stats};
+use crate::stop::Stop;
 
 /// Ends a run whose shard is done, if it was done by the same run.
 ///
 /// # Errors
-/// If another run did it, or the figures can't be written.
+/// If another run did it, it can't be stored, or the figures can't be written.
 pub(super) fn end_done(
-    done: &DoneShard,
+    done: DoneShard,
     (first, events): (Option<Result<Event>>, Events),
     run: &RunFacts,
     faults: &Faults,
-    reporter: &Reporter,
+    (reporter, stop): (&Reporter, &Stop),
 ) -> Result<u64> {
     let (note, queries) = done.check(run)?;
     // What a pipe has is known by its queries alone.
     if !resume::is_comparable(&run.config.input).unwrap_or(false) {
-        let part = done.part();
-        let resumed = resume::finished_in(&part, run)?;
+        let (local, part) = done.part()?;
+        let resumed = resume::finished_in(&local, run)?;
         if outputs::pending(resumed, (first, events), faults, &Reading::new(None))?.is_some() {
             bail!(UsageError::new(format!(
                 "{} is complete, and the input has more queries: it is not the input of the run that wrote it; name another \
@@ -41,6 +42,7 @@ pub(super) fn end_done(
             )));
         }
     }
+    done.finish(stop)?.iter().for_each(|note| reporter.note(note));
     reporter.line(&note);
     Ok(queries)
 }
@@ -75,12 +77,22 @@ pub(super) fn write_stats(stats: Stats, resumed: u64, file: Option<OutputFile>) 
     Ok(Exit::Done)
 }
 
-/// Gives a part that is complete its name. Returns what became of writing.
+/// What is to be done with an output that is complete.
+pub(super) struct Stored<'a> {
+    /// The shard whose part gets its name.
+    pub(super) shard: Option<Box<OpenShard>>,
+    /// What goes to a store.
+    pub(super) upload: Option<Upload>,
+    /// Whether the run should stop.
+    pub(super) stop: &'a Stop,
+}
+
+/// Gives a part that is complete its name, and stores an output that goes to a store. Returns what became of writing.
 ///
 /// # Errors
-/// Why the part is not complete on the disk.
+/// Why the output is not complete on the disk, or not in the store.
 pub(super) fn finish(
-    shard: Option<Box<OpenShard>>,
+    Stored { shard, upload, stop }: Stored,
     scored: &Result<End>,
     written: Result<Vec<String>>,
     (faults, stats): (&Faults, &Stats),
@@ -89,15 +101,20 @@ pub(super) fn finish(
     let left_out = written?;
     let is_complete = matches!(scored, Ok(End::Complete)) && !faults.failed();
     if let Some(shard) = shard.filter(|_| is_complete) {
-        let note = shard.finish(Counts {
+        let counts = Counts {
             queries: stats.queries + stats.resumed,
             skipped: faults.skipped(),
             resumed: stats.resumed,
             pairs: stats.pairs,
             truncated: stats.truncated,
             tokens: stats.computed_tokens,
-        })?;
-        note.iter().for_each(|note| reporter.note(note));
+        };
+        shard.finish(counts, stop)?.iter().for_each(|note| reporter.note(note));
+    }
+    match upload {
+        Some(upload) if is_complete => reporter.line(&upload.finish(stop)?),
+        Some(upload) => upload.left().iter().for_each(|note| reporter.note(note)),
+        None => {}
     }
     Ok(left_out)
 }

@@ -174,7 +174,7 @@ impl Stages<'_> {
         let tokens = self.setup.limits.tokens.saturating_mul(1 + self.setup.targets.len());
         let bytes = tokens.saturating_mul(BYTES_PER_TOKEN).clamp(*BYTES_AHEAD.start(), *BYTES_AHEAD.end());
         let budget = ByteBudget::new(bytes);
-        let is_file = self.config.input.is_on_disk();
+        let is_file = self.config.input.is_stored();
         let patience = if is_file { FILE_PATIENCE } else { Duration::ZERO };
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
         let (splitting, cache) = (self.config.splitting, self.cache.clone());

@@ -19,6 +19,7 @@ use crate::exit::UsageError;
 use crate::pipeline::{self, Counts, Sample};
 use crate::progress::{Progress, Reporter};
 use crate::shard::MOST_SHARDS;
+use crate::store;
 
 /// Loading may take this share of a worker's time before it is reported.
 const LOADING_SHARE: f64 = 0.2;
@@ -71,11 +72,8 @@ impl PlanOptions {
         } else {
             input.files.iter().map(|file| file.path.clone()).collect()
         };
-        let sizes: Option<Vec<u64>> = if input.is_on_disk() {
-            files.iter().map(|path| Some(path.metadata().ok()?.len())).collect()
-        } else {
-            None
-        };
+        let sizes: Option<Vec<u64>> =
+            if input.is_stored() { files.iter().map(|path| store::size_of(path).ok()).collect() } else { None };
         let input_bytes = sizes.map(|sizes| sizes.iter().sum::<u64>());
         let divided = if input.files.is_empty() { 1. } else { count };
         let mut plan = Plan {

@@ -1,6 +1,9 @@
 //! The command line of a worker: that of the plan, without what only a plan has.
 
 use std::borrow::Cow;
+use std::path::Path;
+
+use crate::store;
 
 /// The options of a plan that a worker does not have; each has a value.
 const OWN: [&str; 7] =
@@ -23,11 +26,23 @@ pub fn command_line(arguments: &[String], shard: &str) -> String {
 
 /// An argument as a POSIX shell takes it literally.
 fn quoted(argument: &str) -> Cow<'_, str> {
+    let argument = public(argument);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);
     if !argument.is_empty() && argument.bytes().all(is_plain) {
-        return argument.into();
+        return argument;
     }
     format!("'{}'", argument.replace('\'', r"'\''")).into()
+}
+
+/// An argument without what is secret in an address.
+fn public(argument: &str) -> Cow<'_, str> {
+    match argument.split_once('=').filter(|(option, _)| option.starts_with('-')) {
+        Some((option, value)) if store::is_web(Path::new(value)) => {
+            format!("{option}={}", store::without_secrets(value)).into()
+        }
+        None if store::is_web(Path::new(argument)) => store::without_secrets(argument).into(),
+        _ => argument.into(),
+    }
 }
 
 #[cfg(test)]

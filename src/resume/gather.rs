@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::input::{InputFile, InputFormat, InputOptions, Quotes, parquet_files};
 use crate::output::{Compression, OutputFormat};
 use crate::setup::Setup;
+use crate::store;
 
 /// A run whose model is found.
 pub struct RunFacts<'a> {
@@ -58,13 +59,14 @@ impl RunFacts<'_> {
             return Ok(());
         }
         settings.add("the number of inputs", files.len());
-        for (number, InputFile { path, .. }) in files.iter().enumerate() {
+        let identities = store::for_each(files, |number, InputFile { path, .. }| {
             let name = format!("input {}", number + 1);
             let before = old.and_then(|old| old.identity(&name));
             let identity =
                 Identity::of_one_of(files.len(), path, before.as_ref()).with_context(|| unread(Some(path)))?;
-            settings.add(&name, serde_json::to_value(identity)?);
-        }
+            Ok((name, serde_json::to_value(identity)?))
+        })?;
+        identities.into_iter().for_each(|(name, identity)| settings.add(&name, identity));
         Ok(())
     }
 
@@ -157,7 +159,8 @@ impl RunFacts<'_> {
 
     /// What people may want to know of the run.
     pub(super) fn about(&self) -> Map<String, Value> {
-        let Config { input, output, .. } = self.config;
+        let Config { input, .. } = self.config;
+        let output = self.config.named_output();
         let name = |path: &Path| path.display().to_string();
         let pairs = [
             ("output", output.as_deref().map(name)),
@@ -203,8 +206,8 @@ fn name_of_format(format: InputFormat) -> String {
 
 /// Whether a file is read that can be compared with the one that was read before.
 pub(crate) fn is_comparable(input: &InputOptions) -> io::Result<bool> {
-    if !input.files.is_empty() {
-        return Ok(input.is_on_disk());
+    if !input.files.is_empty() || input.path.as_deref().is_some_and(store::is_address) {
+        return Ok(input.is_stored());
     }
     Ok(matches!(Identity::of(input.path.as_deref(), None)?, Identity::File { .. }))
 }

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::progress::HumanCount;
+use crate::store::{self, Object};
 
 /// The bytes at either end that are compared.
 const COMPARED: u64 = 1 << 20;
@@ -56,6 +58,10 @@ impl Identity {
     }
 
     fn compared(path: Option<&Path>, old: Option<&Self>, compared: u64) -> io::Result<Self> {
+        if let Some(path) = path.filter(|path| store::is_address(path)) {
+            let object = Object::open(path).map_err(|error| io::Error::other(format!("{error:#}")))?;
+            return Self::of_content(object.size(), old, compared, |range| object.read(range));
+        }
         let is_stdin = path.is_none();
         let path = path.unwrap_or(Path::new("/dev/stdin"));
         // Other systems than Linux do not open a file once more there, and what is read from it is taken away.
@@ -69,10 +75,25 @@ impl Identity {
             file => file?,
         };
         let bytes = file.metadata()?.len();
-        let (first, last) = hashes(&mut file, bytes, compared)?;
+        Self::of_content(bytes, old, compared, |range| {
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut content = Vec::new();
+            Read::by_ref(&mut file).take(range.end - range.start).read_to_end(&mut content)?;
+            Ok(content)
+        })
+    }
+
+    /// The identity of so many bytes, of which ranges can be read.
+    fn of_content(
+        bytes: u64,
+        old: Option<&Self>,
+        compared: u64,
+        mut read: impl FnMut(Range<u64>) -> io::Result<Vec<u8>>,
+    ) -> io::Result<Self> {
+        let (first, last) = hashes(&mut read, bytes, compared)?;
         let grown_from = match old {
             Some(Self::File { bytes: old_bytes, first, last, .. }) if *old_bytes < bytes => {
-                let before = hashes(&mut file, *old_bytes, compared)?;
+                let before = hashes(&mut read, *old_bytes, compared)?;
                 (before == (first.clone(), last.clone())).then_some(*old_bytes)
             }
             _ => None,
@@ -106,15 +127,18 @@ impl Identity {
     }
 }
 
-/// The hashes of both ends, of so many bytes each, of the first `bytes` bytes of a file.
-fn hashes(file: &mut File, bytes: u64, compared: u64) -> io::Result<(String, String)> {
-    let mut hash = |start: u64| -> io::Result<String> {
-        file.seek(SeekFrom::Start(start))?;
-        let mut content = Vec::new();
-        Read::by_ref(file).take(compared.min(bytes - start)).read_to_end(&mut content)?;
-        Ok(blake3::hash(&content).to_hex().chars().take(HEX_DIGITS).collect())
+/// The hashes of both ends, of so many bytes each, of the first `bytes` bytes of a content.
+fn hashes(
+    read: &mut impl FnMut(Range<u64>) -> io::Result<Vec<u8>>,
+    bytes: u64,
+    compared: u64,
+) -> io::Result<(String, String)> {
+    let mut hash = |range: Range<u64>| -> io::Result<String> {
+        Ok(blake3::hash(&read(range)?).to_hex().chars().take(HEX_DIGITS).collect())
     };
-    Ok((hash(0)?, hash(bytes.saturating_sub(compared))?))
+    let first = hash(0..bytes.min(compared))?;
+    let last = if bytes <= compared { first.clone() } else { hash(bytes - compared..bytes)? };
+    Ok((first, last))
 }
 
 #[cfg(test)]

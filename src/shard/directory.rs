@@ -11,6 +11,7 @@ use super::Shard;
 use super::done::Done;
 use super::names::{self, Kind};
 use crate::resume::{Settings, Sidecar};
+use crate::store;
 
 /// A file of a shard.
 #[derive(Clone, Debug)]
@@ -25,17 +26,22 @@ pub(super) struct ShardFile {
 /// # Errors
 /// If the directory can't be read.
 pub(super) fn list(directory: &Path) -> Result<Vec<ShardFile>> {
+    if store::is_address(directory) {
+        let objects = store::list(directory)?.into_iter().map(|object| object.path);
+        return Ok(objects.filter_map(shard_file).collect());
+    }
     let failed = || format!("cannot read the directory {}", directory.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).with_context(failed)? {
-        let path = entry.with_context(failed)?.path();
-        let named = path.file_name().and_then(|name| names::parse(name.to_str()?));
-        if let Some((shard, kind)) = named {
-            files.push(ShardFile { path, shard, kind });
-        }
+        files.extend(shard_file(entry.with_context(failed)?.path()));
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)
+}
+
+fn shard_file(path: PathBuf) -> Option<ShardFile> {
+    let (shard, kind) = names::parse(path.file_name()?.to_str()?)?;
+    Some(ShardFile { path, shard, kind })
 }
 
 /// What the rankings of some shard depend on that is done or begun, if there is one: workers compute as it does, where a measurement

@@ -16,6 +16,7 @@ use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
 use crate::output::replace_file;
 use crate::resume::{Settings, Sidecar};
+use crate::store;
 
 /// The form of the file.
 const FORM: &str = "rerank shard 1";
@@ -90,9 +91,14 @@ impl Done {
     pub(super) fn read(directory: &Path, shard: Shard) -> Result<Option<Self>> {
         let path = directory.join(names::done(shard));
         let failed = || format!("cannot read {}", path.display());
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.with_context(failed)?,
+        let file: Box<dyn Read> = if store::is_address(&path) {
+            let Some(object) = store::find(&path)? else { return Ok(None) };
+            Box::new(object.stream())
+        } else {
+            match File::open(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                file => Box::new(file.with_context(failed)?),
+            }
         };
         let wrong = |problem: String| {
             UsageError::new(format!(
@@ -128,7 +134,8 @@ impl Done {
     /// If the record can't be read, or is something else.
     pub(super) fn of_part(directory: &Path, shard: Shard) -> Result<Option<Self>> {
         let done = Self::read(directory, shard)?;
-        let size = directory.join(names::part(shard)).metadata().map(|part| part.len()).ok();
+        // Where there is no record, nobody asks for the part.
+        let size = if done.is_some() { store::size_of(&directory.join(names::part(shard))).ok() } else { None };
         Ok(done.filter(|done| size == Some(done.bytes)))
     }
 

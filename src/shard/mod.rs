@@ -33,6 +33,7 @@ mod index;
 mod merge;
 mod names;
 mod output;
+mod place;
 mod positions;
 mod status;
 mod written;
@@ -45,6 +46,7 @@ pub use self::done::Counts;
 pub use self::environment::of_environment;
 pub use self::merge::{MergeOptions, Merged, merge};
 pub use self::output::{DoneShard, OpenShard, ShardOutput};
+pub use self::place::Place;
 pub use self::positions::Positions;
 pub use self::status::{InProgress, Status};
 

@@ -9,7 +9,7 @@ use same_file::Handle;
 
 use super::done::{Counts, Done};
 use super::written::{self, Written};
-use super::{Positions, Shard, directory, names};
+use super::{Place, Positions, Shard, directory, names};
 use crate::column_types::ColumnTypes;
 use crate::config::ModelChoice;
 use crate::engine::cpu::Instructions;
@@ -18,6 +18,7 @@ use crate::output::{Existing, Layout, OutputFile, Writer};
 use crate::precision::Precision;
 use crate::progress::counted;
 use crate::resume::{RunFacts, Settings, Sidecar, arithmetic_of};
+use crate::stop::Stop;
 
 /// The most workers that write one shard at a time.
 const MOST_WORKERS: usize = 16;
@@ -33,14 +34,16 @@ pub enum ShardOutput {
 /// A shard that is done, perhaps by another run.
 pub struct DoneShard {
     shard: Shard,
-    directory: PathBuf,
+    place: Place,
     done: Done,
+    /// Whether it is in the store to which it goes, if it goes to one.
+    is_stored: bool,
 }
 
 /// A shard that this worker ranks.
 pub struct OpenShard {
     shard: Shard,
-    directory: PathBuf,
+    place: Place,
     temporary: PathBuf,
     /// A handle of the file, which keeps its lock until it has its name.
     lock: File,
@@ -54,22 +57,26 @@ pub struct OpenShard {
 }
 
 impl ShardOutput {
-    /// Opens the output of a shard in a directory, which is made if it is not there.
+    /// Opens the output of a shard in a directory, which is made if it is not there. A shard that is in the store to which it goes
+    /// is done, too.
     ///
     /// # Errors
     /// If the directory or a file in it can't be read or written, or too many workers write the shard.
-    pub fn open(directory: &Path, shard: Shard, existing: Existing, layout: &Layout) -> Result<Self> {
+    pub fn open(place: Place, shard: Shard, existing: Existing, layout: &Layout) -> Result<Self> {
+        let directory = &place.directory;
         fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
         let overwrites = existing == Existing::Overwrite;
+        if !overwrites && let Some(done) = Done::of_part(place.published(), shard)? {
+            return Ok(Self::Done(DoneShard { shard, place, done, is_stored: true }));
+        }
         if !overwrites && let Some(done) = Done::of_part(directory, shard)? {
-            return Ok(Self::Done(DoneShard { shard, directory: directory.to_owned(), done }));
+            return Ok(Self::Done(DoneShard { shard, place, done, is_stored: false }));
         }
         let (temporary, writer) = open_temporary(directory, shard, existing, layout)?;
-        let settings = directory::settings(directory)?;
+        let settings = place.settings()?;
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
-        let (directory, positions) = (directory.to_owned(), Positions::kept());
-        let types = layout.types.clone();
-        let open = OpenShard { shard, directory, temporary, lock, overwrites, settings, positions, types };
+        let (positions, types) = (Positions::kept(), layout.types.clone());
+        let open = OpenShard { shard, place, temporary, lock, overwrites, settings, positions, types };
         Ok(Self::Open(Box::new(open), writer))
     }
 }
@@ -92,9 +99,24 @@ impl DoneShard {
         arithmetic_of(&self.done.settings, model)
     }
 
-    /// The file with its rankings.
-    pub fn part(&self) -> PathBuf {
-        self.directory.join(names::part(self.shard))
+    /// A local file with its rankings, and the name that users know.
+    ///
+    /// # Errors
+    /// If it is in a store, and can't be copied.
+    pub fn part(&self) -> Result<(PathBuf, PathBuf)> {
+        Ok((self.place.local_part(self.shard)?, self.place.part(self.shard)))
+    }
+
+    /// Stores a part that an earlier worker has completed and could not store; otherwise removes what it may have left. Returns
+    /// what users should know.
+    ///
+    /// # Errors
+    /// As those of [`OpenShard::finish`].
+    pub fn finish(self, stop: &Stop) -> Result<Option<String>> {
+        match self.is_stored {
+            true => self.place.remove_staged(self.shard).map(|()| None),
+            false => self.place.store(self.shard, false, stop),
+        }
     }
 
     /// Checks that the run which wrote the part is this one, removes what other workers have left of the shard, and returns what
@@ -103,9 +125,9 @@ impl DoneShard {
     /// # Errors
     /// If it was another run: with what it was, and what it is.
     pub fn check(&self, run: &RunFacts) -> Result<(String, u64)> {
-        let Self { shard, directory, done } = self;
+        let Self { shard, place, done, .. } = self;
         let differences = run.differences(&done.settings, done.about())?;
-        let part = self.part();
+        let part = place.part(*shard);
         if !differences.is_empty() {
             let problem = format!(
                 "shard {shard} is done, and another run wrote {}: {}; give what that run was given, name another directory, or \
@@ -115,7 +137,7 @@ impl DoneShard {
             );
             return Err(UsageError::new(problem).into());
         }
-        directory::remove_leftovers(directory, *shard)?;
+        directory::remove_leftovers(&place.directory, *shard)?;
         let Counts { queries, skipped, .. } = done.counts;
         let left_out = match skipped {
             0 => String::new(),
@@ -134,21 +156,22 @@ impl OpenShard {
         self.settings.as_ref().map_or(own, |settings| arithmetic_of(settings, model))
     }
 
-    /// Gives the complete part its name, and records that the shard is done. If another worker was faster, its part stays.
-    /// Returns what users should know.
+    /// Gives the complete part its name, records that the shard is done, and stores both if they go to a store. If another worker
+    /// was faster, its part stays. Returns what users should know.
     ///
     /// # Errors
-    /// If the part can't be read back or renamed, or another worker wrote other bytes.
-    pub fn finish(self, counts: Counts) -> Result<Option<String>> {
+    /// If the part can't be read back, renamed or stored, or another worker wrote other bytes.
+    pub fn finish(self, counts: Counts, stop: &Stop) -> Result<Vec<String>> {
         let note = self.complete(counts)?;
-        let Self { shard, directory, lock, .. } = self;
+        let Self { shard, place, lock, overwrites, .. } = self;
         drop(lock);
-        directory::remove_leftovers(&directory, shard)?;
-        Ok(note)
+        directory::remove_leftovers(&place.directory, shard)?;
+        let notes = [note, place.store(shard, overwrites, stop)?];
+        Ok(notes.into_iter().flatten().collect())
     }
 
     fn complete(&self, counts: Counts) -> Result<Option<String>> {
-        let Self { shard, directory, temporary, overwrites, .. } = self;
+        let Self { shard, place: Place { directory, .. }, temporary, overwrites, .. } = self;
         let shown = temporary.display();
         let again = || format!("{shown} is not what was written; run shard {shard} again with --overwrite");
         let file = File::open(temporary).with_context(|| format!("cannot read {shown}"))?;
@@ -169,7 +192,7 @@ impl OpenShard {
 
     /// Compares the part with that of a worker that was faster.
     fn compare(&self, earlier: &Done, written: &Written) -> Result<String> {
-        let Self { shard, directory, temporary, .. } = self;
+        let Self { shard, place: Place { directory, .. }, temporary, .. } = self;
         let part = directory.join(names::part(*shard));
         ensure!(
             earlier.blake3 == written.blake3,
@@ -186,7 +209,7 @@ impl OpenShard {
 
     /// Gives the part its name, and records that it is complete.
     fn publish(&self, done: Done) -> Result<()> {
-        let Self { shard, directory, temporary, .. } = self;
+        let Self { shard, place: Place { directory, .. }, temporary, .. } = self;
         let part = directory.join(names::part(*shard));
         // Another worker may have named its part just now, and not recorded it yet.
         if hash(&part).ok().as_ref() != Some(&done.blake3) {

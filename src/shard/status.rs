@@ -14,6 +14,7 @@ use super::directory::{self, ShardFile};
 use super::done::Done;
 use super::names::Kind;
 use crate::progress::counted;
+use crate::store;
 
 /// The state of the shards in a directory.
 #[derive(Debug, Serialize)]
@@ -84,12 +85,17 @@ impl Status {
             queries: 0,
             skipped: 0,
         };
-        for index in 0..*count {
-            match (Done::of_part(directory, Shard { index, count: *count })?, begun.remove(&index)) {
-                (Some(done), _) => {
+        let shards: Vec<u32> = (0..*count).collect();
+        let counts = store::for_each(&shards, |_, &index| {
+            let done = Done::of_part(directory, Shard { index, count: *count })?;
+            Ok(done.map(|done| done.counts))
+        })?;
+        for (index, counts) in (0..).zip(counts) {
+            match (counts, begun.remove(&index)) {
+                (Some(counts), _) => {
                     status.done += 1;
-                    status.queries += done.counts.queries;
-                    status.skipped += done.counts.skipped;
+                    status.queries += counts.queries;
+                    status.skipped += counts.skipped;
                 }
                 (None, Some(progress)) => status.in_progress.push(progress),
                 (None, None) => status.missing.push(index),

@@ -21,6 +21,8 @@ mod encoders;
 mod eval;
 mod exact;
 mod fake_hub;
+#[cfg(feature = "stores")]
+mod fake_store;
 mod families;
 mod family;
 mod first_steps;
@@ -117,6 +119,8 @@ mod shards_broken;
 mod shards_files;
 mod shards_refused;
 mod signals;
+#[cfg(feature = "stores")]
+mod stores;
 mod tables;
 mod tiny;
 mod tokens;

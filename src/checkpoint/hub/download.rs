@@ -13,10 +13,11 @@ use ureq::http::{HeaderMap, StatusCode};
 use super::Hub;
 use super::cache::{ELSEWHERE, is_plain};
 use super::client::{Answer, Client, encoded};
-use super::failure::{Asked, Failure, is_timeout};
+use super::failure::{Asked, Failure};
 use super::patience;
 use super::progress::{Downloads, Progress, print};
 use crate::slices::first;
+use crate::transport::is_timeout;
 
 /// The facts that the hub states about a file before it is fetched.
 pub(super) struct Facts {

@@ -3,8 +3,10 @@
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
+use ureq::Error;
 use ureq::http::{HeaderMap, StatusCode};
-use ureq::{Error, Timeout};
+
+use crate::transport::{self, is_timeout, was_connected};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -48,23 +50,7 @@ impl Failure {
     /// A connection that could not be made, or an answer that did not come within `limit`. Where the hub has `answered`
     /// before, a refused connection may be a restart; where it has not, there is nobody.
     pub(super) fn of_transport(error: &Error, limit: Duration, answered: bool) -> Self {
-        let problem = match error {
-            Error::Timeout(Timeout::Resolve) => format!("its name was not resolved within {limit:?}"),
-            Error::Timeout(Timeout::Connect) => format!("no connection came about within {limit:?}"),
-            Error::Timeout(_) => format!("it accepted the connection and did not answer within {limit:?}"),
-            Error::HostNotFound => "its name can't be resolved".to_owned(),
-            Error::ConnectionFailed => "no connection could be made".to_owned(),
-            Error::Io(error) if is_timeout(error) => format!("it did not answer within {limit:?}"),
-            Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => "the connection was refused".to_owned(),
-            Error::Io(error) if was_connected(error) => format!("the connection broke off ({error})"),
-            Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
-                format!("no secure connection could be made ({error}); does it speak https at all?")
-            }
-            Error::Io(error) => format!("no connection could be made ({error})"),
-            Error::ConnectProxyFailed(answer) => format!("the proxy refused to connect ({answer})"),
-            Error::Rustls(error) => format!("no secure connection could be made ({error})"),
-            other => format!("the connection failed ({other})"),
-        };
+        let problem = transport::problem(error, limit);
         let passes = match error {
             Error::Timeout(_) | Error::Protocol(_) => true,
             Error::HostNotFound | Error::ConnectionFailed => answered,
@@ -149,18 +135,6 @@ fn pause_asked_for(header: &str) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(header).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// Whether there was a connection before it failed.
-fn was_connected(error: &std::io::Error) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | Interrupted | UnexpectedEof)
-}
-
-/// Whether a read ended because nothing came, rather than because the connection broke off.
-pub(super) fn is_timeout(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) || matches!(inner, Some(Error::Timeout(_)))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use super::data::Data;
 use super::{Kind, lengths};
 use crate::input::position::Position;
 use crate::panics::guarded;
@@ -23,7 +24,7 @@ const MOST_ROWS: u64 = 4096;
 
 /// A file whose schema is known and whose rows have not been read.
 pub struct Rows {
-    file: File,
+    data: Data,
     schema: SchemaRef,
     kind: Kind,
     /// What the footer of a Parquet file has.
@@ -45,24 +46,26 @@ impl Rows {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn open(file: File, kind: Kind) -> Result<Self, String> {
+    pub fn open(data: Data, kind: Kind) -> Result<Self, String> {
         guarded(|| {
-            lengths::check(&file, kind)?;
-            (&file).rewind().map_err(|error| error.to_string())?;
-            let again = |file: &File| file.try_clone().map_err(|error| error.to_string());
+            if let Data::File(file) = &data {
+                lengths::check(file, kind)?;
+                (&mut &*file).rewind().map_err(|error| error.to_string())?;
+            }
+            let again = || data.file().and_then(File::try_clone).map_err(|error| error.to_string());
             let (schema, footer) = match kind {
                 Kind::Parquet => {
-                    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(problem)?;
+                    let footer = ArrowReaderMetadata::load(&data, ArrowReaderOptions::new()).map_err(problem)?;
                     (Arc::clone(footer.schema()), Some(footer))
                 }
                 Kind::ArrowFile => {
-                    (FileReader::try_new(BufReader::new(again(&file)?), None).map_err(problem)?.schema(), None)
+                    (FileReader::try_new(BufReader::new(again()?), None).map_err(problem)?.schema(), None)
                 }
                 Kind::ArrowStream => {
-                    (StreamReader::try_new(BufReader::new(again(&file)?), None).map_err(problem)?.schema(), None)
+                    (StreamReader::try_new(BufReader::new(again()?), None).map_err(problem)?.schema(), None)
                 }
             };
-            Ok(Self { file, schema, kind, footer })
+            Ok(Self { data, schema, kind, footer })
         })
         .unwrap_or_else(Err)
     }
@@ -87,9 +90,7 @@ impl Rows {
         .unwrap_or_else(Err)
     }
 
-    fn batches(mut self, columns: &[usize]) -> Result<Opened, ArrowError> {
-        // Reading the schema has moved the position, which all handles of a file share.
-        self.file.rewind()?;
+    fn batches(self, columns: &[usize]) -> Result<Opened, ArrowError> {
         let opened: Opened = match self.footer {
             Some(footer) => {
                 let roots = columns.iter().copied();
@@ -106,18 +107,28 @@ impl Rows {
                     .sum();
                 let of_row = bytes.checked_div(rows).unwrap_or(0).max(1);
                 let batch = (BATCH_BYTES / of_row).clamp(1, MOST_ROWS);
-                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file, footer);
+                let chunks: Vec<_> = metadata
+                    .row_groups()
+                    .iter()
+                    .flat_map(|group| group.columns().iter().enumerate())
+                    .filter(|(leaf, _)| mask.leaf_included(*leaf))
+                    .map(|(_, column)| column.byte_range())
+                    .map(|(start, bytes)| start..start.saturating_add(bytes))
+                    .collect();
+                let columns = chunks.len() / metadata.num_row_groups().max(1);
+                let data = self.data.read_ahead(chunks, columns);
+                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(data, footer);
                 let reader = builder.with_projection(mask).with_batch_size(batch as usize).build()?;
                 (Box::new(reader), Some(rows))
             }
             None if self.kind == Kind::ArrowFile => {
                 let builder = FileReaderBuilder::new().with_projection(columns.to_vec());
-                let reader = builder.build(BufReader::new(self.file))?;
+                let reader = builder.build(BufReader::new(self.data.into_file()?))?;
                 let size = reader.num_batches() as u64;
                 (Box::new(reader), Some(size))
             }
             None => {
-                let reader = StreamReader::try_new(BufReader::new(self.file), Some(columns.to_vec()))?;
+                let reader = StreamReader::try_new(BufReader::new(self.data.into_file()?), Some(columns.to_vec()))?;
                 (Box::new(reader), None)
             }
         };

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
 
 use super::selection::{is_needed, unusable};
-use super::{Table, kind_of};
+use super::{Data, Table, kind_of};
 use crate::column_types::{Carrying, stored};
 use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
+use crate::input::source::Opened;
+use crate::store;
 
 /// The columns of a file, or of several.
 #[derive(Default)]
@@ -68,9 +70,15 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
 
 /// The schema of a file; none, if it is none of columns, or can't be read, which is reported when its rows are.
 fn schema_of(path: &Path) -> Option<SchemaRef> {
+    if store::is_address(path) {
+        return match Opened::open(Some(path)).ok()? {
+            Opened::Columns(table) => Some(Arc::clone(table.schema())),
+            Opened::Text(_) => None,
+        };
+    }
     let file = path.is_file().then(|| File::open(path).ok())??;
     let kind = kind_of(&file).ok()??;
-    Some(Arc::clone(Table::open(&path.display().to_string().into(), file, kind).ok()?.schema()))
+    Some(Arc::clone(Table::open(&path.display().to_string().into(), Data::File(file), kind).ok()?.schema()))
 }
 
 impl Carried {

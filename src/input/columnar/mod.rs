@@ -11,6 +11,7 @@
 mod batches;
 mod carried;
 mod cells;
+mod data;
 mod entries;
 mod lengths;
 mod lines;
@@ -27,6 +28,7 @@ use arrow_schema::SchemaRef;
 use self::batches::Rows;
 pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
+pub use self::data::Data;
 use self::lines::{Encode, Lines, Records};
 pub use self::selection::{Selection, listed};
 use super::source::{Source, read_error};
@@ -78,8 +80,8 @@ impl Table {
     ///
     /// # Errors
     /// If the file can't be read, or is damaged or truncated.
-    pub fn open(name: &Arc<str>, file: File, kind: Kind) -> Result<Self> {
-        let rows = Rows::open(file, kind).map_err(|problem| {
+    pub fn open(name: &Arc<str>, data: Data, kind: Kind) -> Result<Self> {
+        let rows = Rows::open(data, kind).map_err(|problem| {
             let kind = kind.name();
             anyhow!(
                 "{name} begins as {kind} file and can't be read as one ({problem}): it is most likely truncated or damaged; \

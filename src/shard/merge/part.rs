@@ -10,10 +10,13 @@ use zstd::stream::read::Decoder;
 use zstd::zstd_safe::find_frame_compressed_size;
 
 use crate::slices::{behind, first};
+use crate::store::{self, Object};
 
 /// The rankings of a part.
 pub(super) struct Part {
     path: PathBuf,
+    /// The part, where it is an object in a store.
+    object: Option<Object>,
     /// The bytes that are read at a time.
     step: usize,
     /// How many bytes were read of the file, and their hash.
@@ -31,7 +34,7 @@ impl Part {
     /// A part that is read from its beginning.
     pub(super) fn new(path: PathBuf, step: usize) -> Self {
         let (packed, text) = (Vec::new(), Vec::new());
-        Self { path, step, read: 0, hasher: blake3::Hasher::new(), packed, unpacked: 0, text, taken: 0 }
+        Self { path, object: None, step, read: 0, hasher: blake3::Hasher::new(), packed, unpacked: 0, text, taken: 0 }
     }
 
     /// Takes the next bytes.
@@ -93,9 +96,20 @@ impl Part {
         let before = self.packed.len();
         // A frame that is longer than a step is read in a few larger ones.
         let most = self.step.max(before) as u64;
-        let mut file = File::open(&self.path).with_context(failed)?;
-        file.seek(SeekFrom::Start(self.read)).with_context(failed)?;
-        let read = file.take(most).read_to_end(&mut self.packed).with_context(failed)?;
+        let read = if store::is_address(&self.path) {
+            let object = match self.object.take() {
+                Some(object) => object,
+                None => Object::open(&self.path)?,
+            };
+            let bytes = object.read(self.read..self.read.saturating_add(most)).with_context(failed)?;
+            self.object = Some(object);
+            self.packed.extend_from_slice(&bytes);
+            bytes.len()
+        } else {
+            let mut file = File::open(&self.path).with_context(failed)?;
+            file.seek(SeekFrom::Start(self.read)).with_context(failed)?;
+            file.take(most).read_to_end(&mut self.packed).with_context(failed)?
+        };
         self.hasher.update(behind(&self.packed, before));
         self.read += read as u64;
         Ok(read > 0)

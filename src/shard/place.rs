@@ -1,0 +1,124 @@
+//! Where the shards of a run are written, and the store to which they go from there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::done::Done;
+use super::{Shard, directory, names};
+use crate::resume::Settings;
+use crate::stop::Stop;
+use crate::store::{self, Uploaded, Writing};
+
+/// Where the shards of a run are.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The directory where they are written.
+    pub directory: PathBuf,
+    /// The prefix in a store where they are in the end; none, if the directory is that place.
+    pub address: Option<PathBuf>,
+}
+
+impl Place {
+    /// Where complete shards are.
+    pub(super) fn published(&self) -> &Path {
+        self.address.as_deref().unwrap_or(&self.directory)
+    }
+
+    /// The part of a shard under the name that users know.
+    pub(super) fn part(&self, shard: Shard) -> PathBuf {
+        self.published().join(names::part(shard))
+    }
+
+    /// What the rankings of some shard depend on that is done or begun, if there is one.
+    ///
+    /// # Errors
+    /// If the place can't be read.
+    pub(super) fn settings(&self) -> Result<Option<Settings>> {
+        match directory::settings(self.published())? {
+            None if self.address.is_some() => directory::settings(&self.directory),
+            settings => Ok(settings),
+        }
+    }
+
+    /// A local file with the rankings of a shard that is done; what is in a store is copied first.
+    ///
+    /// # Errors
+    /// If it can't be copied.
+    pub(super) fn local_part(&self, shard: Shard) -> Result<PathBuf> {
+        let local = self.directory.join(names::part(shard));
+        if self.address.is_some() && !local.exists() {
+            let part = self.part(shard);
+            let object = store::find(&part)?.with_context(|| format!("{} is gone", part.display()))?;
+            store::download(&object, &local)?;
+        }
+        Ok(local)
+    }
+
+    /// Stores a part that is complete in the directory, and then the record that it is complete. Returns what users should know.
+    ///
+    /// # Errors
+    /// If the store does not take them, another worker has stored other bytes, or the run should stop. The part then stays in the
+    /// directory.
+    pub(super) fn store(&self, shard: Shard, overwrites: bool, stop: &Stop) -> Result<Option<String>> {
+        let Some(address) = &self.address else { return Ok(None) };
+        let stays = |error: anyhow::Error| {
+            let file = self.directory.join(names::part(shard));
+            let how = if overwrites { " without --overwrite" } else { "" };
+            let stays = format!("the shard is complete, and stays in {}", file.display());
+            store::with_remedy(&error, &format!("{stays}: run shard {shard} again{how}, which only stores it"))
+        };
+        let note = self.upload(address, shard, overwrites, stop).map_err(stays)?;
+        self.remove_staged(shard)?;
+        Ok(note)
+    }
+
+    fn upload(&self, address: &Path, shard: Shard, overwrites: bool, stop: &Stop) -> Result<Option<String>> {
+        let own = Done::of_part(&self.directory, shard)?.context("the complete part is gone")?;
+        let writing = if overwrites { Writing::Replace } else { Writing::Create };
+        if overwrites {
+            // A record never stands beside a part that is not its own.
+            store::remove(&address.join(names::done(shard)))?;
+        }
+        let upload = |name: &str| store::upload(&self.directory.join(name), &address.join(name), writing, stop);
+        let (part, done) = (names::part(shard), names::done(shard));
+        let is_new = upload(&part)? == Uploaded::Stored && upload(&done)? == Uploaded::Stored;
+        if is_new {
+            return Ok(None);
+        }
+        let part = address.join(part);
+        match Done::of_part(address, shard)? {
+            Some(earlier) if earlier.blake3 == own.blake3 => Ok(Some(format!(
+                "another worker has finished shard {shard} in the meantime, with the same bytes: {} stays",
+                part.display()
+            ))),
+            Some(_) => bail!(
+                "another worker has finished shard {shard} in the meantime, and {} has other bytes: they were not given the same; \
+                 compare the two, and run the shard again with --overwrite",
+                part.display()
+            ),
+            None => bail!(
+                "{} has other bytes, and no record that it is complete: another run left it there; run the shard again with \
+                 --overwrite, or name another prefix",
+                part.display()
+            ),
+        }
+    }
+
+    /// Removes the local files of a shard that is in the store.
+    ///
+    /// # Errors
+    /// If one can't be removed.
+    pub(super) fn remove_staged(&self, shard: Shard) -> Result<()> {
+        if self.address.is_none() {
+            return Ok(());
+        }
+        for name in [names::done(shard), names::part(shard)] {
+            let path = self.directory.join(name);
+            let removed = fs::remove_file(&path).or_else(directory::unless_missing);
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    }
+}

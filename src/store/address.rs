@@ -1,0 +1,230 @@
+//! Addresses of objects: which paths are addresses, and how they are shown.
+//!
+//! An address travels through the program as a path. What is secret in one (a password, the query of a signed address) is taken out
+//! when the options are resolved, so that no message, no record and no figure can have it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, bail, ensure};
+
+/// The schemes of object stores, and what an address of each looks like.
+const STORES: [(&str, &str); 8] = [
+    ("s3", "s3://BUCKET/KEY"),
+    ("s3a", "s3://BUCKET/KEY"),
+    ("gs", "gs://BUCKET/KEY"),
+    ("az", "az://CONTAINER/KEY"),
+    ("azure", "az://CONTAINER/KEY"),
+    ("adl", "az://CONTAINER/KEY"),
+    ("abfs", "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY"),
+    ("abfss", "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY"),
+];
+
+/// The schemes of the web.
+const WEB: [&str; 2] = ["http", "https"];
+
+/// Full addresses by what is shown of them, where the two differ.
+static SECRET: Mutex<Option<HashMap<PathBuf, String>>> = Mutex::new(None);
+
+/// Whether a path is the address of an object, or of a prefix of objects.
+pub fn is_address(path: &Path) -> bool {
+    scheme(path).is_some_and(|scheme| is_of_store(scheme) || WEB.contains(&scheme))
+}
+
+/// Whether a path is an address on the web, which can be read and not be listed or written.
+pub fn is_web(path: &Path) -> bool {
+    scheme(path).is_some_and(|scheme| WEB.contains(&scheme))
+}
+
+/// Whether an address is that of a prefix, as a directory is that of files.
+pub fn is_prefix(path: &Path) -> bool {
+    is_address(path) && text(path).ends_with('/')
+}
+
+/// The path under which an input is read: the path itself, or of an address what can be shown of it.
+///
+/// # Errors
+/// If it is an address that can't be read: of another scheme, of the wrong form, with a password where none belongs; or if this build
+/// reads no addresses.
+pub fn public(path: &Path) -> Result<PathBuf> {
+    let Some(scheme) = scheme(path) else { return Ok(path.to_owned()) };
+    if !is_address(path) {
+        ensure!(
+            path.exists(),
+            "{scheme}:// is no address that is read here: name a local file, or an address that begins with s3://, gs://, az://, \
+             abfss://, https:// or http://"
+        );
+        return Ok(path.to_owned());
+    }
+    ensure!(
+        cfg!(feature = "stores"),
+        "{scheme}://…: this build of rerank reads and writes no objects in stores: build it with the feature `stores`, or download \
+         the file"
+    );
+    let shown =
+        if WEB.contains(&scheme) { public_on_web(path)? } else { return of_store(path).map(|()| path.to_owned()) };
+    Ok(shown)
+}
+
+/// The path of an output: the path itself, or the address of an object.
+///
+/// # Errors
+/// If it is an address that can't be written, or as [`public`].
+pub fn written(path: &Path, option: &str) -> Result<PathBuf> {
+    ensure!(
+        !is_web(path),
+        "{option} {}: files on the web can be read, and not written; name a local file, or an object in a store",
+        without_secrets(text(path))
+    );
+    public(path)
+}
+
+/// The path of a directory of shards; of an address, that of the prefix.
+///
+/// # Errors
+/// As [`written`].
+pub fn directory(path: &Path, option: &str) -> Result<PathBuf> {
+    if !is_address(path) || text(path).ends_with('/') {
+        return written(path, option);
+    }
+    written(Path::new(&format!("{}/", text(path))), option)
+}
+
+/// Refuses an address where only a local file can be named.
+///
+/// # Errors
+/// If the path is an address.
+pub fn check_local(path: &Path, option: &str) -> Result<()> {
+    let shown = without_secrets(text(path));
+    ensure!(!is_address(path), "{option} {shown}: this file is local and no object in a store; name a local file");
+    Ok(())
+}
+
+/// The text of a command-line argument without what is secret in an address.
+pub fn without_secrets(text: &str) -> String {
+    if !is_web(Path::new(text)) {
+        return text.to_owned();
+    }
+    let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
+    let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
+    let (host, key) = rest.split_once('/').map_or((rest, String::new()), |(host, key)| (host, format!("/{key}")));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{key}{query}")
+}
+
+/// The whole of an address, with what is not shown of it.
+pub(super) fn whole(path: &Path) -> String {
+    let known = SECRET.lock().unwrap_or_else(PoisonError::into_inner);
+    known.as_ref().and_then(|known| known.get(path)).cloned().unwrap_or_else(|| text(path).to_owned())
+}
+
+/// The parts of a store's address: its beginning up to the bucket, and the key.
+pub(super) fn parts(path: &Path) -> (&str, &str) {
+    let text = text(path);
+    let Some((scheme, rest)) = text.split_once("://") else { return (text, "") };
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    (text.get(..scheme.len() + "://".len() + bucket.len()).unwrap_or(text), key)
+}
+
+/// Checks the form of a store's address.
+fn of_store(path: &Path) -> Result<()> {
+    let (base, key) = parts(path);
+    let (scheme, bucket) = base.split_once("://").unwrap_or((base, ""));
+    let form = STORES.iter().find(|(known, _)| *known == scheme).map_or("", |(_, form)| form);
+    let names_account = scheme.starts_with("abfs");
+    if bucket.contains('@') && (!names_account || bucket.split('@').next().is_some_and(|name| name.contains(':'))) {
+        bail!(
+            "an address has no name and no password in it, and this one of {scheme}:// has something in front of an @; it has the form \
+             {form}, and credentials stand in variables of the environment (see README)"
+        );
+    }
+    let shown = path.display();
+    ensure!(!bucket.is_empty(), "{shown} is no address: it has the form {form}");
+    ensure!(
+        !key.is_empty() || text(path).ends_with('/'),
+        "{shown} names a bucket and no object: name one, as in {form}, or all of them, as {shown}/"
+    );
+    Ok(())
+}
+
+#[cfg(feature = "stores")]
+fn public_on_web(path: &Path) -> Result<PathBuf> {
+    let hidden = without_secrets(text(path));
+    let Ok(mut url) = url::Url::parse(text(path)) else { bail!("{hidden} is no address on the web") };
+    ensure!(url.host_str().is_some(), "{hidden} is no address on the web: it has no host");
+    ensure!(
+        url.fragment().is_none(),
+        "{hidden}: what stands behind a # is no part of a file's address; write %23, or leave it out"
+    );
+    let full = url.to_string();
+    // An address without a password can be shown without one.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    let shown = PathBuf::from(url.to_string());
+    if *shown != *full {
+        let mut known = SECRET.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = known.get_or_insert_default().insert(shown.clone(), full.clone());
+        ensure!(
+            earlier.is_none_or(|earlier| earlier == full),
+            "two addresses that are read differ only in what is not shown of them: {} has several queries or passwords; download one",
+            shown.display()
+        );
+    }
+    Ok(shown)
+}
+
+#[cfg(not(feature = "stores"))]
+fn public_on_web(path: &Path) -> Result<PathBuf> {
+    Ok(path.to_owned())
+}
+
+fn is_of_store(scheme: &str) -> bool {
+    STORES.iter().any(|(known, _)| *known == scheme)
+}
+
+/// What stands in front of `://`, if that has the form of a scheme.
+fn scheme(path: &Path) -> Option<&str> {
+    let (scheme, _) = text(path).split_once("://")?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme.then_some(scheme)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_paths() {
+        for (path, is) in [
+            ("s3://b/k", true),
+            ("abfss://c@a.dfs.core.windows.net/k", true),
+            ("https://h/k?x", true),
+            ("./s3:/b", false),
+            ("a:b", false),
+            ("hdfs://h/k", false),
+        ] {
+            assert_eq!(is_address(Path::new(path)), is, "{path}");
+        }
+        assert!(public(Path::new("hdfs://h/k")).unwrap_err().to_string().contains("hdfs://"));
+    }
+
+    #[test]
+    #[cfg(feature = "stores")]
+    fn nothing_secret_is_shown() {
+        for address in ["https://me:secret@host/in.jsonl?X-Sig=secret", "http://host/in.jsonl?secret"] {
+            let shown = public(Path::new(address)).unwrap();
+            assert!(!shown.display().to_string().contains("secret"), "{}", shown.display());
+            assert_eq!(whole(&shown), address);
+            assert!(!without_secrets(address).contains("secret"));
+        }
+        for address in ["s3://key:secret@bucket/k", "abfss://c:secret@account/k"] {
+            assert!(!public(Path::new(address)).unwrap_err().to_string().contains("secret"));
+        }
+    }
+}
