@@ -3,8 +3,10 @@
 //! An address travels through the program as a path. What is secret in one (a password, the query of a signed address) is taken out
 //! when the options are resolved, so that no message, no record and no figure can have it.
 
+#[cfg(feature = "stores")]
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "stores")]
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, bail, ensure};
@@ -24,6 +26,7 @@ const STORES: [(&str, &str); 8] = [
 /// The schemes of the web.
 const WEB: [&str; 2] = ["http", "https"];
 
+#[cfg(feature = "stores")]
 /// Full addresses by what is shown of them, where the two differ.
 static SECRET: Mutex<Option<HashMap<PathBuf, String>>> = Mutex::new(None);
 
@@ -113,6 +116,7 @@ pub fn without_secrets(text: &str) -> String {
     format!("{scheme}://{host}{key}{query}")
 }
 
+#[cfg(feature = "stores")]
 /// The whole of an address, with what is not shown of it.
 pub(super) fn whole(path: &Path) -> String {
     let known = SECRET.lock().unwrap_or_else(PoisonError::into_inner);

@@ -82,10 +82,6 @@ impl Store {
         self.shared.objects.lock().unwrap().remove(key);
     }
 
-    pub fn keys(&self) -> Vec<String> {
-        self.shared.objects.lock().unwrap().keys().cloned().collect()
-    }
-
     /// The methods and paths of all requests since this was last asked.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.shared.requests.lock().unwrap())
