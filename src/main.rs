@@ -142,7 +142,7 @@ fn status(arguments: &StatusArguments) -> anyhow::Result<Exit> {
         StatusFormat::Text => status.text(),
     };
     print(text.as_bytes())?;
-    Ok(if status.is_complete() { Exit::Done } else { Exit::Failed })
+    Ok(if status.is_mergeable() { Exit::Done } else { Exit::Failed })
 }
 
 fn plan(arguments: &PlanArguments) -> anyhow::Result<Exit> {

@@ -16,7 +16,7 @@ pub struct ShardArguments {
     /// it (its first 8 bytes, little-endian, modulo N), of several files whole files. `auto` takes both numbers from Slurm, Kubernetes,
     /// SkyPilot, AWS Batch, Google Batch or RANK and WORLD_SIZE. A worker that is started again goes on where it was broken off, and
     /// ends at once if its shard is done; `rerank merge` makes one output of all
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
     pub shard: Option<ShardChoice>,
 
     /// How many shards there are, for --shard auto where the scheduler does not name the number (Kubernetes, AWS Batch)

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::output::{is_stdout, layout_of};
+use super::output::{is_stdout, layout_of, note_on_name};
 use crate::cli::MergeArguments;
 use crate::output::Existing;
 use crate::shard::MergeOptions;
@@ -27,5 +27,6 @@ pub fn resolve_merge(arguments: &MergeArguments) -> Result<MergeOptions> {
     );
     let layout = layout_of((*output_format, tag.as_deref()), true, Some(output))?;
     let existing = if *overwrite { Existing::Overwrite } else { Existing::Refuse };
-    Ok(MergeOptions { directory: directory.clone(), output: output.clone(), existing, layout })
+    let note = note_on_name(*output_format, Some(output));
+    Ok(MergeOptions { directory: directory.clone(), output: output.clone(), existing, layout, note })
 }

@@ -198,7 +198,7 @@ impl Config {
         let verbosity = resolve_verbosity(&running.verbosity);
         let unread = (source == ModelSource::Fake).then(|| note_on_fake(recipe)).flatten();
         let uncounted = (running.dry_run && cache.cache.is_some()).then(|| NOTE_ON_DRY_RUN.to_owned());
-        let notes = note_on_name(output, named.as_deref()).into_iter();
+        let notes = note_on_name(output.output_format, named.as_deref()).into_iter();
         let notes = notes.chain(note_on_shard).chain(unread).chain(uncounted).collect();
         // What `auto` is, is known where the model's files are; the fake model has none.
         let is_probability = match recipe.score {

@@ -141,8 +141,8 @@ pub(super) fn layout_of(
 }
 
 /// The note that JSONL is written to a file whose extension names another format, unless the user chose JSONL.
-pub(super) fn note_on_name(arguments: &OutputArguments, path: Option<&Path>) -> Option<String> {
-    let path = path.filter(|_| arguments.output_format.is_none())?;
+pub(super) fn note_on_name(format: Option<OutputFormat>, path: Option<&Path>) -> Option<String> {
+    let path = path.filter(|_| format.is_none())?;
     let (_, name) = Compression::of(path).ok()?;
     if OutputFormat::of(name) != OutputFormat::Jsonl {
         return None;

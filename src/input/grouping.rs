@@ -12,7 +12,7 @@ use super::equal_ranks;
 use super::first_seen::FirstSeen;
 use super::selection::Selection;
 use super::several::OpenInput;
-use super::{Event, Skimmed};
+use super::{Event, Skimmed, Whole};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Place, Query, RecordName};
 
@@ -46,6 +46,8 @@ pub struct Grouping {
     settled: bool,
     /// Whether the rows of this file name their queries by ids; nothing is known before the first row.
     rows_have_ids: Option<bool>,
+    /// What is given the number of queries at the end of the input.
+    whole: Whole,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +73,13 @@ impl Grouping {
             failed: None,
             settled: false,
             rows_have_ids: None,
+            whole: Whole::default(),
         }
+    }
+
+    /// Gives the number of queries on when the input was read to its end.
+    pub fn count_for(&mut self, whole: Whole) {
+        self.whole = whole;
     }
 
     /// Adds a note that is reported before what comes next.
@@ -325,6 +333,7 @@ impl Grouping {
                         return Some(Err(anyhow!("{} holds no queries", self.input.name)));
                     }
                     self.flush();
+                    self.whole.complete(self.ordinal);
                 }
             }
         }

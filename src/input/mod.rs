@@ -70,6 +70,7 @@ mod table_reader;
 mod text_table;
 mod trec;
 mod values;
+mod whole;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,7 @@ pub(crate) use self::source::{Opened, Source, read_error};
 pub(crate) use self::syntax::not_json;
 pub(crate) use self::table_reader::TableReader;
 pub use self::table_reader::WRITTEN_COLUMNS;
+pub use self::whole::{Whole, WholeInput};
 
 pub(crate) use self::collection::Collection;
 use self::entry::Entries;
@@ -176,6 +178,7 @@ pub enum Skimmed {
 pub struct Events {
     position: Option<Position>,
     grouping: Grouping,
+    whole: Whole,
 }
 
 impl Events {
@@ -191,6 +194,11 @@ impl Events {
     /// How far the file has been read; `None` for a pipe.
     pub fn position(&self) -> Option<Position> {
         self.position.clone()
+    }
+
+    /// What the whole input has, for when it is read.
+    pub fn whole(&self) -> Whole {
+        self.whole.clone()
     }
 }
 
@@ -216,7 +224,7 @@ pub fn open(options: &InputOptions) -> Result<Events> {
         let mut grouping = Grouping::new(input, options.selection);
         #[cfg(feature = "parquet")]
         columnar::keep_types_of_all(options).into_iter().for_each(|note| grouping.note(note));
-        return Ok(Events { position, grouping });
+        return Ok(Events { position, grouping, whole: Whole::default() });
     }
     Ok(read_opened(Opened::open(options.path.as_deref())?, options)?.events(options))
 }
@@ -238,14 +246,16 @@ struct OpenFile {
     entries: Box<dyn Entries>,
     /// What the user should know of columns that are left out or change their types.
     notes: Vec<String>,
+    whole: Whole,
 }
 
 impl OpenFile {
     fn events(self, options: &InputOptions) -> Events {
-        let Self { name, position, entries, notes } = self;
+        let Self { name, position, entries, notes, whole } = self;
         let mut grouping = Grouping::new(OpenInput::one(name, entries), options.selection);
+        grouping.count_for(whole.clone());
         notes.into_iter().for_each(|note| grouping.note(note));
-        Events { position, grouping }
+        Events { position, grouping, whole }
     }
 }
 
@@ -277,6 +287,8 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Open
 /// such files are JSONL.
 fn records(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<OpenFile> {
     let name = source.name.clone();
+    let whole = Whole::of(options.selection);
+    let source = Source { reader: whole.reader(source.reader), ..source };
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
     let mut position = source.position.clone();
     let columns = &options.columns;
@@ -301,7 +313,7 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    Ok(OpenFile { name, position, entries, notes: Vec::new() })
+    Ok(OpenFile { name, position, entries, notes: Vec::new(), whole })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {

@@ -5,68 +5,33 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 /// Replaces a file, or creates it. A reader sees the old content or the new one, also after the power fails. A link stays, and
 /// the file to which it leads is replaced.
 ///
 /// # Errors
 /// If the system can't create a file beside it, or can't write it.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = Temporary::beside(path)?;
+    let target = target(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rerank-");
+    #[cfg(unix)]
+    builder.permissions(permissions(&target));
+    let mut temporary = builder.tempfile_in(folder(&target)).map_err(without_path)?;
     temporary.write_all(bytes)?;
-    temporary.persist(path)
+    temporary.as_file().sync_all()?;
+    temporary.persist(&target).map_err(|error| error.error)?;
+    sync_folder(&target);
+    Ok(())
 }
 
-/// A file that is removed unless it takes the name of the one beside which it was made.
-pub struct Temporary(NamedTempFile);
-
-impl Temporary {
-    /// Makes the file.
-    ///
-    /// # Errors
-    /// If the system can't create it.
-    pub fn beside(path: &Path) -> io::Result<Self> {
-        let target = target(path);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".rerank-");
-        #[cfg(unix)]
-        builder.permissions(permissions(&target));
-        builder.tempfile_in(folder(&target)).map(Self).map_err(without_path)
-    }
-
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Gives it the name of the other file, which it replaces. A link stays, and the file to which it leads is replaced.
-    ///
-    /// # Errors
-    /// If the disk can't store it, or the system can't rename it.
-    pub fn persist(self, path: &Path) -> io::Result<()> {
-        self.0.as_file().sync_all()?;
-        let target = target(path);
-        self.0.persist(&target).map_err(|error| error.error)?;
-        // The new name is on the disk when the folder is. Not every system can wait for that.
-        #[cfg(unix)]
-        let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());
-        Ok(())
-    }
-}
-
-impl Write for Temporary {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// Waits until the disk has the name of a file, which it has with the folder. Not every system can.
+pub(super) fn sync_folder(path: &Path) {
+    #[cfg(unix)]
+    let _ = File::open(folder(path)).and_then(|folder| folder.sync_all());
 }
 
 /// The file to which a link leads.
-fn target(path: &Path) -> PathBuf {
+pub(super) fn target(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
@@ -85,7 +50,8 @@ fn without_path(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), problem.to_owned())
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder of a file.
+pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -40,7 +40,7 @@ use clap::ValueEnum;
 use crate::column_types::ColumnTypes;
 use crate::record::{Candidate, Group, Query, Ranking};
 
-pub(crate) use atomic::{Temporary, check as check_folder, replace as replace_file};
+pub(crate) use atomic::{check as check_folder, replace as replace_file};
 pub use compression::{Compression, extension};
 pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use destination::{Destination, Upload};

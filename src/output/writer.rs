@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::compression::Compressor;
 use super::file::{Existing, OutputFile};
@@ -76,6 +76,8 @@ pub struct Writer {
     is_complete: bool,
     /// When the disk was last waited for, if anything was written since.
     unsynced: Option<Instant>,
+    /// How users go on behind what is complete.
+    going_on: &'static str,
 }
 
 /// Where an output that was read back goes on.
@@ -99,15 +101,29 @@ impl Writer {
                 standard_output::check().context("cannot write to standard output")?;
                 Sink::Stdout { is_file: standard_output::is_file() }
             }
-            Some(path) => {
-                let file = OutputFile::open(path, existing)?;
-                match layout.format == OutputFormat::Parquet && file.is_regular() {
-                    true => Sink::Staged(Box::new(Staged::open(file)?)),
-                    false => Sink::File(file),
-                }
+            Some(path) if layout.format == OutputFormat::Parquet && Staged::fits(path) => {
+                Sink::Staged(Box::new(Staged::open(path, existing)?))
             }
+            Some(path) => Sink::File(OutputFile::open(path, existing)?),
         };
-        Ok(Self {
+        Ok(Self::new(sink, layout))
+    }
+
+    /// Opens an output that is there as a whole or not at all, whatever its format. Its path must be that of a file on a disk, or of
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub(crate) fn open_whole(path: &Path, layout: &Layout, existing: Existing) -> Result<Self> {
+        if !Staged::fits(path) {
+            OutputFile::open(path, existing)?;
+            bail!("{} is no file on a disk; name one, or a new one", path.display());
+        }
+        Ok(Self::new(Sink::Staged(Box::new(Staged::open(path, existing)?)), layout))
+    }
+
+    fn new(sink: Sink, layout: &Layout) -> Self {
+        Self {
             sink,
             formatter: Formatter::new(layout),
             compressor: Compressor::new(layout.compression),
@@ -118,7 +134,13 @@ impl Writer {
             run_record: None,
             is_complete: false,
             unsynced: None,
-        })
+            going_on: "go on with --resume",
+        }
+    }
+
+    /// Names what users do to go on behind what is complete, where that is not --resume.
+    pub(crate) fn goes_on_by(&mut self, doing: &'static str) {
+        self.going_on = doing;
     }
 
     /// The file that is written, if it is one on a disk.
@@ -275,10 +297,11 @@ impl Writer {
             }
             Sink::File(file) if !file.is_regular() => anyhow!("cannot write to {}: {error}", file.path().display()),
             Sink::File(file) => anyhow!(
-                "cannot write to {}: {error}; what is complete stays ({}): {}, and go on with --resume",
+                "cannot write to {}: {error}; what is complete stays ({}): {}, and {}",
                 file.path().display(),
                 counted(self.rankings, "ranking", "rankings"),
-                remedy(error)
+                remedy(error),
+                self.going_on
             ),
         }
     }
@@ -321,8 +344,9 @@ impl Writer {
             && let Err(error) = file.check(self.written)
         {
             let problem = format!(
-                "cannot go on with {}: {error}; bring it back as it was and add --resume, or start anew with --overwrite",
-                file.path().display()
+                "cannot go on with {}: {error}; bring it back as it was and {}, or start anew with --overwrite",
+                file.path().display(),
+                self.going_on
             );
             return Err(anyhow!(problem));
         }
@@ -330,10 +354,11 @@ impl Writer {
             // Nobody knows which of these bytes the disk has, and a later attempt would report success.
             file.take_back(self.synced);
             let problem = format!(
-                "the disk could not store what was written to {}: {error}; its first {} bytes stay: {}, and go on with --resume",
+                "the disk could not store what was written to {}: {error}; its first {} bytes stay: {}, and {}",
                 file.path().display(),
                 self.synced,
-                remedy(&error)
+                remedy(&error),
+                self.going_on
             );
             return Err(anyhow!(problem));
         }
@@ -350,49 +375,5 @@ impl Writer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::examples::ranking;
-    use super::super::{Compression, OutputFormat};
-    use super::*;
-    use crate::column_types::ColumnTypes;
-
-    fn open(path: &Path) -> Writer {
-        let tag = "rerank".to_owned();
-        let (format, compression, types) = (OutputFormat::Trec, Compression::None, ColumnTypes::default());
-        let layout = Layout { format, compression, text: true, tag, types };
-        Writer::open(Some(path), &layout, Existing::Overwrite).unwrap()
-    }
-
-    #[test]
-    fn a_run_that_never_began_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
-        std::fs::write(&old, "yesterday's rankings, longer than today's first\n").unwrap();
-        drop(open(&old));
-        drop(open(&new));
-        assert!(std::fs::read_to_string(&old).unwrap().starts_with("yesterday"));
-        assert!(!new.exists());
-
-        let mut writer = open(&old);
-        writer.write(&ranking(&[1.])).unwrap();
-        drop(writer);
-        assert_eq!(std::fs::read_to_string(&old).unwrap(), "q1 Q0 d0 1 1 rerank\n");
-    }
-
-    #[test]
-    fn an_empty_result_empties_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("old");
-        std::fs::write(&path, "old").unwrap();
-        open(&path).finish(0).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_reported() {
-        let mut writer = open(Path::new("/dev/full"));
-        let message = format!("{:#}", writer.write(&ranking(&[1.])).unwrap_err());
-        assert!(message.contains("/dev/full") && message.contains("No space left"), "{message}");
-    }
-}
+#[path = "writer_tests.rs"]
+mod tests;

@@ -62,7 +62,8 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     // Cheap checks first: the outputs, the first record, the model's files, and the weights last.
     let outputs = Outputs::open(config)?;
     let arithmetic = outputs.arithmetic(&config.model);
-    let Outputs { mut writer, checkpoint, stats_file, errors, shard, done, upload } = outputs;
+    let Outputs { mut writer, checkpoint, stats_file, errors, mut shard, done, upload } = outputs;
+    shard.iter().flat_map(|shard| shard.notes(&config.model)).for_each(|note| reporter.note(&note));
     let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
@@ -77,6 +78,10 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     if let Some(done) = done {
         let resumed = shards::end_done(done, (first, events), &facts, &faults, (reporter, stop))?;
         return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
+    }
+    if let Some(shard) = &mut shard {
+        shard.whole = events.whole();
+        shard.check(&facts)?.iter().for_each(|warning| reporter.warning(warning));
     }
     let resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,

@@ -14,7 +14,7 @@ use crate::input::{Event, Events};
 use crate::output::{OutputFile, Upload};
 use crate::progress::Reporter;
 use crate::resume::{self, Pending, Resumed, RunFacts};
-use crate::shard::{Counts, DoneShard, OpenShard};
+use crate::shard::{Counts, DoneShard, OpenShard, WorkerCounts};
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
 
@@ -34,6 +34,7 @@ pub(super) fn end_done(
     if !resume::is_comparable(&run.config.input).unwrap_or(false) {
         let (local, part) = done.part()?;
         let resumed = resume::finished_in(&local, run)?;
+        let whole = events.whole();
         if outputs::pending(resumed, (first, events), faults, &Reading::new(None))?.is_some() {
             bail!(UsageError::new(format!(
                 "{} is complete, and the input has more queries: it is not the input of the run that wrote it; name another \
@@ -41,6 +42,7 @@ pub(super) fn end_done(
                 part.display()
             )));
         }
+        done.check_input(whole.input().as_ref())?;
     }
     done.finish(stop)?.iter().for_each(|note| reporter.note(note));
     reporter.line(&note);
@@ -104,10 +106,12 @@ pub(super) fn finish(
         let counts = Counts {
             queries: stats.queries + stats.resumed,
             skipped: faults.skipped(),
-            resumed: stats.resumed,
-            pairs: stats.pairs,
-            truncated: stats.truncated,
-            tokens: stats.computed_tokens,
+            last_worker: WorkerCounts {
+                resumed: stats.resumed,
+                pairs: stats.pairs,
+                truncated: stats.truncated,
+                tokens: stats.computed_tokens,
+            },
         };
         shard.finish(counts, stop)?.iter().for_each(|note| reporter.note(note));
     }

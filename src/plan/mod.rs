@@ -124,7 +124,7 @@ impl PlanOptions {
             );
         }
         let load_seconds = plan.load_seconds.unwrap_or_default();
-        if load_seconds > LOADING_SHARE * (load_seconds + plan.shard_seconds) {
+        if plan.shards > 1 && load_seconds > LOADING_SHARE * (load_seconds + plan.shard_seconds) {
             notes.push(format!(
                 "loading the model takes {:.0}% of a worker's time; take fewer shards",
                 load_seconds / (load_seconds + plan.shard_seconds) * 100.

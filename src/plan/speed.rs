@@ -60,6 +60,8 @@ impl Speed {
         let mut objects = serde_json::Deserializer::from_str(&text).into_iter::<Measured>();
         let expected = "it is neither what `rerank bench --json` prints nor what --stats of a run writes";
         let measured = objects.next().context(expected)?.context(expected)?;
+        let has_rate = measured.computed_tokens_per_second.is_some() || measured.tokens_per_second.is_some();
+        ensure!(has_rate || measured.load_seconds.is_some(), "{expected}");
         ensure!(
             objects.next().is_none(),
             "it has several workloads; keep the line of the one that is most like the input"

@@ -185,6 +185,24 @@ pub(crate) fn arithmetic_of(old: &Settings, model: &ModelChoice) -> (Instruction
     (instructions.unwrap_or(model.instructions), model.precision.or_else(precision))
 }
 
+/// What a run takes over of one that had these settings, as the beginning of a sentence; none, if its options leave nothing of that
+/// open.
+pub(crate) fn taken_over(old: &Settings, model: &ModelChoice) -> Option<String> {
+    let (instructions, _) = arithmetic_of(old, model);
+    let precision = old.text(PRECISION).filter(|_| model.precision.is_none());
+    let kernels = old.text(KERNELS).filter(|_| instructions != model.instructions);
+    Some(match (precision, kernels) {
+        (Some(precision), Some(kernels)) => {
+            format!(
+                "this run computes in {precision} (--dtype), with kernels of the class {kernels} (RERANK_INSTRUCTIONS)"
+            )
+        }
+        (Some(precision), None) => format!("this run computes in {precision} (--dtype)"),
+        (None, Some(kernels)) => format!("this run computes with kernels of the class {kernels} (RERANK_INSTRUCTIONS)"),
+        (None, None) => return None,
+    })
+}
+
 /// What users should know of an output that has so many rankings, and so many bytes that do not stay.
 fn note(name: &str, complete: Option<Complete>, count: u64, lost: u64) -> String {
     let (rankings, them) = (counted(count, "ranking", "rankings"), if count == 1 { "it" } else { "them" });

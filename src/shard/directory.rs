@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use same_file::Handle;
+use serde_json::{Map, Value};
 
 use super::Shard;
 use super::done::Done;
@@ -44,18 +45,31 @@ fn shard_file(path: PathBuf) -> Option<ShardFile> {
     Some(ShardFile { path, shard, kind })
 }
 
-/// What the rankings of some shard depend on that is done or begun, if there is one: workers compute as it does, where a measurement
-/// could decide otherwise.
-///
-/// # Errors
-/// If the directory can't be read.
-pub(super) fn settings(directory: &Path) -> Result<Option<Settings>> {
-    let of = |file: &ShardFile| match file.kind {
-        Kind::Done => Some(Done::read(directory, file.shard).ok()??.settings),
-        Kind::Temporary => Some(Sidecar::read(&file.path).ok()??.into_settings().0),
-        _ => None,
+/// Some shard of the same division that is done or begun. Workers compute as it does, where a measurement could decide otherwise.
+pub(super) struct Neighbour {
+    pub(super) shard: Shard,
+    /// The file that is there of it.
+    pub(super) path: PathBuf,
+    /// What its rankings depend on.
+    pub(super) settings: Settings,
+    /// What people may want to know of its run.
+    pub(super) about: Map<String, Value>,
+}
+
+/// The neighbour of a shard among these files, if there is one: another shard that is done, else one that is begun, else what there
+/// is of the shard itself.
+pub(super) fn neighbour(files: &[ShardFile], of: Shard) -> Option<Neighbour> {
+    let found = |ShardFile { path, shard, kind }: &ShardFile| {
+        let (settings, about) = match kind {
+            Kind::Done => Done::read(path.parent()?, *shard).ok()??.into_settings(),
+            Kind::Temporary => Sidecar::read(path).ok()??.into_settings(),
+            _ => return None,
+        };
+        Some(Neighbour { shard: *shard, path: path.clone(), settings, about })
     };
-    Ok(list(directory)?.iter().find_map(of))
+    let mut alike: Vec<&ShardFile> = files.iter().filter(|file| file.shard.count == of.count).collect();
+    alike.sort_by_key(|file| (file.shard == of, file.kind != Kind::Done));
+    alike.into_iter().find_map(found)
 }
 
 /// Waits until the disk has the names of a directory. Not every system can.

@@ -1,5 +1,6 @@
 //! The record of a complete part: `part-00017-of-00256.done.json`.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::names;
 use super::written::Written;
 use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
+use crate::input::WholeInput;
 use crate::output::replace_file;
 use crate::resume::{Settings, Sidecar};
 use crate::store;
@@ -39,6 +41,9 @@ pub(super) struct Done {
     /// The carried columns of the input and their types, for a merge into columns ([`ColumnTypes::text`]).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) columns: String,
+    /// What the whole input has, where every worker reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) input: Option<WholeInput>,
     /// What the part has.
     pub(super) counts: Counts,
     /// The bytes of the part.
@@ -56,7 +61,14 @@ pub struct Counts {
     pub queries: u64,
     /// The records that could not be used.
     pub skipped: u64,
-    /// The rankings that an earlier worker had written when it was broken off. What follows is counted without them.
+    /// What the worker did that completed the part.
+    pub last_worker: WorkerCounts,
+}
+
+/// The figures of the worker that completed a part. What earlier ones did that were broken off is not known.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct WorkerCounts {
+    /// The rankings that were written before.
     pub resumed: u64,
     /// Pairs scored.
     pub pairs: u64,
@@ -66,9 +78,27 @@ pub struct Counts {
     pub tokens: u64,
 }
 
+/// A record that can't be read, or is something else. Its shard counts as not done, and the next worker replaces it.
+#[derive(Debug)]
+pub(super) struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
 impl Done {
-    /// The record of a part, by the record of the run that wrote it.
-    pub(super) fn new(shard: Shard, run: Sidecar, written: Written, counts: Counts, types: &ColumnTypes) -> Self {
+    /// The record of a part, by the record of the run that wrote it, and by what its worker read.
+    pub(super) fn new(
+        shard: Shard,
+        (run, written): (Sidecar, Written),
+        counts: Counts,
+        types: &ColumnTypes,
+        input: Option<WholeInput>,
+    ) -> Self {
         let (settings, about) = run.into_settings();
         Self {
             form: FORM.to_owned(),
@@ -77,6 +107,7 @@ impl Done {
             settings,
             about,
             columns: types.text(),
+            input,
             counts: Counts { queries: written.rankings, ..counts },
             bytes: written.bytes,
             blake3: written.blake3,
@@ -87,27 +118,33 @@ impl Done {
     /// Reads the record of a shard; none, if there is no such file.
     ///
     /// # Errors
-    /// If it can't be read, or is something else.
+    /// [`Unreadable`] if it can't be read, or is something else; another error if a worker can't replace it.
     pub(super) fn read(directory: &Path, shard: Shard) -> Result<Option<Self>> {
         let path = directory.join(names::done(shard));
-        let failed = || format!("cannot read {}", path.display());
+        let shown = path.display();
+        if path.is_dir() {
+            let problem =
+                format!("{shown} is a directory, and no record of a shard; remove it, and run shard {shard} again");
+            bail!(UsageError::new(problem));
+        }
+        let failed =
+            |error| Unreadable(format!("cannot read {shown}: {error}; run shard {shard} again, which replaces it"));
         let file: Box<dyn Read> = if store::is_address(&path) {
             let Some(object) = store::find(&path)? else { return Ok(None) };
             Box::new(object.stream())
         } else {
             match File::open(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                file => Box::new(file.with_context(failed)?),
+                file => Box::new(file.map_err(failed)?),
             }
         };
         let wrong = |problem: String| {
-            UsageError::new(format!(
-                "{} is no record of a shard: {problem}; remove it, and run shard {shard} again",
-                path.display()
+            Unreadable(format!(
+                "{shown} is no record of a shard: {problem}; run shard {shard} again, which replaces it"
             ))
         };
         let mut text = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut text).with_context(failed)?;
+        file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
         if text.len() as u64 > MOST_BYTES {
             bail!(wrong(format!("it has more than {} MiB", MOST_BYTES >> 20)));
         }
@@ -115,8 +152,7 @@ impl Done {
         match value.get("form").and_then(Value::as_str) {
             Some(FORM) => {}
             Some(form) if form.starts_with("rerank shard ") => {
-                let problem =
-                    format!("{} is of the form {form:?}, which this version of rerank does not know", path.display());
+                let problem = format!("{shown} is of the form {form:?}, which this version of rerank does not know");
                 bail!(UsageError::new(problem))
             }
             _ => bail!(wrong("it has no `form`".to_owned())),
@@ -131,7 +167,7 @@ impl Done {
     /// Reads the record of a shard whose part is there, with as many bytes; none, if the shard is not done.
     ///
     /// # Errors
-    /// If the record can't be read, or is something else.
+    /// As [`Done::read`].
     pub(super) fn of_part(directory: &Path, shard: Shard) -> Result<Option<Self>> {
         let done = Self::read(directory, shard)?;
         // Where there is no record, nobody asks for the part.
@@ -147,6 +183,22 @@ impl Done {
         let path = directory.join(names::done(shard));
         let text = serde_json::to_string(self)? + "\n";
         replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The record of a part, as [`Done::of_part`]; in place of one that can't be read, a sentence on that.
+    ///
+    /// # Errors
+    /// If a worker can't replace what is there.
+    pub(super) fn or_unreadable(directory: &Path, shard: Shard) -> Result<(Option<Self>, Option<String>)> {
+        match Self::of_part(directory, shard) {
+            Err(error) if error.is::<Unreadable>() => Ok((None, Some(format!("{error:#}")))),
+            done => Ok((done?, None)),
+        }
+    }
+
+    /// What the rankings depend on, and what people may want to know of the run.
+    pub(super) fn into_settings(self) -> (Settings, Map<String, Value>) {
+        (self.settings, self.about)
     }
 
     /// What the run was, for messages.

@@ -59,11 +59,11 @@ pub fn of_environment(count: Option<u64>, variable: impl Fn(&str) -> Option<Stri
     };
     if let Some(other) = found.iter().find(|other| other.shard != first.shard) {
         bail!(
-            "--shard auto: {} is shard {}, and {} is shard {}; name the shard that is meant, as in --shard {0}",
+            "--shard auto: {} is shard {shard}, and {} is shard {}; name the shard that is meant, as in --shard {shard}",
             first.variables,
-            first.shard,
             other.variables,
-            other.shard
+            other.shard,
+            shard = first.shard,
         );
     }
     if let Some(count) = count {
@@ -110,6 +110,12 @@ impl Scheduler {
                 self.index
             );
         }
+        ensure!(
+            first <= 1,
+            "--shard auto: {variables}: an array that begins at {first} is taken for some tasks of a larger one that run again, and \
+             nothing shows how many there are in all; name the shard, as in --shard {index}/N where N tasks are counted from 0, or \
+             number the array from 0"
+        );
         let is_counted = count.is_some();
         let Some(count) = count.or(shards) else {
             match self.count {
@@ -119,12 +125,11 @@ impl Scheduler {
                 None => bail!("--shard auto: {variables} does not show how many workers there are; add --shards N"),
             }
         };
-        let shard = index.checked_sub(first).ok_or_else(String::new).and_then(|index| Shard::new(index, count));
+        let before = || format!("the task stands before the first one, {first}");
+        let shard = index.checked_sub(first).ok_or_else(before).and_then(|index| Shard::new(index, count));
         match shard {
             Ok(shard) => Ok(Some(Found { shard, variables, is_counted })),
-            Err(_) => {
-                bail!("--shard auto: {variables}: there is no such shard of {count}; name one, as in --shard 0/{count}")
-            }
+            Err(problem) => bail!("--shard auto: {variables}: {problem}; name the shard, as in --shard 0/8"),
         }
     }
 }
@@ -176,13 +181,23 @@ mod tests {
                 None,
                 "JOB_COMPLETION_INDEX=2 does not show how many workers there are; add --shards N",
             ),
-            ("JOB_COMPLETION_INDEX=3", Some(3), "JOB_COMPLETION_INDEX=3: there is no such shard of 3"),
+            (
+                "JOB_COMPLETION_INDEX=3",
+                Some(3),
+                "JOB_COMPLETION_INDEX=3: shards are counted from 0, so that the last of 3 is 2/3",
+            ),
+            (
+                "RANK=0 WORLD_SIZE=0",
+                None,
+                "there can be 1 to 1000000 shards, and 0 are named; name the shard, as in --shard 0/8",
+            ),
+            ("RANK=0 WORLD_SIZE=2000000", None, "there can be 1 to 1000000 shards, and 2000000 are named"),
             ("RANK=1", None, "RANK=1 is set, and WORLD_SIZE is not"),
             ("RANK=x WORLD_SIZE=2", None, "RANK is \"x\", and no number"),
             (
                 "RANK=1 WORLD_SIZE=2 BATCH_TASK_INDEX=0 BATCH_TASK_COUNT=2",
                 None,
-                "BATCH_TASK_INDEX=0, BATCH_TASK_COUNT=2 is shard 0/2, and RANK=1, WORLD_SIZE=2 is shard 1/2",
+                "BATCH_TASK_INDEX=0, BATCH_TASK_COUNT=2 is shard 0/2, and RANK=1, WORLD_SIZE=2 is shard 1/2; name the shard that is meant, as in --shard 0/2",
             ),
             ("RANK=1 WORLD_SIZE=2", Some(8), "--shards 8, and RANK=1, WORLD_SIZE=2"),
             (
@@ -193,7 +208,17 @@ mod tests {
             (
                 "SLURM_ARRAY_TASK_ID=0 SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=2",
                 None,
-                "there is no such shard of 2",
+                "the task stands before the first one, 1",
+            ),
+            (
+                "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=1 SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=3",
+                None,
+                "run again, and nothing shows how many there are in all; name the shard, as in --shard 3/N",
+            ),
+            (
+                "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=1 SLURM_ARRAY_TASK_MIN=3 SLURM_ARRAY_TASK_MAX=3",
+                Some(8),
+                "--shard 3/N",
             ),
         ] {
             let error = of(variables, count).unwrap_err();

@@ -25,6 +25,7 @@
     )
 )]
 
+mod agreement;
 mod assignment;
 mod directory;
 mod done;
@@ -35,6 +36,7 @@ mod names;
 mod output;
 mod place;
 mod positions;
+mod ranges;
 mod status;
 mod written;
 
@@ -42,7 +44,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use self::assignment::files_of;
-pub use self::done::Counts;
+pub use self::done::{Counts, WorkerCounts};
 pub use self::environment::of_environment;
 pub use self::merge::{MergeOptions, Merged, merge};
 pub use self::output::{DoneShard, OpenShard, ShardOutput};

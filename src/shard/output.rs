@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use same_file::Handle;
 
+use super::directory::{Neighbour, ShardFile};
 use super::done::{Counts, Done};
+use super::names::Kind;
 use super::written::{self, Written};
 use super::{Place, Positions, Shard, directory, names};
 use crate::column_types::ColumnTypes;
 use crate::config::ModelChoice;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
+use crate::input::{Whole, WholeInput};
 use crate::output::{Existing, Layout, OutputFile, Writer};
 use crate::precision::Precision;
 use crate::progress::counted;
-use crate::resume::{RunFacts, Settings, Sidecar, arithmetic_of};
+use crate::resume::{RunFacts, Sidecar, arithmetic_of, taken_over};
 use crate::stop::Stop;
 
 /// The most workers that write one shard at a time.
@@ -48,12 +51,16 @@ pub struct OpenShard {
     /// A handle of the file, which keeps its lock until it has its name.
     lock: File,
     overwrites: bool,
-    /// What the rankings of another shard depend on.
-    settings: Option<Settings>,
+    /// What there is of another shard, or of this one.
+    neighbour: Option<Neighbour>,
+    /// Why the record of the shard is not used, if there is one.
+    unreadable: Option<String>,
     /// Where the queries of the part stand in the input.
     pub positions: Positions,
     /// The types of carried columns.
     types: ColumnTypes,
+    /// What the whole input has, when it is read.
+    pub whole: Whole,
 }
 
 impl ShardOutput {
@@ -61,24 +68,50 @@ impl ShardOutput {
     /// is done, too.
     ///
     /// # Errors
-    /// If the directory or a file in it can't be read or written, or too many workers write the shard.
+    /// If the directory or a file in it can't be read or written, has shards of another number, or too many workers write the shard.
     pub fn open(place: Place, shard: Shard, existing: Existing, layout: &Layout) -> Result<Self> {
         let directory = &place.directory;
         fs::create_dir_all(directory).with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let files = place.files()?;
+        check_count(place.published(), &files, shard)?;
         let overwrites = existing == Existing::Overwrite;
-        if !overwrites && let Some(done) = Done::of_part(place.published(), shard)? {
+        let (done, unreadable) = Done::or_unreadable(place.published(), shard)?;
+        if let Some(done) = done.filter(|_| !overwrites) {
             return Ok(Self::Done(DoneShard { shard, place, done, is_stored: true }));
         }
-        if !overwrites && let Some(done) = Done::of_part(directory, shard)? {
+        if place.address.is_some()
+            && !overwrites
+            && let (Some(done), _) = Done::or_unreadable(directory, shard)?
+        {
             return Ok(Self::Done(DoneShard { shard, place, done, is_stored: false }));
         }
-        let (temporary, writer) = open_temporary(directory, shard, existing, layout)?;
-        let settings = place.settings()?;
+        let neighbour = directory::neighbour(&files, shard);
+        let (temporary, mut writer) = open_temporary(directory, shard, existing, layout)?;
+        writer.goes_on_by("start the worker again with the same options, which goes on behind that");
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
-        let (positions, types) = (Positions::kept(), layout.types.clone());
-        let open = OpenShard { shard, place, temporary, lock, overwrites, settings, positions, types };
+        let (positions, whole, types) = (Positions::kept(), Whole::default(), layout.types.clone());
+        let open =
+            OpenShard { shard, place, temporary, lock, overwrites, neighbour, unreadable, positions, types, whole };
         Ok(Self::Open(Box::new(open), writer))
     }
+}
+
+/// Refuses a directory that has shards of another number: these do not fit together.
+fn check_count(directory: &Path, files: &[ShardFile], shard: Shard) -> Result<()> {
+    let counts = |file: &&ShardFile| file.shard.count != shard.count && file.kind != Kind::TemporaryRecord;
+    let Some(other) = files.iter().find(counts) else { return Ok(()) };
+    let ShardFile { path, shard: Shard { index, count }, kind } = other;
+    let (what, remedy) = match kind {
+        Kind::Temporary => ("what another worker has begun of", "remove the file if no worker writes it any more"),
+        _ => ("a file of", "remove the files of the other run"),
+    };
+    let problem = format!(
+        "this is shard {shard}, and {} has {what} shard {index}/{count}, {}: to run a shard of {count}, name it, as in --shard \
+         {index}/{count}; else name another directory, or {remedy}",
+        directory.display(),
+        path.file_name().unwrap_or_default().display()
+    );
+    Err(UsageError::new(problem).into())
 }
 
 /// Opens the first temporary file that no other worker writes.
@@ -119,6 +152,21 @@ impl DoneShard {
         }
     }
 
+    /// Checks that an input that was read to its end is the one that the worker of the part has read.
+    ///
+    /// # Errors
+    /// If it is another one: with how it differs.
+    pub fn check_input(&self, read: Option<&WholeInput>) -> Result<()> {
+        let difference = self.done.input.as_ref().zip(read).and_then(|(then, now)| then.difference(now));
+        let Some(difference) = difference else { return Ok(()) };
+        let problem = format!(
+            "shard {} is done, and its worker read another input than this one, which {difference}; give what it read, name \
+             another directory, or rank the shard anew with --overwrite",
+            self.shard
+        );
+        Err(UsageError::new(problem).into())
+    }
+
     /// Checks that the run which wrote the part is this one, removes what other workers have left of the shard, and returns what
     /// users should know, with the number of its rankings.
     ///
@@ -153,7 +201,45 @@ impl OpenShard {
     /// otherwise.
     pub fn arithmetic(&self, model: &ModelChoice) -> (Instructions, Option<Precision>) {
         let own = (model.instructions, model.precision);
-        self.settings.as_ref().map_or(own, |settings| arithmetic_of(settings, model))
+        self.neighbour.as_ref().map_or(own, |neighbour| arithmetic_of(&neighbour.settings, model))
+    }
+
+    /// What users should know before anything is ranked: what is taken over from another shard, and why the shard is not done.
+    pub fn notes(&self, model: &ModelChoice) -> Vec<String> {
+        let of_neighbour = |Neighbour { shard, path, settings, .. }: &Neighbour| {
+            let taken = taken_over(settings, model)?;
+            Some(format!("{taken}, as shard {shard} has it by {}", path.display()))
+        };
+        let taken = self.neighbour.as_ref().and_then(of_neighbour);
+        self.unreadable.iter().cloned().chain(taken).collect()
+    }
+
+    /// Checks that the run is that of the other shards. Returns what users should know, where the shard is ranked anew.
+    ///
+    /// # Errors
+    /// If it is another one: with what differs.
+    pub fn check(&self, run: &RunFacts) -> Result<Option<String>> {
+        let Some(Neighbour { shard, path, settings, about }) = &self.neighbour else { return Ok(None) };
+        if *shard == self.shard {
+            return Ok(None);
+        }
+        let differences = run.differences(settings, about)?.join("; ");
+        let path = path.display();
+        if differences.is_empty() {
+            return Ok(None);
+        }
+        if self.overwrites {
+            return Ok(Some(format!(
+                "another run wrote shard {shard}, {path}: {differences}; rank all shards anew with --overwrite, else they can't be \
+                 merged"
+            )));
+        }
+        let problem = format!(
+            "shard {} would not belong to shard {shard}, as another run wrote {path}: {differences}; give what that run was given, \
+             name another directory, or rank all shards anew with --overwrite",
+            self.shard
+        );
+        Err(UsageError::new(problem).into())
     }
 
     /// Gives the complete part its name, records that the shard is done, and stores both if they go to a store. If another worker
@@ -183,11 +269,14 @@ impl OpenShard {
             "{shown} has {} bytes, and another number was written; run shard {shard} again with --overwrite",
             written.bytes
         );
-        let earlier = if *overwrites { None } else { Done::of_part(directory, *shard)? };
-        match earlier {
-            Some(earlier) => Ok(Some(self.compare(&earlier, &written)?)),
-            None => self.publish(Done::new(*shard, run, written, counts, &self.types)).map(|()| None),
+        let earlier = if *overwrites { None } else { Done::or_unreadable(directory, *shard)?.0 };
+        if let Some(earlier) = earlier {
+            return Ok(Some(self.compare(&earlier, &written)?));
         }
+        let note = format!("shard {shard} has no queries: its part has no rankings, and is done");
+        let note = (written.rankings == 0).then_some(note);
+        self.publish(Done::new(*shard, (run, written), counts, &self.types, self.whole.input()))?;
+        Ok(note)
     }
 
     /// Compares the part with that of a worker that was faster.
@@ -201,6 +290,13 @@ impl OpenShard {
             part.display(),
             temporary.display()
         );
+        let difference = earlier.input.as_ref().zip(self.whole.input()).and_then(|(then, now)| then.difference(&now));
+        if let Some(difference) = difference {
+            bail!(
+                "another worker has finished shard {shard} in the meantime, with another input than this one, which {difference}; \
+                 run the shard again with --overwrite, and with the whole input"
+            );
+        }
         Ok(format!(
             "another worker has finished shard {shard} in the meantime, with the same bytes: {} stays",
             part.display()

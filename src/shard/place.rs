@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::directory::ShardFile;
 use super::done::Done;
 use super::{Shard, directory, names};
-use crate::resume::Settings;
 use crate::stop::Stop;
 use crate::store::{self, Uploaded, Writing};
 
@@ -31,15 +31,16 @@ impl Place {
         self.published().join(names::part(shard))
     }
 
-    /// What the rankings of some shard depend on that is done or begun, if there is one.
+    /// The files of shards: those that are there in the end, and those that are written.
     ///
     /// # Errors
     /// If the place can't be read.
-    pub(super) fn settings(&self) -> Result<Option<Settings>> {
-        match directory::settings(self.published())? {
-            None if self.address.is_some() => directory::settings(&self.directory),
-            settings => Ok(settings),
+    pub(super) fn files(&self) -> Result<Vec<ShardFile>> {
+        let mut files = directory::list(self.published())?;
+        if self.address.is_some() {
+            files.extend(directory::list(&self.directory)?);
         }
+        Ok(files)
     }
 
     /// A local file with the rankings of a shard that is done; what is in a store is copied first.
@@ -77,7 +78,8 @@ impl Place {
     fn upload(&self, address: &Path, shard: Shard, overwrites: bool, stop: &Stop) -> Result<Option<String>> {
         let own = Done::of_part(&self.directory, shard)?.context("the complete part is gone")?;
         let writing = if overwrites { Writing::Replace } else { Writing::Create };
-        if overwrites {
+        let (_, unreadable) = Done::or_unreadable(address, shard)?;
+        if overwrites || unreadable.is_some() {
             // A record never stands beside a part that is not its own.
             store::remove(&address.join(names::done(shard)))?;
         }

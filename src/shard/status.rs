@@ -10,14 +10,19 @@ use indicatif::{DecimalBytes, HumanDuration};
 use serde::Serialize;
 
 use super::Shard;
+use super::agreement::Agreement;
 use super::directory::{self, ShardFile};
 use super::done::Done;
 use super::names::Kind;
+use super::ranges::ranges;
 use crate::progress::counted;
 use crate::store;
 
+/// The most files that a message names.
+const MOST_NAMED: usize = 4;
+
 /// The state of the shards in a directory.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Status {
     /// The directory.
     pub directory: PathBuf,
@@ -33,6 +38,10 @@ pub struct Status {
     pub queries: u64,
     /// The records that these left out.
     pub skipped: u64,
+    /// Why the parts do not belong together, so that they can't be merged; a sentence for each reason.
+    pub problems: Vec<String>,
+    /// What else users should know: records that can't be read, whose shards count as not done, and files that are left.
+    pub warnings: Vec<String>,
 }
 
 /// A shard that is not done, and that a worker has begun. Whether it still runs can't be known on every file system.
@@ -54,52 +63,39 @@ impl Status {
     /// # Errors
     /// If it can't be read, or holds no shards, or those of several runs.
     pub fn read(directory: &Path) -> Result<Self> {
-        let files = directory::list(directory)?;
-        let shown = directory.display();
-        let Some(ShardFile { shard: Shard { count, .. }, .. }) = files.first() else {
-            bail!("{shown} has no shard: name the directory that workers with --shard were given as --output");
+        let (files, others): (Vec<_>, Vec<_>) = {
+            let files = directory::list(directory)?;
+            let count = count_of(&files, directory)?;
+            files.into_iter().partition(|file| file.shard.count == count)
         };
-        if let Some(other) = files.iter().find(|file| file.shard.count != *count) {
-            bail!(
-                "{shown} has shards of {count} and of {}, which do not belong together: remove those of one run",
-                other.shard.count
-            );
-        }
-        let mut begun: BTreeMap<u32, InProgress> = BTreeMap::new();
-        for ShardFile { path, shard, .. } in files.iter().filter(|file| file.kind == Kind::Temporary) {
-            // It has its own name by now.
-            let Ok(metadata) = path.metadata() else { continue };
-            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default().as_secs();
-            let new = InProgress { shard: shard.index, workers: 0, bytes: 0, seconds_since_write: age };
-            let progress = begun.entry(shard.index).or_insert(new);
-            progress.workers += 1;
-            progress.bytes = progress.bytes.max(metadata.len());
-            progress.seconds_since_write = progress.seconds_since_write.min(age);
-        }
-        let mut status = Self {
-            directory: directory.to_owned(),
-            shards: *count,
-            done: 0,
-            in_progress: Vec::new(),
-            missing: Vec::new(),
-            queries: 0,
-            skipped: 0,
-        };
-        let shards: Vec<u32> = (0..*count).collect();
-        let counts = store::for_each(&shards, |_, &index| {
-            let done = Done::of_part(directory, Shard { index, count: *count })?;
-            Ok(done.map(|done| done.counts))
-        })?;
-        for (index, counts) in (0..).zip(counts) {
-            match (counts, begun.remove(&index)) {
-                (Some(counts), _) => {
+        let count = files.first().map_or(0, |file| file.shard.count);
+        let mut begun = begun(&files);
+        let mut status = Self { directory: directory.to_owned(), shards: count, ..Self::default() };
+        let mut agreement = Agreement::default();
+        let shards: Vec<u32> = (0..count).collect();
+        // A record in a store takes some time to come.
+        let records = store::for_each(&shards, |_, &index| Ok(Done::of_part(directory, Shard { index, count })))?;
+        for (index, record) in (0..).zip(records) {
+            let done = record.unwrap_or_else(|error| {
+                status.warnings.push(format!("{error:#}"));
+                None
+            });
+            match (done, begun.remove(&index)) {
+                (Some(done), _) => {
+                    agreement.add(Shard { index, count }, &done);
                     status.done += 1;
-                    status.queries += counts.queries;
-                    status.skipped += counts.skipped;
+                    status.queries += done.counts.queries;
+                    status.skipped += done.counts.skipped;
                 }
                 (None, Some(progress)) => status.in_progress.push(progress),
                 (None, None) => status.missing.push(index),
             }
+        }
+        status.problems = agreement.problems();
+        if let Some(left) = left_of_others(&others) {
+            // What a worker of another division has left does not matter any more when all shards are done.
+            let is_complete = status.is_complete();
+            if is_complete { &mut status.warnings } else { &mut status.problems }.push(left);
         }
         Ok(status)
     }
@@ -109,8 +105,13 @@ impl Status {
         self.done == self.shards
     }
 
-    /// Why the shards can't be merged, if they can't.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// Whether all shards are done, and belong together.
+    pub fn is_mergeable(&self) -> bool {
+        self.is_complete() && self.problems.is_empty()
+    }
+
+    /// Why the shards can't be merged, if some are not done.
+    pub(super) fn left(&self) -> Option<String> {
         if self.is_complete() {
             return None;
         }
@@ -118,8 +119,9 @@ impl Status {
             self.in_progress.iter().map(|progress| progress.shard).chain(self.missing.iter().copied()).collect();
         left.sort_unstable();
         let example = left.first().copied().unwrap_or_default();
+        let warnings: String = self.warnings.iter().map(|warning| format!("; {warning}")).collect();
         Some(format!(
-            "of {}, these are not done: {}; run each of them again, as with --shard {example}/{}",
+            "of {}, these are not done: {}; run each of them again, as with --shard {example}/{}{warnings}",
             counted(self.shards.into(), "shard", "shards"),
             ranges(&left),
             self.shards
@@ -128,7 +130,7 @@ impl Status {
 
     /// The state in lines for people.
     pub fn text(&self) -> String {
-        let Self { directory, shards, done, in_progress, missing, queries, skipped } = self;
+        let Self { directory, shards, done, in_progress, missing, queries, skipped, problems, warnings } = self;
         let mut text = String::new();
         let left_out = match skipped {
             0 => String::new(),
@@ -150,30 +152,66 @@ impl Status {
         if !missing.is_empty() {
             let _ = writeln!(text, "missing: {}", ranges(missing));
         }
+        for (kind, sentences) in [("problem", problems), ("warning", warnings)] {
+            for sentence in sentences {
+                let _ = writeln!(text, "{kind}: {sentence}");
+            }
+        }
         text
     }
 }
 
-/// Numbers in their order, adjacent ones as a range: `3, 5-7`.
-fn ranges(numbers: &[u32]) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
-            _ => ranges.push((number, number)),
-        }
+/// How many shards there are: by those that are done, else by those that are begun.
+fn count_of(files: &[ShardFile], directory: &Path) -> Result<u32> {
+    let shown = directory.display();
+    let is_named = |file: &&ShardFile| matches!(file.kind, Kind::Done | Kind::Part);
+    let named: Vec<&ShardFile> = files.iter().filter(is_named).collect();
+    let counted = if named.is_empty() { files.iter().collect() } else { named };
+    let Some(first) = counted.first() else {
+        bail!("{shown} has no shard: name the directory that workers with --shard were given as --output");
+    };
+    let (name, count) = (file_name(first), first.shard.count);
+    if let Some(other) = counted.iter().find(|file| file.shard.count != count) {
+        bail!(
+            "{shown} has shards of {count} and of {}, which do not belong together, as {name} and {}: remove those of one run",
+            other.shard.count,
+            file_name(other)
+        );
     }
-    let shown = |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}-{last}") };
-    ranges.into_iter().map(shown).collect::<Vec<_>>().join(", ")
+    Ok(count)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn adjacent_numbers_are_a_range() {
-        assert_eq!(ranges(&[3, 5, 6, 7, 9]), "3, 5-7, 9");
-        assert_eq!(ranges(&[0]), "0");
+/// The shards of which workers have temporary files.
+fn begun(files: &[ShardFile]) -> BTreeMap<u32, InProgress> {
+    let mut begun: BTreeMap<u32, InProgress> = BTreeMap::new();
+    for ShardFile { path, shard, .. } in files.iter().filter(|file| file.kind == Kind::Temporary) {
+        // It has its own name by now.
+        let Ok(metadata) = path.metadata() else { continue };
+        let age = metadata.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default().as_secs();
+        let new = InProgress { shard: shard.index, workers: 0, bytes: 0, seconds_since_write: age };
+        let progress = begun.entry(shard.index).or_insert(new);
+        progress.workers += 1;
+        progress.bytes = progress.bytes.max(metadata.len());
+        progress.seconds_since_write = progress.seconds_since_write.min(age);
     }
+    begun
+}
+
+/// What workers of another number of shards have left, as a sentence.
+fn left_of_others(files: &[ShardFile]) -> Option<String> {
+    let names: Vec<String> = files.iter().take(MOST_NAMED).map(file_name).collect();
+    let others = match files.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        others => format!(" and {}", counted(others as u64, "other file", "other files")),
+    };
+    let count = files.first()?.shard.count;
+    let shards = counted(count.into(), "shard", "shards");
+    Some(format!(
+        "left by a run of {shards}: {}{others}; remove that if no worker writes it any more",
+        names.join(", ")
+    ))
+}
+
+fn file_name(file: &ShardFile) -> String {
+    file.path.file_name().unwrap_or_default().display().to_string()
 }

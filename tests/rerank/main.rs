@@ -114,10 +114,13 @@ mod serve_limits;
 mod session;
 mod shapes;
 mod shards;
+mod shards_agree;
 #[cfg(unix)]
 mod shards_broken;
 mod shards_files;
 mod shards_refused;
+#[cfg(unix)]
+mod shards_whole;
 mod signals;
 #[cfg(feature = "stores")]
 mod stores;

@@ -85,7 +85,7 @@ fn the_speed_of_a_bench_or_a_run_is_taken_from_its_file() {
     for (file, problem) in [
         (&several, "it has several workloads"),
         (&files.write("none", "{\"tokens_per_second\":0}"), "it has no tokens_per_second above 0"),
-        (&input, "it has "),
+        (&input, "it is neither what"),
         (&files.write("text", "fast"), "it is neither what"),
         (&files.name("missing"), "cannot read the file"),
     ] {
@@ -122,6 +122,8 @@ fn what_would_go_wrong_is_noted() {
         let plan = plan(&[arguments, &fixed].concat());
         assert!(plan["notes"].to_string().contains(note), "{note}: {plan}");
     }
+    let whole = plan(&[&[first, "--shards", "1"], &fixed[..]].concat());
+    assert!(!whole["notes"].to_string().contains("take fewer"), "{whole}");
     let divided = plan(&[&[first, second, "--shards", "2"], &fixed[..]].concat());
     assert_eq!(number(&divided, "shard_bytes_read") * 2., number(&divided, "input_bytes"));
     let empty = files.write("empty.jsonl", "");

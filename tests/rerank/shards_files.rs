@@ -115,6 +115,8 @@ fn whole_files_are_handed_out_and_merged_in_their_order() {
         assert_eq!(rerank(&fake(&[&input, "--output", &many, "--shard", &format!("{shard}/6")])).status, 0);
     }
     assert_eq!(names(&files, "many").len(), 12);
+    let empty = rerank(&fake(&[&input, "--output", &files.name("none"), "--shard", "5/6"]));
+    assert!(empty.stderr.contains("shard 5/6 has no queries"), "{}", empty.stderr);
     assert!(merged(&files, &many, &[], "many.jsonl") == expected.as_bytes());
 }
 

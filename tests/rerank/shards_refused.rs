@@ -16,7 +16,9 @@ fn options_that_do_not_fit_a_shard_are_refused() {
     fails(&["--shard", "0/2", "-o", "-"], &["--shard writes files into a directory"]);
     fails(&["--shard", "0/2", "-o", &file], &["--output", "file is a file; name another one"]);
     fails(&["--shard", "2/2", "-o", &directory], &["--shard", "counted from 0", "the last of 2 is 1/2"]);
-    fails(&["--shard", "x", "-o", &directory], &["--shard", "as in 0/8, or auto"]);
+    for odd in ["x", "-1/3"] {
+        fails(&["--shard", odd, "-o", &directory], &["--shard", "as in 0/8, or auto"]);
+    }
     fails(&["--shard", "0/2", "--shards", "2", "-o", &directory], &["--shards is for --shard auto"]);
     fails(&["--shards", "2", "-o", &directory], &["--shard"]);
     for format in ["trec", "csv"] {
@@ -39,10 +41,12 @@ fn a_worker_of_another_run_does_not_go_on() {
     let directory = files.name("parts");
     rank(&input, &directory, "0/2");
     rerank(&worker(&other, &directory, "0/2")).fails(2, &["shard 0/2 is done, and another run wrote", "the input "]);
-    rank(&other, &directory, "1/2");
+    rerank(&worker(&other, &directory, "1/2"))
+        .fails(2, &["shard 1/2 would not belong to shard 0/2", "the input has grown"]);
+    assert_eq!(rerank(&[&worker(&other, &directory, "1/2")[..], &["--overwrite"]].concat()).status, 0);
     let output = files.name("out.jsonl");
     rerank(&["merge", &directory, "-o", &output])
-        .fails(2, &["shards 0/2 and 1/2 were not written by the same run", "the input had", "--overwrite"]);
+        .fails(2, &["shards 0 and 1 of 2 were not written by the same run", "the input had", "--overwrite"]);
     let run = rerank(&[&worker(&input, &directory, "1/2")[..], &["--overwrite"]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert_eq!(merged(&files, &directory, &[], "out.jsonl").iter().filter(|byte| **byte == b'\n').count(), 30);
@@ -51,9 +55,11 @@ fn a_worker_of_another_run_does_not_go_on() {
     assert_eq!(rerank(&["--model", "fake", &input, "-o", &single]).status, 0);
     merged(&files, &directory, &[], "single.jsonl");
     assert!(!files.path("single.jsonl.run.json").exists());
-    rank(&input, &directory, "0/3");
-    rerank(&["merge", &directory, "-o", &output, "--overwrite"]).fails(1, &["shards of 2 and of 3"]);
-    rerank(&["status", &directory]).fails(1, &["shards of 2 and of 3"]);
+    rerank(&worker(&input, &directory, "0/3")).fails(2, &["this is shard 0/3"]);
+    files.write("parts/part-00000-of-00003.jsonl.zst", "");
+    let names = ["shards of 2 and of 3", "part-00000-of-00002.done.json", "part-00000-of-00003.jsonl.zst"];
+    rerank(&["merge", &directory, "-o", &output, "--overwrite"]).fails(1, &names);
+    rerank(&["status", &directory]).fails(1, &names);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod part;
 mod ranking;
 mod sources;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -12,7 +12,7 @@ use self::sources::Sources;
 use super::names;
 use super::status::Status;
 use crate::exit::{Exit, UsageError};
-use crate::output::{Existing, Layout, OutputFile, OutputFormat, Temporary, Writer};
+use crate::output::{Existing, Layout, OutputFormat, Writer};
 use crate::progress::counted;
 use crate::resume::Sidecar;
 use crate::stop::Stop;
@@ -28,6 +28,8 @@ pub struct MergeOptions {
     pub existing: Existing,
     /// What the lines look like; whether they have texts is as the shards have it.
     pub layout: Layout,
+    /// What users should know of the output's name, if anything.
+    pub note: Option<String>,
 }
 
 /// What was merged.
@@ -47,25 +49,23 @@ pub struct Merged {
 /// If a shard is not done, was written by another run than the others, or is damaged; if a query stands in two shards; if the
 /// file can't be written.
 pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
-    let MergeOptions { directory, output, existing, layout } = options;
+    let MergeOptions { directory, output, existing, layout, .. } = options;
     // From now on, a signal is seen here.
     stop.begin_scoring(|| ());
     let status = Status::read(directory)?;
-    if let Some(problem) = status.problem() {
-        bail!("{}: {problem}", directory.display());
+    if let Some(left) = status.left() {
+        bail!("{}: {left}", directory.display());
+    }
+    if !status.problems.is_empty() {
+        return Err(UsageError::new(format!("{}: {}", directory.display(), status.problems.join("; "))).into());
     }
     let mut sources = Sources::open(directory, status.shards)?;
     let layout = Layout { text: sources.has_text, types: sources.types.clone(), ..layout.clone() };
     let is_of_shard = output.file_name().and_then(|name| names::parse(name.to_str()?)).is_some();
     ensure!(!is_of_shard, "{} is the name of a shard's file; give the output another name", output.display());
-    // A file that exists is kept from other runs; one that does not exist is not there before it is whole.
-    let open = || OutputFile::open(output, *existing);
-    let lock = output.exists().then(open).transpose()?;
-    let is_file = lock.as_ref().is_none_or(OutputFile::is_regular);
-    ensure!(is_file, "{} is no file on a disk; name one, or a new one", output.display());
-    let failed = || format!("cannot write beside {}", output.display());
-    let temporary = Temporary::beside(output).with_context(failed)?;
-    let mut writer = Writer::open(Some(temporary.path()), &layout, Existing::Overwrite)?;
+    let mut writer = Writer::open_whole(output, &layout, *existing)?;
+    // The record of another run that wrote a file of this name.
+    let has_record = Sidecar::read(output)?.is_some();
     let mut line = Vec::new();
     while sources.next(&mut line)? {
         if let Some(exit) = stop.requested() {
@@ -76,15 +76,15 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     }
     let (rankings, skipped) = (sources.rankings, sources.skipped);
     let left_out = writer.finish(skipped)?;
-    let is_taken = lock.is_none() && output.exists();
-    ensure!(!is_taken, "{} was made by another program in the meantime; nothing is written over", output.display());
-    remove_record(output)?;
-    temporary.persist(output).with_context(|| format!("cannot write {}", output.display()))?;
-    drop(lock);
+    if has_record {
+        let record = Sidecar::path(output);
+        std::fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+    }
     let (rankings, shards) =
         (counted(rankings, "ranking", "rankings"), counted(status.shards.into(), "shard", "shards"));
     let summary = format!("{} has {rankings} of {shards}", output.display());
-    Ok(Merged { exit: Exit::Done, summary, notes: notes(skipped, &left_out) })
+    let notes = [options.note.iter().cloned().collect(), status.warnings, notes(skipped, &left_out)].concat();
+    Ok(Merged { exit: Exit::Done, summary, notes })
 }
 
 fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
@@ -96,15 +96,6 @@ fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
         return Err(UsageError::new(format!("query {:?}: {problem}", ranking.query.id)).into());
     }
     writer.write(&ranking)
-}
-
-/// Removes the record of another run that wrote a file of this name.
-fn remove_record(output: &Path) -> Result<()> {
-    let record = Sidecar::path(output);
-    if Sidecar::read(output)?.is_some() {
-        std::fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
-    }
-    Ok(())
 }
 
 fn notes(skipped: u64, left_out: &[String]) -> Vec<String> {

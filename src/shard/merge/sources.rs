@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::hash_map::Entry;
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
 use crate::input::hash;
 use crate::progress::counted;
-use crate::resume::Settings;
+use crate::shard::agreement::Agreement;
 use crate::shard::done::Done;
 use crate::shard::index::{self, Located};
 use crate::shard::{Shard, names};
@@ -73,16 +74,15 @@ impl Sources {
             has_text: true,
             types: ColumnTypes::default(),
         };
-        let mut first: Option<Settings> = None;
+        let mut agreement = Agreement::default();
         let step = (BYTES_AHEAD / count.max(1) as usize).clamp(*BYTES_OF_EACH.start(), *BYTES_OF_EACH.end());
         for index in 0..count {
             let shard = Shard { index, count };
             let done = Done::of_part(directory, shard)?
                 .with_context(|| format!("shard {shard} is not done any more: run it again"))?;
             sources.skipped += done.counts.skipped;
-            let first = first.get_or_insert_with(|| done.settings.clone());
-            check_settings(first, &done, shard)?;
-            sources.has_text = !first.is_given("--no-text");
+            agreement.add(shard, &done);
+            sources.has_text = !done.settings.is_given("--no-text");
             let path = directory.join(names::part(shard));
             let Done { bytes, blake3, rankings, counts, columns, .. } = done;
             if index == 0 {
@@ -97,7 +97,10 @@ impl Sources {
             sources.sources.push(source);
             sources.advance(index as usize)?;
         }
-        Ok(sources)
+        match agreement.problems().as_slice() {
+            [] => Ok(sources),
+            problems => Err(UsageError::new(problems.join("; ")).into()),
+        }
     }
 
     /// Takes the next ranking in the order of the input, a line of JSONL; false at the end.
@@ -156,21 +159,12 @@ impl Source {
     }
 
     fn damaged(&self, error: &anyhow::Error) -> anyhow::Error {
+        let is_refused = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        };
+        if error.chain().any(is_refused) {
+            return anyhow!("{error:#}: make it readable for the user that merges");
+        }
         anyhow!("{}: {error:#}: run shard {} again with --overwrite", self.path, self.shard)
     }
-}
-
-/// Refuses a shard of another run than that of the first.
-fn check_settings(first: &Settings, done: &Done, shard: Shard) -> Result<()> {
-    let differences = first.differences(&done.settings);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let problem = format!(
-        "shards 0/{} and {shard} were not written by the same run: of the first, {}; run one of them again with --overwrite, and \
-         what the other was given",
-        shard.count,
-        differences.join("; ")
-    );
-    Err(UsageError::new(problem).into())
 }
