@@ -248,8 +248,8 @@ pub fn id(name: &str, value: &RawValue) -> Result<Option<String>, String> {
         Kind::String => string(name, value).map(entry::unless_blank),
         Kind::Number if is_integer(value) => Ok(Some(value.get().to_owned())),
         Kind::Number => Err(format!(
-            "`{name}` is {}, and a string or an integer is expected: where some are missing, pandas makes such \
-             numbers of integers (write them as `Int64` or as strings)",
+            "{}; where some are missing, pandas makes numbers as {} of integers: write them as `Int64`, or as strings",
+            wrong_type(name, Kind::Number, "a string or an integer"),
             value.get()
         )),
         found => Err(wrong_type(name, found, "a string or an integer")),

@@ -236,7 +236,7 @@ fn an_id_that_meets_a_generated_one_says_so() {
     run.fails(1, &["standard input:3: ", "candidate \"1\"", "generated for the candidate on line 2 at position 1"]);
     let table = "query_id,query,id,text\n2,red,x,a\n,blue,x,b\n";
     let run = rerank_on(table, &["--model", "fake", "--input-format", "csv"]);
-    run.fails(1, &["standard input:3: ", "query \"2\"", "generated from its number in the input, 2", "line 2"]);
+    run.fails(1, &["standard input:3: ", "the row has no query id", "give every row of the file the id of its query"]);
 }
 
 #[test]

@@ -258,8 +258,8 @@ fn memory_that_is_not_there_is_one_line() {
     let model = wide_model(&files, 1_000_000);
     // The file has 550 MiB, which can be mapped, and there is no room for weights of that size beside it.
     let program = env!("CARGO_BIN_EXE_rerank");
-    let script =
-        format!("ulimit -v 900000; exec {program} --model {model} --dtype f32 -t 1 -i testdata/candidates.jsonl");
+    let options = "--device cpu --dtype f32 -t 1 -i testdata/candidates.jsonl";
+    let script = format!("ulimit -v 900000; exec {program} --model {model} {options}");
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
