@@ -20,7 +20,11 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --release --features cuda --no
 # Release, as users build it: the products of a debug build would make the tests take minutes.
 cargo test --locked --release --features cuda
 # The Python package, in an environment of its own.
-scripts/python/build.sh --features cuda
+if python3 -c "import ensurepip, venv"; then
+    scripts/python/build.sh --features cuda
+else
+    echo "skipped: the Python package, as this Python can't make environments"
+fi
 # The service's clients and its page, where they can be had.
 RERANK=target/release/rerank scripts/check_clients.sh
 # The packages beside which it is used, and the examples.
