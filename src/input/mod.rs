@@ -55,6 +55,7 @@ mod lines;
 mod missing;
 mod names;
 mod notes;
+mod open_file;
 mod parts;
 mod position;
 mod queries;
@@ -74,7 +75,6 @@ mod whole;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 
@@ -103,6 +103,7 @@ use self::entry::Entries;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
+use self::open_file::OpenFile;
 pub(crate) use self::queries::Queries;
 use self::several::OpenInput;
 use self::source::Empty;
@@ -235,28 +236,6 @@ pub fn open(options: &InputOptions) -> Result<Events> {
 /// As [`open`].
 pub fn open_stream(name: &str, stream: Box<dyn Read + Send>, options: &InputOptions) -> Result<Events> {
     Ok(read_opened(Opened::of_stream(name.into(), stream)?, options)?.events(options))
-}
-
-/// The records of a file or a stream.
-struct OpenFile {
-    /// Its name in messages.
-    name: Arc<str>,
-    /// How far it was read.
-    position: Option<Position>,
-    entries: Box<dyn Entries>,
-    /// What the user should know of columns that are left out or change their types.
-    notes: Vec<String>,
-    whole: Whole,
-}
-
-impl OpenFile {
-    fn events(self, options: &InputOptions) -> Events {
-        let Self { name, position, entries, notes, whole } = self;
-        let mut grouping = Grouping::new(OpenInput::one(name, entries), options.selection);
-        grouping.count_for(whole.clone());
-        notes.into_iter().for_each(|note| grouping.note(note));
-        Events { position, grouping, whole }
-    }
 }
 
 fn read_opened(opened: Opened, options: &InputOptions) -> Result<OpenFile> {
