@@ -41,7 +41,7 @@ fn a_pipe_that_ended_early_is_found() {
     );
     assert_eq!(worker(&input, "1/2", &["--overwrite"]).status, 0);
     assert_eq!(merged(&files, &directory, &[], "out.jsonl").iter().filter(|byte| **byte == b'\n').count(), 43);
-    // Of a shard that is done, a pipe is read to its end: texts may differ where the queries are the same.
+    // A pipe is read to its end, even if the shard is done: texts may differ where the queries are the same.
     worker(&input.replacen("red planet", "red plane.", 1), "0/2", &[])
         .fails(2, &["its worker read another input than this one, which read other content"]);
 }
