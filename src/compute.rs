@@ -126,13 +126,11 @@ impl Compute {
 
     /// The result of the measurement, for users who want every detail.
     pub fn measurement(&self) -> Option<String> {
-        let Measured { products, attention, took } = self.measured?;
+        let Measured { products, took } = self.measured?;
         Some(format!(
-            "measured in {:.1} ms: instructions for bf16 are {:.2} times as fast as those for f32 in products, and {:.2} times in \
-             attention",
+            "measured in {:.1} ms: instructions for bf16 are {:.2} times as fast as those for f32",
             took.as_secs_f64() * 1e3,
-            products.speedup(),
-            attention.speedup()
+            products.speedup()
         ))
     }
 
@@ -167,7 +165,7 @@ mod tests {
     fn compute(precision: Precision, times: Option<(u64, u64)>, products: Option<Unit>) -> Compute {
         let times =
             times.map(|(bf16, f32)| Times { bf16: Duration::from_micros(bf16), f32: Duration::from_micros(f32) });
-        let measured = times.map(|times| Measured { products: times, attention: times, took: times.bf16 });
+        let measured = times.map(|times| Measured { products: times, took: times.bf16 });
         let level = if measured.is_none() && products.is_none() { Level::Avx2 } else { Level::Avx512Bf16 };
         let instructions = Instructions { level, products, attention: None };
         let units = instructions.units(measured);

@@ -62,7 +62,7 @@ What would it cost? Counts, token lengths and time, no weights needed:
   RERANK_INSTRUCTIONS    kernels of the CPU (see below)
   TMPDIR                 where a compressed collection is unpacked
   HTTPS_PROXY            a proxy on the way to the hub
-RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and selects the instructions that multiply the operands of linear layers in bf16, and of attention in bf16 and int8: by default those that are measured to be faster. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
+RERANK_INSTRUCTIONS=LEVEL/products=UNIT/attention=UNIT, each part of which may be left out, forces kernels: LEVEL is plain (on AArch64 neon), avx2, avx512, avx512-bf16 or amx, the best that the processor has by default; UNIT is bf16 or f32 and selects the instructions that multiply the operands of linear layers in bf16, and of attention in bf16 and int8: by default those that are measured to be faster in linear layers. --verbose and --stats report what ran, in the same form; on other kernels scores differ by rounding.",
     ),
     (
         "Exit status",

@@ -72,13 +72,10 @@ impl Instructions {
         self.level.has_bf16_units() && (self.products.is_none() || self.attention.is_none())
     }
 
-    /// The units that run: those that are forced, else the faster ones.
+    /// The units that run: those that are forced, else the one that is faster in linear layers.
     pub fn units(self, measured: Option<Measured>) -> Units {
-        let choose = |forced: Option<Unit>, measured: Option<Unit>| forced.or(measured).unwrap_or(Unit::F32);
-        Units {
-            products: choose(self.products, measured.map(|measured| measured.products.faster())),
-            attention: choose(self.attention, measured.map(|measured| measured.attention.faster())),
-        }
+        let faster = measured.map_or(Unit::F32, |measured| measured.products.faster());
+        Units { products: self.products.unwrap_or(faster), attention: self.attention.unwrap_or(faster) }
     }
 }
 
@@ -89,7 +86,10 @@ fn parse_unit(name: &str) -> Result<Unit, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::engine::cpu::measure::Times;
 
     #[test]
     fn a_level_and_units_are_forced() {
@@ -122,6 +122,19 @@ mod tests {
         if best != Level::Plain {
             assert_eq!(forced.as_in(&format!("{best}/products=f32/attention=f32")), forced);
         }
+    }
+
+    #[test]
+    fn attention_takes_the_unit_that_is_faster_in_linear_layers() {
+        let measured = |bf16, f32| {
+            let [bf16, f32] = [bf16, f32].map(Duration::from_micros);
+            Some(Measured { products: Times { bf16, f32 }, took: Duration::ZERO })
+        };
+        let open = Instructions { level: Level::Avx512Bf16, products: None, attention: None };
+        assert_eq!(open.units(measured(16, 31)), Units::both(Unit::Bf16));
+        assert_eq!(open.units(measured(122, 99)), Units::both(Unit::F32));
+        let forced = Instructions { products: Some(Unit::Bf16), ..open };
+        assert_eq!(forced.units(measured(122, 99)), Units { products: Unit::Bf16, attention: Unit::F32 });
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What this processor's units of bf16 are worth: some have them and are slower with them than with multiply-adds of f32.
 //!
-//! Measured at every start, in six or seven milliseconds, and not remembered in a file: a machine may be another one tomorrow
+//! Measured at every start, in a few milliseconds, and not remembered in a file: a machine may be another one tomorrow
 //! (a container that moved, a home directory on a network), and nothing has to be found, locked or thrown away. Both units
 //! take turns at the same small work, and the shortest time of each counts, so that whatever else the machine does has to
 //! disturb all turns of one unit and none of the other's to change the choice. Known processors are far from the threshold on
 //! either side; where the times come near it, the measurement goes on for longer.
+//!
+//! Linear layers are measured, and attention takes the same unit: softmax brings both units closer together there, and a
+//! processor on which they are 1.1 times apart changed its choice, and with it the bits of scores, from one start to the next.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -15,15 +17,12 @@ use half::bf16;
 
 use crate::checkpoint::StoredRows;
 use crate::engine::cpu::arithmetic::{Arithmetic, Unit, Units};
-use crate::engine::cpu::attention::key_values::KeyValues;
-use crate::engine::cpu::attention::{Attended, Attention, KeyBlock, Sight, Span};
 use crate::engine::cpu::gemm::linear::Linear;
 use crate::engine::cpu::gemm::microkernel::SIDE;
 use crate::engine::cpu::gemm::operand::Operand;
-use crate::engine::cpu::gemm::panels::{PANEL, Panels};
+use crate::engine::cpu::gemm::panels::Panels;
 use crate::engine::cpu::gemm::weight::Source;
 use crate::engine::cpu::level::Level;
-use crate::model::{Heads, Mask};
 use crate::precision::Precision;
 
 /// The units of bf16 are used where they are so many times as fast as those of f32.
@@ -49,8 +48,6 @@ pub struct Times {
 pub struct Measured {
     /// The times of a linear layer.
     pub products: Times,
-    /// The times of attention.
-    pub attention: Times,
     /// What all this took.
     pub took: Duration,
 }
@@ -91,9 +88,7 @@ pub fn measure(level: Level) -> Result<Measured> {
     let arithmetic = |unit| Arithmetic { level, units: Units::both(unit), precision: Precision::Bf16 };
     let [mut bf16, mut f32] = [Layer::new(arithmetic(Unit::Bf16))?, Layer::new(arithmetic(Unit::F32))?];
     let products = Times::of(|unit| timed(|| if unit == Unit::Bf16 { bf16.run() } else { f32.run() }));
-    let [mut bf16, mut f32] = [Passage::new(arithmetic(Unit::Bf16)), Passage::new(arithmetic(Unit::F32))];
-    let attention = Times::of(|unit| timed(|| if unit == Unit::Bf16 { bf16.run() } else { f32.run() }));
-    Ok(Measured { products, attention, took: started.elapsed() })
+    Ok(Measured { products, took: started.elapsed() })
 }
 
 fn timed(work: impl FnOnce()) -> Duration {
@@ -135,43 +130,6 @@ impl Layer {
     fn run(&mut self) {
         let mut results = Panels::new(&mut self.results, Self::ROWS);
         self.linear.forward(&self.input, 0..self.linear.panels(), &mut results);
-    }
-}
-
-/// Attention of two query heads over a passage, its keys and values written anew each time.
-struct Passage {
-    stores: KeyValues,
-    attention: Attention,
-    queries: Vec<f32>,
-    /// Keys and values are the same.
-    keys: Vec<f32>,
-    results: Vec<f32>,
-}
-
-impl Passage {
-    const TOKENS: usize = 4 * SIDE;
-    const HEADS: Heads = Heads { query: 2, key: 1, head_dim: 128 };
-
-    fn new(arithmetic: Arithmetic) -> Self {
-        let mut stores = KeyValues::new(Self::HEADS, arithmetic);
-        stores.clear(Self::TOKENS / SIDE);
-        let sight = Sight { mask: Mask::Causal, window: None, scale: Self::HEADS.usual_scale() };
-        let attention = Attention::new(&stores, sight);
-        let size = Self::HEADS.query * Self::HEADS.panels() * Self::TOKENS * PANEL;
-        let [queries, keys] = [size, size / Self::HEADS.group()].map(|size| values(size).collect());
-        Self { stores, attention, queries, keys, results: vec![0.; size] }
-    }
-
-    fn run(&mut self) {
-        let slots: [usize; Self::TOKENS] = std::array::from_fn(|slot| slot);
-        let queries = Panels::new(&mut self.queries, Self::TOKENS);
-        let mut results = Panels::new(&mut self.results, Self::TOKENS);
-        let writing = self.stores.write();
-        writing.put_keys(0, &Panels::new(&mut self.keys, Self::TOKENS), &slots);
-        writing.put_values(0, &Panels::new(&mut self.keys, Self::TOKENS), &slots);
-        let keys: Vec<KeyBlock> = (0..Self::TOKENS / SIDE).map(KeyBlock::Whole).collect();
-        let span = Span { rows: 0..Self::TOKENS, position: 0, length: Self::TOKENS, keys: Cow::Owned(keys) };
-        self.attention.forward(&queries, &[span], 0, &self.stores, &mut Attended::Panels(&mut results));
     }
 }
 
@@ -223,10 +181,8 @@ mod tests {
     #[test]
     fn the_work_of_both_units_can_be_done_at_every_level_that_has_them() {
         for level in Level::all().filter(|level| level.has_bf16_units()) {
-            let Measured { products, attention, .. } = measure(level).unwrap();
-            for times in [products, attention] {
-                assert!(times.bf16 > Duration::ZERO && times.f32 < Duration::MAX, "{level}: {times:?}");
-            }
+            let times = measure(level).unwrap().products;
+            assert!(times.bf16 > Duration::ZERO && times.f32 < Duration::MAX, "{level}: {times:?}");
         }
     }
 }
