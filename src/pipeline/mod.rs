@@ -15,6 +15,7 @@ mod judging;
 mod order;
 mod outputs;
 mod prepare;
+mod ranking;
 mod read;
 mod sample;
 mod setup;
@@ -22,7 +23,6 @@ mod shards;
 mod stages;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -30,21 +30,19 @@ use anyhow::Result;
 pub use self::judging::JudgedFigures;
 pub use self::sample::{Counts, Sample, sample};
 
-use self::collect::End;
-use self::conclusion::Conclusion;
 use self::faults::Faults;
 use self::judging::Judging;
 use self::outputs::Outputs;
+use self::ranking::RankingRun;
 use self::read::Reading;
 use self::shards::Stored;
 use self::stages::Stages;
-use crate::config::{Config, EvaluationChoice};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::input;
 use crate::out_of_memory::for_records;
-use crate::progress::{Reporter, Verbosity};
+use crate::progress::Reporter;
 use crate::resume::{Resumed, RunFacts};
-use crate::setup::{Loading, finish_cache};
 use crate::stop::Stop;
 
 /// Runs a job to its end. When `stop` is requested, the run finishes the batches at hand, writes the complete rankings, and
@@ -79,10 +77,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         let resumed = shards::end_done(done, (first, events), &facts, &faults, (reporter, stop))?;
         return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
     }
-    if let Some(shard) = &mut shard {
-        shard.whole = events.whole();
-        shard.check(&facts)?.iter().for_each(|warning| reporter.warning(warning));
-    }
+    shard.iter_mut().try_for_each(|shard| shards::check(shard, &events, &facts, reporter))?;
     let resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
@@ -100,45 +95,6 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let Some(writer) = writer else {
         return events.map_or(Ok(Exit::Done), |events| stages.dry_run(events, stats_file, reporter));
     };
-    let mut stats = setup::stats(&setup, config);
-    let (scored, written) = match events {
-        Some(events) => {
-            // A profile slows a GPU down a little, so it is kept only if somebody will see it.
-            let profiled = config.stats.is_some() || config.verbosity == Verbosity::Verbose;
-            let is_deferred = stages.cache.as_ref().is_some_and(|cache| !cache.is_empty());
-            let when = if is_deferred { Loading::WhenNeeded { profiled } } else { Loading::AtOnce { profiled } };
-            let loaded = setup.load(when, reporter)?;
-            stats.load_seconds = loading.elapsed().as_secs_f64();
-            stages.rank(events, (loaded, writer), (reporter, stop), &mut stats)
-        }
-        None => {
-            config.evaluation.iter().for_each(|evaluation| reporter.note(&unevaluated(evaluation)));
-            (Ok(End::Complete), writer.finish(faults.skipped()))
-        }
-    };
-    let kept = finish_cache(config.cache.as_ref(), stages.cache.as_deref(), reporter);
-    reporter.finish();
-    stats.resumed = reading.resumed.queries.load(Ordering::Relaxed);
     let stored = Stored { shard, upload, stop };
-    let written = shards::finish(stored, &scored, written, (&faults, &stats), reporter);
-    stats.derive(began.elapsed());
-    let (faults, compute) = (&*faults, &setup.compute);
-    let cuts_documents = config.splitting.is_none();
-    let exit =
-        Conclusion { reporter, faults, stop, compute, cuts_documents, stats, stats_file }.conclude(scored, written)?;
-    Ok(match kept {
-        Ok(()) => exit,
-        Err(error) => {
-            reporter.error(&format!("{error:#}"));
-            if exit == Exit::Done { Exit::Failed } else { exit }
-        }
-    })
-}
-
-/// The note that a complete output leaves nothing to evaluate.
-fn unevaluated(evaluation: &EvaluationChoice) -> String {
-    format!(
-        "--qrels {}: this run ranks nothing that could be evaluated, as the output is complete; rerank eval evaluates it",
-        evaluation.qrels.display()
-    )
+    RankingRun { stages, reporter, stored, stats_file, began, loading }.run(events, writer)
 }

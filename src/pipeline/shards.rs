@@ -49,6 +49,16 @@ pub(super) fn end_done(
     Ok(queries)
 }
 
+/// Compares a shard that is begun with the others of its directory.
+///
+/// # Errors
+/// If they are of another run.
+pub(super) fn check(shard: &mut OpenShard, events: &Events, run: &RunFacts, reporter: &Reporter) -> Result<()> {
+    shard.whole = events.whole();
+    shard.check(run)?.iter().for_each(|warning| reporter.warning(warning));
+    Ok(())
+}
+
 /// The events that are left to be ranked of a shard; none, if it has no queries or its part has all of them.
 ///
 /// # Errors
