@@ -1,5 +1,6 @@
 //! Tests of options that are accepted, and of options that are refused.
 
+use anyhow::Result;
 use clap::Parser;
 
 use super::*;
