@@ -2,7 +2,8 @@
 # Runs the examples of Ray, Spark and polars on this machine, on the same pairs, and compares rows and bits with the command's. Of two
 # nodes of Ray, one is killed in the middle. Prints what each takes beside the plain command.
 #
-#   scripts/check_scale.sh [PAIRS] [MODEL]     default: 200000 pairs and the toy model
+#   scripts/check_scale.sh [PAIRS [MODEL [ENGINE…]]]     default: 200000 pairs, the toy model, and all of polars, spark,
+#                                                        spark-pipe, ray and ray-killed
 #
 # It needs the wheel that scripts/python/build.sh makes, PyPI (600 MB into target/python), and Java for Spark.
 set -euo pipefail
@@ -20,4 +21,4 @@ wheels=("$directory"/wheels/*.whl)
 export PYSPARK_PYTHON=$directory/scale/bin/python RERANK=$directory/scale/bin/rerank
 export SPARK_LOCAL_IP=127.0.0.1 PYSPARK_SUBMIT_ARGS="--master local[2] pyspark-shell"
 export RAY_USAGE_STATS_ENABLED=0
-"$directory/scale/bin/python" scripts/scale/check.py "${1:-200000}" "$directory/scale-data" "${2:-testdata/tiny-reranker}"
+"$directory/scale/bin/python" scripts/scale/check.py "${1:-200000}" "$directory/scale-data" "${2:-testdata/tiny-reranker}" "${@:3}"

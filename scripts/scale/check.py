@@ -1,6 +1,6 @@
 """Runs the examples of data engines on the same pairs, and compares rows and bits with the command's.
 
-    python scripts/scale/check.py PAIRS FOLDER [MODEL]     as scripts/check_scale.sh runs it
+    python scripts/scale/check.py PAIRS FOLDER [MODEL [ENGINE…]]     as scripts/check_scale.sh runs it
 """
 
 import shutil
@@ -25,8 +25,12 @@ def check(name: str, expected: dict[int, float], found: dict[int, float]) -> Non
 
 def main() -> None:
     """Runs all of them."""
-    count, folder, *model = sys.argv[1:]
-    count, folder, model = int(count), Path(folder).resolve(), str(Path(*model or ["testdata/tiny-reranker"]).resolve())
+    count, folder, *more = sys.argv[1:]
+    model, *engines = more or ["testdata/tiny-reranker"]
+    unknown = set(engines) - {"polars", "spark", "spark-pipe", "ray", "ray-killed"}
+    if unknown:
+        sys.exit(f"there is no engine {', '.join(sorted(unknown))}")
+    count, folder, model = int(count), Path(folder).resolve(), str(Path(model).resolve())
     shutil.rmtree(folder, ignore_errors=True)
     pairs.make(count, folder)
     rerank = Path(sys.executable).parent / "rerank"
@@ -37,6 +41,8 @@ def main() -> None:
     expected = pairs.logits_of_lines([output])
 
     def engine(name: str, example: str | Path, source: str, read: Callable[[Path], dict[int, float]], *more: str) -> None:
+        if engines and name not in engines:
+            return
         target = folder / name
         pairs.timed(name, sys.executable, example, folder / source, target, model, *more, beside=plain)
         check(name, expected, read(target))

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 # Documents of a query.
 CANDIDATES = 50
-# Rows of a file of pairs, of which engines make partitions.
-ROWS = 25_000
+# Rows of a file of pairs. Engines make partitions of whole files, which are even only if there are many.
+ROWS = 5_000
 
 
 def make(count: int, folder: Path) -> None:
