@@ -58,8 +58,9 @@ mod judging;
 #[cfg(target_os = "linux")]
 mod large;
 mod long;
-mod meddling;
 #[cfg(unix)]
+mod meddled_texts;
+mod meddling;
 mod memory;
 mod model_files;
 mod models;
