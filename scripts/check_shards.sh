@@ -15,6 +15,8 @@ cd "$folder"
 mkdir bin data model
 ln -s "$binary" bin/rerank
 export PATH="$folder/bin:$PATH"
+# The recipes take the program of the PATH.
+unset RERANK
 
 python3 - >data/big.jsonl <<'PYTHON'
 import json
@@ -60,7 +62,7 @@ for recipe in xargs_only gnu_parallel; do
         echo "skipped: gnu_parallel, as parallel is not installed"
         continue
     fi
-    bash "$examples/shards.sh" $recipe data/big.jsonl fake >/dev/null 2>&1
+    bash "$examples/shards.sh" $recipe data/big.jsonl fake >recipe.log 2>&1 || { cat recipe.log; exit 1; }
     cmp ranked.jsonl single.jsonl
     passed "shards.sh $recipe"
     rm -rf parts ranked.jsonl
