@@ -78,7 +78,8 @@ fn ended(result: anyhow::Result<Exit>) -> ExitCode {
 
 fn reported(result: anyhow::Result<Exit>, reporter: &Reporter) -> ExitCode {
     let exit = result.unwrap_or_else(|error| {
-        reporter.error(&format!("{error:#}"));
+        // Options that take no address have checked none, and quote what they were given.
+        reporter.error(&store::without_passwords(&format!("{error:#}")));
         Exit::of(&error)
     });
     exit.into()

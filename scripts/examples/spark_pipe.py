@@ -2,7 +2,8 @@
 
     spark-submit scripts/examples/spark_pipe.py INPUT OUTPUT MODEL     pip install pyspark
 
-INPUT has a query with its candidates a line, OUTPUT gets its ranking. A `rerank` that fails fails its task, and Spark tries it again.
+INPUT has a query with its query_id and its candidates a line, OUTPUT gets its ranking. Without a query_id it would get a number, and
+each partition counts from 1. A `rerank` that fails fails its task, and Spark tries it again.
 """
 
 import os

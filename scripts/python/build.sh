@@ -13,7 +13,11 @@ directory=$PWD/target/python
 scripts=src/python/rerank._rerank.data/scripts
 features=()
 for ((index = 1; index <= $#; index++)); do
-    [ "${!index}" != --features ] || { index=$((index + 1)) && features=(--features "${!index}"); }
+    case ${!index} in
+    --features | -F) index=$((index + 1)) && features+=(--features "${!index}") ;;
+    --features=*) features+=("${!index}") ;;
+    --all-features) features+=("${!index}") ;;
+    esac
 done
 
 environment() {

@@ -104,16 +104,30 @@ pub fn check_local(path: &Path, option: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text of a command-line argument without what is secret in an address.
+/// The text of a command-line argument without what is secret in an address: names and passwords, and the query of a signed one.
 pub fn without_secrets(text: &str) -> String {
-    if !is_web(Path::new(text)) {
-        return text.to_owned();
+    match text.split_once('?').filter(|_| is_web(Path::new(text))) {
+        Some((place, _)) => without_passwords(place) + "?…",
+        None => without_passwords(text),
     }
-    let (place, query) = text.split_once('?').map_or((text, ""), |(place, _)| (place, "?…"));
-    let (scheme, rest) = place.split_once("://").unwrap_or(("", place));
-    let (host, key) = rest.split_once('/').map_or((rest, String::new()), |(host, key)| (host, format!("/{key}")));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}{key}{query}")
+}
+
+/// A text without the names and passwords in the addresses in it. What stands before the @ of Azure's `abfss://` is no user.
+pub fn without_passwords(text: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("://") {
+        let (host, further) =
+            after.split_at(after.find(|end: char| end == '/' || end.is_whitespace()).unwrap_or(after.len()));
+        let names_container = before.ends_with("abfs") || before.ends_with("abfss");
+        let host = match host.rsplit_once('@') {
+            Some((name, _)) if names_container && !name.contains([':', '@']) => host,
+            Some((_, host)) => host,
+            None => host,
+        };
+        kept.extend([before, "://", host]);
+        rest = further;
+    }
+    kept + rest
 }
 
 #[cfg(feature = "stores")]
@@ -227,8 +241,19 @@ mod tests {
             assert_eq!(whole(&shown), address);
             assert!(!without_secrets(address).contains("secret"));
         }
-        for address in ["s3://key:secret@bucket/k", "abfss://c:secret@account/k"] {
-            assert!(!public(Path::new(address)).unwrap_err().to_string().contains("secret"));
+        for address in ["s3://key:secret@bucket/k", "s3://secret@bucket", "abfss://c:secret@account/k"] {
+            for shown in
+                [public(Path::new(address)), check_local(Path::new(address), "--stats").map(|()| PathBuf::new())]
+            {
+                assert!(!shown.unwrap_err().to_string().contains("secret"));
+            }
         }
+        for address in ["abfss://container@account/k", "s3://bucket/a@b/k?x", "a path?", "s3://bucket", "abfss://c@a"] {
+            assert_eq!(without_secrets(address), address);
+        }
+        assert_eq!(
+            without_passwords("--model s3://key:pass@word@bucket/m: no (https://me@host:1/a@b, abfss://c:d@account)"),
+            "--model s3://bucket/m: no (https://host:1/a@b, abfss://account)"
+        );
     }
 }

@@ -48,7 +48,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-pub use self::address::{check_local, directory, is_address, is_prefix, is_web, public, without_secrets, written};
+pub use self::address::{
+    check_local, directory, is_address, is_prefix, is_web, public, without_passwords, without_secrets, written,
+};
 #[cfg(feature = "stores")]
 pub use self::listing::{Listed, list, matching};
 #[cfg(feature = "stores")]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -39,6 +39,8 @@ struct Shared {
     /// The parts of uploads, by their keys.
     uploads: Mutex<BTreeMap<String, BTreeMap<usize, Vec<u8>>>>,
     requests: Mutex<Vec<String>>,
+    /// Bytes of all answers.
+    sent: AtomicUsize,
     ended: AtomicBool,
     faults: Mutex<Vec<(&'static str, Fault, usize)>>,
 }
@@ -85,6 +87,11 @@ impl Store {
     /// The methods and paths of all requests since this was last asked.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.shared.requests.lock().unwrap())
+    }
+
+    /// The bytes that were sent since this was last asked.
+    pub fn sent(&self) -> usize {
+        self.shared.sent.swap(0, Ordering::Relaxed)
     }
 
     /// The address of an object as a file on the web, beginning at a place.
@@ -213,6 +220,7 @@ impl Shared {
             return Ok(());
         }
         let length = (request.method == "HEAD").then_some(body.len());
+        self.sent.fetch_add(length.map_or(body.len(), |_| 0), Ordering::Relaxed);
         let cut = if fault == Some(Fault::Cut) { Some(body.len() / 2) } else { length.map(|_| 0) };
         send(stream, status, &headers, &body, cut)
     }

@@ -97,3 +97,35 @@ fn what_is_no_token_and_an_endpoints_password_stand_in_no_error() {
         is_kept(&refused, &files);
     }
 }
+
+#[test]
+fn a_password_in_an_address_stands_in_no_error() {
+    let files = Files::new();
+    let record = files.write("in.jsonl", r#"{"query_id":"q","query":"red","candidates":[{"id":"d","text":"red"}]}"#);
+    let qrels = files.write("qrels.txt", "q 0 d 1\n");
+    let address = "s3://AKIAKEY:hf_Secret0123456789@bucket/out.jsonl";
+    let ranked = ["--model", "fake", &record];
+    for arguments in [
+        &["--model", address, &record][..],
+        &["--model", "testdata/tiny-reranker", "--adapter", address, &record],
+        &["--model", "fake", address],
+        &[&ranked[..], &["--output", address]].concat(),
+        &[&ranked[..], &["--stats", address]].concat(),
+        &[&ranked[..], &["--errors", address, "--on-error", "skip"]].concat(),
+        &[&ranked[..], &["--cache", address]].concat(),
+        &[&ranked[..], &["--qrels", address]].concat(),
+        &[&ranked[..], &["--queries", address, "--collection", address]].concat(),
+        &["--model", "testdata/tiny-reranker", "--recipe", address, &record],
+        &["merge", "parts", "--output", address],
+        &["status", address],
+        &["eval", address, "--qrels", &qrels],
+        &["eval", &record, "--qrels", address],
+        &["plan", &record, "--model", "fake", "--speed", address],
+        &["cache", "stats", address],
+    ] {
+        let refused = crate::fixture::rerank(arguments);
+        assert_ne!(refused.status, 0, "{arguments:?}");
+        assert!(!refused.stderr.is_empty(), "{arguments:?}");
+        is_kept(&refused, &files);
+    }
+}

@@ -153,16 +153,30 @@ fn of_parquet_only_what_is_needed_is_read() {
         done(&run);
         assert_eq!(run.stdout, local(&[&path]), "{name}");
     }
-    // Texts are needed of a large file, and the bytes beside them are not.
-    let rows: String = (0..400).map(|row| format!("{{\"query\":\"red\",\"documents\":[\"red {row}\"]}}\n")).collect();
-    let (input, wide) = (files.write("in.jsonl", rows), files.name("wide.parquet"));
-    done(&rerank(&[&FAKE[..], &[&input, "-o", &wide]].concat()));
-    let address = store.put("wide.parquet", std::fs::read(&wide).unwrap());
-    store.requests();
-    let run = store.rerank(&files, &[&FAKE[..], &[&address]].concat());
+    // A TREC run needs the texts of a large file, and not the column beside them.
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        format!("{state:x}")
+    };
+    let wide = (0..300).map(|row| (row, (0..600).map(|_| noise()).collect::<String>()));
+    let row = |(row, wide)| {
+        format!(
+            "{{\"query_id\":\"{}\",\"query\":\"red\",\"id\":\"d{row}\",\"text\":\"red {row}\",\"wide\":\"{wide}\"}}\n",
+            row / 10
+        )
+    };
+    let (input, large) = (files.write("in.jsonl", wide.map(row).collect::<String>()), files.name("wide.parquet"));
+    done(&rerank(&[&FAKE[..], &[&input, "-o", &large]].concat()));
+    let content = std::fs::read(&large).unwrap();
+    let (size, address) = (content.len(), store.put("wide.parquet", content));
+    store.sent();
+    let trec = ["--output-format", "trec"];
+    let run = store.rerank(&files, &[&FAKE[..], &[&address], &trec].concat());
     done(&run);
-    assert_eq!(run.stdout, local(&[&wide]));
-    assert!(store.requests().len() < 40);
+    assert_eq!(run.stdout, rerank(&[&FAKE[..], &[&large], &trec].concat()).stdout);
+    let sent = store.sent();
+    assert!(size > 1_000_000 && sent < size / 4, "{sent} bytes of {size} were sent");
 }
 
 #[test]
