@@ -8,7 +8,7 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "parquet")]
-pub(crate) use self::stored::{as_built, stored};
+pub(crate) use self::stored::{as_built, stated, stored};
 
 /// The name and the type of a column as a file states them.
 #[cfg(feature = "parquet")]

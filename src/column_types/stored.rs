@@ -52,6 +52,17 @@ pub(crate) fn as_built(data_type: &DataType) -> DataType {
     }
 }
 
+/// The type that readers are told of a stored type: indexes of dictionaries have at least 32 bits, as readers count the values of all
+/// the input's files and batches together and trust the index to hold their number.
+pub(crate) fn stated(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(key, values) if key.primitive_width().is_some_and(|bytes| bytes < 4) => {
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(stated(values)))
+        }
+        other => nested(other, |part| Some(stated(part))).unwrap_or_else(|| other.clone()),
+    }
+}
+
 /// A type whose parts are replaced; none, if one of them can't be.
 fn nested(data_type: &DataType, replace: impl Fn(&DataType) -> Option<DataType>) -> Option<DataType> {
     let field = |field: &FieldRef| {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::kind::Kind;
 use super::row::{OTHER, OWN, Row, is_ours};
-use crate::column_types::as_built;
+use crate::column_types::{as_built, stated};
 
 /// The columns of a file: ours, those of the input whose types are kept, one for each other field that the first rows carry, and
 /// one for all that have none.
@@ -38,7 +38,7 @@ impl Columns {
         for column in kept.iter().filter(|column| !is_ours(column.name())) {
             let built = column.clone().with_data_type(as_built(column.data_type()));
             carried.insert(column.name().clone(), Carried::Kept(Arc::new(built)));
-            fields.push(column.clone());
+            fields.push(column.clone().with_data_type(stated(column.data_type())));
         }
         let (mut names, mut kinds) = (Vec::new(), HashMap::new());
         for (name, value) in rows.iter().flat_map(|row| &row.fields).filter(|(name, _)| !carried.contains_key(name)) {
