@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, Schema};
 
@@ -82,19 +82,15 @@ impl Encode for Cells {
         for row in 0..batch.num_rows() {
             let cells = columns.iter().map(|column| column.as_ref().map_or(0..1, |column| column.range(row)));
             let cells: Vec<Range<usize>> = cells.collect();
-            // A list makes a line of each of its values; beside it, a single value stands in each of them.
-            let count = cells.iter().map(Range::len).find(|&length| length != 1).unwrap_or(1);
             let number = first + row as u64;
-            if cells.iter().any(|cell| cell.len() != 1 && cell.len() != count) {
-                return Err(format!("row {number}: its lists have different lengths"));
-            }
+            let count = self.lines(&columns, &cells).map_err(|problem| format!("row {number}: {problem}"))?;
             for at in 0..count {
                 for (index, (column, cell)) in columns.iter().zip(&cells).enumerate() {
                     if index > 0 {
                         text.push(b'\t');
                     }
-                    let place = if cell.len() == 1 { cell.start } else { cell.start + at };
                     let Some(column) = column else { continue };
+                    let place = if column.lists.is_some() { cell.start + at } else { cell.start };
                     column.append(place, text).map_err(|problem| format!("row {number}: {problem}"))?;
                 }
                 text.push(b'\n');
@@ -104,25 +100,35 @@ impl Encode for Cells {
     }
 }
 
+impl Cells {
+    /// How many lines a row makes: one for each of the values in its lists, beside which a column without lists has one value for all.
+    fn lines(&self, columns: &[Option<Values>], cells: &[Range<usize>]) -> Result<usize, String> {
+        let is_list = |column: &Option<Values>| column.as_ref().is_some_and(|column| column.lists.is_some());
+        let rows = columns.iter().zip(cells).zip(&self.cells).filter(|((column, _), _)| is_list(column));
+        let mut lists = rows.map(|((_, cell), (name, _))| (name, cell.len()));
+        let Some((first, count)) = lists.next() else { return Ok(1) };
+        match lists.find(|(_, length)| *length != count) {
+            None => Ok(count),
+            Some((other, length)) => {
+                Err(format!("its lists have different lengths: {first} has {count} values, and {other} {length}"))
+            }
+        }
+    }
+}
+
 /// The values of a column: each row has one, or those of a list.
 struct Values<'a> {
     formatter: ArrayFormatter<'a>,
     values: &'a dyn Array,
-    /// Where the list of each row begins and the next one's, if the rows are lists.
-    lists: Option<Vec<usize>>,
+    /// The places of each row's list, if the rows are lists.
+    lists: Option<Vec<Range<usize>>>,
 }
 
 impl<'a> Values<'a> {
     fn new(column: &'a ArrayRef) -> Result<Self, ArrowError> {
-        let (values, lists): (&ArrayRef, Option<Vec<usize>>) = match column.data_type() {
-            DataType::List(_) => {
-                let list = column.as_list::<i32>();
-                (list.values(), Some(list.offsets().iter().map(|&offset| offset as usize).collect()))
-            }
-            DataType::LargeList(_) => {
-                let list = column.as_list::<i64>();
-                (list.values(), Some(list.offsets().iter().map(|&offset| offset as usize).collect()))
-            }
+        let (values, lists) = match column.data_type() {
+            DataType::List(_) => (column.as_list::<i32>().values(), Some(places(column.as_list::<i32>()))),
+            DataType::LargeList(_) => (column.as_list::<i64>().values(), Some(places(column.as_list::<i64>()))),
             _ => (column, None),
         };
         Ok(Self { formatter: ArrayFormatter::try_new(values, &OPTIONS)?, values, lists })
@@ -131,8 +137,7 @@ impl<'a> Values<'a> {
     /// The places of a row's values.
     fn range(&self, row: usize) -> Range<usize> {
         let Some(lists) = &self.lists else { return row..row + 1 };
-        let at = |row: usize| lists.get(row).copied().unwrap_or_default();
-        at(row)..at(row + 1)
+        lists.get(row).cloned().unwrap_or_default()
     }
 
     /// Appends the value at a place; nothing for a null.
@@ -147,6 +152,16 @@ impl<'a> Values<'a> {
             false => Ok(()),
         }
     }
+}
+
+/// The places of each row's values. A row that is null has none, whatever its offsets hide.
+fn places<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Vec<Range<usize>> {
+    let ends = lists.offsets().windows(2).enumerate();
+    let places = ends.map(|(row, ends)| match ends {
+        [start, end] if lists.is_valid(row) => start.as_usize()..end.as_usize(),
+        _ => 0..0,
+    });
+    places.collect()
 }
 
 /// Nothing stands for a null.
@@ -164,5 +179,54 @@ fn is_value(data_type: &DataType) -> bool {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => true,
         DataType::Dictionary(_, values) => is_value(values),
         other => other.is_numeric(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::types::Int64Type;
+    use arrow_array::{BooleanArray, Int64Array, ListArray, StringArray};
+    use arrow_schema::Field;
+
+    use super::*;
+
+    /// Rows with a query, a list of identifiers and a list of scores, of so many values each.
+    fn lines(ids: [usize; 2], scores: [usize; 2], is_valid: [bool; 2]) -> Result<String, String> {
+        let nulls = BooleanArray::from(is_valid.map(|is_valid| is_valid.then_some(true)).to_vec());
+        let list = |lengths: [usize; 2], values: ArrayRef| {
+            let zeros = lengths.map(|length| Some(vec![Some(0); length]));
+            let offsets = ListArray::from_iter_primitive::<Int64Type, _, _>(zeros).offsets().clone();
+            let item = Arc::new(Field::new("item", values.data_type().clone(), true));
+            Arc::new(ListArray::new(item, offsets, values, nulls.nulls().cloned())) as ArrayRef
+        };
+        let batch = RecordBatch::try_from_iter([
+            ("query-id", Arc::new(StringArray::from(vec!["q1", "q2"])) as ArrayRef),
+            ("ids", list(ids, Arc::new(StringArray::from(vec!["a", "b", "c"])))),
+            ("scores", list(scores, Arc::new(Int64Array::from(vec![1, 2, 3])))),
+        ]);
+        let batch = batch.unwrap();
+        let mut cells = Cells::new(&batch.schema(), &[&["query-id"], &["ids"], &["scores"]], false).unwrap();
+        let mut text = Vec::new();
+        cells.append(&batch, 1, &mut text).map(|()| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn a_list_makes_a_line_of_each_value() {
+        assert_eq!(lines([2, 1], [2, 1], [true, true]).unwrap(), "q1\ta\t1\nq1\tb\t2\nq2\tc\t3\n");
+    }
+
+    #[test]
+    fn what_a_null_hides_makes_no_line() {
+        assert_eq!(lines([2, 1], [2, 1], [false, true]).unwrap(), "q2\tc\t3\n");
+    }
+
+    #[test]
+    fn lists_of_a_row_have_one_length_also_where_that_is_one() {
+        for (ids, scores) in [([2, 1], [1, 1]), ([1, 1], [0, 1]), ([1, 2], [1, 1])] {
+            let problem = lines(ids, scores, [true, true]).unwrap_err();
+            assert!(problem.contains("its lists have different lengths: ids has"), "{problem}");
+        }
     }
 }
