@@ -10,6 +10,7 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::exact::is_exact;
 use super::kind::Kind;
 use super::row::{OTHER, OWN, Row, is_ours};
 use crate::column_types::{as_built, stated};
@@ -137,8 +138,9 @@ fn decode(schema: &SchemaRef, lines: &str, rows: usize) -> Result<RecordBatch> {
     decoder.flush()?.context("the rows are missing")
 }
 
+/// The value; none, if it has a number that would be rounded.
 fn value_of(value: &RawValue) -> Option<Value> {
-    serde_json::from_str(value.get()).ok()
+    serde_json::from_str(value.get()).ok().filter(|_| is_exact(value.get()))
 }
 
 /// One of our columns.

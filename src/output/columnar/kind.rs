@@ -16,8 +16,10 @@ pub(super) enum Kind {
     Null,
     /// `true` and `false`.
     Boolean,
-    /// Integers of 64 bits.
+    /// Integers that a double holds, too.
     Integer,
+    /// Integers of 64 bits.
+    LargeInteger,
     /// Numbers of which some are no integers.
     Number,
     /// Texts.
@@ -40,7 +42,10 @@ impl Kind {
         match value {
             Value::Null => Self::Null,
             Value::Bool(_) => Self::Boolean,
-            Value::Number(number) if number.is_i64() => Self::Integer,
+            Value::Number(number) if number.is_i64() => match number.as_i64().is_some_and(is_double) {
+                true => Self::Integer,
+                false => Self::LargeInteger,
+            },
             Value::Number(number) if number.is_f64() => Self::Number,
             Value::Number(_) => Self::Json,
             Value::String(_) => Self::Text,
@@ -66,6 +71,7 @@ impl Kind {
         match (self, other) {
             (one, other) if one == other => one,
             (Self::Null, kind) | (kind, Self::Null) => kind,
+            (Self::Integer, Self::LargeInteger) | (Self::LargeInteger, Self::Integer) => Self::LargeInteger,
             (Self::Integer, Self::Number) | (Self::Number, Self::Integer) => Self::Number,
             (Self::List(one), Self::List(other)) => match one.join(*other) {
                 Self::Json => Self::Json,
@@ -87,7 +93,19 @@ impl Kind {
 
     /// The kind of a column, behind all values. Parquet has no structure without members: a column that would need one is JSON text.
     pub(super) fn settled(self) -> Self {
-        if self.has_empty_object() { Self::Json } else { self }
+        if self.has_empty_object() { Self::Json } else { self.with_large_integers() }
+    }
+
+    /// A column of integers holds all of 64 bits.
+    fn with_large_integers(self) -> Self {
+        match self {
+            Self::Integer => Self::LargeInteger,
+            Self::List(item) => Self::List(Box::new(item.with_large_integers())),
+            Self::Object(members) => {
+                Self::Object(members.into_iter().map(|(name, kind)| (name, kind.with_large_integers())).collect())
+            }
+            other => other,
+        }
     }
 
     fn has_empty_object(&self) -> bool {
@@ -108,7 +126,7 @@ impl Kind {
         match self {
             Self::Null | Self::Text | Self::Json => DataType::Utf8,
             Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
+            Self::Integer | Self::LargeInteger => DataType::Int64,
             Self::Number => DataType::Float64,
             Self::List(item) => DataType::new_list(item.data_type(), true),
             Self::Object(members) => {
@@ -117,6 +135,11 @@ impl Kind {
             }
         }
     }
+}
+
+/// Whether a double holds an integer.
+fn is_double(integer: i64) -> bool {
+    integer.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
 }
 
 #[cfg(test)]
@@ -154,12 +177,15 @@ mod tests {
             &["[1,\"a\"]"],
             &["{}"],
             &["18446744073709551615"],
+            &["9007199254740993", "0.5"],
+            &["[0.5]", "[9007199254740993]"],
             &[many.as_str()],
             &[deep.as_str()],
         ] {
             assert_eq!(kind(values), Kind::Json, "{values:?}");
         }
-        assert!(!Kind::Integer.holds(&Value::from(1.5)));
-        assert!(Kind::Number.holds(&Value::from(1)));
+        let integers = kind(&["1"]);
+        assert!(integers.holds(&Value::from(i64::MAX)) && !integers.holds(&Value::from(1.5)));
+        assert!(Kind::Number.holds(&Value::from(1)) && !Kind::Number.holds(&Value::from(i64::MAX)));
     }
 }

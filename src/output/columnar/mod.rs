@@ -1,10 +1,11 @@
 //! Parquet: a row for each candidate. A ranking without results has no rows.
 //!
 //! The input's columns that are carried keep their types, if they have any. Beside them, the first rows determine the columns: a field
-//! that they carry has a column of its own, of the type that its values have in common, or else of JSON texts. What comes up later, or does not fit, stands as a JSON object in the column `other_fields`, so that
-//! nothing is lost. Memory holds the rows that wait to become a batch, and a row group, compressed.
+//! that they carry has a column of its own, of the type that its values have in common, or else of JSON texts. What comes up later, or
+//! does not fit, stands as a JSON object in the column `other_fields`, so that nothing is lost. Memory holds the rows that wait to become a batch, and a row group, compressed.
 
 mod columns;
+mod exact;
 mod kind;
 mod row;
 

@@ -33,6 +33,10 @@ fn written(rankings: &[Ranking]) -> Vec<Map<String, Value>> {
 /// A value without what Parquet does not keep: null members of objects, and whether a number is an integer.
 fn plain(value: &Value) -> Value {
     match value {
+        // A double would be equal to its neighbours.
+        Value::Number(number) if number.as_i64().is_some_and(|integer| integer.unsigned_abs() > 1 << 53) => {
+            value.clone()
+        }
         Value::Number(number) => Value::from(number.as_f64().unwrap()),
         Value::Array(values) => values.iter().map(plain).collect(),
         Value::Object(members) => {
