@@ -74,11 +74,16 @@ impl Destination {
             (Existing::Refuse, None) => Ok((Existing::Resume, upload(Writing::Create, None))),
             (Existing::Overwrite, _) => Ok((Existing::Overwrite, upload(Writing::Replace, None))),
             (Existing::Resume, Some(object)) if !staged.exists() => {
-                for (from, to) in [(address.clone(), staged.clone()), (record(address), record(staged))] {
-                    if let Some(object) = store::find(&from)? {
-                        store::download(&object, &to)?;
-                    }
-                }
+                let Some(of_run) = store::find(&record(address))? else {
+                    bail!(UsageError::new(format!(
+                        "cannot resume {}: there is no {}, the record of its run; bring it back, or start anew with --overwrite",
+                        address.display(),
+                        record(address).display()
+                    )))
+                };
+                // The record first: what has the output's name is resumed by the next run.
+                store::download(&of_run, &record(staged))?;
+                store::download(&object, staged)?;
                 Ok((Existing::Resume, upload(Writing::Replace, Some(object.size()))))
             }
             (Existing::Resume, there) => {
@@ -104,12 +109,14 @@ impl Upload {
                 Uploaded::Exists => {
                     Err(anyhow!("{shown} was made by another program in the meantime; nothing is written over"))
                 }
-                Uploaded::Stored if record(&staged).exists() => {
-                    store::upload(&record(&staged), &record(&address), Writing::Replace, stop)
-                }
-                Uploaded::Stored => Ok(Uploaded::Stored),
+                Uploaded::Stored => Ok(()),
             });
             stored.map_err(|error| store::with_remedy(&error, &remedy(&staged, writing)))?;
+            if record(&staged).exists() {
+                let recorded = store::upload(&record(&staged), &record(&address), Writing::Replace, stop);
+                // The object is there now: the next run replaces it.
+                recorded.map_err(|error| store::with_remedy(&error, &remedy(&staged, Writing::Replace)))?;
+            }
         }
         for file in [&staged, &record(&staged)] {
             // A copy that stays does no harm: it is that of the same output.
@@ -142,7 +149,7 @@ impl Upload {
 fn remedy(staged: &Path, writing: Writing) -> String {
     let shown = staged.display();
     let how = match writing {
-        Writing::Create => "run the same command again",
+        Writing::Create => "run the same command again (with --resume, if its input is a pipe)",
         Writing::Replace => "run the same command again, with --resume and without --overwrite",
     };
     match record(staged).exists() {

@@ -4,16 +4,17 @@ use std::iter::Chain;
 use std::option::IntoIter;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::faults::{Faults, Verdict};
 use super::read::Reading;
 use crate::config::{Config, ModelChoice, ShardOptions};
 use crate::engine::cpu::Instructions;
+use crate::exit::UsageError;
 use crate::input::{Event, Events};
-use crate::output::{ErrorsFile, Existing, OutputFile, Upload, Writer};
+use crate::output::{Destination, ErrorsFile, Existing, OutputFile, Upload, Writer};
 use crate::precision::Precision;
-use crate::resume::{Checkpoint, Pending, Resumed};
+use crate::resume::{Checkpoint, Pending, Resumed, is_comparable};
 use crate::shard::{DoneShard, OpenShard, Place, ShardOutput};
 
 /// The files that a run writes, open and locked.
@@ -40,6 +41,7 @@ impl Outputs {
     pub(super) fn open(config: &Config) -> Result<Self> {
         let (existing, upload) = match &config.destination {
             Some(destination) if !config.dry_run => {
+                check_staged(config, destination)?;
                 let (existing, upload) = destination.prepare(config.existing)?;
                 (existing, Some(upload))
             }
@@ -70,6 +72,22 @@ impl Outputs {
             (None, None, None) => (model.instructions, model.precision),
         }
     }
+}
+
+/// Refuses to go on, without being asked to, behind what an earlier run has left in the staging directory, where nothing shows that
+/// its input was the same: that of a pipe can't be compared.
+fn check_staged(config: &Config, destination: &Destination) -> Result<()> {
+    let Destination { address, staged } = destination;
+    let is_left = staged.metadata().is_ok_and(|file| file.len() > 0);
+    if config.existing == Existing::Refuse && is_left && !is_comparable(&config.input).unwrap_or(false) {
+        bail!(UsageError::new(format!(
+            "an earlier run has left {}, which is not stored, and the input is a pipe, of which nobody knows whether it is the same: add \
+             --resume to go on with that run for {}, or --overwrite to begin anew",
+            staged.display(),
+            address.display()
+        )));
+    }
+    Ok(())
 }
 
 /// What was opened for the rankings.

@@ -10,7 +10,7 @@ use same_file::Handle;
 use super::directory::{Neighbour, ShardFile};
 use super::done::{Counts, Done};
 use super::names::Kind;
-use super::written::{self, Written};
+use super::written;
 use super::{Place, Positions, Shard, directory, names};
 use crate::column_types::ColumnTypes;
 use crate::config::ModelChoice;
@@ -271,20 +271,20 @@ impl OpenShard {
         );
         let earlier = if *overwrites { None } else { Done::or_unreadable(directory, *shard)?.0 };
         if let Some(earlier) = earlier {
-            return Ok(Some(self.compare(&earlier, &written)?));
+            return Ok(Some(self.compare(&earlier, &written.blake3)?));
         }
         let note = format!("shard {shard} has no queries: its part has no rankings, and is done");
         let note = (written.rankings == 0).then_some(note);
-        self.publish(Done::new(*shard, (run, written), counts, &self.types, self.whole.input()))?;
-        Ok(note)
+        let faster = self.publish(Done::new(*shard, (run, written), counts, &self.types, self.whole.input()))?;
+        Ok(faster.or(note))
     }
 
     /// Compares the part with that of a worker that was faster.
-    fn compare(&self, earlier: &Done, written: &Written) -> Result<String> {
+    fn compare(&self, earlier: &Done, blake3: &str) -> Result<String> {
         let Self { shard, place: Place { directory, .. }, temporary, .. } = self;
         let part = directory.join(names::part(*shard));
         ensure!(
-            earlier.blake3 == written.blake3,
+            earlier.blake3 == blake3,
             "another worker has finished shard {shard} in the meantime, and {} has other bytes than {}: they were not given the \
              same; compare the two, and run the shard again with --overwrite",
             part.display(),
@@ -303,28 +303,45 @@ impl OpenShard {
         ))
     }
 
-    /// Gives the part its name, and records that it is complete.
-    fn publish(&self, done: Done) -> Result<()> {
-        let Self { shard, place: Place { directory, .. }, temporary, .. } = self;
+    /// Gives the part its name, and records that it is complete. Returns a note, if another worker has done both just now.
+    fn publish(&self, done: Done) -> Result<Option<String>> {
+        let Self { shard, place: Place { directory, .. }, temporary, overwrites, .. } = self;
         let part = directory.join(names::part(*shard));
-        // Another worker may have named its part just now, and not recorded it yet.
-        if hash(&part).ok().as_ref() != Some(&done.blake3) {
-            // A record never stands beside a part that is not its own.
-            for path in [directory.join(names::done(*shard)), part.clone()] {
-                remove(&path)?;
-                directory::sync(directory);
-            }
-            // The temporary name stays, with the lock, until the shard is done: another worker takes another one, and one that
-            // comes after a crash finds all that was written. Some file systems have no links.
-            let named = fs::hard_link(temporary, &part).or_else(|_| fs::rename(temporary, &part));
-            named.with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
-            directory::sync(directory);
+        let is_other = || hash(&part).ok().as_ref() != Some(&done.blake3);
+        if *overwrites && is_other() {
+            self.remove_published()?;
         }
+        // The temporary name stays, with the lock, until the shard is done: another worker takes another one, and one that comes after
+        // a crash finds all that was written. What has the part's name is never replaced by this, and no worker's work is undone.
+        if fs::hard_link(temporary, &part).is_err() {
+            let earlier = if *overwrites { None } else { Done::or_unreadable(directory, *shard)?.0 };
+            if let Some(earlier) = earlier {
+                return self.compare(&earlier, &done.blake3).map(Some);
+            }
+            // Without a record, the part is that of a worker which is about to write the same one, or what another run has left.
+            if is_other() {
+                self.remove_published()?;
+                // Some file systems have no links.
+                let named = fs::hard_link(temporary, &part).or_else(|_| fs::rename(temporary, &part));
+                named.with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
+            }
+        }
+        directory::sync(directory);
         done.write(directory, *shard)?;
         // A file system without links has moved the file, and another worker may have begun one of its name.
         if Handle::from_path(temporary).ok() == Handle::from_file(self.lock.try_clone()?).ok() {
             remove(&Sidecar::path(temporary))?;
             remove(temporary)?;
+        }
+        Ok(None)
+    }
+
+    /// Removes the record and then the part: a record never stands beside a part that is not its own.
+    fn remove_published(&self) -> Result<()> {
+        let directory = &self.place.directory;
+        for name in [names::done(self.shard), names::part(self.shard)] {
+            remove(&directory.join(name))?;
+            directory::sync(directory);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Where the shards of a run are written, and the store to which they go from there.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,18 @@ pub struct Place {
     /// The prefix in a store where they are in the end; none, if the directory is that place.
     pub address: Option<PathBuf>,
 }
+
+/// The store has another part of this name.
+#[derive(Debug)]
+struct OtherBytes(String);
+
+impl fmt::Display for OtherBytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OtherBytes {}
 
 impl Place {
     /// Where complete shards are.
@@ -64,13 +77,25 @@ impl Place {
     /// directory.
     pub(super) fn store(&self, shard: Shard, overwrites: bool, stop: &Stop) -> Result<Option<String>> {
         let Some(address) = &self.address else { return Ok(None) };
-        let stays = |error: anyhow::Error| {
-            let file = self.directory.join(names::part(shard));
-            let how = if overwrites { " without --overwrite" } else { "" };
-            let stays = format!("the shard is complete, and stays in {}", file.display());
-            store::with_remedy(&error, &format!("{stays}: run shard {shard} again{how}, which only stores it"))
+        let note = match self.upload(address, shard, overwrites, stop) {
+            Err(error) if error.is::<OtherBytes>() => return Err(error),
+            // Workers of one shard share the directory: the one that was faster has stored the part and removed it here.
+            Err(_) if !overwrites && !self.directory.join(names::part(shard)).exists() => {
+                Done::of_part(address, shard)?.with_context(|| {
+                    let part = self.directory.join(names::part(shard));
+                    format!("{} is gone, and the store does not have it; run shard {shard} again", part.display())
+                })?;
+                Some(format!("another worker has stored shard {shard} in the meantime"))
+            }
+            Err(error) => {
+                let file = self.directory.join(names::part(shard));
+                let how = if overwrites { " without --overwrite" } else { "" };
+                let stays = format!("the shard is complete, and stays in {}", file.display());
+                let remedy = format!("{stays}: run shard {shard} again{how}, which only stores it");
+                return Err(store::with_remedy(&error, &remedy));
+            }
+            Ok(note) => note,
         };
-        let note = self.upload(address, shard, overwrites, stop).map_err(stays)?;
         self.remove_staged(shard)?;
         Ok(note)
     }
@@ -95,16 +120,16 @@ impl Place {
                 "another worker has finished shard {shard} in the meantime, with the same bytes: {} stays",
                 part.display()
             ))),
-            Some(_) => bail!(
+            Some(_) => bail!(OtherBytes(format!(
                 "another worker has finished shard {shard} in the meantime, and {} has other bytes: they were not given the same; \
                  compare the two, and run the shard again with --overwrite",
                 part.display()
-            ),
-            None => bail!(
+            ))),
+            None => bail!(OtherBytes(format!(
                 "{} has other bytes, and no record that it is complete: another run left it there; run the shard again with \
                  --overwrite, or name another prefix",
                 part.display()
-            ),
+            ))),
         }
     }
 

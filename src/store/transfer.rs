@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::{Either, select};
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::path::Path as Key;
+use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::future::Future;
 
+use super::client::Store;
 use super::object::{Object, forget};
 use super::problem::{self, Kind};
 use super::{Interrupted, Uploaded, Writing, client};
@@ -20,6 +23,9 @@ const MOST_AT_ONCE: u64 = 32 << 20;
 /// The bytes of a part of a larger file, at least, and the most parts that every store takes.
 const PART_BYTES: u64 = 16 << 20;
 const MOST_PARTS: u64 = 9_000;
+
+/// How long an upload that is given up may take to be removed from the store.
+const LONGEST_ABORT: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the run should stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -39,7 +45,7 @@ pub fn upload(file: &Path, path: &Path, writing: Writing, stop: &Stop) -> Result
             let is_answered = problem::kind(&error) != Kind::Other;
             let there = if writing == Writing::Create { find(path).ok().flatten() } else { None };
             match there {
-                Some(there) if hash(there.stream())? == hash(File::open(file)?)? => Ok(Uploaded::Stored),
+                Some(there) if hash(there.stream())? == hash(open(file)?)? => Ok(Uploaded::Stored),
                 Some(_) if is_answered => Ok(Uploaded::Exists),
                 _ => Err(anyhow!("cannot write {}: {}", path.display(), problem::reason(path, &error))),
             }
@@ -47,16 +53,19 @@ pub fn upload(file: &Path, path: &Path, writing: Writing, stop: &Stop) -> Result
     }
 }
 
-/// Copies an object into a file.
+/// Copies an object into a file, which is there when it is whole.
 ///
 /// # Errors
 /// If the object can't be read, or the file can't be written.
 pub fn download(object: &Object, file: &Path) -> Result<()> {
     let shown = object.path().display();
     let failed = || format!("cannot copy {shown} to {}", file.display());
-    let mut copy = File::create(file).with_context(failed)?;
+    let folder = file.parent().unwrap_or(file);
+    let mut copy = tempfile::Builder::new().prefix(".rerank-").tempfile_in(folder).with_context(failed)?;
     io::copy(&mut object.stream(), &mut copy).with_context(failed)?;
-    copy.sync_all().with_context(failed)
+    copy.as_file().sync_all().with_context(failed)?;
+    copy.persist(file).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
 }
 
 /// Opens an object, if there is one.
@@ -87,6 +96,10 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+fn open(file: &Path) -> Result<File> {
+    File::open(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
 /// The BLAKE3 hash of what a reader has.
 fn hash(reader: impl Read) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
@@ -112,56 +125,89 @@ impl From<anyhow::Error> for Failure {
 }
 
 fn send(file: &Path, path: &Path, writing: Writing, stop: &Stop) -> Result<(), Failure> {
-    let unread = || format!("cannot read {}", file.display());
-    let mut opened = File::open(file).with_context(unread)?;
-    let size = opened.metadata().with_context(unread)?.len();
+    let opened = open(file)?;
+    let size = opened.metadata().with_context(|| format!("cannot read {}", file.display()))?.len();
     let (store, key) = client::open(path)?;
-    let sending = async {
+    let sending = Sending { file: opened, size, store, key, writing };
+    client::wait(async {
+        let interrupted = || {
+            let problem = Interrupted(format!("the upload to {} was interrupted", path.display()));
+            Failure::Local(problem.into())
+        };
         if size <= MOST_AT_ONCE {
-            let mut bytes = Vec::new();
-            opened.read_to_end(&mut bytes).with_context(unread)?;
-            let mode = if writing == Writing::Create { PutMode::Create } else { PutMode::Overwrite };
-            store.put_opts(&key, PutPayload::from(bytes), PutOptions::from(mode)).await?;
+            return until_stopped(stop, sending.at_once()).await.unwrap_or_else(|| Err(interrupted()));
+        }
+        sending.check_free().await?;
+        let mut upload = sending.store.put_multipart(&sending.key).await?;
+        let sent = until_stopped(stop, sending.in_parts(&mut *upload)).await.unwrap_or_else(|| Err(interrupted()));
+        if sent.is_err() {
+            // What was sent costs money until it is removed.
+            let _ = tokio::time::timeout(LONGEST_ABORT, upload.abort()).await;
+        }
+        sent
+    })?
+}
+
+/// A file that is being sent.
+struct Sending {
+    file: File,
+    size: u64,
+    store: Store,
+    key: Key,
+    writing: Writing,
+}
+
+impl Sending {
+    /// Sends the file in one request.
+    async fn at_once(&self) -> Result<(), Failure> {
+        let mode = if self.writing == Writing::Create { PutMode::Create } else { PutMode::Overwrite };
+        let bytes = PutPayload::from(self.read(0, self.size)?);
+        self.store.put_opts(&self.key, bytes, PutOptions::from(mode)).await?;
+        Ok(())
+    }
+
+    /// Sends the file in parts, and completes the object.
+    async fn in_parts(&self, upload: &mut dyn MultipartUpload) -> Result<(), Failure> {
+        let bytes_of_part = PART_BYTES.max(self.size.div_ceil(MOST_PARTS));
+        for start in (0..self.size).step_by(bytes_of_part as usize) {
+            upload.put_part(PutPayload::from(self.read(start, bytes_of_part)?)).await?;
+        }
+        // Stores can't complete a larger upload on a condition; this leaves a moment in which another worker may do so.
+        self.check_free().await?;
+        upload.complete().await?;
+        Ok(())
+    }
+
+    fn read(&self, start: u64, count: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| file.take(count).read_to_end(&mut bytes))
+            .with_context(|| format!("the file that goes to {} can't be read", self.key))?;
+        Ok(bytes)
+    }
+
+    /// Refuses a name that an object has, unless that is to be replaced.
+    async fn check_free(&self) -> object_store::Result<()> {
+        if self.writing == Writing::Replace {
             return Ok(());
         }
-        let is_free = async || match (writing, store.head(&key).await) {
-            (Writing::Replace, _) => Ok(()),
-            (Writing::Create, Ok(meta)) => {
+        match self.store.head(&self.key).await {
+            Ok(meta) => {
                 let source = "an object of this name is there".into();
                 Err(object_store::Error::AlreadyExists { path: meta.location.to_string(), source })
             }
-            (Writing::Create, Err(error)) if problem::kind(&error) == Kind::Missing => Ok(()),
-            (Writing::Create, Err(error)) => Err(error),
-        };
-        is_free().await?;
-        let mut upload = store.put_multipart(&key).await?;
-        let bytes_of_part = PART_BYTES.max(size.div_ceil(MOST_PARTS));
-        let sent: Result<(), Failure> = async {
-            for start in (0..size).step_by(bytes_of_part as usize) {
-                let mut part = Vec::new();
-                opened.seek(SeekFrom::Start(start)).with_context(unread)?;
-                Read::take(&mut opened, bytes_of_part).read_to_end(&mut part).with_context(unread)?;
-                upload.put_part(PutPayload::from(part)).await?;
-            }
-            // Stores can't complete a larger upload on a condition; this leaves a moment in which another worker may do so.
-            is_free().await?;
-            upload.complete().await?;
-            Ok(())
+            Err(error) if problem::kind(&error) == Kind::Missing => Ok(()),
+            Err(error) => Err(error),
         }
-        .await;
-        if sent.is_err() {
-            // What was sent costs money until it is removed.
-            let _ = upload.abort().await;
-        }
-        sent
-    };
-    let (sending, stopped) = (Box::pin(sending), Box::pin(stopped(stop)));
-    match client::wait(select(sending, stopped))? {
-        Either::Left((sent, _)) => sent,
-        Either::Right(_) => {
-            let problem = Interrupted(format!("the upload to {} was interrupted", path.display()));
-            Err(anyhow::Error::from(problem).into())
-        }
+    }
+}
+
+/// What a task results in; none, if the run should stop before.
+async fn until_stopped<T>(stop: &Stop, task: impl Future<Output = T>) -> Option<T> {
+    match select(Box::pin(task), Box::pin(stopped(stop))).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
     }
 }
 

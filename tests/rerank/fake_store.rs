@@ -80,6 +80,11 @@ impl Store {
         self.shared.objects.lock().unwrap().get(key).cloned()
     }
 
+    /// How many uploads in parts were begun, and are neither complete nor given up.
+    pub fn uploads(&self) -> usize {
+        self.shared.uploads.lock().unwrap().len()
+    }
+
     pub fn remove(&self, key: &str) {
         self.shared.objects.lock().unwrap().remove(key);
     }

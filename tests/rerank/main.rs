@@ -125,6 +125,8 @@ mod shards_whole;
 mod signals;
 #[cfg(feature = "stores")]
 mod stores;
+#[cfg(all(unix, feature = "stores"))]
+mod stores_interrupted;
 mod tables;
 mod tiny;
 mod tokens;

@@ -6,7 +6,7 @@ use crate::fake_store::{Fault, Store};
 use crate::fixture::{Files, Run, rerank};
 use crate::resume::queries;
 
-const FAKE: [&str; 2] = ["--model", "fake"];
+pub const FAKE: [&str; 2] = ["--model", "fake"];
 
 /// What a run with local files prints.
 #[track_caller]
@@ -17,12 +17,12 @@ fn local(arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn done(run: &Run) {
+pub fn done(run: &Run) {
     assert_eq!(run.status, 0, "{}", run.stderr);
 }
 
 /// A text of more than one request.
-fn long(count: usize) -> String {
+pub fn long(count: usize) -> String {
     let line = |number: usize| {
         let text = format!("red planet {number} ").repeat(600);
         format!("{{\"query_id\":\"q{number}\",\"query\":\"red\",\"documents\":[\"{text}\",\"a\"]}}\n")
