@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 use super::beir;
-use super::files::{check_not_read, expand, select};
+use super::expand::{Expanded, expand};
+use super::files::{check_not_read, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
 use crate::cli::{InputArguments, OnError};
@@ -14,11 +15,18 @@ use crate::column_types::{Carrying, ColumnTypes};
 use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
 use crate::store;
 
-pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOptions>) -> Result<InputOptions> {
+/// What is read, and what users should know of what is left out.
+///
+/// # Errors
+/// A sentence with the remedy for options that contradict each other or name something that can't be read.
+pub(super) fn resolve_input(
+    arguments: &InputArguments,
+    shard: Option<&ShardOptions>,
+) -> Result<(InputOptions, Vec<String>)> {
     let named = arguments.files.iter().chain(&arguments.input);
     let named = named.map(|path| store::public(path)).collect::<Result<Vec<PathBuf>>>()?;
     named.iter().try_for_each(|path| check_no_model(path))?;
-    let mut files = expand(&named)?;
+    let Expanded { mut files, notes } = expand(&named)?;
     if let Some(directory) = shard.and_then(|shard| shard.address.as_deref().or(shard.directory.as_deref())) {
         check_not_read(directory, &named, &files)?;
     }
@@ -47,7 +55,7 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
     }
     let skips = arguments.on_error == OnError::Skip;
     let (files, selection) = select(files, shard, skips)?;
-    Ok(InputOptions {
+    let options = InputOptions {
         path,
         files,
         selection,
@@ -60,7 +68,8 @@ pub(super) fn resolve_input(arguments: &InputArguments, shard: Option<&ShardOpti
         known_fields_only: false,
         carrying: Carrying::AsJson,
         types: ColumnTypes::default(),
-    })
+    };
+    Ok((options, notes))
 }
 
 /// The names of the input's columns.

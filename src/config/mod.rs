@@ -1,12 +1,14 @@
 //! Resolves the options: defaults are filled in, and contradictions are refused with a remedy. The rest of the program reads
 //! the result only.
 
+mod aside;
 mod beir;
 mod bench;
 mod check;
 mod distinct;
 mod eval;
 mod evaluation;
+mod expand;
 mod files;
 mod input;
 mod long;

@@ -46,7 +46,7 @@ impl Config {
     pub fn resolve(arguments: &RankArguments) -> Result<Self> {
         let RankArguments { input, output, model, recipe, long, evaluation, batch, cache, shard, running } = arguments;
         let (shard, note_on_shard) = resolve_shard(shard, output, evaluation, running.dry_run)?;
-        let mut input_options = resolve_input(input, shard.as_ref())?;
+        let (mut input_options, notes_on_input) = resolve_input(input, shard.as_ref())?;
         let written = Written::resolve(arguments, shard.as_ref())?;
         written.form(&mut input_options, shard.is_some());
         // What is ranked in parts is evaluated as a whole.
@@ -61,6 +61,7 @@ impl Config {
         check_cache(cache, written.path.is_some())?;
         check_least_score(output.min_score, is_probability(recipe.score, &source))?;
         let mut notes = notes(arguments, &source, &written);
+        notes.extend(notes_on_input);
         notes.extend(note_on_shard);
         let verbosity = resolve_verbosity(&running.verbosity);
         Ok(Self {

@@ -28,7 +28,7 @@ pub(super) struct ShardFile {
 /// If the directory can't be read.
 pub(super) fn list(directory: &Path) -> Result<Vec<ShardFile>> {
     if store::is_address(directory) {
-        let objects = store::list(directory)?.into_iter().map(|object| object.path);
+        let objects = store::list(directory)?.objects.into_iter().map(|object| object.path);
         return Ok(objects.filter_map(shard_file).collect());
     }
     let failed = || format!("cannot read the directory {}", directory.display());

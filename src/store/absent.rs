@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Uploaded, Writing};
+use super::{Listing, Uploaded, Writing};
 use crate::stop::Stop;
 
 /// An object that was listed.
@@ -94,7 +94,7 @@ impl Read for Stream {
 ///
 /// # Errors
 /// Always.
-pub fn list(prefix: &Path) -> Result<Vec<Listed>> {
+pub fn list(prefix: &Path) -> Result<Listing> {
     bail!(absent(prefix))
 }
 

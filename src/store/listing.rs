@@ -8,7 +8,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::object::{Version, remember};
-use super::{address, client, problem};
+use super::{Listing, address, client, problem};
 use crate::exit::UsageError;
 
 /// An object that was listed.
@@ -20,20 +20,24 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// The objects directly under a prefix, by their names: what is in a deeper one is left out.
+/// What is directly under a prefix: its objects, and the names of deeper prefixes.
 ///
 /// # Errors
 /// If the store can't be listed.
-pub fn list(prefix: &Path) -> Result<Vec<Listed>> {
+pub fn list(prefix: &Path) -> Result<Listing> {
     if address::is_web(prefix) {
         bail!(UsageError::new(format!("{}: files on the web can't be listed; name one of them", prefix.display())));
     }
     let (store, key) = client::open(prefix)?;
     let listed = client::wait(store.list_with_delimiter(Some(&key)))?.map_err(|error| failed(prefix, &error))?;
-    Ok(found(prefix, listed.objects, |found| *found != key))
+    let mut prefixes: Vec<PathBuf> =
+        listed.common_prefixes.iter().map(|deeper| under(prefix, &format!("{deeper}/"))).collect();
+    prefixes.sort();
+    Ok(Listing { objects: found(prefix, listed.objects, |found| *found != key), prefixes })
 }
 
-/// The objects whose names match a pattern, by their names. A `*` stands for any characters but a slash, as in names of files.
+/// The objects whose names match a pattern, by their names. A `*` stands for any characters but a slash and a dot at the beginning,
+/// as in names of files.
 ///
 /// # Errors
 /// If the store can't be listed, or the pattern makes no sense.
@@ -51,7 +55,11 @@ pub fn matching(pattern: &Path) -> Result<Vec<Listed>> {
     let (store, _) = client::open(&under(pattern, folder))?;
     let all = client::wait(store.list(Some(&prefix)).try_collect::<Vec<_>>())?;
     let all = all.map_err(|error| failed(pattern, &error))?;
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
     let exact = all.iter().any(|object| object.location.as_ref() == text);
     let fits = |key: &Key| if exact { key.as_ref() == text } else { glob.matches_with(key.as_ref(), options) };
     let found = found(pattern, all, fits);

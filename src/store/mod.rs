@@ -43,7 +43,7 @@ mod stream;
 mod transfer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -62,6 +62,15 @@ pub use self::transfer::{download, find, remove, upload};
 
 #[cfg(not(feature = "stores"))]
 pub use self::absent::{Listed, Object, Pending, Stream, download, find, list, matching, remove, size, upload};
+
+/// What is directly under a prefix, as a directory has files and directories; each by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// The addresses of deeper prefixes, which end in a slash.
+    pub prefixes: Vec<PathBuf>,
+}
 
 /// What becomes of an object that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

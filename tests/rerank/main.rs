@@ -16,6 +16,8 @@ mod cuda;
 mod decoders;
 mod descriptions;
 mod determinism;
+#[cfg(unix)]
+mod directories;
 mod emulated;
 mod encoders;
 mod eval;

@@ -10,7 +10,7 @@ use crate::fixture::{Files, Run, rerank};
 
 const ODD: &str = "testdata/odd-reranker";
 
-fn make_pipe(path: &Path) {
+pub(crate) fn make_pipe(path: &Path) {
     let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     // SAFETY: the name ends with zero.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);

@@ -62,15 +62,20 @@ fn a_prefix_is_read_as_a_directory_and_a_pattern_as_a_pattern() {
         files.write(name, part.concat());
         store.put(name, part.concat());
     }
-    for other in ["d/_hidden.jsonl", "d/a.jsonl.run.json", "d/deeper/x.jsonl", "d/"] {
+    for other in ["d/_hidden.jsonl", "d/a.jsonl.run.json", "d/.x.jsonl", "d/_delta_log/0.json", "d/"] {
         store.put(other, "no");
     }
     let expected = local(&[&files.name("d")]);
-    for address in ["s3://b/d/", "s3://b/d/?.jsonl", "s3://b/*/[abc].jsonl"] {
+    for address in ["s3://b/d/", "s3://b/d/?.jsonl", "s3://b/*/[abc].jsonl", "s3://b/d/[!_]*"] {
         let run = store.rerank(&files, &[&FAKE[..], &[address]].concat());
         done(&run);
         assert_eq!(run.stdout, expected, "{address}");
     }
+    store.put("d/day=1/x.jsonl", "no");
+    store
+        .rerank(&files, &[&FAKE[..], &["s3://b/d/"]].concat())
+        .fails(2, &["has a directory in it, s3://b/d/day=1/,", "'s3://b/d/*/*.parquet'"]);
+    store.rerank(&files, &[&FAKE[..], &["s3://b/d/*.run.json"]].concat()).fails(2, &["matches only records of runs"]);
     store.rerank(&files, &[&FAKE[..], &["s3://b/none/"]].concat()).fails(2, &["s3://b/none/ has no objects"]);
     store.rerank(&files, &[&FAKE[..], &["s3://b/d/x*"]].concat()).fails(2, &["s3://b/d/x*"]);
     let web = store.web("web/d/");
