@@ -148,8 +148,9 @@ fn of_pattern(pattern: &Path) -> Result<Vec<PathBuf>> {
     let found = found.into_iter().filter(|path| !is_hidden_from(&text, path) && !is_beside_output(path));
     let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) = found.partition(|path| path.is_dir());
     let entered: HashSet<&Path> = files.iter().flat_map(|file| file.ancestors()).collect();
-    let unread =
-        directories.iter().find(|directory| role(directory) != Role::Aside && !entered.contains(directory.as_path()));
+    // `..` has no name of its own, and is matched by `.*`.
+    let is_asked = |directory: &Path| directory.file_name().is_some() && role(directory) != Role::Aside;
+    let unread = directories.iter().find(|directory| is_asked(directory) && !entered.contains(directory.as_path()));
     if let Some(directory) = unread {
         bail!(
             "{shown} matches {}{}, whose files would be left out; name files with a pattern, as in '{}/*.parquet'",

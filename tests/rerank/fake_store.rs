@@ -255,10 +255,11 @@ impl Shared {
     fn listing(&self, request: &Request) -> (&'static str, String, Vec<u8>) {
         let prefix = request.parameter("prefix").unwrap_or_default();
         let is_flat = request.parameter("delimiter").is_some();
-        let mut entries = String::new();
+        let (mut entries, mut deeper) = (String::new(), std::collections::BTreeSet::new());
         for (key, content) in &*self.objects.lock().unwrap() {
             let Some(rest) = key.strip_prefix(&prefix) else { continue };
-            if is_flat && rest.contains('/') {
+            if let Some((folder, _)) = rest.split_once('/').filter(|_| is_flat) {
+                deeper.insert(format!("<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>"));
                 continue;
             }
             entries += &format!(
@@ -268,6 +269,7 @@ impl Shared {
                 content.len()
             );
         }
+        entries.extend(deeper);
         let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>");
         ("200 OK", String::new(), body.into_bytes())
     }
