@@ -355,3 +355,28 @@ fn a_tokenizer_that_is_none_is_described_in_words() {
         &["has no tokenizer.json, only vocab.json", "needs the merges.txt beside it"],
     );
 }
+
+#[test]
+fn only_files_that_a_model_is_read_from_are_no_outputs() {
+    let files = Files::new();
+    let model = files.copy_model(ODD, "model");
+    std::fs::create_dir(files.path("model/1_Dense")).unwrap();
+    let others = ["1_Dense/config.json", "chat_template.jinja", "sentence_bert_config.json", "quantize_config.json"];
+    for name in others {
+        files.write(&format!("model/{name}"), "{}");
+    }
+    let ranks = ["--model", &model, "--input", "testdata/candidates.jsonl", "--output-format", "jsonl", "--overwrite"];
+    let own = std::fs::read_dir(ODD).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for name in own.chain(others.map(str::to_owned)) {
+        let output = files.name(&format!("model/{name}"));
+        rerank(&[&ranks[..], &["--output", &output]].concat()).fails(2, &[&name, "is read and would be written over"]);
+    }
+    for name in others {
+        std::fs::remove_file(files.path(&format!("model/{name}"))).unwrap();
+    }
+    let output = files.write("model/ranked.jsonl", "old");
+    let stats = files.write("model/stats.json", "old");
+    let run = rerank(&[&ranks[..], &["--output", &output, "--stats", &stats]].concat());
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(files.read("model/ranked.jsonl").starts_with("{\"query_id\"") && files.read("model/stats.json") != "old");
+}
