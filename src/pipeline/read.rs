@@ -53,12 +53,25 @@ impl Reading {
 pub(super) struct Checks {
     pub(super) format: OutputFormat,
     pub(super) fusion: Option<Fusion>,
+    pub(super) is_shard: bool,
 }
+
+/// A field that the lines of a part can't carry, as their own list has its name; tables of a single run have a column for it.
+const NOT_IN_PARTS: &str = "results";
 
 impl Checks {
     /// Why a group can't be ranked or written, if it can't.
     fn objection(self, group: &Group) -> Option<String> {
-        self.format.objection(group).or_else(|| self.fusion?.objection(group))
+        let lost = || {
+            let is_lost = self.is_shard && group.query.fields.iter().any(|(name, _)| name == NOT_IN_PARTS);
+            is_lost.then(|| {
+                format!(
+                    "the query has a field `{NOT_IN_PARTS}`, which a shard can't keep for `rerank merge`, as its rankings stand \
+                     under this name; give the field another name, or rank without --shard"
+                )
+            })
+        };
+        self.format.objection(group).or_else(|| self.fusion?.objection(group)).or_else(lost)
     }
 }
 

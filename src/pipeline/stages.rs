@@ -179,7 +179,8 @@ impl Stages<'_> {
         let prompts = Arc::clone(&self.setup.reranker.recipe().prompts);
         let (splitting, cache) = (self.config.splitting, self.cache.clone());
         let preparation = Preparation { prompts, splitting, cache, patience };
-        let checks = Checks { format: self.config.layout.format, fusion: self.config.fusion };
+        let Config { layout, fusion, shard, .. } = self.config;
+        let checks = Checks { format: layout.format, fusion: *fusion, is_shard: shard.is_some() };
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
         let reader = thread::spawn(move || {
             for_records(|| read::read(events, checks, &faults, &reading, (&budget, &group_sender)));

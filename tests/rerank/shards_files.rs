@@ -142,3 +142,14 @@ fn what_only_the_whole_input_shows_is_refused_or_found_by_the_merge() {
     rerank(&fake(&[&first, &unnamed, "-o", &other, "--shard", "1/2"]))
         .fails(2, &["unnamed.jsonl:1: the query has no id", "give every query an id, or concatenate"]);
 }
+
+#[test]
+fn a_field_that_a_part_cannot_carry_is_refused_by_name() {
+    let files = Files::in_memory();
+    let text = r#"{"query_id":"a","query":"red","documents":["red"],"results":7}"#;
+    let input = files.write("in.jsonl", format!("{text}\n"));
+    let run = rerank(&fake(&[&input, "--output-format", "csv"]));
+    assert!(run.status == 0 && run.stdout.lines().next().unwrap().ends_with(",results"), "{}", run.stdout);
+    rerank(&fake(&[&input, "-o", &files.name("parts"), "--shard", "0/1"]))
+        .fails(1, &["in.jsonl:1", "query \"a\"", "a field `results`, which a shard can't keep"]);
+}
