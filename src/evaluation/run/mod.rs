@@ -7,6 +7,7 @@ mod left_out;
 mod lines;
 mod nested;
 mod ranked;
+mod ranked_line;
 mod records;
 mod table;
 
@@ -20,7 +21,8 @@ pub use self::documents::{Documents, TieOrder};
 pub(super) use self::format::PEEKED_BYTES;
 pub use self::format::RunFileFormat;
 pub use self::left_out::left_out;
-pub(super) use self::ranked::{Id, came_back};
+pub(super) use self::ranked::came_back;
+pub(super) use self::ranked_line::Id;
 pub use self::records::{Entry, Record, Records};
 #[cfg(feature = "parquet")]
 use crate::fusion;

@@ -1,44 +1,10 @@
 //! Ranked JSONL, as this program writes it: a query with its results on each line. Their texts are passed over.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use anyhow::{Result, anyhow};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
 
+use super::ranked_line::Line;
 use super::{Run, RunBuilder, TieOrder};
 use crate::input::{Lines, Source, not_json, too_long, utf_8};
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    query_id: Option<Id<'a>>,
-    #[serde(borrow)]
-    results: Option<Vec<Document<'a>>>,
-    /// The input of a ranking: its candidates have the scores of the stage before.
-    #[serde(borrow)]
-    candidates: Option<Vec<Document<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    id: Option<Id<'a>>,
-    score: Option<f64>,
-    logit: Option<f64>,
-    fused: Option<f64>,
-}
-
-/// An identifier: a text, or an integer in its decimal form.
-pub(in crate::evaluation) struct Id<'a>(pub(super) Cow<'a, str>);
-
-impl Id<'_> {
-    /// The identifier as a text of its own.
-    pub(in crate::evaluation) fn into_string(self) -> String {
-        self.0.into_owned()
-    }
-}
 
 /// Reads a run.
 ///
@@ -79,7 +45,7 @@ fn problem(text: &str, error: &serde_json::Error) -> String {
 }
 
 fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> {
-    let Line { query_id, results, candidates } = record;
+    let Line { query_id, results, candidates, query: _ } = record;
     let query = query_id.ok_or("the record has no `query_id`")?.0;
     let documents = results.or(candidates).ok_or("the record has neither `results` nor `candidates`")?;
     if !builder.add_query(&query) {
@@ -104,36 +70,4 @@ fn add(builder: &mut RunBuilder, record: Line, line: u64) -> Result<(), String> 
         builder.add(&query, &id, score, line).map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(IdVisitor)
-    }
-}
-
-struct IdVisitor;
-
-impl<'de> Visitor<'de> for IdVisitor {
-    type Value = Id<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an identifier: a text or an integer")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Id<'de>, E> {
-        Ok(Id(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Id<'de>, E> {
-        Ok(Id(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Id<'de>, E> {
-        Ok(Id(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Id<'de>, E> {
-        Ok(Id(Cow::Owned(number.to_string())))
-    }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::RunFileFormat;
 use super::format::PEEKED_BYTES;
-use super::ranked::Id;
+use super::ranked_line::{Document, Line};
 use crate::input::{Lines, MAX_RECORD_BYTES, Source, too_long, utf_8};
 
 /// The records of a file of ranked JSONL, one for each query.
@@ -36,31 +36,6 @@ pub struct Entry<'a> {
     /// The rank in the first stage.
     pub original_rank: Option<u64>,
     title: Option<&'a RawValue>,
-    text: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    query_id: Option<Id<'a>>,
-    #[serde(borrow)]
-    query: Option<&'a RawValue>,
-    #[serde(borrow)]
-    results: Option<Vec<Document<'a>>>,
-    #[serde(borrow)]
-    candidates: Option<Vec<Document<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    id: Option<Id<'a>>,
-    score: Option<f64>,
-    #[serde(borrow)]
-    original_rank: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-    #[serde(borrow)]
     text: Option<&'a RawValue>,
 }
 
