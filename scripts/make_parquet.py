@@ -4,6 +4,7 @@
 Each layout of a ranking holds the same queries and candidates as pairs.jsonl, so that all of them must be ranked alike.
 """
 
+import base64
 import datetime
 import decimal
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as encryption
 
 FOLDER = Path(__file__).resolve().parent.parent / "testdata" / "parquet"
 
@@ -209,6 +211,25 @@ def write_kept() -> None:
     pyarrow.feather.write_feather(two, FOLDER / "changed.feather", compression="uncompressed")
 
 
+class PlainKeys(encryption.KmsClient):
+    """Stores keys as they are: nobody reads what is encrypted here."""
+
+    def wrap_key(self, key: bytes, master_key_identifier: str) -> bytes:
+        return base64.b64encode(key)
+
+    def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+def write_encrypted() -> None:
+    """A column that is carried is encrypted; the schema and the other columns are not."""
+    table = pa.table({"query": ["red"], "text": ["blue"], "author": ["unknown"]})
+    settings = encryption.EncryptionConfiguration(footer_key="footer", column_keys={"column": ["author"]}, plaintext_footer=True)
+    factory = encryption.CryptoFactory(lambda _: PlainKeys())
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), settings)
+    write("encrypted.parquet", table, encryption_properties=properties)
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_kept()
@@ -217,6 +238,7 @@ def main() -> None:
     write_beir()
     write_export()
     write_types()
+    write_encrypted()
 
 
 if __name__ == "__main__":

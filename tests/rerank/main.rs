@@ -84,6 +84,8 @@ mod parquet_beir;
 mod parquet_damage;
 mod parquet_output;
 #[cfg(feature = "parquet")]
+mod parquet_reported;
+#[cfg(feature = "parquet")]
 mod parquet_types;
 mod people;
 mod piped;

@@ -10,6 +10,7 @@ use arrow_ipc::reader::{FileReader, FileReaderBuilder, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::data::Data;
 use super::{Kind, lengths};
@@ -105,6 +106,7 @@ impl Rows {
                     .filter(|(leaf, _)| mask.leaf_included(*leaf))
                     .map(|(_, column)| u64::try_from(column.uncompressed_size()).unwrap_or(0))
                     .sum();
+                check_plain(metadata, &mask)?;
                 let of_row = bytes.checked_div(rows).unwrap_or(0).max(1);
                 let batch = (BATCH_BYTES / of_row).clamp(1, MOST_ROWS);
                 let chunks: Vec<_> = metadata
@@ -145,6 +147,19 @@ impl Batches {
     /// # Errors
     /// What is wrong with the file, and behind which row.
     pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+/// Refuses encrypted columns among those that are read: a file of which some columns are encrypted has a schema that all can read.
+fn check_plain(metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<(), ArrowError> {
+    let chunks = metadata.row_groups().iter().flat_map(|group| group.columns().iter().enumerate());
+    let mut encrypted = chunks.filter(|(leaf, chunk)| mask.leaf_included(*leaf) && chunk.crypto_metadata().is_some());
+    match encrypted.next() {
+        None => Ok(()),
+        Some((_, chunk)) => Err(ArrowError::ParquetError(format!(
+            "its column `{}` is encrypted: write the file again without encryption, or read it in Python and pipe JSONL",
+            chunk.column_path().string()
+        ))),
+    }
+}
+
         let next = guarded(|| self.batches.next()).and_then(|next| next.transpose().map_err(problem));
         let batch = next.map_err(|problem| {
             format!(
