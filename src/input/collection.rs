@@ -16,6 +16,7 @@ use super::dialect::{Dialect, TableOptions};
 use super::document::{self, Document};
 use super::elements::read_value;
 use super::entry::too_long;
+use super::findings::Findings;
 use super::foreign::{HEAD_BYTES, recognise};
 use super::json::Values;
 use super::lines::{Piece, blanks, content, newlines};
@@ -61,7 +62,13 @@ impl Collection {
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
         let mut file = BufReader::with_capacity(1 << 16, file);
         let (start, lines_skipped) = skip_head(&mut file).with_context(|| format!("cannot read {name}"))?;
-        let mut source = Source { name: Arc::clone(&name), reader: Box::new(file), position: None, lines_skipped };
+        let mut source = Source {
+            name: Arc::clone(&name),
+            reader: Box::new(file),
+            position: None,
+            lines_skipped,
+            findings: Findings::default(),
+        };
         let first_line = source.peek_line(limit)?;
         if first_line.is_empty() {
             bail!("{name} is empty: it holds no documents");
@@ -248,7 +255,8 @@ fn copy_lines(source: &mut Source, copy: &mut File, limit: usize) -> Result<()> 
         for part in available.split_inclusive(|&byte| byte == b'\n') {
             since += part.len();
             if since > limit.saturating_add(2) && start != Some(b'[') {
-                bail!("{}:{line}: {}", source.name, too_long(limit, "line"));
+                let problem = source.findings.take_too_long(line).unwrap_or_else(|| too_long(limit, "line"));
+                bail!("{}:{line}: {problem}", source.name);
             }
             if part.ends_with(b"\n") {
                 (line, since) = (line + 1, 0);

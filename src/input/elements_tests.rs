@@ -4,11 +4,15 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::input::findings::Findings;
 
 fn elements(text: &str, chunk: usize, limit: usize) -> Elements {
     let bytes: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
     let reader = Box::new(BufReader::with_capacity(chunk, bytes));
-    Elements::new(Source { name: "x.json".into(), reader, position: None, lines_skipped: 0 }, limit)
+    Elements::new(
+        Source { name: "x.json".into(), reader, position: None, lines_skipped: 0, findings: Findings::default() },
+        limit,
+    )
 }
 
 fn read(text: &str, chunk: usize, limit: usize) -> (Vec<(u64, Option<String>)>, Option<String>) {

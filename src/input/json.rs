@@ -7,6 +7,7 @@ use super::candidates;
 use super::detect::InputFormat;
 use super::elements::Elements;
 use super::entry::{Entries, Entry, ParsedQuery, query_text, too_long, unless_blank, utf_8};
+use super::findings::Findings;
 use super::lines::{Lines, Piece};
 use super::missing::{has, missing, neither};
 use super::names::{Columns, Field, Names, is_same_name};
@@ -53,6 +54,14 @@ impl Values {
         }
     }
 
+    /// What is found in the source while it is read: only lines may be made of rows.
+    pub fn findings(&self) -> Findings {
+        match self {
+            Self::Lines(lines) => lines.findings().clone(),
+            Self::Elements(_) => Findings::default(),
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Lines(lines) => lines.name(),
@@ -67,6 +76,7 @@ pub struct Records {
     names: Names,
     /// The longest record, in bytes.
     limit: usize,
+    findings: Findings,
     notes: Notes,
     /// The record that was read, while its notes are reported.
     waiting: Option<Entry>,
@@ -75,8 +85,8 @@ pub struct Records {
 impl Records {
     /// Makes a reader of records of at most `limit` bytes.
     pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
-        let notes = Notes::new(values.name().into(), columns);
-        Self { values, names: Names::new(columns), limit, notes, waiting: None }
+        let (notes, findings) = (Notes::new(values.name().into(), columns), values.findings());
+        Self { values, names: Names::new(columns), limit, findings, notes, waiting: None }
     }
 
     fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
@@ -85,7 +95,8 @@ impl Records {
         let what = self.values.what();
         let Some(Piece { line, bytes, is_cut, .. }) = self.values.next()? else { return Ok(None) };
         let Some(bytes) = bytes else {
-            return Ok(Some(Entry::Bad { line, query_id: None, problem: too_long(self.limit, what), content: None }));
+            let problem = self.findings.take_too_long(line).unwrap_or_else(|| too_long(self.limit, what));
+            return Ok(Some(Entry::Bad { line, query_id: None, problem, content: None }));
         };
         self.notes.begin(line);
         // Files were joined that had a mark each.
@@ -126,6 +137,7 @@ impl Entries for Records {
         }
         match self.read(skim) {
             Ok(entry) => {
+                self.notes.take(&self.findings);
                 if entry.is_none() {
                     self.notes.end();
                 }

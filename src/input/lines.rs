@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use anyhow::Result;
 use memchr::memchr;
 
+use super::findings::Findings;
 use super::source::{Source, read_error};
 use crate::slices::first;
 
@@ -39,6 +40,11 @@ impl Lines {
     /// The source's name in messages.
     pub fn name(&self) -> &str {
         &self.source.name
+    }
+
+    /// What is found in the source while it is read.
+    pub fn findings(&self) -> &Findings {
+        &self.source.findings
     }
 
     /// The next line that is not blank; `None` at the end.

@@ -45,6 +45,7 @@ mod document;
 mod elements;
 mod entry;
 mod equal_ranks;
+mod findings;
 mod first_seen;
 mod foreign;
 mod gather;

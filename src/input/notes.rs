@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::findings::Findings;
 use super::names::{Columns, Field};
 use super::values::{Kind, Object, kind, text};
 
@@ -53,6 +54,11 @@ impl Notes {
     /// Sets the line of the record that the next notes are about.
     pub fn begin(&mut self, line: u64) {
         self.line = line;
+    }
+
+    /// Takes what was found in the rows that records were made of.
+    pub fn take(&mut self, findings: &Findings) {
+        self.waiting.extend(findings.take_notes());
     }
 
     /// The next note to report.

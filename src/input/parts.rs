@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::findings::Findings;
 use super::source::{Opened, Source};
 
 /// The Parquet files of a directory, by their names; none, if there is no such directory.
@@ -40,7 +41,8 @@ impl Source {
             bail!("{} is a directory without Parquet files: name a file", directory.display());
         }
         let reader = Box::new(Parts { waiting, part: Box::new(io::empty()) });
-        Ok(Self { name: directory.display().to_string().into(), reader, position: None, lines_skipped: 0 })
+        let name = directory.display().to_string().into();
+        Ok(Self { name, reader, position: None, lines_skipped: 0, findings: Findings::default() })
     }
 }
 

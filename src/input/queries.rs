@@ -52,9 +52,10 @@ impl Queries {
     }
 
     fn read_values(&mut self, mut values: Values, limit: usize) -> Result<()> {
-        let what = values.what();
+        let (what, findings) = (values.what(), values.findings());
         while let Some(Piece { line, bytes, .. }) = values.next()? {
-            let query = bytes.ok_or_else(|| too_long(limit, what)).and_then(document::query);
+            let problem = || findings.take_too_long(line).unwrap_or_else(|| too_long(limit, what));
+            let query = bytes.ok_or_else(problem).and_then(document::query);
             self.add(line, query)?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 #[cfg(feature = "parquet")]
 use super::columnar::{self, Data, Kind, Selection, Table};
 use super::compression::{Compression, Damage};
+use super::findings::Findings;
 use super::foreign::{HEAD_BYTES, recognise};
 use super::lines::{blanks, newlines};
 #[cfg(feature = "parquet")]
@@ -39,6 +40,8 @@ pub struct Source {
     pub position: Option<Position>,
     /// Blank lines that stood in front of what the reader still holds.
     pub lines_skipped: u64,
+    /// What is found in rows that become lines while they are read.
+    pub findings: Findings,
 }
 
 /// What a file or a stream holds.
@@ -128,7 +131,7 @@ impl Opened {
         let marked = marks * BYTE_ORDER_MARK.len();
         let head = head.split_off(marked);
         let reader = Box::new(Cursor::new(head).chain(reader));
-        Ok(Self::Text(Source { name, reader, position: None, lines_skipped: 0 }))
+        Ok(Self::Text(Source { name, reader, position: None, lines_skipped: 0, findings: Findings::default() }))
     }
 
     /// The text, or the rows of the columns with known names as JSONL.

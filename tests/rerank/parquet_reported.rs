@@ -1,6 +1,12 @@
 //! What Parquet and Arrow files have that can't be read or kept is reported with the file, the row or the column, and a remedy.
 
-use crate::fixture::{Run, rerank};
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+
+use crate::fixture::{Files, Run, rankings, rerank};
 
 fn testdata(name: &str) -> String {
     format!("testdata/parquet/{name}")
@@ -8,6 +14,30 @@ fn testdata(name: &str) -> String {
 
 fn ranked(input: &str, arguments: &[&str]) -> Run {
     rerank(&[&["--model", "fake", "--input", input], arguments].concat())
+}
+
+fn texts<const N: usize>(texts: [&str; N]) -> ArrayRef {
+    Arc::new(StringArray::from(texts.to_vec()))
+}
+
+/// Writes a Parquet file, and returns its name.
+fn written<const N: usize>(files: &Files, name: &str, columns: [(&str, ArrayRef); N]) -> String {
+    let (path, batch) = (files.name(name), RecordBatch::try_from_iter(columns).unwrap());
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+#[test]
+fn a_row_that_is_too_long_is_named_with_its_column() {
+    let files = Files::in_memory();
+    let long = "x".repeat(65 << 20);
+    let columns = [("query", texts(["red"; 3])), ("text", texts(["blue", &long, "red"])), ("note", texts([""; 3]))];
+    let input = written(&files, "long.parquet", columns);
+    let run = ranked(&input, &["--on-error", "skip"]);
+    run.fails(1, &["long.parquet:2: ", "its column `text` has 65.00 MiB", "shorten its text"]);
+    assert_eq!(rankings(&run.stdout)[0]["results"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_json::EncoderOptions;
 use arrow_json::writer::make_encoder;
-use arrow_schema::{DataType, Field as Column, FieldRef};
+use arrow_schema::{ArrowError, DataType, Field as Column, FieldRef};
+use indicatif::BinaryBytes;
 
 use super::batches::Batches;
 use super::values::Encoding;
+use crate::input::MAX_RECORD_BYTES;
+use crate::input::findings::Findings;
 use crate::panics::guarded;
 use crate::slices::behind;
 
@@ -101,22 +104,49 @@ pub(super) struct Records {
     options: EncoderOptions,
     /// What the library wants to know of a row.
     row: FieldRef,
+    findings: Findings,
 }
 
 impl Records {
-    /// Rows whose columns with these names are written exactly, and others as JSON has them.
-    pub(super) fn new(exact: HashSet<String>) -> Self {
+    /// Rows whose columns with these names are written exactly, and others as JSON has them. What is found in them is added to the
+    /// findings.
+    pub(super) fn new(exact: HashSet<String>, findings: Findings) -> Self {
         let encoding = if exact.is_empty() { Encoding::Json } else { Encoding::Rows(exact) };
-        Self { options: encoding.options(), row: Arc::new(Column::new("row", DataType::Null, false)) }
+        Self { options: encoding.options(), row: Arc::new(Column::new("row", DataType::Null, false)), findings }
+    }
+
+    /// The message for a row that is longer than a record may be: the column with the most of it, and what helps.
+    fn too_long(&self, row: &StructArray) -> Result<String, ArrowError> {
+        let (mut longest, mut text) = ((0, ""), Vec::new());
+        for (field, values) in row.fields().iter().zip(row.columns()) {
+            text.clear();
+            let mut encoder = make_encoder(field, values, &self.options)?;
+            if !encoder.is_null(0) {
+                encoder.encode(0, &mut text);
+            }
+            longest = longest.max((text.len(), field.name()));
+        }
+        let (bytes, column) = longest;
+        Ok(format!(
+            "the row is longer than {} MiB as JSON, and its column `{column}` has {} of that: shorten its text or split its list \
+             into more rows where the file is written, or leave the column out if it is only carried",
+            MAX_RECORD_BYTES >> 20,
+            BinaryBytes(bytes as u64)
+        ))
     }
 }
 
 impl Encode for Records {
-    fn append(&mut self, batch: &RecordBatch, _first: u64, text: &mut Vec<u8>) -> Result<(), String> {
+    fn append(&mut self, batch: &RecordBatch, first: u64, text: &mut Vec<u8>) -> Result<(), String> {
         let rows = StructArray::from(batch.clone());
         let mut encoder = make_encoder(&self.row, &rows, &self.options).map_err(|error| error.to_string())?;
         for row in 0..rows.len() {
+            let start = text.len();
             encoder.encode(row, text);
+            if text.len() - start > MAX_RECORD_BYTES {
+                let problem = self.too_long(&rows.slice(row, 1)).map_err(|error| error.to_string())?;
+                self.findings.too_long(first + row as u64, problem);
+            }
             text.push(b'\n');
         }
         Ok(())

@@ -31,6 +31,7 @@ use self::cells::Cells;
 pub use self::data::Data;
 use self::lines::{Encode, Lines, Records};
 pub use self::selection::{Selection, listed};
+use super::findings::Findings;
 use super::source::{Source, read_error};
 
 /// The kinds of files that hold columns.
@@ -116,7 +117,8 @@ impl Table {
     /// # Errors
     /// If the columns can't be read.
     pub fn records(self, selection: &Selection) -> Result<Source> {
-        self.read(&selection.columns, Records::new(selection.exact.clone()))
+        let findings = Findings::default();
+        self.read(&selection.columns, Records::new(selection.exact.clone(), findings.clone()), findings)
     }
 
     /// The cells of some columns, each row on a line of its own and with tabs between cells. Each column is given by the names
@@ -129,13 +131,13 @@ impl Table {
         let cells =
             Cells::new(self.schema(), columns, header).map_err(|problem| anyhow!("{}: {problem}", self.name))?;
         let columns = cells.columns().to_vec();
-        self.read(&columns, cells)
+        self.read(&columns, cells, Findings::default())
     }
 
-    fn read(self, columns: &[usize], encode: impl Encode + 'static) -> Result<Source> {
+    fn read(self, columns: &[usize], encode: impl Encode + 'static, findings: Findings) -> Result<Source> {
         let Self { name, rows, .. } = self;
         let (batches, position) = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
-        Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0 })
+        Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0, findings })
     }
 }
 
