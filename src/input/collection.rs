@@ -57,8 +57,11 @@ impl Collection {
     pub fn open(path: &Path, tables: TableOptions, limit: usize) -> Result<Self> {
         let name: Arc<str> = path.display().to_string().into();
         let mut notes = Vec::new();
-        let file =
-            if store::is_address(path) { downloaded(path, limit, &mut notes)? } else { seekable(path, &name, limit)? };
+        let file = if store::is_address(path) {
+            downloaded(path, limit, &mut notes)?
+        } else {
+            seekable(path, limit, &mut notes)?
+        };
         let reader = BufReader::new(file.try_clone().with_context(|| format!("cannot read {name}"))?);
         let mut file = BufReader::with_capacity(1 << 16, file);
         let (start, lines_skipped) = skip_head(&mut file).with_context(|| format!("cannot read {name}"))?;
@@ -185,16 +188,17 @@ fn skip_head(file: &mut BufReader<File>) -> io::Result<(u64, u64)> {
 }
 
 /// Opens a file that can be read at any offset and is not compressed.
-fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
+fn seekable(path: &Path, limit: usize, notes: &mut Vec<String>) -> Result<File> {
+    let name = path.display();
     let cannot_read = || format!("cannot read {name}");
     if path.is_dir() {
-        return copy_of(Source::open(Some(path))?, limit);
+        return copy_of(Source::open(Some(path))?, limit, notes);
     }
     #[cfg(feature = "parquet")]
     if path.is_file()
         && let opened @ Opened::Columns(_) = Opened::open(Some(path))?
     {
-        return copy_of(opened.into_text()?, limit);
+        return copy_of(opened.into_text()?, limit, notes);
     }
     let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     if file.metadata().with_context(cannot_read)?.is_file() {
@@ -208,7 +212,7 @@ fn seekable(path: &Path, name: &Arc<str>, limit: usize) -> Result<File> {
             return Ok(file);
         }
     }
-    copy_of(Source::from_reader(Arc::clone(name), Box::new(file))?, limit)
+    copy_of(Source::from_reader(name.to_string().into(), Box::new(file))?, limit, notes)
 }
 
 /// Copies of objects, which several inputs of a run share.
@@ -220,7 +224,7 @@ fn downloaded(path: &Path, limit: usize, notes: &mut Vec<String>) -> Result<File
     let mut copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
     let copies = copies.get_or_insert_default();
     if !copies.contains_key(path) {
-        let copy = copy_of(Opened::open(Some(path))?.into_text()?, limit)?;
+        let copy = copy_of(Opened::open(Some(path))?.into_text()?, limit, notes)?;
         let bytes = DecimalBytes(copy.metadata().context("cannot read the temporary file with the collection")?.len());
         notes.push(format!(
             "{} was copied into a temporary file of {bytes} (in the directory that TMPDIR names), as its documents are read in any order",
@@ -234,10 +238,11 @@ fn downloaded(path: &Path, limit: usize, notes: &mut Vec<String>) -> Result<File
     Ok(copy)
 }
 
-/// A temporary file with the text of a source.
-fn copy_of(mut source: Source, limit: usize) -> Result<File> {
+/// A temporary file with the text of a source. What was found in it is added to the notes.
+fn copy_of(mut source: Source, limit: usize, notes: &mut Vec<String>) -> Result<File> {
     let mut copy = tempfile::tempfile().context("cannot make a temporary file to decompress the collection")?;
     copy_lines(&mut source, &mut copy, limit)?;
+    notes.extend(source.findings.take_notes());
     copy.rewind().context("cannot read the temporary file with the decompressed collection")?;
     Ok(copy)
 }

@@ -58,6 +58,7 @@ impl Queries {
             let query = bytes.ok_or_else(problem).and_then(document::query);
             self.add(line, query)?;
         }
+        self.notes.extend(findings.take_notes());
         Ok(())
     }
 

@@ -83,6 +83,7 @@ impl Run {
                 break false;
             }
         };
+        self.ready.extend(self.lines.findings().take_notes().into_iter().map(Entry::Note));
         let name = self.lines.name();
         if gathered.interleaved() > 0 {
             self.ready.push_back(Entry::Note(gathered_note(name, gathered.interleaved())));

@@ -47,3 +47,28 @@ fn an_encrypted_column_is_named_if_it_is_read() {
     let run = ranked(&input, &["--output-format", "trec"]);
     assert_eq!(run.status, 0, "{}", run.stderr);
 }
+
+#[test]
+fn a_stream_without_the_mark_of_its_end_is_read_with_a_warning() {
+    const WARNING: &str = "lacks the mark of its end";
+    let files = Files::new();
+    let bytes = std::fs::read(testdata("pairs.stream.arrow")).unwrap();
+    let messages: Vec<usize> = (0..bytes.len()).step_by(8).filter(|&at| bytes[at..].starts_with(&[0xff; 4])).collect();
+    let [_schema, _first, _second, third, .., end] = messages[..] else { panic!("{messages:?}") };
+    assert_eq!(end, bytes.len() - 8);
+
+    assert!(!ranked(&testdata("pairs.stream.arrow"), &[]).stderr.contains(WARNING));
+    let cut = files.write("cut.arrows", &bytes[..third]);
+    let run = ranked(&cut, &[]);
+    assert_eq!(run.rankings().len(), 2);
+    for part in ["cut.arrows: the stream ends behind 2 batches with 4 rows, and lacks", WARNING] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    let unmarked = files.write("unmarked.arrows", &bytes[..end]);
+    assert!(ranked(&unmarked, &[]).stderr.contains("4 batches with 7 rows"));
+    // The same goes for the texts of a run.
+    let queries = files.write("queries.tsv", "q1\tred\n");
+    let run = files.write("run.trec", "q1 Q0 d1 1 3 x\n");
+    let run = ranked(&run, &["--queries", &queries, "--collection", &unmarked]);
+    assert!(run.stderr.contains("unmarked.arrows: the stream ends"), "{}", run.stderr);
+}

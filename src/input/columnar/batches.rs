@@ -12,8 +12,9 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::ParquetMetaData;
 
+use super::Kind;
 use super::data::Data;
-use super::{Kind, lengths};
+use super::lengths::{self, OpenEnd};
 use crate::input::position::Position;
 use crate::panics::guarded;
 
@@ -30,6 +31,8 @@ pub struct Rows {
     kind: Kind,
     /// What the footer of a Parquet file has.
     footer: Option<ArrowReaderMetadata>,
+    /// Where a stream ends that lacks the mark of its end.
+    open_end: Option<OpenEnd>,
 }
 
 /// Batches of rows, or the problem that ends them.
@@ -49,8 +52,9 @@ impl Rows {
     /// What is wrong with the file.
     pub fn open(data: Data, kind: Kind) -> Result<Self, String> {
         guarded(|| {
+            let mut open_end = None;
             if let Data::File(file) = &data {
-                lengths::check(file, kind)?;
+                open_end = lengths::check(file, kind)?;
                 (&mut &*file).rewind().map_err(|error| error.to_string())?;
             }
             let again = || data.file().and_then(File::try_clone).map_err(|error| error.to_string());
@@ -66,7 +70,7 @@ impl Rows {
                     (StreamReader::try_new(BufReader::new(again()?), None).map_err(problem)?.schema(), None)
                 }
             };
-            Ok(Self { data, schema, kind, footer })
+            Ok(Self { data, schema, kind, footer, open_end })
         })
         .unwrap_or_else(Err)
     }
@@ -74,6 +78,11 @@ impl Rows {
     /// The names and types of the columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Where a stream ends that lacks the mark of its end.
+    pub fn open_end(&self) -> Option<OpenEnd> {
+        self.open_end
     }
 
     /// Reads these columns, by their indices in ascending order. The position counts the rows of a Parquet file and the batches of
@@ -97,6 +106,7 @@ impl Rows {
                 let roots = columns.iter().copied();
                 let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
                 let metadata = footer.metadata();
+                check_plain(metadata, &mask)?;
                 let rows: u64 =
                     metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
                 let bytes: u64 = metadata
@@ -106,7 +116,6 @@ impl Rows {
                     .filter(|(leaf, _)| mask.leaf_included(*leaf))
                     .map(|(_, column)| u64::try_from(column.uncompressed_size()).unwrap_or(0))
                     .sum();
-                check_plain(metadata, &mask)?;
                 let of_row = bytes.checked_div(rows).unwrap_or(0).max(1);
                 let batch = (BATCH_BYTES / of_row).clamp(1, MOST_ROWS);
                 let chunks: Vec<_> = metadata
@@ -138,15 +147,6 @@ impl Rows {
     }
 }
 
-/// Batches, and how many rows or batches there are in all where that is known.
-type Opened = (Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>, Option<u64>);
-
-impl Batches {
-    /// The next batch, which may be empty; none at the end.
-    ///
-    /// # Errors
-    /// What is wrong with the file, and behind which row.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
 /// Refuses encrypted columns among those that are read: a file of which some columns are encrypted has a schema that all can read.
 fn check_plain(metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<(), ArrowError> {
     let chunks = metadata.row_groups().iter().flat_map(|group| group.columns().iter().enumerate());
@@ -160,6 +160,15 @@ fn check_plain(metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<(), 
     }
 }
 
+/// Batches, and how many rows or batches there are in all where that is known.
+type Opened = (Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>, Option<u64>);
+
+impl Batches {
+    /// The next batch, which may be empty; none at the end.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and behind which row.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, String> {
         let next = guarded(|| self.batches.next()).and_then(|next| next.transpose().map_err(problem));
         let batch = next.map_err(|problem| {
             format!(

@@ -30,11 +30,13 @@ pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
 pub use self::data::Data;
 use self::lines::{Encode, Lines, Records};
+use self::lengths::OpenEnd;
 pub use self::selection::{Selection, listed};
 use super::findings::Findings;
 use super::source::{Source, read_error};
 
 /// The kinds of files that hold columns.
+use crate::progress::counted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Apache Parquet.
@@ -139,6 +141,14 @@ impl Table {
         let (batches, position) = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
         Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0, findings })
     }
+        if let Some(OpenEnd { batches, rows }) = rows.open_end() {
+            findings.note(format!(
+                "{name}: the stream ends behind {} with {}, and lacks the mark of its end: unless its writer leaves the mark out, it \
+                 was cut off there; fetch or write it again",
+                counted(batches, "batch", "batches"),
+                counted(rows, "row", "rows")
+            ));
+        }
 }
 
 /// The kind of a file on a disk by its first bytes, and the file at its beginning.
