@@ -43,6 +43,9 @@ impl ColumnTypes {
     }
 }
 
+/// How an infinite number is written where JSON has to keep it: as one that no 64 bits hold.
+pub(crate) const INFINITE: &str = "1e999";
+
 /// What becomes of carried columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Carrying {

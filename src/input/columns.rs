@@ -40,7 +40,8 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
             Carrying::AsColumns => options.types.get(),
             Carrying::AsJson | Carrying::AsJsonOfTypes => &[],
         };
-        let selection = Selection::new(&table, &names, exact, options.known_fields_only)?;
+        let selection = Selection::new(&table, &names, exact, options.known_fields_only)?
+            .carrying(columnar::carried_numbers(table.schema(), options));
         let notes: Vec<String> = selection.note.iter().cloned().chain(note_on_types).collect();
         return Ok(Prepared { source: table.records(&selection)?, format: InputFormat::Jsonl, notes });
     }

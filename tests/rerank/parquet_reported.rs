@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::fixture::{Files, Run, rankings, rerank};
 
@@ -71,4 +74,36 @@ fn a_stream_without_the_mark_of_its_end_is_read_with_a_warning() {
     let run = files.write("run.trec", "q1 Q0 d1 1 3 x\n");
     let run = ranked(&run, &["--queries", &queries, "--collection", &unmarked]);
     assert!(run.stderr.contains("unmarked.arrows: the stream ends"), "{}", run.stderr);
+}
+
+#[test]
+fn numbers_that_json_lacks_become_null_with_one_note() {
+    const NOTE: &str = "the carried column `weight` has a NaN or an infinite number";
+    let files = Files::new();
+    let weights = Float64Array::from(vec![1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
+    let columns = [
+        ("query_id", texts(["q1", "q1", "q2", "q2"])),
+        ("query", texts(["red"; 4])),
+        ("id", texts(["a", "b", "a", "b"])),
+        ("text", texts(["red planet", "\"x\":1e999", "red", "blue"])),
+        ("weight", Arc::new(weights)),
+    ];
+    let input = written(&files, "in.parquet", columns);
+    let single = ranked(&input, &[]);
+    single.fails(0, &["in.parquet:2: ", NOTE, "--output FILE.parquet"]);
+    assert_eq!((single.stderr.matches(NOTE).count(), single.stdout.matches("\"weight\":null").count()), (1, 3));
+    assert!(!ranked(&input, &["--output-format", "trec"]).stderr.contains(NOTE));
+
+    let [parts, lines, rows] = ["parts", "merged.jsonl", "merged.parquet"].map(|name| files.name(name));
+    for shard in ["0/2", "1/2"] {
+        ranked(&input, &["--output", &parts, "--shard", shard]).fails(0, &[]);
+    }
+    rerank(&["merge", &parts, "--output", &lines]).fails(0, &["2 queries have infinite numbers", "Parquet keeps them"]);
+    assert_eq!(files.read("merged.jsonl"), single.stdout);
+    rerank(&["merge", &parts, "--output", &rows]).fails(0, &[]);
+    let mut reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&rows).unwrap()).unwrap().build().unwrap();
+    let batch = reader.next().unwrap().unwrap();
+    let mut weights: Vec<_> = batch["weight"].as_primitive::<Float64Type>().iter().collect();
+    weights.sort_by(|one, other| one.partial_cmp(other).unwrap());
+    assert_eq!(weights, [None, Some(f64::NEG_INFINITY), Some(1.5), Some(f64::INFINITY)]);
 }

@@ -147,7 +147,7 @@ impl Carried {
 }
 
 /// The members of the structs in a list.
-fn members(data_type: &DataType) -> Option<&Fields> {
+pub(super) fn members(data_type: &DataType) -> Option<&Fields> {
     match data_type {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => match item.data_type() {
             DataType::Struct(members) => Some(members),

@@ -1,6 +1,6 @@
 //! Lines of text that are made of batches of rows while they are read.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use arrow_schema::{ArrowError, DataType, Field as Column, FieldRef};
 use indicatif::BinaryBytes;
 
 use super::batches::Batches;
-use super::values::Encoding;
+use super::selection::Selection;
+use super::values::{ColumnEncoding, Encoding, Lost};
 use crate::input::MAX_RECORD_BYTES;
 use crate::input::findings::Findings;
 use crate::panics::guarded;
@@ -104,15 +105,37 @@ pub(super) struct Records {
     options: EncoderOptions,
     /// What the library wants to know of a row.
     row: FieldRef,
+    /// The file's name in messages.
+    name: Arc<str>,
+    /// The first column of which a number was lost.
+    lost: Lost,
     findings: Findings,
 }
 
 impl Records {
-    /// Rows whose columns with these names are written exactly, and others as JSON has them. What is found in them is added to the
-    /// findings.
-    pub(super) fn new(exact: HashSet<String>, findings: Findings) -> Self {
-        let encoding = if exact.is_empty() { Encoding::Json } else { Encoding::Rows(exact) };
-        Self { options: encoding.options(), row: Arc::new(Column::new("row", DataType::Null, false)), findings }
+    /// Rows of the columns that are selected. What is found in them is added to the findings.
+    pub(super) fn new(name: Arc<str>, selection: &Selection, findings: Findings) -> Self {
+        let lost = Lost::default();
+        let exact = selection.exact.iter().map(|name| (name.clone(), ColumnEncoding::Exact));
+        let carried = selection.carried.iter().map(|(name, &keeps_infinite)| {
+            let encoding = if keeps_infinite { ColumnEncoding::CarriedOfType } else { ColumnEncoding::Carried };
+            (name.clone(), encoding)
+        });
+        let columns: HashMap<_, _> = carried.chain(exact).collect();
+        let encoding = if columns.is_empty() { Encoding::Json } else { Encoding::Rows(columns, lost.clone()) };
+        let row = Arc::new(Column::new("row", DataType::Null, false));
+        Self { options: encoding.options(), row, name, lost, findings }
+    }
+
+    /// Reports the first number that was lost.
+    fn report(&self, row: u64) {
+        if let Some(column) = self.lost.take() {
+            self.findings.note(format!(
+                "{}:{row}: the carried column `{column}` has a NaN or an infinite number, which JSON lacks: null stands in its place \
+                 from here on; a single run that writes Parquet keeps it (--output FILE.parquet)",
+                self.name
+            ));
+        }
     }
 
     /// The message for a row that is longer than a record may be: the column with the most of it, and what helps.
@@ -148,6 +171,7 @@ impl Encode for Records {
                 self.findings.too_long(first + row as u64, problem);
             }
             text.push(b'\n');
+            self.report(first + row as u64);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod data;
 mod entries;
 mod lengths;
 mod lines;
+mod numbers;
 mod selection;
 mod values;
 
@@ -29,14 +30,15 @@ use self::batches::Rows;
 pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
 pub use self::data::Data;
-use self::lines::{Encode, Lines, Records};
 use self::lengths::OpenEnd;
+use self::lines::{Encode, Lines, Records};
+pub use self::numbers::carried_numbers;
 pub use self::selection::{Selection, listed};
 use super::findings::Findings;
 use super::source::{Source, read_error};
+use crate::progress::counted;
 
 /// The kinds of files that hold columns.
-use crate::progress::counted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Apache Parquet.
@@ -120,7 +122,8 @@ impl Table {
     /// If the columns can't be read.
     pub fn records(self, selection: &Selection) -> Result<Source> {
         let findings = Findings::default();
-        self.read(&selection.columns, Records::new(selection.exact.clone(), findings.clone()), findings)
+        let records = Records::new(Arc::clone(&self.name), selection, findings.clone());
+        self.read(&selection.columns, records, findings)
     }
 
     /// The cells of some columns, each row on a line of its own and with tabs between cells. Each column is given by the names
@@ -138,9 +141,6 @@ impl Table {
 
     fn read(self, columns: &[usize], encode: impl Encode + 'static, findings: Findings) -> Result<Source> {
         let Self { name, rows, .. } = self;
-        let (batches, position) = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
-        Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0, findings })
-    }
         if let Some(OpenEnd { batches, rows }) = rows.open_end() {
             findings.note(format!(
                 "{name}: the stream ends behind {} with {}, and lacks the mark of its end: unless its writer leaves the mark out, it \
@@ -149,6 +149,9 @@ impl Table {
                 counted(rows, "row", "rows")
             ));
         }
+        let (batches, position) = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
+        Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0, findings })
+    }
 }
 
 /// The kind of a file on a disk by its first bytes, and the file at its beginning.

@@ -1,6 +1,6 @@
 //! Which columns of a file are read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow_schema::{DataType, Field as Column, Schema};
 
@@ -15,6 +15,8 @@ pub struct Selection {
     pub(super) columns: Vec<usize>,
     /// The names of those that are written as columns of their types.
     pub(super) exact: HashSet<String>,
+    /// The names of carried ones whose numbers JSON may lack, and whether infinite ones are kept.
+    pub(super) carried: HashMap<String, bool>,
     /// A sentence on columns that can't be carried.
     pub note: Option<String>,
 }
@@ -52,7 +54,12 @@ impl Selection {
                 left_out.join(", ")
             )
         });
-        Ok(Self { columns, exact, note })
+        Ok(Self { columns, exact, carried: HashMap::new(), note })
+    }
+
+    /// The selection, with what becomes of numbers that JSON lacks in carried columns.
+    pub fn carrying(self, carried: HashMap<String, bool>) -> Self {
+        Self { carried, ..self }
     }
 }
 
@@ -73,8 +80,12 @@ pub(super) fn is_needed(column: &Column, names: &Names) -> bool {
 
 /// Whether text stands somewhere in a type.
 fn holds_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-        || children(data_type).iter().any(|child| holds_text(child.data_type()))
+    holds(data_type, |part| matches!(part, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View))
+}
+
+/// Whether a type or a part of it is such a one.
+pub(super) fn holds(data_type: &DataType, is_such: fn(&DataType) -> bool) -> bool {
+    is_such(data_type) || children(data_type).iter().any(|child| holds(child.data_type(), is_such))
 }
 
 /// The part of a column that has no text, with the path to it and what it holds; none if all of it can be text.

@@ -1,9 +1,8 @@
 //! Rows in JSON, with values that the library would write as something else than they are.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Debug;
-use std::io::Write;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int64Type};
@@ -13,8 +12,11 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_json::writer::{NullableEncoder, make_encoder};
 use arrow_json::{Encoder, EncoderFactory, EncoderOptions};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields, TimeUnit};
+use memchr::memchr;
 
 use super::entries::Entries;
+use crate::column_types::INFINITE;
+use crate::slices::behind;
 
 /// How values are written.
 ///
@@ -25,13 +27,76 @@ pub(super) enum Encoding {
     /// As JSON has them. A NaN, by which data frames mark what is missing, is null. A time with a zone is written in UTC: the library
     /// knows no names of zones. A time that no calendar has is a number.
     Json,
-    /// So that a column of the same type can be made of them: a NaN is a text, times are numbers.
-    Exact,
-    /// A row, or a candidate in it: columns with these names exactly, and others as JSON has them.
-    Rows(HashSet<String>),
+    /// A row, or a candidate in it: columns with these names in their own ways, and others as JSON has them.
+    Rows(HashMap<String, ColumnEncoding>, Lost),
+    /// The values of a column that has its own way.
+    Column(ColumnEncoding),
 }
 
-static EXACT: LazyLock<EncoderOptions> = LazyLock::new(|| Encoding::Exact.options());
+/// A column's own way of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnEncoding {
+    /// So that a column of the same type can be made of the values: a NaN is a text, times are numbers.
+    Exact,
+    /// As JSON has the values, where nothing reads them as scores: null stands for a number that JSON lacks, and that is reported.
+    Carried,
+    /// The same, but for infinite numbers: a merge of shards makes a column of the same type of them.
+    CarriedOfType,
+}
+
+impl ColumnEncoding {
+    fn options(self) -> &'static EncoderOptions {
+        static OPTIONS: LazyLock<[EncoderOptions; 3]> = LazyLock::new(|| {
+            [ColumnEncoding::Exact, ColumnEncoding::Carried, ColumnEncoding::CarriedOfType]
+                .map(|column| Encoding::Column(column).options())
+        });
+        let [exact, carried, of_type] = &*OPTIONS;
+        match self {
+            Self::Exact => exact,
+            Self::Carried => carried,
+            Self::CarriedOfType => of_type,
+        }
+    }
+}
+
+/// What stands for a number that JSON lacks, until it is reported and becomes null: no text in UTF-8 has it.
+const LOST: [u8; NULL.len()] = [0xff; NULL.len()];
+
+const NULL: &[u8] = b"null";
+
+/// The first column of which a number was written as null.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lost(Arc<Mutex<LostColumn>>);
+
+#[derive(Debug, Default)]
+enum LostColumn {
+    #[default]
+    None,
+    Found(String),
+    Taken,
+}
+
+impl Lost {
+    fn set(&self, column: &str) {
+        let mut lost = self.lock();
+        if matches!(*lost, LostColumn::None) {
+            *lost = LostColumn::Found(column.to_owned());
+        }
+    }
+
+    /// Takes the column, which is given once.
+    pub(super) fn take(&self) -> Option<String> {
+        let mut lost = self.lock();
+        let LostColumn::Found(column) = &mut *lost else { return None };
+        let column = std::mem::take(column);
+        *lost = LostColumn::Taken;
+        Some(column)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LostColumn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Encoding {
     /// The library's options for it.
@@ -47,20 +112,19 @@ impl EncoderFactory for Encoding {
         array: &'a dyn Array,
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
-        let is_exact = matches!(self, Self::Exact);
         let texts = match (self, array.data_type()) {
-            (Self::Rows(kept), DataType::Struct(fields)) => {
-                let members = Members::new(kept, (fields, array.as_struct()), options)?;
+            (Self::Rows(columns, lost), DataType::Struct(fields)) => {
+                let members = Members::new((columns, lost), (fields, array.as_struct()), options)?;
                 return Ok(Some(NullableEncoder::new(Box::new(members), array.nulls().cloned())));
             }
             (_, DataType::Map(..)) => {
                 let entries = Entries::new(field, array.as_map(), options)?;
                 return Ok(Some(NullableEncoder::new(Box::new(entries), array.nulls().cloned())));
             }
-            (_, DataType::Float16) => numbers::<Float16Type>(array, is_exact),
-            (_, DataType::Float32) => numbers::<Float32Type>(array, is_exact),
-            (_, DataType::Float64) => numbers::<Float64Type>(array, is_exact),
-            (Self::Exact, data_type) if data_type.is_temporal() => Some(units(array)?),
+            (_, DataType::Float16) => self.numbers::<Float16Type>(array),
+            (_, DataType::Float32) => self.numbers::<Float32Type>(array),
+            (_, DataType::Float64) => self.numbers::<Float64Type>(array),
+            (Self::Column(ColumnEncoding::Exact), data_type) if data_type.is_temporal() => Some(units(array)?),
             (_, DataType::Timestamp(..) | DataType::Date32) => Some(times(array)?),
             _ => None,
         };
@@ -68,23 +132,29 @@ impl EncoderFactory for Encoding {
     }
 }
 
-/// Numbers as JSON, if the library would not write them.
-fn numbers<T: ArrowPrimitiveType>(array: &dyn Array, is_exact: bool) -> Option<Vec<String>>
-where
-    T::Native: Into<f64> + Debug,
-{
-    let values = array.as_primitive::<T>().values();
-    let number = |&value: &T::Native| match value.into() {
-        float if float.is_nan() && !is_exact => "null".to_owned(),
-        float if float.is_nan() => format!("\"{}NaN\"", if float.is_sign_negative() { "-" } else { "" }),
-        float if float.is_infinite() => format!("{}1e999", if float < 0. { "-" } else { "" }),
-        _ => format!("{value:?}"),
-    };
-    values.iter().any(|&value| !value.into().is_finite()).then(|| values.iter().map(number).collect())
+impl Encoding {
+    /// Numbers as JSON, if the library would not write them.
+    fn numbers<T: ArrowPrimitiveType>(&self, array: &dyn Array) -> Option<Vec<Vec<u8>>>
+    where
+        T::Native: Into<f64> + Debug,
+    {
+        let values = array.as_primitive::<T>().values();
+        let number = |&value: &T::Native| match (value.into(), self) {
+            (float, _) if float.is_finite() => format!("{value:?}").into_bytes(),
+            (float, Self::Column(ColumnEncoding::Exact)) if float.is_nan() => {
+                format!("\"{}NaN\"", if float.is_sign_negative() { "-" } else { "" }).into_bytes()
+            }
+            (_, Self::Column(ColumnEncoding::Carried)) => LOST.to_vec(),
+            (float, Self::Column(ColumnEncoding::CarriedOfType)) if float.is_nan() => LOST.to_vec(),
+            (float, _) if float.is_nan() => NULL.to_vec(),
+            (float, _) => format!("{}{INFINITE}", if float < 0. { "-" } else { "" }).into_bytes(),
+        };
+        values.iter().any(|&value| !value.into().is_finite()).then(|| values.iter().map(number).collect())
+    }
 }
 
 /// Times, dates and durations as numbers of their units; seconds as milliseconds, of which the stored columns are.
-fn units(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
+fn units(array: &dyn Array) -> Result<Vec<Vec<u8>>, ArrowError> {
     let narrow = match array.data_type() {
         DataType::Date32 | DataType::Time32(_) => cast(array, &DataType::Int32)?,
         _ => array.slice(0, array.len()),
@@ -97,12 +167,12 @@ fn units(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
         .as_primitive::<Int64Type>()
         .values()
         .iter()
-        .map(|&value| (i128::from(value) * scale).to_string())
+        .map(|&value| (i128::from(value) * scale).to_string().into_bytes())
         .collect())
 }
 
 /// Times and dates as JSON texts, those with a zone in UTC. What no calendar has is a number of units.
-fn times(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
+fn times(array: &dyn Array) -> Result<Vec<Vec<u8>>, ArrowError> {
     let array: ArrayRef = match array.data_type() {
         DataType::Timestamp(unit, Some(_)) => {
             let units = cast(array, &DataType::Int64)?;
@@ -114,38 +184,50 @@ fn times(array: &dyn Array) -> Result<Vec<String>, ArrowError> {
     let formatter = ArrayFormatter::try_new(&array, &options)?;
     let units = units(&array)?.into_iter().enumerate();
     let time = |(index, units)| match formatter.value(index).try_to_string() {
-        Ok(text) => format!("\"{text}\""),
+        Ok(text) => format!("\"{text}\"").into_bytes(),
         Err(_) => units,
     };
     Ok(units.map(time).collect())
 }
 
 /// The values of an array in JSON.
-struct Texts(Vec<String>);
+struct Texts(Vec<Vec<u8>>);
 
 impl Encoder for Texts {
     fn encode(&mut self, index: usize, text: &mut Vec<u8>) {
-        // Writing into memory does not fail.
-        let _ = write!(text, "{}", self.0.get(index).map_or("null", String::as_str));
+        text.extend_from_slice(self.0.get(index).map_or(NULL, Vec::as_slice));
     }
 }
 
 /// The members of objects, each with its own way of writing. A null is left out.
-struct Members<'a>(Vec<(Vec<u8>, NullableEncoder<'a>)>);
+struct Members<'a> {
+    members: Vec<Member<'a>>,
+    lost: Lost,
+}
+
+struct Member<'a> {
+    name: &'a str,
+    /// The name as JSON, and the colon behind it.
+    key: Vec<u8>,
+    values: NullableEncoder<'a>,
+    may_lose_numbers: bool,
+}
 
 impl<'a> Members<'a> {
     fn new(
-        kept: &HashSet<String>,
+        (columns, lost): (&HashMap<String, ColumnEncoding>, &Lost),
         (fields, array): (&'a Fields, &'a StructArray),
         options: &'a EncoderOptions,
     ) -> Result<Self, ArrowError> {
-        let members = fields.iter().zip(array.columns()).map(|(field, column)| {
-            let options = if kept.contains(field.name()) { &EXACT } else { options };
-            let mut key = serde_json::to_vec(field.name()).map_err(|error| ArrowError::JsonError(error.to_string()))?;
+        let members = fields.iter().zip(array.columns()).map(|(field, values)| {
+            let (name, column) = (field.name(), columns.get(field.name()).copied());
+            let options = column.map_or(options, |column| column.options());
+            let mut key = serde_json::to_vec(name).map_err(|error| ArrowError::JsonError(error.to_string()))?;
             key.push(b':');
-            Ok((key, make_encoder(field, column, options)?))
+            let may_lose_numbers = matches!(column, Some(ColumnEncoding::Carried | ColumnEncoding::CarriedOfType));
+            Ok(Member { name, key, values: make_encoder(field, values, options)?, may_lose_numbers })
         });
-        members.collect::<Result<_, ArrowError>>().map(Self)
+        Ok(Self { members: members.collect::<Result<_, ArrowError>>()?, lost: lost.clone() })
     }
 }
 
@@ -153,13 +235,28 @@ impl Encoder for Members<'_> {
     fn encode(&mut self, index: usize, text: &mut Vec<u8>) {
         text.push(b'{');
         let mut is_first = true;
-        for (key, values) in self.0.iter_mut().filter(|(_, values)| !values.is_null(index)) {
+        for member in self.members.iter_mut().filter(|member| !member.values.is_null(index)) {
             if !std::mem::take(&mut is_first) {
                 text.push(b',');
             }
-            text.extend_from_slice(key);
-            values.encode(index, text);
+            text.extend_from_slice(&member.key);
+            let start = text.len();
+            member.values.encode(index, text);
+            if member.may_lose_numbers && lost_to_null(text, start) {
+                self.lost.set(member.name);
+            }
         }
         text.push(b'}');
     }
+}
+
+/// Writes null for the numbers that were lost behind this place. Returns whether there was one.
+fn lost_to_null(text: &mut [u8], start: usize) -> bool {
+    let (mut at, mut is_lost) = (start, false);
+    while let Some(offset) = memchr(LOST[0], behind(text, at)) {
+        at += offset;
+        text.iter_mut().skip(at).zip(NULL).for_each(|(byte, null)| *byte = *null);
+        is_lost = true;
+    }
+    is_lost
 }

@@ -1,5 +1,6 @@
 //! `rerank merge`: the parts of all shards become the output of a single run.
 
+mod infinite;
 mod part;
 mod ranking;
 mod sources;
@@ -66,12 +67,16 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     let mut writer = Writer::open_whole(output, &layout, *existing)?;
     // The record of another run that wrote a file of this name.
     let has_record = Sidecar::read(output)?.is_some();
-    let mut line = Vec::new();
+    // The lines of runs have no carried columns.
+    let is_text = layout.format != OutputFormat::Parquet && !layout.format.is_run();
+    let lacks_infinite = is_text && !sources.types.get().is_empty();
+    let (mut line, mut infinite) = (Vec::new(), 0);
     while sources.next(&mut line)? {
         if let Some(exit) = stop.requested() {
             let summary = format!("interrupted: {} is not written", output.display());
             return Ok(Merged { exit, summary, notes: Vec::new() });
         }
+        infinite += u64::from(lacks_infinite && infinite::to_null(&mut line));
         write(&mut writer, &line, &layout)?;
     }
     let (rankings, skipped) = (sources.rankings, sources.skipped);
@@ -83,7 +88,7 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     let (rankings, shards) =
         (counted(rankings, "ranking", "rankings"), counted(status.shards.into(), "shard", "shards"));
     let summary = format!("{} has {rankings} of {shards}", output.display());
-    let notes = [options.note.iter().cloned().collect(), status.warnings, notes(skipped, &left_out)].concat();
+    let notes = [options.note.iter().cloned().collect(), status.warnings, notes(skipped, &left_out, infinite)].concat();
     Ok(Merged { exit: Exit::Done, summary, notes })
 }
 
@@ -98,7 +103,7 @@ fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
     writer.write(&ranking)
 }
 
-fn notes(skipped: u64, left_out: &[String]) -> Vec<String> {
+fn notes(skipped: u64, left_out: &[String], infinite: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if skipped > 0 {
         notes.push(format!("the workers left {} out that could not be used", counted(skipped, "record", "records")));
@@ -106,6 +111,12 @@ fn notes(skipped: u64, left_out: &[String]) -> Vec<String> {
     if !left_out.is_empty() {
         let names = left_out.join(", ");
         notes.push(format!("fields that came up after the header was written are left out: {names}; JSONL keeps all"));
+    }
+    if infinite > 0 {
+        notes.push(format!(
+            "carried columns of {} have infinite numbers, which JSON lacks: null stands in their place; Parquet keeps them",
+            counted(infinite, "query", "queries")
+        ));
     }
     notes
 }

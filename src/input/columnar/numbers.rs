@@ -1,0 +1,42 @@
+//! The carried columns whose numbers JSON may lack: it has neither NaN nor infinite ones.
+
+use std::collections::HashMap;
+
+use arrow_schema::{DataType, Fields, SchemaRef};
+
+use super::carried::members;
+use super::selection::{holds, is_needed};
+use crate::column_types::Carrying;
+use crate::fusion;
+use crate::input::InputOptions;
+use crate::input::names::{Field, Names};
+
+/// The names of carried columns that have floating-point numbers and are written as JSON, and whether infinite ones are kept, of
+/// which a merge of shards makes columns of their types.
+pub fn carried_numbers(schema: &SchemaRef, options: &InputOptions) -> HashMap<String, bool> {
+    let mut carried = HashMap::new();
+    if options.carrying != Carrying::AsColumns && !options.known_fields_only {
+        add(schema.fields(), &Names::new(&options.columns), &mut carried);
+    }
+    if options.carrying == Carrying::AsJsonOfTypes {
+        for (name, keeps_infinite) in &mut carried {
+            *keeps_infinite = options.types.get().iter().any(|column| column.name() == name);
+        }
+    }
+    carried
+}
+
+/// Adds the columns of rows, or those of the candidates and the queries in them.
+fn add(fields: &Fields, names: &Names, carried: &mut HashMap<String, bool>) {
+    let has = |field| fields.iter().any(|column| names.is_of(field, column.name()));
+    let is_pair = has(Field::Text) && !has(Field::Candidates);
+    for column in fields {
+        let (name, data_type) = (column.name(), column.data_type());
+        if names.is_known(name) || (!is_pair && is_needed(column, names)) {
+            let inner = if let DataType::Struct(inner) = data_type { Some(inner) } else { members(data_type) };
+            inner.into_iter().for_each(|inner| add(inner, names, carried));
+        } else if name != fusion::FIELD && holds(data_type, DataType::is_floating) {
+            carried.insert(name.clone(), false);
+        }
+    }
+}
