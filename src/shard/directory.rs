@@ -9,7 +9,7 @@ use same_file::Handle;
 use serde_json::{Map, Value};
 
 use super::Shard;
-use super::done::Done;
+use super::done::{Done, Unreadable};
 use super::names::{self, Kind};
 use crate::resume::{Settings, Sidecar};
 use crate::store;
@@ -57,19 +57,26 @@ pub(super) struct Neighbour {
 }
 
 /// The neighbour of a shard among these files, if there is one: another shard that is done, else one that is begun, else what there
-/// is of the shard itself.
-pub(super) fn neighbour(files: &[ShardFile], of: Shard) -> Option<Neighbour> {
+/// is of the shard itself. A damaged record is passed over.
+///
+/// # Errors
+/// If a record that was listed can't be fetched: the worker could compute otherwise than the others.
+pub(super) fn neighbour(files: &[ShardFile], of: Shard) -> Result<Option<Neighbour>> {
     let found = |ShardFile { path, shard, kind }: &ShardFile| {
-        let (settings, about) = match kind {
-            Kind::Done => Done::read(path.parent()?, *shard).ok()??.into_settings(),
-            Kind::Temporary => Sidecar::read(path).ok()??.into_settings(),
-            _ => return None,
+        let found = match kind {
+            Kind::Done => {
+                let read = Done::read(path.parent().unwrap_or(path), *shard);
+                read.or_else(|error| if error.is::<Unreadable>() { Ok(None) } else { Err(error) })?
+                    .map(Done::into_settings)
+            }
+            Kind::Temporary => Sidecar::read(path).ok().flatten().map(Sidecar::into_settings),
+            _ => None,
         };
-        Some(Neighbour { shard: *shard, path: path.clone(), settings, about })
+        Ok(found.map(|(settings, about)| Neighbour { shard: *shard, path: path.clone(), settings, about }))
     };
     let mut alike: Vec<&ShardFile> = files.iter().filter(|file| file.shard.count == of.count).collect();
     alike.sort_by_key(|file| (file.shard == of, file.kind != Kind::Done));
-    alike.into_iter().find_map(found)
+    alike.into_iter().find_map(|file| found(file).transpose()).transpose()
 }
 
 /// Waits until the disk has the names of a directory. Not every system can.

@@ -78,7 +78,8 @@ pub struct WorkerCounts {
     pub tokens: u64,
 }
 
-/// A record that can't be read, or is something else. Its shard counts as not done, and the next worker replaces it.
+/// A record that is damaged, or is something else. Its shard counts as not done, and the next worker replaces it. A record that
+/// can't be fetched is another matter: nobody knows whether its shard is done.
 #[derive(Debug)]
 pub(super) struct Unreadable(String);
 
@@ -118,7 +119,7 @@ impl Done {
     /// Reads the record of a shard; none, if there is no such file.
     ///
     /// # Errors
-    /// [`Unreadable`] if it can't be read, or is something else; another error if a worker can't replace it.
+    /// [`Unreadable`] if it is damaged, or is something else; another error if it can't be fetched, or a worker can't replace it.
     pub(super) fn read(directory: &Path, shard: Shard) -> Result<Option<Self>> {
         let path = directory.join(names::done(shard));
         let shown = path.display();
@@ -127,15 +128,14 @@ impl Done {
                 format!("{shown} is a directory, and no record of a shard; remove it, and run shard {shard} again");
             bail!(UsageError::new(problem));
         }
-        let failed =
-            |error| Unreadable(format!("cannot read {shown}: {error}; run shard {shard} again, which replaces it"));
+        let failed = || format!("cannot read {shown}, so that it is not known whether shard {shard} is done");
         let file: Box<dyn Read> = if store::is_address(&path) {
             let Some(object) = store::find(&path)? else { return Ok(None) };
             Box::new(object.stream())
         } else {
             match File::open(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                file => Box::new(file.map_err(failed)?),
+                file => Box::new(file.with_context(failed)?),
             }
         };
         let wrong = |problem: String| {
@@ -144,7 +144,7 @@ impl Done {
             ))
         };
         let mut text = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
+        file.take(MOST_BYTES + 1).read_to_end(&mut text).with_context(failed)?;
         if text.len() as u64 > MOST_BYTES {
             bail!(wrong(format!("it has more than {} MiB", MOST_BYTES >> 20)));
         }
@@ -169,10 +169,10 @@ impl Done {
     /// # Errors
     /// As [`Done::read`].
     pub(super) fn of_part(directory: &Path, shard: Shard) -> Result<Option<Self>> {
-        let done = Self::read(directory, shard)?;
         // Where there is no record, nobody asks for the part.
-        let size = if done.is_some() { store::size_of(&directory.join(names::part(shard))).ok() } else { None };
-        Ok(done.filter(|done| size == Some(done.bytes)))
+        let Some(done) = Self::read(directory, shard)? else { return Ok(None) };
+        let size = store::size_if_there(&directory.join(names::part(shard)))?;
+        Ok(Some(done).filter(|done| size == Some(done.bytes)))
     }
 
     /// Writes the record, in place of another one.
@@ -185,10 +185,10 @@ impl Done {
         replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The record of a part, as [`Done::of_part`]; in place of one that can't be read, a sentence on that.
+    /// The record of a part, as [`Done::of_part`]; in place of one that is damaged, a sentence on that.
     ///
     /// # Errors
-    /// If a worker can't replace what is there.
+    /// If the record or the part can't be fetched, or a worker can't replace what is there.
     pub(super) fn or_unreadable(directory: &Path, shard: Shard) -> Result<(Option<Self>, Option<String>)> {
         match Self::of_part(directory, shard) {
             Err(error) if error.is::<Unreadable>() => Ok((None, Some(format!("{error:#}")))),

@@ -85,7 +85,7 @@ impl ShardOutput {
         {
             return Ok(Self::Done(DoneShard { shard, place, done, is_stored: false }));
         }
-        let neighbour = directory::neighbour(&files, shard);
+        let neighbour = directory::neighbour(&files, shard)?;
         let (temporary, mut writer) = open_temporary(directory, shard, existing, layout)?;
         writer.goes_on_by("start the worker again with the same options, which goes on behind that");
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;

@@ -40,7 +40,7 @@ pub struct Status {
     pub skipped: u64,
     /// Why the parts do not belong together, so that they can't be merged; a sentence for each reason.
     pub problems: Vec<String>,
-    /// What else users should know: records that can't be read, whose shards count as not done, and files that are left.
+    /// What else users should know: records that are damaged, whose shards count as not done, and files that are left.
     pub warnings: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Status {
     /// Reads the state of a directory.
     ///
     /// # Errors
-    /// If it can't be read, or holds no shards, or those of several runs.
+    /// If it or the record of a shard can't be read, or it holds no shards, or those of several runs.
     pub fn read(directory: &Path) -> Result<Self> {
         let (files, others): (Vec<_>, Vec<_>) = {
             let files = directory::list(directory)?;
@@ -74,12 +74,9 @@ impl Status {
         let mut agreement = Agreement::default();
         let shards: Vec<u32> = (0..count).collect();
         // A record in a store takes some time to come.
-        let records = store::for_each(&shards, |_, &index| Ok(Done::of_part(directory, Shard { index, count })))?;
-        for (index, record) in (0..).zip(records) {
-            let done = record.unwrap_or_else(|error| {
-                status.warnings.push(format!("{error:#}"));
-                None
-            });
+        let records = store::for_each(&shards, |_, &index| Done::or_unreadable(directory, Shard { index, count }))?;
+        for (index, (done, unreadable)) in (0..).zip(records) {
+            status.warnings.extend(unreadable);
             match (done, begun.remove(&index)) {
                 (Some(done), _) => {
                     agreement.add(Shard { index, count }, &done);

@@ -122,6 +122,14 @@ pub fn find(path: &Path) -> Result<Option<Object>> {
     bail!(absent(path))
 }
 
+/// The size of no object.
+///
+/// # Errors
+/// Always.
+pub fn find_size(path: &Path) -> Result<Option<u64>> {
+    bail!(absent(path))
+}
+
 /// Removes no object.
 ///
 /// # Errors

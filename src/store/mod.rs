@@ -43,6 +43,7 @@ mod stream;
 mod transfer;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -58,10 +59,12 @@ pub use self::object::{Object, Pending, size};
 #[cfg(feature = "stores")]
 pub use self::stream::Stream;
 #[cfg(feature = "stores")]
-pub use self::transfer::{download, find, remove, upload};
+pub use self::transfer::{download, find, find_size, remove, upload};
 
 #[cfg(not(feature = "stores"))]
-pub use self::absent::{Listed, Object, Pending, Stream, download, find, list, matching, remove, size, upload};
+pub use self::absent::{
+    Listed, Object, Pending, Stream, download, find, find_size, list, matching, remove, size, upload,
+};
 
 /// What is directly under a prefix, as a directory has files and directories; each by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,4 +132,18 @@ pub fn size_of(path: &Path) -> Result<u64> {
         return size(path);
     }
     path.metadata().map(|file| file.len()).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The size of a local file, or of an object, in bytes; none, if there is no such file.
+///
+/// # Errors
+/// If it can't be found out.
+pub(crate) fn size_if_there(path: &Path) -> Result<Option<u64>> {
+    if is_address(path) {
+        return find_size(path);
+    }
+    match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(|file| Some(file.len())).with_context(|| format!("cannot read {}", path.display())),
+    }
 }

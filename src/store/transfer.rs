@@ -1,6 +1,7 @@
 //! Whole files that go to a store or come from it.
 
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
@@ -9,10 +10,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::{Either, select};
 use object_store::path::Path as Key;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use std::future::Future;
 
 use super::client::Store;
-use super::object::{Object, forget};
+use super::object::{Object, forget, known};
 use super::problem::{self, Kind};
 use super::{Interrupted, Uploaded, Writing, client};
 use crate::stop::Stop;
@@ -78,6 +78,17 @@ pub fn find(path: &Path) -> Result<Option<Object>> {
         Ok(object) => Ok(Some(object)),
         Err(error) if problem::is_missing_key(&error) => Ok(None),
         Err(error) => Err(problem::failed("cannot look for", path, &error)),
+    }
+}
+
+/// The size of an object in bytes, if there is one; no request is made for one that was listed.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_size(path: &Path) -> Result<Option<u64>> {
+    match known(path) {
+        Some(version) => Ok(Some(version.size)),
+        None => Ok(find(path)?.map(|object| object.size())),
     }
 }
 

@@ -184,5 +184,30 @@ fn a_record_that_can_not_be_read_counts_as_none_and_is_replaced() {
     std::fs::remove_file(&record).unwrap();
     std::fs::create_dir(&record).unwrap();
     rerank(&worker(&input, &directory, "1/3")).fails(2, &["done.json is a directory", "remove it"]);
-    assert!(rerank(&["status", &directory]).stdout.contains("2 of 3 shards done"));
+    rerank(&["status", &directory]).fails(2, &["done.json is a directory", "remove it"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_record_or_a_part_that_can_not_be_fetched_ends_the_command_and_is_not_ranked_again() {
+    let files = Files::in_memory();
+    let input = files.write("in.jsonl", queries(9));
+    let (directory, output) = (files.name("parts"), files.name("out.jsonl"));
+    (0..2).for_each(|index| drop(rank(&input, &directory, &format!("{index}/2"))));
+    for name in ["part-00001-of-00002.done.json", "part-00001-of-00002.jsonl.zst"] {
+        let (path, aside) = (files.path(&format!("parts/{name}")), files.path("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        // A link to itself fails for every user, as a file that may not be read does for most.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        for arguments in [
+            &["status", &directory][..],
+            &["merge", &directory, "--output", &output],
+            &worker(&input, &directory, "1/2"),
+        ] {
+            rerank(arguments).fails(1, &["cannot read ", name]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    assert_eq!(rerank(&["status", &directory]).status, 0);
 }
