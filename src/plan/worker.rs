@@ -12,7 +12,11 @@ const OWN: [&str; 7] =
 /// The command line of a worker, quoted for a shell: from the arguments behind `rerank plan`.
 pub fn command_line(arguments: &[String], shard: &str) -> String {
     let mut line = vec![Cow::from("rerank")];
-    let mut rest = arguments.iter();
+    let added = ["--output", "parts", "--shard", shard].map(Cow::from);
+    // Everything behind a lone `--` is a file.
+    let options = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let (options, files) = arguments.split_at(options);
+    let mut rest = options.iter();
     while let Some(argument) = rest.next() {
         if OWN.contains(&argument.as_str()) {
             rest.next();
@@ -20,7 +24,7 @@ pub fn command_line(arguments: &[String], shard: &str) -> String {
             line.push(quoted(argument));
         }
     }
-    line.extend(["--output", "parts", "--shard", shard].map(Cow::from));
+    line.extend(added.into_iter().chain(files.iter().map(|file| quoted(file))));
     line.join(" ")
 }
 
@@ -55,5 +59,12 @@ mod tests {
             ["in/*.jsonl", "--minutes", "2", "--model", "it's", "--format=json", "--shards=9", "--dtype=bf16"];
         let line = command_line(&arguments.map(str::to_owned), "I/9");
         assert_eq!(line, r"rerank 'in/*.jsonl' --model 'it'\''s' --dtype=bf16 --output parts --shard I/9");
+    }
+
+    #[test]
+    fn what_stands_behind_two_dashes_stays_a_file() {
+        let arguments = ["--minutes", "2", "--model", "m", "--", "in.jsonl", "--format=json"];
+        let line = command_line(&arguments.map(str::to_owned), "I/9");
+        assert_eq!(line, "rerank --model m --output parts --shard I/9 -- in.jsonl --format=json");
     }
 }
