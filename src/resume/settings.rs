@@ -51,6 +51,26 @@ impl Settings {
         let names = new.0.keys().chain(self.0.keys().filter(|name| !new.0.contains_key(*name)));
         names.filter_map(|name| difference(name, self.0.get(name), new.0.get(name))).collect()
     }
+
+    /// What this run and another one were run with, for each setting in which they differ: the ends of two sentences.
+    pub(crate) fn contrasts(&self, other: &Self) -> Vec<(String, String)> {
+        let names = other.0.keys().chain(self.0.keys().filter(|name| !other.0.contains_key(*name)));
+        let differing = names.filter(|name| self.0.get(*name) != other.0.get(*name));
+        differing.filter_map(|name| contrast(name, self.0.get(name), other.0.get(name))).collect()
+    }
+}
+
+fn contrast(name: &str, one: Option<&Value>, other: Option<&Value>) -> Option<(String, String)> {
+    if let (Some(one), Some(other)) = (Identity::of_value(one), Identity::of_value(other)) {
+        let difference = one.difference(&other)?;
+        return Some((format!("with {name}"), format!("with {name}, which {difference}")));
+    }
+    let with = |value: Option<&Value>| match value {
+        None | Some(Value::Bool(false)) => format!("without {name}"),
+        Some(Value::Bool(true)) => format!("with {name}"),
+        value => format!("with {name} {}", shown(value)),
+    };
+    Some((with(one), with(other) + hint(name)))
 }
 
 fn difference(name: &str, old: Option<&Value>, new: Option<&Value>) -> Option<String> {
@@ -61,11 +81,15 @@ fn difference(name: &str, old: Option<&Value>, new: Option<&Value>) -> Option<St
         return old.difference(&new).map(|difference| format!("{name} {difference}"));
     }
     let (old, new) = (shown(old), shown(new));
-    let hint = match name {
+    Some(format!("{name} was {old}, and is {new}{}", hint(name)))
+}
+
+/// How users can change a setting, where no option has its name.
+fn hint(name: &str) -> &'static str {
+    match name {
         KERNELS => " (RERANK_INSTRUCTIONS can force it)",
         _ => "",
-    };
-    Some(format!("{name} was {old}, and is {new}{hint}"))
+    }
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -105,5 +129,9 @@ mod tests {
         assert_eq!(differences[1], "--group was not given, and is given");
         assert_eq!(differences[2], "--top-k was 5, and is not given");
         assert!(old.differences(&old.clone()).is_empty());
+        let contrasts = old.contrasts(&new);
+        assert_eq!(contrasts[1], ("without --group".to_owned(), "with --group".to_owned()));
+        assert_eq!(contrasts[2], ("with --top-k 5".to_owned(), "without --top-k".to_owned()));
+        assert!(contrasts.len() == 3 && old.contrasts(&old.clone()).is_empty());
     }
 }

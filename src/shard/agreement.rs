@@ -21,7 +21,8 @@ pub(super) struct Agreement {
 /// How a shard differs, in words.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Differences {
-    Settings(String),
+    /// What the first one and the others were run with.
+    Settings(String, String),
     Input(String),
 }
 
@@ -30,9 +31,10 @@ impl Agreement {
     pub(super) fn add(&mut self, Shard { index, count }: Shard, done: &Done) {
         self.count = count;
         let (first, settings) = self.settings.get_or_insert_with(|| (index, done.settings.clone()));
-        let differences = settings.differences(&done.settings);
-        if !differences.is_empty() {
-            self.differing.entry((*first, Differences::Settings(differences.join("; ")))).or_default().push(index);
+        let (one, other): (Vec<String>, Vec<String>) = settings.contrasts(&done.settings).into_iter().unzip();
+        if !one.is_empty() {
+            let differences = Differences::Settings(one.join(" and "), other.join(" and "));
+            self.differing.entry((*first, differences)).or_default().push(index);
         }
         // Where whole files are handed out, no worker reads the whole input.
         let Some(read) = &done.input else { return };
@@ -47,10 +49,14 @@ impl Agreement {
         let problem = |((first, differences), others): (&(u32, Differences), &Vec<u32>)| {
             let shards = format!("shards {first} and {} of {}", ranges(others), self.count);
             match differences {
-                Differences::Settings(differences) => format!(
-                    "{shards} were not written by the same run: of shard {first}, {differences}; run those that are wrong again \
-                     with --overwrite, and what the others were given"
-                ),
+                Differences::Settings(one, other) => {
+                    let name = if others.len() == 1 { "shard" } else { "shards" };
+                    format!(
+                        "{shards} were not written by the same run: shard {first} was run {one}, {name} {} {other}; run the wrong \
+                         ones again with --overwrite and the options of the others",
+                        ranges(others)
+                    )
+                }
                 Differences::Input(difference) => {
                     let which = if let [other] = others.as_slice() {
                         format!("shard {other}")

@@ -95,7 +95,9 @@ fn a_worker_with_other_options_or_another_number_of_shards_is_refused_before_it_
     refused(
         &files,
         &directory,
-        &["shards 0 and 3 of 4 were not written by the same run", "--top-k was not given, and is 5"],
+        &[
+            "shards 0 and 3 of 4 were not written by the same run: shard 0 was run without --top-k, shard 3 with --top-k 5; run",
+        ],
     );
     for shard in ["0/4", "1/4", "2/4"] {
         assert_eq!(run(shard, &["--top-k", "5", "--overwrite"]).status, 0);
