@@ -63,6 +63,14 @@ impl Status {
     /// # Errors
     /// If it or the record of a shard can't be read, or it holds no shards, or those of several runs.
     pub fn read(directory: &Path) -> Result<Self> {
+        Ok(Self::with_records(directory)?.0)
+    }
+
+    /// Reads the state of a directory; with the records of the shards that are done, by their numbers.
+    ///
+    /// # Errors
+    /// As [`Status::read`].
+    pub(super) fn with_records(directory: &Path) -> Result<(Self, BTreeMap<u32, Done>)> {
         let (files, others): (Vec<_>, Vec<_>) = {
             let files = directory::list(directory)?;
             let count = count_of(&files, directory)?;
@@ -72,29 +80,31 @@ impl Status {
         let mut begun = begun(&files);
         let mut status = Self { directory: directory.to_owned(), shards: count, ..Self::default() };
         let mut agreement = Agreement::default();
-        let shards: Vec<u32> = (0..count).collect();
-        // A record in a store takes some time to come.
-        let records = store::for_each(&shards, |_, &index| Done::or_unreadable(directory, Shard { index, count }))?;
-        for (index, (done, unreadable)) in (0..).zip(records) {
+        let recorded: Vec<u32> =
+            files.iter().filter(|file| file.kind == Kind::Done).map(|file| file.shard.index).collect();
+        // A record in a store takes some time to come, and one that was not listed would take as long to be missed.
+        let records = store::for_each(&recorded, |_, &index| Done::or_unreadable(directory, Shard { index, count }))?;
+        let mut complete = BTreeMap::new();
+        for (index, (done, unreadable)) in recorded.into_iter().zip(records) {
             status.warnings.extend(unreadable);
-            match (done, begun.remove(&index)) {
-                (Some(done), _) => {
-                    agreement.add(Shard { index, count }, &done);
-                    status.done += 1;
-                    status.queries += done.counts.queries;
-                    status.skipped += done.counts.skipped;
-                }
-                (None, Some(progress)) => status.in_progress.push(progress),
-                (None, None) => status.missing.push(index),
-            }
+            let Some(done) = done else { continue };
+            agreement.add(Shard { index, count }, &done);
+            status.done += 1;
+            status.queries += done.counts.queries;
+            status.skipped += done.counts.skipped;
+            begun.remove(&index);
+            complete.insert(index, done);
         }
+        let is_missing = |index: &u32| !complete.contains_key(index) && !begun.contains_key(index);
+        status.missing = (0..count).filter(is_missing).collect();
+        status.in_progress = begun.into_values().collect();
         status.problems = agreement.problems();
         if let Some(left) = left_of_others(&others) {
             // What a worker of another division has left does not matter any more when all shards are done.
             let is_complete = status.is_complete();
             if is_complete { &mut status.warnings } else { &mut status.problems }.push(left);
         }
-        Ok(status)
+        Ok((status, complete))
     }
 
     /// Whether all shards are done.

@@ -37,6 +37,14 @@ impl Object {
         bail!(absent(path))
     }
 
+    /// Opens no object.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn open_with(path: &Path, _: u64) -> Result<Self> {
+        bail!(absent(path))
+    }
+
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         match *self {}

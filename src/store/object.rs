@@ -18,7 +18,7 @@ use super::stream::Stream;
 use crate::slices::first;
 
 /// The bytes that are read when an object is opened: enough to recognise what it holds, and all of a small one.
-const BEGINNING: u64 = 64 << 10;
+pub(super) const BEGINNING: u64 = 64 << 10;
 
 /// The size and the version of objects that this process has seen.
 static KNOWN: Mutex<Option<HashMap<PathBuf, Version>>> = Mutex::new(None);
@@ -51,19 +51,28 @@ impl Object {
     /// # Errors
     /// If there is none, it can't be read, or it is another one than that which this process has seen under this name.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::try_open(path)?.map_err(|error| problem::failed("cannot read", path, &error))
+        Self::open_with(path, BEGINNING)
+    }
+
+    /// Opens an object, of which at most so many bytes of the beginning stay in memory.
+    ///
+    /// # Errors
+    /// As [`Object::open`].
+    pub fn open_with(path: &Path, beginning: u64) -> Result<Self> {
+        let opened = Self::try_open(path, beginning.min(BEGINNING))?;
+        opened.map_err(|error| problem::failed("cannot read", path, &error))
     }
 
     /// Opens an object; the inner error is the store's own.
     ///
     /// # Errors
     /// If the address or the settings of the environment make no sense.
-    pub(super) fn try_open(path: &Path) -> Result<Result<Self, object_store::Error>> {
+    pub(super) fn try_open(path: &Path, beginning: u64) -> Result<Result<Self, object_store::Error>> {
         let (store, key) = client::open(path)?;
         let known = known(path);
         let etag = known.as_ref().and_then(|version| version.strong());
         let options =
-            GetOptions { range: Some(GetRange::Bounded(0..BEGINNING)), if_match: etag, ..GetOptions::default() };
+            GetOptions { range: Some(GetRange::Bounded(0..beginning)), if_match: etag, ..GetOptions::default() };
         let got = wait(async {
             let got = store.get_opts(&key, options).await?;
             let meta = got.meta.clone();

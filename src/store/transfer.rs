@@ -12,7 +12,7 @@ use object_store::path::Path as Key;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use super::client::Store;
-use super::object::{Object, forget, known};
+use super::object::{BEGINNING, Object, forget, known};
 use super::problem::{self, Kind};
 use super::{Interrupted, Uploaded, Writing, client};
 use crate::stop::Stop;
@@ -74,7 +74,7 @@ pub fn download(object: &Object, file: &Path) -> Result<()> {
 /// If the store can't be asked, or has no such bucket.
 pub fn find(path: &Path) -> Result<Option<Object>> {
     forget(path);
-    match Object::try_open(path)? {
+    match Object::try_open(path, BEGINNING)? {
         Ok(object) => Ok(Some(object)),
         Err(error) if problem::is_missing_key(&error) => Ok(None),
         Err(error) => Err(problem::failed("cannot look for", path, &error)),

@@ -21,6 +21,8 @@ pub enum Fault {
     Change,
     /// What is sent is stored, and the connection ends without an answer.
     Silent,
+    /// No answer comes, until the client goes away.
+    Stall,
 }
 
 /// A request, as the store has understood it.
@@ -209,6 +211,10 @@ impl Shared {
         drop(faults);
         if let Some(Fault::Status(status, code)) = fault {
             return send(stream, status, "", problem(code).as_bytes(), None);
+        }
+        if fault == Some(Fault::Stall) {
+            // A client that goes away ends its side of the connection.
+            return (&stream).read(&mut [0]).map(drop);
         }
         let key = ["/b/", "/web/", "/plain/"].iter().find_map(|place| request.path.strip_prefix(place));
         let (status, headers, body) = match (request.method.as_str(), key) {

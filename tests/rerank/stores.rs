@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::fake_store::{Fault, Store};
 use crate::fixture::{Files, Run, rerank};
+use crate::piped::Piped;
 use crate::resume::queries;
 
 pub const FAKE: [&str; 2] = ["--model", "fake"];
@@ -260,6 +261,53 @@ fn shards_go_to_a_store_and_merge_to_the_bytes_of_a_single_run() {
     let output = files.name("merged.jsonl");
     done(&store.rerank(&files, &["merge", "s3://b/parts", "-o", &output]));
     assert!(std::fs::read_to_string(&output).unwrap() == single.stdout);
+}
+
+#[test]
+fn records_are_fetched_once_and_only_those_that_are_listed() {
+    let (files, store) = (Files::in_memory(), Store::start());
+    let input = files.write("in.jsonl", queries(4));
+    let worker =
+        |shard: &str| store.rerank(&files, &[&FAKE[..], &[&input, "-o", "s3://b/parts/", "--shard", shard]].concat());
+    done(&worker("0/3000"));
+    store.requests();
+    let run = store.rerank(&files, &["status", "s3://b/parts"]);
+    assert!(run.status == 1 && run.stdout.contains("1 of 3000 shards done"), "{}", run.stdout);
+    assert_eq!(store.requests().len(), 2);
+    (0..2).for_each(|index| {
+        done(
+            &store.rerank(
+                &files,
+                &[&FAKE[..], &[&input, "-o", "s3://b/two/", "--shard", &format!("{index}/2")]].concat(),
+            ),
+        )
+    });
+    store.requests();
+    done(&store.rerank(&files, &["merge", "s3://b/two", "-o", &files.name("merged.jsonl")]));
+    let requests = store.requests();
+    assert_eq!(requests.iter().filter(|request| request.contains(".done.json")).count(), 2, "{requests:?}");
+    // Whether the shard is done is not known, so that nobody should run it again.
+    let denied = Fault::Status("403 Forbidden", "AccessDenied");
+    store.fail("GET /b/two/part-00001-of-00002.done.json", denied, usize::MAX);
+    for arguments in [&["status", "s3://b/two"][..], &["merge", "s3://b/two", "-o", &files.name("none.jsonl")]] {
+        store.rerank(&files, arguments).fails(1, &["s3://b/two/part-00001-of-00002.done.json", "access is denied"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_merge_whose_store_does_not_answer() {
+    let (files, store) = (Files::in_memory(), Store::start());
+    store.put("parts/part-00000-of-00001.jsonl.zst", "");
+    store.put("parts/part-00000-of-00001.done.json", "{}");
+    store.fail("GET /b/parts/part-00000-of-00001.done.json", Fault::Stall, 1);
+    let arguments = ["merge", "s3://b/parts", "-o", &files.name("out.jsonl")];
+    let merge = Piped::spawn(store.command(&files, &arguments));
+    while !store.requests().iter().any(|request| request.contains(".done.json")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    merge.signal("TERM");
+    assert_eq!(merge.end().0, Some(143));
 }
 
 #[test]

@@ -51,19 +51,19 @@ pub struct Merged {
 /// file can't be written.
 pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     let MergeOptions { directory, output, existing, layout, .. } = options;
-    // From now on, a signal is seen here.
-    stop.begin_scoring(|| ());
-    let status = Status::read(directory)?;
+    let (status, records) = Status::with_records(directory)?;
     if let Some(left) = status.left() {
         bail!("{}: {left}", directory.display());
     }
     if !status.problems.is_empty() {
         return Err(UsageError::new(format!("{}: {}", directory.display(), status.problems.join("; "))).into());
     }
-    let mut sources = Sources::open(directory, status.shards)?;
+    let mut sources = Sources::open(directory, records)?;
     let layout = Layout { text: sources.has_text, types: sources.types.clone(), ..layout.clone() };
     let is_of_shard = output.file_name().and_then(|name| names::parse(name.to_str()?)).is_some();
     ensure!(!is_of_shard, "{} is the name of a shard's file; give the output another name", output.display());
+    // Until here, a signal ends the program at once, however long a store takes to answer. From now on, there is a file to remove.
+    stop.begin_scoring(|| ());
     let mut writer = Writer::open_whole(output, &layout, *existing)?;
     // The record of another run that wrote a file of this name.
     let has_record = Sidecar::read(output)?.is_some();

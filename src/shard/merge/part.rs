@@ -1,8 +1,9 @@
 //! A part that is read ranking by ranking. Its file is open only while bytes are taken from it, so that there can be any number of
-//! parts.
+//! parts. Of an object in a store, the next bytes are on their way while those at hand are used.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -10,13 +11,15 @@ use zstd::stream::read::Decoder;
 use zstd::zstd_safe::find_frame_compressed_size;
 
 use crate::slices::{behind, first};
-use crate::store::{self, Object};
+use crate::store::{self, Object, Pending};
 
 /// The rankings of a part.
 pub(super) struct Part {
     path: PathBuf,
     /// The part, where it is an object in a store.
     object: Option<Object>,
+    /// The next bytes of the object, which were requested.
+    ahead: Option<Pending>,
     /// The bytes that are read at a time.
     step: usize,
     /// How many bytes were read of the file, and their hash.
@@ -31,10 +34,21 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// A part that is read from its beginning.
-    pub(super) fn new(path: PathBuf, step: usize) -> Self {
-        let (packed, text) = (Vec::new(), Vec::new());
-        Self { path, object: None, step, read: 0, hasher: blake3::Hasher::new(), packed, unpacked: 0, text, taken: 0 }
+    /// Opens a part that is read from its beginning, so many bytes at a time. Of an object, the first ones are read.
+    ///
+    /// # Errors
+    /// If an object can't be read.
+    pub(super) fn open(path: PathBuf, step: usize) -> Result<Self> {
+        let object = if store::is_address(&path) { Some(Object::open_with(&path, step as u64)?) } else { None };
+        let (packed, text, hasher) = (Vec::new(), Vec::new(), blake3::Hasher::new());
+        Ok(Self { path, object, ahead: None, step, read: 0, hasher, packed, unpacked: 0, text, taken: 0 })
+    }
+
+    /// Reads so many bytes at a time from the second time on: at the first time, it is not known how many parts are read in turns.
+    pub(super) fn set_step(&mut self, step: usize) {
+        if self.read > 0 {
+            self.step = step;
+        }
     }
 
     /// Takes the next bytes.
@@ -90,28 +104,51 @@ impl Part {
 
     /// Reads more of the file; false at its end.
     fn fill(&mut self) -> Result<bool> {
-        let failed = || format!("cannot read {}", self.path.display());
         self.packed.drain(..self.unpacked);
         self.unpacked = 0;
         let before = self.packed.len();
         // A frame that is longer than a step is read in a few larger ones.
         let most = self.step.max(before) as u64;
-        let read = if store::is_address(&self.path) {
-            let object = match self.object.take() {
-                Some(object) => object,
-                None => Object::open(&self.path)?,
-            };
-            let bytes = object.read(self.read..self.read.saturating_add(most)).with_context(failed)?;
-            self.object = Some(object);
-            self.packed.extend_from_slice(&bytes);
-            bytes.len()
-        } else {
-            let mut file = File::open(&self.path).with_context(failed)?;
-            file.seek(SeekFrom::Start(self.read)).with_context(failed)?;
-            file.take(most).read_to_end(&mut self.packed).with_context(failed)?
+        let read = match &self.object {
+            Some(object) => {
+                Self::fetch(object, &mut self.ahead, self.read, most).map(|bytes| self.packed.extend(bytes))
+            }
+            None => self.read_file(most),
         };
-        self.hasher.update(behind(&self.packed, before));
-        self.read += read as u64;
-        Ok(read > 0)
+        read.with_context(|| Unread(format!("cannot read {}", self.path.display())))?;
+        let new = behind(&self.packed, before);
+        self.hasher.update(new);
+        self.read += new.len() as u64;
+        Ok(self.packed.len() > before)
+    }
+
+    fn read_file(&mut self, most: u64) -> io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        file.take(most).read_to_end(&mut self.packed).map(drop)
+    }
+
+    /// Takes the bytes of an object from a place on, and requests those behind them.
+    fn fetch(object: &Object, ahead: &mut Option<Pending>, start: u64, most: u64) -> io::Result<Vec<u8>> {
+        let bytes = match ahead.take() {
+            Some(pending) => pending.wait()?,
+            None if start < object.beginning().len() as u64 => object.beginning().to_vec(),
+            None => object.read(start..start.saturating_add(most))?,
+        };
+        let end = start + bytes.len() as u64;
+        if end < object.size() {
+            *ahead = Some(object.begin(end..object.size().min(end.saturating_add(most)))?);
+        }
+        Ok(bytes)
+    }
+}
+
+/// A part can't be read, which may be none of the part's own faults.
+#[derive(Debug)]
+pub(super) struct Unread(String);
+
+impl fmt::Display for Unread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }

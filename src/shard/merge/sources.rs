@@ -1,29 +1,31 @@
 //! The parts of all shards, which give the rankings in the order of the input.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ahash::AHashMap;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::part::Part;
+use super::part::{Part, Unread};
 use super::ranking;
 use crate::column_types::ColumnTypes;
-use crate::exit::UsageError;
 use crate::input::hash;
 use crate::progress::counted;
-use crate::shard::agreement::Agreement;
 use crate::shard::done::Done;
 use crate::shard::index::{self, Located};
 use crate::shard::{Shard, names};
+use crate::store;
 
-/// Bytes that are read ahead of all parts together, and of each at least and at most.
-const BYTES_AHEAD: usize = 64 << 20;
-const BYTES_OF_EACH: RangeInclusive<usize> = (32 << 10)..=(4 << 20);
+/// Bytes of all parts together that are in memory, three steps of each part: the beginning of an object, the bytes that are used, and
+/// those that are on their way. Frames that are unpacked are added.
+const BYTES_OF_ALL: usize = 256 << 20;
+
+/// The bytes of a step. The least is more than its share from 21,846 parts on, where 12 KiB of each part are in memory.
+const BYTES_OF_STEP: RangeInclusive<usize> = (4 << 10)..=(8 << 20);
 
 /// The shards that are merged.
 pub(super) struct Sources {
@@ -32,8 +34,10 @@ pub(super) struct Sources {
     next: BinaryHeap<Reverse<(u64, usize)>>,
     /// The position of the ranking that was taken last, and its shard.
     last: Option<(u64, usize)>,
-    /// The hash of each query, with its shard: 12 bytes of each.
+    /// The hash of each query, with its shard: some 20 to 40 bytes for each query, as an entry takes 16 and the map has spare room.
     seen: AHashMap<u64, u32>,
+    /// The parts that were begun and not read to their end.
+    begun: usize,
     /// The rankings so far.
     pub(super) rankings: u64,
     /// The records that the workers could not use.
@@ -59,48 +63,43 @@ struct Source {
 }
 
 impl Sources {
-    /// Reads the records of all shards.
+    /// Opens the parts of all shards, by their records.
     ///
     /// # Errors
-    /// If one can't be read, or was written by another run than the first.
-    pub(super) fn open(directory: &Path, count: u32) -> Result<Self> {
+    /// If a record makes no sense, a part can't be opened, or one without rankings is not what was written.
+    pub(super) fn open(directory: &Path, records: BTreeMap<u32, Done>) -> Result<Self> {
         let mut sources = Self {
             sources: Vec::new(),
             next: BinaryHeap::new(),
             last: None,
+            begun: 0,
             seen: AHashMap::new(),
             rankings: 0,
             skipped: 0,
             has_text: true,
             types: ColumnTypes::default(),
         };
-        let mut agreement = Agreement::default();
-        let step = (BYTES_AHEAD / count.max(1) as usize).clamp(*BYTES_OF_EACH.start(), *BYTES_OF_EACH.end());
-        for index in 0..count {
+        let count = u32::try_from(records.len())?;
+        let paths: Vec<PathBuf> =
+            records.keys().map(|&index| directory.join(names::part(Shard { index, count }))).collect();
+        let parts = store::for_each(&paths, |_, path| Part::open(path.clone(), step(paths.len())))?;
+        for ((index, done), part) in records.into_iter().zip(parts) {
             let shard = Shard { index, count };
-            let done = Done::of_part(directory, shard)?
-                .with_context(|| format!("shard {shard} is not done any more: run it again"))?;
             sources.skipped += done.counts.skipped;
-            agreement.add(shard, &done);
             sources.has_text = !done.settings.is_given("--no-text");
-            let path = directory.join(names::part(shard));
             let Done { bytes, blake3, rankings, counts, columns, .. } = done;
             if index == 0 {
                 let problem =
                     || format!("the record of shard {shard} has no columns of a file: run it again with --overwrite");
                 sources.types = ColumnTypes::parse(&columns).with_context(problem)?;
             }
-            let shown = path.display().to_string();
-            let (part, rankings) = (Part::new(path, step), rankings.into_iter());
-            let queries = counts.queries;
+            let shown = directory.join(names::part(shard)).display().to_string();
+            let (queries, rankings) = (counts.queries, rankings.into_iter());
             let source = Source { shard, path: shown, part, rankings, next: None, taken: 0, queries, bytes, blake3 };
             sources.sources.push(source);
             sources.advance(index as usize)?;
         }
-        match agreement.problems().as_slice() {
-            [] => Ok(sources),
-            problems => Err(UsageError::new(problems.join("; ")).into()),
-        }
+        Ok(sources)
     }
 
     /// Takes the next ranking in the order of the input, a line of JSONL; false at the end.
@@ -111,6 +110,8 @@ impl Sources {
         let Some(Reverse((position, index))) = self.next.pop() else { return Ok(false) };
         let Some(source) = self.sources.get_mut(index) else { return Ok(false) };
         let Some(Located { bytes, .. }) = source.next else { return Ok(false) };
+        self.begun += usize::from(source.taken == 0);
+        source.part.set_step(step(self.begun));
         source.part.take(bytes, line).map_err(|error| source.damaged(&error))?;
         let query_id = ranking::query_id(line).map_err(|error| source.damaged(&error))?;
         let shard = source.shard;
@@ -145,10 +146,16 @@ impl Sources {
             None => {
                 let finished = source.part.finish(source.bytes, &source.blake3);
                 finished.and_then(|()| source.check_count()).map_err(|error| source.damaged(&error))?;
+                self.begun -= usize::from(source.taken > 0);
             }
         }
         Ok(())
     }
+}
+
+/// The bytes that are read at a time of each of so many parts.
+fn step(parts: usize) -> usize {
+    (BYTES_OF_ALL / 3 / parts.max(1)).clamp(*BYTES_OF_STEP.start(), *BYTES_OF_STEP.end())
 }
 
 impl Source {
@@ -164,6 +171,9 @@ impl Source {
         };
         if error.chain().any(is_refused) {
             return anyhow!("{error:#}: make it readable for the user that merges");
+        }
+        if error.is::<Unread>() {
+            return anyhow!("{error:#}");
         }
         anyhow!("{}: {error:#}: run shard {} again with --overwrite", self.path, self.shard)
     }
