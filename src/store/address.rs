@@ -26,18 +26,24 @@ const STORES: [(&str, &str); 8] = [
 /// The schemes of the web.
 const WEB: [&str; 2] = ["http", "https"];
 
+/// What stands in the queries that sign an address for S3, Google Cloud Storage, Azure and CloudFront, in lower case.
+const SIGNATURES: [&str; 4] = ["sig=", "signature=", "x-amz-", "x-goog-"];
+
+/// What ends an address in a sentence.
+const PUNCTUATION: [char; 8] = [':', ';', ',', '.', ')', '"', '\'', '`'];
+
 #[cfg(feature = "stores")]
 /// Full addresses by what is shown of them, where the two differ.
 static SECRET: Mutex<Option<HashMap<PathBuf, String>>> = Mutex::new(None);
 
 /// Whether a path is the address of an object, or of a prefix of objects.
 pub fn is_address(path: &Path) -> bool {
-    scheme(path).is_some_and(|scheme| is_of_store(scheme) || WEB.contains(&scheme))
+    scheme(path).is_some_and(|scheme| is_of_store(&scheme) || WEB.contains(&&*scheme))
 }
 
 /// Whether a path is an address on the web, which can be read and not be listed or written.
 pub fn is_web(path: &Path) -> bool {
-    scheme(path).is_some_and(|scheme| WEB.contains(&scheme))
+    scheme(path).is_some_and(|scheme| WEB.contains(&&*scheme))
 }
 
 /// Whether an address is that of a prefix, as a directory is that of files.
@@ -45,7 +51,8 @@ pub fn is_prefix(path: &Path) -> bool {
     is_address(path) && text(path).ends_with('/')
 }
 
-/// The path under which an input is read: the path itself, or of an address what can be shown of it.
+/// The path under which an input is read: the path itself, or of an address what can be shown of it. Every address of an object
+/// becomes the same one, so that an object that is read under one name is not written under another.
 ///
 /// # Errors
 /// If it is an address that can't be read: of another scheme, of the wrong form, with a password where none belongs; or if this build
@@ -65,9 +72,7 @@ pub fn public(path: &Path) -> Result<PathBuf> {
         "{scheme}://…: this build of rerank reads and writes no objects in stores: build it with the feature `stores`, or download \
          the file"
     );
-    let shown =
-        if WEB.contains(&scheme) { public_on_web(path)? } else { return of_store(path).map(|()| path.to_owned()) };
-    Ok(shown)
+    if WEB.contains(&&*scheme) { public_on_web(path) } else { of_store(path) }
 }
 
 /// The path of an output: the path itself, or the address of an object.
@@ -106,28 +111,51 @@ pub fn check_local(path: &Path, option: &str) -> Result<()> {
 
 /// The text of a command-line argument without what is secret in an address: names and passwords, and the query of a signed one.
 pub fn without_secrets(text: &str) -> String {
-    match text.split_once('?').filter(|_| is_web(Path::new(text))) {
+    match text.split_once('?').filter(|(_, query)| is_web(Path::new(text)) || is_signature(query)) {
         Some((place, _)) => without_passwords(place) + "?…",
         None => without_passwords(text),
     }
 }
 
-/// A text without the names and passwords in the addresses in it. What stands before the @ of Azure's `abfss://` is no user.
+/// A text without what is secret in the addresses in it: names and passwords, the queries of files on the web, and queries that sign
+/// an address. What stands before the @ of Azure's `abfss://` is no user.
 pub fn without_passwords(text: &str) -> String {
     let (mut kept, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("://") {
-        let (host, further) =
-            after.split_at(after.find(|end: char| end == '/' || end.is_whitespace()).unwrap_or(after.len()));
+        let (address, further) = split_before(after, char::is_whitespace);
+        let (host, path) = split_before(address, |end| end == '/');
         let names_container = before.ends_with("abfs") || before.ends_with("abfss");
-        let host = match host.rsplit_once('@') {
+        let shown = match host.rsplit_once('@') {
             Some((name, _)) if names_container && !name.contains([':', '@']) => host,
             Some((_, host)) => host,
             None => host,
         };
-        kept.extend([before, "://", host]);
-        rest = further;
+        kept.extend([before, "://"]);
+        let whole = format!("{shown}{path}");
+        let is_of_web = WEB.iter().any(|scheme| before.to_ascii_lowercase().ends_with(scheme));
+        // Punctuation at the end is that of the sentence.
+        let sentence = |query: &str| query.len() - query.trim_end_matches(PUNCTUATION).len();
+        let is_secret = |query: &str| (is_of_web || is_signature(query)) && sentence(query) < query.len();
+        if let Some((place, query)) = whole.split_once('?').filter(|(_, query)| is_secret(query)) {
+            kept.extend([place, "?…", query.get(query.len() - sentence(query)..).unwrap_or_default()]);
+            rest = further;
+        } else {
+            kept += shown;
+            rest = after.get(host.len()..).unwrap_or_default();
+        }
     }
     kept + rest
+}
+
+/// The text up to the first of these characters, and the rest.
+fn split_before(text: &str, is_end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(is_end).unwrap_or(text.len()))
+}
+
+/// Whether a query signs an address, so that whoever reads it can read the object.
+fn is_signature(query: &str) -> bool {
+    let query = query.to_ascii_lowercase();
+    SIGNATURES.iter().any(|signature| query.contains(signature))
 }
 
 #[cfg(feature = "stores")]
@@ -145,10 +173,11 @@ pub(super) fn parts(path: &Path) -> (&str, &str) {
     (text.get(..scheme.len() + "://".len() + bucket.len()).unwrap_or(text), key)
 }
 
-/// Checks the form of a store's address.
-fn of_store(path: &Path) -> Result<()> {
+/// Checks the form of a store's address, and writes it as all are written: under the first of the names of its scheme.
+fn of_store(path: &Path) -> Result<PathBuf> {
     let (base, key) = parts(path);
     let (scheme, bucket) = base.split_once("://").unwrap_or((base, ""));
+    let scheme = scheme.to_ascii_lowercase();
     let form = STORES.iter().find(|(known, _)| *known == scheme).map_or("", |(_, form)| form);
     let names_account = scheme.starts_with("abfs");
     if bucket.contains('@') && (!names_account || bucket.split('@').next().is_some_and(|name| name.contains(':'))) {
@@ -157,13 +186,30 @@ fn of_store(path: &Path) -> Result<()> {
              {form}, and credentials stand in variables of the environment (see README)"
         );
     }
-    let shown = path.display();
+    let shown = without_secrets(text(path));
+    ensure!(
+        !text(path).split_once('?').is_some_and(|(_, query)| is_signature(query)),
+        "{shown}: behind the ? stands a signature, and an address of {scheme}:// has none; name the signed address that begins with \
+         https://, or {form} and credentials in variables of the environment (see README)"
+    );
     ensure!(!bucket.is_empty(), "{shown} is no address: it has the form {form}");
     ensure!(
         !key.is_empty() || text(path).ends_with('/'),
         "{shown} names a bucket and no object: name one, as in {form}, or all of them, as {shown}/"
     );
-    Ok(())
+    ensure!(
+        !key.starts_with('/'),
+        "{shown}: a key that begins with a / can't be named; leave one of the two out if that is the object, or copy it to another key"
+    );
+    let name = match scheme.as_str() {
+        "s3a" => "s3",
+        "azure" | "adl" => "az",
+        // Without an account, Azure's address names a container alone.
+        "abfs" | "abfss" if bucket.contains('@') => "abfss",
+        "abfs" | "abfss" => "az",
+        known => known,
+    };
+    Ok(PathBuf::from(format!("{name}://{bucket}{}", text(path).get(base.len()..).unwrap_or_default())))
 }
 
 #[cfg(feature = "stores")]
@@ -201,12 +247,12 @@ fn is_of_store(scheme: &str) -> bool {
     STORES.iter().any(|(known, _)| *known == scheme)
 }
 
-/// What stands in front of `://`, if that has the form of a scheme.
-fn scheme(path: &Path) -> Option<&str> {
+/// What stands in front of `://`, if that has the form of a scheme, in lower case.
+fn scheme(path: &Path) -> Option<String> {
     let (scheme, _) = text(path).split_once("://")?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    is_scheme.then_some(scheme)
+    is_scheme.then(|| scheme.to_ascii_lowercase())
 }
 
 fn text(path: &Path) -> &str {
@@ -241,7 +287,14 @@ mod tests {
             assert_eq!(whole(&shown), address);
             assert!(!without_secrets(address).contains("secret"));
         }
-        for address in ["s3://key:secret@bucket/k", "s3://secret@bucket", "abfss://c:secret@account/k"] {
+        for address in [
+            "s3://key:secret@bucket/k",
+            "s3://secret@bucket",
+            "abfss://c:secret@account/k",
+            "az://c/x.jsonl?sv=1&sig=secret",
+            "s3://b/x?X-Amz-Signature=secret",
+            "gs://b?x-goog-signature=secret",
+        ] {
             for shown in
                 [public(Path::new(address)), check_local(Path::new(address), "--stats").map(|()| PathBuf::new())]
             {
@@ -255,5 +308,28 @@ mod tests {
             without_passwords("--model s3://key:pass@word@bucket/m: no (https://me@host:1/a@b, abfss://c:d@account)"),
             "--model s3://bucket/m: no (https://host:1/a@b, abfss://account)"
         );
+        assert_eq!(
+            without_passwords(
+                "no https://u:p?@h/m?sig=secret, \"HTTP://h?token=secret\" or s3://b/?.jsonl?Signature=secret: no https://h/?"
+            ),
+            "no https://h/m?…, \"HTTP://h?…\" or s3://b/?…: no https://h/?"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "stores")]
+    fn an_object_has_one_name() {
+        for (given, name) in [
+            ("s3a://b/k/", "s3://b/k/"),
+            ("S3://b/K", "s3://b/K"),
+            ("adl://c/k", "az://c/k"),
+            ("azure://c/k", "az://c/k"),
+            ("abfs://c/k", "az://c/k"),
+            ("abfs://c@a.dfs.core.windows.net/k", "abfss://c@a.dfs.core.windows.net/k"),
+            ("HTTP://Host:80/K", "http://host/K"),
+        ] {
+            assert_eq!(public(Path::new(given)).unwrap(), Path::new(name), "{given}");
+        }
+        assert!(public(Path::new("s3://b//k")).unwrap_err().to_string().contains("s3://b//k"));
     }
 }

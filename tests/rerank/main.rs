@@ -131,6 +131,8 @@ mod signals;
 mod stores;
 #[cfg(all(unix, feature = "stores"))]
 mod stores_interrupted;
+#[cfg(feature = "stores")]
+mod stores_refused;
 mod tables;
 mod tiny;
 mod tokens;

@@ -99,15 +99,28 @@ fn what_is_no_token_and_an_endpoints_password_stand_in_no_error() {
 }
 
 #[test]
-fn a_password_in_an_address_stands_in_no_error() {
+fn a_password_or_a_signature_in_an_address_stands_in_no_error() {
     let files = Files::new();
     let record = files.write("in.jsonl", r#"{"query_id":"q","query":"red","candidates":[{"id":"d","text":"red"}]}"#);
     let qrels = files.write("qrels.txt", "q 0 d 1\n");
-    let address = "s3://AKIAKEY:hf_Secret0123456789@bucket/out.jsonl";
-    let ranked = ["--model", "fake", &record];
+    for address in [
+        "s3://AKIAKEY:hf_Secret0123456789@bucket/out.jsonl",
+        "s3://bucket/out.jsonl?X-Amz-Signature=hf_Secret0123456789",
+        "az://container/out.jsonl?sv=1&sig=hf_Secret0123456789",
+    ] {
+        is_refused(address, &files, [&record, &qrels]);
+    }
+    let model = crate::fixture::rerank(&["--model", "https://user:pass@host/m?sig=hf_Secret0123456789", &record]);
+    assert_ne!(model.status, 0);
+    is_kept(&model, &files);
+}
+
+/// Names the address with every option, and fails if it is taken or a message has its secret.
+fn is_refused(address: &str, files: &Files, [record, qrels]: [&str; 2]) {
+    let ranked = ["--model", "fake", record];
     for arguments in [
-        &["--model", address, &record][..],
-        &["--model", "testdata/tiny-reranker", "--adapter", address, &record],
+        &["--model", address, record][..],
+        &["--model", "testdata/tiny-reranker", "--adapter", address, record],
         &["--model", "fake", address],
         &[&ranked[..], &["--output", address]].concat(),
         &[&ranked[..], &["--stats", address]].concat(),
@@ -115,17 +128,17 @@ fn a_password_in_an_address_stands_in_no_error() {
         &[&ranked[..], &["--cache", address]].concat(),
         &[&ranked[..], &["--qrels", address]].concat(),
         &[&ranked[..], &["--queries", address, "--collection", address]].concat(),
-        &["--model", "testdata/tiny-reranker", "--recipe", address, &record],
+        &["--model", "testdata/tiny-reranker", "--recipe", address, record],
         &["merge", "parts", "--output", address],
         &["status", address],
-        &["eval", address, "--qrels", &qrels],
-        &["eval", &record, "--qrels", address],
-        &["plan", &record, "--model", "fake", "--speed", address],
+        &["eval", address, "--qrels", qrels],
+        &["eval", record, "--qrels", address],
+        &["plan", record, "--model", "fake", "--speed", address],
         &["cache", "stats", address],
     ] {
         let refused = crate::fixture::rerank(arguments);
         assert_ne!(refused.status, 0, "{arguments:?}");
         assert!(!refused.stderr.is_empty(), "{arguments:?}");
-        is_kept(&refused, &files);
+        is_kept(&refused, files);
     }
 }
