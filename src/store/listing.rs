@@ -81,7 +81,7 @@ fn found(place: &Path, objects: Vec<ObjectMeta>, fits: impl Fn(&Key) -> bool) ->
         if fits(&location) {
             let path = under(place, location.as_ref());
             // Azure's lists write an ETag in another way than its answers.
-            remember(&path, &Version { size, etag: None });
+            remember(&path, &Version { size, etag: None, modified: None });
             found.push(Listed { path, size });
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt};
 use tokio::task::JoinHandle;
 
 use super::client::{self, Store, runtime, wait};
@@ -30,6 +30,8 @@ pub(super) struct Version {
     pub(super) size: u64,
     /// The name of its content, if the store has one that can be compared by.
     pub(super) etag: Option<String>,
+    /// When it was changed, in seconds since 1970, if the store says so: what is left to compare by where there is no strong ETag.
+    pub(super) modified: Option<i64>,
 }
 
 /// An object that is open.
@@ -80,20 +82,30 @@ impl Object {
         })?;
         let mut has_ranges = true;
         let (version, beginning) = match got {
-            Ok((meta, beginning)) => (Version { size: meta.size, etag: meta.e_tag }, beginning.to_vec()),
+            Ok((meta, beginning)) => (Version::of(meta), beginning.to_vec()),
             // An object without a byte has no range.
             Err(error) if problem::kind(&error) == Kind::Range => match wait(store.head(&key))? {
-                Ok(meta) => (Version { size: meta.size, etag: meta.e_tag }, Vec::new()),
+                Ok(meta) => (Version::of(meta), Vec::new()),
                 Err(error) => return Ok(Err(error)),
             },
             Err(error) if problem::kind(&error) == Kind::NoRanges => {
                 has_ranges = false;
                 match wait(store.get(&key))? {
-                    Ok(got) => (Version { size: got.meta.size, etag: got.meta.e_tag }, Vec::new()),
+                    Ok(got) => (Version::of(got.meta), Vec::new()),
                     Err(error) => return Ok(Err(error)),
                 }
             }
             Err(error) => return Ok(Err(error)),
+        };
+        if known.is_some_and(|known| !known.allows(&version)) {
+            let (path, source) = (path.display().to_string(), "it is another one than before".into());
+            return Ok(Err(object_store::Error::Precondition { path, source }));
+        }
+        let is_small = beginning.len() as u64 == version.size;
+        let (has_ranges, beginning) = match version.etag.is_some() || version.modified.is_some() || is_small {
+            true => (has_ranges, beginning),
+            // Nothing tells whether two answers are of one version: there is to be only one.
+            false => (false, Vec::new()),
         };
         remember(path, &version);
         Ok(Ok(Self { store, key, path: path.into(), version, beginning: beginning.into(), has_ranges }))
@@ -153,10 +165,12 @@ impl Object {
     }
 
     /// The whole object as one answer, for servers that can't read a part of a file.
-    pub(super) fn whole(&self) -> Result<object_store::GetResult, object_store::Error> {
-        let (store, key) = (Arc::clone(&self.store), self.key.clone());
-        let got = wait(async move { store.get(&key).await });
-        got.unwrap_or_else(|error| Err(object_store::Error::Generic { store: "runtime", source: error.into() }))
+    ///
+    /// # Errors
+    /// If it can't be read, or the object was changed since it was opened.
+    pub(super) fn whole(&self) -> io::Result<object_store::GetResult> {
+        let got = wait(self.store.get(&self.key)).map_err(io::Error::other)?.map_err(|error| self.failed(&error))?;
+        if self.version.allows(&Version::of(got.meta.clone())) { Ok(got) } else { Err(changed()) }
     }
 
     fn at_hand(&self, range: &Range<u64>) -> Option<Vec<u8>> {
@@ -191,16 +205,35 @@ async fn read(object: Object, range: Range<u64>) -> io::Result<Vec<u8>> {
     let options =
         GetOptions { range: Some(GetRange::Bounded(range)), if_match: version.strong(), ..GetOptions::default() };
     let got = store.get_opts(key, options).await.map_err(|error| object.failed(&error))?;
-    let is_same = got.meta.size == version.size && got.meta.e_tag == version.etag;
+    let is_same = Version::of(got.meta.clone()) == *version;
     let bytes = got.bytes().await.map_err(|error| object.failed(&error))?;
     // A server may pass over the condition.
     if !is_same || bytes.len() as u64 != expected {
-        return Err(io::Error::other("it was changed while it was read; run again"));
+        return Err(changed());
     }
     Ok(bytes.into())
 }
 
+fn changed() -> io::Error {
+    io::Error::other("it was changed while it was read; run again")
+}
+
 impl Version {
+    /// The version that an answer is of.
+    pub(super) fn of(meta: ObjectMeta) -> Self {
+        let is_named = meta.e_tag.as_ref().is_some_and(|etag| !etag.starts_with("W/"));
+        // The library puts 1970 in the place of a time that the answer does not have.
+        let modified = Some(meta.last_modified.timestamp()).filter(|&seconds| seconds != 0 && !is_named);
+        Self { size: meta.size, etag: meta.e_tag, modified }
+    }
+
+    /// Whether an answer may be of this version, of which a list may have said less.
+    fn allows(&self, other: &Self) -> bool {
+        let has_same_etag = self.etag.is_none() || self.etag == other.etag;
+        let has_same_time = self.modified.is_none() || self.modified == other.modified;
+        self.size == other.size && has_same_etag && has_same_time
+    }
+
     /// The ETag for a condition. A weak one, which stands for content that is alike, fulfils none.
     fn strong(&self) -> Option<String> {
         self.etag.clone().filter(|etag| !etag.starts_with("W/"))

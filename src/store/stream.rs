@@ -57,7 +57,7 @@ impl Stream {
     fn advance_in_whole(&mut self) -> io::Result<()> {
         let object = &self.object;
         if self.whole.is_none() {
-            let got = object.whole().map_err(|error| object.failed(&error))?;
+            let got = object.whole()?;
             self.whole = Some(got.into_stream());
         }
         let Some(whole) = &mut self.whole else { return Ok(()) };

@@ -1,5 +1,6 @@
 //! An S3 store on the loopback, which can be made to fail. It has one bucket, `b`, and serves the same objects as plain files under
-//! `/web/`, and under `/plain/` without ranges.
+//! `/web/`, under `/plain/` without ranges, under `/dated/` without an ETag, under `/bare/` also without a time, and under `/chunked/`
+//! without ranges and their length.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -195,7 +196,14 @@ fn etag(content: &[u8]) -> String {
     format!("\"{}\"", &blake3::hash(content).to_hex()[..32])
 }
 
-const DATE: &str = "Sat, 28 Nov 2026 00:00:00 GMT";
+/// A time that another content does not have.
+fn date(content: &[u8]) -> String {
+    let hash = blake3::hash(content);
+    format!("Sat, 28 Nov 2026 00:{:02}:{:02} GMT", hash.as_bytes()[0] % 60, hash.as_bytes()[1] % 60)
+}
+
+/// The places of the same objects.
+const PLACES: [&str; 6] = ["/b/", "/web/", "/plain/", "/dated/", "/bare/", "/chunked/"];
 
 impl Shared {
     fn answer(&self, stream: TcpStream) -> std::io::Result<()> {
@@ -216,7 +224,7 @@ impl Shared {
             // A client that goes away ends its side of the connection.
             return (&stream).read(&mut [0]).map(drop);
         }
-        let key = ["/b/", "/web/", "/plain/"].iter().find_map(|place| request.path.strip_prefix(place));
+        let key = PLACES.iter().find_map(|place| request.path.strip_prefix(place));
         let (status, headers, body) = match (request.method.as_str(), key) {
             ("GET" | "HEAD", Some(key)) if !key.is_empty() => self.object(&request, key),
             ("GET", _) if request.path.trim_end_matches('/') == "/b" => self.listing(&request),
@@ -245,8 +253,18 @@ impl Shared {
         if request.header("if-match").is_some_and(|expected| expected != etag) {
             return ("412 Precondition Failed", String::new(), problem("PreconditionFailed").into_bytes());
         }
-        let headers = format!("etag: {etag}\r\nlast-modified: {DATE}\r\n");
-        let range = request.header("range").filter(|_| !request.path.starts_with("/plain/"));
+        let is_at = |place| request.path.starts_with(place);
+        let mut headers = String::new();
+        if !is_at("/bare/") {
+            headers += &format!("last-modified: {}\r\n", date(content));
+        }
+        if !is_at("/bare/") && !is_at("/dated/") {
+            headers += &format!("etag: {etag}\r\n");
+        }
+        if is_at("/chunked/") {
+            headers += "transfer-encoding: chunked\r\n";
+        }
+        let range = request.header("range").filter(|_| !is_at("/plain/") && !is_at("/chunked/"));
         let Some(range) = range else { return ("200 OK", headers, content.clone()) };
         let (start, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
         let start: usize = start.parse().unwrap();
@@ -325,6 +343,12 @@ fn problem(code: &str) -> String {
 
 /// Sends an answer, or only so many bytes of its body.
 fn send(mut stream: TcpStream, status: &str, headers: &str, body: &[u8], cut: Option<usize>) -> std::io::Result<()> {
-    write!(stream, "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len())?;
+    write!(stream, "HTTP/1.1 {status}\r\n{headers}connection: close\r\n")?;
+    if headers.contains("chunked") {
+        write!(stream, "\r\n{:x}\r\n", body.len())?;
+        stream.write_all(body)?;
+        return stream.write_all(b"\r\n0\r\n\r\n");
+    }
+    write!(stream, "content-length: {}\r\n\r\n", body.len())?;
     stream.write_all(&body[..cut.unwrap_or(body.len())])
 }
