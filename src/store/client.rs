@@ -16,13 +16,13 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 
 use super::address;
+use super::environment::settings;
 use super::problem;
 use super::service::Connector;
 use crate::exit::UsageError;
 
-/// How often a request is repeated, and for how long, before the store is given up.
-pub(super) const ATTEMPTS: usize = 8;
-const LONGEST_ATTEMPTS: Duration = Duration::from_secs(120);
+/// How long a request is repeated before the store is given up: time decides, as a store that is away comes back after a time.
+pub(super) const LONGEST_ATTEMPTS: Duration = Duration::from_secs(120);
 
 /// Threads that wait for timers and answers. Requests themselves run in threads that may block.
 const THREADS: usize = 2;
@@ -72,25 +72,40 @@ pub(super) fn open(path: &Path) -> Result<(Store, Key)> {
     if let Some(store) = stores.get(bucket) {
         return Ok((Arc::clone(store), key));
     }
-    let store = build(bucket).map_err(|error| UsageError::new(problem::of_settings(path, &error)))?;
+    let store = build(path, bucket)?;
     stores.insert(bucket.to_owned(), Arc::clone(&store));
     Ok((store, key))
 }
 
 /// A store with the settings of the environment.
-fn build(bucket: &str) -> object_store::Result<Store> {
+///
+/// # Errors
+/// If one of them makes no sense.
+fn build(path: &Path, bucket: &str) -> Result<Store> {
+    let failed = |error: object_store::Error| anyhow::Error::from(UsageError::new(problem::of_settings(path, &error)));
     Ok(match bucket.split_once("://").map_or("", |(scheme, _)| scheme) {
-        "s3" | "s3a" => {
-            let builder = AmazonS3Builder::from_env().with_url(bucket).with_retry(retry());
-            Arc::new(builder.with_http_connector(Connector).build()?)
+        "s3" => {
+            let builder = settings("AWS_", "")?
+                .into_iter()
+                .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_url(bucket).with_retry(retry()).with_http_connector(Connector);
+            Arc::new(builder.build().map_err(failed)?)
         }
         "gs" => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(bucket).with_retry(retry());
-            Arc::new(builder.with_http_connector(Connector).build()?)
+            let builder = GoogleCloudStorageBuilder::new();
+            let builder = settings("GOOGLE_", "SERVICE_ACCOUNT")?
+                .into_iter()
+                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_url(bucket).with_retry(retry()).with_http_connector(Connector);
+            Arc::new(builder.build().map_err(failed)?)
         }
         _ => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(bucket).with_retry(retry());
-            Arc::new(builder.with_http_connector(Connector).build()?)
+            let builder = MicrosoftAzureBuilder::new();
+            let builder = settings("AZURE_", "IDENTITY_ENDPOINT")?
+                .into_iter()
+                .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_url(bucket).with_retry(retry()).with_http_connector(Connector);
+            Arc::new(builder.build().map_err(failed)?)
         }
     })
 }
@@ -104,11 +119,25 @@ fn web(path: &Path) -> Result<Store> {
     store.map(|store| Arc::new(store) as _).map_err(|error| UsageError::new(problem::of_settings(path, &error)).into())
 }
 
+/// The library draws a wait between the first one and the last one times the base: with a base of 2, waits would hardly grow.
 fn retry() -> RetryConfig {
-    let backoff = BackoffConfig {
-        init_backoff: Duration::from_millis(100),
-        max_backoff: Duration::from_secs(15),
-        ..BackoffConfig::default()
-    };
-    RetryConfig { backoff, max_retries: ATTEMPTS, retry_timeout: LONGEST_ATTEMPTS }
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(20), base: 3.0 };
+    RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: LONGEST_ATTEMPTS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_for_a_minute_is_waited_for() {
+        let RetryConfig { backoff, max_retries, retry_timeout } = retry();
+        let (first, most) = (backoff.init_backoff.as_secs_f64(), backoff.max_backoff.as_secs_f64());
+        // The wait in the middle of those that the library may draw.
+        let next = |wait: &f64| Some(((first + wait * backoff.base) / 2.0).min(most));
+        let waits: Vec<f64> = std::iter::successors(Some(first), next).take(max_retries.min(20)).collect();
+        let waited: f64 = waits.iter().sum::<f64>().min(retry_timeout.as_secs_f64());
+        assert!(waited > 60.0 && waits.last().is_some_and(|last| *last > 10.0), "{waits:?}");
+    }
 }

@@ -30,6 +30,8 @@ mod address;
 #[cfg(feature = "stores")]
 mod client;
 #[cfg(feature = "stores")]
+mod environment;
+#[cfg(feature = "stores")]
 mod listing;
 #[cfg(feature = "stores")]
 mod object;

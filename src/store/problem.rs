@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use object_store::Error as StoreError;
+use object_store::path::Error as PathError;
 
 use super::address;
-use super::client::ATTEMPTS;
+use super::client::LONGEST_ATTEMPTS;
 use super::service::Transport;
 use crate::exit::UsageError;
 
@@ -86,8 +87,9 @@ pub(super) fn reason(path: &Path, error: &StoreError) -> String {
         }
         (_, _, Some(301 | 307)) => format!("{} is in another region: name it with AWS_REGION", bucket(path)),
         (_, _, Some(status)) => {
-            let often = if status >= 500 { format!(", {} times", ATTEMPTS + 1) } else { String::new() };
-            format!("the answer is {status}{}{often}; try again later, or check the address", in_brackets(code))
+            let long = LONGEST_ATTEMPTS.as_secs();
+            let long = if status >= 500 { format!(", and was for {long} seconds") } else { String::new() };
+            format!("the answer is {status}{}{long}; try again later, or check the address", in_brackets(code))
         }
         _ => other(path, error),
     }
@@ -106,6 +108,16 @@ pub(super) fn failed(what: &str, path: &Path, error: &StoreError) -> anyhow::Err
 pub(super) fn of_settings(path: &Path, error: &StoreError) -> String {
     let text = innermost(error);
     let text = text.trim_end_matches('.');
+    // The library's words about what is not in base64 name neither what it has read nor where.
+    if ["Invalid symbol", "Invalid padding", "Invalid last", "Invalid input"].iter().any(|word| text.starts_with(word))
+    {
+        let place = if path.to_str().unwrap_or_default().starts_with("gs") {
+            "the private key in the file that GOOGLE_APPLICATION_CREDENTIALS names"
+        } else {
+            "the value of the variable AZURE_STORAGE_ACCOUNT_KEY (or AZURE_STORAGE_ACCESS_KEY)"
+        };
+        return format!("{}: {place} is no key: it is not in base64; copy it anew", path.display());
+    }
     format!("{}: the settings of the environment are no settings of a store: {text}", path.display())
 }
 
@@ -133,6 +145,25 @@ fn other(path: &Path, error: &StoreError) -> String {
     let (text, chain) = (innermost(error), chain(error));
     if chain.contains("redirect without LOCATION") {
         return format!("{} is in another region: name it with AWS_REGION", bucket(path));
+    }
+    if chain.contains("Content-Length Header missing") {
+        return "the server does not say how long the file is (no Content-Length), so that a break would not be seen; download it, or \
+                pipe it into rerank (curl -f … | rerank)"
+            .to_owned();
+    }
+    if kind(error) == Kind::NoRanges {
+        return "the server has sent the whole file where it was asked for a part; download it, or pipe it into rerank (curl -f … | \
+                rerank)"
+            .to_owned();
+    }
+    if let StoreError::InvalidPath { source } = error {
+        return match source {
+            PathError::EmptySegment { path: key } | PathError::BadSegment { path: key, .. } => format!(
+                "the key {key:?} there has an empty part between two slashes, a part that is . or .., or a control character, and \
+                 can't be read; copy that object to another key, or remove it"
+            ),
+            other => format!("a key there can't be read: {}", plain(&other.to_string())),
+        };
     }
     format!("{text}; check the address, the network and the proxy (HTTPS_PROXY), and run again")
 }

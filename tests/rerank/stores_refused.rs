@@ -1,7 +1,7 @@
 //! Addresses, settings and answers of stores that can't be used are refused by name, before anything is lost.
 
 use crate::fake_store::{Fault, Store};
-use crate::fixture::{Files, rerank};
+use crate::fixture::{Files, rerank, run};
 use crate::resume::queries;
 use crate::stores::long;
 
@@ -33,4 +33,34 @@ fn a_file_on_the_web_that_is_changed_while_it_is_read_is_an_error_without_an_eta
     store.fail("GET /dated/in.jsonl", Fault::Change, 1);
     let changed = store.rerank(&files, &["--model", "fake", &dated]);
     changed.fails(1, &[&dated, "it was changed while it was read"]);
+}
+
+#[test]
+fn a_file_on_the_web_without_a_length_is_refused_with_the_reason() {
+    let (files, store) = (Files::in_memory(), Store::start());
+    store.put("in.jsonl", queries(2));
+    let refused = store.rerank(&files, &["--model", "fake", &store.web("chunked/in.jsonl")]);
+    refused.fails(1, &["/chunked/in.jsonl", "no Content-Length", "curl"]);
+    assert!(!refused.stderr.contains("proxy"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_setting_that_fits_into_no_request_is_refused_by_the_name_of_its_variable() {
+    let (files, store) = (Files::in_memory(), Store::start());
+    store.put("in.jsonl", queries(2));
+    let arguments = ["--model", "fake", "s3://b/in.jsonl"];
+    for (variable, value) in [
+        ("AWS_ENDPOINT_URL", "topsecret:9000"),
+        ("AWS_ACCESS_KEY_ID", "topsecret\n"),
+        ("AWS_SESSION_TOKEN", "topsecret\n"),
+    ] {
+        let mut command = store.command(&files, &arguments);
+        command.env(variable, value);
+        let refused = run(command, "");
+        refused.fails(2, &["the value of the variable", variable]);
+        assert!(!refused.stderr.contains("topsecret"), "{}", refused.stderr);
+    }
+    let mut command = store.command(&files, &arguments);
+    command.env("AWS_SESSION_TOKEN", "").env("AWS_ENDPOINT_URL_S3", "");
+    assert_eq!(run(command, "").status, 0);
 }
