@@ -53,8 +53,15 @@ pub fn matching(pattern: &Path) -> Result<Vec<Listed>> {
     ensure!(!address::parts(pattern).0.contains(['*', '?', '[']), "{shown}: a bucket has a name, and no pattern");
     let prefix = Key::parse(folder).map_err(|_| anyhow!("{shown} has an empty part between two slashes"))?;
     let (store, _) = client::open(&under(pattern, folder))?;
-    let all = client::wait(store.list(Some(&prefix)).try_collect::<Vec<_>>())?;
-    let all = all.map_err(|error| failed(pattern, &error))?;
+    // What is in deeper prefixes is not asked for if nothing there matches.
+    let is_flat = !text.get(folder.len()..).unwrap_or_default().trim_start_matches('/').contains('/');
+    let all = client::wait(async {
+        match is_flat {
+            true => store.list_with_delimiter(Some(&prefix)).await.map(|listed| listed.objects),
+            false => store.list(Some(&prefix)).try_collect().await,
+        }
+    })?;
+    let all: Vec<ObjectMeta> = all.map_err(|error| failed(pattern, &error))?;
     let options = glob::MatchOptions {
         require_literal_separator: true,
         require_literal_leading_dot: true,

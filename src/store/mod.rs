@@ -36,6 +36,8 @@ mod listing;
 #[cfg(feature = "stores")]
 mod object;
 #[cfg(feature = "stores")]
+mod prefixes;
+#[cfg(feature = "stores")]
 mod problem;
 #[cfg(feature = "stores")]
 mod service;

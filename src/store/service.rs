@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::{Agent, Proxy};
 
+use super::prefixes;
 use crate::slices::first;
 use crate::transport;
 
@@ -120,11 +121,20 @@ impl HttpService for Service {
         while let Some(frame) = body.frame().await {
             sent.extend(frame?.into_data().into_iter().flatten());
         }
+        let lists_prefixes = prefixes::are_listed(&parts.uri);
         let request = Request::from_parts(parts, sent);
         let (agent, answer) = (self.agent.clone(), self.answer);
         let (answered, answers) = oneshot::channel();
         tokio::task::spawn_blocking(move || exchange(&agent, request, answer, answered));
-        answers.await.unwrap_or_else(|_| Err(failed("the request was given up", HttpErrorKind::Unknown)))
+        let answer =
+            answers.await.unwrap_or_else(|_| Err(failed("the request was given up", HttpErrorKind::Unknown)))?;
+        if !lists_prefixes {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let bytes = body.bytes().await?;
+        let listed = std::str::from_utf8(&bytes).map(prefixes::without_odd);
+        Ok(HttpResponse::from_parts(head, listed.map_or_else(|_| bytes.clone().into(), HttpResponseBody::from)))
     }
 }
 

@@ -64,3 +64,18 @@ fn a_setting_that_fits_into_no_request_is_refused_by_the_name_of_its_variable() 
     command.env("AWS_SESSION_TOKEN", "").env("AWS_ENDPOINT_URL_S3", "");
     assert_eq!(run(command, "").status, 0);
 }
+
+#[test]
+fn a_key_that_cannot_be_read_matters_only_where_it_is_meant() {
+    let (files, store) = (Files::in_memory(), Store::start());
+    for key in ["in.jsonl", "names/in.jsonl", "names/./dot.jsonl", "names//empty.jsonl", "./dot.jsonl"] {
+        store.put(key, queries(2));
+    }
+    for address in ["s3://b/names/", "s3://b/*.jsonl", "s3://b/names/*.jsonl"] {
+        let run = store.rerank(&files, &["--model", "fake", address]);
+        assert_eq!(run.status, 0, "{address}: {}", run.stderr);
+    }
+    let refused = store.rerank(&files, &["--model", "fake", "s3://b/*/*.jsonl"]);
+    refused.fails(2, &["s3://b/*/*.jsonl", "./dot.jsonl", "can't be read"]);
+    assert!(!refused.stderr.contains("proxy"), "{}", refused.stderr);
+}
