@@ -19,7 +19,7 @@ pub(super) struct OpenFile {
     pub(super) entries: Box<dyn Entries>,
     /// What the user should know of columns that are left out or change their types.
     pub(super) notes: Vec<String>,
-    /// What the whole input has, when it is read.
+    /// How many queries and bytes the input has, and the hash of its content: counted while it is read.
     pub(super) whole: Whole,
 }
 

@@ -38,8 +38,9 @@ impl WholeInput {
     }
 }
 
-/// What the whole of an input has, as far as it is read: the reader shares it with those who ask for it at the end. Only where
-/// workers rank some queries each of one input that all of them read, it is kept.
+/// The bytes, the hash and the queries of an input. The reader adds to them, and the writer of a part asks for them when the input is
+/// at its end. They are counted only where several workers read the same input and each ranks some of its queries, as a merge
+/// compares what the workers read.
 #[derive(Clone, Default)]
 pub struct Whole(Option<Arc<Mutex<State>>>);
 
