@@ -63,7 +63,7 @@ impl Settings {
 fn contrast(name: &str, one: Option<&Value>, other: Option<&Value>) -> Option<(String, String)> {
     if let (Some(one), Some(other)) = (Identity::of_value(one), Identity::of_value(other)) {
         let difference = one.difference(&other)?;
-        return Some((format!("with {name}"), format!("with {name}, which {difference}")));
+        return Some((format!("with {name}"), format!("with another state of it: {name} {difference}")));
     }
     let with = |value: Option<&Value>| match value {
         None | Some(Value::Bool(false)) => format!("without {name}"),

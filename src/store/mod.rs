@@ -45,6 +45,8 @@ mod service;
 mod stream;
 #[cfg(feature = "stores")]
 mod transfer;
+#[cfg(feature = "stores")]
+mod trouble;
 
 use std::fmt;
 use std::io::ErrorKind;

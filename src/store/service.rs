@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::{Agent, Proxy};
 
-use super::prefixes;
+use super::{prefixes, trouble};
 use crate::slices::first;
 use crate::transport;
 
@@ -122,12 +122,22 @@ impl HttpService for Service {
             sent.extend(frame?.into_data().into_iter().flatten());
         }
         let lists_prefixes = prefixes::are_listed(&parts.uri);
+        let host = parts.uri.host().unwrap_or_default().to_owned();
         let request = Request::from_parts(parts, sent);
         let (agent, answer) = (self.agent.clone(), self.answer);
         let (answered, answers) = oneshot::channel();
         tokio::task::spawn_blocking(move || exchange(&agent, request, answer, answered));
-        let answer =
-            answers.await.unwrap_or_else(|_| Err(failed("the request was given up", HttpErrorKind::Unknown)))?;
+        let answer = answers.await.unwrap_or_else(|_| Err(failed("the request was given up", HttpErrorKind::Unknown)));
+        match &answer {
+            Ok(answer) if answer.status().is_server_error() || answer.status().as_u16() == 429 => {
+                trouble::failed(&host, &answer.status().to_string());
+            }
+            Err(error) if error.kind() != HttpErrorKind::Unknown => {
+                trouble::failed(&host, &error.source().map(ToString::to_string).unwrap_or_default());
+            }
+            _ => trouble::answered(),
+        }
+        let answer = answer?;
         if !lists_prefixes {
             return Ok(answer);
         }

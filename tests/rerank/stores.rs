@@ -267,21 +267,15 @@ fn shards_go_to_a_store_and_merge_to_the_bytes_of_a_single_run() {
 fn records_are_fetched_once_and_only_those_that_are_listed() {
     let (files, store) = (Files::in_memory(), Store::start());
     let input = files.write("in.jsonl", queries(4));
-    let worker =
-        |shard: &str| store.rerank(&files, &[&FAKE[..], &[&input, "-o", "s3://b/parts/", "--shard", shard]].concat());
-    done(&worker("0/3000"));
+    let worker = |prefix: &str, shard: &str| {
+        done(&store.rerank(&files, &[&FAKE[..], &[&input, "-o", prefix, "--shard", shard]].concat()));
+    };
+    worker("s3://b/parts/", "0/3000");
     store.requests();
     let run = store.rerank(&files, &["status", "s3://b/parts"]);
-    assert!(run.status == 1 && run.stdout.contains("1 of 3000 shards done"), "{}", run.stdout);
+    assert!(run.status == 1 && run.stdout.contains("1 of 3,000 shards done"), "{}", run.stdout);
     assert_eq!(store.requests().len(), 2);
-    (0..2).for_each(|index| {
-        done(
-            &store.rerank(
-                &files,
-                &[&FAKE[..], &[&input, "-o", "s3://b/two/", "--shard", &format!("{index}/2")]].concat(),
-            ),
-        )
-    });
+    ["0/2", "1/2"].iter().for_each(|shard| worker("s3://b/two/", shard));
     store.requests();
     done(&store.rerank(&files, &["merge", "s3://b/two", "-o", &files.name("merged.jsonl")]));
     let requests = store.requests();
