@@ -1,8 +1,11 @@
 """Tables keep their columns and rows, and get those of scores, whatever kind of strings and chunks they have."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import MODEL, command
 
 
 @pytest.fixture
@@ -52,6 +55,32 @@ def test_columns_are_added_under_other_names_where_theirs_are_taken(reranker, ta
     assert scored["raw"] == reranker.score_arrow(table)["logit"]
     with pytest.raises(ValueError, match="two columns"):
         reranker.score_arrow(table, score="same", logit="same")
+
+
+def test_titles_are_scored_as_the_command_scores_them(reranker, pairs, table, tmp_path):
+    titles = ["Mars", None, " ", "", " The moon\t"] * len(pairs)
+    titled = table.append_column("title", [titles[: len(pairs)]])
+    pq = pytest.importorskip("pyarrow.parquet")
+    ids = pa.array([str(row) for row in range(len(pairs))])
+    pq.write_table(titled.append_column("query_id", ids), tmp_path / "titled.parquet")
+    ran = command("--model", MODEL, "--quiet", "--dtype", "f32", tmp_path / "titled.parquet")
+    assert ran.returncode == 0, ran.stderr
+    logits = [json.loads(line)["results"][0]["logit"] for line in ran.stdout.splitlines()]
+    scored = reranker.score_arrow(titled)
+    assert np.array(scored["logit"]).tobytes() == np.array(logits, np.float32).tobytes()
+    other = titled.rename_columns(["id", "query", "text", "heading"])
+    assert reranker.score_arrow(other, title="heading")["logit"] == scored["logit"]
+    assert reranker.score_arrow(titled, title=None)["logit"] == reranker.score_arrow(table)["logit"] != scored["logit"]
+    with pytest.raises(ValueError, match="no column 'heading'"):
+        reranker.score_arrow(titled, title="heading")
+
+
+def test_a_column_of_instructions_is_refused(reranker, table):
+    instructed = table.append_column("instruction", table["query"])
+    with pytest.raises(ValueError, match="instruction=…"):
+        reranker.score_arrow(instructed)
+    scored = reranker.score_arrow(instructed, instruction="Find planets")
+    assert scored["logit"] == reranker.score_arrow(table, instruction="Find planets")["logit"]
 
 
 @pytest.mark.parametrize("table", [None, [("a", "b")], "a", 3])

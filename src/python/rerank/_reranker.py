@@ -50,8 +50,8 @@ class Reranker:
     offline: whether only files are used that are here already.
     device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"cuda:0,1"`` or ``"cuda:all"``.
     gpu_memory: the most bytes that are used on each GPU. Default: all that is free.
-    dtype: ``"auto"``, ``"f32"``, ``"bf16"``, ``"f16"`` or ``"int8"``. ``"auto"`` measures on the CPU what is fast, so that
-        workers on different machines may choose differently: name it where their scores must be equal.
+    dtype: ``"auto"``, ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"`` or ``"int16"``. ``"auto"`` measures on the CPU what is fast, so
+        that workers on different machines may choose differently: name it where their scores must be equal.
     recipe: how the model is asked, in place of what its files say: a name or a TOML file.
     instruction: by what the model judges, in place of the recipe's default: a text, or ``"@FILE"``.
     score: what ``score`` is: ``"auto"`` (what the model's files say), ``"sigmoid"`` or ``"raw"`` (the logit).
@@ -150,6 +150,7 @@ class Reranker:
         query: str = "query",
         text: str = "text",
         *,
+        title: str | None = "title",
         score: str = "score",
         logit: str = "logit",
         instruction: str | None = None,
@@ -158,14 +159,16 @@ class Reranker:
 
         table: a table or a record batch of pyarrow, or what has Arrow's stream interface (data frames of polars, pandas, DuckDB).
         query, text: the names of the columns. Strings of any kind are taken.
+        title: the name of a column of titles, which are scored in front of the texts, as the command does it. A table may have no
+            column ``title``; ``None`` reads none.
         score, logit: the names of the columns that are added, where the table has such already.
         instruction: in place of the model's, as the field ``instruction`` of a record.
 
         Returns the table (for a record batch: a record batch) with two more columns of 32-bit floats, the score and
         the logit.
 
-        Raises ``ValueError`` or ``TypeError`` if a column is missing, is not of strings, has nulls, or is there already,
-        ``ModuleNotFoundError`` without pyarrow, and ``RuntimeError`` if scoring fails.
+        Raises ``ValueError`` or ``TypeError`` if a column is missing, is not of strings, has nulls, or is there already, or if
+        there is a column ``instruction`` and no argument, as all rows have one instruction; ``ModuleNotFoundError`` without pyarrow, and ``RuntimeError`` if scoring fails.
         """
         whole = _table(table)
         import pyarrow as pa
@@ -175,7 +178,15 @@ class Reranker:
         for argument, name in (("score", score), ("logit", logit)):
             if name in whole.schema.names:
                 raise ValueError(f"the table has a column {name!r} already; name the new one otherwise, as {argument}='rerank_{argument}'")
-        columns = _strings(whole, query), _strings(whole, text)
+        if instruction is None and "instruction" in whole.schema.names:
+            raise ValueError(
+                "the table has a column 'instruction', and all rows of a table are scored with one: give it as instruction=…, or drop "
+                "the column; score_arrow takes one table for each instruction"
+            )
+        queries, texts = _strings(whole, query), _strings(whole, text)
+        if title is not None and (title != "title" or title in whole.schema.names):
+            texts = _titled(_strings(whole, title, has_nulls=True), texts)
+        columns = [_buffers(chunk) for chunk in queries], [_buffers(chunk) for chunk in texts]
         logits, scores, _ = self._arrays(self._model.score_columns(*columns, instruction))
         for name, values in ((score, scores), (logit, logits)):
             whole = whole.append_column(name, pa.array(values))
@@ -205,7 +216,7 @@ class Reranker:
 
     @property
     def dtype(self) -> str:
-        """The precision that was chosen: ``"f32"``, ``"bf16"``, ``"f16"`` or ``"int8"``."""
+        """The precision that was chosen: ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"`` or ``"int16"``."""
         return self._model.dtype
 
     @property
@@ -263,8 +274,8 @@ def _table(table: Any) -> pa.Table | pa.RecordBatch:
         raise TypeError(f"table: this is of type {kind}; {remedy}") from error
 
 
-def _strings(table: pa.Table | pa.RecordBatch, name: str) -> list[tuple[bytes, bytes]]:
-    """A column of strings in pieces, each with the offsets of its texts (64 bits) and the bytes of their UTF-8."""
+def _strings(table: pa.Table | pa.RecordBatch, name: str, has_nulls: bool = False) -> list[pa.LargeStringArray]:
+    """A column of strings in pieces, of which none is empty."""
     import pyarrow as pa
 
     found = table.schema.names.count(name)
@@ -279,11 +290,23 @@ def _strings(table: pa.Table | pa.RecordBatch, name: str) -> list[tuple[bytes, b
     chunks = [_decoded(chunk) for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])]
     before = 0
     for chunk in chunks:
-        if chunk.null_count:
+        if chunk.null_count and not has_nulls:
             row = before + chunk.is_null().to_pylist().index(True)
             raise ValueError(f"row {row} has no text in the column {name!r}; leave such rows out, or fill them, as with \"\"")
         before += len(chunk)
-    return [_buffers(chunk) for chunk in chunks if len(chunk)]
+    return [chunk for chunk in chunks if len(chunk)]
+
+
+def _titled(titles: list[pa.LargeStringArray], texts: list[pa.LargeStringArray]) -> list[pa.LargeStringArray]:
+    """Texts with their titles in front of them, and a space between; the text alone where the title is missing or blank."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.large_string()
+    trimmed = pc.utf8_trim_whitespace(pc.fill_null(pa.chunked_array(titles, kind), ""))
+    alone = pa.chunked_array(texts, kind)
+    joined = pc.binary_join_element_wise(trimmed, alone, pa.scalar(" ", kind))
+    return [chunk for chunk in pc.if_else(pc.equal(trimmed, ""), alone, joined).chunks if len(chunk)]
 
 
 def _decoded(chunk: pa.Array) -> pa.LargeStringArray:
