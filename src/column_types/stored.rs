@@ -52,8 +52,8 @@ pub(crate) fn as_built(data_type: &DataType) -> DataType {
     }
 }
 
-/// The type that readers are told of a stored type: indexes of dictionaries have at least 32 bits, as readers count the values of all
-/// the input's files and batches together and trust the index to hold their number.
+/// The type that the file's metadata states for a stored type. Indexes of dictionaries have at least 32 bits there: a reader merges
+/// the dictionaries of all pages, and the merged one may have more values than the index of the first input could count.
 pub(crate) fn stated(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Dictionary(key, values) if key.primitive_width().is_some_and(|bytes| bytes < 4) => {

@@ -312,7 +312,7 @@ impl OpenShard {
             self.remove_published()?;
         }
         // The temporary name stays, with the lock, until the shard is done: another worker takes another one, and one that comes after
-        // a crash finds all that was written. What has the part's name is never replaced by this, and no worker's work is undone.
+        // a crash finds all that was written. A link never replaces a part that another worker has finished in the meantime.
         if fs::hard_link(temporary, &part).is_err() {
             let earlier = if *overwrites { None } else { Done::or_unreadable(directory, *shard)?.0 };
             if let Some(earlier) = earlier {

@@ -104,7 +104,7 @@ impl Object {
         let is_small = beginning.len() as u64 == version.size;
         let (has_ranges, beginning) = match version.etag.is_some() || version.modified.is_some() || is_small {
             true => (has_ranges, beginning),
-            // Nothing tells whether two answers are of one version: there is to be only one.
+            // Two answers can not be compared without an ETag and a date, so the object is read in one answer.
             false => (false, Vec::new()),
         };
         remember(path, &version);
