@@ -79,25 +79,34 @@ impl Place {
         let Some(address) = &self.address else { return Ok(None) };
         let note = match self.upload(address, shard, overwrites, stop) {
             Err(error) if error.is::<OtherBytes>() => return Err(error),
-            // Workers of one shard share the directory: the one that was faster has stored the part and removed it here.
-            Err(_) if !overwrites && !self.directory.join(names::part(shard)).exists() => {
-                Done::of_part(address, shard)?.with_context(|| {
-                    let part = self.directory.join(names::part(shard));
-                    format!("{} is gone, and the store does not have it; run shard {shard} again", part.display())
-                })?;
+            // Workers of one shard share the directory: one that was faster has stored the part and removed it here, and another one
+            // may have put its own there since.
+            Err(_) if !overwrites && self.is_stored(address, shard) => {
                 Some(format!("another worker has stored shard {shard} in the meantime"))
             }
             Err(error) => {
                 let file = self.directory.join(names::part(shard));
                 let how = if overwrites { " without --overwrite" } else { "" };
-                let stays = format!("the shard is complete, and stays in {}", file.display());
-                let remedy = format!("{stays}: run shard {shard} again{how}, which only stores it");
+                let remedy = if file.exists() {
+                    let stays = format!("the shard is complete, and stays in {}", file.display());
+                    format!("{stays}: run shard {shard} again{how}, which only stores it")
+                } else {
+                    format!("{} is gone, and the store does not have it; run shard {shard} again", file.display())
+                };
                 return Err(store::with_remedy(&error, &remedy));
             }
             Ok(note) => note,
         };
         self.remove_staged(shard)?;
         Ok(note)
+    }
+
+    /// Whether the store has a part with its record, and no other part is complete in the directory.
+    fn is_stored(&self, address: &Path, shard: Shard) -> bool {
+        match (Done::of_part(&self.directory, shard), Done::of_part(address, shard)) {
+            (Ok(staged), Ok(Some(stored))) => staged.is_none_or(|staged| staged.blake3 == stored.blake3),
+            _ => false,
+        }
     }
 
     fn upload(&self, address: &Path, shard: Shard, overwrites: bool, stop: &Stop) -> Result<Option<String>> {
