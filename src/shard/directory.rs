@@ -106,7 +106,8 @@ pub(super) fn remove_leftovers(directory: &Path, shard: Shard) -> Result<()> {
 /// Removes a part that is not complete and the record of its run, unless a worker holds its lock.
 fn remove_unless_locked(path: &Path) -> io::Result<()> {
     let file = File::options().write(true).open(path)?;
-    let is_locked = matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
+    // Where the file system has no locks, nobody knows whether a worker still writes the file.
+    let is_locked = file.try_lock().is_err();
     // The worker that had it may have renamed it, and another one may have begun a file of this name.
     if is_locked || Handle::from_path(path).ok() != Handle::from_file(file.try_clone()?).ok() {
         return Ok(());

@@ -38,6 +38,7 @@ mod place;
 mod positions;
 mod ranges;
 mod status;
+mod temporary;
 mod written;
 
 use std::fmt;

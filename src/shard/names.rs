@@ -30,10 +30,9 @@ pub(super) fn done(shard: Shard) -> String {
     format!("{}{DONE}", stem(shard))
 }
 
-/// The name of a part that is being written. Each of several workers at once has a number, from 1.
-pub(super) fn temporary(shard: Shard, worker: usize) -> String {
-    let number = if worker == 1 { String::new() } else { format!(".{worker}") };
-    format!("{}{number}{TEMPORARY}", part(shard))
+/// The name of a part that is being written. Several workers at once have different words in it, which begin with a dot.
+pub(super) fn temporary(shard: Shard, worker: &str) -> String {
+    format!("{}{worker}{TEMPORARY}", part(shard))
 }
 
 fn stem(Shard { index, count }: Shard) -> String {
@@ -67,9 +66,9 @@ mod tests {
         for shard in [Shard { index: 17, count: 256 }, Shard { index: 123_456, count: 654_321 }] {
             assert_eq!(parse(&part(shard)), Some((shard, Kind::Part)));
             assert_eq!(parse(&done(shard)), Some((shard, Kind::Done)));
-            assert_eq!(parse(&temporary(shard, 1)), Some((shard, Kind::Temporary)));
-            assert_eq!(parse(&temporary(shard, 12)), Some((shard, Kind::Temporary)));
-            let record = Sidecar::path(Path::new(&temporary(shard, 2)));
+            assert_eq!(parse(&temporary(shard, "")), Some((shard, Kind::Temporary)));
+            assert_eq!(parse(&temporary(shard, ".12")), Some((shard, Kind::Temporary)));
+            let record = Sidecar::path(Path::new(&temporary(shard, ".4711-17")));
             assert_eq!(parse(record.to_str().unwrap()), Some((shard, Kind::TemporaryRecord)));
         }
         assert_eq!(part(Shard { index: 17, count: 256 }), "part-00017-of-00256.jsonl.zst");

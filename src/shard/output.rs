@@ -11,20 +11,17 @@ use super::directory::{Neighbour, ShardFile};
 use super::done::{Counts, Done};
 use super::names::Kind;
 use super::written;
-use super::{Place, Positions, Shard, directory, names};
+use super::{Place, Positions, Shard, directory, names, temporary};
 use crate::column_types::ColumnTypes;
 use crate::config::ModelChoice;
 use crate::engine::cpu::Instructions;
 use crate::exit::UsageError;
 use crate::input::{Whole, WholeInput};
-use crate::output::{Existing, Layout, OutputFile, Writer};
+use crate::output::{Existing, Layout, Writer};
 use crate::precision::Precision;
 use crate::progress::counted;
 use crate::resume::{RunFacts, Sidecar, arithmetic_of, taken_over};
 use crate::stop::Stop;
-
-/// The most workers that write one shard at a time.
-const MOST_WORKERS: usize = 16;
 
 /// What a worker finds.
 pub enum ShardOutput {
@@ -53,8 +50,8 @@ pub struct OpenShard {
     overwrites: bool,
     /// What there is of another shard, or of this one.
     neighbour: Option<Neighbour>,
-    /// Why the record of the shard is not used, if there is one.
-    unreadable: Option<String>,
+    /// What users should know: why the record of the shard is not used, and that the file system has no locks.
+    notes: Vec<String>,
     /// Where the queries of the part stand in the input.
     pub positions: Positions,
     /// The types of carried columns.
@@ -86,12 +83,11 @@ impl ShardOutput {
             return Ok(Self::Done(DoneShard { shard, place, done, is_stored: false }));
         }
         let neighbour = directory::neighbour(&files, shard)?;
-        let (temporary, mut writer) = open_temporary(directory, shard, existing, layout)?;
-        writer.goes_on_by("start the worker again with the same options, which goes on behind that");
+        let (temporary, writer, without_locks) = temporary::open(directory, shard, existing, layout)?;
         let lock = writer.file().context("the part is no file on a disk")?.reader()?;
         let (positions, whole, types) = (Positions::kept(), Whole::default(), layout.types.clone());
-        let open =
-            OpenShard { shard, place, temporary, lock, overwrites, neighbour, unreadable, positions, types, whole };
+        let notes = unreadable.into_iter().chain(without_locks).collect();
+        let open = OpenShard { shard, place, temporary, lock, overwrites, neighbour, notes, positions, types, whole };
         Ok(Self::Open(Box::new(open), writer))
     }
 }
@@ -112,18 +108,6 @@ fn check_count(directory: &Path, files: &[ShardFile], shard: Shard) -> Result<()
         path.file_name().unwrap_or_default().display()
     );
     Err(UsageError::new(problem).into())
-}
-
-/// Opens the first temporary file that no other worker writes.
-fn open_temporary(directory: &Path, shard: Shard, existing: Existing, layout: &Layout) -> Result<(PathBuf, Writer)> {
-    for worker in 1..=MOST_WORKERS {
-        let path = directory.join(names::temporary(shard, worker));
-        match Writer::open(Some(&path), layout, existing) {
-            Err(error) if OutputFile::is_locked(&error) => {}
-            writer => return Ok((path, writer?)),
-        }
-    }
-    bail!("shard {shard} is being written by {MOST_WORKERS} workers: wait for one of them")
 }
 
 impl DoneShard {
@@ -204,14 +188,14 @@ impl OpenShard {
         self.neighbour.as_ref().map_or(own, |neighbour| arithmetic_of(&neighbour.settings, model))
     }
 
-    /// What users should know before anything is ranked: what is taken over from another shard, and why the shard is not done.
+    /// What users should know before anything is ranked: also what is taken over from another shard.
     pub fn notes(&self, model: &ModelChoice) -> Vec<String> {
         let of_neighbour = |Neighbour { shard, path, settings, .. }: &Neighbour| {
             let taken = taken_over(settings, model)?;
             Some(format!("{taken}, as shard {shard} has it by {}", path.display()))
         };
         let taken = self.neighbour.as_ref().and_then(of_neighbour);
-        self.unreadable.iter().cloned().chain(taken).collect()
+        self.notes.iter().cloned().chain(taken).collect()
     }
 
     /// Checks that the run is that of the other shards. Returns what users should know, where the shard is ranked anew.
@@ -249,6 +233,7 @@ impl OpenShard {
     /// If the part can't be read back, renamed or stored, or another worker wrote other bytes.
     pub fn finish(self, counts: Counts, stop: &Stop) -> Result<Vec<String>> {
         let note = self.complete(counts)?;
+        self.remove_temporary()?;
         let Self { shard, place, lock, overwrites, .. } = self;
         drop(lock);
         directory::remove_leftovers(&place.directory, shard)?;
@@ -257,7 +242,7 @@ impl OpenShard {
     }
 
     fn complete(&self, counts: Counts) -> Result<Option<String>> {
-        let Self { shard, place: Place { directory, .. }, temporary, overwrites, .. } = self;
+        let Self { shard, temporary, .. } = self;
         let shown = temporary.display();
         let again = || format!("{shown} is not what was written; run shard {shard} again with --overwrite");
         let file = File::open(temporary).with_context(|| format!("cannot read {shown}"))?;
@@ -269,10 +254,6 @@ impl OpenShard {
             "{shown} has {} bytes, and another number was written; run shard {shard} again with --overwrite",
             written.bytes
         );
-        let earlier = if *overwrites { None } else { Done::or_unreadable(directory, *shard)?.0 };
-        if let Some(earlier) = earlier {
-            return Ok(Some(self.compare(&earlier, &written.blake3)?));
-        }
         let note = format!("shard {shard} has no queries: its part has no rankings, and is done");
         let note = (written.rankings == 0).then_some(note);
         let faster = self.publish(Done::new(*shard, (run, written), counts, &self.types, self.whole.input()))?;
@@ -328,12 +309,17 @@ impl OpenShard {
         }
         directory::sync(directory);
         done.write(directory, *shard)?;
-        // A file system without links has moved the file, and another worker may have begun one of its name.
-        if Handle::from_path(temporary).ok() == Handle::from_file(self.lock.try_clone()?).ok() {
-            remove(&Sidecar::path(temporary))?;
-            remove(temporary)?;
-        }
         Ok(None)
+    }
+
+    /// Removes the temporary name of a part that is complete, and the record of its run.
+    fn remove_temporary(&self) -> Result<()> {
+        // A file system without links has moved the file, and another worker may have begun one of its name.
+        if Handle::from_path(&self.temporary).ok() == Handle::from_file(self.lock.try_clone()?).ok() {
+            remove(&Sidecar::path(&self.temporary))?;
+            remove(&self.temporary)?;
+        }
+        Ok(())
     }
 
     /// Removes the record and then the part: a record never stands beside a part that is not its own.
