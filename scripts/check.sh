@@ -29,3 +29,5 @@ fi
 RERANK=target/release/rerank scripts/check_clients.sh
 # The packages beside which it is used, and the examples.
 RERANK=target/release/rerank scripts/check_neighbours.sh
+# The recipes of schedulers, without the schedulers.
+scripts/check_shards.sh
