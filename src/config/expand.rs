@@ -56,7 +56,7 @@ impl Expanded {
         paths.sort();
         let data = self.without_asides(paths);
         if let Some(inner) = data.iter().find(|path| path.is_dir()) {
-            bail!(has_directory(directory, inner));
+            bail!(has_directory(directory, inner, &data));
         }
         data.iter().try_for_each(|path| check_readable(path))?;
         ensure!(
@@ -86,10 +86,10 @@ impl Expanded {
 
     fn add_prefix(&mut self, prefix: &Path) -> Result<()> {
         let Listing { objects, prefixes } = store::list(prefix)?;
-        if let Some(inner) = self.without_asides(prefixes).first() {
-            bail!(has_directory(prefix, inner));
-        }
         let files = self.without_asides(objects.into_iter().map(|object| object.path).collect());
+        if let Some(inner) = self.without_asides(prefixes).first() {
+            bail!(has_directory(prefix, inner, &files));
+        }
         ensure!(
             !files.is_empty(),
             "{} has no objects (hidden ones, names that begin with `_` and records of runs are left out): name an object, or \
@@ -117,15 +117,30 @@ impl Expanded {
     }
 }
 
-/// The message for a directory that has another one, or a prefix that has a deeper one.
-fn has_directory(outer: &Path, inner: &Path) -> String {
+/// The message for a directory that has another one, or a prefix that has a deeper one, beside these files.
+fn has_directory(outer: &Path, inner: &Path, files: &[PathBuf]) -> String {
     let (shown, outer) = (outer.display(), outer.to_string_lossy());
     let outer = outer.trim_end_matches('/');
+    let pattern = pattern_of(files.iter().find(|file| !file.is_dir()).or(first_file(inner).as_ref()));
     format!(
         "{shown} has a directory in it, {}, whose files would be left out; name the files that are read with a pattern \
-         ('{outer}/*/*.parquet', or '{outer}/*.parquet' for those of no directory in it), or name that directory",
+         ('{outer}/*/{pattern}', or '{outer}/{pattern}' for those of no directory in it), or name that directory",
         inner.display()
     )
+}
+
+/// A file of a directory.
+fn first_file(directory: &Path) -> Option<PathBuf> {
+    let mut files = fs::read_dir(directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.find(|file| file.is_file() && role(file) == Role::Data)
+}
+
+/// A pattern that matches files of this kind.
+fn pattern_of(file: Option<&PathBuf>) -> String {
+    match file.and_then(|file| file.extension()) {
+        Some(ending) => format!("*.{}", ending.display()),
+        None => "*".to_owned(),
+    }
 }
 
 /// Refuses what may never end or never begin, where nobody has named it. A file that isn't there is reported when all are known.
@@ -153,10 +168,11 @@ fn of_pattern(pattern: &Path) -> Result<Vec<PathBuf>> {
     let unread = directories.iter().find(|directory| is_asked(directory) && !entered.contains(directory.as_path()));
     if let Some(directory) = unread {
         bail!(
-            "{shown} matches {}{}, whose files would be left out; name files with a pattern, as in '{}/*.parquet'",
+            "{shown} matches {}{}, whose files would be left out; name files with a pattern, as in '{}/{}'",
             if files.is_empty() { "only directories, as " } else { "the directory " },
             directory.display(),
-            text.trim_end_matches('/')
+            text.trim_end_matches('/'),
+            pattern_of(first_file(directory).as_ref())
         );
     }
     files.iter().try_for_each(|path| check_readable(path))?;

@@ -128,6 +128,11 @@ impl Grouping {
                 let problem = query.text.err().unwrap_or_default();
                 return self.refuse(line, RecordName::candidate(None, id), problem);
             };
+            if self.rows_have_ids == Some(true) && matches!(key, Key::Text(_)) {
+                // Nobody knows of which query the row is. The rows around it may be of one.
+                let problem = format!("the row has no query id, and rows before it have one: {NAMED_IN_PART}");
+                return self.refuse(line, Box::default(), problem);
+            }
             self.flush();
             self.ordinal += 1;
             self.run = match self.check_naming(&key) {
@@ -165,14 +170,14 @@ impl Grouping {
         }
     }
 
-    /// Checks that a row names its query as the rows before it in the file do.
+    /// Checks that a row with an id comes behind others with one.
     fn check_naming(&mut self, key: &Key) -> std::result::Result<(), String> {
         let has_id = matches!(key, Key::Id(_));
-        match *self.rows_have_ids.get_or_insert(has_id) {
-            had_ids if had_ids == has_id => Ok(()),
-            true => Err(format!("the row has no query id, and rows before it have one: {NAMED_IN_PART}")),
-            false => Err(format!("the row has a query id, and rows before it have none: {NAMED_IN_PART}")),
+        if has_id && self.rows_have_ids == Some(false) {
+            return Err(format!("the row has a query id, and rows before it have none: {NAMED_IN_PART}"));
         }
+        self.rows_have_ids = Some(has_id);
+        Ok(())
     }
 
     fn start(&mut self, line: u64, key: Key, query: ParsedQuery) -> Run {

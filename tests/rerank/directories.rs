@@ -38,10 +38,10 @@ fn a_directory_in_a_directory_is_refused() {
         std::fs::create_dir(files.path(partition)).unwrap();
         files.write(&format!("{partition}/part.jsonl"), line(partition));
     }
-    let pattern = format!("'{directory}/*/*.parquet'");
+    let pattern = format!("'{directory}/*/*.jsonl'");
     ranked(&directory).fails(2, &["has a directory in it", "in/day=1, whose files would be left out", &pattern]);
     ranked(&format!("{directory}/*")).fails(2, &["in/* matches the directory", "in/day=1"]);
-    ranked(&format!("{directory}/day*")).fails(2, &["matches only directories, as", "in/day=1", "in/day*/*.parquet'"]);
+    ranked(&format!("{directory}/day*")).fails(2, &["matches only directories, as", "in/day=1", "in/day*/*.jsonl'"]);
     reads(&format!("{directory}/*.jsonl"), &["a", "b"]);
     reads(&format!("{directory}/*/*.jsonl"), &["in/day=1", "in/day=2"]);
     reads(&format!("{directory}/**/*"), &["a", "b", "in/day=1", "in/day=2"]);

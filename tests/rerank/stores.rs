@@ -75,7 +75,7 @@ fn a_prefix_is_read_as_a_directory_and_a_pattern_as_a_pattern() {
     store.put("d/day=1/x.jsonl", "no");
     store
         .rerank(&files, &[&FAKE[..], &["s3://b/d/"]].concat())
-        .fails(2, &["has a directory in it, s3://b/d/day=1/,", "'s3://b/d/*/*.parquet'"]);
+        .fails(2, &["has a directory in it, s3://b/d/day=1/,", "'s3://b/d/*/*.jsonl'"]);
     store.rerank(&files, &[&FAKE[..], &["s3://b/d/*.run.json"]].concat()).fails(2, &["matches only records of runs"]);
     store.rerank(&files, &[&FAKE[..], &["s3://b/none/"]].concat()).fails(2, &["s3://b/none/ has no objects"]);
     store.rerank(&files, &[&FAKE[..], &["s3://b/d/x*"]].concat()).fails(2, &["s3://b/d/x*"]);
