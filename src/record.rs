@@ -84,6 +84,11 @@ impl Candidate {
         }
     }
 
+    /// Whether there is no text to score.
+    pub fn is_empty(&self) -> bool {
+        self.document().trim().is_empty()
+    }
+
     /// Bytes that the candidate's texts and fields take, without the structures that hold them.
     fn bytes(&self) -> usize {
         let fields: usize = self.fields.iter().map(|(name, value)| name.len() + value.get().len()).sum();

@@ -58,6 +58,7 @@ fn print(line: Option<String>) {
 mod system {
     use std::io;
     use std::mem::MaybeUninit;
+    use std::sync::Arc;
     use std::thread;
 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -76,6 +77,8 @@ mod system {
         // control ignores interrupts for what it starts with `&`.
         let handled = SIGNALS.into_iter().filter(|(signal, ..)| !is_ignored(*signal));
         let mut signals = Signals::new(handled.map(|(signal, ..)| signal))?;
+        // A file that would grow over a limit (`ulimit -f`) is an error of writing, as a full disk is, and not the program's end.
+        signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
         thread::spawn(move || {
             for signal in signals.forever() {
                 let known = SIGNALS.into_iter().find(|(known, ..)| *known == signal);

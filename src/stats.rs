@@ -60,6 +60,8 @@ pub struct Stats {
     /// Of these, the pairs whose document was cut, and not their query alone.
     #[serde(skip)]
     pub documents_cut: u64,
+    /// Pairs whose document has no text.
+    pub empty: u64,
     /// Documents that were cut into several passages.
     pub split_documents: u64,
     /// The passages of these documents; each is one of the pairs.
@@ -163,7 +165,7 @@ impl Stats {
         let mut lines = Vec::new();
         if self.queries + self.resumed + self.pairs + self.skipped > 0 || self.interrupted {
             lines.push(format!(
-                "{}{}{}, {} ({} truncated{}{}), {} skipped, in {} after {} of loading",
+                "{}{}{}, {} ({} truncated{}{}{}), {} skipped, in {} after {} of loading",
                 if self.interrupted { "interrupted: " } else { "" },
                 counted(self.queries, "query", "queries"),
                 match self.resumed {
@@ -173,6 +175,11 @@ impl Stats {
                 counted(self.pairs, "pair", "pairs"),
                 HumanCount(self.truncated),
                 self.split(),
+                if self.empty == 0 {
+                    String::new()
+                } else {
+                    format!(", {} of empty documents", HumanCount(self.empty))
+                },
                 spared(self.duplicates, "equal to others") + &spared(self.cached, "from the cache"),
                 HumanCount(self.skipped),
                 time(self.ranking_seconds),

@@ -52,7 +52,10 @@ fn described(model: &CachedModel) -> String {
         }
         None => format!("unknown model in {}", path.display()),
     };
-    let age = written.elapsed().map(|age| format!(", written {} ago", HumanDuration(age))).unwrap_or_default();
+    let age = match (segments, written.elapsed()) {
+        (1.., Ok(age)) => format!(", written {} ago", HumanDuration(age)),
+        _ => String::new(),
+    };
     let files = counted(*segments as u64, "file", "files");
     let unreadable = match unreadable {
         0 => String::new(),

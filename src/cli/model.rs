@@ -40,9 +40,9 @@ pub struct ModelArguments {
     pub gpu_memory: Option<u64>,
 
     /// Precision of the products' operands; sums are f32, of whole numbers exact. f32 rounds nothing: logits within 1e-4 of the
-    /// reference. bf16 is off by hundredths, by 0.1 to 0.7 where attention is sharply peaked. int8 takes half of bf16's memory
-    /// and is rough: off by up to 0.1 on well-behaved models, by 0.6 to 3.9 where attention is sharply peaked, which swaps 1.5
-    /// to 6.4% of pairs; check it on your own data. int16 is nearer to f32 than bf16 is, takes as much
+    /// reference. bf16 is off by hundredths, by 0.2 to 1.3 at most where attention is sharply peaked. int8 takes half of bf16's memory
+    /// and is rough: off by up to 0.1 on well-behaved models, by 1.3 to 8.4 at most where attention is sharply peaked, where 7% of
+    /// pairs change places; check it on your own data. int16 is nearer to f32 than bf16 is, takes as much
     /// memory, and multiplies twice as fast as f32 where the processor has VNNI [auto: on the CPU the checkpoint's own precision where a measurement at the
     /// start finds it clearly faster than f32 (bf16 with AMX or on Zen 5), else f32; on a GPU bf16]
     #[arg(long, value_name = "DTYPE", value_enum, ignore_case = true, default_value_t = DtypeChoice::Auto)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::{CandidateResult, InvalidCandidate, ParsedQuery};
 use super::first_seen::{FirstSeen, Occurrence};
+use super::original_ranks;
 use crate::record::{BadRecord, Candidate, Group, Place, Query, RecordName};
 
 /// A group to which candidates are still added.
@@ -12,12 +13,14 @@ pub struct Assembly {
     group: Group,
     seen: FirstSeen,
     position: u64,
+    has_ranks: bool,
 }
 
 impl Assembly {
     /// Makes a group without candidates.
     pub fn new(query: Query, place: Place) -> Self {
-        Self { group: Group { query, candidates: Vec::new(), place }, seen: FirstSeen::default(), position: 0 }
+        let group = Group { query, candidates: Vec::new(), place };
+        Self { group, seen: FirstSeen::default(), position: 0, has_ranks: false }
     }
 
     /// Adds the candidate that stands on `line`. A candidate that can't be used counts as a position of the list too.
@@ -33,6 +36,7 @@ impl Assembly {
             let problem = duplicate(&id, first, occurrence);
             return Err(self.bad(line, Some(id), problem));
         }
+        self.has_ranks |= parsed.rank.is_some();
         self.group.candidates.push(Candidate {
             id,
             has_generated_id: occurrence.is_generated,
@@ -77,9 +81,10 @@ impl Assembly {
         &self.group.query.id
     }
 
-    /// Returns the group.
-    pub fn finish(self) -> Group {
-        self.group
+    /// Returns the group, with ranks that order its candidates, and a note if these are not those of the input.
+    pub fn finish(mut self) -> (Group, Option<String>) {
+        let note = original_ranks::settle(&mut self.group, self.has_ranks);
+        (self.group, note)
     }
 
     fn bad(&self, line: u64, id: Option<String>, problem: String) -> BadRecord {

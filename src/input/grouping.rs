@@ -8,8 +8,8 @@ use anyhow::{Result, anyhow};
 use super::adjacent::{Key, Run};
 use super::assembly::Assembly;
 use super::entry::{CandidateResult, Entry, ParsedQuery};
-use super::equal_ranks;
 use super::first_seen::FirstSeen;
+use super::mixed_ids::MixedIds;
 use super::selection::Selection;
 use super::several::OpenInput;
 use super::{Event, Skimmed, Whole};
@@ -42,8 +42,9 @@ pub struct Grouping {
     passed: Option<u64>,
     /// Why nothing can be read behind what is ready.
     failed: Option<anyhow::Error>,
-    /// Whether equal ranks were reported.
+    /// Whether it was reported that ranks follow scores.
     settled: bool,
+    mixed_ids: MixedIds,
     /// Whether the rows of this file name their queries by ids; nothing is known before the first row.
     rows_have_ids: Option<bool>,
     /// What is given the number of queries at the end of the input.
@@ -72,6 +73,7 @@ impl Grouping {
             passed: None,
             failed: None,
             settled: false,
+            mixed_ids: MixedIds::default(),
             rows_have_ids: None,
             whole: Whole::default(),
         }
@@ -249,13 +251,16 @@ impl Grouping {
     }
 
     fn complete(&mut self, assembly: Assembly) {
-        let mut group = assembly.finish();
+        let (group, note) = assembly.finish();
         if !self.selection.has(&group.query.id) {
             return;
         }
-        if let Some(note) = equal_ranks::settle(&mut group)
+        if let Some(note) = note
             && !std::mem::replace(&mut self.settled, true)
         {
+            self.ready.push_back(Event::Note(format!("{}: {note}", group.place)));
+        }
+        if let Some(note) = self.mixed_ids.look_at(&group) {
             self.ready.push_back(Event::Note(format!("{}: {note}", group.place)));
         }
         self.ready.push_back(Event::Group(group));

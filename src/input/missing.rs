@@ -12,6 +12,9 @@ const MOST_NAMES: usize = 12;
 /// The problem that a record has none of the names of a field.
 pub fn missing(field: Field, names: &Names, object: &Object<'_>) -> String {
     let what = if field == Field::Query { "query" } else { "text" };
+    if let Some(name) = object.null(names.of(field)) {
+        return format!("there is no {what}: `{name}` is null; give it a value, or remove the record");
+    }
     let remedy = match has(object) {
         None => String::new(),
         Some(has) => format!("; {has}; name it with --columns {}={}", field.name(), meant(field, names, object)),
@@ -21,6 +24,9 @@ pub fn missing(field: Field, names: &Names, object: &Object<'_>) -> String {
 
 /// The problem that a record has neither a list of candidates nor a text.
 pub fn neither(names: &Names, object: &Object<'_>) -> String {
+    if let Some(name) = [Field::Text, Field::Candidates].iter().find_map(|field| object.null(names.of(*field))) {
+        return format!("there is no candidate: `{name}` is null; give it a value, or remove the record");
+    }
     let [candidates, text] = [Field::Candidates, Field::Text].map(|field| meant(field, names, object));
     let remedy = match has(object) {
         None => String::new(),

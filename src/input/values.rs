@@ -72,6 +72,13 @@ impl<'a> Object<'a> {
         self.take(names).map_or(Ok(None), |(name, value)| id(&name, value))
     }
 
+    /// The first of the names that is null.
+    pub fn null<S: AsRef<str>>(&self, names: &[S]) -> Option<&str> {
+        let is_named = |key: &str| names.iter().any(|name| name.as_ref() == key);
+        let null = self.entries.iter().find(|(key, value)| kind(value) == Kind::Null && is_named(key));
+        null.map(|(key, _)| key.as_str())
+    }
+
     /// What was not taken and has a value, with its name.
     pub fn left(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.entries.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))

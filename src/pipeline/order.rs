@@ -25,6 +25,8 @@ pub(super) struct Order<'a> {
     /// Pairs of ranked queries whose document was cut.
     truncated: u64,
     documents_cut: u64,
+    /// Pairs of ranked queries whose document has no text.
+    empty: u64,
     /// Documents of ranked queries that were cut into several passages, and their passages.
     split: u64,
     passages: u64,
@@ -63,6 +65,7 @@ impl<'a> Order<'a> {
             seconds: Vec::new(),
             truncated: 0,
             documents_cut: 0,
+            empty: 0,
             split: 0,
             passages: 0,
             judging,
@@ -104,6 +107,7 @@ impl<'a> Order<'a> {
         self.seconds.push(seconds);
         self.truncated += documents.iter().filter(|document| document.truncated).count() as u64;
         self.documents_cut += documents.iter().filter(|document| document.document_cut).count() as u64;
+        self.empty += group.candidates.iter().filter(|candidate| candidate.is_empty()).count() as u64;
         let split = documents.iter().map(|document| document.ranges.len() as u64).filter(|passages| *passages > 1);
         self.split += split.clone().count() as u64;
         self.passages += split.sum::<u64>();
@@ -121,6 +125,7 @@ impl<'a> Order<'a> {
         stats.queries = self.first;
         stats.truncated = self.truncated;
         stats.documents_cut = self.documents_cut;
+        stats.empty = self.empty;
         stats.split_documents = self.split;
         stats.passages = self.passages;
         stats.evaluation = self.judging.map(|judging| judging.figures(&self.judged));

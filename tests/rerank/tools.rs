@@ -72,6 +72,63 @@ fn equal_ranks_follow_the_scores_in_every_format() {
 }
 
 #[test]
+fn scores_without_ranks_are_the_order_of_the_first_stage_everywhere() {
+    let csv = "query_id,query,id,text,score\nq,q,a,x,1.5\nq,q,b,x,3\nq,q,c,x,2.5\nq,q,d,x,2.5\n";
+    let files = Files::new();
+    let (input, qrels) = (files.write("in.csv", csv), files.write("qrels", "q 0 b 1\n"));
+    let output = files.name("out.jsonl");
+    let run = rerank(&[
+        "--model",
+        "fake",
+        &input,
+        "--fuse",
+        "rrf",
+        "--qrels",
+        &qrels,
+        "--measures",
+        "recip_rank",
+        "-o",
+        &output,
+    ]);
+    notes(&run, "have no ranks, and do not stand in the order of their scores");
+    notes(&run, "RR 1.0000 → 1.0000");
+    let ranked = std::fs::read_to_string(files.path("out.jsonl")).unwrap();
+    let places: Vec<usize> = ["\"b\"", "\"c\"", "\"d\"", "\"a\""].map(|id| ranked.find(id).unwrap()).to_vec();
+    assert!(places.is_sorted(), "{ranked}");
+    let run = read("a.csv", "query,id,text,score\nq,a,x,3\nq,b,x,3\nq,c,x,2\n");
+    assert_eq!((ranks(&run), run.stderr.contains("note")), (vec!["a:1".into(), "b:2".into(), "c:3".into()], false));
+    let run = read("a.csv", "query,id,text,score\nq,a,x,1\nq,b,x,\nq,c,x,2\n");
+    assert_eq!(ranks(&run), ["a:1", "b:2", "c:3"]);
+}
+
+#[test]
+fn candidates_without_ids_beside_others_are_noted_once() {
+    let run = read("a.csv", "query_id,query,id,text\n1,q,a,x\n2,r,,y\n2,r,,z\n3,s,b,y\n4,t,,z\n");
+    notes(&run, "note: ");
+    notes(&run, "a.csv:3: candidate 1 of query \"2\" has no id, and others have one");
+    assert_eq!(run.stderr.matches("has no id").count(), 1, "{}", run.stderr);
+    let run = read("a.jsonl", r#"{"query":"q","documents":["a","b"]}"#);
+    assert!(!run.stderr.contains("no id"), "{}", run.stderr);
+}
+
+#[test]
+fn a_null_in_place_of_a_text_is_named() {
+    for record in
+        [r#"{"query":"q","text":null,"url":"http://x"}"#, r#"{"query":"q","documents":[{"text":null,"url":"u"}]}"#]
+    {
+        read("a.jsonl", record).fails(1, &["`text` is null; give it a value, or remove the record"]);
+    }
+    read("a.jsonl", r#"{"query":null,"text":"a","topic":"t"}"#).fails(1, &["there is no query: `query` is null"]);
+    read("a.jsonl", r#"{"query":"q","documents":null,"ids":["a"]}"#).fails(1, &["`documents` is null"]);
+}
+
+#[test]
+fn empty_documents_are_counted() {
+    let run = read("a.jsonl", r#"{"query":"q","documents":["a","","  "]}"#);
+    notes(&run, "3 pairs (0 truncated, 2 of empty documents");
+}
+
+#[test]
 fn names_are_known_in_any_case_and_with_anything_between_their_words() {
     for (name, text) in [
         ("a.jsonl", r#"{"QID":"7","Query":"q","Candidates":[{"Doc-ID":"d","Text":"x","Title":"T","Score":3}]}"#),
