@@ -77,19 +77,8 @@ fn scores_without_ranks_are_the_order_of_the_first_stage_everywhere() {
     let files = Files::new();
     let (input, qrels) = (files.write("in.csv", csv), files.write("qrels", "q 0 b 1\n"));
     let output = files.name("out.jsonl");
-    let run = rerank(&[
-        "--model",
-        "fake",
-        &input,
-        "--fuse",
-        "rrf",
-        "--qrels",
-        &qrels,
-        "--measures",
-        "recip_rank",
-        "-o",
-        &output,
-    ]);
+    let arguments = ["--model", "fake", &input, "--fuse", "rrf", "--qrels", &qrels, "--measures", "RR", "-o", &output];
+    let run = rerank(&arguments);
     notes(&run, "have no ranks, and do not stand in the order of their scores");
     notes(&run, "RR 1.0000 → 1.0000");
     let ranked = std::fs::read_to_string(files.path("out.jsonl")).unwrap();
