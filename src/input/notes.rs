@@ -10,6 +10,9 @@ use super::values::{Kind, Object, kind, text};
 /// The most notes on names in one file.
 const MOST_NOTES: usize = 100;
 
+/// Names of what may be read, under which rerank always writes what it has read, or found.
+const WRITTEN: [&str; 5] = ["rank", "id", "score", "original_rank", "original_score"];
+
 /// Notes that wait to be reported, and a record of those that were.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -93,9 +96,9 @@ impl Notes {
         let ((used, value), (other, other_value)) = (used, other);
         if self.is_new(used, other) {
             let what = field.name();
+            let fate = if WRITTEN.contains(&other) { "left out, as rerank writes its own" } else { "only carried" };
             self.waiting.push_back(format!(
-                "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is only carried; --columns {what}={other} \
-                 takes that one",
+                "{place}: `{used}` ({}) is used as the {what} and `{other}` ({}) is {fate}; --columns {what}={other} takes that one",
                 short(value),
                 short(other_value)
             ));

@@ -112,6 +112,13 @@ fn a_null_in_place_of_a_text_is_named() {
 }
 
 #[test]
+fn what_rerank_writes_itself_is_not_said_to_be_carried() {
+    let run = read("a.jsonl", r#"{"query":"q","candidates":[{"text":"a","score":1,"original_score":2}]}"#);
+    notes(&run, "`score` (1) is used as the score and `original_score` (2) is left out, as rerank writes its own;");
+    assert_eq!(run.rankings()[0]["results"][0]["original_score"], 1.0);
+}
+
+#[test]
 fn empty_documents_are_counted() {
     let run = read("a.jsonl", r#"{"query":"q","documents":["a","","  "]}"#);
     notes(&run, "3 pairs (0 truncated, 2 of empty documents");
