@@ -206,6 +206,7 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
         }
         candidates.push(candidate);
     }
+    notes.options_of_requests(&object);
     let fields = [Field::QueryId, Field::Query, Field::Instruction, Field::Candidates];
     add_fields(&mut query.fields, object.rest(|name| fields.iter().any(|&field| names.is_of(field, name))));
     add_fields(&mut query.fields, around);

@@ -13,6 +13,16 @@ const MOST_NOTES: usize = 100;
 /// Names of what may be read, under which rerank always writes what it has read, or found.
 const WRITTEN: [&str; 5] = ["rank", "id", "score", "original_rank", "original_score"];
 
+/// Options in the bodies of requests that change results, and those of the command.
+const OPTIONS_OF_REQUESTS: [(&str, &str); 6] = [
+    ("top_n", "--top-k"),
+    ("top_k", "--top-k"),
+    ("raw_scores", "--score raw"),
+    ("return_documents", "--no-text"),
+    ("return_text", "--no-text"),
+    ("max_tokens_per_doc", "--max-length"),
+];
+
 /// Notes that wait to be reported, and a record of those that were.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -115,6 +125,18 @@ impl Notes {
             self.waiting.push_back(format!("{}: further notes on names in its records are left out", self.file));
         }
         is_new
+    }
+
+    /// The body of a service's request is a query with its documents, too, and its options are no fields of those.
+    pub fn options_of_requests(&mut self, object: &Object<'_>) {
+        for (name, option) in OPTIONS_OF_REQUESTS {
+            if object.find(&[name]).is_some() && self.is_new(name, option) {
+                self.waiting.push_back(format!(
+                    "{}:{}: `{name}` is carried and not obeyed; the option for all queries is {option}",
+                    self.file, self.line
+                ));
+            }
+        }
     }
 
     /// A key stands twice in an object with different values: a note names the one that counts, once for each key.

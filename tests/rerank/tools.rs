@@ -119,6 +119,13 @@ fn what_rerank_writes_itself_is_not_said_to_be_carried() {
 }
 
 #[test]
+fn the_options_of_a_request_are_noted() {
+    let run = read("a.jsonl", r#"{"query":"q","documents":["a","b"],"top_n":1,"model":"m"}"#);
+    notes(&run, "`top_n` is carried and not obeyed; the option for all queries is --top-k");
+    assert_eq!(run.rankings()[0]["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn empty_documents_are_counted() {
     let run = read("a.jsonl", r#"{"query":"q","documents":["a","","  "]}"#);
     notes(&run, "3 pairs (0 truncated, 2 of empty documents");
