@@ -161,7 +161,8 @@ fn merge(arguments: &MergeArguments) -> anyhow::Result<Exit> {
     let options = resolve_merge(arguments).map_err(misuse)?;
     signals::listen(&STOP, "ending without an output", |message| Some(message.to_owned()));
     let merged = shard::merge(&options, &STOP)?;
-    let reporter = Reporter::new(Progress::None, Verbosity::Normal);
+    let verbosity = if arguments.quiet { Verbosity::Quiet } else { Verbosity::Normal };
+    let reporter = Reporter::new(Progress::None, verbosity);
     merged.notes.iter().for_each(|note| reporter.note(note));
     reporter.line(&merged.summary);
     Ok(merged.exit)

@@ -84,4 +84,8 @@ pub struct MergeArguments {
     /// Replace an output that exists
     #[arg(long)]
     pub overwrite: bool,
+
+    /// Print errors only
+    #[arg(short, long)]
+    pub quiet: bool,
 }

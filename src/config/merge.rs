@@ -13,7 +13,7 @@ use crate::store;
 /// # Errors
 /// A sentence with the remedy for options that contradict each other.
 pub fn resolve_merge(arguments: &MergeArguments) -> Result<MergeOptions> {
-    let MergeArguments { directory, output, output_format, tag, overwrite } = arguments;
+    let MergeArguments { directory, output, output_format, tag, overwrite, quiet: _ } = arguments;
     let directory = &store::directory(directory, "merge")?;
     store::check_local(output, "--output")?;
     ensure!(

@@ -259,3 +259,14 @@ fn a_pipe_gives_every_worker_the_whole_input() {
     worker(&queries(60), "0/2").fails(2, &["the input has more queries", "--overwrite"]);
     worker(&input.replace("\"q1\"", "\"x1\"").replace("\"q2\"", "\"x2\""), "0/2").fails(1, &["name the same input"]);
 }
+
+#[test]
+fn a_quiet_merge_prints_errors_only() {
+    let files = Files::new();
+    let (input, directory, output) =
+        (files.write("in.jsonl", queries(3)), files.name("parts"), files.name("out.jsonl"));
+    rank(&input, &directory, "0/1");
+    let run = rerank(&["merge", &directory, "-o", &output, "--quiet"]);
+    assert_eq!((run.status, run.stderr.as_str(), run.stdout.as_str()), (0, "", ""));
+    rerank(&["merge", &directory, "-o", &output, "-q"]).fails(2, &["exists already"]);
+}
