@@ -2,11 +2,15 @@
 //! them.
 
 #[cfg(feature = "parquet")]
+mod joined;
+#[cfg(feature = "parquet")]
 mod stored;
 mod text;
 
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "parquet")]
+pub(crate) use self::joined::joined;
 #[cfg(feature = "parquet")]
 pub(crate) use self::stored::{as_built, stated, stored};
 

@@ -78,13 +78,15 @@ mod parity;
 #[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(feature = "parquet")]
-#[cfg(feature = "parquet")]
 mod parquet_beir;
 #[cfg(all(feature = "parquet", target_os = "linux"))]
 mod parquet_damage;
+#[cfg(feature = "parquet")]
 mod parquet_output;
 #[cfg(feature = "parquet")]
 mod parquet_reported;
+#[cfg(feature = "parquet")]
+mod parquet_several;
 #[cfg(feature = "parquet")]
 mod parquet_types;
 mod people;

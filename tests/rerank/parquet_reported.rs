@@ -19,13 +19,15 @@ fn ranked(input: &str, arguments: &[&str]) -> Run {
     rerank(&[&["--model", "fake", "--input", input], arguments].concat())
 }
 
-fn texts<const N: usize>(texts: [&str; N]) -> ArrayRef {
+/// A column of texts.
+pub(crate) fn texts<const N: usize>(texts: [&str; N]) -> ArrayRef {
     Arc::new(StringArray::from(texts.to_vec()))
 }
 
 /// Writes a Parquet file, and returns its name.
-fn written<const N: usize>(files: &Files, name: &str, columns: [(&str, ArrayRef); N]) -> String {
-    let (path, batch) = (files.name(name), RecordBatch::try_from_iter(columns).unwrap());
+pub(crate) fn written<const N: usize>(files: &Files, name: &str, columns: [(&str, ArrayRef); N]) -> String {
+    let columns = columns.map(|(name, column)| (name, column, true));
+    let (path, batch) = (files.name(name), RecordBatch::try_from_iter_with_nullable(columns).unwrap());
     let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();

@@ -29,7 +29,7 @@ fn succeed(arguments: &[&str]) -> Run {
 }
 
 /// The rows of a Parquet file, in one batch.
-fn rows(path: &str) -> RecordBatch {
+pub(crate) fn rows(path: &str) -> RecordBatch {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     builder.with_batch_size(1000).build().unwrap().next().unwrap().unwrap()
 }

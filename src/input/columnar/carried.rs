@@ -1,5 +1,6 @@
 //! The carried columns of an input whose types the output keeps.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
 
 use super::selection::{is_needed, unusable};
 use super::{Data, Table, kind_of};
-use crate::column_types::{Carrying, stored};
+use crate::column_types::{Carrying, joined, stored};
 use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
@@ -22,6 +23,8 @@ struct Carried {
     kept: Vec<Column>,
     /// The others, with their types.
     others: Vec<String>,
+    /// The names of all that are not kept.
+    left: HashSet<String>,
     /// Those that are stored as a type of the same values.
     changed: Vec<String>,
 }
@@ -56,13 +59,15 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
     }
     let mut all = Carried::default();
     for (name, schema) in files.iter().filter_map(|(name, schema)| Some((name, schema.as_ref()?))) {
-        let Carried { kept, others, changed } = Carried::of(schema, options);
+        let Carried { kept, others, changed, left } = Carried::of(schema, options);
         for column in kept {
             all.keep(column, name);
         }
         all.others.extend(others);
         all.changed.extend(changed);
+        all.left.extend(left);
     }
+    all.kept.retain(|column| !column.data_type().is_null() || !all.left.contains(column.name()));
     let note = all.note("the input", options.carrying);
     options.types.set(all.kept);
     note
@@ -111,26 +116,36 @@ impl Carried {
                     }
                     self.keep(column.as_ref().clone().with_data_type(data_type).with_nullable(true), "its candidates");
                 }
-                None if unusable(column).is_none() && !follows_values(column.data_type()) => {
-                    self.others.push(format!("`{name}` ({})", column.data_type()));
+                None => {
+                    if unusable(column).is_none() && !follows_values(column.data_type()) {
+                        self.others.push(format!("`{name}` ({})", column.data_type()));
+                    }
+                    self.left.insert(name.clone());
                 }
-                None => {}
             }
         }
     }
 
-    /// Keeps the type of a column, unless it has another one elsewhere.
+    /// Keeps the type of a column, unless it has another one elsewhere and no type holds the values of both.
     fn keep(&mut self, column: Column, place: &str) {
-        let known = self.kept.iter().position(|known| known.name() == column.name());
-        match known.and_then(|index| Some((index, self.kept.get(index)?.data_type().clone()))) {
-            Some((index, other)) if other != *column.data_type() => {
-                self.kept.remove(index);
-                let name = column.name();
-                self.others.push(format!("`{name}` ({other}, and {} in {place})", column.data_type()));
+        let (name, data_type) = (column.name().clone(), column.data_type().clone());
+        let Some(index) = self.kept.iter().position(|known| *known.name() == name) else {
+            if !self.others.iter().any(|other| other.starts_with(&format!("`{name}` "))) {
+                self.kept.push(column);
             }
-            Some(_) => {}
-            None if self.others.iter().any(|other| other.starts_with(&format!("`{}` ", column.name()))) => {}
-            None => self.kept.push(column),
+            return;
+        };
+        let known = self.kept.remove(index);
+        let other = known.data_type();
+        match joined(other, &data_type) {
+            Some(joined) => {
+                let is_changed = joined != *other || joined != data_type;
+                if is_changed && !other.is_null() && !data_type.is_null() {
+                    self.changed.push(format!("`{name}` ({joined} for {other}, and for {data_type} in {place})"));
+                }
+                self.kept.insert(index, known.with_data_type(joined));
+            }
+            None => self.others.push(format!("`{name}` ({other}, and {data_type} in {place})")),
         }
     }
 
