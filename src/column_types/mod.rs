@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 #[cfg(feature = "parquet")]
 pub(crate) use self::joined::joined;
 #[cfg(feature = "parquet")]
-pub(crate) use self::stored::{as_built, stated, stored};
+pub(crate) use self::stored::{as_built, in_days, stated, stored};
 
 /// The name and the type of a column as a file states them.
 #[cfg(feature = "parquet")]

@@ -7,11 +7,12 @@ use arrow_schema::{DataType, FieldRef, TimeUnit};
 use super::Carrying;
 
 /// The type that a column of this type has in a Parquet file; none, if it can't have one. Seconds become milliseconds, as all
-/// writers of Parquet make them, list views become lists, and runs their values: their values are the same.
+/// writers of Parquet make them, dates in milliseconds, which may have a time of the day, become such times, list views become
+/// lists, and runs their values: their values are the same.
 pub(crate) fn stored(data_type: &DataType, carrying: Carrying) -> Option<DataType> {
     let again = |data_type: &DataType| stored(data_type, carrying);
     match data_type {
-        DataType::Union(..) | DataType::Interval(_) | DataType::Date64 => None,
+        DataType::Union(..) | DataType::Interval(_) => None,
         DataType::Decimal32(_, scale)
         | DataType::Decimal64(_, scale)
         | DataType::Decimal128(_, scale)
@@ -32,11 +33,20 @@ pub(crate) fn stored(data_type: &DataType, carrying: Carrying) -> Option<DataTyp
             None
         }
         DataType::Timestamp(TimeUnit::Second, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
+        DataType::Date64 => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
         DataType::Time32(TimeUnit::Second) => Some(DataType::Time32(TimeUnit::Millisecond)),
         DataType::ListView(item) => again(&DataType::List(Arc::clone(item))),
         DataType::LargeListView(item) => again(&DataType::LargeList(Arc::clone(item))),
         DataType::RunEndEncoded(_, values) => again(values.data_type()),
         other => nested(other, again),
+    }
+}
+
+/// The type in which dates in milliseconds are dates in days, as Parquet stores those that have no time of the day.
+pub(crate) fn in_days(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Date64 => DataType::Date32,
+        other => nested(other, |part| Some(in_days(part))).unwrap_or_else(|| other.clone()),
     }
 }
 

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int32Type};
-use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray};
+use arrow_array::{
+    Array, ArrayRef, Date32Array, Date64Array, DictionaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow_cast::cast;
 use arrow_ipc::reader::FileReader;
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
+use serde_json::{Value, json};
 
 use crate::fixture::{Files, Run, rerank};
 
@@ -137,10 +141,7 @@ fn a_merge_of_shards_keeps_what_json_brings_back() {
     let without =
         ["float32", "float64", "nan", "half", "vector", "nested", "structs", "bytes", "large_bytes", "digest"];
     let with_durations = [&without[..], &["took_ms", "took_us", "took_ns"]].concat();
-    // Years of more than four digits have no text that is read back, and stand with the other fields.
-    assert_kept(&source, &written, &[&with_durations[..], &["local_us", "zoned_us"]].concat());
-    let others = written.column_by_name("other_fields").unwrap();
-    assert!(others.as_string::<i32>().value(1).contains("\"local_us\":\"-"));
+    assert_kept(&source, &written, &with_durations);
     for name in ["float32", "half", "vector"] {
         let [before, after] = [&source, &written].map(|batch| batch.column_by_name(name).unwrap().data_type().clone());
         assert_eq!(before, after, "{name}");
@@ -153,14 +154,11 @@ fn types_that_can_t_be_kept_are_named() {
     let (output, input) = (files.name("out.parquet"), testdata("changed.feather"));
     let run = succeed(&[&input, "--output", &output]);
     for part in [
-        "follow their values: `old` (Date64)",
         "another type, with the same values: `whole_seconds` (Timestamp(ms, \"UTC\") for Timestamp(s, \"UTC\"))",
+        "`old` (Timestamp(ms) for Date64)",
     ] {
         assert!(run.stderr.contains(part), "{}", run.stderr);
     }
-    let written = rows(&output);
-    assert_eq!(*written.column_by_name("old").unwrap().data_type(), DataType::Utf8);
-
     let line = "{\"query_id\":\"q2\",\"query\":\"red\",\"id\":\"a\",\"text\":\"blue\",\"half\":\"x\"}\n";
     let lines = files.write("b.jsonl", line);
     let run = succeed(&[&testdata("kept.parquet"), &lines, "--output", &output, "--overwrite"]);
@@ -168,6 +166,39 @@ fn types_that_can_t_be_kept_are_named() {
     assert!(run.stderr.contains("left out: `bytes` (bytes of the type Binary)"), "{}", run.stderr);
     let half = rows(&output).column_by_name("half").unwrap().data_type().clone();
     assert_eq!(half, DataType::Utf8);
+}
+
+#[test]
+fn dates_are_kept_also_where_a_file_states_them_in_milliseconds() {
+    const DAY: i64 = 86_400_000;
+    let files = Files::in_memory();
+    let (input, output) = (files.name("in.parquet"), files.name("out.parquet"));
+    let texts = || Arc::new(StringArray::from(vec!["red"; 3])) as ArrayRef;
+    for (is_in_days, values, expected) in [
+        // This is how pyarrow writes dates in milliseconds.
+        (true, vec![-DAY, 0, 20_455 * DAY], Arc::new(Date32Array::from(vec![-1, 0, 20_455])) as ArrayRef),
+        (false, vec![-1, DAY + 1, i64::MAX], Arc::new(TimestampMillisecondArray::from(vec![-1, DAY + 1, i64::MAX]))),
+    ] {
+        let dates = Arc::new(Date64Array::from(values)) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("query", texts()), ("text", texts()), ("day", dates)]).unwrap();
+        let properties = WriterProperties::builder().set_coerce_types(is_in_days).build();
+        let file = File::create(&input).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let run = succeed(&[&input, "--output", &output, "--overwrite"]);
+        assert_eq!(run.stderr.contains("`day` (Timestamp(ms) for Date64)"), !is_in_days, "{}", run.stderr);
+        assert_eq!(rows(&output).column_by_name("day").unwrap().to_data(), expected.to_data());
+    }
+    // JSON has a text for each time that calendars have.
+    let run = rerank(&["--model", "fake", &input]);
+    let days: Vec<Value> = run.rankings().iter().flat_map(|ranking| days_of(ranking)).collect();
+    assert_eq!(days, [json!("1969-12-31T23:59:59.999"), json!("1970-01-02T00:00:00.001"), json!(i64::MAX)]);
+}
+
+/// What the results of a ranking have as `day`.
+fn days_of(ranking: &Value) -> Vec<Value> {
+    ranking["results"].as_array().unwrap().iter().map(|result| result["day"].clone()).collect()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, FileReaderBuilder, StreamReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::ParquetMetaData;
@@ -15,6 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::Kind;
 use super::data::Data;
 use super::lengths::{self, OpenEnd};
+use crate::column_types::in_days;
 use crate::input::position::Position;
 use crate::panics::guarded;
 
@@ -61,6 +62,7 @@ impl Rows {
             let (schema, footer) = match kind {
                 Kind::Parquet => {
                     let footer = ArrowReaderMetadata::load(&data, ArrowReaderOptions::new()).map_err(problem)?;
+                    let footer = with_dates_in_days(footer);
                     (Arc::clone(footer.schema()), Some(footer))
                 }
                 Kind::ArrowFile => {
@@ -145,6 +147,19 @@ impl Rows {
         };
         Ok(opened)
     }
+}
+
+/// The footer with the dates that Parquet stores, which are in days: writers state that they had them in milliseconds.
+fn with_dates_in_days(footer: ArrowReaderMetadata) -> ArrowReaderMetadata {
+    let fields = footer.schema().fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_data_type(in_days(field.data_type())));
+    let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), footer.schema().metadata().clone());
+    if schema == **footer.schema() {
+        return footer;
+    }
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    // A file that has the milliseconds is read as they are.
+    ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options).unwrap_or(footer)
 }
 
 /// Refuses encrypted columns among those that are read: a file of which some columns are encrypted has a schema that all can read.

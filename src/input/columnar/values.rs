@@ -25,7 +25,7 @@ use crate::slices::behind;
 #[derive(Debug)]
 pub(super) enum Encoding {
     /// As JSON has them. A NaN, by which data frames mark what is missing, is null. A time with a zone is written in UTC: the library
-    /// knows no names of zones. A time that no calendar has is a number.
+    /// knows no names of zones. A time outside of the years 0 to 9999 is a number of its unit: few programs read such a year.
     Json,
     /// A row, or a candidate in it: columns with these names in their own ways, and others as JSON has them.
     Rows(HashMap<String, ColumnEncoding>, Lost),
@@ -125,7 +125,7 @@ impl EncoderFactory for Encoding {
             (_, DataType::Float32) => self.numbers::<Float32Type>(array),
             (_, DataType::Float64) => self.numbers::<Float64Type>(array),
             (Self::Column(ColumnEncoding::Exact), data_type) if data_type.is_temporal() => Some(units(array)?),
-            (_, DataType::Timestamp(..) | DataType::Date32) => Some(times(array)?),
+            (_, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => Some(times(array)?),
             _ => None,
         };
         Ok(texts.map(|texts| NullableEncoder::new(Box::new(Texts(texts)), array.nulls().cloned())))
@@ -171,7 +171,8 @@ fn units(array: &dyn Array) -> Result<Vec<Vec<u8>>, ArrowError> {
         .collect())
 }
 
-/// Times and dates as JSON texts, those with a zone in UTC. What no calendar has is a number of units.
+/// Times and dates as JSON texts, those with a zone in UTC. Times outside of the years 0 to 9999, and dates that no calendar has, are
+/// numbers of units.
 fn times(array: &dyn Array) -> Result<Vec<Vec<u8>>, ArrowError> {
     let array: ArrayRef = match array.data_type() {
         DataType::Timestamp(unit, Some(_)) => {
@@ -183,9 +184,11 @@ fn times(array: &dyn Array) -> Result<Vec<Vec<u8>>, ArrowError> {
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(&array, &options)?;
     let units = units(&array)?.into_iter().enumerate();
+    let is_date = *array.data_type() == DataType::Date32;
     let time = |(index, units)| match formatter.value(index).try_to_string() {
-        Ok(text) => format!("\"{text}\"").into_bytes(),
-        Err(_) => units,
+        // A year that has a sign is not read back as a time's.
+        Ok(text) if is_date || !text.starts_with(['+', '-']) => format!("\"{text}\"").into_bytes(),
+        _ => units,
     };
     Ok(units.map(time).collect())
 }
