@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int16Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -43,6 +43,17 @@ fn a_row_that_is_too_long_is_named_with_its_column() {
     let run = ranked(&input, &["--on-error", "skip"]);
     run.fails(1, &["long.parquet:2: ", "its column `text` has 65.00 MiB", "shorten its text"]);
     assert_eq!(rankings(&run.stdout)[0]["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_column_beside_the_one_that_is_read_is_named_where_its_type_is_not_kept() {
+    let files = Files::in_memory();
+    let year = || Arc::new(Int16Array::from(vec![2026])) as ArrayRef;
+    let columns = [("query", texts(["red"])), ("text", texts(["red"])), ("Text", year()), ("year", year())];
+    let (input, output) = (written(&files, "in.parquet", columns), files.name("out.parquet"));
+    let run = ranked(&input, &["--output", &output]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("follow their values: `Text` (Int16)\n"), "{}", run.stderr);
 }
 
 #[test]

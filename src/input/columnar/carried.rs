@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
 
+use super::cells::position;
 use super::selection::{is_needed, unusable};
 use super::{Data, Table, kind_of};
 use crate::column_types::{Carrying, joined, stored};
@@ -105,11 +106,12 @@ impl Carried {
             {
                 self.add(members, names, carrying);
             }
-            if names.is_known(name) || name == fusion::FIELD {
+            if name == fusion::FIELD || is_read(column, fields, names) {
                 continue;
             }
-            let stored = stored(column.data_type(), carrying).filter(|_| is_pair || !is_needed(column, names));
-            match stored {
+            // A field's column of another name is read where the first one is null: its values have to be plain.
+            let may_keep = !names.is_known(name) && (is_pair || !is_needed(column, names));
+            match stored(column.data_type(), carrying).filter(|_| may_keep) {
                 Some(data_type) => {
                     if data_type != *column.data_type() {
                         self.changed.push(format!("`{name}` ({} for {})", data_type, column.data_type()));
@@ -170,6 +172,14 @@ pub(super) fn members(data_type: &DataType) -> Option<&Fields> {
         },
         _ => None,
     }
+}
+
+/// Whether a column is the one that is read as a field: the first of those that have one of its names.
+fn is_read(column: &Column, columns: &Fields, names: &Names) -> bool {
+    Field::ALL.into_iter().filter(|&field| names.is_of(field, column.name())).any(|field| {
+        let read = position(columns, names.of(field)).and_then(|index| columns.get(index));
+        read.is_some_and(|read| read.name() == column.name())
+    })
 }
 
 /// Whether a column that is made by the values has this type.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{ArrowError, DataType, Schema};
+use arrow_schema::{ArrowError, DataType, Fields, Schema};
 
 use super::lines::Encode;
 use super::selection::listed;
@@ -23,9 +23,9 @@ pub(super) struct Cells {
 }
 
 /// The column with one of these names, the preferred one first.
-pub(super) fn position<S: AsRef<str>>(schema: &Schema, names: &[S]) -> Option<usize> {
+pub(super) fn position<S: AsRef<str>>(columns: &Fields, names: &[S]) -> Option<usize> {
     let find = |is_name: fn(&str, &str) -> bool| {
-        names.iter().find_map(|name| schema.fields().iter().position(|column| is_name(name.as_ref(), column.name())))
+        names.iter().find_map(|name| columns.iter().position(|column| is_name(name.as_ref(), column.name())))
     };
     find(|name, column| name == column).or_else(|| find(is_same_name))
 }
@@ -36,7 +36,7 @@ impl Cells {
     /// # Errors
     /// If a column has a type that makes no cell, as a sentence without a full stop.
     pub(super) fn new<S: AsRef<str>>(schema: &Schema, names: &[&[S]], header: bool) -> Result<Self, String> {
-        let found: Vec<Option<usize>> = names.iter().map(|names| position(schema, names)).collect();
+        let found: Vec<Option<usize>> = names.iter().map(|names| position(schema.fields(), names)).collect();
         let mut columns: Vec<usize> = found.iter().flatten().copied().collect();
         columns.sort_unstable();
         columns.dedup();

@@ -113,7 +113,7 @@ impl Table {
 
     /// Whether a column has one of these names.
     pub fn has<S: AsRef<str>>(&self, names: &[S]) -> bool {
-        cells::position(self.schema(), names).is_some()
+        cells::position(self.schema().fields(), names).is_some()
     }
 
     /// Rows as JSON objects, each on a line of its own. A null is left out.
