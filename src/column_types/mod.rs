@@ -25,14 +25,21 @@ pub type Column = std::convert::Infallible;
 /// The columns whose values are carried to the output, in their order. They are known when the input is opened, which is behind
 /// the output: all clones share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ColumnTypes(Arc<OnceLock<Vec<Column>>>);
+pub struct ColumnTypes(Arc<OnceLock<Known>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    kept: Vec<Column>,
+    changed: Vec<String>,
+}
 
 impl ColumnTypes {
-    /// Sets the columns, unless that was done already.
+    /// Sets the columns, unless that was done already, and sentences on those of which a merge of shards makes something else than
+    /// a single run.
     #[cfg(feature = "parquet")]
-    pub(crate) fn set(&self, columns: Vec<Column>) {
+    pub(crate) fn set(&self, kept: Vec<Column>, changed: Vec<String>) {
         // What was set first, for all files of an input, counts.
-        let _ = self.0.set(columns);
+        let _ = self.0.set(Known { kept, changed });
     }
 
     /// Whether the columns are known.
@@ -43,7 +50,12 @@ impl ColumnTypes {
 
     /// The columns; none before they are known.
     pub fn get(&self) -> &[Column] {
-        self.0.get().map_or(&[], Vec::as_slice)
+        self.0.get().map_or(&[], |known| &known.kept)
+    }
+
+    /// Sentences without a full stop on the columns of which a merge of shards makes something else than a single run.
+    pub(crate) fn changed_by_merge(&self) -> &[String] {
+        self.0.get().map_or(&[], |known| &known.changed)
     }
 }
 

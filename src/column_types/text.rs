@@ -27,7 +27,7 @@ impl ColumnTypes {
             let bytes = BASE64_STANDARD.decode(text)?;
             let schema = crate::panics::guarded(|| arrow_ipc::convert::try_schema_from_ipc_buffer(&bytes));
             let schema = schema.map_err(anyhow::Error::msg)??;
-            types.set(schema.fields().iter().map(|field| field.as_ref().clone()).collect());
+            types.set(schema.fields().iter().map(|field| field.as_ref().clone()).collect(), Vec::new());
         }
         Ok(types)
     }

@@ -41,6 +41,9 @@ pub(super) struct Done {
     /// The carried columns of the input and their types, for a merge into columns ([`ColumnTypes::text`]).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) columns: String,
+    /// Sentences on the columns of which such a merge makes something else than a single run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) changed_columns: Vec<String>,
     /// What the whole input has, where every worker reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) input: Option<WholeInput>,
@@ -108,6 +111,7 @@ impl Done {
             settings,
             about,
             columns: types.text(),
+            changed_columns: types.changed_by_merge().to_vec(),
             input,
             counts: Counts { queries: written.rankings, ..counts },
             bytes: written.bytes,

@@ -136,7 +136,14 @@ fn a_merge_of_shards_keeps_what_json_brings_back() {
     for shard in ["0/2", "1/2"] {
         succeed(&[&testdata("kept.parquet"), "--output", &parts, "--shard", shard]);
     }
-    assert_eq!(rerank(&["merge", &parts, "--output", &merged]).status, 0);
+    let run = rerank(&["merge", &parts, "--output", &merged]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    for part in ["`bytes` (Binary) is left out, ", "`took_us` (Duration(µs)) follows its values", "a single run"] {
+        assert_eq!(run.stderr.matches(part).count(), 1, "{part}: {}", run.stderr);
+    }
+    assert!(!run.stderr.contains("`price`"), "{}", run.stderr);
+    let lines = rerank(&["merge", &parts, "--output", &files.name("merged.jsonl")]);
+    assert!(!lines.stderr.contains("`bytes`"), "{}", lines.stderr);
     let (source, written) = (rows(&testdata("kept.parquet")), rows(&merged));
     let without =
         ["float32", "float64", "nan", "half", "vector", "nested", "structs", "bytes", "large_bytes", "digest"];

@@ -1,6 +1,6 @@
 //! The carried columns of an input whose types the output keeps.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ struct Carried {
     others: Vec<String>,
     /// The names of all that are not kept.
     left: HashSet<String>,
+    /// Sentences on those that a single run keeps, and not a merge of shards.
+    changed_by_merge: BTreeSet<String>,
     /// Those that are stored as a type of the same values.
     changed: Vec<String>,
 }
@@ -37,7 +39,7 @@ pub fn keep_types(table: &Table, options: &InputOptions) -> Option<String> {
     }
     let carried = Carried::of(table.schema(), options);
     let note = carried.note(table.name(), options.carrying);
-    options.types.set(carried.kept);
+    options.types.set(carried.kept, carried.changed_by_merge.into_iter().collect());
     note
 }
 
@@ -53,24 +55,25 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
         return None;
     }
     if let Some((name, _)) = files.iter().find(|(_, schema)| schema.is_none()) {
-        options.types.set(Vec::new());
+        options.types.set(Vec::new(), Vec::new());
         return Some(format!(
             "{name} is no plain Parquet or Arrow file: the types of carried columns follow their values"
         ));
     }
     let mut all = Carried::default();
     for (name, schema) in files.iter().filter_map(|(name, schema)| Some((name, schema.as_ref()?))) {
-        let Carried { kept, others, changed, left } = Carried::of(schema, options);
+        let Carried { kept, others, changed, left, changed_by_merge } = Carried::of(schema, options);
         for column in kept {
             all.keep(column, name);
         }
         all.others.extend(others);
         all.changed.extend(changed);
         all.left.extend(left);
+        all.changed_by_merge.extend(changed_by_merge);
     }
     all.kept.retain(|column| !column.data_type().is_null() || !all.left.contains(column.name()));
     let note = all.note("the input", options.carrying);
-    options.types.set(all.kept);
+    options.types.set(all.kept, all.changed_by_merge.into_iter().collect());
     note
 }
 
@@ -119,13 +122,24 @@ impl Carried {
                     self.keep(column.as_ref().clone().with_data_type(data_type).with_nullable(true), "its candidates");
                 }
                 None => {
-                    if unusable(column).is_none() && !follows_values(column.data_type()) {
-                        self.others.push(format!("`{name}` ({})", column.data_type()));
-                    }
-                    self.left.insert(name.clone());
+                    self.leave(column, may_keep && stored(column.data_type(), Carrying::AsColumns).is_some());
                 }
             }
         }
+    }
+
+    /// Leaves the type of a column to its values; `is_kept_alone` is whether a single run that writes columns keeps it.
+    fn leave(&mut self, column: &Column, is_kept_alone: bool) {
+        let (name, data_type) = (column.name(), column.data_type());
+        let is_usable = unusable(column).is_none();
+        if is_usable && !follows_values(data_type) {
+            self.others.push(format!("`{name}` ({data_type})"));
+        }
+        if is_kept_alone {
+            let becomes = if is_usable { "follows its values" } else { "is left out" };
+            self.changed_by_merge.insert(format!("`{name}` ({data_type}) {becomes}"));
+        }
+        self.left.insert(name.clone());
     }
 
     /// Keeps the type of a column, unless it has another one elsewhere and no type holds the values of both.

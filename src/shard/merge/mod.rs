@@ -88,7 +88,9 @@ pub fn merge(options: &MergeOptions, stop: &Stop) -> Result<Merged> {
     let (rankings, shards) =
         (counted(rankings, "ranking", "rankings"), counted(status.shards.into(), "shard", "shards"));
     let summary = format!("{} has {rankings} of {shards}", output.display());
-    let notes = [options.note.iter().cloned().collect(), status.warnings, notes(skipped, &left_out, infinite)].concat();
+    let on_columns = on_columns(&sources.changed_columns).filter(|_| layout.format == OutputFormat::Parquet);
+    let own = options.note.iter().cloned().chain(on_columns).collect();
+    let notes = [own, status.warnings, notes(skipped, &left_out, infinite)].concat();
     Ok(Merged { exit: Exit::Done, summary, notes })
 }
 
@@ -101,6 +103,14 @@ fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
         return Err(UsageError::new(format!("query {:?}: {problem}", ranking.query.id)).into());
     }
     writer.write(&ranking)
+}
+
+/// What users should know of columns that parts can't keep as a single run does.
+fn on_columns(changed: &[String]) -> Option<String> {
+    let listed = changed.join(", ");
+    (!changed.is_empty()).then(|| {
+        format!("the parts are JSONL, which has no bytes and no durations: {listed}; a single run that writes Parquet keeps these columns")
+    })
 }
 
 fn notes(skipped: u64, left_out: &[String], infinite: u64) -> Vec<String> {

@@ -46,6 +46,8 @@ pub(super) struct Sources {
     pub(super) has_text: bool,
     /// The types of carried columns.
     pub(super) types: ColumnTypes,
+    /// Sentences on those of which a merge into columns makes something else than a single run.
+    pub(super) changed_columns: Vec<String>,
 }
 
 struct Source {
@@ -78,6 +80,7 @@ impl Sources {
             skipped: 0,
             has_text: true,
             types: ColumnTypes::default(),
+            changed_columns: Vec::new(),
         };
         let count = u32::try_from(records.len())?;
         let paths: Vec<PathBuf> =
@@ -87,11 +90,12 @@ impl Sources {
             let shard = Shard { index, count };
             sources.skipped += done.counts.skipped;
             sources.has_text = !done.settings.is_given("--no-text");
-            let Done { bytes, blake3, rankings, counts, columns, .. } = done;
+            let Done { bytes, blake3, rankings, counts, columns, changed_columns, .. } = done;
             if index == 0 {
                 let problem =
                     || format!("the record of shard {shard} has no columns of a file: run it again with --overwrite");
                 sources.types = ColumnTypes::parse(&columns).with_context(problem)?;
+                sources.changed_columns = changed_columns;
             }
             let shown = directory.join(names::part(shard)).display().to_string();
             let (queries, rankings) = (counts.queries, rankings.into_iter());
