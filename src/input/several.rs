@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use anyhow::Result;
 
@@ -38,8 +38,6 @@ pub struct OpenInput {
     options: InputOptions,
     /// The bytes that were read of all files.
     read: Arc<AtomicU64>,
-    /// Bytes of the file at hand that are not among them yet: of columns, it is not known how many were read.
-    uncounted: u64,
 }
 
 impl OpenInput {
@@ -47,7 +45,7 @@ impl OpenInput {
     pub fn one(name: Arc<str>, entries: Box<dyn Entries>) -> Self {
         let (opened, waiting) = (Vec::new(), VecDeque::new());
         let (options, read) = (InputOptions::default(), Arc::default());
-        Self { name, entries, number: 0, opened, waiting, options, read, uncounted: 0 }
+        Self { name, entries, number: 0, opened, waiting, options, read }
     }
 
     /// An input of the files of these options that are read. The first of them is opened when records are asked for.
@@ -71,9 +69,9 @@ impl OpenInput {
     /// As [`super::open`].
     pub fn open_next(&mut self) -> Option<Result<Vec<String>>> {
         let (number, path) = self.waiting.pop_front()?;
-        self.read.fetch_add(std::mem::take(&mut self.uncounted), Ordering::Relaxed);
         let options = InputOptions { path: Some(path), ..self.options.clone() };
-        Some(match self.open(&options) {
+        let opened = Opened::open_counted(options.path.as_deref(), Some(&self.read));
+        Some(match opened.and_then(|opened| read_opened(opened, &options)) {
             Ok(OpenFile { name, entries, notes, .. }) => {
                 self.opened.push((number, Arc::clone(&name)));
                 (self.number, self.name, self.entries) = (number, name, entries);
@@ -82,14 +80,6 @@ impl OpenInput {
             Err(error) if is_empty(&error) => Ok(vec![error.to_string()]),
             Err(error) => Err(error),
         })
-    }
-
-    fn open(&mut self, options: &InputOptions) -> Result<OpenFile> {
-        let opened = Opened::open_counted(options.path.as_deref(), Some(&self.read))?;
-        if !matches!(opened, Opened::Text(_)) {
-            self.uncounted = options.path.as_ref().and_then(|path| store::size_of(path).ok()).unwrap_or(0);
-        }
-        read_opened(opened, options)
     }
 
     /// Where something stands in the file at hand.

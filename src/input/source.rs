@@ -62,7 +62,7 @@ impl Opened {
         Self::open_counted(path, None)
     }
 
-    /// As [`Opened::open`]; the bytes that are read of a text are added to a number that several files may share.
+    /// As [`Opened::open`]; the bytes that are read are added to a number that several files may share.
     ///
     /// # Errors
     /// As [`Opened::open`].
@@ -78,7 +78,8 @@ impl Opened {
         if size.is_some()
             && let Some(kind) = columnar::kind_of(&file).map_err(|error| read_error(&name, error))?
         {
-            return Table::open(&name, Data::File(file), kind).map(Self::Columns);
+            let table = Table::open(&name, Data::File(file), kind)?;
+            return Ok(Self::Columns(table.count_in(read, size.unwrap_or_default())));
         }
         let read = read.map_or_else(Arc::default, Arc::clone);
         Ok(match Self::of_stream(name, Box::new(Counted { source: file, read: Arc::clone(&read) }))? {
@@ -92,7 +93,8 @@ impl Opened {
     fn open_object(name: Arc<str>, object: Object, read: Option<&Arc<AtomicU64>>) -> Result<Self> {
         #[cfg(feature = "parquet")]
         if object.beginning().get(..columnar::HEAD_BYTES).and_then(Kind::of) == Some(Kind::Parquet) {
-            return Table::open(&name, Data::Object(object), Kind::Parquet).map(Self::Columns);
+            let size = object.size();
+            return Ok(Self::Columns(Table::open(&name, Data::Object(object), Kind::Parquet)?.count_in(read, size)));
         }
         let (size, read) = (object.size(), read.map_or_else(Arc::default, Arc::clone));
         Ok(match Self::of_stream(name, Box::new(Counted { source: object.stream(), read: Arc::clone(&read) }))? {

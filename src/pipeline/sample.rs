@@ -74,7 +74,7 @@ impl<E: Iterator<Item = Result<Event>>> Iterator for Beginning<E> {
             let is_enough = read.pairs >= PAIRS;
             // Of rows that are gathered, all is read before the first query comes.
             let share = self.position.as_ref().map_or(1., Position::share);
-            if is_enough && share < 1. {
+            if is_enough && share > 0. && share < 1. {
                 read.share = Some(share);
                 return None;
             }

@@ -7,6 +7,7 @@ mod report;
 mod speed;
 mod worker;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
@@ -16,6 +17,7 @@ pub use self::speed::Speed;
 pub use self::worker::command_line;
 use crate::config::Config;
 use crate::exit::UsageError;
+use crate::input::parquet_files;
 use crate::pipeline::{self, Counts, Sample};
 use crate::progress::{Progress, Reporter};
 use crate::shard::MOST_SHARDS;
@@ -75,6 +77,7 @@ impl PlanOptions {
         let sizes: Option<Vec<u64>> =
             if input.is_stored() { files.iter().map(|path| store::size_of(path).ok()).collect() } else { None };
         let input_bytes = sizes.map(|sizes| sizes.iter().sum::<u64>());
+        let texts_bytes = [&input.queries, &input.collection].into_iter().flatten().map(|path| bytes_of(path)).sum();
         let divided = if input.files.is_empty() { 1. } else { count };
         let mut plan = Plan {
             queries,
@@ -83,6 +86,7 @@ impl PlanOptions {
             share_read: sample.share,
             sampled_pairs: sample.sampled_pairs,
             input_bytes,
+            texts_bytes,
             files: files.len(),
             speed: speed.source.clone(),
             seconds,
@@ -90,7 +94,7 @@ impl PlanOptions {
             shards,
             shard_pairs: pairs / count,
             shard_seconds: seconds / count,
-            shard_bytes_read: input_bytes.map(|bytes| bytes as f64 / divided),
+            shard_bytes_read: input_bytes.zip(texts_bytes).map(|(input, texts)| input as f64 / divided + texts as f64),
             shard_text_bytes: text_bytes / count,
             command: command_line(arguments, &format!("I/{shards}")),
             notes: Vec::new(),
@@ -132,6 +136,16 @@ impl PlanOptions {
         }
         notes
     }
+}
+
+/// The bytes of a file, an object, or the parts of a file in a directory; none of a pipe.
+fn bytes_of(path: &Path) -> Option<u64> {
+    let parts = parquet_files(path).ok()?;
+    if !parts.is_empty() {
+        return parts.iter().map(|part| store::size_of(part).ok()).sum();
+    }
+    let is_stored = store::is_address(path) || path.is_file();
+    store::size_of(path).ok().filter(|_| is_stored)
 }
 
 /// The speed that was measured on this machine.

@@ -25,6 +25,8 @@ pub struct Plan {
     pub sampled_pairs: u64,
     /// Bytes of the input on disk; null for a pipe.
     pub input_bytes: Option<u64>,
+    /// Bytes of the texts of a run (`--queries`, `--collection`), which every worker reads; 0 without them, null for a pipe.
+    pub texts_bytes: Option<u64>,
     /// Files of the input.
     pub files: usize,
     /// Where the speed comes from.

@@ -94,6 +94,8 @@ mod piped;
 mod pipes;
 #[cfg(unix)]
 mod plan;
+#[cfg(feature = "parquet")]
+mod plan_columns;
 mod plumbing;
 #[cfg(feature = "cuda")]
 mod products;

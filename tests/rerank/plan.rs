@@ -11,14 +11,15 @@ const FAKE: [&str; 3] = ["plan", "--model", "fake"];
 
 /// The plan of the fake model, with these arguments, as JSON.
 #[track_caller]
-fn plan(arguments: &[&str]) -> Value {
+pub(crate) fn plan(arguments: &[&str]) -> Value {
     let run = rerank(&[&FAKE[..], arguments, &["--format", "json"]].concat());
     assert_eq!(run.status, 0, "{}", run.stderr);
     serde_json::from_str(&run.stdout).unwrap()
 }
 
+/// A number of a plan.
 #[track_caller]
-fn number(plan: &Value, name: &str) -> f64 {
+pub(crate) fn number(plan: &Value, name: &str) -> f64 {
     plan[name].as_f64().unwrap_or_else(|| panic!("{name} in {plan}"))
 }
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, FileReaderBuilder, StreamReader};
@@ -14,9 +13,8 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::Kind;
 use super::data::Data;
-use super::lengths::{self, OpenEnd};
+use super::lengths::{self, OpenEnd, Stated};
 use crate::column_types::in_days;
-use crate::input::position::Position;
 use crate::panics::guarded;
 
 /// The bytes that a batch of rows of a Parquet file has, as its columns are on average.
@@ -32,16 +30,13 @@ pub struct Rows {
     kind: Kind,
     /// What the footer of a Parquet file has.
     footer: Option<ArrowReaderMetadata>,
-    /// Where a stream ends that lacks the mark of its end.
-    open_end: Option<OpenEnd>,
+    /// What an Arrow file states.
+    stated: Stated,
 }
 
 /// Batches of rows, or the problem that ends them.
 pub struct Batches {
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>,
-    /// What was read of the file's size, in rows or, where `counts_batches`, in batches.
-    read: Arc<AtomicU64>,
-    counts_batches: bool,
+    batches: Opened,
     /// Rows so far.
     rows: u64,
 }
@@ -53,9 +48,9 @@ impl Rows {
     /// What is wrong with the file.
     pub fn open(data: Data, kind: Kind) -> Result<Self, String> {
         guarded(|| {
-            let mut open_end = None;
+            let mut stated = Stated::default();
             if let Data::File(file) = &data {
-                open_end = lengths::check(file, kind)?;
+                stated = lengths::check(file, kind)?;
                 (&mut &*file).rewind().map_err(|error| error.to_string())?;
             }
             let again = || data.file().and_then(File::try_clone).map_err(|error| error.to_string());
@@ -72,7 +67,7 @@ impl Rows {
                     (StreamReader::try_new(BufReader::new(again()?), None).map_err(problem)?.schema(), None)
                 }
             };
-            Ok(Self { data, schema, kind, footer, open_end })
+            Ok(Self { data, schema, kind, footer, stated })
         })
         .unwrap_or_else(Err)
     }
@@ -84,22 +79,23 @@ impl Rows {
 
     /// Where a stream ends that lacks the mark of its end.
     pub fn open_end(&self) -> Option<OpenEnd> {
-        self.open_end
+        self.stated.open_end
     }
 
-    /// Reads these columns, by their indices in ascending order. The position counts the rows of a Parquet file and the batches of
-    /// an Arrow file.
+    /// The number of rows; none, if it is not stated.
+    pub fn count(&self) -> Option<u64> {
+        match &self.footer {
+            Some(footer) => Some(rows_of(footer.metadata())),
+            None => self.stated.rows,
+        }
+    }
+
+    /// Reads these columns, by their indices in ascending order.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn read(self, columns: &[usize]) -> Result<(Batches, Option<Position>), String> {
-        guarded(|| {
-            let (read, counts_batches) = (Arc::new(AtomicU64::new(0)), self.kind != Kind::Parquet);
-            let (batches, size) = self.batches(columns).map_err(problem)?;
-            let position = size.map(|size| Position { read: Arc::clone(&read), size });
-            Ok((Batches { batches, read, counts_batches, rows: 0 }, position))
-        })
-        .unwrap_or_else(Err)
+    pub fn read(self, columns: &[usize]) -> Result<Batches, String> {
+        guarded(|| Ok(Batches { batches: self.batches(columns).map_err(problem)?, rows: 0 })).unwrap_or_else(Err)
     }
 
     fn batches(self, columns: &[usize]) -> Result<Opened, ArrowError> {
@@ -109,8 +105,7 @@ impl Rows {
                 let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
                 let metadata = footer.metadata();
                 check_plain(metadata, &mask)?;
-                let rows: u64 =
-                    metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
+                let rows = rows_of(metadata);
                 let bytes: u64 = metadata
                     .row_groups()
                     .iter()
@@ -132,21 +127,21 @@ impl Rows {
                 let data = self.data.read_ahead(chunks, columns);
                 let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(data, footer);
                 let reader = builder.with_projection(mask).with_batch_size(batch as usize).build()?;
-                (Box::new(reader), Some(rows))
+                Box::new(reader)
             }
             None if self.kind == Kind::ArrowFile => {
                 let builder = FileReaderBuilder::new().with_projection(columns.to_vec());
-                let reader = builder.build(BufReader::new(self.data.into_file()?))?;
-                let size = reader.num_batches() as u64;
-                (Box::new(reader), Some(size))
+                Box::new(builder.build(BufReader::new(self.data.into_file()?))?)
             }
-            None => {
-                let reader = StreamReader::try_new(BufReader::new(self.data.into_file()?), Some(columns.to_vec()))?;
-                (Box::new(reader), None)
-            }
+            None => Box::new(StreamReader::try_new(BufReader::new(self.data.into_file()?), Some(columns.to_vec()))?),
         };
         Ok(opened)
     }
+}
+
+/// The rows of all row groups.
+fn rows_of(metadata: &ParquetMetaData) -> u64 {
+    metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).fold(0, u64::saturating_add)
 }
 
 /// The footer with the dates that Parquet stores, which are in days: writers state that they had them in milliseconds.
@@ -175,8 +170,8 @@ fn check_plain(metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<(), 
     }
 }
 
-/// Batches, and how many rows or batches there are in all where that is known.
-type Opened = (Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>, Option<u64>);
+/// The batches of an open file.
+type Opened = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 impl Batches {
     /// The next batch, which may be empty; none at the end.
@@ -191,11 +186,7 @@ impl Batches {
                 self.rows
             )
         })?;
-        if let Some(batch) = &batch {
-            let rows = batch.num_rows() as u64;
-            self.rows += rows;
-            self.read.fetch_add(if self.counts_batches { 1 } else { rows }, Ordering::Relaxed);
-        }
+        self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         Ok(batch)
     }
 }

@@ -11,6 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field as Column, FieldRef};
 use indicatif::BinaryBytes;
 
 use super::batches::Batches;
+use super::counter::RowCounter;
 use super::selection::Selection;
 use super::values::{ColumnEncoding, Encoding, Lost};
 use crate::input::MAX_RECORD_BYTES;
@@ -42,16 +43,19 @@ pub(super) struct Lines<E> {
     /// The number of rows in front of the batch at hand.
     rows: u64,
     text: Vec<u8>,
+    /// The rows in front of the text, and its own.
+    text_rows: (u64, u64),
     /// The bytes of the text that were consumed.
     consumed: usize,
+    counter: RowCounter,
 }
 
 impl<E: Encode> Lines<E> {
-    /// The lines of these batches.
-    pub(super) fn new(batches: Batches, mut encode: E) -> Self {
+    /// The lines of these batches, whose rows are counted.
+    pub(super) fn new(batches: Batches, mut encode: E, counter: RowCounter) -> Self {
         let mut text = Vec::new();
         encode.begin(&mut text);
-        Self { batches, encode, batch: None, rows: 0, text, consumed: 0 }
+        Self { batches, encode, batch: None, rows: 0, text, text_rows: (0, 0), consumed: 0, counter }
     }
 
     /// Makes the text of further rows; without an effect at the end.
@@ -63,11 +67,15 @@ impl<E: Encode> Lines<E> {
                 Some(at_hand) => at_hand,
                 None => match self.batches.next()? {
                     Some(batch) => (batch, 0),
-                    None => return Ok(()),
+                    None => {
+                        self.counter.finish();
+                        return Ok(());
+                    }
                 },
             };
             let count = ROWS.min(batch.num_rows() - taken);
             let (part, first) = (batch.slice(taken, count), self.rows + taken as u64 + 1);
+            self.text_rows = (first - 1, count as u64);
             guarded(|| self.encode.append(&part, first, &mut self.text)).unwrap_or_else(Err)?;
             if taken + count < batch.num_rows() {
                 self.batch = Some((batch, taken + count));
@@ -89,6 +97,9 @@ impl<E: Encode> BufRead for Lines<E> {
 
     fn consume(&mut self, count: usize) {
         self.consumed += count;
+        let (before, rows) = self.text_rows;
+        let consumed = (rows * self.consumed as u64).checked_div(self.text.len() as u64);
+        self.counter.reach(before + consumed.unwrap_or_default());
     }
 }
 

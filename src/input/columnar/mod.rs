@@ -11,6 +11,7 @@
 mod batches;
 mod carried;
 mod cells;
+mod counter;
 mod data;
 mod entries;
 mod lengths;
@@ -22,6 +23,7 @@ mod values;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, Result, anyhow};
 use arrow_schema::SchemaRef;
@@ -29,12 +31,14 @@ use arrow_schema::SchemaRef;
 use self::batches::Rows;
 pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
+use self::counter::RowCounter;
 pub use self::data::Data;
 use self::lengths::OpenEnd;
 use self::lines::{Encode, Lines, Records};
 pub use self::numbers::carried_numbers;
 pub use self::selection::{Selection, listed};
 use super::findings::Findings;
+use super::position::Position;
 use super::source::{Source, read_error};
 use crate::progress::counted;
 
@@ -78,6 +82,8 @@ pub struct Table {
     name: Arc<str>,
     kind: Kind,
     rows: Rows,
+    /// The number to which what is read of the file is added, and the file's size in its units, if several files share one.
+    shared: Option<(Arc<AtomicU64>, u64)>,
 }
 
 impl Table {
@@ -93,7 +99,12 @@ impl Table {
                  fetch or write it again"
             )
         })?;
-        Ok(Self { name: Arc::clone(name), kind, rows })
+        Ok(Self { name: Arc::clone(name), kind, rows, shared: None })
+    }
+
+    /// The same, where what is read of the file's bytes is added to a number that several files share.
+    pub fn count_in(self, read: Option<&Arc<AtomicU64>>, bytes: u64) -> Self {
+        Self { shared: read.map(|read| (Arc::clone(read), bytes)), ..self }
     }
 
     /// What the file is called.
@@ -140,7 +151,7 @@ impl Table {
     }
 
     fn read(self, columns: &[usize], encode: impl Encode + 'static, findings: Findings) -> Result<Source> {
-        let Self { name, rows, .. } = self;
+        let Self { name, rows, shared, .. } = self;
         if let Some(OpenEnd { batches, rows }) = rows.open_end() {
             findings.note(format!(
                 "{name}: the stream ends behind {} with {}, and lacks the mark of its end: unless its writer leaves the mark out, it \
@@ -149,8 +160,13 @@ impl Table {
                 counted(rows, "row", "rows")
             ));
         }
-        let (batches, position) = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
-        Ok(Source { name, reader: Box::new(Lines::new(batches, encode)), position, lines_skipped: 0, findings })
+        let count = rows.count();
+        let own = Position { read: Arc::default(), size: count.unwrap_or_default() };
+        let (read, size) = shared.clone().unwrap_or_else(|| (Arc::clone(&own.read), own.size));
+        let position = count.filter(|_| shared.is_none()).map(|_| own);
+        let batches = rows.read(columns).map_err(|problem| anyhow!("cannot read {name}: {problem}"))?;
+        let lines = Lines::new(batches, encode, RowCounter::new(read, size, count));
+        Ok(Source { name, reader: Box::new(lines), position, lines_skipped: 0, findings })
     }
 }
 
