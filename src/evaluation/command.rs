@@ -67,6 +67,7 @@ impl Eval {
             self.page.as_ref().map(|page| anyhow::Ok((page, OutputFile::open(&page.path, Existing::Overwrite)?)));
         let page = page.transpose()?;
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
+        qrels.notes().iter().for_each(|note| reporter.note(note));
         qrels.check(&self.measures)?;
         // One run at a time is held in memory.
         let evaluated = |file: &RunFile| self.evaluate(file, &qrels, &reporter);
@@ -89,6 +90,7 @@ impl Eval {
 
     fn evaluate(&self, file: &RunFile, qrels: &Qrels, reporter: &Reporter) -> Result<EvaluatedRun> {
         let run = Run::read(file.path.as_deref(), self.run_format)?;
+        run.notes().iter().for_each(|note| reporter.note(note));
         let evaluation = evaluate(qrels, &run, &self.measures, self.options);
         let of_run = run.queries().len();
         if evaluation.unjudged == of_run {

@@ -21,7 +21,7 @@ const BARE_LISTS: [&str; 2] = ["result", "points"];
 
 /// Lists whose names state whether their candidates answer the query: training data of BGE, Sentence Transformers and MTEB,
 /// Tevatron, DPR.
-const LABELLED_LISTS: [&str; 12] = [
+pub const LABELLED_LISTS: [&str; 12] = [
     "pos",
     "neg",
     "positive",

@@ -12,7 +12,7 @@ use crate::slices::first;
 /// A line or a JSON element, not yet understood.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
-    /// The line on which it starts, counted from 1.
+    /// The line on which it starts, counted from 1; or the row, if rows of columns make the lines.
     pub line: u64,
     /// The byte at which it starts, counted from 0 where reading began.
     pub offset: u64,
@@ -58,9 +58,10 @@ impl Lines {
                 return Ok(None);
             };
             if !(fits && self.buffer.trim_ascii().is_empty()) {
+                let line = self.source.findings.row_of(self.line);
                 let is_cut = fits && !self.buffer.ends_with(b"\n");
                 let bytes = fits.then(|| content(&self.buffer));
-                return Ok(Some(Piece { line: self.line, offset, is_cut, bytes }));
+                return Ok(Some(Piece { line, offset, is_cut, bytes }));
             }
         }
     }

@@ -127,6 +127,11 @@ impl Row {
         self.line
     }
 
+    /// Sets the number by which messages call the row at hand: that of its line, unless the lines are made of the rows of columns.
+    pub fn number(&mut self, line: u64) {
+        self.line = line;
+    }
+
     /// The bytes before the row.
     pub fn offset(&self) -> u64 {
         self.offset

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::dialect::{Delimiter, Dialect, Quotes, TableOptions};
 use super::entry::{JOINED, too_long};
+use super::findings::Findings;
 use super::row::{Row, Step};
 use super::source::{BYTE_ORDER_MARK, Source, read_error};
 
@@ -31,6 +32,7 @@ pub struct TableReader {
     /// The header as it stands in the file; empty where there is none.
     header: Vec<u8>,
     notes: Vec<String>,
+    findings: Findings,
 }
 
 impl TableReader {
@@ -44,7 +46,7 @@ impl TableReader {
         let delimiter = options.delimiter.or(separator).map_or(usual.delimiter, |Delimiter(byte)| byte);
         let quoted = || separator.is_some() || has_quoted_header(&first_line, delimiter);
         let quotes = options.quotes.unwrap_or_else(|| if quoted() { Quotes::Csv } else { usual.quotes });
-        let Source { name, reader, lines_skipped, .. } = source;
+        let Source { name, reader, lines_skipped, findings, .. } = source;
         let mut table = Self {
             name,
             reader,
@@ -56,6 +58,7 @@ impl TableReader {
             watches_nulls: true,
             header: Vec::new(),
             notes: Vec::new(),
+            findings,
         };
         if let Some(separator) = separator {
             table.row.read(&mut *table.reader, Dialect::TSV, limit).map_err(|error| read_error(&table.name, error))?;
@@ -85,6 +88,7 @@ impl TableReader {
             self.stray = None;
         }
         let step = self.row.read(&mut *self.reader, self.dialect, self.limit);
+        self.row.number(self.findings.row_of(self.row.line()));
         let (name, line) = (&self.name, self.row.line());
         match step.map_err(|error| read_error(name, error))? {
             Step::Row => {

@@ -10,7 +10,7 @@ use crate::evaluation::judged::JudgedRanking;
 use crate::evaluation::measures::Measure;
 use crate::evaluation::qrels::{JudgedQuery, Qrels};
 use crate::fusion::FirstStage;
-use crate::progress::counted;
+use crate::progress::{Reporter, counted};
 use crate::record::{Candidate, Ranking};
 
 /// What a run is evaluated by.
@@ -52,12 +52,13 @@ pub struct JudgedFigures {
 }
 
 impl Judging {
-    /// Reads the judgements.
+    /// Reads the judgements, and reports what users should know of them.
     ///
     /// # Errors
     /// If they can't be read, or a measure is not defined for their grades.
-    pub(super) fn read(choice: &EvaluationChoice) -> Result<Self> {
+    pub(super) fn read(choice: &EvaluationChoice, reporter: &Reporter) -> Result<Self> {
         let qrels = Qrels::read(Some(Path::new(&choice.qrels)), None)?;
+        qrels.notes().iter().for_each(|note| reporter.note(note));
         qrels.check(&choice.measures)?;
         Ok(Self { qrels, measures: choice.measures.clone() })
     }

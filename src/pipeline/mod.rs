@@ -62,7 +62,7 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
     let arithmetic = outputs.arithmetic(&config.model);
     let Outputs { mut writer, checkpoint, stats_file, errors, mut shard, done, upload } = outputs;
     shard.iter().flat_map(|shard| shard.notes(&config.model)).for_each(|note| reporter.note(&note));
-    let judging = config.evaluation.as_ref().map(Judging::read).transpose()?;
+    let judging = config.evaluation.as_ref().map(|choice| Judging::read(choice, reporter)).transpose()?;
     let faults = Arc::new(Faults::new(config.skip_bad_records, errors, Arc::clone(reporter)));
     let (first, events) = for_records(|| {
         let mut events = input::open(&config.input)?;

@@ -84,6 +84,8 @@ mod parquet_damage;
 #[cfg(feature = "parquet")]
 mod parquet_output;
 #[cfg(feature = "parquet")]
+mod parquet_places;
+#[cfg(feature = "parquet")]
 mod parquet_reported;
 #[cfg(feature = "parquet")]
 mod parquet_several;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Float64Array, Int16Array, RecordBatch, StringArray};
@@ -87,6 +88,23 @@ fn a_stream_without_the_mark_of_its_end_is_read_with_a_warning() {
     let run = files.write("run.trec", "q1 Q0 d1 1 3 x\n");
     let run = ranked(&run, &["--queries", &queries, "--collection", &unmarked]);
     assert!(run.stderr.contains("unmarked.arrows: the stream ends"), "{}", run.stderr);
+    let eval = rerank(&["eval", "--qrels", &testdata("qrels.parquet"), &cut]);
+    eval.fails(0, &["cut.arrows: the stream ends behind 2 batches"]);
+}
+
+#[test]
+fn numbers_beside_lists_of_candidates_become_null_whatever_they_are_called() {
+    let files = Files::in_memory();
+    let infinite = || Arc::new(Float64Array::from(vec![f64::INFINITY])) as ArrayRef;
+    for name in ["price_id", "scores", "my_scores"] {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.append_value([Some("red planet")]);
+        let columns =
+            [("query", texts(["red"])), ("documents", Arc::new(lists.finish()) as ArrayRef), (name, infinite())];
+        let run = ranked(&written(&files, "in.parquet", columns), &[]);
+        run.fails(0, &[&format!("the carried column `{name}` has a NaN or an infinite number")]);
+        assert!(run.stdout.contains(&format!("\"{name}\":null")), "{}", run.stdout);
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub struct Qrels {
     name: String,
     queries: Vec<JudgedQuery>,
     index: AHashMap<Box<str>, usize>,
+    notes: Vec<String>,
 }
 
 /// One query with its judgements.
@@ -56,10 +57,17 @@ impl Qrels {
         if first_line.trim_ascii().is_empty() {
             bail!("{} is empty: it holds no judgements", source.name);
         }
-        match format.map_or_else(|| QrelsFormat::of_content(&first_line, &source.name), Ok)? {
+        let findings = source.findings.clone();
+        let qrels = match format.map_or_else(|| QrelsFormat::of_content(&first_line, &source.name), Ok)? {
             QrelsFormat::Json => nested::read(source),
             format => read::read(source, format),
-        }
+        };
+        Ok(Self { notes: findings.take_notes(), ..qrels? })
+    }
+
+    /// What users should know of the file.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Checks that measures are defined for these grades.
@@ -175,7 +183,7 @@ impl QrelsBuilder {
             judgements: Judgements::new(grades.values().map(|&(grade, _)| grade)),
             grades: grades.into_iter().map(|(document, (grade, _))| (document, grade)).collect(),
         };
-        Ok(Qrels { name, queries: queries.into_iter().map(judged).collect(), index })
+        Ok(Qrels { name, queries: queries.into_iter().map(judged).collect(), index, notes: Vec::new() })
     }
 }
 

@@ -115,7 +115,7 @@ impl RunBuilder {
         // Of several errors, the first one in the run's order is reported, however many threads there are.
         let settled: Vec<Result<RunQuery>> = queries.into_par_iter().map(settled).collect();
         let queries = settled.into_iter().collect::<Result<_>>()?;
-        Ok(Run { name, tag, queries, index, has_scores })
+        Ok(Run { name, tag, queries, index, has_scores, notes: Vec::new() })
     }
 }
 

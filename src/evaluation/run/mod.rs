@@ -38,6 +38,7 @@ pub struct Run {
     queries: Vec<RunQuery>,
     index: AHashMap<Box<str>, usize>,
     has_scores: bool,
+    notes: Vec<String>,
 }
 
 /// One query of a run.
@@ -75,12 +76,19 @@ impl Run {
     }
 
     fn of_source(source: Source, format: RunFileFormat) -> Result<Self> {
-        match format {
+        let findings = source.findings.clone();
+        let run = match format {
             RunFileFormat::Trec | RunFileFormat::Msmarco | RunFileFormat::Tevatron => lines::read(source, format),
             RunFileFormat::Jsonl => ranked::read(source, MAX_RECORD_BYTES),
             RunFileFormat::Json => nested::read(source),
             RunFileFormat::Csv | RunFileFormat::Tsv => table::read(source, format, MAX_RECORD_BYTES),
-        }
+        };
+        Ok(Self { notes: findings.take_notes(), ..run? })
+    }
+
+    /// What users should know of the file.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The file's name in messages.

@@ -19,6 +19,8 @@ pub(super) struct Scored {
     pub(super) left_out: u64,
     /// Why nothing but ranks can be fused, if that is so: a stage has no scores.
     pub(super) ranks_alone: Option<String>,
+    /// What users should know of the files.
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,7 +84,7 @@ pub(super) fn of_ranked(path: Option<&Path>, format: Option<RunFileFormat>) -> R
         }
         queries.push((query, candidates));
     }
-    Ok(Scored { queries, left_out: 0, ranks_alone })
+    Ok(Scored { queries, left_out: 0, ranks_alone, notes: Vec::new() })
 }
 
 fn problem(text: &str, error: &serde_json::Error) -> String {
@@ -121,6 +123,7 @@ pub(super) fn of_runs(first: &RunFile, reranked: &RunFile, format: Option<RunFil
     let ranks_alone = [&first, &reranked].into_iter().find(|run| !run.has_scores()).map(|run| {
         format!("{} has ranks and no scores, and ranks alone are fused by rrf, which is all that is tried", run.name())
     });
+    let notes = [first.notes(), reranked.notes()].concat();
     let names = || format!("{} and {} have no query in common", first.name(), reranked.name());
-    (!queries.is_empty()).then_some(Scored { queries, left_out, ranks_alone }).with_context(names)
+    (!queries.is_empty()).then_some(Scored { queries, left_out, ranks_alone, notes }).with_context(names)
 }

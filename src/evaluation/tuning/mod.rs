@@ -80,6 +80,7 @@ impl Tuning {
         crate::threads::start(self.threads)?;
         let reporter = Reporter::new(Progress::None, self.verbosity);
         let qrels = Qrels::read(self.qrels.as_deref(), self.qrels_format)?;
+        qrels.notes().iter().for_each(|note| reporter.note(note));
         qrels.check(std::slice::from_ref(&self.measure))?;
         let scored = match self.runs.as_slice() {
             [both] => evidence::of_ranked(both.path.as_deref(), self.run_format)?,
@@ -92,7 +93,7 @@ impl Tuning {
                 counted(scored.left_out, "document is what", "documents are what")
             ));
         }
-        scored.ranks_alone.iter().for_each(|reason| reporter.note(reason));
+        scored.notes.iter().chain(&scored.ranks_alone).for_each(|note| reporter.note(note));
         let queries = self.judged(&qrels, &scored)?;
         Ok(self.tuned(&queries, &settings(scored.ranks_alone.is_none())))
     }

@@ -113,7 +113,7 @@ impl Carried {
                 continue;
             }
             // A field's column of another name is read where the first one is null: its values have to be plain.
-            let may_keep = !names.is_known(name) && (is_pair || !is_needed(column, names));
+            let may_keep = !names.is_known(name) && (is_pair || !is_needed(column, fields, names));
             match stored(column.data_type(), carrying).filter(|_| may_keep) {
                 Some(data_type) => {
                     if data_type != *column.data_type() {

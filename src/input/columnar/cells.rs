@@ -10,6 +10,7 @@ use arrow_schema::{ArrowError, DataType, Fields, Schema};
 
 use super::lines::Encode;
 use super::selection::listed;
+use crate::input::findings::Findings;
 use crate::input::names::is_same_name;
 use crate::slices::behind;
 
@@ -20,6 +21,10 @@ pub(super) struct Cells {
     /// For each cell its name, and the place of its column among those that are read.
     cells: Vec<(String, Option<usize>)>,
     header: bool,
+    /// The lines so far.
+    lines: u64,
+    /// Where the rows of the lines are found.
+    findings: Findings,
 }
 
 /// The column with one of these names, the preferred one first.
@@ -31,11 +36,16 @@ pub(super) fn position<S: AsRef<str>>(columns: &Fields, names: &[S]) -> Option<u
 }
 
 impl Cells {
-    /// Finds the columns. A cell is called by the first of its names.
+    /// Finds the columns. A cell is called by the first of its names. Which rows make which lines is added to the findings.
     ///
     /// # Errors
     /// If a column has a type that makes no cell, as a sentence without a full stop.
-    pub(super) fn new<S: AsRef<str>>(schema: &Schema, names: &[&[S]], header: bool) -> Result<Self, String> {
+    pub(super) fn new<S: AsRef<str>>(
+        schema: &Schema,
+        names: &[&[S]],
+        header: bool,
+        findings: Findings,
+    ) -> Result<Self, String> {
         let found: Vec<Option<usize>> = names.iter().map(|names| position(schema.fields(), names)).collect();
         let mut columns: Vec<usize> = found.iter().flatten().copied().collect();
         columns.sort_unstable();
@@ -54,7 +64,7 @@ impl Cells {
         let place = |index: Option<usize>| columns.iter().position(|&column| Some(column) == index);
         let name = |names: &&[S]| names.first().map(|name| name.as_ref().to_owned()).unwrap_or_default();
         let cells = names.iter().zip(found).map(|(names, index)| (name(names), place(index))).collect();
-        Ok(Self { columns, cells, header })
+        Ok(Self { columns, cells, header, lines: 0, findings })
     }
 
     /// The indices of the columns that are read, ascending.
@@ -69,6 +79,7 @@ impl Encode for Cells {
             let names: Vec<&str> = self.cells.iter().map(|(name, _)| name.as_str()).collect();
             text.extend_from_slice(names.join("\t").as_bytes());
             text.push(b'\n');
+            self.lines += 1;
         }
     }
 
@@ -84,6 +95,10 @@ impl Encode for Cells {
             let cells: Vec<Range<usize>> = cells.collect();
             let number = first + row as u64;
             let count = self.lines(&columns, &cells).map_err(|problem| format!("row {number}: {problem}"))?;
+            if count > 0 {
+                self.findings.place_row(number, self.lines + 1, count as u64);
+            }
+            self.lines += count as u64;
             for at in 0..count {
                 for (index, (column, cell)) in columns.iter().zip(&cells).enumerate() {
                     if index > 0 {
@@ -207,7 +222,8 @@ mod tests {
             ("scores", list(scores, Arc::new(Int64Array::from(vec![1, 2, 3])))),
         ]);
         let batch = batch.unwrap();
-        let mut cells = Cells::new(&batch.schema(), &[&["query-id"], &["ids"], &["scores"]], false).unwrap();
+        let mut cells =
+            Cells::new(&batch.schema(), &[&["query-id"], &["ids"], &["scores"]], false, Findings::default()).unwrap();
         let mut text = Vec::new();
         cells.append(&batch, 1, &mut text).map(|()| String::from_utf8(text).unwrap())
     }

@@ -144,10 +144,11 @@ impl Table {
     /// # Errors
     /// If the columns can't be read, or have a type that can't be used.
     pub fn cells<S: AsRef<str>>(self, columns: &[&[S]], header: bool) -> Result<Source> {
-        let cells =
-            Cells::new(self.schema(), columns, header).map_err(|problem| anyhow!("{}: {problem}", self.name))?;
+        let findings = Findings::default();
+        let cells = Cells::new(self.schema(), columns, header, findings.clone())
+            .map_err(|problem| anyhow!("{}: {problem}", self.name))?;
         let columns = cells.columns().to_vec();
-        self.read(&columns, cells, Findings::default())
+        self.read(&columns, cells, findings)
     }
 
     fn read(self, columns: &[usize], encode: impl Encode + 'static, findings: Findings) -> Result<Source> {

@@ -32,7 +32,7 @@ fn add(fields: &Fields, names: &Names, carried: &mut HashMap<String, bool>) {
     let is_pair = has(Field::Text) && !has(Field::Candidates);
     for column in fields {
         let (name, data_type) = (column.name(), column.data_type());
-        if names.is_known(name) || (!is_pair && is_needed(column, names)) {
+        if names.is_known(name) || (!is_pair && is_needed(column, fields, names)) {
             let inner = if let DataType::Struct(inner) = data_type { Some(inner) } else { members(data_type) };
             inner.into_iter().for_each(|inner| add(inner, names, carried));
         } else if name != fusion::FIELD && holds(data_type, DataType::is_floating) {

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow_schema::{DataType, Field as Column, Schema};
+use arrow_schema::{DataType, Field as Column, Fields, Schema};
 
 use super::Table;
+use super::carried::members;
 use crate::exit::UsageError;
-use crate::input::names::{IDS_OF_TEXTS, Names};
+use crate::input::candidates::LABELLED_LISTS;
+use crate::input::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
 
 /// The columns that are read, and what the user should know of the others.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Selection {
                 }
                 Some((_, what)) if !known_only => left_out.push(format!("`{name}` ({what})")),
                 Some(_) => {}
-                None if !known_only || is_needed(column, names) => columns.push(index),
+                None if !known_only || is_needed(column, table.schema().fields(), names) => columns.push(index),
                 None => {}
             }
         }
@@ -69,13 +71,30 @@ pub fn listed(schema: &Schema) -> String {
     listed.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a column may hold more than what is carried: one with a known name, one of the lists beside texts, or one in which
-/// texts are nested.
-pub(super) fn is_needed(column: &Column, names: &Names) -> bool {
-    let name = column.name().as_str();
-    let of_list =
-        IDS_OF_TEXTS.contains(&name) || name.ends_with("scores") || name.ends_with("_id") || name.ends_with("_ids");
-    names.is_known(name) || of_list || (column.data_type().is_nested() && holds_text(column.data_type()))
+/// Whether one of the columns may hold more than what is carried: one with a known name, one of the lists beside texts, or one in
+/// which texts are nested.
+pub(super) fn is_needed(column: &Column, columns: &Fields, names: &Names) -> bool {
+    names.is_known(column.name())
+        || is_beside_texts(column, columns, names)
+        || (column.data_type().is_nested() && holds_text(column.data_type()))
+}
+
+/// Whether a column has the identifiers or the scores of candidates that are a list of texts in another one.
+fn is_beside_texts(column: &Column, columns: &Fields, names: &Names) -> bool {
+    let name = column.name();
+    let is_same = |known: &str| is_same_name(known, name);
+    let is_named = is_same("scores")
+        || IDS_OF_TEXTS.into_iter().any(is_same)
+        || LABELLED_LISTS
+            .iter()
+            .any(|list| ["id", "ids", "scores"].iter().any(|what| is_same(&format!("{list}_{what}"))));
+    let holds_candidates = |other: &Column| {
+        names.is_of(Field::Candidates, other.name())
+            || LABELLED_LISTS.iter().any(|list| is_same_name(list, other.name()))
+    };
+    is_named
+        && is_list(column.data_type())
+        && columns.iter().any(|other| holds_candidates(other) && members(other.data_type()).is_none())
 }
 
 /// Whether text stands somewhere in a type.
@@ -105,6 +124,17 @@ pub(super) fn unusable(column: &Column) -> Option<(String, String)> {
             Some((format!("{}.{path}", column.name()), what))
         }),
     }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::List(_)
+            | DataType::LargeList(_)
+            | DataType::ListView(_)
+            | DataType::LargeListView(_)
+            | DataType::FixedSizeList(..)
+    )
 }
 
 fn children(data_type: &DataType) -> Vec<&Column> {
