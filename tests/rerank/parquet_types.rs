@@ -138,7 +138,11 @@ fn a_merge_of_shards_keeps_what_json_brings_back() {
     }
     let run = rerank(&["merge", &parts, "--output", &merged]);
     assert_eq!(run.status, 0, "{}", run.stderr);
-    for part in ["`bytes` (Binary) is left out, ", "`took_us` (Duration(µs)) follows its values", "a single run"] {
+    for part in [
+        "`bytes` (Binary) is left out, ",
+        "`took_us` (Duration(µs)) has the type of its values in JSON",
+        "a single run",
+    ] {
         assert_eq!(run.stderr.matches(part).count(), 1, "{part}: {}", run.stderr);
     }
     assert!(!run.stderr.contains("`price`"), "{}", run.stderr);

@@ -136,7 +136,7 @@ impl Carried {
             self.others.push(format!("`{name}` ({data_type})"));
         }
         if is_kept_alone {
-            let becomes = if is_usable { "follows its values" } else { "is left out" };
+            let becomes = if is_usable { "has the type of its values in JSON" } else { "is left out" };
             self.changed_by_merge.insert(format!("`{name}` ({data_type}) {becomes}"));
         }
         self.left.insert(name.clone());
