@@ -98,6 +98,8 @@ pub(crate) use self::source::{Opened, Source, read_error};
 pub(crate) use self::syntax::not_json;
 pub(crate) use self::table_reader::TableReader;
 pub use self::table_reader::WRITTEN_COLUMNS;
+#[cfg(feature = "parquet")]
+pub(crate) use self::values::Object;
 pub use self::whole::{Whole, WholeInput};
 
 pub(crate) use self::collection::Collection;

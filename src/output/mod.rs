@@ -41,6 +41,8 @@ use crate::column_types::ColumnTypes;
 use crate::record::{Candidate, Group, Query, Ranking};
 
 pub(crate) use atomic::{check as check_folder, replace as replace_file};
+#[cfg(feature = "parquet")]
+pub(crate) use columnar::other_fields::NAME as OTHER_FIELDS;
 pub use compression::{Compression, extension};
 pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use destination::{Destination, Upload};

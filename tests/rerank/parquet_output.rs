@@ -1,5 +1,12 @@
 //! Parquet as output: what is written is read back, and what can't be written is refused by name.
 
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
 use crate::fixture::{Files, rankings, rerank};
@@ -106,4 +113,64 @@ fn rankings_in_parquet_are_evaluated_as_in_jsonl() {
     assert_eq!(run("ranked.parquet"), run("ranked.jsonl"));
     let rankings = rankings(&files.read("ranked.jsonl"));
     assert!(!rankings.is_empty());
+}
+
+/// The column `other_fields` of a Parquet file, in the order of the candidates' ids.
+fn other_fields(path: &str) -> Vec<Option<String>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+    let mut rows = Vec::new();
+    for batch in reader.map(|batch| batch.unwrap()) {
+        let texts = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+        let (ids, others) = (texts("id"), texts("other_fields"));
+        rows.extend(
+            (0..batch.num_rows())
+                .map(|row| (ids.value(row).to_owned(), others.is_valid(row).then(|| others.value(row).to_owned()))),
+        );
+    }
+    rows.sort();
+    rows.into_iter().map(|(_, others)| others).collect()
+}
+
+#[test]
+fn other_fields_are_there_however_often_they_are_ranked() {
+    let files = Files::new();
+    let values = [r#""{\"late\":[1.10],\"n\":1}""#, r#""{\"n\": null}""#, "7", r#""{""#, "null"];
+    let lines: String = (0..)
+        .zip(values)
+        .map(|(row, value)| {
+            format!(
+                "{{\"query_id\":\"q\",\"query\":\"red\",\"id\":\"d{row}\",\"text\":\"red\",\"other_fields\":{value}}}\n"
+            )
+        })
+        .collect();
+    let mut input = files.write("in.jsonl", lines);
+    for name in ["one.parquet", "two.parquet", "three.parquet"] {
+        let output = files.name(name);
+        let run = rerank(&["--model", "fake", &input, "--output", &output]);
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        let expected = [
+            Some(r#"{"late":[1.10],"n":1}"#),
+            Some(r#"{"n":null}"#),
+            Some(r#"{"other_fields":7}"#),
+            Some(r#"{"other_fields":"{"}"#),
+            None,
+        ];
+        assert_eq!(other_fields(&output), expected.map(|text| text.map(str::to_owned)), "{name}");
+        input = output;
+    }
+}
+
+#[test]
+fn a_column_of_the_name_other_fields_stands_in_the_object_whatever_its_type_is() {
+    let files = Files::new();
+    let (input, output) = (files.name("in.parquet"), files.name("out.parquet"));
+    let text = || Arc::new(StringArray::from(vec!["red"])) as ArrayRef;
+    let times = Arc::new(TimestampMillisecondArray::from(vec![1500])) as ArrayRef;
+    let columns = [("query", text()), ("id", text()), ("text", text()), ("other_fields", times)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(&input).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert_eq!(rerank(&["--model", "fake", &input, "--output", &output]).status, 0);
+    assert_eq!(other_fields(&output), [Some(r#"{"other_fields":"1970-01-01T00:00:01.500"}"#.to_owned())]);
 }

@@ -15,6 +15,7 @@ use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
 use crate::input::source::Opened;
+use crate::output::OTHER_FIELDS;
 use crate::store;
 
 /// The columns of a file, or of several.
@@ -109,7 +110,7 @@ impl Carried {
             {
                 self.add(members, names, carrying);
             }
-            if name == fusion::FIELD || is_read(column, fields, names) {
+            if [fusion::FIELD, OTHER_FIELDS].contains(&name.as_str()) || is_read(column, fields, names) {
                 continue;
             }
             // A field's column of another name is read where the first one is null: its values have to be plain.

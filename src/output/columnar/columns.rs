@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::exact::is_exact;
 use super::kind::Kind;
-use super::row::{OTHER, OWN, Row, is_ours};
+use super::other_fields;
+use super::row::{OWN, Row, is_ours};
 use crate::column_types::{as_built, stated};
 
 /// The columns of a file: ours, those of the input whose types are kept, one for each other field that the first rows carry, and
@@ -52,7 +53,7 @@ impl Columns {
         }
         let kinds: HashMap<String, Kind> = kinds.into_iter().map(|(name, kind)| (name, kind.settled())).collect();
         fields.extend(names.iter().filter_map(|name| Some(Field::new(name, kinds.get(name)?.data_type(), true))));
-        fields.push(Field::new(OTHER, DataType::Utf8, true));
+        fields.push(Field::new(other_fields::NAME, DataType::Utf8, true));
         carried.extend(kinds.into_iter().map(|(name, kind)| (name, Carried::Found(kind))));
         let built = fields.iter().map(|field| field.clone().with_data_type(as_built(field.data_type())));
         let schema = Arc::new(Schema::new(built.collect::<Vec<_>>()));
@@ -104,12 +105,11 @@ impl Columns {
                     lines.push_str(&format!(",{key}:{}", serde_json::to_string(text)?));
                 }
                 Some(carried) if carried.holds(value, tries_values) => lines.push_str(&format!(",{key}:{text}")),
-                _ => others.push(format!("{key}:{text}")),
+                _ => others.push((name.as_str(), value.as_ref())),
             }
         }
-        if !others.is_empty() {
-            let object = format!("{{{}}}", others.join(","));
-            lines.push_str(&format!(",\"{OTHER}\":{}", serde_json::to_string(&object)?));
+        if let Some(object) = other_fields::object(&others, &row.others)? {
+            lines.push_str(&format!(",\"{}\":{}", other_fields::NAME, serde_json::to_string(&object)?));
         }
         lines.push_str("}\n");
         Ok(())

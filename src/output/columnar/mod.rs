@@ -7,6 +7,7 @@
 mod columns;
 mod exact;
 mod kind;
+pub(crate) mod other_fields;
 mod row;
 
 use std::sync::Arc;

@@ -1,27 +1,26 @@
 //! One result as it stands in a row: our columns, and the fields that are carried.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
+use super::other_fields;
 use crate::fusion;
-use crate::record::{Query, Ranked};
+use crate::record::{Fields, Query, Ranked, add_fields};
 
 /// The names of our columns. Carried fields with such a name are dropped, as the other formats do.
 pub(super) const OWN: [&str; 10] =
     ["query_id", "query", "rank", "id", "score", "logit", "original_rank", "original_score", "truncated", "text"];
 
-/// The column in which a row has, as one JSON object, the fields that have no column or do not fit it.
-pub(super) const OTHER: &str = "other_fields";
-
-/// Whether a carried field has a name of ours, and is dropped.
+/// Whether a name is that of one of our columns: no carried field has it.
 pub(super) fn is_ours(name: &str) -> bool {
-    OWN.contains(&name) || name == OTHER || name == fusion::FIELD
+    OWN.contains(&name) || name == other_fields::NAME || name == fusion::FIELD
 }
 
 /// A row: our cells as the members of a JSON object without its braces, and the fields beside them.
 pub(super) struct Row {
     pub(super) own: String,
-    pub(super) fields: Vec<(String, Box<RawValue>)>,
+    pub(super) fields: Fields,
+    /// What the input has in the column for fields that have none.
+    pub(super) others: Fields,
 }
 
 impl Row {
@@ -48,7 +47,7 @@ impl Row {
         if with_text {
             add("text", serde_json::to_string(&candidate.text)?);
         }
-        let mut fields = Vec::new();
+        let (mut fields, mut others) = (Fields::new(), Fields::new());
         let ours = [
             (fusion::FIELD, fused.map(Value::from)),
             ("title", candidate.title.clone().map(Value::from)),
@@ -59,17 +58,19 @@ impl Row {
                 fields.push((name.to_owned(), serde_json::value::to_raw_value(&value)?));
             }
         }
-        let carried = candidate.fields.iter().chain(&query.fields);
-        for (name, value) in carried.filter(|(name, _)| !is_ours(name)) {
-            if fields.iter().all(|(known, _)| known != name) {
-                fields.push((name.clone(), value.clone()));
+        for (name, value) in candidate.fields.iter().chain(&query.fields) {
+            match name.as_str() {
+                other_fields::NAME if value.get() != "null" => add_fields(&mut others, other_fields::carried(value)),
+                name if is_ours(name) || fields.iter().any(|(known, _)| known == name) => {}
+                _ => fields.push((name.clone(), value.clone())),
             }
         }
-        Ok(Self { own, fields })
+        Ok(Self { own, fields, others })
     }
 
     /// The bytes that the row takes.
     pub(super) fn bytes(&self) -> usize {
-        self.own.len() + self.fields.iter().map(|(name, value)| name.len() + value.get().len()).sum::<usize>()
+        let fields = self.fields.iter().chain(&self.others);
+        self.own.len() + fields.map(|(name, value)| name.len() + value.get().len()).sum::<usize>()
     }
 }

@@ -83,11 +83,13 @@ fn a_field_that_comes_up_behind_the_first_batch_is_kept_with_the_others() {
     let mut last = ranking(&[0.25]);
     last.results[0].candidate.fields.push(("late".into(), super::super::examples::raw("[1]")));
     last.results[0].candidate.fields.push(("url".into(), super::super::examples::raw("7")));
+    let others = Value::from(r#"{"older":[2],"late":"hidden"}"#).to_string();
+    last.results[0].candidate.fields.push(("other_fields".into(), super::super::examples::raw(&others)));
     let mut rankings = vec![one; BATCH_ROWS / 4];
     rankings.push(last);
     let rows = written(&rankings);
     assert_eq!(rows.len(), BATCH_ROWS + 1);
-    assert_eq!(rows[BATCH_ROWS]["other_fields"], "{\"late\":[1]}");
+    assert_eq!(rows[BATCH_ROWS]["other_fields"], r#"{"late":[1],"older":[2]}"#);
     assert_eq!(rows[0]["url"], "http://0");
     assert_eq!(rows[0].get("other_fields"), None);
     assert_eq!((&rows[0]["logit"], &rows[BATCH_ROWS]["logit"]), (&Value::from(0.5), &Value::from(0.25)));
