@@ -8,6 +8,7 @@ mod byte_budget;
 mod collect;
 mod conclusion;
 mod dry_run;
+mod earlier_run;
 mod estimate;
 mod faults;
 mod figures;

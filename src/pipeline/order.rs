@@ -162,8 +162,6 @@ impl HowToRank<'_> {
     /// The logit of a candidate, which gets the field that names its best passage.
     fn logit(self, candidate: &mut Candidate, document: &Passages, logits: &[f32]) -> f32 {
         let Some(splitting) = self.splitting else {
-            // That of another run, whose output is ranked again, is not this one's.
-            candidate.fields.retain(|(name, _)| name != passages::FIELD);
             return logits.first().copied().unwrap_or_default();
         };
         let (logit, best) = splitting.aggregation.logit(logits);

@@ -265,7 +265,7 @@ mod tests {
             Ok(Event::Group(group(&number.to_string(), "a")))
         });
         let budget = ByteBudget::new(usize::MAX);
-        let checks = Checks { format: OutputFormat::Jsonl, fusion: None, is_shard: false };
+        let checks = Checks { format: OutputFormat::Jsonl, fusion: None, is_split: false, is_shard: false };
         read::read(events, checks, &faults, &Reading::new(None), (&budget, &sender));
         drop(sender);
         assert_eq!(groups.iter().map(|(group, _)| group.query.id).collect::<Vec<_>>(), ["0", "1"]);

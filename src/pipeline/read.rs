@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use anyhow::Result;
 
 use super::byte_budget::{ByteBudget, Permit};
+use super::earlier_run::EarlierRun;
 use super::faults::{Faults, Verdict};
 use crate::fusion::Fusion;
 use crate::input::{Event, Position};
@@ -53,6 +54,8 @@ impl Reading {
 pub(super) struct Checks {
     pub(super) format: OutputFormat,
     pub(super) fusion: Option<Fusion>,
+    /// Whether long documents are cut into passages.
+    pub(super) is_split: bool,
     pub(super) is_shard: bool,
 }
 
@@ -85,6 +88,7 @@ pub(super) fn read(
     (budget, groups): (&Arc<ByteBudget>, &SyncSender<(Group, Permit)>),
 ) {
     let (mut noted, mut events, mut last) = (false, events, None);
+    let mut earlier_run = EarlierRun::new(checks);
     loop {
         // Otherwise nobody would know which record it was.
         let read = catch_unwind(AssertUnwindSafe(|| events.next()));
@@ -98,7 +102,7 @@ pub(super) fn read(
                     return;
                 }
             }
-            Ok(Event::Group(group)) => {
+            Ok(Event::Group(mut group)) => {
                 last = Some(group.place.clone());
                 if let Some(problem) = checks.objection(&group) {
                     if faults.report(&bad_query(&group, problem)) == Verdict::Stop {
@@ -106,6 +110,7 @@ pub(super) fn read(
                     }
                     continue;
                 }
+                earlier_run.settle(&mut group).into_iter().for_each(|note| faults.note(note));
                 if !noted && let Some(note) = checks.format.generated_ids_note(&group) {
                     faults.note(note);
                     noted = true;

@@ -180,7 +180,8 @@ impl Stages<'_> {
         let (splitting, cache) = (self.config.splitting, self.cache.clone());
         let preparation = Preparation { prompts, splitting, cache, patience };
         let Config { layout, fusion, shard, .. } = self.config;
-        let checks = Checks { format: layout.format, fusion: *fusion, is_shard: shard.is_some() };
+        let checks =
+            Checks { format: layout.format, fusion: *fusion, is_split: splitting.is_some(), is_shard: shard.is_some() };
         let (faults, reading) = (Arc::clone(self.faults), Arc::clone(self.reading));
         let reader = thread::spawn(move || {
             for_records(|| read::read(events, checks, &faults, &reading, (&budget, &group_sender)));

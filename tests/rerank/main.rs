@@ -104,6 +104,7 @@ mod products;
 mod quantized;
 mod quantized_damage;
 mod quantized_refused;
+mod ranked_again;
 mod real_shapes;
 mod recipe_notes;
 mod recipe_options;

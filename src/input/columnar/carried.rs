@@ -16,6 +16,7 @@ use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
 use crate::input::source::Opened;
 use crate::output::OTHER_FIELDS;
+use crate::passages;
 use crate::store;
 
 /// The columns of a file, or of several.
@@ -110,7 +111,8 @@ impl Carried {
             {
                 self.add(members, names, carrying);
             }
-            if [fusion::FIELD, OTHER_FIELDS].contains(&name.as_str()) || is_read(column, fields, names) {
+            let is_written = [fusion::FIELD, passages::FIELD, OTHER_FIELDS].contains(&name.as_str());
+            if is_written || is_read(column, fields, names) {
                 continue;
             }
             // A field's column of another name is read where the first one is null: its values have to be plain.

@@ -10,6 +10,7 @@ use crate::column_types::Carrying;
 use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
+use crate::passages;
 
 /// The names of carried columns that have floating-point numbers and are written as JSON, and whether infinite ones are kept, of
 /// which a merge of shards makes columns of their types.
@@ -35,7 +36,8 @@ fn add(fields: &Fields, names: &Names, carried: &mut HashMap<String, bool>) {
         if names.is_known(name) || (!is_pair && is_needed(column, fields, names)) {
             let inner = if let DataType::Struct(inner) = data_type { Some(inner) } else { members(data_type) };
             inner.into_iter().for_each(|inner| add(inner, names, carried));
-        } else if name != fusion::FIELD && holds(data_type, DataType::is_floating) {
+        } else if ![fusion::FIELD, passages::FIELD].contains(&name.as_str()) && holds(data_type, DataType::is_floating)
+        {
             carried.insert(name.clone(), false);
         }
     }
