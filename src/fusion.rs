@@ -12,6 +12,9 @@ use crate::record::{Candidate, Group, Ranked};
 /// The field of a result that has its fused score.
 pub const FIELD: &str = "fused";
 
+/// The fields of a result that have a reranker's numbers and no other name in files of a first stage.
+pub const OF_RERANKER: [&str; 2] = ["logit", FIELD];
+
 /// The constant of reciprocal rank fusion in the paper.
 const RECIPROCAL_RANK_CONSTANT: f64 = 60.;
 

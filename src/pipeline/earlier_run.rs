@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 
 use super::read::Checks;
-use crate::fusion;
+use crate::fusion::{self, Fusion};
 use crate::passages;
 use crate::record::{Candidate, Group};
+
+/// The field that a candidate has beside the first stage's score, if that was taken from another one.
+const SCORE: &str = "score";
 
 /// Settles the groups of an input.
 pub(super) struct EarlierRun {
@@ -23,7 +26,8 @@ impl EarlierRun {
     /// Leaves out the fields that would be taken for this run's. Returns what the user should know, each thing once.
     pub(super) fn settle(&mut self, group: &mut Group) -> Vec<String> {
         let Checks { fusion, is_split, format, .. } = self.checks;
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> =
+            fusion.and_then(|fusion| self.score_of_reranker(fusion, group)).into_iter().collect();
         for (name, option, is_written) in
             [(fusion::FIELD, "--fuse", fusion.is_some()), (passages::FIELD, "--long", is_split)]
         {
@@ -37,6 +41,30 @@ impl EarlierRun {
             }
         }
         notes
+    }
+
+    /// The note that a fusion takes a score as the first stage's, and it may be that of a reranker: the output of a run whose input
+    /// had no scores has only its own.
+    fn score_of_reranker(&mut self, fusion: Fusion, group: &Group) -> Option<String> {
+        if !matches!(fusion, Fusion::Interpolation { .. }) {
+            return None;
+        }
+        let has = |candidate: &Candidate, name: &str| candidate.fields.iter().any(|(known, _)| known == name);
+        let found = |candidate: &Candidate| {
+            let beside: Vec<_> = fusion::OF_RERANKER.into_iter().filter(|name| has(candidate, name)).collect();
+            // A score that is carried was not taken.
+            (candidate.original_score.is_some() && !has(candidate, SCORE) && !beside.is_empty()).then_some(beside)
+        };
+        let beside = group.candidates.iter().find_map(found)?;
+        self.reported.insert(SCORE).then(|| {
+            format!(
+                "{}: `{}` beside the score: rerank writes that, and --fuse {fusion} takes this score as the first stage's; if it is the \
+                 reranker's of an earlier run, name the field with the first stage's, as in --columns score=original_score, or \
+                 rank the input of that run",
+                group.place,
+                beside.join("` and `")
+            )
+        })
     }
 }
 

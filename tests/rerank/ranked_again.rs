@@ -9,7 +9,7 @@ use arrow_json::LineDelimitedWriter;
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::fixture::{Files, Run, rerank, rerank_on};
 
@@ -75,4 +75,36 @@ fn results_of_an_earlier_run_have_no_empty_columns() {
     let (columns, rows) = read(&output);
     assert!(!columns.contains_key("best_passage") && !columns.contains_key("fused"), "{columns:?}");
     assert_eq!(rows["red"]["mine"], "red");
+}
+
+#[test]
+fn a_fusion_names_a_score_that_may_be_the_reranker_s() {
+    let files = Files::new();
+    let candidates = |scores: bool| -> String {
+        let candidates = ["red", "blue", "reds"].map(|text| match scores {
+            true => json!({"id": text, "text": text, "score": text.len()}),
+            false => json!({"id": text, "text": text}),
+        });
+        json!({"query_id": "q", "query": "red", "candidates": candidates}).to_string()
+    };
+    let (plain, scored) =
+        (files.write("plain.jsonl", candidates(false)), files.write("scored.jsonl", candidates(true)));
+    let fused = |input: &str, more: &[&str]| {
+        succeed(&[&[input, "--fuse", "alpha=0.5"], more].concat())
+            .stderr
+            .contains("takes this score as the first stage's")
+    };
+    for name in ["one.jsonl", "one.parquet"] {
+        let output = files.name(name);
+        succeed(&[&plain, "--fuse", "rrf", "--output", &output]);
+        let run = succeed(&[&output, "--fuse", "alpha=0.5", "--output-format", "trec"]);
+        let note =
+            ":1: `logit` and `fused` beside the score: rerank writes that, and --fuse alpha=0.5 takes this score as";
+        assert_eq!(run.stderr.matches(note).count(), 1, "{}", run.stderr);
+    }
+    let output = files.name("two.jsonl");
+    succeed(&[&scored, "--output", &output]);
+    assert!(fused(&output, &[]));
+    assert!(!fused(&output, &["--columns", "score=original_score,rank=original_rank"]));
+    assert!(!fused(&scored, &[]));
 }

@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field as Column, Fields, Schema};
 use super::Table;
 use super::carried::members;
 use crate::exit::UsageError;
+use crate::fusion::OF_RERANKER;
 use crate::input::candidates::LABELLED_LISTS;
 use crate::input::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
 
@@ -45,7 +46,12 @@ impl Selection {
                 }
                 Some((_, what)) if !known_only => left_out.push(format!("`{name}` ({what})")),
                 Some(_) => {}
-                None if !known_only || is_needed(column, table.schema().fields(), names) => columns.push(index),
+                None if !known_only
+                    || is_needed(column, table.schema().fields(), names)
+                    || OF_RERANKER.contains(&name.as_str()) =>
+                {
+                    columns.push(index)
+                }
                 None => {}
             }
         }
