@@ -1,5 +1,7 @@
 //! What the rows of a file of columns are: pairs, queries with lists of candidates, or the rows of a run.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 
 use super::columnar::{Kind, Selection, Table};
@@ -37,8 +39,8 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
     if !is_run(&table, options, &names) {
         let note_on_types = columnar::keep_types(&table, options);
         let exact = match options.carrying {
-            Carrying::AsColumns => options.types.get(),
-            Carrying::AsJson | Carrying::AsJsonOfTypes => &[],
+            Carrying::AsColumns => columnar::kept_names(table.schema(), options),
+            Carrying::AsJson | Carrying::AsJsonOfTypes => HashSet::new(),
         };
         let selection = Selection::new(&table, &names, exact, options.known_fields_only)?
             .carrying(columnar::carried_numbers(table.schema(), options));

@@ -1,5 +1,7 @@
 //! Bytes from a file or standard input: decompressed, without a byte order mark.
 
+#[cfg(feature = "parquet")]
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -145,7 +147,7 @@ impl Opened {
             Self::Text(source) => Ok(source),
             #[cfg(feature = "parquet")]
             Self::Columns(table) => {
-                let selection = Selection::new(&table, &Names::new(&Columns::default()), &[], true)?;
+                let selection = Selection::new(&table, &Names::new(&Columns::default()), HashSet::new(), true)?;
                 table.records(&selection)
             }
         }

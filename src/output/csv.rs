@@ -3,7 +3,6 @@
 //! The header is written with the first ranking that has results, and the fields that this ranking carries determine the
 //! columns. A ranking without results has no rows.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use ahash::{AHashMap, AHashSet};
@@ -11,6 +10,8 @@ use anyhow::Result;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde_json::value::RawValue;
 
+use super::left_out::LeftOut;
+use super::query_fields::QueryFields;
 use crate::fusion;
 use crate::input::WRITTEN_COLUMNS;
 use crate::record::{Query, Ranked, Ranking};
@@ -26,7 +27,7 @@ pub(super) struct CsvFormatter {
     text: bool,
     /// The columns that follow ours; none before the header is written.
     carried: Option<Columns>,
-    left_out: BTreeSet<String>,
+    left_out: LeftOut,
 }
 
 /// Names in their order, and as a set: an input may have as many columns as its lines have room for.
@@ -44,12 +45,9 @@ impl Columns {
     }
 }
 
-/// The most names of fields without a column that are remembered for a message.
-const MOST_LEFT_OUT: usize = 100;
-
 impl CsvFormatter {
     pub(super) fn new(delimiter: u8, text: bool) -> Self {
-        Self { delimiter, text, carried: None, left_out: BTreeSet::new() }
+        Self { delimiter, text, carried: None, left_out: LeftOut::default() }
     }
 
     /// Goes on with a file whose header is written, if it is: these columns follow ours.
@@ -66,10 +64,12 @@ impl CsvFormatter {
         if ranking.results.is_empty() {
             return Ok(());
         }
-        self.header(Some(ranking), buffer)?;
+        let of_query = QueryFields::of(ranking);
+        self.header(Some((ranking, &of_query)), buffer)?;
+        of_query.taken.iter().for_each(|name| self.left_out.add(name));
         let Some(carried) = &self.carried else { return Ok(()) };
         for (index, result) in ranking.results.iter().enumerate() {
-            let extras = Extras::of(&ranking.query, result);
+            let extras = Extras::of(&ranking.query, &of_query, result);
             let mut row = row(&ranking.query, index + 1, result);
             row.extend(self.text.then(|| result.candidate.text.clone()));
             row.extend(carried.names.iter().map(|name| extras.value(name).unwrap_or_default().to_owned()));
@@ -78,11 +78,7 @@ impl CsvFormatter {
             let quotes = if marked { QuoteStyle::Always } else { QuoteStyle::Necessary };
             append(self.delimiter, &row, quotes, buffer)?;
             let unknown = extras.list.iter().map(|(name, _)| *name).filter(|name| !carried.known.contains(*name));
-            for name in unknown {
-                if self.left_out.len() < MOST_LEFT_OUT {
-                    self.left_out.insert(name.to_owned());
-                }
-            }
+            unknown.for_each(|name| self.left_out.add(name));
         }
         Ok(())
     }
@@ -92,20 +88,19 @@ impl CsvFormatter {
         self.header(None, buffer)
     }
 
-    /// The names of fields that came up after the header was written.
+    /// The names of fields that came up after the header was written, or whose column has another field.
     pub(super) fn left_out(&self) -> Vec<&str> {
-        self.left_out.iter().map(String::as_str).collect()
+        self.left_out.names()
     }
 
-    fn header(&mut self, first: Option<&Ranking>, buffer: &mut Vec<u8>) -> Result<()> {
+    fn header(&mut self, first: Option<(&Ranking, &QueryFields<'_>)>, buffer: &mut Vec<u8>) -> Result<()> {
         if self.carried.is_some() {
             return Ok(());
         }
         let mut carried = Columns::default();
-        let results =
-            first.into_iter().flat_map(|ranking| ranking.results.iter().map(|result| (&ranking.query, result)));
-        for (query, result) in results {
-            Extras::of(query, result).list.iter().for_each(|(name, _)| carried.add(name));
+        if let Some((ranking, of_query)) = first {
+            let extras = ranking.results.iter().map(|result| Extras::of(&ranking.query, of_query, result));
+            extras.for_each(|extras| extras.list.iter().for_each(|(name, _)| carried.add(name)));
         }
         let ours = COLUMNS.iter().copied().chain(self.text.then_some(TEXT));
         let names: Vec<String> = ours.map(str::to_owned).chain(carried.names.iter().cloned()).collect();
@@ -132,8 +127,8 @@ fn row(query: &Query, rank: usize, result: &Ranked) -> Vec<String> {
     ]
 }
 
-/// The cells of a row beyond our columns: the fused score, title, instruction, and carried fields. A carried field with the name of one of our
-/// columns is dropped; of a candidate's and a query's field of one name, the candidate's is kept.
+/// The cells of a row beyond our columns: the fused score, title, instruction, and carried fields. A candidate's field with the name of
+/// one of our columns is dropped.
 #[derive(Default)]
 struct Extras<'a> {
     list: Vec<(&'a str, String)>,
@@ -141,7 +136,7 @@ struct Extras<'a> {
 }
 
 impl<'a> Extras<'a> {
-    fn of(query: &'a Query, result: &'a Ranked) -> Self {
+    fn of(query: &'a Query, of_query: &'a QueryFields<'_>, result: &'a Ranked) -> Self {
         let (mut extras, candidate) = (Self::default(), &result.candidate);
         if let Some(fused) = result.fused {
             extras.add(fusion::FIELD, || fused.to_string());
@@ -151,11 +146,12 @@ impl<'a> Extras<'a> {
                 extras.add(name, || value.clone());
             }
         }
-        for (name, value) in candidate.fields.iter().chain(&query.fields) {
+        for (name, value) in &candidate.fields {
             if !COLUMNS.contains(&name.as_str()) && name != TEXT && name != fusion::FIELD {
                 extras.add(name, || cell(value));
             }
         }
+        of_query.columns.iter().for_each(|(name, value)| extras.add(name, || cell(value)));
         extras
     }
 
@@ -210,7 +206,7 @@ mod tests {
         let mut reader = csv::Reader::from_reader(buffer.as_slice());
         assert_eq!(
             reader.headers().unwrap().iter().skip(8).collect::<Vec<_>>(),
-            ["truncated", "text", "title", "url", "n", "topic"]
+            ["truncated", "text", "title", "url", "n", "query_topic"]
         );
         let rows: Vec<Vec<String>> =
             reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();

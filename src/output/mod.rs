@@ -25,7 +25,9 @@ mod destination;
 mod errors;
 mod file;
 mod jsonl;
+mod left_out;
 mod msmarco;
+mod query_fields;
 mod run_record;
 mod staged;
 mod trec;
@@ -48,6 +50,9 @@ pub(crate) use compression::{Compressor, MEMBER_BYTES};
 pub use destination::{Destination, Upload};
 pub use errors::ErrorsFile;
 pub use file::{Existing, OutputFile, exit_at_once};
+pub(crate) use left_out::left_out_note;
+#[cfg(feature = "parquet")]
+pub(crate) use query_fields::query_column;
 pub(crate) use run_record::RunRecord;
 pub use trec::check_tag;
 pub(crate) use writer::Continuation;
@@ -234,6 +239,8 @@ impl Formatter {
     fn left_out(&self) -> Vec<&str> {
         match self {
             Self::Csv(formatter) => formatter.left_out(),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(formatter) => formatter.left_out(),
             _ => Vec::new(),
         }
     }

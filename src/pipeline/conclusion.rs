@@ -9,7 +9,7 @@ use super::faults::Faults;
 use super::judging::JudgedFigures;
 use crate::compute::Compute;
 use crate::exit::Exit;
-use crate::output::{Closed, NotKept, OutputFile};
+use crate::output::{Closed, NotKept, OutputFile, left_out_note};
 use crate::progress::{Reporter, counted};
 use crate::stats::{self, Stats};
 use crate::stop::Stop;
@@ -90,12 +90,8 @@ impl Conclusion<'_> {
     /// The exit status if writing has failed.
     fn exit_of_writing(&self, written: Result<Vec<String>>) -> Option<Exit> {
         match written {
-            Ok(left_out) if left_out.is_empty() => None,
             Ok(left_out) => {
-                self.reporter.warning(&format!(
-                    "fields that came up after the header was written are left out: {}; JSONL keeps all",
-                    left_out.join(", ")
-                ));
+                left_out_note(&left_out).iter().for_each(|note| self.reporter.warning(note));
                 None
             }
             // A reader that closes the pipe, as `head` does, has what it wanted.

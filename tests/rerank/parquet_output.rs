@@ -26,6 +26,10 @@ fn cells(rankings: &[Value]) -> Vec<Value> {
             for name in known.into_iter().filter(|name| query.get(name).is_some()) {
                 cells[name] = query[name].clone();
             }
+            // A table has the query's own fields under their names behind `query_`.
+            if cells.get("query_topic").is_some() {
+                cells["topic"] = cells["query_topic"].clone();
+            }
             cells["truncated"] = json!(result["truncated"] == true);
             cells
         };

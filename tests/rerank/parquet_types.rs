@@ -124,7 +124,7 @@ fn what_candidates_carry_keeps_its_type() {
         let [before, after] = [&source, &written].map(|batch| batch.column_by_name(name).unwrap().to_data());
         assert_eq!(before, after, "{name}");
     }
-    let took = written.column_by_name("took").unwrap();
+    let took = written.column_by_name("query_took").unwrap();
     assert_eq!(took.data_type(), source.column_by_name("took_ns").unwrap().data_type());
     assert_eq!(took.null_count(), 0);
 }
@@ -203,7 +203,7 @@ fn dates_are_kept_also_where_a_file_states_them_in_milliseconds() {
     }
     // JSON has a text for each time that calendars have.
     let run = rerank(&["--model", "fake", &input]);
-    let days: Vec<Value> = run.rankings().iter().flat_map(|ranking| days_of(ranking)).collect();
+    let days: Vec<Value> = run.rankings().iter().flat_map(days_of).collect();
     assert_eq!(days, [json!("1969-12-31T23:59:59.999"), json!("1970-01-02T00:00:00.001"), json!(i64::MAX)]);
 }
 

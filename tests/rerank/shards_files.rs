@@ -149,7 +149,7 @@ fn a_field_that_a_part_cannot_carry_is_refused_by_name() {
     let text = r#"{"query_id":"a","query":"red","documents":["red"],"results":7}"#;
     let input = files.write("in.jsonl", format!("{text}\n"));
     let run = rerank(&fake(&[&input, "--output-format", "csv"]));
-    assert!(run.status == 0 && run.stdout.lines().next().unwrap().ends_with(",results"), "{}", run.stdout);
+    assert!(run.status == 0 && run.stdout.lines().next().unwrap().ends_with(",query_results"), "{}", run.stdout);
     rerank(&fake(&[&input, "-o", &files.name("parts"), "--shard", "0/1"]))
         .fails(1, &["in.jsonl:1", "query \"a\"", "a field `results`, which a shard can't keep"]);
 }

@@ -1,5 +1,6 @@
 //! The carried columns of an input whose types the output keeps.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +16,7 @@ use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
 use crate::input::source::Opened;
-use crate::output::OTHER_FIELDS;
+use crate::output::{OTHER_FIELDS, query_column};
 use crate::passages;
 use crate::store;
 
@@ -32,6 +33,8 @@ struct Carried {
     changed_by_merge: BTreeSet<String>,
     /// Those that are stored as a type of the same values.
     changed: Vec<String>,
+    /// The names of columns whose types are kept, with those that they have in the output.
+    outputs: Vec<(String, String)>,
 }
 
 /// Finds the columns of a file whose types are kept, unless they are known. Returns what the user should know of the others.
@@ -64,7 +67,7 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
     }
     let mut all = Carried::default();
     for (name, schema) in files.iter().filter_map(|(name, schema)| Some((name, schema.as_ref()?))) {
-        let Carried { kept, others, changed, left, changed_by_merge } = Carried::of(schema, options);
+        let Carried { kept, others, changed, left, changed_by_merge, .. } = Carried::of(schema, options);
         for column in kept {
             all.keep(column, name);
         }
@@ -77,6 +80,13 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
     let note = all.note("the input", options.carrying);
     options.types.set(all.kept, all.changed_by_merge.into_iter().collect());
     note
+}
+
+/// The names of a file's columns whose types the output keeps.
+pub fn kept_names(schema: &SchemaRef, options: &InputOptions) -> HashSet<String> {
+    let kept: HashSet<&str> = options.types.get().iter().map(|column| column.name().as_str()).collect();
+    let outputs = Carried::of(schema, options).outputs.into_iter();
+    outputs.filter(|(_, output)| kept.contains(output.as_str())).map(|(name, _)| name).collect()
 }
 
 /// The schema of a file; none, if it is none of columns, or can't be read, which is reported when its rows are.
@@ -95,21 +105,21 @@ fn schema_of(path: &Path) -> Option<SchemaRef> {
 impl Carried {
     fn of(schema: &SchemaRef, options: &InputOptions) -> Self {
         let mut carried = Self::default();
-        carried.add(schema.fields(), &Names::new(&options.columns), options.carrying);
+        let names = Names::new(&options.columns);
+        carried.add(schema.fields(), (&names, options.carrying), !is_pair(schema.fields(), &names));
         carried
     }
 
     /// Adds the columns of rows, or those of the candidates in them.
-    fn add(&mut self, fields: &Fields, names: &Names, carrying: Carrying) {
-        let has = |field| fields.iter().any(|column| names.is_of(field, column.name()));
+    fn add(&mut self, fields: &Fields, (names, carrying): (&Names, Carrying), is_of_query: bool) {
         // Where a row has one text of its own, no other column can be a list of texts.
-        let is_pair = has(Field::Text) && !has(Field::Candidates);
+        let is_pair = is_pair(fields, names);
         for column in fields {
             let name = column.name();
             if names.is_of(Field::Candidates, name)
                 && let Some(members) = members(column.data_type())
             {
-                self.add(members, names, carrying);
+                self.add(members, (names, carrying), false);
             }
             let is_written = [fusion::FIELD, passages::FIELD, OTHER_FIELDS].contains(&name.as_str());
             if is_written || is_read(column, fields, names) {
@@ -122,7 +132,10 @@ impl Carried {
                     if data_type != *column.data_type() {
                         self.changed.push(format!("`{name}` ({} for {})", data_type, column.data_type()));
                     }
-                    self.keep(column.as_ref().clone().with_data_type(data_type).with_nullable(true), "its candidates");
+                    let output = if is_of_query { query_column(name) } else { Cow::Borrowed(name.as_str()) };
+                    self.outputs.push((name.clone(), output.to_string()));
+                    let column = column.as_ref().clone().with_name(output);
+                    self.keep(column.with_data_type(data_type).with_nullable(true), "its candidates");
                 }
                 None => {
                     self.leave(column, may_keep && stored(column.data_type(), Carrying::AsColumns).is_some());
@@ -178,6 +191,12 @@ impl Carried {
         let parts: Vec<String> = others.into_iter().chain(changed).collect();
         (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))
     }
+}
+
+/// Whether a row with these columns is a pair: all that it carries is its candidate's.
+pub(super) fn is_pair(fields: &Fields, names: &Names) -> bool {
+    let has = |field| fields.iter().any(|column| names.is_of(field, column.name()));
+    has(Field::Text) && !has(Field::Candidates)
 }
 
 /// The members of the structs in a list.

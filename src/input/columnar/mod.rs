@@ -29,7 +29,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow_schema::SchemaRef;
 
 use self::batches::Rows;
-pub use self::carried::{keep_types, keep_types_of_all};
+pub use self::carried::{keep_types, keep_types_of_all, kept_names};
 use self::cells::Cells;
 use self::counter::RowCounter;
 pub use self::data::Data;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use arrow_schema::{DataType, Fields, SchemaRef};
 
-use super::carried::members;
+use super::carried::{is_pair, kept_names, members};
 use super::selection::{holds, is_needed};
 use crate::column_types::Carrying;
 use crate::fusion;
 use crate::input::InputOptions;
-use crate::input::names::{Field, Names};
+use crate::input::names::Names;
 use crate::passages;
 
 /// The names of carried columns that have floating-point numbers and are written as JSON, and whether infinite ones are kept, of
@@ -20,8 +20,9 @@ pub fn carried_numbers(schema: &SchemaRef, options: &InputOptions) -> HashMap<St
         add(schema.fields(), &Names::new(&options.columns), &mut carried);
     }
     if options.carrying == Carrying::AsJsonOfTypes {
+        let kept = kept_names(schema, options);
         for (name, keeps_infinite) in &mut carried {
-            *keeps_infinite = options.types.get().iter().any(|column| column.name() == name);
+            *keeps_infinite = kept.contains(name);
         }
     }
     carried
@@ -29,8 +30,7 @@ pub fn carried_numbers(schema: &SchemaRef, options: &InputOptions) -> HashMap<St
 
 /// Adds the columns of rows, or those of the candidates and the queries in them.
 fn add(fields: &Fields, names: &Names, carried: &mut HashMap<String, bool>) {
-    let has = |field| fields.iter().any(|column| names.is_of(field, column.name()));
-    let is_pair = has(Field::Text) && !has(Field::Candidates);
+    let is_pair = is_pair(fields, names);
     for column in fields {
         let (name, data_type) = (column.name(), column.data_type());
         if names.is_known(name) || (!is_pair && is_needed(column, fields, names)) {

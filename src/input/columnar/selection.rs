@@ -30,8 +30,7 @@ impl Selection {
     ///
     /// # Errors
     /// If a column with one of the names has a type that can't be used.
-    pub fn new(table: &Table, names: &Names, exact: &[Column], known_only: bool) -> Result<Self, UsageError> {
-        let exact: HashSet<String> = exact.iter().map(|column| column.name().clone()).collect();
+    pub fn new(table: &Table, names: &Names, exact: HashSet<String>, known_only: bool) -> Result<Self, UsageError> {
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         for (index, column) in table.schema().fields().iter().enumerate() {
             let name = column.name();

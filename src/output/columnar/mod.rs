@@ -20,6 +20,8 @@ use parquet::file::properties::WriterProperties;
 
 use self::columns::Columns;
 use self::row::Row;
+use super::left_out::LeftOut;
+use super::query_fields::QueryFields;
 use crate::column_types::ColumnTypes;
 use crate::record::Ranking;
 
@@ -37,19 +39,22 @@ pub(super) struct ParquetFormatter {
     types: ColumnTypes,
     waiting: Vec<Row>,
     waiting_bytes: usize,
+    left_out: LeftOut,
     file: Option<(Columns, ArrowWriter<Vec<u8>>)>,
 }
 
 impl ParquetFormatter {
     /// A file without rows. The types of carried columns are known when the first rows come.
     pub(super) fn new(text: bool, types: ColumnTypes) -> Self {
-        Self { text, types, waiting: Vec::new(), waiting_bytes: 0, file: None }
+        Self { text, types, waiting: Vec::new(), waiting_bytes: 0, left_out: LeftOut::default(), file: None }
     }
 
     /// Adds a ranking. Appends the bytes of the file that are complete, if there are any.
     pub(super) fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
+        let of_query = QueryFields::of(ranking);
+        of_query.taken.iter().for_each(|name| self.left_out.add(name));
         for (rank, result) in (1..).zip(&ranking.results) {
-            let row = Row::new(&ranking.query, rank, result, self.text)?;
+            let row = Row::new((&ranking.query, &of_query), rank, result, self.text)?;
             self.waiting_bytes += row.bytes();
             self.waiting.push(row);
             if self.waiting.len() == BATCH_ROWS || self.waiting_bytes >= BATCH_BYTES {
@@ -57,6 +62,11 @@ impl ParquetFormatter {
             }
         }
         Ok(())
+    }
+
+    /// The names of fields whose column has another field.
+    pub(super) fn left_out(&self) -> Vec<&str> {
+        self.left_out.names()
     }
 
     /// Appends the rest of the file.

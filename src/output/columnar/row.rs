@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::query_fields::QueryFields;
 use super::other_fields;
 use crate::fusion;
 use crate::record::{Fields, Query, Ranked, add_fields};
@@ -28,7 +29,12 @@ impl Row {
     ///
     /// # Errors
     /// If a value can't become JSON, which does not happen.
-    pub(super) fn new(query: &Query, rank: usize, result: &Ranked, with_text: bool) -> serde_json::Result<Self> {
+    pub(super) fn new(
+        (query, of_query): (&Query, &QueryFields<'_>),
+        rank: usize,
+        result: &Ranked,
+        with_text: bool,
+    ) -> serde_json::Result<Self> {
         let Ranked { candidate, logit, score, truncated, fused } = result;
         let mut own = format!("\"query_id\":{}", serde_json::to_string(&query.id)?);
         let mut add = |name: &str, value: String| {
@@ -58,13 +64,14 @@ impl Row {
                 fields.push((name.to_owned(), serde_json::value::to_raw_value(&value)?));
             }
         }
-        for (name, value) in candidate.fields.iter().chain(&query.fields) {
+        for (name, value) in &candidate.fields {
             match name.as_str() {
                 other_fields::NAME if value.get() != "null" => add_fields(&mut others, other_fields::carried(value)),
                 name if is_ours(name) || fields.iter().any(|(known, _)| known == name) => {}
                 _ => fields.push((name.clone(), value.clone())),
             }
         }
+        fields.extend(of_query.columns.iter().map(|(name, value)| (name.clone().into_owned(), (*value).to_owned())));
         Ok(Self { own, fields, others })
     }
 

@@ -13,7 +13,7 @@ use self::sources::Sources;
 use super::names;
 use super::status::Status;
 use crate::exit::{Exit, UsageError};
-use crate::output::{Existing, Layout, OutputFormat, Writer};
+use crate::output::{Existing, Layout, OutputFormat, Writer, left_out_note};
 use crate::progress::counted;
 use crate::resume::Sidecar;
 use crate::stop::Stop;
@@ -118,10 +118,7 @@ fn notes(skipped: u64, left_out: &[String], infinite: u64) -> Vec<String> {
     if skipped > 0 {
         notes.push(format!("the workers left {} out that could not be used", counted(skipped, "record", "records")));
     }
-    if !left_out.is_empty() {
-        let names = left_out.join(", ");
-        notes.push(format!("fields that came up after the header was written are left out: {names}; JSONL keeps all"));
-    }
+    notes.extend(left_out_note(left_out));
     if infinite > 0 {
         notes.push(format!(
             "carried columns of {} have infinite numbers, which JSON lacks: null stands in their place; Parquet keeps them",
