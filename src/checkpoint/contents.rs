@@ -80,8 +80,8 @@ pub(super) fn without(missing: &str, names: &[String], conversion: &Conversion) 
     }
     if missing == "config.json" {
         // The modules of sentence-transformers have files of this name, too.
-        let is_model = |folder: &&str| names.contains(&format!("{folder}/tokenizer.json"));
-        if let Some(folder) = names.iter().filter_map(|name| name.strip_suffix("/config.json")).find(is_model) {
+        let has_modules = names.iter().any(|name| name == "modules.json");
+        if let Some(folder) = names.iter().find_map(|name| name.strip_suffix("/config.json")).filter(|_| !has_modules) {
             return format!("has no config.json, but its directory {folder} has one; name that");
         }
         if let Some(reason) = in_another_form(missing, names, conversion) {

@@ -93,7 +93,8 @@ fn which_of_two_names_is_used_is_said_for_every_field() {
     ] {
         let note = run_note(text);
         assert!(note.contains(&format!("{used} is used as the ")), "{text}: {note}");
-        assert!(note.contains(&format!(" and {other} is only carried; --columns ")), "{text}: {note}");
+        let fate = if other == "`id` (b)" { "left out, as rerank writes its own" } else { "only carried" };
+        assert!(note.contains(&format!(" and {other} is {fate}; --columns ")), "{text}: {note}");
     }
 }
 
@@ -167,8 +168,8 @@ fn lists_of_good_and_bad_passages_are_read_and_each_says_its_list() {
         scored,
         &[
             json!({"id":"x","original_score":0.9,"list":"pos"}),
-            json!({"id":"4","original_score":0.1,"list":"neg"}),
             json!({"id":"5","original_score":0.2,"list":"neg"}),
+            json!({"id":"4","original_score":0.1,"list":"neg"}),
         ],
     );
     let prompted = run_note(r#"{"query":"q","pos":["a"],"neg":[],"prompt":"Judge."}"#);
@@ -192,7 +193,7 @@ fn lists_of_good_and_bad_passages_are_read_and_each_says_its_list() {
 fn lists_beside_plain_texts_name_and_score_them() {
     results(
         r#"{"query":"q","documents":["a","b"],"ids":["x",7],"scores":[1,"2.5"]}"#,
-        &[json!({"id":"x","original_score":1.0}), json!({"id":"7","original_score":2.5})],
+        &[json!({"id":"7","original_score":2.5}), json!({"id":"x","original_score":1.0})],
     );
     run(r#"{"query":"q","documents":["a","b"],"ids":["x"]}"#).fails(1, &["`ids` has 1 value", "`documents` has 2"]);
 }
