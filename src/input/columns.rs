@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::columnar::{Kind, Selection, Table};
 use super::detect::InputFormat;
-use super::names::{Field, IDS_OF_TEXTS, Names};
+use super::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
 use super::source::Source;
 use super::{InputOptions, columnar};
 use crate::column_types::Carrying;
@@ -35,6 +35,7 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
         let problem = format!("{} is {} file: leave --input-format out", table.name(), table.kind().name());
         return Err(UsageError::new(problem).into());
     }
+    check_named(&table, options)?;
     let names = Names::new(&options.columns);
     if !is_run(&table, options, &names) {
         let note_on_types = columnar::keep_types(&table, options);
@@ -62,6 +63,22 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
     }
     let cells = [names.of(Field::QueryId), ids.as_slice(), names.of(Field::Rank), names.of(Field::Score)];
     Ok(Prepared { source: table.cells(&cells, false)?, format: own, notes: Vec::new() })
+}
+
+/// Refuses a name in `--columns` that no column has, nor a field in one.
+fn check_named(table: &Table, options: &InputOptions) -> Result<(), UsageError> {
+    let schema = table.schema();
+    let is_missing =
+        |(_, name): &(Field, &str)| !schema.flattened_fields().iter().any(|column| is_same_name(name, column.name()));
+    match options.columns.iter().find(is_missing) {
+        None => Ok(()),
+        Some((field, name)) => Err(UsageError::new(format!(
+            "{}: --columns {}={name} names no column; the columns are {}",
+            table.name(),
+            field.name(),
+            columnar::listed(schema)
+        ))),
+    }
 }
 
 /// Whether the rows are those of a run: its texts stand in other files.
