@@ -27,6 +27,7 @@ pub type Column = std::convert::Infallible;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnTypes(Arc<OnceLock<Known>>);
 
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
 #[derive(Debug, PartialEq, Eq)]
 struct Known {
     kept: Vec<Column>,
