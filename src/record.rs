@@ -49,6 +49,8 @@ pub struct Query {
     pub has_generated_id: bool,
     /// Where it stands among the queries of the input: a number that grows in the input's order, whatever part of it is read.
     pub position: u64,
+    /// The hash of the query and its candidates as they were read, where the output's run records that; else 0.
+    pub content: u64,
     /// Overrides the run's instruction for this query.
     pub instruction: Option<String>,
     /// Unknown fields of the query's own record.

@@ -232,6 +232,7 @@ impl Grouping {
                 text,
                 instruction: query.instruction,
                 fields: query.fields,
+                content: 0,
             }),
             Err(problem) => {
                 self.refuse(line, name, problem);

@@ -53,6 +53,7 @@ pub use file::{Existing, OutputFile, exit_at_once};
 pub(crate) use left_out::left_out_note;
 #[cfg(feature = "parquet")]
 pub(crate) use query_fields::query_column;
+pub use run_record::BrokenOff;
 pub(crate) use run_record::RunRecord;
 pub use trec::check_tag;
 pub(crate) use writer::Continuation;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::compression::Compressor;
 use super::file::{Existing, OutputFile};
 use super::staged::Staged;
-use super::{Formatter, Layout, OutputFormat, RunRecord, remedy};
+use super::{BrokenOff, Formatter, Layout, OutputFormat, RunRecord, remedy};
 use crate::progress::counted;
 use crate::record::Ranking;
 use crate::standard_output;
@@ -174,7 +174,10 @@ impl Writer {
     pub fn write(&mut self, ranking: &Ranking) -> Result<()> {
         self.buffer.clear();
         self.formatter.format(ranking, &mut self.buffer)?;
-        self.write_formatted()
+        let has_rows = !self.buffer.is_empty();
+        self.write_formatted()?;
+        self.run_record.iter_mut().for_each(|record| record.ranked(&ranking.query, has_rows));
+        Ok(())
     }
 
     /// Writes a ranking that is formatted already: a line of JSONL.
@@ -237,16 +240,20 @@ impl Writer {
         Ok(left_out)
     }
 
-    /// Ends the output of a run that was broken off, so that it can be decompressed to its end.
+    /// Ends the output of a run that was broken off, so that it can be decompressed to its end, and records how far it came.
     ///
     /// # Errors
     /// As [`Writer::write`], and [`NotKept`] if the output is of a format that is whole or not there.
-    pub fn close(mut self) -> Result<()> {
+    pub fn close(mut self, how: BrokenOff) -> Result<()> {
         if let Sink::Staged(file) = &self.sink {
             return Err(NotKept(file.path().display().to_string()).into());
         }
         // A file that is resumed and was not touched stays as it is.
-        if matches!(self.sink, Sink::Stdout { .. }) || self.is_begun() { self.end() } else { Ok(()) }
+        if matches!(self.sink, Sink::Stdout { .. }) || self.is_begun() {
+            self.end()?;
+            self.stop(how).map_err(|error| self.failed(&error))?;
+        }
+        Ok(())
     }
 
     fn is_begun(&self) -> bool {
@@ -364,6 +371,13 @@ impl Writer {
         }
         (self.synced, self.unsynced) = (self.written, None);
         Ok(())
+    }
+
+    /// Records that the run was broken off.
+    fn stop(&mut self, how: BrokenOff) -> io::Result<()> {
+        let (Sink::File(file), Some(run_record)) = (&self.sink, &mut self.run_record) else { return Ok(()) };
+        run_record.stop(self.written, self.rankings, how);
+        run_record.write(file.path())
     }
 
     /// Records that the run came to its end.

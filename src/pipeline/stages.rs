@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::input::Event;
 use crate::out_of_memory::for_records;
-use crate::output::{OutputFile, Writer};
+use crate::output::{BrokenOff, OutputFile, Writer};
 use crate::progress::Reporter;
 use crate::record::Ranking;
 use crate::session::{Scheduling, Session};
@@ -96,7 +96,7 @@ impl Stages<'_> {
         );
         let (access, (sender, arrivals)) = (session.access(), channel());
         let done = Arc::new(AtomicU64::new(0));
-        let (rankings, writing) = spawn_writer(writer, &done, positions.clone());
+        let (rankings, writing) = spawn_writer(writer, (&done, positions.clone()), faults);
         reporter.start();
         stop.begin_scoring(collect::stopper(&access, &sender));
         let started = Instant::now();
@@ -203,9 +203,13 @@ fn join(threads: Threads) -> Result<()> {
 }
 
 /// Starts the writing thread, which counts in `done` what is written, and keeps where that stands in the input.
-fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>, positions: Positions) -> (SyncSender<Message>, Writing) {
+fn spawn_writer(
+    mut writer: Writer,
+    (done, positions): (&Arc<AtomicU64>, Positions),
+    faults: &Arc<Faults>,
+) -> (SyncSender<Message>, Writing) {
     let (sender, receiver) = sync_channel(RANKINGS_AHEAD);
-    let done = Arc::clone(done);
+    let (done, faults) = (Arc::clone(done), Arc::clone(faults));
     let writing = thread::spawn(move || {
         loop {
             let message = match writer.until_sync() {
@@ -229,7 +233,7 @@ fn spawn_writer(mut writer: Writer, done: &Arc<AtomicU64>, positions: Positions)
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        writer.close()?;
+        writer.close(BrokenOff { skipped: faults.skipped(), by_record: faults.failed() })?;
         Ok(Vec::new())
     });
     (sender, writing)

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Result, anyhow};
 
 use super::RunFacts;
+use super::contents::{Contents, hash_of};
+use crate::exit::UsageError;
 use crate::input::{Event, Events, Position, Skimmed, hash};
 use crate::output::OutputFormat;
 use crate::recipe::Prompts;
@@ -47,7 +49,31 @@ pub(super) struct Finished {
     pub(super) is_cut: bool,
     /// Whether the run goes on without records that it can't use.
     pub(super) skips: bool,
+    /// Whether the run reads them in full: what was read for them is not known, or may have changed.
+    pub(super) is_read: bool,
+    /// With what they are compared, if a file has changed that is read.
+    pub(super) comparison: Option<Comparison>,
     pub(super) prompts: Arc<dyn Prompts>,
+}
+
+/// What tells whether files have changed behind the queries that an output has.
+pub(super) struct Comparison {
+    /// The hash of what was read for them.
+    pub(super) hash: u64,
+    /// How the files have changed, in words.
+    pub(super) changes: String,
+    /// Why the run is refused if these have changed as well.
+    pub(super) refusal: String,
+}
+
+/// What is known of an output that goes on.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) finished: Option<Finished>,
+    /// What was read for its rankings, where that is recorded.
+    pub(super) contents: Option<Contents>,
+    /// Where its queries stand in the input.
+    pub(super) positions: Positions,
 }
 
 /// The events of an input without the groups whose queries an output has.
@@ -56,12 +82,10 @@ pub struct Pending {
     first: Option<Result<Event>>,
     events: Events,
     position: Option<Position>,
-    finished: Option<Finished>,
+    kept: Kept,
     /// The next query of the output.
     next: usize,
     counts: Arc<Counts>,
-    /// Where the queries of the output stand in the input.
-    positions: Positions,
 }
 
 /// What becomes of a group.
@@ -73,13 +97,9 @@ enum Verdict {
 }
 
 impl Pending {
-    pub(super) fn new(
-        (first, events): (Option<Result<Event>>, Events),
-        (finished, positions): (Option<Finished>, Positions),
-        counts: Arc<Counts>,
-    ) -> Self {
+    pub(super) fn new((first, events): (Option<Result<Event>>, Events), kept: Kept, counts: Arc<Counts>) -> Self {
         let position = events.position();
-        Self { first, events, position, finished, next: 0, counts, positions }
+        Self { first, events, position, kept, next: 0, counts }
     }
 
     fn read(&mut self) -> Option<Result<Skimmed>> {
@@ -88,19 +108,43 @@ impl Pending {
         }
         // A run that goes on without bad records counts those of finished queries too, so that all are read in full. Any other
         // run has seen that its finished queries have none.
-        let skimmed = self.finished.as_ref().filter(|finished| !finished.skips);
+        let skimmed = self.kept.finished.as_ref().filter(|finished| !finished.skips && !finished.is_read);
         self.events.skim(skimmed.and_then(|finished| finished.queries.get(self.next..)).unwrap_or_default())
     }
 
     fn judge(&mut self, group: &Group) -> Verdict {
-        let Some(finished) = &self.finished else { return Verdict::Rank };
+        let Kept { finished, contents, positions } = &self.kept;
+        let Some(finished) = finished else { return Verdict::Rank };
         let Some(next) = finished.queries.get(self.next) else { return Verdict::Rank };
-        if *next == hash(&group.query.id) {
-            self.positions.push(group.query.position);
+        let verdict = if *next == hash(&group.query.id) {
+            positions.push(group.query.position);
             self.next += 1;
-            return Verdict::Finished;
+            Verdict::Finished
+        } else {
+            finished.judge_absent(group, self.next)
+        };
+        if let (Verdict::Finished, Some(contents), true) = (&verdict, contents, finished.is_read) {
+            contents.add(hash_of(group));
         }
-        finished.judge_absent(group, self.next)
+        verdict
+    }
+
+    /// Compares what was read for the queries that the output has, once all of them are read. Returns what users should know.
+    ///
+    /// # Errors
+    /// If it is not what the run has read that ranked them.
+    fn compare(&mut self) -> Option<Result<String>> {
+        let Kept { finished, contents, .. } = &mut self.kept;
+        let finished = finished.as_mut().filter(|finished| finished.queries.len() == self.next)?;
+        let Comparison { hash, changes, refusal } = finished.comparison.take()?;
+        let of_queries = match finished.queries.len() {
+            1 => "the query that is ranked".to_owned(),
+            count => format!("the {count} queries that are ranked"),
+        };
+        Some(match contents.as_ref().map(Contents::hash) == Some(hash) {
+            true => Ok(format!("{changes}; {of_queries} and their documents are as they were, and the run goes on")),
+            false => Err(UsageError::new(format!("{refusal} (in {of_queries}, something has changed)")).into()),
+        })
     }
 }
 
@@ -113,6 +157,8 @@ impl Finished {
             format: run.config.layout.format,
             is_cut: run.config.cutoff.min_score.is_some(),
             skips: run.config.skip_bad_records,
+            is_read: false,
+            comparison: None,
             prompts: Arc::clone(&run.setup.reranker.recipe().prompts),
         }
     }
@@ -154,8 +200,11 @@ impl Iterator for Pending {
 
     fn next(&mut self) -> Option<Result<Event>> {
         loop {
+            if let Some(compared) = self.compare() {
+                return Some(compared.map(Event::Note));
+            }
             let Some(event) = self.read() else {
-                let finished = self.finished.take().filter(|finished| finished.queries.len() > self.next)?;
+                let finished = self.kept.finished.take().filter(|finished| finished.queries.len() > self.next)?;
                 return Some(Err(anyhow!(
                     "the input has ended, and {} has more queries than it, {} in all: it is not the input of the run that wrote \
                      it; name the same input, or start anew with --overwrite",
@@ -163,9 +212,9 @@ impl Iterator for Pending {
                     finished.queries.len()
                 )));
             };
-            let group = match event {
+            let mut group = match event {
                 Ok(Skimmed::Finished(position)) => {
-                    self.positions.push(position);
+                    self.kept.positions.push(position);
                     self.next += 1;
                     self.counts.add(self.position.as_ref());
                     continue;
@@ -175,10 +224,15 @@ impl Iterator for Pending {
                 Err(error) => return Some(Err(error)),
             };
             match self.judge(&group) {
-                Verdict::Rank => return Some(Ok(Event::Group(group))),
+                Verdict::Rank => {
+                    if self.kept.contents.is_some() {
+                        group.query.content = hash_of(&group);
+                    }
+                    return Some(Ok(Event::Group(group)));
+                }
                 Verdict::Finished => self.counts.add(self.position.as_ref()),
                 Verdict::OtherInput(problem) => {
-                    self.finished = None;
+                    self.kept.finished = None;
                     return Some(Err(anyhow!(problem)));
                 }
             }

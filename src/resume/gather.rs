@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::inputs::Identity;
-use super::settings::{KERNELS, PRECISION, Settings};
+use super::settings::{KERNELS, ON_ERROR, PRECISION, Settings};
 use crate::checkpoint::ModelSource;
 use crate::config::Config;
 use crate::input::{InputFile, InputFormat, InputOptions, Quotes, parquet_files};
@@ -110,7 +110,7 @@ impl RunFacts<'_> {
         settings.add("--long", splitting.map_or("truncate", |splitting| splitting.aggregation.name()));
         settings.add_some("--passage-tokens", splitting.and_then(|splitting| splitting.tokens));
         settings.add_some("--stride", splitting.and_then(|splitting| splitting.stride));
-        settings.add("--on-error", if *skip_bad_records { "skip" } else { "fail" });
+        settings.add(ON_ERROR, if *skip_bad_records { "skip" } else { "fail" });
     }
 
     fn add_input(&self, settings: &mut Settings) {
@@ -137,6 +137,15 @@ impl RunFacts<'_> {
     /// If a file that is read can't be compared.
     pub(crate) fn differences(&self, old: &Settings, about: &Map<String, Value>) -> Result<Vec<String>> {
         Ok(self.named_differences((old, about), &self.settings(Some(old))?))
+    }
+
+    /// As [`RunFacts::differences`], of a run that stopped at a record: its files may be mended, or it may go on without the record.
+    ///
+    /// # Errors
+    /// If a file that is read can't be compared.
+    pub(crate) fn differences_of_stopped(&self, old: &Settings, about: &Map<String, Value>) -> Result<Vec<String>> {
+        let new = self.settings(Some(old))?;
+        Ok(self.named_differences((&old.taking(&new, true, |name| name == ON_ERROR), about), &new))
     }
 
     /// The differences between the settings of another run and these, with the names of the models.

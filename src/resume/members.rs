@@ -51,7 +51,7 @@ impl Output<'_> {
             }
         }
         let written = self.continued(found, (last, columns_before), (position.get(), compression))?;
-        Ok(Written { is_complete: self.is_complete(size)?, ..written })
+        Ok(Written { is_as_recorded: self.is_as_recorded(size)?, ..written })
     }
 
     /// Continues behind the last member, or in it.
@@ -80,7 +80,7 @@ impl Output<'_> {
         }
         // A header is written with the first ranking.
         continuation.columns = continuation.columns.filter(|_| !found.rankings.queries.is_empty());
-        Ok(Written { queries: found.rankings.queries, continuation, is_complete: false })
+        Ok(Written { queries: found.rankings.queries, continuation, is_as_recorded: false })
     }
 
     /// Whether the file has these bytes here.

@@ -23,6 +23,7 @@
     )
 )]
 
+mod contents;
 mod finished;
 mod gather;
 mod inputs;
@@ -48,7 +49,8 @@ pub use self::read_back::complete_rankings;
 pub use self::settings::Settings;
 pub use self::sidecar::{Complete, Sidecar};
 
-use self::finished::Finished;
+use self::contents::Contents;
+use self::finished::{Comparison, Finished, Kept};
 use self::read_back::Output;
 use self::settings::{KERNELS, PRECISION};
 use crate::config::ModelChoice;
@@ -71,6 +73,8 @@ pub struct Checkpoint {
 #[derive(Default)]
 pub struct Resumed {
     finished: Option<Finished>,
+    /// What was read for the rankings that the output has, where that is recorded.
+    contents: Option<Contents>,
     /// Where the queries of the output stand in the input, if that is kept.
     positions: Positions,
     /// What the run had at its end, if it came to that and there is nothing more to read.
@@ -136,33 +140,56 @@ impl Checkpoint {
     /// If it is another run, or the output can't be read back.
     pub fn begin(self, run: &RunFacts, writer: &mut Writer) -> Result<Resumed> {
         let settings = run.settings(self.old.as_ref().map(|old| &old.settings))?;
-        let Some(mut old) = self.old else {
-            writer.record(Sidecar::new(settings, run.about()));
-            return Ok(Resumed::default());
+        let is_comparable = is_comparable(&run.config.input).unwrap_or(false);
+        let Some(old) = self.old else {
+            let contents = is_comparable.then(Contents::default);
+            writer.record(Sidecar::new(settings, run.about(), contents.clone()));
+            return Ok(Resumed { contents, ..Resumed::default() });
         };
         let name = self.output.display().to_string();
-        old.check(&settings, run, &name)?;
+        let is_changed = old.check(&settings, run, &name)?;
         let Some(file) = writer.file() else { return Ok(Resumed::default()) };
         let size = file.size()?;
-        let complete = old.complete.take();
         let (reader, layout) = (file.reader()?, &run.config.layout);
-        let (bytes, beginning) = (complete.map(|complete| complete.bytes), old.beginning.as_ref());
-        let output = Output { file: &reader, name: &name, layout, complete: bytes, beginning };
-        let written = output.read()?;
-        let complete = complete.filter(|_| written.is_complete);
+        let (recorded, beginning) = (old.bytes(), old.beginning.as_ref());
+        let written = Output { file: &reader, name: &name, layout, recorded, beginning }.read()?;
+        let complete = old.complete.filter(|_| written.is_as_recorded);
         let count = written.queries.len() as u64;
         // What is compressed is compressed once more, so that the number of bytes says little.
         let lost = if layout.compression == Compression::None { size - written.continuation.kept } else { 0 };
-        writer.record(old);
+        let known = old.content(&written);
+        let comparison = if is_changed { Some(compare(&old, known, (&settings, run, &name))?) } else { None };
+        // A file that has grown is recorded as it is now.
+        let settings = if is_changed { run.settings(None)? } else { settings };
+        let known = known.filter(|_| !is_changed);
+        let contents = is_comparable.then(|| known.map_or_else(Contents::default, Contents::of_hash));
+        writer.record(old.continued(settings, run.about(), contents.clone()));
         writer.resume(written.continuation, count, complete.is_some());
-        let is_comparable = is_comparable(&run.config.input).unwrap_or(false);
+        let is_read = contents.is_some() && known.is_none() && complete.is_none();
+        let finished = Finished::new(written.queries, name.clone(), run);
         Ok(Resumed {
-            finished: Some(Finished::new(written.queries, name.clone(), run)),
+            finished: Some(Finished { is_read, comparison, ..finished }),
+            contents,
             positions: Positions::default(),
             ended: complete.filter(|_| is_comparable),
             note: Some(note(&name, complete, count, lost)),
         })
     }
+}
+
+/// With what the input is compared of an output whose run read other files, or the same in another state. `known` is the hash of what
+/// was read for its rankings.
+///
+/// # Errors
+/// If that is not known, so that nobody can find out whether they have changed behind what was ranked.
+fn compare(
+    old: &Sidecar,
+    known: Option<u64>,
+    (settings, run, name): (&Settings, &RunFacts, &str),
+) -> Result<Comparison> {
+    let refusal = old.refusal(settings, run, name);
+    let Some(hash) = known else { return Err(UsageError::new(refusal).into()) };
+    Ok(Comparison { hash, changes: old.changes_of_files(&run.settings(None)?), refusal })
 }
 
 /// Reads an output that is complete, to compare the queries of an input with those that it has.
@@ -173,7 +200,7 @@ pub(crate) fn finished_in(output: &Path, run: &RunFacts) -> Result<Resumed> {
     let name = output.display().to_string();
     let file = File::open(output).with_context(|| format!("cannot read {name}"))?;
     let bytes = Some(file.metadata()?.len());
-    let output = Output { file: &file, name: &name, layout: &run.config.layout, complete: bytes, beginning: None };
+    let output = Output { file: &file, name: &name, layout: &run.config.layout, recorded: bytes, beginning: None };
     let queries = output.read()?.queries;
     Ok(Resumed { finished: Some(Finished::new(queries, name, run)), ..Resumed::default() })
 }
@@ -232,6 +259,7 @@ impl Resumed {
     /// The events of the input without the groups whose queries the output has.
     /// `first` was read before the others.
     pub fn pending(self, first: Option<Result<Event>>, events: Events, counts: &Arc<Counts>) -> Pending {
-        Pending::new((first, events), (self.finished, self.positions), Arc::clone(counts))
+        let kept = Kept { finished: self.finished, contents: self.contents, positions: self.positions };
+        Pending::new((first, events), kept, Arc::clone(counts))
     }
 }

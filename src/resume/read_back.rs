@@ -21,8 +21,8 @@ pub(super) struct Written {
     pub(super) queries: Vec<u64>,
     /// Where it goes on.
     pub(super) continuation: Continuation,
-    /// Whether it is all that the run wrote, which came to its end.
-    pub(super) is_complete: bool,
+    /// Whether it has as many bytes as its run recorded at its end.
+    pub(super) is_as_recorded: bool,
 }
 
 /// An output that is read back.
@@ -31,8 +31,8 @@ pub(super) struct Output<'a> {
     /// The file's name in messages.
     pub(super) name: &'a str,
     pub(super) layout: &'a Layout,
-    /// The bytes that it had at the end of the run, if the run came to that.
-    pub(super) complete: Option<u64>,
+    /// The bytes that it had when its run ended, complete or not, if the run recorded that.
+    pub(super) recorded: Option<u64>,
     /// What it begins with, where the run recorded that.
     pub(super) beginning: Option<&'a Beginning>,
 }
@@ -57,8 +57,8 @@ impl Output<'_> {
     }
 
     /// Whether these are all bytes of the file, and all that the run had written at its end.
-    pub(super) fn is_complete(&self, size: u64) -> io::Result<bool> {
-        Ok(self.complete == Some(size) && self.file.metadata()?.len() == size)
+    pub(super) fn is_as_recorded(&self, size: u64) -> io::Result<bool> {
+        Ok(self.recorded == Some(size) && self.file.metadata()?.len() == size)
     }
 
     fn read_plain(&self, file: io::Take<&File>) -> Result<Written> {
@@ -72,15 +72,15 @@ impl Output<'_> {
             found.add((end, end + row.bytes))?;
             end += row.bytes;
         }
-        let is_complete = self.is_complete(size)?;
-        if is_complete {
+        let is_as_recorded = self.is_as_recorded(size)?;
+        if is_as_recorded {
             found.rankings.complete(end);
         }
         // A header is written with the first ranking.
         let kept = found.rankings.end;
         let columns = found.columns.filter(|_| kept > 0);
         let continuation = Continuation { kept, compressor: Compressor::new(Compression::None), columns };
-        Ok(Written { queries: found.rankings.queries, continuation, is_complete })
+        Ok(Written { queries: found.rankings.queries, continuation, is_as_recorded })
     }
 }
 
@@ -90,7 +90,7 @@ impl Output<'_> {
 /// # Errors
 /// If it can't be read, or is not what a run with this layout writes.
 pub fn complete_rankings(file: &File, name: &str, layout: &Layout) -> Result<usize> {
-    Ok(Output { file, name, layout, beginning: None, complete: None }.read()?.queries.len())
+    Ok(Output { file, name, layout, beginning: None, recorded: None }.read()?.queries.len())
 }
 
 /// What was found so far.

@@ -11,6 +11,9 @@ const SHOWN: usize = 60;
 /// The setting of the class of kernels.
 pub(super) const KERNELS: &str = "the kernels' class";
 
+/// The setting of what becomes of records that can't be used.
+pub(super) const ON_ERROR: &str = "--on-error";
+
 /// The setting of the precision.
 pub(super) const PRECISION: &str = "the precision";
 
@@ -39,6 +42,16 @@ impl Settings {
     /// Whether an option that is on or off was given.
     pub(crate) fn is_given(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// These settings with those of a new run, where `is_taken` has their names, or their values are files and `files` are taken.
+    pub(super) fn taking(&self, new: &Self, files: bool, is_taken: impl Fn(&str) -> bool) -> Self {
+        let is_file = |value: &Value| matches!(Identity::of_value(Some(value)), Some(Identity::File { .. }));
+        let take = |(name, old): (&String, &Value)| {
+            let new = new.0.get(name).filter(|new| is_taken(name) || files && is_file(old) && is_file(new));
+            (name.clone(), new.unwrap_or(old).clone())
+        };
+        Self(self.0.iter().map(take).collect())
     }
 
     /// The identity of a file that is read.

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::RunFacts;
-use super::settings::Settings;
+use super::contents::Contents;
+use super::read_back::Written;
+use super::settings::{ON_ERROR, Settings};
 use crate::exit::UsageError;
-use crate::output::{RunRecord, replace_file};
+use crate::output::{BrokenOff, RunRecord, replace_file};
+use crate::record::Query;
 
 /// The form of the file. Another one can't be compared with.
 const FORM: &str = "rerank run 1";
@@ -20,7 +23,7 @@ const FORM: &str = "rerank run 1";
 const MOST_BYTES: u64 = 16 << 20;
 
 /// What defines a run, and how far it came.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sidecar {
     form: String,
     /// What the rankings depend on.
@@ -33,6 +36,15 @@ pub struct Sidecar {
     /// Present if the run came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) complete: Option<Complete>,
+    /// Present if the run was broken off in an orderly way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stopped: Option<Stopped>,
+    /// What was read for the rankings, where that can be compared with what is read later.
+    #[serde(skip)]
+    contents: Option<Contents>,
+    /// Their hash behind the last ranking that has rows, which is the last one of which the output knows.
+    #[serde(skip)]
+    hash: u64,
 }
 
 /// The first bytes that a run writes at once.
@@ -75,25 +87,89 @@ pub struct Complete {
     pub skipped: u64,
 }
 
+/// How far a run came that was broken off in an orderly way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The bytes of the output.
+    bytes: u64,
+    /// The rankings that it has.
+    queries: u64,
+    /// The records that could not be used, and were left out.
+    skipped: u64,
+    /// Whether a record that could not be used stopped the run.
+    by_record: bool,
+    /// The hash of what was read for the rankings, in hexadecimal digits, where that can be compared with what is read later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+impl Stopped {
+    /// The hash of what was read for the rankings.
+    fn content(&self) -> Option<u64> {
+        u64::from_str_radix(self.content.as_ref()?, 16).ok()
+    }
+}
+
 impl Sidecar {
-    pub(super) fn new(settings: Settings, about: Map<String, Value>) -> Self {
-        Self { form: FORM.to_owned(), settings, about, beginning: None, complete: None }
+    pub(super) fn new(settings: Settings, about: Map<String, Value>, contents: Option<Contents>) -> Self {
+        let form = FORM.to_owned();
+        Self { form, settings, about, beginning: None, complete: None, stopped: None, contents, hash: 0 }
     }
 
-    /// Refuses another run than the one that is recorded here.
+    /// The record of a run that goes on with this one, in place of it.
+    pub(super) fn continued(self, settings: Settings, about: Map<String, Value>, contents: Option<Contents>) -> Self {
+        Self { beginning: self.beginning, ..Self::new(settings, about, contents) }
+    }
+
+    /// Refuses another run than the one that is recorded here. Returns whether files have changed that are read, where it can be
+    /// found out whether they have changed behind what was ranked.
     ///
     /// # Errors
-    /// If anything differs that the output depends on: with what it was, and what it is.
-    pub(super) fn check(&self, settings: &Settings, run: &RunFacts, output: &str) -> Result<()> {
-        let differences = run.named_differences((&self.settings, &self.about), settings);
-        if differences.is_empty() {
-            return Ok(());
+    /// If anything else differs that the output depends on: with what it was, and what it is.
+    pub(super) fn check(&self, settings: &Settings, run: &RunFacts, output: &str) -> Result<bool> {
+        let is_known = self.stopped.as_ref().is_some_and(|stopped| stopped.content().is_some());
+        let settings_before = self.settings.taking(settings, is_known, |name| self.goes_on_with(name, settings));
+        if settings_before.differences(settings).is_empty() {
+            return Ok(self.settings.taking(settings, false, |name| name == ON_ERROR) != *settings);
         }
-        let problem = format!(
+        Err(UsageError::new(self.refusal(settings, run, output)).into())
+    }
+
+    /// Why another run can't go on with the output.
+    pub(super) fn refusal(&self, settings: &Settings, run: &RunFacts, output: &str) -> String {
+        format!(
             "cannot resume {output}, which another run wrote: {}; give what that run was given, or start anew with --overwrite",
-            differences.join("; ")
-        );
-        Err(UsageError::new(problem).into())
+            run.named_differences((&self.settings, &self.about), settings).join("; ")
+        )
+    }
+
+    /// Whether a run can go on that has another value of this setting: what a run ranks before it stops at a record is the same for
+    /// one that leaves that out, and what a run ranks that has left nothing out is the same for one that would have stopped.
+    fn goes_on_with(&self, name: &str, settings: &Settings) -> bool {
+        let skipped = self.complete.as_ref().map(|complete| complete.skipped);
+        let skipped = skipped.or(self.stopped.as_ref().map(|stopped| stopped.skipped));
+        name == ON_ERROR && (settings.text(ON_ERROR) == Some("skip") || skipped == Some(0))
+    }
+
+    /// How the files that are read have changed, in words.
+    pub(super) fn changes_of_files(&self, new: &Settings) -> String {
+        self.settings.taking(new, false, |name| name == ON_ERROR).differences(new).join("; ")
+    }
+
+    /// The bytes that the output had when its run ended, if it did so in an orderly way.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.complete.as_ref().map(|complete| complete.bytes).or(self.stopped.as_ref().map(|stopped| stopped.bytes))
+    }
+
+    /// The hash of what was read for the rankings of an output, if it is known.
+    pub(super) fn content(&self, written: &Written) -> Option<u64> {
+        let is_it = |stopped: &&Stopped| written.is_as_recorded && stopped.queries == written.queries.len() as u64;
+        self.stopped.as_ref().filter(is_it)?.content()
+    }
+
+    /// Whether a record that could not be used stopped the run.
+    pub(crate) fn is_stopped_by_record(&self) -> bool {
+        self.stopped.as_ref().is_some_and(|stopped| stopped.by_record)
     }
 
     /// What the rankings depend on, and what people may want to know of the run.
@@ -149,6 +225,19 @@ impl Sidecar {
 impl RunRecord for Sidecar {
     fn begin(&mut self, bytes: &[u8]) {
         self.beginning = Some(Beginning::of(bytes));
+    }
+
+    fn ranked(&mut self, query: &Query, has_rows: bool) {
+        let Some(contents) = &self.contents else { return };
+        contents.add(query.content);
+        if has_rows {
+            self.hash = contents.hash();
+        }
+    }
+
+    fn stop(&mut self, bytes: u64, queries: u64, BrokenOff { skipped, by_record }: BrokenOff) {
+        let content = self.contents.is_some().then(|| format!("{:016x}", self.hash));
+        self.stopped = Some(Stopped { bytes, queries, skipped, by_record, content });
     }
 
     fn complete(&mut self, bytes: u64, rankings: u64, skipped: u64) {

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::*;
 use crate::column_types::ColumnTypes;
 use crate::input::hash;
-use crate::output::{Compression, Layout, MEMBER_BYTES, OutputFormat};
+use crate::output::{BrokenOff, Compression, Layout, MEMBER_BYTES, OutputFormat};
 use crate::record::{Candidate, Query, Ranked, Ranking};
 
 const FORMATS: [OutputFormat; 5] =
@@ -52,17 +52,17 @@ fn resume(path: &Path, layout: &Layout, rankings: &[Ranking]) -> bool {
     let mut writer = Writer::open(Some(path), layout, Existing::Resume).unwrap();
     let mut from = 0;
     let complete = Sidecar::read(path).unwrap().and_then(|sidecar| sidecar.complete);
-    writer.record(Sidecar::new(Settings::default(), Map::new()));
+    writer.record(Sidecar::new(Settings::default(), Map::new(), None));
     let size = writer.file().unwrap().size().unwrap();
     if size > 0 {
         let file = writer.file().unwrap().reader().unwrap();
-        let complete = complete.map(|complete| complete.bytes);
-        let written = Output { file: &file, name: "output", layout, complete, beginning: None }.read().unwrap();
+        let recorded = complete.map(|complete| complete.bytes);
+        let written = Output { file: &file, name: "output", layout, recorded, beginning: None }.read().unwrap();
         for query in &written.queries {
             let is_next = |ranking: &Ranking| hash(&ranking.query.id) == *query;
             from += rankings[from..].iter().position(is_next).unwrap() + 1;
         }
-        writer.resume(written.continuation, written.queries.len() as u64, written.is_complete);
+        writer.resume(written.continuation, written.queries.len() as u64, written.is_as_recorded);
     }
     let left = &rankings[from..];
     left.iter().for_each(|ranking| writer.write(ranking).unwrap());
@@ -170,7 +170,7 @@ fn what_is_no_output_of_the_run_is_not_overwritten() {
         let writer = Writer::open(Some(&unbroken.path()), &unbroken.layout, Existing::Resume).unwrap();
         let file = writer.file().unwrap().reader().unwrap();
         let read =
-            Output { file: &file, name: "output", layout: &unbroken.layout, complete: None, beginning: None }.read();
+            Output { file: &file, name: "output", layout: &unbroken.layout, recorded: None, beginning: None }.read();
         let message = format!("{:#}", read.err().unwrap());
         assert!(message.starts_with("cannot resume output: ") && message.contains("--overwrite"), "{message}");
         assert_eq!(std::fs::read(unbroken.path()).unwrap(), bytes);
@@ -197,10 +197,10 @@ proptest! {
             let kept = unbroken.rankings.len() * 2 / 3;
             let before = std::fs::metadata(unbroken.path()).unwrap().len();
             let mut writer = Writer::open(Some(&unbroken.path()), &unbroken.layout, Existing::Resume).unwrap();
-            writer.record(Sidecar::new(Settings::default(), Map::new()));
+            writer.record(Sidecar::new(Settings::default(), Map::new(), None));
             if before > 0 {
                 let file = writer.file().unwrap().reader().unwrap();
-                let written = Output { file: &file, name: "output", layout: &unbroken.layout, complete: None, beginning: None }.read().unwrap();
+                let written = Output { file: &file, name: "output", layout: &unbroken.layout, recorded: None, beginning: None }.read().unwrap();
                 let done = written.queries.len() as u64;
                 let last = written.queries.last().copied();
                 writer.resume(written.continuation, done, false);
@@ -209,7 +209,7 @@ proptest! {
                 for ranking in unbroken.rankings.iter().take(kept).skip(from) {
                     writer.write(ranking).unwrap();
                 }
-                writer.close().unwrap();
+                writer.close(BrokenOff::default()).unwrap();
             } else {
                 drop(writer);
             }

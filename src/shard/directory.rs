@@ -54,6 +54,8 @@ pub(super) struct Neighbour {
     pub(super) settings: Settings,
     /// What people may want to know of its run.
     pub(super) about: Map<String, Value>,
+    /// Whether it is begun, and its worker stopped at a record that could not be used: this may be mended before it goes on.
+    pub(super) is_stopped: bool,
 }
 
 /// The neighbour of a shard among these files, if there is one: another shard that is done, else one that is begun, else what there
@@ -67,12 +69,19 @@ pub(super) fn neighbour(files: &[ShardFile], of: Shard) -> Result<Option<Neighbo
             Kind::Done => {
                 let read = Done::read(path.parent().unwrap_or(path), *shard);
                 read.or_else(|error| if error.is::<Unreadable>() { Ok(None) } else { Err(error) })?
-                    .map(Done::into_settings)
+                    .map(|done| (false, done.into_settings()))
             }
-            Kind::Temporary => Sidecar::read(path).ok().flatten().map(Sidecar::into_settings),
+            Kind::Temporary => {
+                let record = Sidecar::read(path).ok().flatten();
+                record.map(|record| (record.is_stopped_by_record(), record.into_settings()))
+            }
             _ => None,
         };
-        Ok(found.map(|(settings, about)| Neighbour { shard: *shard, path: path.clone(), settings, about }))
+        let neighbour = |(is_stopped, (settings, about))| {
+            let (shard, path) = (*shard, path.clone());
+            Neighbour { shard, path, settings, about, is_stopped }
+        };
+        Ok(found.map(neighbour))
     };
     let mut alike: Vec<&ShardFile> = files.iter().filter(|file| file.shard.count == of.count).collect();
     alike.sort_by_key(|file| (file.shard == of, file.kind != Kind::Done));

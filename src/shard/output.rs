@@ -203,12 +203,15 @@ impl OpenShard {
     /// # Errors
     /// If it is another one: with what differs.
     pub fn check(&self, run: &RunFacts) -> Result<Option<String>> {
-        let Some(Neighbour { shard, path, settings, about }) = &self.neighbour else { return Ok(None) };
+        let Some(Neighbour { shard, path, settings, about, is_stopped }) = &self.neighbour else { return Ok(None) };
         if *shard == self.shard {
             return Ok(None);
         }
-        let differences = run.differences(settings, about)?.join("; ");
-        let path = path.display();
+        let differences = match is_stopped {
+            true => run.differences_of_stopped(settings, about),
+            false => run.differences(settings, about),
+        };
+        let (differences, path) = (differences?.join("; "), path.display());
         if differences.is_empty() {
             return Ok(None);
         }

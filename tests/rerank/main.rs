@@ -64,6 +64,7 @@ mod long;
 mod meddled_texts;
 mod meddling;
 mod memory;
+mod mended;
 mod model_files;
 mod models;
 mod modules;
