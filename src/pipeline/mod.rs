@@ -79,16 +79,18 @@ pub fn run(config: &Config, reporter: &Arc<Reporter>, stop: &Stop) -> Result<Exi
         return shards::write_stats(setup::stats(&setup, config), resumed, stats_file);
     }
     shard.iter_mut().try_for_each(|shard| shards::check(shard, &events, &facts, reporter))?;
-    let resumed = match (checkpoint, &mut writer) {
+    let mut resumed = match (checkpoint, &mut writer) {
         (Some(checkpoint), Some(writer)) => checkpoint.begin(&facts, writer)?,
         _ => Resumed::default(),
     };
     resumed.note.iter().for_each(|note| reporter.note(note));
+    let end = resumed.end.take();
     let positions = shard.as_ref().map(|shard| shard.positions.clone()).unwrap_or_default();
     let events = match &shard {
         Some(shard) => shards::pending(resumed, shard, (first, events), &faults, &reading)?,
         None => outputs::pending(resumed, (first, events), &faults, &reading)?,
     };
+    end.into_iter().for_each(|end| reporter.note(&end.note(events.is_some())));
     // A dry run looks into no cache, and a run that is complete needs none.
     let cache =
         if writer.is_some() && events.is_some() { setup.open_cache(config.cache.as_ref(), reporter)? } else { None };

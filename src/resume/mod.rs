@@ -81,6 +81,23 @@ pub struct Resumed {
     pub ended: Option<Complete>,
     /// What users should know.
     pub note: Option<String>,
+    /// What they should know when it is known whether the input has more than the output, where only reading it shows that.
+    pub end: Option<EndNotes>,
+}
+
+/// Notes on an output that was complete, of which one is true when the input is read.
+pub struct EndNotes {
+    /// The input has no more queries.
+    complete: String,
+    /// It has more.
+    goes_on: String,
+}
+
+impl EndNotes {
+    /// The note on an output that goes on, or is complete.
+    pub fn note(self, goes_on: bool) -> String {
+        if goes_on { self.goes_on } else { self.complete }
+    }
 }
 
 impl Checkpoint {
@@ -167,12 +184,18 @@ impl Checkpoint {
         writer.resume(written.continuation, count, complete.is_some());
         let is_read = contents.is_some() && known.is_none() && complete.is_none();
         let finished = Finished::new(written.queries, name.clone(), run);
+        let (note, going_on) = (note(&name, complete, count, lost), note(&name, None, count, 0));
+        let (note, end) = match complete {
+            Some(_) if !is_comparable => (None, Some(EndNotes { complete: note, goes_on: going_on })),
+            _ => (Some(note), None),
+        };
         Ok(Resumed {
             finished: Some(Finished { is_read, comparison, ..finished }),
             contents,
             positions: Positions::default(),
             ended: complete.filter(|_| is_comparable),
-            note: Some(note(&name, complete, count, lost)),
+            note,
+            end,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Runs that stopped at a record that can't be used: when it is mended, or is to be left out, they go on behind what they have ranked.
 
-use crate::fixture::{Files, Run, rerank};
+use crate::fixture::{Files, Run, rerank, rerank_on};
 use crate::resume::queries;
 use crate::shards::{merged, worker};
 
@@ -175,4 +175,17 @@ fn parts_of_a_broken_and_a_mended_input_are_not_merged() {
     assert_eq!(run(done, &["--overwrite"]).status, 0);
     assert_eq!(run(stopped, &[]).status, 0);
     assert_eq!(merged(&files, &directory, &[], "out.jsonl"), whole(&files, &input, &[], ".jsonl"));
+}
+
+#[test]
+fn a_pipe_that_has_more_than_a_complete_output_goes_on() {
+    let files = Files::in_memory();
+    let output = files.name("out.jsonl");
+    let piped = |count| rerank_on(queries(count), &["--model", "fake", "--output", &output, "--resume"]);
+    assert_eq!(piped(2).status, 0);
+    let more = piped(4);
+    assert!(more.status == 0 && !more.stderr.contains("is complete"), "{}", more.stderr);
+    assert!(more.stderr.contains("has 2 rankings, and goes on behind them"), "{}", more.stderr);
+    let same = piped(4);
+    assert!(same.status == 0 && same.stderr.contains("is complete: it has 4 rankings"), "{}", same.stderr);
 }
