@@ -160,7 +160,7 @@ fn parts_of_a_broken_and_a_mended_input_are_not_merged() {
     let files = Files::in_memory();
     // The id of the record that can't be used can be read, so that workers of other shards pass it over.
     let lines = queries(30);
-    let bad = lines.replacen("{\"query_id\":\"q20\",\"query\":\"red planet\"", "{\"query_id\":\"q20\",\"query\":7", 1);
+    let bad = lines.replacen("{\"query_id\":\"q20\",\"query\":\"red planet\"", "{\"query_id\":\"q20\",\"query\":[]", 1);
     assert_ne!(lines, bad);
     let input = files.write("in.jsonl", &bad);
     let directory = files.name("parts");

@@ -93,7 +93,6 @@ fn another_run_is_refused_with_what_differs() {
     for (options, difference) in [
         (&["--on-error", "skip"][..], "--top-k was 2, and is not given"),
         (&["--top-k", "3", "--on-error", "skip"], "--top-k was 2, and is 3"),
-        (&["--top-k", "2"], "--on-error was \"skip\", and is \"fail\""),
         (&["--min-score", "0.5"], "--min-score was not given, and is \"0.5\""),
         (&["--tag", "mine"], "--tag was \"rerank\", and is \"mine\""),
         (&["--no-text"], "--no-text was not given, and is given"),
