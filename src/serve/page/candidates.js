@@ -96,10 +96,18 @@ function finished({ name, notes, groups, unused, skipped }) {
   for (const [reason, places] of skipped) notes.push(`Left out: ${listed(places)}, ${places.length === 1 ? "which has" : "which have"} ${reason}.`);
   const empty = groups.filter((group) => group.query !== undefined && group.candidates.length === 0).length;
   if (empty) notes.push(`Left out: ${empty.toLocaleString("en")} ${empty === 1 ? "query" : "queries"} without candidates.`);
+  const twice = new Set(usable.flatMap(({ candidates }) => repeated(candidates.map(({ id }) => id))));
+  if (twice.size) notes.push(`Ids that stand twice among a query’s candidates: ${listed([...twice])}. The command line refuses them.`);
   if (unused.size) notes.push(`Fields that this page does not use: ${listed([...unused])}.`);
   if (!usable.length && !notes.length) throw new FileProblem(`${name} is empty.`);
   if (!usable.length) throw new FileProblem([`${name} has no candidates that can be used.`, ...notes].join(" "));
   return { groups: usable, notes };
+}
+
+/** The ids that stand twice; some have none. */
+function repeated(ids) {
+  const seen = new Set();
+  return ids.filter((id) => id !== undefined && (seen.has(id) || !seen.add(id)));
 }
 
 function listed(names) {
