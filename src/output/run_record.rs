@@ -10,6 +10,9 @@ pub(crate) trait RunRecord: Send {
     /// Notes what the output begins with.
     fn begin(&mut self, bytes: &[u8]);
 
+    /// Notes that the output has these bytes behind those that it had.
+    fn wrote(&mut self, bytes: &[u8]);
+
     /// Notes that a query was ranked, and whether its ranking has rows.
     fn ranked(&mut self, query: &Query, has_rows: bool);
 

@@ -278,6 +278,7 @@ impl Writer {
         match result {
             Ok(()) => {
                 self.written += self.buffer.len() as u64;
+                self.run_record.iter_mut().for_each(|record| record.wrote(&self.buffer));
                 self.unsynced.get_or_insert_with(Instant::now);
                 Ok(())
             }

@@ -170,17 +170,19 @@ impl Checkpoint {
         let (reader, layout) = (file.reader()?, &run.config.layout);
         let (recorded, beginning) = (old.bytes(), old.beginning.as_ref());
         let written = Output { file: &reader, name: &name, layout, recorded, beginning }.read()?;
+        let kept = written.continuation.kept;
+        let hasher = old.check_bytes(&reader, size, kept).with_context(|| format!("cannot resume {name}"))?;
         let complete = old.complete.filter(|_| written.is_as_recorded);
         let count = written.queries.len() as u64;
         // What is compressed is compressed once more, so that the number of bytes says little.
-        let lost = if layout.compression == Compression::None { size - written.continuation.kept } else { 0 };
+        let lost = if layout.compression == Compression::None { size - kept } else { 0 };
         let known = old.content(&written);
         let comparison = if is_changed { Some(compare(&old, known, (&settings, run, &name))?) } else { None };
         // A file that has grown is recorded as it is now.
         let settings = if is_changed { run.settings(None)? } else { settings };
         let known = known.filter(|_| !is_changed);
         let contents = is_comparable.then(|| known.map_or_else(Contents::default, Contents::of_hash));
-        writer.record(old.continued(settings, run.about(), contents.clone()));
+        writer.record(old.continued(settings, run.about(), contents.clone()).behind(hasher));
         writer.resume(written.continuation, count, complete.is_some());
         let is_read = contents.is_some() && known.is_none() && complete.is_none();
         let finished = Finished::new(written.queries, name.clone(), run);

@@ -39,6 +39,12 @@ pub struct Sidecar {
     /// Present if the run was broken off in an orderly way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stopped: Option<Stopped>,
+    /// The BLAKE3 hash of the output when its run ended, complete or not; none, if the run was killed or an older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blake3: Option<String>,
+    /// The bytes of the output so far.
+    #[serde(skip)]
+    written: blake3::Hasher,
     /// What was read for the rankings, where that can be compared with what is read later.
     #[serde(skip)]
     contents: Option<Contents>,
@@ -60,20 +66,25 @@ impl Beginning {
     }
 
     /// Checks that a file of so many bytes begins so. A shorter one has no whole ranking, and is written anew.
-    pub(super) fn check(&self, mut file: &File, size: u64) -> Result<()> {
+    pub(super) fn check(&self, file: &File, size: u64) -> Result<()> {
         if size < self.bytes {
             return Ok(());
         }
-        file.seek(SeekFrom::Start(0))?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file.take(self.bytes))?;
         ensure!(
-            hasher.finalize().to_hex().as_str() == self.hash,
+            hasher_of(file, self.bytes)?.finalize().to_hex().as_str() == self.hash,
             "its first ranking is not that of the run whose record stands beside it: the file was changed, or another run's was \
              given its name; bring the right one back, or start anew with --overwrite"
         );
         Ok(())
     }
+}
+
+/// The hash of the first bytes of a file.
+fn hasher_of(mut file: &File, bytes: u64) -> io::Result<blake3::Hasher> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(bytes))?;
+    Ok(hasher)
 }
 
 /// The end of a run.
@@ -113,7 +124,9 @@ impl Stopped {
 impl Sidecar {
     pub(super) fn new(settings: Settings, about: Map<String, Value>, contents: Option<Contents>) -> Self {
         let form = FORM.to_owned();
-        Self { form, settings, about, beginning: None, complete: None, stopped: None, contents, hash: 0 }
+        let (beginning, complete, stopped, blake3) = (None, None, None, None);
+        let written = blake3::Hasher::new();
+        Self { form, settings, about, beginning, complete, stopped, blake3, written, contents, hash: 0 }
     }
 
     /// The record of a run that goes on with this one, in place of it.
@@ -149,6 +162,32 @@ impl Sidecar {
         let skipped = self.complete.as_ref().map(|complete| complete.skipped);
         let skipped = skipped.or(self.stopped.as_ref().map(|stopped| stopped.skipped));
         name == ON_ERROR && (settings.text(ON_ERROR) == Some("skip") || skipped == Some(0))
+    }
+
+    /// The record of an output that goes on behind these bytes.
+    pub(super) fn behind(self, written: blake3::Hasher) -> Self {
+        Self { written, ..self }
+    }
+
+    /// Checks that an output of so many bytes has those that its run had written when it ended, and returns the hash of those that are
+    /// kept. What was cut off since is written anew, and nothing is known of the rest then.
+    ///
+    /// # Errors
+    /// If it has other bytes, or can't be read.
+    pub(super) fn check_bytes(&self, file: &File, size: u64, kept: u64) -> Result<blake3::Hasher> {
+        let recorded = self.bytes().zip(self.blake3.as_ref()).filter(|(bytes, _)| *bytes <= size);
+        if let Some((bytes, hash)) = recorded {
+            let hasher = hasher_of(file, bytes)?;
+            ensure!(
+                hasher.finalize().to_hex().as_str() == hash,
+                "it has other bytes than its run wrote, though not fewer: the file was changed; bring the right one back, or start \
+                 anew with --overwrite"
+            );
+            if bytes == kept {
+                return Ok(hasher);
+            }
+        }
+        Ok(hasher_of(file, kept)?)
     }
 
     /// How the files that are read have changed, in words.
@@ -227,6 +266,10 @@ impl RunRecord for Sidecar {
         self.beginning = Some(Beginning::of(bytes));
     }
 
+    fn wrote(&mut self, bytes: &[u8]) {
+        self.written.update(bytes);
+    }
+
     fn ranked(&mut self, query: &Query, has_rows: bool) {
         let Some(contents) = &self.contents else { return };
         contents.add(query.content);
@@ -237,10 +280,12 @@ impl RunRecord for Sidecar {
 
     fn stop(&mut self, bytes: u64, queries: u64, BrokenOff { skipped, by_record }: BrokenOff) {
         let content = self.contents.is_some().then(|| format!("{:016x}", self.hash));
+        self.blake3 = Some(self.written.finalize().to_hex().to_string());
         self.stopped = Some(Stopped { bytes, queries, skipped, by_record, content });
     }
 
     fn complete(&mut self, bytes: u64, rankings: u64, skipped: u64) {
+        self.blake3 = Some(self.written.finalize().to_hex().to_string());
         self.complete = Some(Complete { bytes, queries: rankings, skipped });
     }
 
