@@ -43,7 +43,8 @@ pub(super) fn expand(names: &[PathBuf]) -> Result<Expanded> {
     Ok(all)
 }
 
-fn is_pattern(name: &str) -> bool {
+/// Whether a name that is no file stands for those that it matches.
+pub(super) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 

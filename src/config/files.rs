@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::aside::{Role, is_beside_output, is_hidden_from, role};
+use super::expand::is_pattern;
 use super::shard::ShardOptions;
 use crate::input::{InputFile, Selection};
 use crate::shard::files_of;
@@ -25,6 +27,40 @@ pub(super) fn check_not_read(directory: &Path, names: &[PathBuf], files: &[PathB
         directory.display()
     );
     Ok(())
+}
+
+/// Refuses to write a file that would be an input of the next run with the same names: in a directory that is read, or under a name
+/// that a pattern matches.
+///
+/// # Errors
+/// If it is such a file.
+pub(super) fn check_no_input((option, file): (&str, &Path), names: &[PathBuf]) -> Result<()> {
+    let Some(name) = names.iter().find(|name| is_read_with(name, file)) else { return Ok(()) };
+    let remedy = match name.is_dir() || store::is_address(name) {
+        true => "write into another directory, or name the files that are read with a pattern that does not match it",
+        false => "give it another name, or write into another directory",
+    };
+    bail!(
+        "{option} {}: {} stands for all its files, so that the next run would read this one as an input; {remedy}",
+        file.display(),
+        name.display()
+    )
+}
+
+/// Whether a file is among those for which a name of the input stands.
+fn is_read_with(name: &Path, file: &Path) -> bool {
+    if store::is_address(name) || store::is_address(file) {
+        return store::is_prefix(name) && file.parent() == Some(name) && role(file) == Role::Data;
+    }
+    if name.is_dir() {
+        let is_in =
+            folder(file).canonicalize().is_ok_and(|folder| name.canonicalize().is_ok_and(|name| name == folder));
+        return is_in && role(file) == Role::Data;
+    }
+    let Some(pattern) = name.to_str().filter(|text| is_pattern(text) && !name.exists()) else { return false };
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
+    let is_match = glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path_with(file, options));
+    is_match && !is_hidden_from(pattern, file) && !is_beside_output(file)
 }
 
 /// The directory of a file.

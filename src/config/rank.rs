@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::distinct::{Files, check_distinct};
 use super::evaluation::resolve_evaluation;
+use super::files::check_no_input;
 use super::input::resolve_input;
 use super::long::resolve_long;
 use super::output::{
@@ -15,7 +16,7 @@ use super::recipe::{check_least_score, files_read, note_on_fake};
 use super::shard::{self, resolve_shard};
 use super::{CacheChoice, Config, ModelChoice, ShardOptions, resolve_progress, resolve_verbosity};
 use crate::checkpoint::{AdapterChoice, ModelSource};
-use crate::cli::{CacheArguments, OnError, RankArguments, ScoreChoice};
+use crate::cli::{CacheArguments, InputArguments, OnError, RankArguments, ScoreChoice};
 use crate::column_types::Carrying;
 use crate::input::InputOptions;
 use crate::output::{Destination, Existing, Layout, OutputFormat};
@@ -57,6 +58,7 @@ impl Config {
         let qrels = evaluation.iter().map(|evaluation| evaluation.qrels.clone());
         let of_adapter = adapter.source.iter().flat_map(ModelSource::local_files);
         let others = files_read(recipe).chain(qrels).chain(source.local_files()).chain(of_adapter).collect();
+        written.check_no_input(input)?;
         written.check_distinct(&input_options, others, running.dry_run)?;
         check_cache(cache, written.path.is_some())?;
         check_least_score(output.min_score, is_probability(recipe.score, &source))?;
@@ -114,6 +116,16 @@ impl Written {
             _ if is_shard => Carrying::AsJsonOfTypes,
             _ => Carrying::AsJson,
         };
+    }
+
+    /// Refuses to write what the next run would read.
+    fn check_no_input(&self, input: &InputArguments) -> Result<()> {
+        let named = input.files.iter().chain(&input.input).map(|path| store::public(path));
+        let named = named.collect::<Result<Vec<PathBuf>>>()?;
+        let others = [("--stats", &self.stats), ("--errors", &self.errors)];
+        let written = [("--output", &self.named)].into_iter().chain(others);
+        let mut written = written.filter_map(|(option, path)| Some((option, path.as_deref()?)));
+        written.try_for_each(|written| check_no_input(written, &named))
     }
 
     /// Refuses to write what is read: the input, or one of the `others`.
