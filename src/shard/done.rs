@@ -17,6 +17,7 @@ use crate::column_types::ColumnTypes;
 use crate::exit::UsageError;
 use crate::input::WholeInput;
 use crate::output::replace_file;
+use crate::progress::{HumanCount, counted};
 use crate::resume::{Settings, Sidecar};
 use crate::store;
 
@@ -189,15 +190,30 @@ impl Done {
         replace_file(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The record of a part, as [`Done::of_part`]; in place of one that is damaged, a sentence on that.
+    /// The record of a part that is there, with as many bytes; in place of one that is damaged or does not fit it, a sentence on that.
     ///
     /// # Errors
     /// If the record or the part can't be fetched, or a worker can't replace what is there.
     pub(super) fn or_unreadable(directory: &Path, shard: Shard) -> Result<(Option<Self>, Option<String>)> {
-        match Self::of_part(directory, shard) {
-            Err(error) if error.is::<Unreadable>() => Ok((None, Some(format!("{error:#}")))),
-            done => Ok((done?, None)),
-        }
+        let done = match Self::read(directory, shard) {
+            Err(error) if error.is::<Unreadable>() => return Ok((None, Some(format!("{error:#}")))),
+            done => done?,
+        };
+        let Some(done) = done else { return Ok((None, None)) };
+        let part = directory.join(names::part(shard));
+        Ok(match store::size_if_there(&part)? {
+            None => (None, None),
+            Some(size) if size == done.bytes => (Some(done), None),
+            Some(size) => {
+                let (part, size) = (part.display(), counted(size, "byte", "bytes"));
+                let problem = format!(
+                    "{part} has {size}, and had {} when its worker had written it, so that it was changed since: bring it back as it \
+                     was, or run shard {shard} again, which replaces it",
+                    HumanCount(done.bytes)
+                );
+                (None, Some(problem))
+            }
+        })
     }
 
     /// What the rankings depend on, and what people may want to know of the run.
