@@ -11,7 +11,7 @@ use super::Cli;
 use super::help::SECTIONS;
 
 /// The commands that have a page of their own.
-pub(super) const COMMANDS: &[&str] = if cfg!(feature = "serve") {
+pub(crate) const COMMANDS: &[&str] = if cfg!(feature = "serve") {
     &["bench", "cache", "check", "completions", "eval", "man", "merge", "plan", "serve", "status"]
 } else {
     &["bench", "cache", "check", "completions", "eval", "man", "merge", "plan", "status"]

@@ -26,6 +26,7 @@ pub use self::cache::{CacheArguments, CacheCommand};
 pub use self::check::{CheckArguments, CheckDtype, CheckFormat};
 pub use self::eval::{EvalArguments, TestChoice};
 pub use self::evaluation::EvaluationArguments;
+pub(crate) use self::generate::COMMANDS;
 pub use self::generate::{completions, man_page};
 pub use self::input::{InputArguments, OnError};
 pub use self::long::{LongArguments, LongChoice};

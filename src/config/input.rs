@@ -10,10 +10,13 @@ use super::expand::{Expanded, expand};
 use super::files::{check_not_read, select};
 use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
-use crate::cli::{InputArguments, OnError};
+use crate::cli::{COMMANDS, InputArguments, OnError};
 use crate::column_types::{Carrying, ColumnTypes};
 use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
 use crate::store;
+
+/// How similar a name is to that of a command, at least, if that is suggested; 1 stands for the same name.
+const SIMILAR: f64 = 0.8;
 
 /// What is read, and what users should know of what is left out.
 ///
@@ -138,6 +141,11 @@ fn check_no_model(path: &Path) -> Result<()> {
         !matches!(id, Some(ModelSource::Hub { .. } | ModelSource::Fake)),
         "there is no file {shown}; if it is a model, name it with --model {shown}"
     );
+    let similarity = |command: &&str| path.to_str().map_or(0., |name| strsim::jaro_winkler(command, name));
+    let near = COMMANDS.iter().copied().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
+    if let Some(command) = near.filter(|command| similarity(command) >= SIMILAR) {
+        bail!("there is no file {shown}; did you mean the command, `rerank {command}`?");
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::entry::{JOINED, too_long};
 use super::findings::Findings;
 use super::row::{Row, Step};
 use super::source::{BYTE_ORDER_MARK, Source, read_error};
+use crate::progress::counted;
 
 /// The columns with which the tables begin that this program writes; it quotes what needs it in TSV too.
 pub const WRITTEN_COLUMNS: [&str; 9] =
@@ -168,7 +169,8 @@ impl TableReader {
                 "double quotes do not hold a field together in TSV; if a CSV writer made this file, use --quotes csv"
             }
         };
-        Ok(format!("the row has {found} fields, the header has {expected}: {remedy}"))
+        let found = counted(found as u64, "field", "fields");
+        Ok(format!("the row has {found}, the header has {expected}: {remedy}"))
     }
 
     fn watch_nulls(&mut self) {

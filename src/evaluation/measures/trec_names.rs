@@ -1,6 +1,6 @@
 //! The names under which trec_eval prints measures, such as `ndcg_cut_10`.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::definitions::{Default, Definition, find};
 use super::parameters::{Key, Parameters};
@@ -123,8 +123,27 @@ pub(super) fn parse(text: &str) -> Option<Result<Vec<Written>>> {
         return None;
     }
     let definition = find(name.measure).expect("the measures of the names are defined");
+    if let Some(cutoff) = suffix.filter(|_| matches!(name.suffix, Suffix::Gains)).and_then(|text| text.parse().ok()) {
+        return Some(Err(no_cutoff(name, definition, cutoff)));
+    }
     let values = name.suffix.values(suffix).with_context(|| format!("{text:?} cannot be read as {}", name.name));
     Some(values.map(|values| values.into_iter().map(|values| (definition, values)).collect()))
+}
+
+/// The error for a number of documents behind a name that has gains there.
+fn no_cutoff(name: &TrecName, definition: &Definition, cutoff: u32) -> anyhow::Error {
+    let TrecName { name, measure, .. } = name;
+    let with_cutoff = NAMES.iter().find(|other| other.measure == *measure && matches!(other.suffix, Suffix::Cutoff(_)));
+    let suggestion = match with_cutoff {
+        Some(TrecName { name, .. }) => format!("; did you mean {name}_{cutoff}?"),
+        None if definition.all_parameters().any(|(key, _)| key == Key::Cutoff) => {
+            format!("; did you mean {measure}@{cutoff}?")
+        }
+        None => String::new(),
+    };
+    anyhow!(
+        "\"{name}_{cutoff}\" has no cutoff: behind {name} stand the gains of grades, as in {name}_1=3,2=9{suggestion}"
+    )
 }
 
 impl Suffix {
