@@ -102,3 +102,27 @@ fn a_pipe_or_a_socket_is_read_only_if_it_is_named_itself() {
     let _socket = std::os::unix::net::UnixListener::bind(&pipe).unwrap();
     ranked(&directory).fails(2, &["in/c.jsonl is no file on a disk"]);
 }
+
+#[test]
+fn an_output_that_the_next_run_would_read_is_refused_before_anything_is_written() {
+    let (files, directory) = two_files();
+    let pattern = format!("{directory}/*.jsonl");
+    let run = |input: &str, option: &str, name: &str| {
+        let output = files.name("out.jsonl");
+        let mut arguments = vec!["--model", "fake", input, "--on-error", "skip", "--resume", option, name];
+        if option != "--output" {
+            arguments.extend(["--output", &output]);
+        }
+        rerank(&arguments)
+    };
+    let inside = files.name("in/out.jsonl");
+    for (input, option) in [(&directory, "--output"), (&directory, "--errors"), (&pattern, "--output")] {
+        run(input, option, &inside).fails(2, &[option, "in/out.jsonl", "would read this one as an input"]);
+        assert!(!files.path("in/out.jsonl").exists());
+    }
+    for name in ["in/out.trec", "in/.out.jsonl", "out.jsonl"] {
+        let status = run(&pattern, "--output", &files.name(name)).status;
+        assert_eq!(status, 0, "{name}");
+    }
+    assert_eq!(run(&files.name("in/a.jsonl"), "--output", &inside).status, 0);
+}

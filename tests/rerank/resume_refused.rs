@@ -183,3 +183,36 @@ fn a_resumed_run_has_the_kernels_and_the_precision_that_it_had() {
     let figures: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     assert!(figures["kernels"].as_str().unwrap().starts_with("plain/"), "{figures}");
 }
+
+#[test]
+fn an_output_that_was_edited_is_refused_where_its_run_had_ended() {
+    let files = Files::in_memory();
+    let input = files.write("in.jsonl", queries(5));
+    let stopping = files.write("stopping.jsonl", queries(5) + "{bad\n");
+    for (input, status) in [(&input, 0), (&stopping, 1)] {
+        let output = files.name("out.jsonl");
+        let run = |option: &str| rerank(&["--model", "fake", input, "--output", &output, option]);
+        assert_eq!(run("--overwrite").status, status);
+        let whole = files.read("out.jsonl");
+        let mut text = whole.clone();
+        let last = text.rfind("red").unwrap();
+        text.replace_range(last..last + 3, "tan");
+        for edited in [whole.replacen("\"q4\"", "\"q5\"", 1), text, whole.clone() + "{\"query"] {
+            files.write("out.jsonl", &edited);
+            let is_longer = edited.starts_with(&whole);
+            let resumed = run("--resume");
+            match is_longer {
+                true => assert_eq!(resumed.status, status, "{}", resumed.stderr),
+                false => resumed.fails(1, &["cannot resume ", "other bytes than its run wrote", "--overwrite"]),
+            }
+            assert_eq!(files.read("out.jsonl") == edited, !is_longer || status == 1);
+        }
+        // A record of an older version has no hash.
+        files.write("out.jsonl", &whole);
+        let mut record: Value = serde_json::from_str(&files.read("out.jsonl.run.json")).unwrap();
+        let hash = record.as_object_mut().unwrap().remove("blake3").unwrap();
+        assert_eq!(hash, blake3::hash(whole.as_bytes()).to_hex().as_str());
+        files.write("out.jsonl.run.json", record.to_string());
+        assert_eq!(run("--resume").status, status);
+    }
+}

@@ -178,3 +178,23 @@ fn what_was_damaged_is_found_and_ranked_again() {
     assert_eq!(rerank(&merge).status, 0);
     rerank(&merge).fails(2, &["out.jsonl exists already"]);
 }
+
+#[test]
+fn a_part_whose_size_has_changed_is_named_with_both_sizes() {
+    let files = Files::in_memory();
+    let input = files.write("in.jsonl", queries(10));
+    let directory = files.name("parts");
+    rank(&input, &directory, "0/1");
+    let part = std::fs::read(files.path(PART)).unwrap();
+    files.write(PART, [&part[..], b"x"].concat());
+    let sizes = format!("has {} bytes, and had {} when its worker", part.len() + 1, part.len());
+    let status = rerank(&["status", &directory]);
+    assert_eq!(status.status, 1);
+    for part in [sizes.as_str(), "part-00000-of-00001.jsonl.zst", "run shard 0/1 again"] {
+        assert!(status.stdout.contains(part), "{}", status.stdout);
+    }
+    rerank(&["merge", &directory, "--output", &files.name("out.jsonl")]).fails(1, &["not done: 0", &sizes]);
+    let again = rank(&input, &directory, "0/1");
+    assert!(again.stderr.contains(&sizes), "{}", again.stderr);
+    assert_eq!(std::fs::read(files.path(PART)).unwrap(), part);
+}

@@ -68,6 +68,11 @@ fn what_a_name_gets_wrong_is_named() {
         ("NumQ(rel=2)", "NumQ has no parameter \"rel\", and no others"),
         ("AP(rel=-1)", "rel=-1 cannot be used: it should be a grade, an integer from 0 on"),
         ("AP(rel=1,rel=2)", "rel is given twice for AP"),
+        (
+            "ndcg_10",
+            "\"ndcg_10\" has no cutoff: behind ndcg stand the gains of grades, as in ndcg_1=3,2=9; did you mean ndcg_cut_10?",
+        ),
+        ("dcg_10", "did you mean DCG@10?"),
         ("ndcg_cut_10@5", "cutoff is given twice for nDCG"),
         ("AP(judged_only=1)", "it should be True or False"),
         ("nDCG(dcg='ln')", "it should be 'log2'"),
