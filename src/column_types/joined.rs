@@ -54,7 +54,9 @@ fn wider_decimal(one: &DataType, other: &DataType) -> Option<DataType> {
     let joined_digits = digits(one_precision, one_scale).max(digits(precision, scale));
     let joined_precision = u8::try_from(joined_digits + i16::from(joined_scale)).ok()?;
     let needed = joined_precision.max(one_most).max(most);
-    let (_, decimal) = DECIMALS.iter().find(|(most, _)| needed <= *most)?;
+    // Few readers know decimals of more digits than 38, so that none is made where there was none.
+    let widest = one_most.max(most).max(DECIMAL128_MAX_PRECISION);
+    let (_, decimal) = DECIMALS.iter().find(|(limit, _)| needed <= *limit && *limit <= widest)?;
     Some(decimal(joined_precision, joined_scale))
 }
 
@@ -79,7 +81,8 @@ mod tests {
         for (one, other, expected) in [
             (Decimal128(21, 2), Decimal128(10, 2), Some(Decimal128(21, 2))),
             (Decimal128(10, 2), Decimal128(10, 4), Some(Decimal128(12, 4))),
-            (Decimal128(38, 2), Decimal128(10, 4), Some(Decimal256(40, 4))),
+            (Decimal128(38, 2), Decimal128(10, 4), None),
+            (Decimal256(38, 2), Decimal128(10, 4), Some(Decimal256(40, 4))),
             (Decimal32(9, 0), Decimal32(9, 9), Some(Decimal64(18, 9))),
             (Decimal32(5, 2), Decimal256(4, 1), Some(Decimal256(5, 2))),
             (Decimal256(76, 0), Decimal128(3, 1), None),

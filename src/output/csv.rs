@@ -66,7 +66,7 @@ impl CsvFormatter {
         }
         let of_query = QueryFields::of(ranking);
         self.header(Some((ranking, &of_query)), buffer)?;
-        of_query.taken.iter().for_each(|name| self.left_out.add(name));
+        of_query.taken.iter().for_each(|name| self.left_out.add_of_query(name));
         let Some(carried) = &self.carried else { return Ok(()) };
         for (index, result) in ranking.results.iter().enumerate() {
             let extras = Extras::of(&ranking.query, &of_query, result);

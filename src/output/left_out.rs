@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::query_fields::query_column;
+
 /// The most names that are remembered.
 const MOST: usize = 100;
 
-/// Their names, or those of the columns that they would have.
+/// Their names.
 #[derive(Default)]
 pub(super) struct LeftOut(BTreeSet<String>);
 
@@ -15,6 +17,11 @@ impl LeftOut {
         if self.0.len() < MOST && !self.0.contains(name) {
             self.0.insert(name.to_owned());
         }
+    }
+
+    /// Adds a field of a query whose column has something else.
+    pub(super) fn add_of_query(&mut self, name: &str) {
+        self.add(&format!("`{name}` of the query (its column would be `{}`)", query_column(name)));
     }
 
     /// The names, in their order.

@@ -1,5 +1,4 @@
-//! A hash of what was read for the rankings of an output, by which an input that has changed behind them is told from one that has
-//! changed in front.
+//! A hash of what was read for the rankings of an output: it shows whether an input has changed behind them, or in front.
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use twox_hash::XxHash3_64;
 use crate::record::{Fields, Group};
 
 /// The XXH3 hash of the queries of an output with their candidates, in their order. The reader of the input adds those that the
-/// output has, and then its writer those that are new. It tells inputs apart that differ by accident.
+/// output has, and then its writer those that are new. Inputs that differ by accident have different ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents(Arc<AtomicU64>);
 

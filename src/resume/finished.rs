@@ -56,7 +56,7 @@ pub(super) struct Finished {
     pub(super) prompts: Arc<dyn Prompts>,
 }
 
-/// What tells whether files have changed behind the queries that an output has.
+/// By what it is found out whether files have changed behind the queries that an output has.
 pub(super) struct Comparison {
     /// The hash of what was read for them.
     pub(super) hash: u64,

@@ -304,8 +304,10 @@ impl OpenShard {
             }
             // Without a record, the part is that of a worker which is about to write the same one, or what another run has left.
             if is_other() {
-                self.remove_published()?;
-                // Some file systems have no links.
+                // Where the file system has no links, there may be no part to remove, and that of a worker who is done just now stays.
+                if part.exists() {
+                    self.remove_published()?;
+                }
                 let named = fs::hard_link(temporary, &part).or_else(|_| fs::rename(temporary, &part));
                 named.with_context(|| format!("cannot rename {} to {}", temporary.display(), part.display()))?;
             }

@@ -26,7 +26,7 @@ const PART_BYTES: u64 = 8 << 20;
 const MOST_PARTS: u64 = 9_000;
 
 /// The parts that are sent at the same time: AWS advises one request for every 85 to 90 MB/s of the network.
-const PARTS_AT_ONCE: usize = 4;
+const PARTS_AT_ONCE: u64 = 4;
 
 /// How long an upload that is given up may take to be removed from the store.
 const LONGEST_ABORT: Duration = Duration::from_secs(5);
@@ -185,12 +185,14 @@ impl Sending {
     async fn in_parts(&self, upload: &mut dyn MultipartUpload) -> Result<(), Failure> {
         let bytes_of_part = PART_BYTES.max(self.size.div_ceil(MOST_PARTS));
         let starts = stream::iter((0..self.size).step_by(bytes_of_part as usize).map(Ok::<_, Failure>));
-        // A part is read when it is its turn to be sent.
+        // A part is read right before its request is made.
         let requests = starts.map_ok(|start| {
             let request = self.read(start, bytes_of_part).map(|bytes| upload.put_part(PutPayload::from(bytes)));
             async move { Ok(request?.await?) }
         });
-        requests.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| ready(Ok(()))).await?;
+        // Larger parts, of which huge files have some, take no more memory.
+        let at_once = (PARTS_AT_ONCE * PART_BYTES / bytes_of_part).max(1);
+        requests.try_buffer_unordered(at_once as usize).try_for_each(|()| ready(Ok(()))).await?;
         // Stores can't complete a larger upload on a condition; this leaves a moment in which another worker may do so.
         self.check_free().await?;
         upload.complete().await?;

@@ -105,9 +105,9 @@ fn records_of_very_many_parts_are_refused_in_little_memory() {
         (
             "cells.csv",
             format!("query,text\n{}\n", list(10_000_000, "a")),
-            "the row has 10000000 fields, the header has 2",
+            "the row has 10,000,000 fields, the header has 2",
         ),
-        ("quoted.csv", format!("query,text\n\"q\",{}\n", list(3_000_000, "a")), "the row has 3000001 fields"),
+        ("quoted.csv", format!("query,text\n\"q\",{}\n", list(3_000_000, "a")), "the row has 3,000,001 fields"),
         ("columns.csv", format!("query,text,{}\n", columns.join(",")), "it has 100003 columns"),
     ] {
         let path = files.write(name, content);

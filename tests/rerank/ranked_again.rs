@@ -166,14 +166,14 @@ fn a_query_s_field_whose_column_is_taken_is_named() {
     for arguments in [&["--output-format", "csv"][..], &["--output", &output]] {
         let run = succeed(&[&[input.as_str()], arguments].concat());
         assert!(
-            run.stderr.contains("whose column has another field, are left out: query_k, query_m;"),
+            run.stderr.contains("are left out: `m` of the query (its column would be `query_m`);"),
             "{}",
             run.stderr
         );
     }
     let rows = read(&output).1;
     assert_eq!((&rows["1"]["query_m"], rows["2"].get("query_m")), (&json!(1.5), None));
-    assert_eq!((&rows["1"]["query_k"], &rows["2"]["query_k"]), (&json!(1), &json!(1)));
+    assert_eq!((&rows["1"]["query_k"], &rows["2"]["query_query_k"]), (&json!(2), &json!(1)));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The carried columns of an input whose types the output keeps.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -132,8 +131,8 @@ impl Carried {
                     if data_type != *column.data_type() {
                         self.changed.push(format!("`{name}` ({} for {})", data_type, column.data_type()));
                     }
-                    let output = if is_of_query { query_column(name) } else { Cow::Borrowed(name.as_str()) };
-                    self.outputs.push((name.clone(), output.to_string()));
+                    let output = if is_of_query { query_column(name) } else { name.clone() };
+                    self.outputs.push((name.clone(), output.clone()));
                     let column = column.as_ref().clone().with_name(output);
                     self.keep(column.with_data_type(data_type).with_nullable(true), "its candidates");
                 }

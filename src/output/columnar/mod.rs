@@ -52,7 +52,7 @@ impl ParquetFormatter {
     /// Adds a ranking. Appends the bytes of the file that are complete, if there are any.
     pub(super) fn format(&mut self, ranking: &Ranking, buffer: &mut Vec<u8>) -> Result<()> {
         let of_query = QueryFields::of(ranking);
-        of_query.taken.iter().for_each(|name| self.left_out.add(name));
+        of_query.taken.iter().for_each(|name| self.left_out.add_of_query(name));
         for (rank, result) in (1..).zip(&ranking.results) {
             let row = Row::new((&ranking.query, &of_query), rank, result, self.text)?;
             self.waiting_bytes += row.bytes();
