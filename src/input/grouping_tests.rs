@@ -9,9 +9,9 @@ fn adjacent_rows_of_one_query_are_one_group() {
     let rows = [
         r#"{"qid":"a","query":"q","id":"d1","text":"t"}"#,
         r#"{"qid":"a","query":"q","id":"d2","text":"t"}"#,
-        r#"{"qid":"b","query":"q","text":"t"}"#,
+        r#"{"qid":"b","query":"q","id":"d1","text":"t"}"#,
     ];
-    assert_eq!(described(&rows), ["a: d1 d2", "b: 1"]);
+    assert_eq!(described(&rows), ["a: d1 d2", "b: d1"]);
     let rows = [r#"{"query":"q","text":"t"}"#, r#"{"query":"q","text":"t"}"#, r#"{"query":"r","text":"t"}"#];
     assert_eq!(described(&rows), ["1: 1 2", "2: 1"]);
 }
@@ -84,14 +84,14 @@ fn a_row_that_repeats_the_query_differently_is_bad() {
         r#"{"qid":"a","query":"r","id":"d2","text":"t"}"#,
         r#"{"qid":"a","query":"q","instruction":"i","id":"d3","text":"t"}"#,
         r#"{"qid":"a","id":"d4","text":"t"}"#,
-        r#"{"qid":"a","query":"q","text":"t"}"#,
+        r#"{"qid":"a","query":"q","id":"d5","text":"t"}"#,
     ];
     let described = described(&rows);
     for (message, start) in described.iter().zip([
         "x.jsonl:2: query \"a\", candidate \"d2\": the query's text on line 2 differs from that on line 1",
         "x.jsonl:3: query \"a\", candidate \"d3\": the instruction on line 3 differs from that on line 1",
         "x.jsonl:4: query \"a\", candidate \"d4\": there is no query",
-        "a: d1 5",
+        "a: d1 d5",
     ]) {
         assert!(message.starts_with(start), "{message}");
     }

@@ -92,7 +92,7 @@ mod tests {
     }
 
     const GROUPS: &str = r#"{"query_id":"a","query":"x","documents":["1","2"]}
-{"id":7,"query":"x","documents":[{"id":"d","text":"1"}]}
+{"id":7,"query":"x","documents":[{"text":"1"}]}
 {"query":{"text":"x"},"qid":"b","documents":[]}
 {"query_id":"c","query":"x","documents":["1"]}
 {"query_id":"d","query":"x","documents":["1"]}

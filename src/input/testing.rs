@@ -32,14 +32,15 @@ pub fn described(event: &Event) -> String {
     }
 }
 
-/// All groups of a text that has no bad record, in full.
+/// All groups of a text that has no bad record, in full, without the notes.
 pub fn groups(name: &str, text: &[u8]) -> Vec<Group> {
     let options = InputOptions { path: Some(name.into()), ..Default::default() };
     let source = Source::from_reader(name.into(), Box::new(std::io::Cursor::new(text.to_vec()))).unwrap();
     let events = read(source, &options, MAX_RECORD_BYTES).unwrap().events(&options);
     let group = |event| match event {
-        Ok(Event::Group(group)) => group,
+        Ok(Event::Group(group)) => Some(group),
+        Ok(Event::Note(_)) => None,
         other => panic!("{other:?}"),
     };
-    events.map(group).collect()
+    events.filter_map(group).collect()
 }
