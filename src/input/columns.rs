@@ -1,15 +1,12 @@
 //! What the rows of a file of columns are: pairs, queries with lists of candidates, or the rows of a run.
 
-use std::collections::HashSet;
-
 use anyhow::Result;
 
-use super::columnar::{Kind, Selection, Table};
+use super::columnar::{Encodings, Kind, Selection, Table};
 use super::detect::InputFormat;
 use super::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
 use super::source::Source;
 use super::{InputOptions, columnar};
-use crate::column_types::Carrying;
 use crate::exit::UsageError;
 
 /// Names of lists of document identifiers in mteb's `top_ranked`.
@@ -39,12 +36,9 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
     let names = Names::new(&options.columns);
     if !is_run(&table, options, &names) {
         let note_on_types = columnar::keep_types(&table, options);
-        let exact = match options.carrying {
-            Carrying::AsColumns => columnar::kept_names(table.schema(), options),
-            Carrying::AsJson | Carrying::AsJsonOfTypes => HashSet::new(),
-        };
-        let selection = Selection::new(&table, &names, exact, options.known_fields_only)?
-            .carrying(columnar::carried_numbers(table.schema(), options));
+        let encodings = Encodings::new(table.schema(), options);
+        let selection =
+            Selection::new(&table, &names, encodings, options.known_fields_only)?.carrying(options.carrying);
         let notes: Vec<String> = selection.note.iter().cloned().chain(note_on_types).collect();
         return Ok(Prepared { source: table.records(&selection)?, format: InputFormat::Jsonl, notes });
     }

@@ -1,7 +1,5 @@
 //! Bytes from a file or standard input: decompressed, without a byte order mark.
 
-#[cfg(feature = "parquet")]
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -12,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use anyhow::{Context, Result, anyhow, bail};
 
 #[cfg(feature = "parquet")]
-use super::columnar::{self, Data, Kind, Selection, Table};
+use super::columnar::{self, Data, Encodings, Kind, Selection, Table};
 use super::compression::{Compression, Damage};
 use super::findings::Findings;
 use super::foreign::{HEAD_BYTES, recognise};
@@ -147,7 +145,7 @@ impl Opened {
             Self::Text(source) => Ok(source),
             #[cfg(feature = "parquet")]
             Self::Columns(table) => {
-                let selection = Selection::new(&table, &Names::new(&Columns::default()), HashSet::new(), true)?;
+                let selection = Selection::new(&table, &Names::new(&Columns::default()), Encodings::default(), true)?;
                 table.records(&selection)
             }
         }

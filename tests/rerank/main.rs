@@ -83,6 +83,8 @@ mod parquet_beir;
 #[cfg(all(feature = "parquet", target_os = "linux"))]
 mod parquet_damage;
 #[cfg(feature = "parquet")]
+mod parquet_levels;
+#[cfg(feature = "parquet")]
 mod parquet_output;
 #[cfg(feature = "parquet")]
 mod parquet_places;

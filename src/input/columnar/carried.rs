@@ -19,21 +19,21 @@ use crate::output::{OTHER_FIELDS, query_column};
 use crate::passages;
 use crate::store;
 
-/// The columns of a file, or of several.
+/// The columns of a file, or of several, under the names that they have in the output.
 #[derive(Default)]
 struct Carried {
     /// Those whose types are kept, each as it is stored.
     kept: Vec<Column>,
-    /// The others, with their types.
-    others: Vec<String>,
+    /// The others of which a column of another type may be made: their names, and sentences' parts with their types.
+    others: Vec<(String, String)>,
     /// The names of all that are not kept.
     left: HashSet<String>,
     /// Sentences on those that a single run keeps, and not a merge of shards.
     changed_by_merge: BTreeSet<String>,
     /// Those that are stored as a type of the same values.
     changed: Vec<String>,
-    /// The names of columns whose types are kept, with those that they have in the output.
-    outputs: Vec<(String, String)>,
+    /// The paths of columns whose types are kept, with the names that they have in the output.
+    outputs: Vec<(Vec<String>, String)>,
 }
 
 /// Finds the columns of a file whose types are kept, unless they are known. Returns what the user should know of the others.
@@ -75,17 +75,18 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
         all.left.extend(left);
         all.changed_by_merge.extend(changed_by_merge);
     }
-    all.kept.retain(|column| !column.data_type().is_null() || !all.left.contains(column.name()));
+    all.leave_nulls();
     let note = all.note("the input", options.carrying);
     options.types.set(all.kept, all.changed_by_merge.into_iter().collect());
     note
 }
 
-/// The names of a file's columns whose types the output keeps.
-pub fn kept_names(schema: &SchemaRef, options: &InputOptions) -> HashSet<String> {
+/// The paths of a file's columns whose types the output keeps: of a row's its name, and of a candidate's that of the column with the
+/// candidates in front.
+pub(super) fn kept_paths(schema: &SchemaRef, options: &InputOptions) -> HashSet<Vec<String>> {
     let kept: HashSet<&str> = options.types.get().iter().map(|column| column.name().as_str()).collect();
     let outputs = Carried::of(schema, options).outputs.into_iter();
-    outputs.filter(|(_, output)| kept.contains(output.as_str())).map(|(name, _)| name).collect()
+    outputs.filter(|(_, output)| kept.contains(output.as_str())).map(|(path, _)| path).collect()
 }
 
 /// The schema of a file; none, if it is none of columns, or can't be read, which is reported when its rows are.
@@ -105,20 +106,24 @@ impl Carried {
     fn of(schema: &SchemaRef, options: &InputOptions) -> Self {
         let mut carried = Self::default();
         let names = Names::new(&options.columns);
-        carried.add(schema.fields(), (&names, options.carrying), !is_pair(schema.fields(), &names));
+        carried.add(schema.fields(), (&names, options.carrying), &mut Vec::new());
+        carried.leave_nulls();
         carried
     }
 
-    /// Adds the columns of rows, or those of the candidates in them.
-    fn add(&mut self, fields: &Fields, (names, carrying): (&Names, Carrying), is_of_query: bool) {
+    /// Adds the columns of rows, or those of the candidates in the column with this path.
+    fn add(&mut self, fields: &Fields, (names, carrying): (&Names, Carrying), path: &mut Vec<String>) {
         // Where a row has one text of its own, no other column can be a list of texts.
         let is_pair = is_pair(fields, names);
+        let is_of_query = path.is_empty() && !is_pair;
         for column in fields {
             let name = column.name();
             if names.is_of(Field::Candidates, name)
                 && let Some(members) = members(column.data_type())
             {
-                self.add(members, (names, carrying), false);
+                path.push(name.clone());
+                self.add(members, (names, carrying), path);
+                path.pop();
             }
             let is_written = [fusion::FIELD, passages::FIELD, OTHER_FIELDS].contains(&name.as_str());
             if is_written || is_read(column, fields, names) {
@@ -126,18 +131,19 @@ impl Carried {
             }
             // A field's column of another name is read where the first one is null: its values have to be plain.
             let may_keep = !names.is_known(name) && (is_pair || !is_needed(column, fields, names));
+            let output = if is_of_query { query_column(name) } else { name.clone() };
+            let column = column.as_ref().clone().with_name(output);
             match stored(column.data_type(), carrying).filter(|_| may_keep) {
                 Some(data_type) => {
                     if data_type != *column.data_type() {
-                        self.changed.push(format!("`{name}` ({} for {})", data_type, column.data_type()));
+                        self.changed.push(format!("`{}` ({data_type} for {})", column.name(), column.data_type()));
                     }
-                    let output = if is_of_query { query_column(name) } else { name.clone() };
-                    self.outputs.push((name.clone(), output.clone()));
-                    let column = column.as_ref().clone().with_name(output);
+                    let path = path.iter().chain([name]).cloned().collect();
+                    self.outputs.push((path, column.name().clone()));
                     self.keep(column.with_data_type(data_type).with_nullable(true), "its candidates");
                 }
                 None => {
-                    self.leave(column, may_keep && stored(column.data_type(), Carrying::AsColumns).is_some());
+                    self.leave(&column, may_keep && stored(column.data_type(), Carrying::AsColumns).is_some());
                 }
             }
         }
@@ -148,7 +154,7 @@ impl Carried {
         let (name, data_type) = (column.name(), column.data_type());
         let is_usable = unusable(column).is_none();
         if is_usable && !follows_values(data_type) {
-            self.others.push(format!("`{name}` ({data_type})"));
+            self.others.push((name.clone(), format!("`{name}` ({data_type})")));
         }
         if is_kept_alone {
             let becomes = if is_usable { "has the type of its values in JSON" } else { "is left out" };
@@ -161,7 +167,7 @@ impl Carried {
     fn keep(&mut self, column: Column, place: &str) {
         let (name, data_type) = (column.name().clone(), column.data_type().clone());
         let Some(index) = self.kept.iter().position(|known| *known.name() == name) else {
-            if !self.others.iter().any(|other| other.starts_with(&format!("`{name}` "))) {
+            if !self.others.iter().any(|(other, _)| *other == name) {
                 self.kept.push(column);
             }
             return;
@@ -176,16 +182,24 @@ impl Carried {
                 }
                 self.kept.insert(index, known.with_data_type(joined));
             }
-            None => self.others.push(format!("`{name}` ({other}, and {data_type} in {place})")),
+            None => {
+                let other = format!("`{name}` ({other}, and {data_type} in {place})");
+                self.others.push((name, other));
+            }
         }
     }
 
+    /// Leaves the types of columns to their values that have none but null, where they stand elsewhere with values.
+    fn leave_nulls(&mut self) {
+        self.kept.retain(|column| !column.data_type().is_null() || !self.left.contains(column.name()));
+    }
+
     fn note(&self, name: &str, carrying: Carrying) -> Option<String> {
-        let list = |columns: &[String]| columns.join(", ");
-        let others = (!self.others.is_empty())
-            .then(|| format!("the types of these columns follow their values: {}", list(&self.others)));
+        let others: Vec<&str> = self.others.iter().map(|(_, other)| other.as_str()).collect();
+        let others = (!others.is_empty())
+            .then(|| format!("the types of these columns follow their values: {}", others.join(", ")));
         let changed = (!self.changed.is_empty() && carrying == Carrying::AsColumns).then(|| {
-            format!("Parquet stores these columns as another type, with the same values: {}", list(&self.changed))
+            format!("Parquet stores these columns as another type, with the same values: {}", self.changed.join(", "))
         });
         let parts: Vec<String> = others.into_iter().chain(changed).collect();
         (!parts.is_empty()).then(|| format!("{name}: {}", parts.join("; ")))

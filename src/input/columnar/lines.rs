@@ -1,6 +1,5 @@
 //! Lines of text that are made of batches of rows while they are read.
 
-use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
@@ -13,7 +12,8 @@ use indicatif::BinaryBytes;
 use super::batches::Batches;
 use super::counter::RowCounter;
 use super::selection::Selection;
-use super::values::{ColumnEncoding, Encoding, Lost};
+use super::values::{Encoding, Lost};
+use crate::column_types::Carrying;
 use crate::input::MAX_RECORD_BYTES;
 use crate::input::findings::Findings;
 use crate::panics::guarded;
@@ -120,6 +120,7 @@ pub(super) struct Records {
     name: Arc<str>,
     /// The first column of which a number was lost.
     lost: Lost,
+    carrying: Carrying,
     findings: Findings,
 }
 
@@ -127,23 +128,27 @@ impl Records {
     /// Rows of the columns that are selected. What is found in them is added to the findings.
     pub(super) fn new(name: Arc<str>, selection: &Selection, findings: Findings) -> Self {
         let lost = Lost::default();
-        let exact = selection.exact.iter().map(|name| (name.clone(), ColumnEncoding::Exact));
-        let carried = selection.carried.iter().map(|(name, &keeps_infinite)| {
-            let encoding = if keeps_infinite { ColumnEncoding::CarriedOfType } else { ColumnEncoding::Carried };
-            (name.clone(), encoding)
-        });
-        let columns: HashMap<_, _> = carried.chain(exact).collect();
-        let encoding = if columns.is_empty() { Encoding::Json } else { Encoding::Rows(columns, lost.clone()) };
+        let encodings = selection.encodings.clone();
+        let encoding = if encodings.is_empty() { Encoding::Json } else { Encoding::Rows(encodings, lost.clone()) };
         let row = Arc::new(Column::new("row", DataType::Null, false));
-        Self { options: encoding.options(), row, name, lost, findings }
+        Self { options: encoding.options(), row, name, lost, carrying: selection.carrying, findings }
     }
 
     /// Reports the first number that was lost.
     fn report(&self, row: u64) {
         if let Some(column) = self.lost.take() {
+            let (why, remedy) = match self.carrying {
+                Carrying::AsColumns => (
+                    "and its type is not kept",
+                    "a column that has one type in all files, which are Parquet or Arrow, keeps it",
+                ),
+                Carrying::AsJson | Carrying::AsJsonOfTypes => {
+                    ("which JSON lacks", "a single run that writes Parquet keeps it (--output FILE.parquet)")
+                }
+            };
             self.findings.note(format!(
-                "{}:{row}: the carried column `{column}` has a NaN or an infinite number, which JSON lacks: null stands in its place \
-                 from here on; a single run that writes Parquet keeps it (--output FILE.parquet)",
+                "{}:{row}: the carried column `{column}` has a NaN or an infinite number, {why}: null stands in its place from here \
+                 on; {remedy}",
                 self.name
             ));
         }

@@ -13,10 +13,11 @@ mod carried;
 mod cells;
 mod counter;
 mod data;
+mod encodings;
 mod entries;
 mod lengths;
 mod lines;
-mod numbers;
+mod lists;
 mod selection;
 mod values;
 
@@ -29,13 +30,13 @@ use anyhow::{Context, Result, anyhow};
 use arrow_schema::SchemaRef;
 
 use self::batches::Rows;
-pub use self::carried::{keep_types, keep_types_of_all, kept_names};
+pub use self::carried::{keep_types, keep_types_of_all};
 use self::cells::Cells;
 use self::counter::RowCounter;
 pub use self::data::Data;
+pub use self::encodings::Encodings;
 use self::lengths::OpenEnd;
 use self::lines::{Encode, Lines, Records};
-pub use self::numbers::carried_numbers;
 pub use self::selection::{Selection, listed};
 use super::findings::Findings;
 use super::position::Position;

@@ -1,11 +1,12 @@
 //! Which columns of a file are read.
 
-use std::collections::{HashMap, HashSet};
-
 use arrow_schema::{DataType, Field as Column, Fields, Schema};
 
 use super::Table;
 use super::carried::members;
+use super::encodings::Encodings;
+use super::values::ColumnEncoding;
+use crate::column_types::Carrying;
 use crate::exit::UsageError;
 use crate::fusion::OF_RERANKER;
 use crate::input::candidates::LABELLED_LISTS;
@@ -16,26 +17,26 @@ use crate::input::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
 pub struct Selection {
     /// Their indices, ascending.
     pub(super) columns: Vec<usize>,
-    /// The names of those that are written as columns of their types.
-    pub(super) exact: HashSet<String>,
-    /// The names of carried ones whose numbers JSON may lack, and whether infinite ones are kept.
-    pub(super) carried: HashMap<String, bool>,
+    /// How those are written that have their own ways.
+    pub(super) encodings: Encodings,
+    /// What becomes of those that are carried.
+    pub(super) carrying: Carrying,
     /// A sentence on columns that can't be carried.
     pub note: Option<String>,
 }
 
 impl Selection {
-    /// The columns of a file that have one of these names or are carried to the output, those of `exact` as columns of their types;
-    /// with `known_only` none is carried, and the others are not read.
+    /// The columns of a file that have one of these names or are carried to the output, in the ways of `encodings`; with
+    /// `known_only` none is carried, and the others are not read.
     ///
     /// # Errors
     /// If a column with one of the names has a type that can't be used.
-    pub fn new(table: &Table, names: &Names, exact: HashSet<String>, known_only: bool) -> Result<Self, UsageError> {
+    pub fn new(table: &Table, names: &Names, encodings: Encodings, known_only: bool) -> Result<Self, UsageError> {
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         for (index, column) in table.schema().fields().iter().enumerate() {
             let name = column.name();
             match unusable(column) {
-                Some(_) if exact.contains(name) => columns.push(index),
+                Some(_) if encodings.of(name) == Some(ColumnEncoding::Exact) => columns.push(index),
                 Some((path, what)) if names.is_known(name) => {
                     return Err(UsageError::new(format!(
                         "{}: the column `{path}` holds {what}, and text or numbers are needed: cast it where the file is written, \
@@ -61,12 +62,12 @@ impl Selection {
                 left_out.join(", ")
             )
         });
-        Ok(Self { columns, exact, carried: HashMap::new(), note })
+        Ok(Self { columns, encodings, carrying: Carrying::default(), note })
     }
 
-    /// The selection, with what becomes of numbers that JSON lacks in carried columns.
-    pub fn carrying(self, carried: HashMap<String, bool>) -> Self {
-        Self { carried, ..self }
+    /// The selection, with what becomes of carried columns.
+    pub fn carrying(self, carrying: Carrying) -> Self {
+        Self { carrying, ..self }
     }
 }
 

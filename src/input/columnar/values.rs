@@ -1,6 +1,5 @@
 //! Rows in JSON, with values that the library would write as something else than they are.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +13,9 @@ use arrow_json::{Encoder, EncoderFactory, EncoderOptions};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields, TimeUnit};
 use memchr::memchr;
 
+use super::encodings::Encodings;
 use super::entries::Entries;
+use super::lists::Lists;
 use crate::column_types::INFINITE;
 use crate::slices::behind;
 
@@ -27,15 +28,15 @@ pub(super) enum Encoding {
     /// As JSON has them. A NaN, by which data frames mark what is missing, is null. A time with a zone is written in UTC: the library
     /// knows no names of zones. A time outside of the years 0 to 9999 is a number of its unit: few programs read such a year.
     Json,
-    /// A row, or a candidate in it: columns with these names in their own ways, and others as JSON has them.
-    Rows(HashMap<String, ColumnEncoding>, Lost),
+    /// A row: these columns in their own ways, and others as JSON has them.
+    Rows(Encodings, Lost),
     /// The values of a column that has its own way.
     Column(ColumnEncoding),
 }
 
 /// A column's own way of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnEncoding {
+pub enum ColumnEncoding {
     /// So that a column of the same type can be made of the values: a NaN is a text, times are numbers.
     Exact,
     /// As JSON has the values, where nothing reads them as scores: null stands for a number that JSON lacks, and that is reported.
@@ -57,6 +58,12 @@ impl ColumnEncoding {
             Self::CarriedOfType => of_type,
         }
     }
+}
+
+/// The library's options for what is written as JSON has it.
+fn as_json() -> &'static EncoderOptions {
+    static OPTIONS: LazyLock<EncoderOptions> = LazyLock::new(|| Encoding::Json.options());
+    &OPTIONS
 }
 
 /// What stands for a number that JSON lacks, until it is reported and becomes null: no text in UTF-8 has it.
@@ -113,10 +120,7 @@ impl EncoderFactory for Encoding {
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let texts = match (self, array.data_type()) {
-            (Self::Rows(columns, lost), DataType::Struct(fields)) => {
-                let members = Members::new((columns, lost), (fields, array.as_struct()), options)?;
-                return Ok(Some(NullableEncoder::new(Box::new(members), array.nulls().cloned())));
-            }
+            (Self::Rows(columns, lost), DataType::Struct(_)) => return structs(columns, lost, array).map(Some),
             (_, DataType::Map(..)) => {
                 let entries = Entries::new(field, array.as_map(), options)?;
                 return Ok(Some(NullableEncoder::new(Box::new(entries), array.nulls().cloned())));
@@ -202,6 +206,15 @@ impl Encoder for Texts {
     }
 }
 
+/// Structs, or lists of them, with their members' own ways of writing.
+fn structs<'a>(columns: &Encodings, lost: &Lost, array: &'a dyn Array) -> Result<NullableEncoder<'a>, ArrowError> {
+    let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
+        DataType::Struct(fields) => Box::new(Members::new((columns, lost), (fields, array.as_struct()))?),
+        _ => Box::new(Lists::new(array, |items| structs(columns, lost, items))?),
+    };
+    Ok(NullableEncoder::new(encoder, array.nulls().cloned()))
+}
+
 /// The members of objects, each with its own way of writing. A null is left out.
 struct Members<'a> {
     members: Vec<Member<'a>>,
@@ -218,17 +231,19 @@ struct Member<'a> {
 
 impl<'a> Members<'a> {
     fn new(
-        (columns, lost): (&HashMap<String, ColumnEncoding>, &Lost),
+        (columns, lost): (&Encodings, &Lost),
         (fields, array): (&'a Fields, &'a StructArray),
-        options: &'a EncoderOptions,
     ) -> Result<Self, ArrowError> {
         let members = fields.iter().zip(array.columns()).map(|(field, values)| {
-            let (name, column) = (field.name(), columns.get(field.name()).copied());
-            let options = column.map_or(options, |column| column.options());
+            let (name, column) = (field.name(), columns.of(field.name()));
+            let encoder = match columns.members_of(name) {
+                Some(members) => structs(members, lost, values)?,
+                None => make_encoder(field, values, column.map_or(as_json(), ColumnEncoding::options))?,
+            };
             let mut key = serde_json::to_vec(name).map_err(|error| ArrowError::JsonError(error.to_string()))?;
             key.push(b':');
             let may_lose_numbers = matches!(column, Some(ColumnEncoding::Carried | ColumnEncoding::CarriedOfType));
-            Ok(Member { name, key, values: make_encoder(field, values, options)?, may_lose_numbers })
+            Ok(Member { name, key, values: encoder, may_lose_numbers })
         });
         Ok(Self { members: members.collect::<Result<_, ArrowError>>()?, lost: lost.clone() })
     }
