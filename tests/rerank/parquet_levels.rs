@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, Date32Array, FixedSizeListArray, NullArray, StringArray, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, Date32Array, FixedSizeListArray, Float32Array, Float64Array, NullArray, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field};
@@ -79,20 +80,6 @@ fn times_are_texts_where_only_the_other_level_keeps_their_type() {
 }
 
 #[test]
-fn what_stands_in_a_query_is_no_column_of_the_row() {
-    let files = Files::in_memory();
-    let query = StructArray::from(vec![
-        (Arc::new(Field::new("text", DataType::Utf8, true)), texts(["red"])),
-        (Arc::new(Field::new("m", time().data_type().clone(), true)), time()),
-    ]);
-    let columns = [("query", Arc::new(query) as ArrayRef), ("text", texts(["red"])), ("m", time())];
-    let (_, written) = ranked(&files, &[&written(&files, "in.parquet", columns)], false);
-    assert_eq!(written.column_by_name("m").unwrap().to_data(), time().to_data());
-    let of_query = written.column_by_name("query_m").unwrap();
-    assert_eq!(of_query.to_data(), StringArray::from(vec!["2020-01-02T03:04:05"]).to_data());
-}
-
-#[test]
 fn a_candidate_s_column_keeps_its_type_on_both_sides_of_the_query_s() {
     let files = Files::in_memory();
     let of_query = structs("source", texts(["s"]));
@@ -117,4 +104,22 @@ fn a_query_s_column_of_nulls_takes_the_type_of_values_elsewhere() {
     let of_query = written.column_by_name("query_m").unwrap();
     assert_eq!(of_query.slice(1, 1).to_data(), about.to_data());
     assert_eq!((of_query.null_count(), written.column_by_name("other_fields").unwrap().null_count()), (1, 2));
+}
+
+#[test]
+fn infinite_numbers_become_null_with_a_note_where_a_type_is_not_kept() {
+    let files = Files::new();
+    let infinite = || Arc::new(Float64Array::from(vec![f64::INFINITY])) as ArrayRef;
+    let narrow = Arc::new(Float32Array::from(vec![f32::NEG_INFINITY])) as ArrayRef;
+    let inputs = [grouped(&files, "a", infinite(), infinite()), grouped(&files, "b", infinite(), narrow)];
+    for in_shards in [false, true] {
+        let (run, written) = ranked(&files, &[&inputs[0], &inputs[1]], in_shards);
+        let note =
+            "b.parquet:1: the carried column `m` has a NaN or an infinite number, and its type is not kept: null";
+        assert_eq!(run.stderr.matches(note).count(), usize::from(!in_shards), "{}", run.stderr);
+        let of_query = written.column_by_name("query_m").unwrap();
+        assert_eq!(of_query.to_data(), Float64Array::from(vec![f64::INFINITY; 2]).to_data());
+        let of_candidate = written.column_by_name("m").unwrap();
+        assert_eq!((of_candidate.null_count(), of_candidate.len()), (2, 2));
+    }
 }
