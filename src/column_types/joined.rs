@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{
     DECIMAL32_MAX_PRECISION, DECIMAL64_MAX_PRECISION, DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType,
-    Field, FieldRef,
+    Field, FieldRef, TimeUnit,
 };
 
 /// A decimal of this precision and scale.
@@ -18,9 +18,21 @@ const DECIMALS: [(u8, Decimal); 4] = [
     (DECIMAL256_MAX_PRECISION, DataType::Decimal256),
 ];
 
+/// How dates in milliseconds are stored.
+pub(crate) const DATES_IN_MILLISECONDS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+
+/// The type that holds all values of the columns of two types: that of the types, and of dates in days beside such in milliseconds,
+/// which may have a time of the day, that of the latter. It is so of whole columns only: rows are written by the column.
+pub(crate) fn joined_columns(one: &DataType, other: &DataType) -> Option<DataType> {
+    match (one, other) {
+        (DataType::Date32, times) | (times, DataType::Date32) if *times == DATES_IN_MILLISECONDS => Some(times.clone()),
+        _ => joined(one, other),
+    }
+}
+
 /// The type that holds all values of two types as they are; none, if there is no such type. Only decimals become wider, and Arrow's
 /// null type, which has no values, becomes any other.
-pub(crate) fn joined(one: &DataType, other: &DataType) -> Option<DataType> {
+fn joined(one: &DataType, other: &DataType) -> Option<DataType> {
     match (one, other) {
         (DataType::Null, joined) | (joined, DataType::Null) => Some(joined.clone()),
         (DataType::List(one), DataType::List(other)) => Some(DataType::List(joined_field(one, other)?)),
@@ -90,6 +102,20 @@ mod tests {
         ] {
             assert_eq!(joined(&one, &other), expected, "{one} {other}");
             assert_eq!(joined(&other, &one), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn days_are_times_beside_dates_in_milliseconds() {
+        let zoned = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+        for (other, expected) in [
+            (DATES_IN_MILLISECONDS, Some(DATES_IN_MILLISECONDS)),
+            (zoned, None),
+            (DataType::Timestamp(TimeUnit::Microsecond, None), None),
+            (DataType::Null, Some(DataType::Date32)),
+        ] {
+            assert_eq!(joined_columns(&DataType::Date32, &other), expected, "{other}");
+            assert_eq!(joined_columns(&other, &DataType::Date32), expected, "{other}");
         }
     }
 

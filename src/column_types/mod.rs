@@ -10,7 +10,7 @@ mod text;
 use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "parquet")]
-pub(crate) use self::joined::joined;
+pub(crate) use self::joined::{DATES_IN_MILLISECONDS, joined_columns};
 #[cfg(feature = "parquet")]
 pub(crate) use self::stored::{as_built, in_days, stated, stored};
 

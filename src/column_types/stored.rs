@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, FieldRef, TimeUnit};
 
-use super::Carrying;
+use super::{Carrying, DATES_IN_MILLISECONDS};
 
 /// The type that a column of this type has in a Parquet file; none, if it can't have one. Seconds become milliseconds, as all
 /// writers of Parquet make them, dates in milliseconds, which may have a time of the day, become such times, list views become
@@ -33,7 +33,7 @@ pub(crate) fn stored(data_type: &DataType, carrying: Carrying) -> Option<DataTyp
             None
         }
         DataType::Timestamp(TimeUnit::Second, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
-        DataType::Date64 => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+        DataType::Date64 => Some(DATES_IN_MILLISECONDS),
         DataType::Time32(TimeUnit::Second) => Some(DataType::Time32(TimeUnit::Millisecond)),
         DataType::ListView(item) => again(&DataType::List(Arc::clone(item))),
         DataType::LargeListView(item) => again(&DataType::LargeList(Arc::clone(item))),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::types::Decimal128Type;
-use arrow_array::{Array, ArrayRef, Date32Array, Decimal128Array, NullArray, PrimitiveArray};
+use arrow_array::{
+    Array, ArrayRef, Date32Array, Date64Array, Decimal128Array, NullArray, PrimitiveArray, TimestampMillisecondArray,
+};
 use arrow_schema::DataType;
 
 use crate::fixture::{Files, Run, rerank};
@@ -57,5 +59,21 @@ fn a_column_of_nulls_changes_no_type() {
         assert_eq!((price.data_type(), price.null_count()), (&DataType::Date32, 1));
         assert_eq!(price.slice(row, 1).to_data(), day().to_data());
         assert!(!run.stderr.contains("types") && !run.stderr.contains("`price`"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn dates_in_days_are_times_beside_dates_in_milliseconds() {
+    const DAY: i64 = 86_400_000;
+    let days = [-1, 20_455, 3_000_000];
+    for day in days {
+        let in_days = || Arc::new(Date32Array::from(vec![day])) as ArrayRef;
+        let times = || Arc::new(Date64Array::from(vec![DAY + 1])) as ArrayRef;
+        let day = i64::from(day) * DAY;
+        for (columns, expected) in [([in_days(), times()], [day, DAY + 1]), ([times(), in_days()], [DAY + 1, day])] {
+            let (price, run) = price_of(columns);
+            assert_eq!(price.to_data(), TimestampMillisecondArray::from(expected.to_vec()).to_data());
+            assert!(run.stderr.contains("with the same values: `price` (Timestamp(ms) for "), "{}", run.stderr);
+        }
     }
 }

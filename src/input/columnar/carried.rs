@@ -1,6 +1,6 @@
 //! The carried columns of an input whose types the output keeps.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
 use super::cells::position;
 use super::selection::{is_needed, unusable};
 use super::{Data, Table, kind_of};
-use crate::column_types::{Carrying, joined, stored};
+use crate::column_types::{Carrying, joined_columns, stored};
 use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::{Field, Names};
@@ -81,12 +81,13 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
     note
 }
 
-/// The paths of a file's columns whose types the output keeps: of a row's its name, and of a candidate's that of the column with the
-/// candidates in front.
-pub(super) fn kept_paths(schema: &SchemaRef, options: &InputOptions) -> HashSet<Vec<String>> {
-    let kept: HashSet<&str> = options.types.get().iter().map(|column| column.name().as_str()).collect();
+/// The paths of a file's columns whose types the output keeps, with those that they have in it: a row's column has its name, and a
+/// candidate's that of the column with the candidates in front.
+pub(super) fn kept_types(schema: &SchemaRef, options: &InputOptions) -> HashMap<Vec<String>, DataType> {
+    let kept: HashMap<&str, &DataType> =
+        options.types.get().iter().map(|column| (column.name().as_str(), column.data_type())).collect();
     let outputs = Carried::of(schema, options).outputs.into_iter();
-    outputs.filter(|(_, output)| kept.contains(output.as_str())).map(|(path, _)| path).collect()
+    outputs.filter_map(|(path, output)| Some((path, (*kept.get(output.as_str())?).clone()))).collect()
 }
 
 /// The schema of a file; none, if it is none of columns, or can't be read, which is reported when its rows are.
@@ -174,7 +175,7 @@ impl Carried {
         };
         let known = self.kept.remove(index);
         let other = known.data_type();
-        match joined(other, &data_type) {
+        match joined_columns(other, &data_type) {
             Some(joined) => {
                 let is_changed = joined != *other || joined != data_type;
                 if is_changed && !other.is_null() && !data_type.is_null() {

@@ -1,14 +1,14 @@
 //! Which carried columns are not written as JSON has them: those whose types the output keeps, and those whose numbers JSON may lack,
 //! as it has neither NaN nor infinite ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use arrow_schema::{DataType, Field as Column, Fields, SchemaRef};
 
-use super::carried::{is_pair, kept_paths, members};
+use super::carried::{is_pair, kept_types, members};
 use super::selection::{holds, is_needed};
 use super::values::ColumnEncoding;
-use crate::column_types::Carrying;
+use crate::column_types::{Carrying, DATES_IN_MILLISECONDS};
 use crate::fusion;
 use crate::input::InputOptions;
 use crate::input::names::Names;
@@ -26,7 +26,7 @@ pub struct Encodings {
 impl Encodings {
     /// Those of a file with this schema.
     pub fn new(schema: &SchemaRef, options: &InputOptions) -> Self {
-        let kept = if options.carrying == Carrying::AsJson { HashSet::new() } else { kept_paths(schema, options) };
+        let kept = if options.carrying == Carrying::AsJson { HashMap::new() } else { kept_types(schema, options) };
         let names = Names::new(&options.columns);
         Chooser { names, kept, options }.encodings(schema.fields(), &mut Vec::new())
     }
@@ -50,8 +50,8 @@ impl Encodings {
 /// Chooses how columns are written.
 struct Chooser<'a> {
     names: Names,
-    /// The paths of the columns whose types are kept.
-    kept: HashSet<Vec<String>>,
+    /// The paths of the columns whose types are kept, with those of the output.
+    kept: HashMap<Vec<String>, DataType>,
     options: &'a InputOptions,
 }
 
@@ -77,14 +77,18 @@ impl Chooser<'_> {
 
     /// That of a carried column.
     fn encoding(&self, column: &Column, path: &[String]) -> Option<ColumnEncoding> {
-        let is_kept = self.kept.contains(path);
+        let kept = self.kept.get(path);
         let is_written = [fusion::FIELD, passages::FIELD].contains(&column.name().as_str());
         let may_lose_numbers =
             !self.options.known_fields_only && !is_written && holds(column.data_type(), DataType::is_floating);
         match self.options.carrying {
-            Carrying::AsColumns if is_kept => Some(ColumnEncoding::Exact),
+            Carrying::AsColumns if kept.is_some() => {
+                let is_in_days = *column.data_type() == DataType::Date32;
+                let are_times = is_in_days && kept == Some(&DATES_IN_MILLISECONDS);
+                Some(if are_times { ColumnEncoding::DaysInMilliseconds } else { ColumnEncoding::Exact })
+            }
             _ if !may_lose_numbers => None,
-            Carrying::AsJsonOfTypes if is_kept => Some(ColumnEncoding::CarriedOfType),
+            Carrying::AsJsonOfTypes if kept.is_some() => Some(ColumnEncoding::CarriedOfType),
             // Parquet's columns that are made by the values have no form for an infinite number beside others either.
             Carrying::AsColumns | Carrying::AsJsonOfTypes | Carrying::AsJson => Some(ColumnEncoding::Carried),
         }

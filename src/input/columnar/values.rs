@@ -16,7 +16,7 @@ use memchr::memchr;
 use super::encodings::Encodings;
 use super::entries::Entries;
 use super::lists::Lists;
-use crate::column_types::INFINITE;
+use crate::column_types::{DATES_IN_MILLISECONDS, INFINITE};
 use crate::slices::behind;
 
 /// How values are written.
@@ -39,6 +39,8 @@ pub(super) enum Encoding {
 pub enum ColumnEncoding {
     /// So that a column of the same type can be made of the values: a NaN is a text, times are numbers.
     Exact,
+    /// Dates in days as numbers of milliseconds, of which a column is made together with dates that another file has in them.
+    DaysInMilliseconds,
     /// As JSON has the values, where nothing reads them as scores: null stands for a number that JSON lacks, and that is reported.
     Carried,
     /// The same, but for infinite numbers: a merge of shards makes a column of the same type of them.
@@ -47,13 +49,19 @@ pub enum ColumnEncoding {
 
 impl ColumnEncoding {
     fn options(self) -> &'static EncoderOptions {
-        static OPTIONS: LazyLock<[EncoderOptions; 3]> = LazyLock::new(|| {
-            [ColumnEncoding::Exact, ColumnEncoding::Carried, ColumnEncoding::CarriedOfType]
-                .map(|column| Encoding::Column(column).options())
+        static OPTIONS: LazyLock<[EncoderOptions; 4]> = LazyLock::new(|| {
+            [
+                ColumnEncoding::Exact,
+                ColumnEncoding::DaysInMilliseconds,
+                ColumnEncoding::Carried,
+                ColumnEncoding::CarriedOfType,
+            ]
+            .map(|column| Encoding::Column(column).options())
         });
-        let [exact, carried, of_type] = &*OPTIONS;
+        let [exact, days, carried, of_type] = &*OPTIONS;
         match self {
             Self::Exact => exact,
+            Self::DaysInMilliseconds => days,
             Self::Carried => carried,
             Self::CarriedOfType => of_type,
         }
@@ -129,6 +137,9 @@ impl EncoderFactory for Encoding {
             (_, DataType::Float32) => self.numbers::<Float32Type>(array),
             (_, DataType::Float64) => self.numbers::<Float64Type>(array),
             (Self::Column(ColumnEncoding::Exact), data_type) if data_type.is_temporal() => Some(units(array)?),
+            (Self::Column(ColumnEncoding::DaysInMilliseconds), DataType::Date32) => {
+                Some(units(&cast(array, &DATES_IN_MILLISECONDS)?)?)
+            }
             (_, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) => Some(times(array)?),
             _ => None,
         };
