@@ -89,7 +89,7 @@ impl Chooser<'_> {
             }
             _ if !may_lose_numbers => None,
             Carrying::AsJsonOfTypes if kept.is_some() => Some(ColumnEncoding::CarriedOfType),
-            // Parquet's columns that are made by the values have no form for an infinite number beside others either.
+            // A column of Parquet whose type follows from JSON has such numbers no more than JSON has.
             Carrying::AsColumns | Carrying::AsJsonOfTypes | Carrying::AsJson => Some(ColumnEncoding::Carried),
         }
     }
