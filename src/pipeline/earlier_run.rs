@@ -46,7 +46,7 @@ impl EarlierRun {
     /// The note that a fusion takes a score as the first stage's, and it may be that of a reranker: the output of a run whose input
     /// had no scores has only its own.
     fn score_of_reranker(&mut self, fusion: Fusion, group: &Group) -> Option<String> {
-        if !matches!(fusion, Fusion::Interpolation { .. }) {
+        if !matches!(fusion, Fusion::Interpolation { .. }) || self.reported.contains(SCORE) {
             return None;
         }
         let has = |candidate: &Candidate, name: &str| candidate.fields.iter().any(|(known, _)| known == name);
