@@ -63,7 +63,8 @@ start_service() {
     trap 'kill "$service" 2> /dev/null || true' EXIT
     for _ in $(seq 300); do
         RERANK_URL=$(sed -n 's/.*listening on \(http:[^ ]*\).*/\1/p' "$directory/serve.log" | head -n 1)
-        ! grep --quiet '^ready: ' "$directory/serve.log" || return 0
+        # Both lines may have come since the address was looked for.
+        [ -z "$RERANK_URL" ] || ! grep --quiet '^ready: ' "$directory/serve.log" || return 0
         kill -0 "$service" 2> /dev/null || break
         sleep 0.1
     done
