@@ -8,8 +8,19 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const KERNELS: [&str; 10] =
-    ["activation", "attention", "attention_plain", "bias", "heads", "norm", "normalize", "pooling", "rotate", "swiglu"];
+const KERNELS: [&str; 11] = [
+    "activation",
+    "attention",
+    "attention_plain",
+    "bias",
+    "heads",
+    "norm",
+    "normalize",
+    "pooling",
+    "quantize",
+    "rotate",
+    "swiglu",
+];
 /// For compute capability 9.0 alone, with instructions that no other has.
 const HOPPER_KERNELS: [&str; 4] =
     ["attention_hopper_early", "attention_hopper_late", "attention_hopper_pipelined", "multiply_gated_hopper"];

@@ -152,19 +152,27 @@ impl Opened {
     /// # Errors
     /// If the device has no such precision, or does not answer.
     pub fn target(&self, arithmetic: Arithmetic) -> Result<Target> {
-        let Self::Gpu(device) = self else { return Ok(Target::Cpu(arithmetic)) };
-        let value = match arithmetic.precision {
-            Precision::F32 => Some(Type::F32),
-            Precision::Bf16 => Some(Type::Bf16),
-            Precision::F16 => Some(Type::F16),
-            Precision::Int8 | Precision::Int16 => None,
+        let precision = arithmetic.precision;
+        let Self::Gpu(device) = self else {
+            ensure!(
+                precision != Precision::Fp8,
+                "--dtype fp8 is for NVIDIA GPUs of compute capability 9.0 (H100, H200): use --device cuda there, or on the CPU bf16, \
+                 int16 or int8"
+            );
+            return Ok(Target::Cpu(arithmetic));
         };
         ensure!(
-            value.is_some(),
+            !precision.is_integer(),
             "--dtype {} is for the CPU: use --device cpu, or on a GPU bf16, f16 or f32",
-            arithmetic.precision.name()
+            precision.name()
         );
-        let gpu = Gpu::new(Arc::clone(device), value.unwrap_or(Type::Bf16));
+        let of_type = |value| Gpu::new(Arc::clone(device), value);
+        let gpu = match precision {
+            Precision::F32 => of_type(Type::F32),
+            Precision::F16 => of_type(Type::F16),
+            Precision::Fp8 => of_type(Type::Bf16).quantizing()?,
+            Precision::Bf16 | Precision::Int8 | Precision::Int16 => of_type(Type::Bf16),
+        };
         Ok(Target::Gpu(gpu.with_memory_of_now()?))
     }
 }

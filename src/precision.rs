@@ -15,11 +15,14 @@ pub enum Precision {
     /// Linear layers: weights as whole numbers of 12 bits, in 16, with a scale for each output, activations with one for each token
     /// and 512 features. Attention as [`Precision::F32`].
     Int16,
+    /// Linear layers of all layers but the last: E4M3 of 8 bits, weights with a scale for each output, activations with one for each
+    /// token. Everything else as [`Precision::Bf16`].
+    Fp8,
 }
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Int16];
+    pub const ALL: [Self; 6] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Int16, Self::Fp8];
 
     /// The precision of this name.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -34,6 +37,7 @@ impl Precision {
             Self::F16 => "f16",
             Self::Int8 => "int8",
             Self::Int16 => "int16",
+            Self::Fp8 => "fp8",
         }
     }
 

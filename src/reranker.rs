@@ -253,6 +253,14 @@ impl Reranker {
         self.architecture().and_then(engine::only_precision)
     }
 
+    /// Refuses a precision in which the model can't be computed.
+    ///
+    /// # Errors
+    /// If the target has another one.
+    pub fn check_precision(&self, target: &Target) -> Result<()> {
+        self.architecture().map_or(Ok(()), |architecture| engine::check_precision(architecture, target))
+    }
+
     /// What a batch may hold on a device, before the weights are loaded.
     ///
     /// # Errors
@@ -261,7 +269,7 @@ impl Reranker {
         match (&self.checkpoint, target) {
             (Some(checkpoint), _) => engine::limits(choice, &checkpoint.model.architecture, target),
             (None, _) => {
-                self.architecture().map_or(Ok(()), |architecture| engine::check_precision(architecture, target))?;
+                self.check_precision(target)?;
                 let shares = self.architecture.as_ref().is_none_or(|architecture| architecture.shares_prefixes());
                 let on_gpu = matches!(target, Target::Gpu(_));
                 let limits = if on_gpu { choice.on_gpu(MOST_TOKENS) } else { choice.on_cpu() };

@@ -148,6 +148,7 @@ impl Golden {
                 Precision::F16 => 11,
                 Precision::Bf16 | Precision::Int16 => 8,
                 Precision::Int8 => 7,
+                Precision::Fp8 => 4,
             };
             (known.dtype == dtype, bits)
         };

@@ -23,7 +23,7 @@ use crate::checkpoint::{AdapterChoice, Downloads, ModelSource};
 use crate::compute::Compute;
 use crate::device::{DeviceChoice, Opened, check_gpu_memory};
 use crate::engine::Target;
-use crate::engine::cpu::Instructions;
+use crate::engine::cpu::{Arithmetic, Instructions};
 use crate::exit::UsageError;
 use crate::precision::Precision;
 use crate::progress::{Progress, Reporter, Verbosity};
@@ -108,7 +108,7 @@ impl Check {
         let mut report = Report::new(run, golden, reranker.recipe().activation);
         let mut done = Vec::new();
         let only = reranker.only_precision();
-        for dtype in self.dtypes(&device, only) {
+        for dtype in self.dtypes(&device, &reranker) {
             let compute = Compute::choose(&device, self.instructions, dtype.or(only), reranker.stored())?;
             let precision = compute.precision;
             compute.reason().iter().for_each(|reason| reporter.note(reason));
@@ -178,10 +178,11 @@ impl Check {
         }
     }
 
-    fn dtypes(&self, device: &Opened, only: Option<Precision>) -> Vec<Option<Precision>> {
+    fn dtypes(&self, device: &Opened, reranker: &Reranker) -> Vec<Option<Precision>> {
         let has = |precision: &Precision| {
-            let on_device = !precision.is_integer() || matches!(device, Opened::Cpu);
-            on_device && only.is_none_or(|only| only == *precision)
+            let arithmetic = Arithmetic::new(self.instructions.level, *precision);
+            let target = device.target(arithmetic);
+            target.and_then(|target| reranker.check_precision(&target)).is_ok()
         };
         match &self.dtypes {
             Dtypes::All => Precision::ALL.into_iter().filter(has).map(Some).collect(),

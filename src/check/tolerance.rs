@@ -19,13 +19,14 @@ const HALF_OF_LAST_DECIMAL: f64 = 5e-6;
 /// pair; engines of Qwen3-Reranker-4B and -8B in bf16 differ by up to 0.039 in probability (rcp-ndcg by Cohere), 0.16 in the
 /// logit. A wrong prompt, head or pooling moves logits by whole units.
 ///
-/// int8 is some four times as rough as bf16, and int16 a little finer.
+/// int8 is some four times as rough as bf16, fp8 some eight times, and int16 a little finer.
 pub(super) fn of_logit(precision: Precision, logit: f64) -> f64 {
     let roundoff = match precision {
         Precision::F32 => return 2e-4,
         Precision::F16 => 2f64.powi(-11),
         Precision::Bf16 | Precision::Int16 => 2f64.powi(-8),
         Precision::Int8 => 2f64.powi(-6),
+        Precision::Fp8 => 2f64.powi(-5),
     };
     roundoff * (40. + 4. * logit.abs())
 }
@@ -63,7 +64,9 @@ fn around(known: &Known, activation: Activation, value: f64, allowance: impl Fn(
     let rounding = match known.dtype {
         Precision::F32 => 2f64.powi(-24),
         Precision::F16 => value * 2f64.powi(-12) + HALF_OF_LAST_DECIMAL,
-        Precision::Bf16 | Precision::Int8 | Precision::Int16 => value * 2f64.powi(-9) + HALF_OF_LAST_DECIMAL,
+        Precision::Bf16 | Precision::Int8 | Precision::Int16 | Precision::Fp8 => {
+            value * 2f64.powi(-9) + HALF_OF_LAST_DECIMAL
+        }
     };
     let logit = |probability: f64| {
         let probability = probability.clamp(1e-9, 1. - 1e-7);

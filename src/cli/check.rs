@@ -65,7 +65,7 @@ pub struct CheckArguments {
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub gpu_memory: Option<u64>,
 
-    /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 and int16 on the CPU only)
+    /// The precisions; auto is the one that a run takes, all are those that the device and the model have (int8 and int16 on the CPU only, fp8 on Hopper's GPUs only)
     #[arg(
         long,
         value_name = "DTYPE,…",
@@ -125,6 +125,9 @@ pub enum CheckDtype {
     Int8,
     /// Whole numbers of 12 bits in linear layers.
     Int16,
+    /// 8-bit floats in linear layers, on a GPU of Hopper's generation.
+    #[value(aliases = ["float8", "e4m3"])]
+    Fp8,
     /// All that the device has.
     All,
 }

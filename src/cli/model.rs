@@ -84,4 +84,7 @@ pub enum DtypeChoice {
     Int8,
     /// Whole numbers of 12 bits in linear layers: more exact than bf16, and on a CPU without fast units of bf16 faster than f32.
     Int16,
+    /// 8-bit floats (E4M3) in linear layers, weights scaled by output, activations by token, on a GPU of Hopper's generation.
+    #[value(aliases = ["float8", "e4m3"])]
+    Fp8,
 }

@@ -56,6 +56,7 @@ fn resolve_dtypes(choices: &[CheckDtype]) -> Dtypes {
         CheckDtype::F16 => Some(Precision::F16),
         CheckDtype::Int8 => Some(Precision::Int8),
         CheckDtype::Int16 => Some(Precision::Int16),
+        CheckDtype::Fp8 => Some(Precision::Fp8),
         CheckDtype::Auto | CheckDtype::All => None,
     };
     match choices.contains(&CheckDtype::All) {

@@ -48,6 +48,7 @@ pub(super) fn resolve_precision(choice: DtypeChoice) -> Option<Precision> {
         DtypeChoice::F16 => Some(Precision::F16),
         DtypeChoice::Int8 => Some(Precision::Int8),
         DtypeChoice::Int16 => Some(Precision::Int16),
+        DtypeChoice::Fp8 => Some(Precision::Fp8),
     }
 }
 

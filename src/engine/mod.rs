@@ -20,7 +20,7 @@ use anyhow::{Result, ensure};
 use crate::batch::{Batch, Limits, LimitsChoice};
 use crate::checkpoint::Weights;
 use crate::exit::UsageError;
-use crate::model::{Answers, Architecture, HeadOutput};
+use crate::model::{Answers, Architecture, HeadOutput, Layer};
 use crate::precision::Precision;
 
 use memory::rests;
@@ -120,14 +120,34 @@ pub fn only_precision(architecture: &Architecture) -> Option<Precision> {
 /// Refuses a precision in which a model can't be computed. Only the user's choice leads there.
 ///
 /// # Errors
-/// If there is but one, and the target has another.
+/// If there is but one, and the target has another; or if layers have sizes that the target does not multiply in it.
 pub fn check_precision(architecture: &Architecture, target: &Target) -> Result<()> {
-    let (Target::Cpu(arithmetic), Some(only)) = (target, only_precision(architecture)) else { return Ok(()) };
+    let arithmetic = match target {
+        Target::Gpu(gpu) if gpu.quantizes() => return check_quantized(architecture),
+        Target::Gpu(_) => return Ok(()),
+        Target::Cpu(arithmetic) => arithmetic,
+    };
+    let Some(only) = only_precision(architecture) else { return Ok(()) };
     let (wanted, only) = (arithmetic.precision.name(), only.name());
     if wanted != only {
         let family = architecture.family;
         let problem = format!("--dtype {wanted}: {family} models are computed in {only} only; leave --dtype out");
         return Err(UsageError::new(problem).into());
+    }
+    Ok(())
+}
+
+/// Refuses layers whose sizes products of 8-bit floats do not have.
+fn check_quantized(architecture: &Architecture) -> Result<()> {
+    for linear in architecture.layers.iter().flat_map(Layer::linears) {
+        let (outputs, inputs) = (linear.outputs(), linear.weight.inputs());
+        if ![outputs, inputs].iter().all(|count| count.is_multiple_of(gpu::QUANTIZED_ALIGNMENT)) {
+            let problem = format!(
+                "--dtype fp8 multiplies by multiples of {} features, and the model has a layer of {outputs} × {inputs}; use --dtype bf16",
+                gpu::QUANTIZED_ALIGNMENT
+            );
+            return Err(UsageError::new(problem).into());
+        }
     }
     Ok(())
 }

@@ -9,13 +9,14 @@ namespace {
 constexpr int NOT_INITIALIZED = 1, BLAS_INVALID_VALUE = 7, NOT_SUPPORTED = 15;
 constexpr int COMPUTE_32F = 68;
 
-enum Data { F32 = 0, F16 = 2, BF16 = 14 };
+enum Data { F32 = 0, F16 = 2, BF16 = 14, E4M3 = 28 };
 
-size_t size_of(int kind) { return kind == F32 ? 4 : 2; }
+size_t size_of(int kind) { return kind == F32 ? 4 : kind == E4M3 ? 1 : 2; }
 
 float widened(const void* values, int kind, size_t index) {
     if (kind == F32) return static_cast<const float*>(values)[index];
     if (kind == F16) return __half2float(static_cast<const float16*>(values)[index]);
+    if (kind == E4M3) return from_e4m3(static_cast<const uint8_t*>(values)[index]);
     return __bfloat162float(static_cast<const bfloat16*>(values)[index]);
 }
 void narrowed(void* values, int kind, size_t index, float value) {
@@ -60,10 +61,23 @@ bool is_compared(size_t row) {
 #if defined(__GNUC__) && !defined(__clang__)
 __attribute__((optimize("O3")))
 #endif
+// What sums of products of E4M3 are multiplied by: scales of the right and of the left matrix's columns.
+struct Scales {
+    const float *right = nullptr, *left = nullptr;
+
+    bool there(size_t outputs, size_t rows) const {
+        return inside(reinterpret_cast<uint64_t>(right), 4 * outputs) && inside(reinterpret_cast<uint64_t>(left), 4 * rows);
+    }
+};
+
 // results = rightᵀ · left + before · results; sums begin with the `first`th product.
-bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, float before, size_t first) {
+bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, float before, size_t first, Scales scales = {}) {
     bool fits = right.rows == left.rows && results.rows == right.columns && results.columns == left.columns;
     bool kinds = right.kind == left.kind && (results.kind == left.kind || results.kind == F32);
+    if (left.kind == E4M3) {
+        kinds = right.kind == E4M3 && (results.kind == F32 || results.kind == BF16) && right.rows % 16 == 0 && results.rows % 16 == 0;
+        kinds = kinds && scales.there(results.rows, results.columns);
+    }
     if (!fits || !kinds || !right.there() || !left.there() || !results.there()) return false;
     auto weights_at = reinterpret_cast<uint64_t>(right.values);
     last_products[std::prev(allocations.upper_bound(weights_at))->first] = ++launched;
@@ -90,7 +104,8 @@ bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, fl
         for (size_t row = 0; row < results.rows; row++) {
             size_t index = column * results.rows + row;
             float old = before == 0 ? 0 : before * widened(place, results.kind, index);
-            narrowed(place, results.kind, index, sums[row] + old);
+            float sum = left.kind == E4M3 ? sums[row] * scales.right[row] * scales.left[column] : sums[row];
+            narrowed(place, results.kind, index, sum + old);
         }
     }
     return true;
@@ -102,7 +117,8 @@ bool lacks(const char* what) {
 }
 
 struct Operation {
-    int compute, scale, transposed[2] = {0, 0};
+    int compute, scale, transposed[2] = {0, 0}, modes[2] = {0, 0};
+    const float* scales[2] = {nullptr, nullptr};
 };
 
 struct Layout {
@@ -127,6 +143,9 @@ struct Found {
     float waves;
     int reserved[4];
 };
+
+// A scale for each row, as rerank counts them.
+constexpr int OUTER_VECTOR = 3;
 
 constexpr size_t MANY_ROWS = 1000;
 
@@ -203,9 +222,13 @@ int cublasLtMatmulDescDestroy(Operation* operation) {
     return SUCCESS;
 }
 int cublasLtMatmulDescSetAttribute(Operation* operation, int attribute, const void* value, size_t bytes) {
-    constexpr int TRANSPOSED = 3;
-    if (attribute < TRANSPOSED || attribute > TRANSPOSED + 1 || bytes != sizeof(int)) return BLAS_INVALID_VALUE;
-    operation->transposed[attribute - TRANSPOSED] = *static_cast<const int*>(value);
+    // Of the first matrix; that of the second follows.
+    constexpr int TRANSPOSED = 3, SCALES = 17, MODES = 31;
+    auto is = [&](int first, size_t size) { return attribute >= first && attribute <= first + 1 && bytes == size; };
+    if (is(TRANSPOSED, sizeof(int))) operation->transposed[attribute - TRANSPOSED] = *static_cast<const int*>(value);
+    else if (is(MODES, sizeof(int))) operation->modes[attribute - MODES] = *static_cast<const int*>(value);
+    else if (is(SCALES, sizeof(void*))) memcpy(&operation->scales[attribute - SCALES], value, bytes);
+    else return BLAS_INVALID_VALUE;
     return SUCCESS;
 }
 int cublasLtMatrixLayoutCreate(Layout** layout, int kind, uint64_t rows, uint64_t columns, int64_t leading) {
@@ -255,9 +278,10 @@ int cublasLtMatmulAlgoCheck(void*, const Operation*, const Layout*, const Layout
     *needs = {*algorithm, kind->needs(left->columns), SUCCESS, 1, {}};
     return SUCCESS;
 }
-int cublasLtMatmulAlgoGetHeuristic(void*, const Operation*, const Layout*, const Layout*, const Layout*, const Layout*,
-                                   const Preference* preference, int asked, Found* found, int* count) {
+int cublasLtMatmulAlgoGetHeuristic(void*, const Operation* operation, const Layout* right, const Layout*, const Layout*,
+                                   const Layout*, const Preference* preference, int asked, Found* found, int* count) {
     if (lacks("none") || preference->schemes != 0) return NOT_SUPPORTED;
+    if (right->kind == E4M3 && (lacks("scales") || operation->modes[0] != OUTER_VECTOR)) return NOT_SUPPORTED;
     *count = 0;
     unsigned aligned = *std::min_element(preference->alignments, preference->alignments + 4);
     for (const Kind& kind : KINDS) {
@@ -281,9 +305,11 @@ int cublasLtMatmul(void*, const Operation* operation, const void* alpha, const v
     for (const void* matrix : {a, b, static_cast<const void*>(d)}) {
         usual = usual && reinterpret_cast<uint64_t>(matrix) % kind->alignment == 0;
     }
+    if (right->kind == E4M3) usual = usual && operation->modes[0] == OUTER_VECTOR && operation->modes[1] == OUTER_VECTOR;
     size_t first = kind->id + (kind->parts > 1 || kind->wavers ? left->columns : 0);
     float kept = *static_cast<const float*>(beta);
-    if (!usual || !multiply(right->at(a), left->at(b), results->at(d), kept, first)) return BLAS_INVALID_VALUE;
+    if (!usual || !multiply(right->at(a), left->at(b), results->at(d), kept, first,
+                            {operation->scales[0], operation->scales[1]})) return BLAS_INVALID_VALUE;
     pretended += std::chrono::seconds(kind->seconds);
     if (const char* log = getenv("EMULATED_LOG")) {
         std::ofstream(log, std::ios::app) << kind->id << ' ' << left->columns << ' ' << results->rows << ' ' << right->rows << '\n';

@@ -11,6 +11,7 @@
 #include "../../src/engine/gpu/kernels/norm.cu"
 #include "../../src/engine/gpu/kernels/normalize.cu"
 #include "../../src/engine/gpu/kernels/pooling.cu"
+#include "../../src/engine/gpu/kernels/quantize.cu"
 #include "../../src/engine/gpu/kernels/rotate.cu"
 #include "../../src/engine/gpu/kernels/swiglu.cu"
 
@@ -46,6 +47,7 @@ const std::map<std::string, Call> KERNELS = {
     KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
     OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
     KERNEL(dot_rows),          KERNEL(multiply_gated_hopper_bf16), KERNEL(multiply_gated_hopper_f16),
+    KERNEL(quantize_rows_bf16), KERNEL(rms_norm_quantized_bf16), KERNEL(swiglu_quantized_bf16),
     OF_FIXED(attend_hopper_pipelined_early), OF_FIXED(attend_hopper_pipelined_late),
 };
 

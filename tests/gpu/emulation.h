@@ -56,6 +56,25 @@ inline float16 __float2half(float value) {
     memcpy(&result.bits, &narrow, 2);
     return result;
 }
+inline uint8_t to_e4m3(float value) {
+    if (std::isnan(value)) return 0x7f;
+    uint8_t sign = std::signbit(value) ? 0x80 : 0;
+    double size = std::fabs(static_cast<double>(value));
+    if (size >= 448) return sign | 0x7e;
+    // Below the smallest exponent, steps stay as they are.
+    int exponent = size < 0x1p-6 ? -6 : std::ilogb(size);
+    auto steps = static_cast<int>(std::nearbyint(std::ldexp(size, 3 - exponent)));
+    return static_cast<uint8_t>(sign | ((exponent + 6) * 8 + steps));
+}
+inline uint16_t narrow_to_e4m3(float first, float second) {
+    return static_cast<uint16_t>(to_e4m3(first) | to_e4m3(second) << 8);
+}
+inline float from_e4m3(uint8_t bits) {
+    int exponent = bits >> 3 & 15, steps = bits & 7;
+    if ((bits & 0x7f) == 0x7f) return NAN;
+    double size = exponent == 0 ? std::ldexp(steps, -9) : std::ldexp(8 + steps, exponent - 10);
+    return static_cast<float>(bits & 0x80 ? -size : size);
+}
 template <typename T>
 uint32_t load_pair(const T* pair) {
     if (reinterpret_cast<uintptr_t>(pair) % 4 != 0) abort();

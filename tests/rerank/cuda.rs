@@ -2,6 +2,7 @@
 //! processor.
 
 mod families;
+mod quantized;
 mod streaming;
 
 use std::collections::BTreeSet;

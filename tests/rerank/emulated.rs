@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Result, ensure};
+use float8::F8E4M3;
 use half::{bf16, f16};
 use rerank::engine::gpu::{Address, Device, Launch, OutOfMemory, Product, TILE_COLUMNS, TileMap, Tiled, Type};
 
@@ -79,7 +80,8 @@ pub struct Emulated {
     /// Names of the kernels that were run.
     pub launched: Mutex<Vec<String>>,
     marks: Mutex<Vec<std::time::Instant>>,
-    /// A kernel of attention that takes scores for larger than they are, or a product that leaves inputs out.
+    /// A kernel of attention that takes scores for larger than they are, a product that leaves inputs out, or scales of which the
+    /// last is wrong.
     wrong: Option<&'static str>,
     /// What kernels are called that it lacks.
     lacks: &'static str,
@@ -219,6 +221,11 @@ unsafe impl Device for Emulated {
         Ok(map)
     }
 
+    fn check_scaled(&self) -> Result<()> {
+        ensure!(self.lacks != "scales", "this GPU does not multiply 8-bit floats");
+        Ok(())
+    }
+
     fn has(&self, kernel: &str) -> bool {
         !kernel.contains(self.lacks)
     }
@@ -252,19 +259,34 @@ unsafe impl Device for Emulated {
     }
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
-        let Product { rows, outputs, inputs, value, add, .. } = *product;
-        let read = |address: Address, count: usize| -> Vec<f32> {
+        let Product { rows, outputs, inputs, value, scales, add, .. } = *product;
+        let read = |address: Address, count: usize, value: Type| -> Vec<f32> {
             // SAFETY: checked by `slice`.
             let bytes = unsafe { self.slice(address, count * value.size()) };
             bytes.chunks_exact(value.size()).map(|bytes| widened(bytes, value)).collect()
         };
-        let (left, right) = (read(product.left, rows * inputs), read(product.right, outputs * inputs));
-        let kind = if add { Type::F32 } else { value };
+        let operand = |address: Address, count: usize| -> Vec<f32> {
+            if scales.is_none() {
+                return read(address, count, value);
+            }
+            // SAFETY: checked by `slice`.
+            let bytes = unsafe { self.slice(address, count) };
+            bytes.iter().map(|byte| F8E4M3::from_bits(*byte).to_f32()).collect()
+        };
+        let (left, right) = (operand(product.left, rows * inputs), operand(product.right, outputs * inputs));
+        let mut scales =
+            scales.map(|scales| [read(scales.left, rows, Type::F32), read(scales.right, outputs, Type::F32)]);
+        if let Some([_, right]) = scales.as_mut().filter(|_| self.wrong == Some("scales")) {
+            right[outputs - 1] *= 1.05;
+        }
+        let kind = product.result_type();
         // SAFETY: checked by `slice`.
         let results = unsafe { self.slice(product.results, rows * outputs * kind.size()) };
         for (index, result) in results.chunks_exact_mut(kind.size()).enumerate() {
             let (row, output) = (&left[index / outputs * inputs..], &right[index % outputs * inputs..]);
             let sum: f32 = row[..inputs].iter().zip(&output[..inputs]).map(|(left, right)| left * right).sum();
+            let scale = scales.as_ref().map_or(1., |[left, right]| left[index / outputs] * right[index % outputs]);
+            let sum = sum * scale;
             let before = if add { widened(result, kind) } else { 0. };
             match kind {
                 Type::F32 => result.copy_from_slice(&(before + sum).to_le_bytes()),

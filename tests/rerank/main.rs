@@ -42,6 +42,7 @@ mod gpu;
 mod gpu_attention;
 mod gpu_features;
 mod gpu_gated;
+mod gpu_quantized;
 mod gpu_races;
 mod gpu_streaming;
 mod handed_models;

@@ -1,7 +1,8 @@
 //! What a description means, computed step by step in f64: the oracle of the engines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use float8::F8E4M3;
 use rerank::batch::Batch;
 use rerank::checkpoint::Weights;
 use rerank::engine::Model;
@@ -18,12 +19,28 @@ type Matrix = Vec<Vector>;
 pub struct Reference<'a> {
     model: &'a Model,
     matrices: HashMap<(String, usize), Matrix>,
+    /// The names of weights that are multiplied in E4M3, with a scale for each output and for each row of inputs.
+    quantized: HashSet<String>,
 }
 
 impl<'a> Reference<'a> {
     pub fn new(model: &'a Model) -> Self {
         let read = |tensor: &Tensor| ((tensor.name.clone(), tensor.rows.start), rows(&model.weights, tensor));
-        Self { model, matrices: model.architecture.tensors().into_iter().map(read).collect() }
+        let matrices = model.architecture.tensors().into_iter().map(read).collect();
+        Self { model, matrices, quantized: HashSet::new() }
+    }
+
+    /// With the linear layers of all layers but the last in E4M3.
+    pub fn quantized(model: &'a Model) -> Self {
+        let [layers @ .., _] = &model.architecture.layers[..] else { panic!("the model has no layers") };
+        let weights = layers.iter().flat_map(Layer::linears).map(|linear| linear.weight.name.clone());
+        let mut reference = Self { quantized: weights.collect(), ..Self::new(model) };
+        for ((name, _), matrix) in &mut reference.matrices {
+            if reference.quantized.contains(name) {
+                matrix.iter_mut().for_each(|row| *row = in_e4m3(row));
+            }
+        }
+        reference
     }
 
     /// The logits of a batch's pairs, each of its prompt alone.
@@ -175,6 +192,8 @@ impl<'a> Reference<'a> {
     }
 
     fn linear(&self, linear: &Linear, inputs: &[f64]) -> Vector {
+        let is_quantized = self.quantized.contains(&linear.weight.name);
+        let inputs = &if is_quantized { in_e4m3(inputs) } else { inputs.to_vec() };
         let products: Vector = self.matrix(&linear.weight).iter().map(|row| dot(row, inputs)).collect();
         linear.bias.as_ref().map_or(products.clone(), |bias| add(&products, &self.vector(bias)))
     }
@@ -190,6 +209,12 @@ impl<'a> Reference<'a> {
             normed.map(|(value, weight)| (value - mean) * scale * (weight + f64::from(norm.weight_offset))).collect();
         norm.bias.as_ref().map_or(normed.clone(), |bias| add(&normed, &self.vector(bias)))
     }
+}
+
+/// Values rounded to E4M3, of which the largest becomes the largest number.
+fn in_e4m3(values: &[f64]) -> Vector {
+    let scale = values.iter().fold(0f64, |largest, value| largest.max(value.abs())) / 448.;
+    values.iter().map(|value| F8E4M3::from_f64(value / scale).to_f64() * scale).collect()
 }
 
 fn rows(weights: &Weights, tensor: &Tensor) -> Matrix {

@@ -19,7 +19,7 @@ impl Precision {
         match self {
             Self::F32 | Self::Int16 => Rounding::None,
             Self::F16 => Rounding::F16,
-            Self::Bf16 | Self::Int8 => Rounding::Bf16,
+            Self::Bf16 | Self::Int8 | Self::Fp8 => Rounding::Bf16,
         }
     }
 }

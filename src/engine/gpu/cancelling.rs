@@ -5,28 +5,41 @@
 //! that each has one product that is zero but for the rounding of its sum.
 
 use super::device::Type;
+use super::e4m3;
 
 /// The smallest power of two that pairs of inputs are scaled by, and how many powers there are: enough that f32 can't hold the
 /// sums of weights with few digits, and that weights of a usual size stay in the range of f16.
 const SMALLEST: i32 = -4;
 const POWERS: u32 = 16;
+/// The same for E4M3, in which the largest weight of a row is the largest number: its rows cancel but for their rounding, which is
+/// small beside the sums.
+const SMALLEST_OF_E4M3: i32 = -15;
 
 /// For each row of weights of `inputs` values, a row whose product with it cancels: an input of one half is the weight of the
 /// other half, and the other way round with the opposite sign.
 pub(super) fn cancelling_rows(weights: &[u8], inputs: usize, value: Type) -> Vec<u8> {
+    value.narrowed(&cancelling(&value.widened(weights), inputs, SMALLEST))
+}
+
+/// The same of weights of E4M3.
+pub(super) fn cancelling_rows_of_e4m3(weights: &[u8], inputs: usize) -> Vec<u8> {
+    let rows = cancelling(&weights.iter().copied().map(e4m3::widened).collect::<Vec<_>>(), inputs, SMALLEST_OF_E4M3);
+    rows.into_iter().map(e4m3::narrowed).collect()
+}
+
+fn cancelling(weights: &[f32], inputs: usize, smallest: i32) -> Vec<f32> {
     let half = inputs / 2;
-    let row = |weights: &[u8]| {
-        let weights = value.widened(weights);
+    let row = |weights: &[f32]| {
         let mut row = vec![0f32; inputs];
         for index in 0..half {
             let power = (index as u32).wrapping_mul(0x9e37_79b1) >> (u32::BITS - POWERS.ilog2());
-            let scale = 2f32.powi(SMALLEST + power.cast_signed());
+            let scale = 2f32.powi(smallest + power.cast_signed());
             row[index] = weights[index + half] * scale;
             row[index + half] = -weights[index] * scale;
         }
-        value.narrowed(&row)
+        row
     };
-    weights.chunks_exact(inputs * value.size()).flat_map(row).collect()
+    weights.chunks_exact(inputs).flat_map(row).collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ struct Cuda {
     functions: HashMap<String, sys::CUfunction>,
     ordinal: usize,
     description: String,
+    capability: (i32, i32),
     processors: usize,
     without: Without,
     monitor: Option<Monitor>,
@@ -120,6 +121,7 @@ pub fn open(ordinal: usize, most_memory: Option<usize>) -> Result<Arc<dyn Device
         functions,
         ordinal,
         description,
+        capability,
         processors,
         without,
         monitor,
@@ -283,6 +285,18 @@ unsafe impl Device for Cuda {
         milliseconds.map(|time| f64::from(time) / 1e3).map_err(|error| explain(error, "the GPU's clock failed"))
     }
 
+    fn check_scaled(&self) -> Result<()> {
+        ensure!(
+            self.capability == images::HOPPER,
+            "--dtype fp8 needs a GPU of compute capability 9.0 (H100, H200), whose cuBLASLt multiplies 8-bit floats with a scale for \
+             each row; this is {}: use --dtype bf16",
+            self.description
+        );
+        let lacks = if self.without.cublaslt { "is switched off by RERANK_GPU_WITHOUT" } else { "does not start" };
+        ensure!(self.products.is_some(), "--dtype fp8 needs cuBLASLt, which {lacks}; use --dtype bf16");
+        Ok(())
+    }
+
     fn has(&self, kernel: &str) -> bool {
         self.functions.contains_key(kernel)
     }
@@ -328,11 +342,19 @@ unsafe impl Device for Cuda {
         if product.rows == 0 || self.products.as_ref().is_some_and(|products| unsafe { products.multiply(product) }) {
             return Ok(());
         }
+        ensure!(
+            product.scales.is_none(),
+            "--dtype fp8: cuBLASLt has no algorithm for products of {} × {} in E4M3 with a scale for each row; use --dtype bf16, or \
+             a newer cuBLAS",
+            product.outputs,
+            product.inputs,
+        );
         // SAFETY: as the caller's.
         unsafe { self.multiply_freely(product) }
     }
 
     unsafe fn multiply_freely(&self, product: &Product) -> Result<()> {
+        ensure!(product.scales.is_none(), "cuBLAS multiplies no matrices with scales");
         self.bind()?;
         let int = |value: usize| i32::try_from(value).context("a matrix is too large for cuBLAS");
         let (rows, outputs, inputs) = (int(product.rows)?, int(product.outputs)?, int(product.inputs)?);

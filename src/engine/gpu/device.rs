@@ -46,6 +46,15 @@ pub struct Launch {
     pub shared: u32,
 }
 
+/// What rows of operands of 8 bits are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scales {
+    /// Of each row of the left matrix, f32.
+    pub left: Address,
+    /// Of each row of the right matrix, f32.
+    pub right: Address,
+}
+
 /// `results (rows, outputs) (+)= left (rows, inputs) · right (outputs, inputs)ᵀ`, all row by row; sums in f32.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
@@ -55,16 +64,30 @@ pub struct Product {
     pub outputs: usize,
     /// Columns of both matrices.
     pub inputs: usize,
-    /// The left matrix, of this type.
+    /// The left matrix.
     pub left: Address,
-    /// The right matrix, of this type.
+    /// The right matrix.
     pub right: Address,
     /// The results; f32 where they are added, and else of this type.
     pub results: Address,
-    /// The type of the matrices' values.
+    /// The type of the matrices' values, if they have no scales.
     pub value: Type,
+    /// Both matrices are of E4M3, one byte each, and have these scales; the results have none.
+    pub scales: Option<Scales>,
     /// Whether to add to what stands in the results.
     pub add: bool,
+}
+
+impl Product {
+    /// Bytes of a value of the left and of the right matrix.
+    pub fn operand_size(&self) -> usize {
+        if self.scales.is_some() { 1 } else { self.value.size() }
+    }
+
+    /// The type of the results.
+    pub fn result_type(&self) -> Type {
+        if self.add { Type::F32 } else { self.value }
+    }
 }
 
 /// A matrix of 16-bit values, row by row, of which kernels copy tiles.
@@ -215,6 +238,14 @@ pub unsafe trait Device: Send + Sync {
     /// # Errors
     /// If there are no such marks, or the device fails.
     fn between(&self, first: usize, second: usize) -> Result<f64>;
+
+    /// Checks that it multiplies matrices of E4M3 with a scale for each row.
+    ///
+    /// # Errors
+    /// If it does not, with the reason and a remedy.
+    fn check_scaled(&self) -> Result<()> {
+        anyhow::bail!("--dtype fp8: {} does not multiply 8-bit floats; use --dtype bf16", self.name())
+    }
 
     /// Whether there is a kernel of this name.
     fn has(&self, kernel: &str) -> bool;

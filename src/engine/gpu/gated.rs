@@ -36,6 +36,7 @@ impl Gpu {
     /// Whether [`Gpu::multiply_gated`] runs for so many inputs and features.
     pub fn has_gated(&self, inputs: usize, features: usize) -> bool {
         self.value() != Type::F32
+            && !self.quantizes
             && inputs.is_multiple_of(ALIGNMENT)
             && features.is_multiple_of(GATE_ROWS)
             && !self.gated_is_wrong

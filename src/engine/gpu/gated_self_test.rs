@@ -22,12 +22,13 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn self_test_gated(&mut self) -> Result<Option<String>> {
-        if !self.has_gated(INPUTS, TILE) {
+        let whole = self.whole();
+        if !whole.has_gated(INPUTS, TILE) {
             return Ok(None);
         }
         // Two tiles to a column of clusters: most warpgroups get a second one, and some of the first a third.
         let tiles = (3 * self.gated_clusters()).div_ceil(2);
-        let deviation = self.gated_deviation(tiles * TILE - LACKING)?;
+        let deviation = whole.gated_deviation(tiles * TILE - LACKING)?;
         let tolerance = if self.value() == Type::Bf16 { 0.03 } else { 0.004 };
         if deviation <= tolerance {
             return Ok(None);
@@ -62,7 +63,7 @@ impl Gpu {
         let input = Rows::new(&left, ROWS, INPUTS);
         let of_products = Rows::new(&products, ROWS, 2 * features);
         let weights = weight(&merged)?;
-        let product = self.product(input, (&weights, 0..2 * features), of_products, false);
+        let product = self.product(input.into(), (&weights, 0..2 * features), of_products, false);
         // SAFETY: the memory was checked.
         unsafe { self.device().multiply_freely(&product) }?;
         self.swiglu(of_products, Rows::new(&expected, ROWS, features))?;

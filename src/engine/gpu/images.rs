@@ -24,11 +24,13 @@ const TYPES: &[&str] = &["f32", "bf16", "f16"];
 const FIXED: &[&str] = &["bf16_64", "bf16_128", "f16_64", "f16_128"];
 /// The same with those of attention for small encoders.
 const ATTENDED: &[&str] = &["bf16_32", "bf16_64", "bf16_128", "f16_32", "f16_64", "f16_128"];
+/// The type around products of E4M3.
+const QUANTIZED: &[&str] = &["bf16"];
 /// No suffix.
 const ALONE: &[&str] = &[""];
 
 /// Compute capability 9.0 has kernels that no other card runs.
-const HOPPER: (i32, i32) = (9, 0);
+pub(super) const HOPPER: (i32, i32) = (9, 0);
 
 /// An image, and its functions: names, and what stands behind them.
 type Image = (&'static [u8], &'static [(&'static str, &'static [&'static str])]);
@@ -44,6 +46,10 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
         (image!("norm"), &[("embed", TYPES), ("rms_norm", TYPES), ("gather_rows", ALONE), ("score_rows", ALONE)]),
         (image!("normalize"), &[("normalize", TYPES)]),
         (image!("pooling"), &[("mean_rows", ALONE), ("dot_rows", ALONE)]),
+        (
+            image!("quantize"),
+            &[("quantize_rows", QUANTIZED), ("rms_norm_quantized", QUANTIZED), ("swiglu_quantized", QUANTIZED)],
+        ),
         (image!("rotate"), &[("rotate", TYPES)]),
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];

@@ -3,13 +3,13 @@
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
-use cudarc::cublas::sys::cublasOperation_t as Operation;
+use cudarc::cublas::sys::cublasOperation_t as Transposition;
 use cudarc::cublaslt::{
     result::{self, CublasError},
     sys,
 };
 
-use super::device::{Address, Product, Type};
+use super::device::{Address, Product, Scales, Type};
 
 /// How a product is divided into tiles, and how their sums are made.
 pub(super) type Algorithm = sys::cublasLtMatmulAlgo_t;
@@ -36,14 +36,52 @@ pub(super) struct Workspace {
 /// The library, opened.
 pub(super) struct Matmul {
     handle: sys::cublasLtHandle_t,
-    /// `(inputs, outputs)ᵀ · (inputs, rows)` with sums in f32: the library counts by columns.
-    operation: sys::cublasLtMatmulDesc_t,
 }
 
-// SAFETY: the handles are the library's, which lets every thread use them; they are never changed.
+// SAFETY: the handle is the library's, which lets every thread use it; it is never changed.
 unsafe impl Send for Matmul {}
 // SAFETY: as above.
 unsafe impl Sync for Matmul {}
+
+/// What is done with matrices, for the library: `(inputs, outputs)ᵀ · (inputs, rows)` with sums in f32, as it counts by columns.
+struct Operation(sys::cublasLtMatmulDesc_t);
+
+impl Operation {
+    fn new(scales: Option<Scales>) -> Result<Self, CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t as Attribute;
+        // Values of f32 are multiplied as they are: nothing allows for TF32.
+        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
+        let operation = Self(result::create_matmul_desc(compute, sys::cudaDataType::CUDA_R_32F)?);
+        // The other matrix is not transposed unless that is said.
+        operation.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, Transposition::CUBLAS_OP_T as i32)?;
+        if let Some(Scales { left, right }) = scales {
+            operation.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_MODE, SCALE_OF_EACH_ROW)?;
+            operation.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_MODE, SCALE_OF_EACH_ROW)?;
+            operation.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, right)?;
+            operation.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, left)?;
+        }
+        Ok(operation)
+    }
+
+    fn set<Value: Copy>(
+        &self,
+        attribute: sys::cublasLtMatmulDescAttributes_t,
+        value: Value,
+    ) -> Result<(), CublasError> {
+        // SAFETY: the library checks that the attribute has as many bytes; all that are set here are integers and addresses.
+        unsafe { result::set_matmul_desc_attribute(self.0, attribute, (&raw const value).cast(), size_of::<Value>()) }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // SAFETY: as for layouts.
+        let _ = unsafe { result::destroy_matmul_desc(self.0) };
+    }
+}
+
+/// A library before 12.9 does not know it, and has no algorithms then.
+const SCALE_OF_EACH_ROW: i32 = sys::cublasLtMatmulMatrixScale_t::CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F as i32;
 
 /// What a matrix looks like, for the library.
 struct Layout(sys::cublasLtMatrixLayout_t);
@@ -64,15 +102,15 @@ struct Layouts {
 
 impl Layouts {
     fn new(product: &Product, rows: usize) -> Result<Self, CublasError> {
-        let results = if product.add { Type::F32 } else { product.value };
         // What is row by row here is transposed there.
-        let layout = |value, width: usize, count: usize| {
-            result::create_matrix_layout(data(value), width as u64, count as u64, width as i64).map(Layout)
+        let layout = |data, width: usize, count: usize| {
+            result::create_matrix_layout(data, width as u64, count as u64, width as i64).map(Layout)
         };
+        let operand = if product.scales.is_some() { sys::cudaDataType::CUDA_R_8F_E4M3 } else { data(product.value) };
         Ok(Self {
-            left: layout(product.value, product.inputs, rows)?,
-            right: layout(product.value, product.inputs, product.outputs)?,
-            results: layout(results, product.outputs, rows)?,
+            left: layout(operand, product.inputs, rows)?,
+            right: layout(operand, product.inputs, product.outputs)?,
+            results: layout(data(product.result_type()), product.outputs, rows)?,
         })
     }
 }
@@ -124,17 +162,7 @@ impl Matmul {
         if !unsafe { sys::is_culib_present() } {
             return None;
         }
-        let handle = result::create_handle().ok()?;
-        // Values of f32 are multiplied as they are: nothing allows for TF32.
-        let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
-        let operation = result::create_matmul_desc(compute, sys::cudaDataType::CUDA_R_32F).ok()?;
-        let transposed = Operation::CUBLAS_OP_T as i32;
-        let attribute = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_TRANSA;
-        // SAFETY: the attribute is an i32; the other matrix is not transposed unless that is said.
-        let set = unsafe {
-            result::set_matmul_desc_attribute(operation, attribute, (&raw const transposed).cast(), size_of::<i32>())
-        };
-        set.ok().map(|()| Self { handle, operation })
+        result::create_handle().ok().map(|handle| Self { handle })
     }
 
     /// Algorithms for products like this one of any number of rows, those first that are expected to be the fastest. Each
@@ -144,7 +172,7 @@ impl Matmul {
     /// If the library knows none.
     pub(super) fn candidates(&self, product: &Product, workspace: usize) -> Result<Vec<Algorithm>, CublasError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
-        let layouts = Layouts::new(product, product.rows)?;
+        let (operation, layouts) = (Operation::new(product.scales)?, Layouts::new(product, product.rows)?);
         let preference = Preference(result::create_matmul_pref()?);
         preference.set(Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace)?;
         let whole = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
@@ -160,7 +188,7 @@ impl Matmul {
         unsafe {
             sys::cublasLtMatmulAlgoGetHeuristic(
                 self.handle,
-                self.operation,
+                operation.0,
                 layouts.right.0,
                 layouts.left.0,
                 layouts.results.0,
@@ -185,13 +213,13 @@ impl Matmul {
 
     /// The bytes of memory that an algorithm works in for products like this one of so many rows; None if it can't do them.
     fn needs(&self, product: &Product, rows: usize, algorithm: &Algorithm) -> Option<usize> {
-        let layouts = Layouts::new(product, rows).ok()?;
+        let (operation, layouts) = (Operation::new(product.scales).ok()?, Layouts::new(product, rows).ok()?);
         let mut needs = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
         // SAFETY: all are there; one result is written.
         let status = unsafe {
             sys::cublasLtMatmulAlgoCheck(
                 self.handle,
-                self.operation,
+                operation.0,
                 layouts.right.0,
                 layouts.left.0,
                 layouts.results.0,
@@ -219,13 +247,13 @@ impl Matmul {
         workspace: Workspace,
         stream: *mut c_void,
     ) -> Result<(), CublasError> {
-        let layouts = Layouts::new(product, product.rows)?;
+        let (operation, layouts) = (Operation::new(product.scales)?, Layouts::new(product, product.rows)?);
         let (one, before) = (1f32, if product.add { 1f32 } else { 0. });
         // SAFETY: as the caller's.
         unsafe {
             result::matmul(
                 self.handle,
-                self.operation,
+                operation.0,
                 (&raw const one).cast(),
                 (&raw const before).cast(),
                 product.right as *const c_void,

@@ -12,12 +12,15 @@ mod attention;
 mod cancelling;
 mod conversion;
 mod device;
+mod e4m3;
 pub mod forward;
 mod gated;
 mod gated_self_test;
 mod heads;
 mod operations;
 mod peak;
+mod quantized;
+mod quantized_self_test;
 mod residual;
 mod uploads;
 
@@ -43,12 +46,13 @@ mod tile_maps;
 
 pub use attention::{Attending, KeyRange, QueryTile, Tiling};
 pub use device::{
-    Address, Device, Launch, Load, Memory, OutOfMemory, Product, TILE_COLUMNS, TileMap, Tiled, Type, View,
+    Address, Device, Launch, Load, Memory, OutOfMemory, Product, Scales, TILE_COLUMNS, TileMap, Tiled, Type, View,
 };
 pub use gated::GATE_ROWS;
 pub use heads::{Angles, QkNormRope};
 pub use operations::{Gpu, Rows, Weight};
 pub use peak::Ceilings;
+pub use quantized::{ALIGNMENT as QUANTIZED_ALIGNMENT, Operand, Quantized};
 pub use residual::{GpuNorm, Tables};
 pub use uploads::{SLOTS, Uploads};
 

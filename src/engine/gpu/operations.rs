@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use super::attention::{AttentionKernel, LATE_FROM};
-use super::device::{Address, Device, Launch, Memory, Product, Type, View};
+use super::device::{Address, Device, Launch, Memory, Product, Scales, Type, View};
+use super::quantized::Operand;
 use crate::model::Activation;
 
 /// A device, the type of its activations, and which of its kernels may be used.
@@ -19,6 +20,8 @@ pub struct Gpu {
     pub(super) wrong: Vec<AttentionKernel>,
     /// Whether the self-test has found the product of gates and ups wrong.
     pub(super) gated_is_wrong: bool,
+    /// Whether linear layers multiply E4M3.
+    pub(super) quantizes: bool,
     /// The position from which on queries are late, see [`super::attention::Tiling`].
     pub(super) late_from: usize,
     /// Bytes of memory that were free when it was decided what goes there.
@@ -30,6 +33,8 @@ pub struct Gpu {
 /// A matrix of weights `(outputs, inputs)`.
 pub struct Weight {
     pub(super) memory: Memory,
+    /// Of each output, f32, if the values are of E4M3.
+    pub(super) scales: Option<Memory>,
     outputs: usize,
     pub(super) inputs: usize,
 }
@@ -54,6 +59,11 @@ impl<'a> Rows<'a> {
     /// Values from one row to the next.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// How many rows.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The same rows from another column on.
@@ -95,6 +105,7 @@ impl Gpu {
             value,
             wrong: Vec::new(),
             gated_is_wrong: false,
+            quantizes: false,
             late_from: LATE_FROM,
             free_memory: None,
             wanted_tokens: None,
@@ -168,12 +179,14 @@ impl Gpu {
         Ok(memory)
     }
 
-    /// Room for a matrix of weights, to be filled row by row.
+    /// Room for a matrix of weights of a linear layer, to be filled row by row: of E4M3, if linear layers multiply that.
     ///
     /// # Errors
     /// As [`Device::allocate`].
     pub fn weight(&self, outputs: usize, inputs: usize) -> Result<Weight> {
-        Ok(Weight { memory: self.memory(outputs * inputs * self.value.size())?, outputs, inputs })
+        let size = if self.quantizes { 1 } else { self.value.size() };
+        let scales = self.quantizes.then(|| self.memory(outputs * size_of::<f32>())).transpose()?;
+        Ok(Weight { memory: self.memory(outputs * inputs * size)?, scales, outputs, inputs })
     }
 
     /// `normed = hidden / √(mean(hidden²) + ε) · weight`; `hidden` is f32.
@@ -196,39 +209,56 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn multiply(&self, input: Rows<'_>, weight: &Weight, outputs: Range<usize>, results: Rows<'_>) -> Result<()> {
+    pub fn multiply<'a>(
+        &self,
+        input: impl Into<Operand<'a>>,
+        weight: &Weight,
+        outputs: Range<usize>,
+        results: Rows<'_>,
+    ) -> Result<()> {
         // SAFETY: the memory was checked.
-        unsafe { self.device.multiply(&self.product(input, (weight, outputs), results, false)) }
+        unsafe { self.device.multiply(&self.product(input.into(), (weight, outputs), results, false)) }
     }
 
     /// `hidden += input · weightᵀ`; `hidden` is f32.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn multiply_add(&self, input: Rows<'_>, weight: &Weight, hidden: Rows<'_>) -> Result<()> {
+    pub fn multiply_add<'a>(&self, input: impl Into<Operand<'a>>, weight: &Weight, hidden: Rows<'_>) -> Result<()> {
         // SAFETY: the memory was checked.
-        unsafe { self.device.multiply(&self.product(input, (weight, 0..weight.outputs), hidden, true)) }
+        unsafe { self.device.multiply(&self.product(input.into(), (weight, 0..weight.outputs), hidden, true)) }
     }
 
     /// As the device takes it, of memory that is there.
     pub(super) fn product(
         &self,
-        input: Rows<'_>,
+        operand: Operand<'_>,
         (weight, outputs): (&Weight, Range<usize>),
         results: Rows<'_>,
         add: bool,
     ) -> Product {
+        let Operand { rows: input, scales } = operand;
         assert!(input.width == weight.inputs && results.width == outputs.len() && results.count >= input.count);
         assert!(outputs.end <= weight.outputs);
-        let size = self.value.size();
+        let scales = match (scales, &weight.scales) {
+            (Some(left), Some(right)) => {
+                assert!(left.bytes() >= input.count * size_of::<f32>());
+                let right = right.address() + (outputs.start * size_of::<f32>()) as u64;
+                Some(Scales { left: left.address(), right })
+            }
+            (None, None) => None,
+            _ => panic!("of a product, both operands are quantized or none"),
+        };
+        let size = if scales.is_some() { 1 } else { self.value.size() };
         Product {
             rows: input.count,
             outputs: outputs.len(),
             inputs: weight.inputs,
             left: input.address(size, weight.inputs),
             right: weight.memory.address() + (outputs.start * weight.inputs * size) as u64,
-            results: results.address(if add { 4 } else { size }, outputs.len()),
+            results: results.address(if add { 4 } else { self.value.size() }, outputs.len()),
             value: self.value,
+            scales,
             add,
         }
     }
@@ -300,6 +330,11 @@ impl Weight {
     /// Features that go in.
     pub fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// Whether its values are of E4M3, with a scale for each output.
+    pub fn is_quantized(&self) -> bool {
+        self.scales.is_some()
     }
 
     /// Bytes of a row.

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use half::{bf16, f16};
 
-use super::device::Type;
+use super::e4m3;
 use super::operations::{Gpu, Rows};
+use super::quantized::{Operand, Quantized};
 
 /// Rows and columns: so many that neither launches nor memory weigh in, or fewer where a model leaves little memory.
 const SIDES: [usize; 3] = [8192, 4096, 2048];
@@ -18,7 +18,7 @@ const TIMES: usize = 100;
 /// What a GPU reaches where nothing else limits it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Operations a second of the library's product, in this type of activations; a multiply-add counts as two.
+    /// Operations a second of the library's product, of what linear layers multiply; a multiply-add counts as two.
     pub operations: f64,
     /// Bytes a second to and from memory, those read and those written together.
     pub bytes: f64,
@@ -37,28 +37,39 @@ impl Gpu {
         // Of both signs and many sizes: a multiplier is faster and cooler on zeros and on values that are alike.
         let mut random = crate::random::Random(0x5eed);
         let mut value = || random.below(1 << 16) as f32 / (1 << 15) as f32 - 1.;
-        let row: Vec<u8> = (0..side + ROWS)
-            .flat_map(|_| match self.value() {
-                Type::F32 => value().to_le_bytes().to_vec(),
-                Type::Bf16 => bf16::from_f32(value()).to_le_bytes().to_vec(),
-                Type::F16 => f16::from_f32(value()).to_le_bytes().to_vec(),
-            })
-            .collect();
-        let (size, bytes) = (self.value().size(), side * self.value().size());
+        let row: Vec<f32> = (0..side + ROWS).map(|_| value()).collect();
+        let bytes = side * if self.quantizes() { 1 } else { self.value().size() };
         let mut weight = self.weight(side, side)?;
-        let [mut left, results] = [self.memory(side * bytes)?, self.memory(side * bytes)?];
+        let mut left = self.memory(side * bytes)?;
+        let [results, scales] = [self.memory(side * side * self.value().size())?, self.vector(&vec![1.; side])?];
         for index in 0..side {
             // Rows differ by where they begin.
-            let row = &row[index % ROWS * size..][..bytes];
-            weight.fill(index, row)?;
-            left.upload_at(index * bytes, row)?;
+            let row = &row[index % ROWS..][..side];
+            if self.quantizes() {
+                let mut narrow = vec![0; bytes];
+                let scale = e4m3::narrow_row(row, &mut narrow);
+                weight.fill_scaled(index, &narrow, &[scale])?;
+                left.upload_at(index * bytes, &narrow)?;
+            } else {
+                let narrow = self.value().narrowed(row);
+                weight.fill(index, &narrow)?;
+                left.upload_at(index * bytes, &narrow)?;
+            }
         }
         let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, side, side));
-        let ours = self.seconds(|| self.multiply(left_rows, &weight, 0..side, result_rows))?;
-        let product = self.product(left_rows, (&weight, 0..side), result_rows, false);
-        // SAFETY: the memory was checked.
-        let free = self.seconds(|| unsafe { self.device().multiply_freely(&product) })?;
-        let operations = (2 * side * side * side) as f64 / ours.min(free);
+        let operand = match self.quantizes() {
+            true => Operand::from(Quantized { values: left_rows, scales: &scales }),
+            false => left_rows.into(),
+        };
+        let mut seconds = self.seconds(|| self.multiply(operand, &weight, 0..side, result_rows))?;
+        // Others than cuBLASLt multiply no 8-bit floats.
+        if !self.quantizes() {
+            let product = self.product(operand, (&weight, 0..side), result_rows, false);
+            // SAFETY: the memory was checked.
+            let free = self.seconds(|| unsafe { self.device().multiply_freely(&product) })?;
+            seconds = seconds.min(free);
+        }
+        let operations = (2 * side * side * side) as f64 / seconds;
         // SAFETY: both memories have as many bytes.
         let copy = || unsafe { self.device().copy(left.address(), results.address(), side * bytes) };
         Ok(Ceilings { operations, bytes: (2 * side * bytes) as f64 / self.seconds(copy)? })

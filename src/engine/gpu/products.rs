@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Result, ensure};
 use cudarc::driver::{CudaStream, result, sys};
 
-use super::cancelling::cancelling_rows;
-use super::device::{Address, Product, Type};
+use super::cancelling::{cancelling_rows, cancelling_rows_of_e4m3};
+use super::device::{Address, Product, Scales, Type};
 use super::ledger::Ledger;
 use super::matmul::{Algorithm, Matmul, WORKSPACE_BYTES, Workspace, alignment};
 
@@ -42,6 +42,7 @@ struct Kind {
     outputs: usize,
     inputs: usize,
     value: Type,
+    is_scaled: bool,
     add: bool,
     /// Bytes that the matrices' addresses are multiples of.
     alignments: [u32; 3],
@@ -93,9 +94,10 @@ impl Products {
     /// # Safety
     /// The memory of all three matrices is there, and the context is current.
     pub(super) unsafe fn multiply(&self, product: &Product) -> bool {
-        let Product { outputs, inputs, value, add, .. } = *product;
+        let Product { outputs, inputs, value, scales, add, .. } = *product;
+        let is_scaled = scales.is_some();
         let alignments = [product.left, product.right, product.results].map(alignment);
-        let kind = Kind { outputs, inputs, value, add, alignments };
+        let kind = Kind { outputs, inputs, value, is_scaled, add, alignments };
         let mut algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen =
             algorithms.entry((Arc::clone(&self.name), kind)).or_insert_with(|| self.choose(product).ok().flatten());
@@ -112,7 +114,9 @@ impl Products {
     /// For which kinds of products there is no algorithm, if there are any.
     pub(super) fn lacking(&self) -> Option<String> {
         let algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let lacking = algorithms.iter().filter(|((name, _), algorithm)| *name == self.name && algorithm.is_none());
+        // Without an algorithm for matrices with scales there are no scores.
+        let others = algorithms.iter().filter(|((name, kind), _)| *name == self.name && !kind.is_scaled);
+        let lacking = others.filter(|(_, algorithm)| algorithm.is_none());
         let lacking: Vec<_> = lacking.map(|((_, kind), _)| format!("{} × {}", kind.outputs, kind.inputs)).collect();
         (!lacking.is_empty())
             .then(|| format!("cuBLASLt has no algorithm for all batches and weights of {}", lacking.join(", ")))
@@ -166,6 +170,8 @@ struct Probe<'a> {
     product: Product,
     left: Scratch,
     results: Scratch,
+    /// Of the left matrix.
+    scales: Option<Scratch>,
 }
 
 impl<'a> Probe<'a> {
@@ -175,16 +181,21 @@ impl<'a> Probe<'a> {
     /// If there is no memory even for few rows.
     fn new(products: &'a Products, product: &Product) -> Result<Self> {
         let mut rows = ROWS;
-        let (left, results) = loop {
-            let left = Scratch::new(&products.ledger, rows * product.inputs * product.value.size());
-            let memory = left.and_then(|left| Ok((left, Scratch::new(&products.ledger, rows * row_bytes(product))?)));
-            match memory {
+        let scratch = |bytes| Scratch::new(&products.ledger, bytes);
+        let (left, results, scales) = loop {
+            let left = scratch(rows * product.inputs * product.operand_size());
+            let scales = || product.scales.map(|_| scratch(rows * size_of::<f32>())).transpose();
+            match left.and_then(|left| Ok((left, scratch(rows * row_bytes(product))?, scales()?))) {
                 Err(_) if rows > FEWEST_ROWS => rows /= 2,
                 memory => break memory?,
             }
         };
-        let product = Product { rows, left: left.address, results: results.address, ..*product };
-        let probe = Self { products, product, left, results };
+        let of_left = scales.as_ref().map_or(0, |scales| scales.address);
+        let of_product = product.scales.map(|scales| Scales { left: of_left, ..scales });
+        let (left_address, address) = (left.address, results.address);
+        let product = Product { rows, left: left_address, results: address, scales: of_product, ..*product };
+        let probe = Self { products, product, left, results, scales };
+        probe.fill_scales()?;
         probe.fill_left()?;
         probe.fill_results()?;
         Ok(probe)
@@ -192,21 +203,34 @@ impl<'a> Probe<'a> {
 
     /// Fills the left matrix with rows of which sums differ by their order.
     fn fill_left(&self) -> Result<()> {
-        let Product { outputs, inputs, value, right, .. } = self.product;
-        let mut weights = vec![0u8; outputs.min(CANCELLING) * inputs * value.size()];
+        let Product { outputs, inputs, value, scales, right, .. } = self.product;
+        let mut weights = vec![0u8; outputs.min(CANCELLING) * inputs * self.product.operand_size()];
         // SAFETY: the right matrix has as many rows; the bytes are there until the stream is done.
         unsafe { result::memcpy_dtoh_async(&mut weights, right, self.products.stream.cu_stream()) }?;
         self.products.stream.synchronize()?;
-        let rows = cancelling_rows(&weights, inputs, value);
+        let rows = match scales {
+            Some(_) => cancelling_rows_of_e4m3(&weights, inputs),
+            None => cancelling_rows(&weights, inputs, value),
+        };
         // SAFETY: the left matrix has more rows, and what was asked of the same stream is done before.
         unsafe { result::memcpy_htod_sync(self.left.address, &rows) }?;
         self.repeat(&self.left, self.left.address, rows.len())
     }
 
-    /// Fills the results with the right matrix: on zeros all algorithms are faster than on values.
+    /// Fills the left scales with the right ones: one of a usual size is as good as another.
+    fn fill_scales(&self) -> Result<()> {
+        let (Some(scales), Some(Scales { right, .. })) = (&self.scales, self.product.scales) else { return Ok(()) };
+        self.repeat(scales, right, self.product.outputs * size_of::<f32>())
+    }
+
+    /// Fills the results with the right matrix, or its scales, which are numbers of f32: on zeros all algorithms are faster than on
+    /// values.
     fn fill_results(&self) -> Result<()> {
-        let Product { outputs, inputs, value, right, .. } = self.product;
-        self.repeat(&self.results, right, outputs * inputs * value.size())
+        let Product { outputs, inputs, value, scales, right, .. } = self.product;
+        match scales {
+            Some(Scales { right, .. }) => self.repeat(&self.results, right, outputs * size_of::<f32>()),
+            None => self.repeat(&self.results, right, outputs * inputs * value.size()),
+        }
     }
 
     /// Fills memory with so many bytes from an address, again and again. They may be its own first, as no more memory is needed then.
@@ -258,10 +282,12 @@ impl<'a> Probe<'a> {
     fn multiply(&self, algorithm: &Algorithm, (start, rows): (usize, usize)) -> Result<()> {
         // What results are added to must be the same each time.
         self.fill_results()?;
-        let left = self.left.address + (start * self.product.inputs * self.product.value.size()) as u64;
+        let left = self.left.address + (start * self.product.inputs * self.product.operand_size()) as u64;
+        let of_rows = |scales: Scales| Scales { left: scales.left + (start * size_of::<f32>()) as u64, ..scales };
+        let scales = self.product.scales.map(of_rows);
         let results = self.results.address + (start * row_bytes(&self.product)) as u64;
         // SAFETY: the rows are inside of both, and the right matrix is there.
-        unsafe { self.products.run(&Product { rows, left, results, ..self.product }, algorithm) }
+        unsafe { self.products.run(&Product { rows, left, results, scales, ..self.product }, algorithm) }
     }
 
     /// The bytes of the first and of the last of so many results, from one on.
@@ -281,7 +307,7 @@ impl<'a> Probe<'a> {
 
 /// Bytes of a row of results.
 fn row_bytes(product: &Product) -> usize {
-    product.outputs * if product.add { Type::F32 } else { product.value }.size()
+    product.outputs * product.result_type().size()
 }
 
 /// Memory for a while.

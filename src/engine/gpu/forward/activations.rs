@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::engine::gpu::{Gpu, Memory, Type};
+use crate::engine::gpu::{Gpu, Memory};
 use crate::model::{Architecture, HeadStep, Layer, Mlp};
 
 /// Words that a token takes in what kernels must know of a batch, at most: its id, its position, a tile and two ranges. Those of
@@ -47,9 +47,15 @@ impl Widths {
     }
 
     /// Bytes of memory that a token of a batch takes.
-    pub(super) fn bytes_per_token(&self, value: Type) -> usize {
+    pub(super) fn bytes_per_token(&self, gpu: &Gpu) -> usize {
         let values = self.hidden + self.products + self.queries + self.inner;
-        self.hidden * 4 + value.size() * values + 4 * self.indices
+        let quantized = if gpu.quantizes() { self.quantized() + size_of::<f32>() } else { 0 };
+        self.hidden * 4 + gpu.value().size() * values + quantized + 4 * self.indices
+    }
+
+    /// Of what linear layers multiply.
+    fn quantized(&self) -> usize {
+        self.hidden.max(self.queries).max(self.inner)
     }
 }
 
@@ -69,6 +75,9 @@ pub(super) struct Activations {
     pub(super) attended: Memory,
     pub(super) inner: Memory,
     pub(super) pooled_queries: Memory,
+    /// What a linear layer multiplies, in E4M3, and the scales of its rows; nothing where it multiplies other values.
+    pub(super) quantized: Memory,
+    pub(super) scales: Memory,
     /// The description of the batch that the kernels read.
     pub(super) indices: Memory,
 }
@@ -82,6 +91,7 @@ impl Activations {
         let size = gpu.value().size();
         // A prompt's last layer has a row for each pair, of which there are at most as many as tokens.
         let values = |width: usize| gpu.memory(tokens.max(pairs) * width * size);
+        let rows = if gpu.quantizes() { tokens.max(pairs) } else { 0 };
         Ok(Self {
             tokens,
             pairs,
@@ -94,6 +104,8 @@ impl Activations {
             attended: values(widths.queries)?,
             inner: values(widths.inner)?,
             pooled_queries: gpu.memory(pairs * widths.queries * size)?,
+            quantized: gpu.memory(rows * widths.quantized())?,
+            scales: gpu.memory(rows * size_of::<f32>())?,
             indices: gpu.memory(0)?,
         })
     }

@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::checkpoint::{RowSource, Weights};
-use crate::engine::gpu::{GATE_ROWS, Gpu, Type, Weight};
+use crate::engine::gpu::{GATE_ROWS, Gpu, Type, Weight, e4m3};
 use crate::model::{Activation, Layer, Linear, Mlp, Tensor};
 
 /// The matrices of a layer on a device.
@@ -136,6 +136,21 @@ impl MergedRows<'_> {
                 }
             },
         );
+    }
+
+    /// Some rows in E4M3, and their scales.
+    pub(super) fn quantized(&self, rows: Range<usize>) -> (Vec<u8>, Vec<f32>) {
+        let inputs = self.sources.first().map_or(0, |source| source.inputs());
+        let (mut bytes, mut scales) = (vec![0; rows.len() * inputs], vec![0f32; rows.len()]);
+        bytes.par_chunks_exact_mut(inputs).zip(&mut scales).zip(rows).for_each_init(
+            || vec![0f32; inputs],
+            |values, ((bytes, scale), row)| {
+                let (part, row) = self.place(row);
+                self.sources[part].row(row, values);
+                *scale = e4m3::narrow_row(values, bytes);
+            },
+        );
+        (bytes, scales)
     }
 
     /// The bytes of whole sources, one below the other, where they need not be changed: an upload can read them where they are.

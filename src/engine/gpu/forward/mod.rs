@@ -15,7 +15,7 @@ mod weights;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::BinaryBytes;
 
 use self::activations::{Activations, Widths};
@@ -79,7 +79,9 @@ impl GpuEngine {
         let remedy = more_memory(&gpu);
         let load = || -> Result<Self> {
             let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
-            if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu)) {
+            check_placement(&gpu, &placement)?;
+            gpu.self_test_quantized()?;
+            if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu.whole())) {
                 warnings.extend(gpu.self_test_gated()?);
             }
             warnings.extend(placement.warning());
@@ -113,7 +115,7 @@ impl GpuEngine {
             return Ok(());
         }
         if tokens > self.most_tokens {
-            let bytes = tokens.saturating_mul(self.widths.bytes_per_token(self.gpu.value()));
+            let bytes = tokens.saturating_mul(self.widths.bytes_per_token(&self.gpu));
             return Err(OutOfMemory { bytes }.into());
         }
         // The old memory is freed first.
@@ -209,6 +211,17 @@ impl GpuEngine {
         self.angles = angles;
         Ok(())
     }
+}
+
+/// Checks that there is memory for all layers, if linear layers are rounded to 8 bits.
+fn check_placement(gpu: &Gpu, placement: &Placement) -> Result<()> {
+    ensure!(
+        placement.streamed == 0 || !gpu.quantizes(),
+        "--dtype fp8: the model does not fit into the GPU's memory, and layers that are uploaded for each batch are not rounded to \
+         8 bits; {}, or use --dtype bf16",
+        more_memory(gpu)
+    );
+    Ok(())
 }
 
 /// How there could be more memory.

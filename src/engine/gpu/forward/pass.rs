@@ -10,7 +10,9 @@ use super::layer::{GpuMlp, Preparation, Ready};
 use super::matrices::Matrices;
 use super::weights::{GpuEmbedding, GpuWeights};
 use crate::engine::Kind;
-use crate::engine::gpu::{Angles, Attending, Gpu, GpuNorm, Memory, QkNormRope, Rows, Tables, View};
+use crate::engine::gpu::{
+    Angles, Attending, Gpu, GpuNorm, Memory, Operand, QkNormRope, Quantized, Rows, Tables, View, Weight,
+};
 use crate::model::{Activation, Heads, Mask, NormKind, NormPlacement, Pooling};
 
 /// Rows of one of the two halves of a layer.
@@ -150,8 +152,9 @@ impl Pass<'_> {
         let Heads { query, key, head_dim } = self.heads;
         let width = (query + 2 * key) * head_dim;
         let products = Rows::new(&self.activations.products, all.count, width);
-        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
-        self.gpu.multiply(self.normed(all), &matrices.query_key_value, 0..width, products)?;
+        let weight = &matrices.query_key_value;
+        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all, weight)?;
+        self.gpu.multiply(self.normalized(all, weight), weight, 0..width, products)?;
         self.lap(Kind::Projection)?;
         self.prepare(&layer.attention.preparation, all, products, ([query, key], 0))?;
         let keys = products.from_column(query * head_dim);
@@ -166,8 +169,9 @@ impl Pass<'_> {
         let (queries_end, end) = (query * head_dim, (query + 2 * key) * head_dim);
         let keys = Rows::new(&self.activations.products, all.count, end - queries_end);
         let preparation = &layer.attention.preparation;
-        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all)?;
-        self.gpu.multiply(self.normed(all), &matrices.query_key_value, queries_end..end, keys)?;
+        let weight = &matrices.query_key_value;
+        self.begin_half(layer.placement, layer.attention_norm.as_ref(), all, weight)?;
+        self.gpu.multiply(self.normed(all), weight, queries_end..end, keys)?;
         self.lap(Kind::Projection)?;
         self.prepare(preparation, all, keys, ([0, key], queries_end))?;
         // SAFETY: the batch was checked before its layout was made and copied.
@@ -178,7 +182,7 @@ impl Pass<'_> {
             // The rows were normalized before they were gathered.
             NormPlacement::After => self.operand(None, pooled)?,
         }
-        self.gpu.multiply(self.normed(pooled), &matrices.query_key_value, 0..queries_end, queries)?;
+        self.gpu.multiply(self.normed(pooled), weight, 0..queries_end, queries)?;
         self.lap(Kind::Projection)?;
         self.prepare(preparation, pooled, queries, ([query, 0], 0))?;
         self.attend(ready, pooled, [queries, keys, keys.from_column(key * head_dim)])?;
@@ -200,9 +204,50 @@ impl Pass<'_> {
         self.lap(Kind::Norm)
     }
 
-    /// What comes before attention, and before the MLP.
-    fn begin_half(&self, placement: NormPlacement, norm: Option<&GpuNorm>, stage: &Stage<'_>) -> Result<()> {
-        if placement == NormPlacement::Before { self.operand(norm, stage) } else { Ok(()) }
+    /// What comes before attention, and before the MLP, whose first product is with this weight.
+    fn begin_half(
+        &self,
+        placement: NormPlacement,
+        norm: Option<&GpuNorm>,
+        stage: &Stage<'_>,
+        weight: &Weight,
+    ) -> Result<()> {
+        match (placement, norm) {
+            (NormPlacement::Before, Some(GpuNorm { kind: NormKind::Rms, weight: scale, bias: None, epsilon }))
+                if weight.is_quantized() =>
+            {
+                let quantized = self.quantized(stage.count, self.features);
+                self.gpu.rms_norm_quantized(stage.hidden, scale, *epsilon, quantized)?;
+                return self.lap(Kind::Norm);
+            }
+            (NormPlacement::Before, norm) => self.operand(norm, stage)?,
+            (NormPlacement::After, _) => (),
+        }
+        self.as_operand(self.normed(stage), weight).map(drop)
+    }
+
+    /// Rows that were normalized, as a weight is multiplied with them.
+    fn normalized(&self, stage: &Stage<'_>, weight: &Weight) -> Operand<'_> {
+        match weight.is_quantized() {
+            true => self.quantized(stage.count, self.features).into(),
+            false => self.normed(stage).into(),
+        }
+    }
+
+    /// Memory for what is rounded to 8 bits.
+    fn quantized(&self, count: usize, width: usize) -> Quantized<'_> {
+        Quantized { values: Rows::new(&self.activations.quantized, count, width), scales: &self.activations.scales }
+    }
+
+    /// Rows as a weight is multiplied with them.
+    fn as_operand<'a>(&'a self, rows: Rows<'a>, weight: &Weight) -> Result<Operand<'a>> {
+        if !weight.is_quantized() {
+            return Ok(rows.into());
+        }
+        let quantized = self.quantized(rows.count(), rows.width());
+        self.gpu.quantize(rows, quantized)?;
+        self.lap(Kind::Norm)?;
+        Ok(quantized.into())
     }
 
     /// What comes behind them, when their product was added to the residual stream: its bias, and the norm that stands there,
@@ -279,34 +324,47 @@ impl Pass<'_> {
         // SAFETY: the batch was checked before its layout was made and copied.
         unsafe { self.gpu.attend(&attending, self.heads)? };
         self.lap(Kind::Attention)?;
-        self.gpu.multiply_add(results, &matrices.output, stage.hidden)?;
+        self.gpu.multiply_add(self.as_operand(results, &matrices.output)?, &matrices.output, stage.hidden)?;
         self.lap(Kind::Output)?;
         self.end_half(layer.placement, layer.attention_norm.as_ref(), attention.output_bias.as_ref(), stage)
     }
 
     /// `hidden += mlp(norm(hidden))`, or the norm of `hidden + mlp(hidden)`.
     fn feed_forward(&self, ready: Ready<'_>, stage: &Stage<'_>) -> Result<()> {
-        let Ready { layer, matrices: Matrices { inner: weight, down, .. } } = ready;
-        let GpuMlp { bias, activation, is_gated, activates_at_once, down_bias } = &layer.mlp;
-        let merged = weight.outputs();
+        let Ready { layer, matrices: Matrices { inner, down, .. } } = ready;
+        self.begin_half(layer.placement, Some(&layer.mlp_norm), stage, inner)?;
+        let activated = self.activated(&layer.mlp, stage, [inner, down])?;
+        self.gpu.multiply_add(activated, down, stage.hidden)?;
+        self.lap(Kind::Down)?;
+        let bias = layer.mlp.down_bias.as_ref();
+        self.end_half(layer.placement, Some(&layer.mlp_norm), bias, stage)
+    }
+
+    /// What an MLP multiplies with its last weight, of its two.
+    fn activated(&self, mlp: &GpuMlp, stage: &Stage<'_>, [inner, down]: [&Weight; 2]) -> Result<Operand<'_>> {
+        let GpuMlp { bias, activation, is_gated, activates_at_once, .. } = mlp;
+        let merged = inner.outputs();
         let width = if *is_gated { merged / 2 } else { merged };
         let products = Rows::new(&self.activations.products, stage.count, merged);
-        let inner = Rows::new(&self.activations.inner, stage.count, width);
-        self.begin_half(layer.placement, Some(&layer.mlp_norm), stage)?;
+        let activated = Rows::new(&self.activations.inner, stage.count, width);
         if *activates_at_once {
-            self.gpu.multiply_gated(self.normed(stage), weight, inner)?;
+            self.gpu.multiply_gated(self.normed(stage), inner, activated)?;
             self.lap(Kind::GateAndUp)?;
-        } else {
-            self.gpu.multiply(self.normed(stage), weight, 0..merged, products)?;
-            self.lap(Kind::GateAndUp)?;
-            match (is_gated, bias, activation) {
-                (true, None, Activation::Silu) => self.gpu.swiglu(products, inner)?,
-                _ => self.gpu.activate(products, bias.as_ref(), Some(*activation), inner)?,
-            }
-            self.lap(Kind::Activation)?;
+            return self.as_operand(activated, down);
         }
-        self.gpu.multiply_add(inner, down, stage.hidden)?;
-        self.lap(Kind::Down)?;
-        self.end_half(layer.placement, Some(&layer.mlp_norm), down_bias.as_ref(), stage)
+        self.gpu.multiply(self.normalized(stage, inner), inner, 0..merged, products)?;
+        self.lap(Kind::GateAndUp)?;
+        match (is_gated, bias, activation) {
+            (true, None, Activation::Silu) if down.is_quantized() => {
+                let quantized = self.quantized(stage.count, width);
+                self.gpu.swiglu_quantized(products, quantized)?;
+                self.lap(Kind::Activation)?;
+                return Ok(quantized.into());
+            }
+            (true, None, Activation::Silu) => self.gpu.swiglu(products, activated)?,
+            _ => self.gpu.activate(products, bias.as_ref(), Some(*activation), activated)?,
+        }
+        self.lap(Kind::Activation)?;
+        self.as_operand(activated, down)
     }
 }

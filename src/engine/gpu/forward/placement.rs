@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::activations::Widths;
+use super::weights::of_layer;
 use crate::engine::gpu::{Gpu, SLOTS};
 use crate::model::{Architecture, Embedding, HeadStep, Layer, Linear, Tensor};
 
@@ -61,14 +62,17 @@ impl Placement {
     /// If the device does not answer.
     pub fn of(architecture: &Architecture, gpu: &Gpu, streamed: usize) -> Result<Self> {
         let size = gpu.value().size();
-        let layer = |layer: &Layer| layer.linears().map(|linear| bytes(&linear.weight, size)).sum::<usize>();
-        let all = architecture.layers.iter().map(layer).sum::<usize>();
-        let largest = architecture.layers.iter().map(layer).max().unwrap_or(0);
+        let layer = |(index, layer): (usize, &Layer)| {
+            let size = if of_layer(gpu, index, architecture).quantizes() { 1 } else { size };
+            layer.linears().map(|linear| bytes(&linear.weight, size)).sum::<usize>()
+        };
+        let sizes = || architecture.layers.iter().enumerate().map(layer);
+        let (all, largest) = (sizes().sum::<usize>(), sizes().max().unwrap_or(0));
         let slots = if streamed > 0 { SLOTS } else { 0 };
         let device_bytes = others(architecture, size) + all - (streamed * largest).min(all) + slots * largest;
         let free = gpu.free_memory()?;
         let free = free.saturating_sub(device_bytes + RESERVED_BYTES.min(free / RESERVED_PART));
-        let per_token = Widths::new(architecture).bytes_per_token(gpu.value());
+        let per_token = Widths::new(architecture).bytes_per_token(gpu);
         let fitting_tokens = free / 10 * 9 / per_token;
         Ok(Self { layers: architecture.layers.len(), streamed, device_bytes, fitting_tokens })
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::matrices::{Matrices, Merged};
 use super::placement::Placement;
-use super::weights::Load;
+use super::weights::{Load, of_layer};
 use crate::checkpoint::Weights;
 use crate::engine::Model;
 use crate::engine::gpu::{Gpu, SLOTS, Uploads};
@@ -43,14 +43,19 @@ impl LayerMatrices {
     ///
     /// # Errors
     /// If a tensor is missing or of another shape than described, or there is no memory for them.
-    pub(super) fn load(model: &Model, load: &Load<'_>, placement: &Placement) -> Result<Self> {
-        let layers = model.architecture.layers.iter().enumerate();
-        let resident = layers.map(|(index, layer)| match placement.is_streamed(index) {
-            true => Ok(None),
-            false => Matrices::make(layer, load.gpu, |merged| load.matrix(merged)).map(Some),
+    pub(super) fn load(model: &Model, gpu: &Gpu, placement: &Placement) -> Result<Self> {
+        let Model { architecture, weights, .. } = model;
+        let layers = architecture.layers.iter().enumerate();
+        let resident = layers.map(|(index, layer)| {
+            if placement.is_streamed(index) {
+                return Ok(None);
+            }
+            let gpu = of_layer(gpu, index, architecture);
+            let load = Load { weights, gpu: &gpu };
+            Matrices::make(layer, &gpu, |merged| load.matrix(merged)).map(Some)
         });
         let resident = resident.collect::<Result<_>>()?;
-        let streaming = (placement.streamed > 0).then(|| Streaming::new(model, load.gpu)).transpose()?;
+        let streaming = (placement.streamed > 0).then(|| Streaming::new(model, gpu)).transpose()?;
         Ok(Self { resident, streaming })
     }
 

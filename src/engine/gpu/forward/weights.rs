@@ -10,7 +10,7 @@ use super::streaming::LayerMatrices;
 use crate::checkpoint::Weights;
 use crate::engine::Model;
 use crate::engine::gpu::{Gpu, GpuNorm, Memory, Weight};
-use crate::model::{Embedding, Linear, Norm, Rotary, Tensor};
+use crate::model::{Architecture, Embedding, Linear, Norm, Rotary, Tensor};
 
 /// Everything that a forward multiplies with.
 pub(super) struct GpuWeights {
@@ -46,16 +46,26 @@ impl GpuWeights {
     /// If a tensor is missing or of another shape than described, or the device has no memory for it.
     pub(super) fn load(model: &Model, rotaries: &[Rotary], (gpu, placement): (&Gpu, &Placement)) -> Result<Self> {
         let architecture = &model.architecture;
-        let load = Load { weights: &model.weights, gpu };
-        let layer = |layer| GpuLayer::load(layer, rotaries, &load);
+        let whole = gpu.whole();
+        let load = Load { weights: &model.weights, gpu: &whole };
+        let layers = architecture.layers.iter().enumerate();
+        let layers = layers.map(|(index, layer)| {
+            let gpu = of_layer(gpu, index, architecture);
+            GpuLayer::load(layer, rotaries, &Load { weights: &model.weights, gpu: &gpu })
+        });
         Ok(Self {
             embedding: GpuEmbedding::load(&architecture.embedding, &load)?,
-            layers: architecture.layers.iter().map(layer).collect::<Result<_>>()?,
-            matrices: LayerMatrices::load(model, &load, placement)?,
+            layers: layers.collect::<Result<_>>()?,
+            matrices: LayerMatrices::load(model, gpu, placement)?,
             final_norm: load.optional_norm(architecture.final_norm.as_ref())?,
-            head: GpuHead::load(model, gpu)?,
+            head: GpuHead::load(model, &whole)?,
         })
     }
+}
+
+/// How a layer is computed: the last one, of which little is left to compute, is never rounded to 8 bits.
+pub(super) fn of_layer(gpu: &Gpu, index: usize, architecture: &Architecture) -> Gpu {
+    if index + 1 == architecture.layers.len() { gpu.whole() } else { gpu.clone() }
 }
 
 impl GpuEmbedding {
@@ -110,7 +120,12 @@ impl Load<'_> {
         let [outputs, inputs] = merged.shape();
         let mut weight = self.gpu.weight(outputs, inputs)?;
         let rows = merged.find(self.weights, self.gpu.value())?;
-        if let Some(parts) = rows.unchanged() {
+        if weight.is_quantized() {
+            for first in (0..outputs).step_by(ROWS) {
+                let (bytes, scales) = rows.quantized(first..outputs.min(first + ROWS));
+                weight.fill_scaled(first, &bytes, &scales)?;
+            }
+        } else if let Some(parts) = rows.unchanged() {
             let mut row = 0;
             for part in parts {
                 weight.fill(row, part)?;

@@ -5,6 +5,7 @@
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <cstdint>
 
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
@@ -81,6 +82,11 @@ __device__ inline void copy_piece(T* to, const T* from) {
 template <typename T>
 using Observed = T;
 
+// Two neighbours as the nearest of E4M3, the first in the lower byte; beyond the largest, 448, the largest.
+__device__ inline uint16_t narrow_to_e4m3(float first, float second) {
+    return __nv_cvt_float2_to_fp8x2(make_float2(first, second), __NV_SATFINITE, __NV_E4M3);
+}
+
 // To 2 units in the last place, 0 for what is too small.
 __device__ inline float power_of_two(float x) {
     float power;
@@ -132,6 +138,11 @@ constexpr unsigned ALL_LANES = 0xffffffffu;
 
 __device__ inline float sum_of_warp(float value) {
     for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(ALL_LANES, value, distance);
+    return value;
+}
+
+__device__ inline float max_of_warp(float value) {
+    for (int distance = 16; distance > 0; distance /= 2) value = fmaxf(value, __shfl_xor_sync(ALL_LANES, value, distance));
     return value;
 }
 

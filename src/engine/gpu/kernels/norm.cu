@@ -1,5 +1,5 @@
 // Row-wise kernels on the residual stream, a warp for each row: embedding, RMSNorm, gathering, the head.
-#include "rows.cuh"
+#include "rms.cuh"
 
 // Rows of tables: of tokens, and of positions and token types where a model has them.
 template <typename T>
@@ -38,17 +38,6 @@ __device__ void embed(const Embedding<T>& embedding, float* hidden) {
     }
 }
 
-// 1 / sqrt(mean(x^2) + epsilon) of a row, in all lanes.
-__device__ inline float scale_of(const float* row, int features, float epsilon) {
-    float squares = 0.f;
-    for_each_four(features, [&](int feature) {
-        Neighbours<float, 4> values = load<4>(row + feature);
-#pragma unroll
-        for (int lane = 0; lane < 4; lane++) squares += values.values[lane] * values.values[lane];
-    });
-    return 1.f / sqrtf(sum_of_warp(squares) / features + epsilon);
-}
-
 // normed (rows, features) = hidden * scale * weight
 template <typename T>
 __device__ void rms_norm(const float* hidden, const float* weight, T* normed, int rows, int features, float epsilon) {
@@ -58,12 +47,7 @@ __device__ void rms_norm(const float* hidden, const float* weight, T* normed, in
     T* target = normed + static_cast<size_t>(row) * features;
     float scale = scale_of(values, features, epsilon);
     for_each_four(features, [&](int feature) {
-        Neighbours<float, 4> inputs = load<4>(values + feature), weights = load<4>(weight + feature);
-        Neighbours<T, 4> results;
-#pragma unroll
-        for (int lane = 0; lane < 4; lane++)
-            results.values[lane] = narrow<T>(inputs.values[lane] * scale * weights.values[lane]);
-        store(target + feature, results);
+        store(target + feature, normed_of<T>(load<4>(values + feature), scale, load<4>(weight + feature)));
     });
 }
 

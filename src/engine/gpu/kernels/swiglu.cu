@@ -1,5 +1,5 @@
-// SwiGLU (Shazeer, 2020): silu(gate) * up, of a merged product (rows, 2 * features): gates, then ups.
-#include "device.cuh"
+// SwiGLU of a merged product (rows, 2 * features): gates, then ups.
+#include "swiglu.cuh"
 
 // `features` is a multiple of what 16 bytes hold; a row is blockIdx.x, and a thread has 16 bytes of it.
 template <typename T>
@@ -8,13 +8,7 @@ __device__ void swiglu(const T* gates_and_ups, T* activated, int features) {
     int feature = (blockIdx.y * blockDim.x + threadIdx.x) * COUNT;
     if (feature >= features) return;
     const T* row = gates_and_ups + static_cast<size_t>(blockIdx.x) * 2 * features + feature;
-    Neighbours<T, COUNT> gates = load<COUNT>(row), ups = load<COUNT>(row + features), results;
-#pragma unroll
-    for (int lane = 0; lane < COUNT; lane++) {
-        float gate = widen(gates.values[lane]);
-        results.values[lane] = narrow<T>(__fdividef(gate, 1.f + __expf(-gate)) * widen(ups.values[lane]));
-    }
-    store(activated + static_cast<size_t>(blockIdx.x) * features + feature, results);
+    store(activated + static_cast<size_t>(blockIdx.x) * features + feature, swiglu_of(load<COUNT>(row), load<COUNT>(row + features)));
 }
 
 #define KERNELS(T, name)                                                                                              \
