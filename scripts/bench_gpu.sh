@@ -63,10 +63,10 @@ prepare() {
     if wanted parity-encoders peers-{bge-base,minilm} sanitizer-{memcheck,racecheck}-{minilm,modernbert}-bf16; then
         "$python" scripts/encoder_models.py --output "$work/encoders"
     fi
-    if wanted parity sanitizer-{memcheck,racecheck,initcheck}-{8-2-64-bf16,4-4-128-bf16,16-4-128-f16,6-1-80-f32}; then
+    if wanted parity parity-fp8 sanitizer-{memcheck,racecheck,initcheck}-{8-2-64-bf16,8-2-64-fp8,4-4-128-bf16,16-4-128-f16,6-1-80-f32}; then
         "$python" scripts/gpu_parity.py --small "$work/small" --only-make
     fi
-    wanted parity-{random,memory,longest} peers-{passage,rag,long} whole-program streamed || return
+    wanted parity-{random,memory,longest,fp8} peers-{passage,rag,long} whole-program streamed || return
     "$python" scripts/random_model.py --shape 0.6b --output "$work/random" --tokenizer testdata/tiny-reranker/tokenizer.json
     "$python" - "$work" << 'PYTHON'
 import json
@@ -113,10 +113,12 @@ step whole-program 60 "$binary" --device cuda --dtype bf16 --model "$work/random
     --output "$work/ranked.jsonl" --overwrite --stats "$results/stats.json" --verbose
 bench bench-4b 60 qwen3-4b --repeat 1 passage:1000 rag:500
 bench bench-8b 60 qwen3-8b --repeat 1 passage:1000 rag:500
-# Whether 8-bit floats would pay; the share of products is to be compared with that of the table before.
-for shape in 0.6b 8b; do
-    step "fp8-$shape" 40 "$python" scripts/gpu_fp8.py --shape "$shape" --share 0.75
-done
+# 8-bit floats: what they deviate by, as transformers rounds too, and what they are worth beside the rows before.
+step parity-fp8 90 "$python" scripts/gpu_parity.py --rerank "$binary" --small "$work/small" --random "$work/random" \
+    --workloads passage rag --dtypes fp8
+bench bench-0.6b-fp8 40 qwen3-0.6b --dtype fp8 passage:4000 rag:1000 long:40
+bench bench-4b-fp8 40 qwen3-4b --dtype fp8 --repeat 1 passage:1000 rag:500
+bench bench-8b-fp8 40 qwen3-8b --dtype fp8 --repeat 1 passage:1000 rag:500
 for workload in rag long; do
     step "peers-$workload" 120 "$python" scripts/bench_peers.py --device cuda --rerank "$binary" --model "$work/random" \
         --rounds 1 --workload "$workload" --peers transformers sentence-transformers
@@ -151,7 +153,7 @@ sanitize() {
     step "sanitizer-$1-$2-$3" 40 compute-sanitizer --tool "$1" --error-exitcode 9 "$binary" --device cuda --dtype "$3" \
         --model "$work/$4" --input "$5" --max-batch-tokens 512 --output /dev/null --quiet
 }
-ours='attend|multiply_gated|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows|activate|add_bias|fill_rows|normalize|mean_rows|dot_rows|rotate'
+ours='attend|multiply_gated|quantize|qk_norm_rope|rms_norm|swiglu|embed|gather_rows|score_rows|activate|add_bias|fill_rows|normalize|mean_rows|dot_rows|rotate'
 check_races() {
     compute-sanitizer --tool racecheck "$binary" --device cuda --dtype "$2" --model "$work/$1" --input "$3" \
         --max-batch-tokens 512 --output /dev/null --quiet > "$work/races.txt"
@@ -168,6 +170,10 @@ if command -v compute-sanitizer > /dev/null; then
         RERANK_GPU_WITHOUT=cublaslt,pipelined step "sanitizer-racecheck-$model-$dtype" 40 \
             bash -c "check_races small/$model $dtype $work/small/passage.jsonl"
     done
+    # Without cuBLASLt there are no products of 8-bit floats.
+    sanitize memcheck 8-2-64 fp8 small/8-2-64 "$work/small/rag.jsonl"
+    RERANK_GPU_WITHOUT=pipelined step sanitizer-racecheck-8-2-64-fp8 40 \
+        bash -c "check_races small/8-2-64 fp8 $work/small/passage.jsonl"
     sanitize initcheck 6-1-80 f32 small/6-1-80 "$work/small/passage.jsonl"
     for encoder in minilm modernbert; do
         sanitize memcheck "$encoder" bf16 "encoders/$encoder" testdata/candidates.jsonl

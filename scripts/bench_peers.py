@@ -52,8 +52,8 @@ def write_candidates(path: Path, workload: str, tokenizer, count: int | None = N
     path.write_text(json.dumps({"query_id": "1", "query": "which words are these", "candidates": candidates}) + "\n")
 
 
-def prompts(path: Path) -> list[str]:
-    group = json.loads(path.read_text())
+def prompts(group: dict) -> list[str]:
+    """The prompts of a query's candidates."""
     query = f"<Instruct>: {INSTRUCTION}\n<Query>: {group['query']}\n<Document>: "
     return [PREFIX + query + candidate["text"] + SUFFIX for candidate in group["candidates"]]
 
@@ -248,7 +248,7 @@ def measure_peer(name: str, model: Path, candidates: Path) -> None:
     if is_encoder(model):
         score, texts = encoder_scorer(model), pairs(candidates)
     else:
-        score, texts = PEERS[name](model), prompts(candidates)
+        score, texts = PEERS[name](model), prompts(json.loads(candidates.read_text()))
     best = (0.0, 0)
     own = OWN_BATCH_SIZES.get(name)
     for size in [own] if own else BATCH_SIZES[device().split(":")[0]]:

@@ -4,6 +4,7 @@
 Against those that testdata/ keeps from transformers; against the CPU's ranking; on small random models whose heads bring
 every kernel into play, against transformers in f32 on the spot, batches against pairs alone; the same on a model that
 scripts/random_model.py has made, with a document of 32,000 tokens, with an absurd budget of tokens, and with little memory.
+`--dtypes fp8` is compared with what transformers computes of the same rounding (e4m3.py).
 
     scripts/gpu_parity.py --rerank target/release/rerank [--small DIRECTORY] [--random DIRECTORY] [--encoders DIRECTORY]
 """
@@ -20,7 +21,7 @@ import encoder_models
 from bench_peers import prompts, write_candidates
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05}
+TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05, "fp8": 0.2}
 # Models of testdata/.
 NAMES = ("tiny-reranker", "odd-reranker")
 # Query heads, key heads, features of a head: tensor cores with 64 and 128 features, and the plain kernel.
@@ -99,21 +100,24 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
     return good
 
 
-def reference(arguments, model: Path, candidates: Path, dtype) -> dict[tuple[str, str], float]:
-    """What transformers gives, one prompt at a time."""
+def reference(arguments, model: Path, candidates: Path, dtype, quantized=False) -> dict[tuple[str, str], float]:
+    """What transformers gives, one prompt at a time, or what it gives where linear layers are in E4M3."""
     if encoder_models.is_encoder(model):
         return encoder_reference(arguments, model, candidates, dtype)
     import torch
+    from e4m3 import round_linear_layers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa").eval()
     network = network.to(arguments.reference_device)
+    if quantized:
+        round_linear_layers(network)
     answers = [tokenizer.convert_tokens_to_ids(answer) for answer in ("yes", "no")]
     group = json.loads(candidates.read_text())
     found = {}
     with torch.inference_mode():
-        for candidate, text in zip(group["candidates"], prompts(candidates), strict=True):
+        for candidate, text in zip(group["candidates"], prompts(group), strict=True):
             token_ids = tokenizer(text, return_tensors="pt").input_ids.to(arguments.reference_device)
             cache = None
             # In one piece, the scores of 32,000 tokens in f32 take more memory than a card has.
@@ -154,14 +158,18 @@ def check_model(arguments, name: str, model: Path, candidates: Path) -> bool:
 
     expected = reference(arguments, model, candidates, torch.float32)
     rounded = reference(arguments, model, candidates, torch.bfloat16)
-    theirs = max(abs(rounded[pair] - expected[pair]) for pair in expected)
+    theirs = {"bf16": max(abs(rounded[pair] - expected[pair]) for pair in expected)}
+    if "fp8" in arguments.dtypes:
+        in_fp8 = reference(arguments, model, candidates, torch.bfloat16, quantized=True)
+        theirs["fp8"] = max(abs(in_fp8[pair] - expected[pair]) for pair in expected)
     lowest, highest = min(expected.values()), max(expected.values())
-    print(f"{name}: logits from {lowest:.2f} to {highest:.2f}; transformers in bf16 is off by {theirs:.2g}", flush=True)
+    off = ", ".join(f"in {dtype} by {deviation:.2g}" for dtype, deviation in theirs.items())
+    print(f"{name}: logits from {lowest:.2f} to {highest:.2f}; transformers is off {off}", flush=True)
     good = True
     for dtype in arguments.dtypes:
         tolerance = TOLERANCE[dtype]
         if dtype != "f32":
-            tolerance = max(tolerance, TIMES_REFERENCE * theirs)
+            tolerance = max(tolerance, TIMES_REFERENCE * theirs.get(dtype, theirs["bf16"]))
         longest = ENCODER_TOKENS if encoder_models.is_encoder(model) else 32768
         options = ["--device", arguments.device, "--dtype", dtype, "--max-length", str(longest)]
         ours = logits(ranked(arguments, model, candidates, *options))
@@ -304,7 +312,7 @@ def main() -> int:
     parser.add_argument("--allow-warnings", action="store_true", help="accept runs that report missing kernels or libraries")
     parser.add_argument("--memory", action="store_true", help="also with too large batches and too little memory")
     parser.add_argument("--workloads", nargs="*", default=["passage", "rag", "long", "longest"])
-    parser.add_argument("--dtypes", nargs="*", choices=TOLERANCE, default=list(TOLERANCE))
+    parser.add_argument("--dtypes", nargs="*", choices=TOLERANCE, default=["f32", "bf16", "f16"])
     parser.add_argument("--reference-device", default="cuda", help="where transformers computes")
     parser.add_argument("--limit", type=int, default=32768, help="longest prompt in tokens")
     parser.add_argument("--queries", type=int, default=1000, help="most queries of testdata/parity.jsonl")

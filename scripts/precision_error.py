@@ -3,6 +3,8 @@
 
     scripts/precision_error.py --rerank target/release/rerank [--models 13] [--dtypes bf16 int8]
 
+fp8 is computed by transformers (`e4m3.py`), as rerank needs a GPU for it.
+
 The models have 2 to 6 layers, weights from a normal distribution, and norms of queries and keys around 2, so that attention's logits reach
 ±8 and more; a tenth of the models' hidden features are ten times as large as the others in every second model, as trained models have
 outlying features. Random weights pass rounding errors on unchecked, so that errors are larger than those of trained models.
@@ -23,6 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+
+from bench_peers import prompts
+from e4m3 import round_linear_layers
 
 TOKENIZER = Path("testdata/odd-reranker")
 VOCABULARY = 420
@@ -113,6 +118,24 @@ def logits(rerank: Path, model: Path, pairs: Path, dtype: str) -> np.ndarray:
     return found
 
 
+def logits_in_fp8(model: Path, pairs: Path) -> np.ndarray:
+    """The logits of all pairs by transformers, in bf16 but for linear layers: [queries, documents]."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).eval()
+    round_linear_layers(network)
+    answers = [tokenizer.convert_tokens_to_ids(answer) for answer in ("yes", "no")]
+    found = np.zeros((QUERIES, DOCUMENTS))
+    with torch.inference_mode():
+        for query, line in enumerate(pairs.read_text(encoding="utf-8").splitlines()):
+            for document, prompt in enumerate(prompts(json.loads(line))):
+                token_ids = tokenizer(prompt, return_tensors="pt").input_ids
+                yes, no = network(token_ids, logits_to_keep=1).logits[0, -1, answers].float().tolist()
+                found[query, document] = yes - no
+    return found
+
+
 def swapped(exact: np.ndarray, found: np.ndarray) -> float:
     """The share of pairs of a query's documents that stand in the other order."""
     pairs = list(itertools.combinations(range(DOCUMENTS), 2))
@@ -141,7 +164,7 @@ def main() -> None:
             exact = logits(arguments.rerank, model, pairs, "f32")
             line = [f"{kind}: logits deviate by {exact.std():.2f}"]
             for dtype in arguments.dtypes:
-                found = logits(arguments.rerank, model, pairs, dtype)
+                found = logits_in_fp8(model, pairs) if dtype == "fp8" else logits(arguments.rerank, model, pairs, dtype)
                 error = np.abs(found - exact)
                 row = error.max(), (error**2).mean() ** 0.5, swapped(exact, found)
                 totals[dtype].append(row)

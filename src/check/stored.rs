@@ -92,8 +92,10 @@ impl Values {
     fn known(self, documents: usize) -> Result<Known> {
         let Self { temperature, tolerance, source, .. } = self;
         let dtype = Precision::ALL.into_iter().find(|precision| precision.name() == self.dtype);
-        let dtype =
-            dtype.with_context(|| format!("dtype is {:?}, and should be f32, f16, bf16 or int8", self.dtype))?;
+        let dtype = dtype.with_context(|| {
+            let [names @ .., last] = Precision::ALL.map(Precision::name);
+            format!("dtype is {:?}, and should be {} or {last}", self.dtype, names.join(", "))
+        })?;
         for (name, number) in [("temperature", temperature), ("tolerance", tolerance)] {
             let is_right = number.is_none_or(|number| number.is_finite() && number > 0.);
             ensure!(is_right, "{name} is {}, and should be above 0", number.unwrap_or_default());

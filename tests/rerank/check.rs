@@ -250,7 +250,7 @@ fn files_that_are_none_are_refused() {
         (entry(json!({"logits": [1]})), "entry 1: it has 1 values for 2 documents"),
         (entry(json!({"logits": [1, null]})), "null"),
         (entry(json!({"logits": null})), "neither logits nor scores"),
-        (entry(json!({"dtype": "fp8"})), "\"fp8\", and should be f32"),
+        (entry(json!({"dtype": "fp4"})), "\"fp4\", and should be f32, bf16, f16, int8, int16 or fp8"),
         (entry(json!({"dtype": null})), "null"),
         (entry(json!({"tolerance": 0})), "tolerance"),
         (entry(json!({"temperature": 5})), "temperature"),

@@ -50,7 +50,7 @@ class Reranker:
     offline: whether only files are used that are here already.
     device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"cuda:0,1"`` or ``"cuda:all"``.
     gpu_memory: the most bytes that are used on each GPU. Default: all that is free.
-    dtype: ``"auto"``, ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"`` or ``"int16"``. ``"auto"`` measures on the CPU what is fast, so
+    dtype: ``"auto"``, ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"``, ``"int16"`` or ``"fp8"``. ``"auto"`` measures on the CPU what is fast, so
         that workers on different machines may choose differently: name it where their scores must be equal.
     recipe: how the model is asked, in place of what its files say: a name or a TOML file.
     instruction: by what the model judges, in place of the recipe's default: a text, or ``"@FILE"``.
@@ -216,7 +216,7 @@ class Reranker:
 
     @property
     def dtype(self) -> str:
-        """The precision that was chosen: ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"`` or ``"int16"``."""
+        """The precision that was chosen: ``"f32"``, ``"bf16"``, ``"f16"``, ``"int8"``, ``"int16"`` or ``"fp8"``."""
         return self._model.dtype
 
     @property

@@ -78,9 +78,9 @@ impl GpuEngine {
         let rotaries = rotaries(architecture);
         let remedy = more_memory(&gpu);
         let load = || -> Result<Self> {
-            let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
             check_placement(&gpu, &placement)?;
             gpu.self_test_quantized()?;
+            let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
             if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu.whole())) {
                 warnings.extend(gpu.self_test_gated()?);
             }
