@@ -22,8 +22,7 @@ const KERNELS: [&str; 11] = [
     "swiglu",
 ];
 /// For compute capability 9.0 alone, with instructions that no other has.
-const HOPPER_KERNELS: [&str; 4] =
-    ["attention_hopper_early", "attention_hopper_late", "attention_hopper_pipelined", "multiply_gated_hopper"];
+const HOPPER_KERNELS: [&str; 2] = ["attention_hopper", "multiply_gated_hopper"];
 const HOPPER: u32 = 90;
 const CAPABILITIES: &str = "80,86,89,90";
 

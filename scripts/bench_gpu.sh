@@ -137,7 +137,6 @@ export binary work
 step streamed 90 bash -c compare_streamed
 bench bench-8b-streamed 90 qwen3-8b --note ", 8 GiB of memory" --gpu-memory 8GiB --repeat 1 passage:1000 rag:500
 # What each of the things is worth that can be switched off.
-RERANK_GPU_WITHOUT=pipelined bench without-pipelined 60 qwen3-0.6b --note ", without roles in attention" --repeat 1 passage:4000 rag:1000
 RERANK_GPU_WITHOUT=hopper bench without-hopper 60 qwen3-0.6b --note ", without Hopper's attention" --repeat 1 rag:1000 long:40
 RERANK_GPU_WITHOUT=product bench without-product 60 qwen3-0.6b --note ", without activating at once" --repeat 1 passage:4000
 RERANK_GPU_WITHOUT=cublaslt bench without-cublaslt 60 qwen3-0.6b --note ", without cuBLASLt" --repeat 1 passage:4000
@@ -145,7 +144,7 @@ step parity-longest 90 "$python" scripts/gpu_parity.py --rerank "$binary" --rand
     --workloads longest --dtypes bf16
 # Every own kernel: on tensor cores with 64 and 128 features, and the plain one. racecheck reports races inside of NVIDIA's own
 # products (nvjet), and breaks when it is to leave them out: only a race that names one of our kernels fails the step. It is
-# slow, so that it gets less to do, and products by cuBLAS, whose algorithms run under it. The pipelined attention is not for
+# slow, so that it gets less to do, and products by cuBLAS, whose algorithms run under it. Hopper's attention is not for
 # it: it does not follow barriers at which copies arrive (cp.async.mbarrier.arrive), and reports whatever they keep in order. The
 # test gpu_races follows them, on the emulated GPU. initcheck does not see what nvjet and
 # other kernels write by bulk copies, and reports every value of a product in bf16 or f16: it looks at f32 alone.
@@ -167,17 +166,17 @@ if command -v compute-sanitizer > /dev/null; then
     for run in "8-2-64 bf16" "4-4-128 bf16" "16-4-128 f16" "6-1-80 f32"; do
         read -r model dtype <<< "$run"
         sanitize memcheck "$model" "$dtype" "small/$model" "$work/small/rag.jsonl"
-        RERANK_GPU_WITHOUT=cublaslt,pipelined step "sanitizer-racecheck-$model-$dtype" 40 \
+        RERANK_GPU_WITHOUT=cublaslt,hopper step "sanitizer-racecheck-$model-$dtype" 40 \
             bash -c "check_races small/$model $dtype $work/small/passage.jsonl"
     done
     # Without cuBLASLt there are no products of 8-bit floats.
     sanitize memcheck 8-2-64 fp8 small/8-2-64 "$work/small/rag.jsonl"
-    RERANK_GPU_WITHOUT=pipelined step sanitizer-racecheck-8-2-64-fp8 40 \
+    RERANK_GPU_WITHOUT=hopper step sanitizer-racecheck-8-2-64-fp8 40 \
         bash -c "check_races small/8-2-64 fp8 $work/small/passage.jsonl"
     sanitize initcheck 6-1-80 f32 small/6-1-80 "$work/small/passage.jsonl"
     for encoder in minilm modernbert; do
         sanitize memcheck "$encoder" bf16 "encoders/$encoder" testdata/candidates.jsonl
-        RERANK_GPU_WITHOUT=cublaslt,pipelined step "sanitizer-racecheck-$encoder-bf16" 40 \
+        RERANK_GPU_WITHOUT=cublaslt,hopper step "sanitizer-racecheck-$encoder-bf16" 40 \
             bash -c "check_races encoders/$encoder bf16 testdata/candidates.jsonl"
     done
 fi

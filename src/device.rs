@@ -155,7 +155,7 @@ impl Opened {
         let precision = arithmetic.precision;
         let Self::Gpu(device) = self else {
             ensure!(
-                precision != Precision::Fp8,
+                Precision::ON_CPU.contains(&precision),
                 "--dtype fp8 is for NVIDIA GPUs of compute capability 9.0 (H100, H200): use --device cuda there, or on the CPU bf16, \
                  int16 or int8"
             );

@@ -24,6 +24,9 @@ impl Precision {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Int16, Self::Fp8];
 
+    /// Those in which the processor computes.
+    pub const ON_CPU: [Self; 5] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Int16];
+
     /// The precision of this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|precision| precision.name() == name)

@@ -1,9 +1,7 @@
 // The GPU's kernels as a library for the processor: `emulate` runs one by its name.
 #include "../../src/engine/gpu/kernels/activation.cu"
 #include "../../src/engine/gpu/kernels/attention.cu"
-#include "../../src/engine/gpu/kernels/attention_hopper_early.cu"
-#include "../../src/engine/gpu/kernels/attention_hopper_late.cu"
-#include "../../src/engine/gpu/kernels/attention_hopper_pipelined.cu"
+#include "../../src/engine/gpu/kernels/attention_hopper.cu"
 #include "../../src/engine/gpu/kernels/attention_plain.cu"
 #include "../../src/engine/gpu/kernels/bias.cu"
 #include "../../src/engine/gpu/kernels/heads.cu"
@@ -39,16 +37,14 @@ const std::map<std::string, Call> KERNELS = {
     OF_EACH_TYPE(embed),       OF_EACH_TYPE(rms_norm),    OF_EACH_TYPE(qk_norm_rope),   OF_EACH_TYPE(swiglu),
     OF_EACH_TYPE(attend_plain), KERNEL(attend_bf16_64),   KERNEL(attend_bf16_128),    KERNEL(attend_f16_64),
     KERNEL(attend_f16_128),    KERNEL(gather_rows),       KERNEL(score_rows),       KERNEL(qk_norm_rope_bf16_64),
-    KERNEL(qk_norm_rope_bf16_128), KERNEL(qk_norm_rope_f16_64), KERNEL(qk_norm_rope_f16_128), KERNEL(attend_hopper_early_bf16_64),
-    KERNEL(attend_hopper_early_bf16_128), KERNEL(attend_hopper_early_f16_64), KERNEL(attend_hopper_early_f16_128),
-    KERNEL(attend_hopper_late_bf16_64), KERNEL(attend_hopper_late_bf16_128), KERNEL(attend_hopper_late_f16_64),
-    KERNEL(attend_hopper_late_f16_128), KERNEL(attend_bf16_32), KERNEL(attend_f16_32), KERNEL(attend_windows_bf16_32),
+    KERNEL(qk_norm_rope_bf16_128), KERNEL(qk_norm_rope_f16_64), KERNEL(qk_norm_rope_f16_128),
+    KERNEL(attend_bf16_32), KERNEL(attend_f16_32), KERNEL(attend_windows_bf16_32),
     KERNEL(attend_windows_bf16_64), KERNEL(attend_windows_bf16_128), KERNEL(attend_windows_f16_32),
     KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
     OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
     KERNEL(dot_rows),          KERNEL(multiply_gated_hopper_bf16), KERNEL(multiply_gated_hopper_f16),
     KERNEL(quantize_rows_bf16), KERNEL(rms_norm_quantized_bf16), KERNEL(swiglu_quantized_bf16),
-    OF_FIXED(attend_hopper_pipelined_early), OF_FIXED(attend_hopper_pipelined_late),
+    OF_FIXED(attend_hopper_early), OF_FIXED(attend_hopper_late),
 };
 
 }  // namespace

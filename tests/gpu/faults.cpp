@@ -1,4 +1,4 @@
-// Looks for races in the pipelined attention of one of the namespaces of `faults.h`, which are made from the kernel's source, in a
+// Looks for races in Hopper's attention of one of the namespaces of `faults.h`, which are made from the kernel's source, in a
 // shape: `faults NAMESPACE SHAPE`.
 #include "../../src/engine/gpu/kernels/attention_hopper.cuh"
 #include "../../src/engine/gpu/kernels/tile_copies.cuh"
@@ -59,7 +59,7 @@ void run_unchanged() {
     constexpr Shape SHAPE = SHAPES[INDEX];
     namespace kernel = unchanged::hopper;
     run(SHAPE, kernel::Room<bfloat16, SHAPE.head_dim, SHAPE.workers, SHAPE.keys>::BYTES,
-        attend<kernel::Work, kernel::attend_pipelined<bfloat16, SHAPE.head_dim, SHAPE.workers, SHAPE.keys>>);
+        attend<kernel::Work, kernel::attend_by_roles<bfloat16, SHAPE.head_dim, SHAPE.workers, SHAPE.keys>>);
 }
 constexpr void (*UNCHANGED[])() = {run_unchanged<0>, run_unchanged<1>, run_unchanged<2>, run_unchanged<3>, run_unchanged<4>};
 
@@ -67,7 +67,7 @@ struct Fault {
     const char* name;
     Kernel kernel;
 };
-#define FAULT(name) {#name, attend<name::hopper::Work, name::hopper::attend_pipelined<bfloat16, 64, 3, 64>>},
+#define FAULT(name) {#name, attend<name::hopper::Work, name::hopper::attend_by_roles<bfloat16, 64, 3, 64>>},
 constexpr Fault KERNELS[] = {FAULTS(FAULT)};
 
 }  // namespace

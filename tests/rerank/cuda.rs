@@ -149,7 +149,7 @@ fn what_is_switched_off_is_reported() {
     let stats: Value = serde_json::from_str(&files.read("stats.json")).unwrap();
     let warnings = stats["warnings"].as_array().unwrap();
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("cuda:0: cuBLASLt is switched off"));
-    off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use pipelined, hopper, tensor, product or cublaslt"]);
+    off("hoper").fails(1, &["RERANK_GPU_WITHOUT=hoper", "use hopper, tensor, product or cublaslt"]);
     // Not a reason to compute on the CPU.
     let auto = [&TINY[..], &["--device", "auto"]].concat();
     run(&auto, &[("RERANK_GPU_WITHOUT", "hoper")]).fails(1, &["RERANK_GPU_WITHOUT=hoper"]);
@@ -181,16 +181,8 @@ fn heads_for_tensor_cores_have_kernels_of_their_own() {
     let fixed = ["--model", &model, "--input", &input, "--progress", "none", "--max-batch-tokens", "300"];
     let expected = logits(&run(&[&fixed[..], &["--device", "cpu", "--dtype", "f32"]].concat(), &[]).rankings());
     for (number, (without, capability, kernels)) in [
-        (
-            "",
-            "90",
-            [
-                "attend_hopper_pipelined_early_bf16_64",
-                "attend_hopper_pipelined_late_bf16_64",
-                "multiply_gated_hopper_bf16",
-            ],
-        ),
-        ("product,pipelined", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "swiglu_bf16"]),
+        ("", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "multiply_gated_hopper_bf16"]),
+        ("product", "90", ["attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64", "swiglu_bf16"]),
         ("", "80", ["attend_bf16_64", "attend_plain_bf16", "qk_norm_rope_bf16_64"]),
         ("tensor", "90", ["attend_plain_bf16", "qk_norm_rope_bf16_64", "swiglu_bf16"]),
     ]

@@ -106,8 +106,7 @@ impl Emulated {
     pub fn wrong(kernel: &'static str) -> Arc<Self> {
         let lacks = match kernel {
             "attend_bf16_128" => "hopper",
-            _ if kernel.contains("pipelined") || !kernel.starts_with("attend") => "nothing",
-            _ => "pipelined",
+            _ => "nothing",
         };
         Self::of_kind(1 << 30, lacks, Some(kernel))
     }

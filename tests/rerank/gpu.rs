@@ -102,16 +102,11 @@ fn long_batches() -> Vec<Batch> {
 
 #[test]
 fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
-    for (heads, head_dim, value, tolerance, kernels) in [
-        ([4, 2], 128, Type::Bf16, 0.05, "attend_hopper"),
-        ([2, 1], 128, Type::F16, 0.01, "attend_hopper_pipelined"),
-        ([3, 3], 64, Type::F16, 0.01, "attend_hopper_pipelined"),
-        ([5, 1], 64, Type::Bf16, 0.05, "attend_hopper"),
-        ([5, 1], 64, Type::Bf16, 0.05, "attend_hopper_pipelined"),
-    ] {
+    for (heads, head_dim, value, tolerance) in
+        [([2, 1], 128, Type::F16, 0.01), ([3, 3], 64, Type::F16, 0.01), ([5, 1], 64, Type::Bf16, 0.05)]
+    {
         let model = model(heads, head_dim);
-        let is_pipelined = kernels.contains("pipelined");
-        let device = if is_pipelined { Emulated::hopper(1 << 30) } else { Emulated::without("pipelined") };
+        let device = Emulated::hopper(1 << 30);
         let gpu = Gpu::new(device.clone(), value).with_late_from(256);
         let mut engine = GpuEngine::load(&model, gpu).unwrap();
         assert_eq!(engine.warnings(), Vec::<String>::new());
@@ -120,7 +115,7 @@ fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
             agrees(&mut engine, &expected(&model, &batch), &batch, tolerance);
         }
         for kind in ["early", "late"] {
-            let name = format!("{kernels}_{kind}_{}_{head_dim}", value.name());
+            let name = format!("attend_hopper_{kind}_{}_{head_dim}", value.name());
             assert!(device.launched.lock().unwrap().contains(&name), "{name}");
         }
         assert!(!device.launched.lock().unwrap().contains(&format!("swiglu_{}", value.name())));
@@ -131,8 +126,6 @@ fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
 fn kernels_that_are_wrong_on_a_card_are_not_used() {
     let model = model([4, 2], 128);
     for (wrong, instead) in [
-        ("attend_hopper_pipelined_late_bf16_128", "attend_hopper_late_bf16_128"),
-        ("attend_hopper_pipelined_early_bf16_128", "attend_hopper_early_bf16_128"),
         ("attend_hopper_late_bf16_128", "attend_hopper_early_bf16_128"),
         ("attend_hopper_early_bf16_128", "attend_bf16_128"),
         ("attend_bf16_128", "attend_plain_bf16"),

@@ -150,11 +150,7 @@ fn attend_last(
 
 /// A GPU on which attention of early or of late queries runs on a kernel.
 fn device(kernel: &str) -> Arc<Emulated> {
-    match kernel.contains("hopper") {
-        true if kernel.contains("pipelined") => Emulated::hopper(1 << 30),
-        true => Emulated::without("pipelined"),
-        false => Emulated::new(1 << 30),
-    }
+    if kernel.contains("hopper") { Emulated::hopper(1 << 30) } else { Emulated::new(1 << 30) }
 }
 
 /// Some rows see fewer keys than others of their tile, or of their part of it. What there is too much must not show.
@@ -172,13 +168,7 @@ fn a_query_has_the_same_bits_in_every_tile() {
     let rows: Products = (0..200).map(row).collect();
     // Tiles of keys end at 64 and 128, and a worker's rows at 104.
     let queries = 40..140;
-    for kernel in [
-        "attend_bf16_64",
-        "attend_hopper_early_bf16_64",
-        "attend_hopper_late_bf16_64",
-        "attend_hopper_pipelined_early_bf16_64",
-        "attend_hopper_pipelined_late_bf16_64",
-    ] {
+    for kernel in ["attend_bf16_64", "attend_hopper_early_bf16_64", "attend_hopper_late_bf16_64"] {
         let results = |tiles: &[QueryTile]| {
             let device = device(kernel);
             let call = Call { tiles, boundary: 70, late: kernel.contains("late"), window: None };
@@ -187,7 +177,7 @@ fn a_query_has_the_same_bits_in_every_tile() {
             let bits = results.iter().map(|result| result.to_bits());
             bits.skip(queries.start * HEAD_DIM).take(queries.len() * HEAD_DIM).collect::<Vec<_>>()
         };
-        let size = if kernel.contains("pipelined") || kernel.contains("late") { 128 } else { 64 };
+        let size = if kernel.contains("hopper") { 128 } else { 64 };
         let together: Vec<_> = queries.clone().step_by(size).map(|at| tile(at..queries.end.min(at + size))).collect();
         let alone: Vec<_> = queries.clone().map(|query| tile(query..query + 1)).collect();
         assert_eq!(results(&together), results(&alone), "{kernel}");
@@ -209,8 +199,6 @@ fn thousands_of_keys_are_summed_as_exactly_as_few() {
         ("attend_hopper_late_f16_64", Type::F16, 5e-4),
         ("attend_bf16_64", Type::Bf16, 4e-3),
         ("attend_hopper_late_bf16_64", Type::Bf16, 4e-3),
-        ("attend_hopper_pipelined_early_f16_64", Type::F16, 5e-4),
-        ("attend_hopper_pipelined_late_bf16_64", Type::Bf16, 4e-3),
     ] {
         for (rows, expected) in &cases {
             let device = device(kernel);

@@ -218,11 +218,7 @@ fn encoders_after_bert() {
     let mut distil = Sizes::encoder(2, 64).model(true, |_, _| ());
     distil.embedding.token_types = None;
     distil.head.steps = vec![HeadStep::Dense(Linear::biased("dense", 128, 128), Some(Activation::Relu))];
-    check(
-        distil,
-        &[(Type::F16, true, 0.02)],
-        &["attend_hopper_pipelined_early_f16_64", "attend_hopper_pipelined_late_f16_64"],
-    );
+    check(distil, &[(Type::F16, true, 0.02)], &["attend_hopper_early_f16_64", "attend_hopper_late_f16_64"]);
 }
 
 /// Windows of some layers, two rotary embeddings, norms before and one behind; the first layer has none before attention.
@@ -249,8 +245,7 @@ pub fn modernbert() -> Architecture {
 
 #[test]
 fn encoders_after_modernbert() {
-    let kernels =
-        ["attend_windows_bf16_64", "attend_hopper_pipelined_late_bf16_64", "rotate_bf16", "activate_gated_bf16"];
+    let kernels = ["attend_windows_bf16_64", "attend_hopper_late_bf16_64", "rotate_bf16", "activate_gated_bf16"];
     check(modernbert(), &[F32, (Type::Bf16, true, 0.1)], &kernels);
     let pooled_whole = Architecture { pooling: Pooling::Mean, ..modernbert() };
     check(pooled_whole, &[F32, (Type::F16, false, 0.02)], &["mean_rows", "attend_windows_f16_64", "attend_f16_64"]);
@@ -332,5 +327,5 @@ fn decoders_after_gemma_and_in_both_directions() {
     nemotron.pooling = Pooling::Mean;
     nemotron.head.output = HeadOutput::Classifier(Linear::new("score", 1, 96));
     nemotron.head.temperature = 0.5;
-    check(nemotron, &[F32, (Type::Bf16, true, 0.2)], &["mean_rows", "attend_hopper_pipelined_early_bf16_64"]);
+    check(nemotron, &[F32, (Type::Bf16, true, 0.2)], &["mean_rows", "attend_hopper_early_bf16_64"]);
 }

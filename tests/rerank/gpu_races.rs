@@ -1,4 +1,4 @@
-//! Nothing in the pipelined attention touches shared memory out of order: the emulated GPU follows who knows of whom. That it
+//! Nothing in Hopper's attention touches shared memory out of order: the emulated GPU follows who knows of whom. That it
 //! would notice is shown by faults that are planted in the kernel's source.
 
 use std::fmt::Write;
@@ -65,7 +65,7 @@ const FAULTS: &[(&str, &[Change])] = &[
 
 /// The kernel's source in namespaces: as it is, and with each fault.
 fn namespaces() -> String {
-    let source = std::fs::read_to_string("src/engine/gpu/kernels/attention_hopper_pipelined.cu").unwrap();
+    let source = std::fs::read_to_string("src/engine/gpu/kernels/attention_hopper.cu").unwrap();
     // Inclusions stand before all namespaces, and kernels by name behind them.
     let start = source.find("namespace hopper {").unwrap();
     let kernel = &source[start..source.find("#define KERNEL").unwrap()];

@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn every_class_is_there_once() {
         for (level, classes) in
-            [(Level::Avx2, [1; 6]), (Level::Avx512Bf16, [1, 4, 1, 2, 1, 4]), (Level::Amx, [1, 4, 1, 2, 1, 4])]
+            [(Level::Avx2, [1; 5]), (Level::Avx512Bf16, [1, 4, 1, 2, 1]), (Level::Amx, [1, 4, 1, 2, 1])]
         {
-            for (precision, count) in Precision::ALL.into_iter().zip(classes) {
+            for (precision, count) in Precision::ON_CPU.into_iter().zip(classes) {
                 let classes: Vec<String> = Arithmetic::all(level, precision).map(Arithmetic::kernel_class).collect();
                 let distinct: std::collections::BTreeSet<&String> = classes.iter().collect();
                 assert_eq!((classes.len(), distinct.len()), (count, count), "{level} {precision:?}");

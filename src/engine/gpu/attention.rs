@@ -1,6 +1,6 @@
 //! Attention: what its kernels are given, in the memory layout of `attention.cuh`, and their launch.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytemuck::{Pod, Zeroable};
 
 use super::device::{Address, Launch, Type, View};
@@ -9,9 +9,7 @@ use crate::model::{Heads, Mask};
 
 /// Rows (queries times heads of a group) of a block.
 const TILE: usize = 64;
-/// The same of `attention_hopper_late.cu`, which has as many keys at a time.
-const LATE_TILE: usize = 128;
-/// The same of `attention_hopper_pipelined.cu`, of early and of late queries: 64 for each worker.
+/// The same of `attention_hopper.cu`, of early and of late queries: 64 for each worker.
 const WORKER_ROWS: usize = 64;
 const EARLY_WORKERS: usize = 3;
 const LATE_WORKERS: usize = 2;
@@ -118,43 +116,38 @@ pub(super) enum AttentionKernel {
     Tensor,
     /// The same in windows.
     Windows,
-    /// `attention_hopper_early.cu`: 16 bits, heads of 64 or 128 features, on the cards of one generation.
+    /// `attention_hopper.cu`, early queries: 16 bits, heads of 64 or 128 features, on the cards of one generation.
     HopperEarly,
-    /// `attention_hopper_late.cu`: the same, with larger tiles.
-    HopperLate,
-    /// `attention_hopper_pipelined.cu`, early queries: the same.
-    PipelinedEarly,
     /// Late queries, with more keys at a time.
-    PipelinedLate,
+    HopperLate,
 }
 
 impl AttentionKernel {
     /// Whether it has a block for each processor, which goes on until there is no more to do.
-    pub(super) fn is_pipelined(self) -> bool {
+    pub(super) fn goes_on(self) -> bool {
         workers(self).is_some()
     }
 }
 
-/// Kernels for early queries and for late ones, the fastest first.
-const EARLY: [AttentionKernel; 3] =
-    [AttentionKernel::PipelinedEarly, AttentionKernel::HopperEarly, AttentionKernel::Tensor];
-const LATE: [AttentionKernel; 2] = [AttentionKernel::PipelinedLate, AttentionKernel::HopperLate];
+/// Kernels for early queries, the fastest first. Late ones have one, or are taken as early ones.
+const EARLY: [AttentionKernel; 2] = [AttentionKernel::HopperEarly, AttentionKernel::Tensor];
 
 impl Gpu {
     /// How queries are handed out.
     pub fn tiling(&self, heads: Heads) -> Tiling {
-        let late = self.first(&LATE, heads);
+        let has_late = self.has(AttentionKernel::HopperLate, heads);
         Tiling {
-            early: queries(self.first(&EARLY, heads).unwrap_or(AttentionKernel::Plain), heads),
+            early: queries(self.early(heads), heads),
             windowed: queries(AttentionKernel::Windows, heads),
-            position: if late.is_some() { self.late_from } else { usize::MAX },
-            late: queries(late.unwrap_or(AttentionKernel::Plain), heads),
+            position: if has_late { self.late_from } else { usize::MAX },
+            late: queries(AttentionKernel::HopperLate, heads),
         }
     }
 
-    /// The fastest of some kernels that may run.
-    fn first(&self, kernels: &[AttentionKernel], heads: Heads) -> Option<AttentionKernel> {
-        kernels.iter().copied().find(|kernel| self.has(*kernel, heads))
+    /// The fastest kernel for early queries that may run.
+    fn early(&self, heads: Heads) -> AttentionKernel {
+        let found = EARLY.into_iter().find(|kernel| self.has(*kernel, heads));
+        found.unwrap_or(AttentionKernel::Plain)
     }
 
     /// Whether attention for such heads can run, and may, on a kernel.
@@ -162,10 +155,7 @@ impl Gpu {
         let features: &[usize] = match kernel {
             AttentionKernel::Plain => return true,
             AttentionKernel::Tensor | AttentionKernel::Windows => &[32, 64, 128],
-            AttentionKernel::HopperEarly
-            | AttentionKernel::HopperLate
-            | AttentionKernel::PipelinedEarly
-            | AttentionKernel::PipelinedLate => &[64, 128],
+            AttentionKernel::HopperEarly | AttentionKernel::HopperLate => &[64, 128],
         };
         let fits = self.value() != Type::F32 && features.contains(&heads.head_dim) && heads.group() <= TILE;
         fits && !self.wrong.contains(&kernel) && self.device().has(&self.kernel(kernel, heads))
@@ -179,8 +169,6 @@ impl Gpu {
             AttentionKernel::Windows => "attend_windows",
             AttentionKernel::HopperEarly => "attend_hopper_early",
             AttentionKernel::HopperLate => "attend_hopper_late",
-            AttentionKernel::PipelinedEarly => "attend_hopper_pipelined_early",
-            AttentionKernel::PipelinedLate => "attend_hopper_pipelined_late",
         };
         format!("{name}_{value}_{}", heads.head_dim)
     }
@@ -202,13 +190,11 @@ impl Gpu {
         }
         // The longer work first.
         if attending.late_tiles.bytes() > 0 {
-            let kernel = self.first(&LATE, heads).context("no kernel for late queries")?;
             // SAFETY: as the caller's.
-            unsafe { self.attend_by(kernel, attending, attending.late_tiles, heads)? };
+            unsafe { self.attend_by(AttentionKernel::HopperLate, attending, attending.late_tiles, heads)? };
         }
-        let kernel = self.first(&EARLY, heads).unwrap_or(AttentionKernel::Plain);
         // SAFETY: as the caller's.
-        unsafe { self.attend_by(kernel, attending, attending.tiles, heads) }
+        unsafe { self.attend_by(self.early(heads), attending, attending.tiles, heads) }
     }
 
     /// The same for these tiles, whatever kernel would be chosen.
@@ -251,7 +237,7 @@ impl Gpu {
         let features = int(head_dim)?;
         let workers = workers(kernel);
         let launch = match workers {
-            Some(workers) => pipelined_launch(workers, head_dim, (count * key).min(self.device().processors()))?,
+            Some(workers) => hopper_launch(workers, head_dim, (count * key).min(self.device().processors()))?,
             None => launch(kernel, pieces.map(i32::cast_unsigned), head_dim),
         };
         // SAFETY: the memory was checked; tiles and ranges name rows that are there by the caller's word. Kernels for
@@ -268,27 +254,25 @@ impl Gpu {
 
 /// Queries that a block takes.
 pub(super) fn queries(kernel: AttentionKernel, heads: Heads) -> usize {
-    let rows = match (kernel, workers(kernel)) {
-        (_, Some(workers)) => workers * WORKER_ROWS,
-        (AttentionKernel::HopperLate, None) => LATE_TILE,
-        _ => TILE,
-    };
+    let rows = workers(kernel).map_or(TILE, |workers| workers * WORKER_ROWS);
     (rows / heads.group()).max(1)
 }
 
-/// Workers of a block of a pipelined kernel; None for others.
+/// Workers of a block of Hopper's kernels; None for others.
 fn workers(kernel: AttentionKernel) -> Option<usize> {
     match kernel {
-        AttentionKernel::PipelinedEarly => Some(EARLY_WORKERS),
-        AttentionKernel::PipelinedLate => Some(LATE_WORKERS),
+        AttentionKernel::HopperEarly => Some(EARLY_WORKERS),
+        AttentionKernel::HopperLate => Some(LATE_WORKERS),
         _ => None,
     }
 }
 
-/// Blocks that go through all pieces of work, in memory as `Room` of `attention_hopper_pipelined.cu` has it.
-fn pipelined_launch(workers: usize, head_dim: usize, blocks: usize) -> Result<Launch> {
+/// Blocks that go through all pieces of work, in memory as `Room` of `attention_hopper.cu` has it.
+fn hopper_launch(workers: usize, head_dim: usize, blocks: usize) -> Result<Launch> {
     const SIZE: usize = 2;
     const ROOMS: usize = 2;
+    /// What aligns tiles to 1,024 bytes.
+    const ALIGNING: usize = 1024;
     let (keys, stages) = if workers == EARLY_WORKERS { (64, 6) } else { (128, 4) };
     let threads = (workers + 1) * 128;
     let tiles = (ROOMS * workers * WORKER_ROWS + stages * keys) * head_dim * SIZE;
@@ -298,28 +282,12 @@ fn pipelined_launch(workers: usize, head_dim: usize, blocks: usize) -> Result<La
     Ok(Launch { grid: [blocks?, 1], block: [threads?, 1], shared: shared? })
 }
 
-/// What aligns tiles to 1,024 bytes.
-const ALIGNING: usize = 1024;
-
 fn launch(kernel: AttentionKernel, grid: [u32; 2], head_dim: usize) -> Launch {
     /// Bytes of an activation; other types have the plain kernel.
     const SIZE: usize = 2;
-    const LATE_THREADS: u32 = 256;
     match kernel {
         AttentionKernel::Plain => Launch { grid, block: [32, ROWS], shared: 0 },
         // Two tiles of keys and two of values.
-        AttentionKernel::Tensor | AttentionKernel::Windows => {
-            Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 }
-        }
-        // A tile of queries, one of keys and one of values.
-        AttentionKernel::HopperEarly => {
-            let tiles = 3 * TILE * head_dim * SIZE;
-            Launch { grid, block: [128, 1], shared: (ALIGNING + tiles) as u32 }
-        }
-        AttentionKernel::HopperLate | AttentionKernel::PipelinedEarly | AttentionKernel::PipelinedLate => {
-            // One of queries, two of keys and two of values, and a float of each thread.
-            let tiles = 5 * LATE_TILE * head_dim * SIZE;
-            Launch { grid, block: [LATE_THREADS, 1], shared: (ALIGNING + tiles) as u32 + 4 * LATE_THREADS }
-        }
+        _ => Launch { grid, block: [128, 1], shared: (4 * TILE * head_dim * SIZE) as u32 },
     }
 }

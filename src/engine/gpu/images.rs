@@ -54,13 +54,8 @@ fn images(capability: (i32, i32)) -> Vec<Image> {
         (image!("swiglu"), &[("swiglu", TYPES)]),
     ];
     // Empty if the build is not for it.
-    let hopper: [Image; 4] = [
-        (image!("attention_hopper_early"), &[("attend_hopper_early", FIXED)]),
-        (image!("attention_hopper_late"), &[("attend_hopper_late", FIXED)]),
-        (
-            image!("attention_hopper_pipelined"),
-            &[("attend_hopper_pipelined_early", FIXED), ("attend_hopper_pipelined_late", FIXED)],
-        ),
+    let hopper: [Image; 2] = [
+        (image!("attention_hopper"), &[("attend_hopper_early", FIXED), ("attend_hopper_late", FIXED)]),
         (image!("multiply_gated_hopper"), &[("multiply_gated_hopper", &["bf16", "f16"])]),
     ];
     if capability == HOPPER {

@@ -51,8 +51,6 @@ impl Gpu {
             AttentionKernel::Windows,
             AttentionKernel::HopperEarly,
             AttentionKernel::HopperLate,
-            AttentionKernel::PipelinedEarly,
-            AttentionKernel::PipelinedLate,
         ];
         if fast.iter().all(|kernel| !self.has(*kernel, heads)) {
             return Ok(warnings);
@@ -105,7 +103,7 @@ impl SelfTest {
         // So often that each block of kernels that go on and on gets several: all of them give the same results.
         let tiles = tiles(queries(kernel, self.heads));
         let times =
-            if kernel.is_pipelined() { (4 * gpu.device().processors()).div_ceil(KEY_HEADS * tiles.len()) } else { 1 };
+            if kernel.goes_on() { (4 * gpu.device().processors()).div_ceil(KEY_HEADS * tiles.len()) } else { 1 };
         let tiles = tiles.repeat(times);
         let mut tile_memory = gpu.memory(size_of_val(&tiles[..]))?;
         tile_memory.upload(bytemuck::cast_slice(&tiles))?;

@@ -8,10 +8,8 @@ const VARIABLE: &str = "RERANK_GPU_WITHOUT";
 /// What is not to be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Without {
-    /// Attention for Hopper, the pipelined kind too.
+    /// Attention for Hopper.
     pub(super) hopper: bool,
-    /// Attention for Hopper by warpgroups with roles.
-    pub(super) pipelined: bool,
     /// Attention on tensor cores, that for Hopper too.
     pub(super) tensor: bool,
     /// The product of gates and ups for Hopper.
@@ -38,12 +36,11 @@ impl Without {
         let mut without = Self::default();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match name {
-                "pipelined" => without.pipelined = true,
                 "hopper" => without.hopper = true,
                 "tensor" => (without.hopper, without.tensor) = (true, true),
                 "product" => without.product = true,
                 "cublaslt" => without.cublaslt = true,
-                _ => bail!("{VARIABLE}={text}: there is no {name}; use pipelined, hopper, tensor, product or cublaslt"),
+                _ => bail!("{VARIABLE}={text}: there is no {name}; use hopper, tensor, product or cublaslt"),
             }
         }
         Ok(without)
@@ -53,7 +50,6 @@ impl Without {
     pub(super) fn excludes(self, kernels: &str) -> bool {
         match kernels {
             "attend_hopper_early" | "attend_hopper_late" => self.hopper,
-            "attend_hopper_pipelined_early" | "attend_hopper_pipelined_late" => self.hopper || self.pipelined,
             "attend" | "attend_windows" => self.tensor,
             "multiply_gated_hopper" => self.product,
             _ => false,
@@ -69,17 +65,16 @@ mod tests {
     fn names_switch_off_what_they_say() {
         let excluded = |text: &str| -> Vec<&str> {
             let without = Without::parse(text).unwrap();
-            let attention = ["attend", "attend_hopper_early", "attend_hopper_late", "attend_hopper_pipelined_early"];
+            let attention = ["attend", "attend_hopper_early", "attend_hopper_late"];
             let kernels = attention.into_iter().chain(["attend_plain", "multiply_gated_hopper", "qk_norm_rope"]);
             kernels.filter(|kernel| without.excludes(kernel)).collect()
         };
         assert_eq!(excluded(""), Vec::<&str>::new());
-        let hopper = ["attend_hopper_early", "attend_hopper_late", "attend_hopper_pipelined_early"];
+        let hopper = ["attend_hopper_early", "attend_hopper_late"];
         assert_eq!(excluded("hopper"), hopper);
-        assert_eq!(excluded("pipelined"), ["attend_hopper_pipelined_early"]);
         assert_eq!(excluded("product"), ["multiply_gated_hopper"]);
         assert_eq!(excluded("cublaslt, tensor"), [&["attend"][..], &hopper].concat());
         assert!(Without::parse("cublaslt").unwrap().cublaslt && !Without::parse("tensor").unwrap().cublaslt);
-        assert!(Without::parse("hoper").unwrap_err().to_string().contains("use pipelined, hopper, tensor"));
+        assert!(Without::parse("hoper").unwrap_err().to_string().contains("use hopper, tensor"));
     }
 }

@@ -1,5 +1,5 @@
-// What both kernels for Hopper's tensor cores share: tiles of queries, keys and values in shared memory, in columns of 64
-// features, as warpgroup.cuh has them, and the products on them. `TILE` is the rows of a tile, `THREADS` those of a block.
+// For attention on Hopper's tensor cores: tiles of queries, keys and values in shared memory, in columns of 64 features, as
+// warpgroup.cuh has them, and what is done to scores and sums. `TILE` is the rows of a tile, `THREADS` those of a warpgroup.
 #pragma once
 #include "softmax.cuh"
 #include "warpgroup.cuh"
@@ -33,71 +33,6 @@ struct Share {
     int row = threadIdx.x / PIECES, feature = threadIdx.x % PIECES * PIECE, start = place<TILE>(row, feature / PIECE);
 };
 
-// Sets out the block's queries; rows that are none become zeros.
-template <typename T, int D, int TILE, int THREADS>
-__device__ void fetch_queries(const Attending<T>& attending, const QueryTile& tile, int key_head, T* to) {
-    using Part = Share<D, TILE, THREADS>;
-    Part share;
-#pragma unroll
-    for (int pass = 0; pass < TILE / Part::STRIDE; pass++) {
-        int row = share.row + pass * Part::STRIDE;
-        bool present = row < tile.rows * attending.group;
-        Place place(attending, present ? row : 0);
-        size_t token = tile.first_row + place.token;
-        int head = key_head * attending.group + place.head;
-        const T* query = attending.queries + token * attending.query_width + head * D + share.feature;
-        copy_async(to + share.start + pass * Part::STRIDE * WIDTH, query, present);
-    }
-}
-
-// Sets out tiles of keys, or of values, of positions from `first` on; what no query sees becomes zeros.
-template <typename T, int D, int TILE, int THREADS>
-struct Fetch {
-    using Part = Share<D, TILE, THREADS>;
-    const T* rows;
-    int width;
-    Tokens tokens;
-    Part share;
-
-    __device__ Fetch(const T* all, const Attending<T>& attending, const QueryTile& tile, int key_head)
-        : width(attending.key_width), tokens(attending.ranges, tile) {
-        rows = all + key_head * D + share.feature;
-    }
-
-    __device__ void operator()(T* to, int first) {
-        tokens.move(first, TILE);
-        if (tokens.straddles)
-            fetch(to, first, [&](int position) { return rows + static_cast<size_t>(tokens.at(position)) * width; });
-        else {
-            const T* of_range = rows + static_cast<int64_t>(tokens.to_token) * width;
-            fetch(to, first, [&](int position) { return of_range + static_cast<int64_t>(position) * width; });
-        }
-    }
-
-    template <typename Find>
-    __device__ void fetch(T* to, int first, Find find) {
-#pragma unroll
-        for (int pass = 0; pass < TILE / Part::STRIDE; pass++) {
-            int position = first + share.row + pass * Part::STRIDE;
-            const T* from = find(min(position, tokens.visible - 1));
-            copy_async(to + share.start + pass * Part::STRIDE * WIDTH, from, position < tokens.visible);
-        }
-    }
-};
-
-// scores = queries * keys^T, in 16 features at a time.
-template <typename T, int D, int TILE>
-__device__ inline void multiply_queries(float (&scores)[TILE / 8][4], uint32_t queries, uint32_t keys) {
-#pragma unroll
-    for (int step = 0; step < D / 16; step++) {
-        uint32_t offset = step / 4 * COLUMN_BYTES<TILE> + step % 4 * 32;
-        if (step == 0)
-            multiply_rows<false>(scores, operand(queries + offset), operand(keys + offset), T());
-        else
-            multiply_rows<true>(scores, operand(queries + offset), operand(keys + offset), T());
-    }
-}
-
 // sums += weights * values, of 16 keys at a time.
 template <typename T, int D, int TILE>
 __device__ inline void multiply_weights(float (&sums)[D / 8][4], const uint32_t (&weights)[TILE / 16][4], uint32_t values) {
@@ -120,13 +55,6 @@ __device__ inline void rescale(float (&sums)[PARTS][4], const float (&factors)[2
     for (int part = 0; part < PARTS; part++)
 #pragma unroll
         for (int value = 0; value < 4; value++) sums[part][value] *= factors[value / 2];
-}
-
-// This thread's copies have arrived, those of others too, and nobody reads any more what is overwritten next.
-__device__ inline void meet() {
-    wait_for_copies<0>();
-    show_to_products();
-    __syncthreads();
 }
 
 // The first address from `shared` on at which a tile may begin.
