@@ -57,10 +57,6 @@ bool is_compared(size_t row) {
     return false;
 }
 
-// Vectors, as this is where tests of the library spend their time.
-#if defined(__GNUC__) && !defined(__clang__)
-__attribute__((optimize("O3")))
-#endif
 // What sums of products of E4M3 are multiplied by: scales of the right and of the left matrix's columns.
 struct Scales {
     const float *right = nullptr, *left = nullptr;
@@ -70,6 +66,10 @@ struct Scales {
     }
 };
 
+// Vectors, as this is where tests of the library spend their time.
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("O3")))
+#endif
 // results = rightᵀ · left + before · results; sums begin with the `first`th product.
 bool multiply(const Matrix& right, const Matrix& left, const Matrix& results, float before, size_t first, Scales scales = {}) {
     bool fits = right.rows == left.rows && results.rows == right.columns && results.columns == left.columns;

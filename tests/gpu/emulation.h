@@ -205,6 +205,8 @@ struct Block {
     // What each fiber shows to its warp. There are two places, taken in turns: a lane that goes on and shows the next value leaves the
     // one that others still look at, and shows a third one after they have met for the second.
     std::vector<std::array<std::array<unsigned char, MOST_SHOWN>, 2>> shown;
+    // The same of values that each warp reduces.
+    std::vector<std::array<std::array<float, 32>, 2>> reduced;
     size_t current = 0;
     std::function<void()> kernel;
 };
@@ -335,12 +337,13 @@ inline void launch(Dimensions grid, Dimensions threads, size_t shared, const std
         cluster() = {};
         for (unsigned rank = 0; rank < blocks; rank++) {
             Dimensions index = {(first + rank) % grid.x, (first + rank) / grid.x};
-            Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, {}, {}, 0, kernel};
+            Block now = {nullptr, &fibers[rank * count], count, index, rank, count, {}, {}, {}, {}, {}, {}, {}, {}, 0, kernel};
             now.warps.resize((count + 31) / 32);
             now.warpgroups.resize(16);
             now.shared.assign(shared, 0xff);
             now.unshown.resize(shared / 16 + 1);
             now.shown.resize(count);
+            now.reduced.resize(now.warps.size());
             for (size_t thread = 0; thread < count; thread++) {
                 auto flat = static_cast<unsigned>(thread);
                 now.fibers[thread].begin(run_fiber, {flat % threads.x, flat / threads.x}, thread);
@@ -399,6 +402,21 @@ template <typename T>
 T __shfl_xor_sync(unsigned, T value, int distance) {
     emulation::show(value);
     return emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
+}
+
+constexpr unsigned ALL_LANES = 0xffffffffu;
+
+// The last lane to come combines the values of all in the order of the GPU's five exchanges: meetings take the time here.
+template <typename Combine>
+float reduce_warp(float value, Combine combine) {
+    using namespace emulation;
+    auto& values = block->reduced[warp()][++block->fibers[block->current].shows % 2];
+    values[lane()] = value;
+    if (block->warps[warp()].waiting + 1 == threads_of_warp())
+        for (size_t distance = 16; distance > 0; distance /= 2)
+            for (size_t lane = 0; lane < distance; lane++) values[lane] = combine(values[lane], values[lane + distance]);
+    meet_warp();
+    return values[0];
 }
 
 template <typename T>
