@@ -32,6 +32,8 @@ std::map<uint64_t, size_t> allocations;
 size_t used = 0;
 // Kernels and products that were launched, and, for each allocation, the last product whose right matrix is there.
 size_t launched = 0;
+// How often anything but a product has changed the memory.
+size_t writes = 0;
 std::map<uint64_t, size_t> last_products;
 thread_local void* current = nullptr;
 // Time that a thread did not spend, but that events show.
@@ -115,6 +117,7 @@ int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
     memset(place, 0xff, whole);
     *address = reinterpret_cast<uint64_t>(place);
     allocations[*address] = bytes;
+    writes++;
     used += bytes;
     return SUCCESS;
 }
@@ -132,6 +135,7 @@ int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
     std::lock_guard<std::mutex> lock(mutex);
     if (!inside(to, bytes)) return INVALID_VALUE;
     memcpy(reinterpret_cast<void*>(to), from, bytes);
+    writes++;
     return SUCCESS;
 }
 int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void*) {
@@ -144,6 +148,7 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void*) {
     std::lock_guard<std::mutex> lock(mutex);
     if (!inside(from, bytes) || !inside(to, bytes)) return INVALID_VALUE;
     memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+    writes++;
     return SUCCESS;
 }
 // Whatever image is loaded, the kernels are those that were compiled with this.
@@ -165,6 +170,7 @@ int cuLaunchKernel(void* function, unsigned across, unsigned down, unsigned deep
     if (const char* log = getenv("EMULATED_KERNELS"))
         std::ofstream(log, std::ios::app) << static_cast<const char*>(function) << '\n';
     launched++;
+    writes++;
     unsigned launch[] = {across, down, threads, rows, shared};
     return emulate(static_cast<const char*>(function), launch, arguments) == 0 ? SUCCESS : NOT_FOUND;
 }

@@ -36,6 +36,7 @@ int make(Stream* stream, size_t copies) {
         Copy copy = stream->waiting.front();
         if (!inside(copy.to, copy.bytes)) return INVALID_VALUE;
         memcpy(reinterpret_cast<void*>(copy.to), copy.from, copy.bytes);
+        writes++;
         stream->waiting.pop_front();
         stream->made++;
     }
