@@ -21,7 +21,7 @@ import encoder_models
 from bench_peers import prompts, write_candidates
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05, "fp8": 0.2}
+TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05, "fp8": 0.6}
 # Models of testdata/.
 NAMES = ("tiny-reranker", "odd-reranker")
 # Query heads, key heads, features of a head: tensor cores with 64 and 128 features, and the plain kernel.
