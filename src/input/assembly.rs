@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
+
 use super::entry::{CandidateResult, InvalidCandidate, ParsedQuery};
 use super::first_seen::{FirstSeen, Occurrence};
 use super::original_ranks;
-use crate::record::{BadRecord, Candidate, Group, Place, Query, RecordName};
+use crate::record::{BadRecord, Candidate, Fields, Group, Place, Query, RecordName, add_fields};
 
 /// A group to which candidates are still added.
 #[derive(Debug)]
@@ -49,10 +52,10 @@ impl Assembly {
         Ok(())
     }
 
-    /// Adds a candidate of a row that repeats the query.
+    /// Adds a candidate of a row that repeats the query, whose fields may stand in any of its rows.
     ///
     /// # Errors
-    /// As [`Assembly::add`], and where the row does not repeat the query as its first row has it.
+    /// As [`Assembly::add`], and where the row does not repeat the query as the rows before it have it.
     pub fn add_row(&mut self, line: u64, query: ParsedQuery, candidate: CandidateResult) -> Result<(), BadRecord> {
         let first = self.group.place.line;
         let problem = match query.text {
@@ -65,10 +68,18 @@ impl Assembly {
                 "the instruction on line {line} differs from that on line {first}: rows with one query id must repeat \
                  one instruction"
             )),
-            Ok(_) => None,
+            Ok(_) => other_field(&self.group.query.fields, &query.fields).map(|name| {
+                format!(
+                    "the query's field `{name}` on line {line} differs from that of a row before: rows with one query id must \
+                     repeat its fields; what differs by the candidate stands beside the query, and not in it"
+                )
+            }),
         };
         match problem {
-            None => self.add(line, candidate),
+            None => {
+                add_fields(&mut self.group.query.fields, query.fields);
+                self.add(line, candidate)
+            }
             Some(problem) => {
                 let id = candidate.map_or_else(|invalid| invalid.id, |parsed| parsed.id);
                 self.add(line, Err(InvalidCandidate { id, problem }))
@@ -96,6 +107,20 @@ impl Assembly {
             content: None,
         }
     }
+}
+
+/// The name of a field that has another value in a later row of the query.
+fn other_field<'a>(fields: &Fields, later: &'a Fields) -> Option<&'a str> {
+    let has_other = |(name, value): &&(String, Box<RawValue>)| {
+        fields.iter().any(|(known, first)| known == name && !is_same_value(first, value))
+    };
+    later.iter().find(has_other).map(|(name, _)| name.as_str())
+}
+
+fn is_same_value(one: &RawValue, other: &RawValue) -> bool {
+    // Blanks between the parts of a value make no other value of it.
+    let parsed = |value: &RawValue| serde_json::from_str::<Value>(value.get()).ok();
+    one.get() == other.get() || parsed(one).is_some_and(|one| parsed(other) == Some(one))
 }
 
 /// The message for a candidate whose identifier is in its group already. A generated identifier is the position in the

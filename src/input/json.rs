@@ -214,13 +214,8 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
 }
 
 fn pair(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) -> Result<Entry, String> {
-    let mut query = query(&mut object, names, names.of(Field::QueryId), notes)?;
-    let of_query = std::mem::take(&mut query.fields);
-    let mut candidate = candidate::parse_object(object, names, notes);
-    if let Ok(parsed) = &mut candidate {
-        add_fields(&mut parsed.fields, of_query);
-    }
-    Ok(Entry::Row { line, query, candidate })
+    let query = query(&mut object, names, names.of(Field::QueryId), notes)?;
+    Ok(Entry::Row { line, query, candidate: candidate::parse_object(object, names, notes) })
 }
 
 /// Takes the query out of a record. A problem of its text or its instruction is kept in the query, so that the

@@ -108,6 +108,7 @@ mod products;
 mod quantized;
 mod quantized_damage;
 mod quantized_refused;
+mod query_fields;
 mod ranked_again;
 mod real_shapes;
 mod recipe_notes;

@@ -271,7 +271,7 @@ fn an_existing_output_is_replaced_if_that_is_wanted() {
 fn no_key_is_written_twice() {
     for input in [
         r#"{"query":{"text":"q","lang":"en"},"lang":"de","instruction":"judge","candidates":["a"]}"#,
-        r#"{"query":{"text":"q","url":"x"},"docid":"d","text":"t","url":"y"}"#,
+        r#"{"query":{"text":"q","url":"x"},"docid":"d","text":"t","logit":7}"#,
         r#"{"query":"q","candidates":[{"id":"d","doc":{"text":"t","url":"x"},"document":"u","logit":7}]}"#,
     ] {
         let run = rerank_on(input, &["--model", "fake"]);
