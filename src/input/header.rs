@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 
 use super::names::{Columns, Field, Names, is_same_name};
+use super::without_texts::{REMEDY, are_of_ranked};
 use crate::exit::UsageError;
 
 /// The fields of which two columns may disagree. A title has one name only, and an instruction's two mean the same.
@@ -63,9 +64,11 @@ impl Header {
         });
         for field in [Field::Query, Field::Text] {
             if of(&known, field).is_none() {
+                let is_ranked = field == Field::Text && are_of_ranked(columns.iter().map(String::as_str));
+                let remedy = if is_ranked { format!("; {REMEDY}") } else { String::new() };
                 let field = field.name();
                 bail!(
-                    "no column is known as the {field}; name it with --columns {field}=NAME; the columns are {listed}"
+                    "no column is known as the {field}; name it with --columns {field}=NAME; the columns are {listed}{remedy}"
                 );
             }
         }

@@ -4,6 +4,7 @@
 use super::header::listed;
 use super::names::{Field, Names};
 use super::values::{Kind, Object, kind};
+use super::without_texts::{REMEDY, are_of_ranked};
 use crate::slices::first;
 
 /// More names than a person reads.
@@ -17,23 +18,35 @@ pub fn missing(field: Field, names: &Names, object: &Object<'_>) -> String {
     }
     let remedy = match has(object) {
         None => String::new(),
+        Some(has) if field == Field::Text && are_of_ranked(object.left().map(|(name, _)| name)) => {
+            format!("; {has}; {REMEDY}")
+        }
         Some(has) => format!("; {has}; name it with --columns {}={}", field.name(), meant(field, names, object)),
     };
     format!("there is no {what}: none of {} has a value{remedy}", names.listed(field))
 }
 
-/// The problem that a record has neither a list of candidates nor a text.
+/// The problem that a record has neither a list of candidates nor a text, and perhaps no query.
 pub fn neither(names: &Names, object: &Object<'_>) -> String {
     if let Some(name) = [Field::Text, Field::Candidates].iter().find_map(|field| object.null(names.of(*field))) {
         return format!("there is no candidate: `{name}` is null; give it a value, or remove the record");
     }
-    let [candidates, text] = [Field::Candidates, Field::Text].map(|field| meant(field, names, object));
+    let has_query = object.find(names.of(Field::Query)).is_some();
+    let [query, candidates, text] =
+        [Field::Query, Field::Candidates, Field::Text].map(|field| meant(field, names, object));
     let remedy = match has(object) {
         None => String::new(),
-        Some(has) => format!("; {has}; name it with --columns candidates={candidates} (a list), or text={text}"),
+        Some(has) if has_query => {
+            format!("; {has}; name it with --columns candidates={candidates} (a list), or text={text}")
+        }
+        // The text of a pair would be a guess beside a query that is one, too.
+        Some(has) => format!(
+            "; {has}; name them with --columns query={query},candidates={candidates} (a list), or query=NAME,text=NAME"
+        ),
     };
-    let [lists, texts] = [Field::Candidates, Field::Text].map(|field| names.listed(field));
-    format!("there is neither a list of candidates ({lists}) nor a text ({texts}){remedy}")
+    let [queries, lists, texts] = [Field::Query, Field::Candidates, Field::Text].map(|field| names.listed(field));
+    let queries = if has_query { String::new() } else { format!("no query ({queries}), and ") };
+    format!("there is {queries}neither a list of candidates ({lists}) nor a text ({texts}){remedy}")
 }
 
 /// The names of the fields that have a value and were not read.

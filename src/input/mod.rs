@@ -74,6 +74,7 @@ mod text_table;
 mod trec;
 mod values;
 mod whole;
+mod without_texts;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -262,6 +263,12 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Open
     let format = format(options, &first_line).ok_or_else(|| unknown_format(&name, &first_line, options))?;
     if format.is_columnar() {
         return Err(UsageError::new(no_columns(&name)).into());
+    }
+    if !format.is_run()
+        && (options.queries.is_some() || options.collection.is_some())
+        && let Some(problem) = without_texts::problem(&first_line, format, &name)
+    {
+        return Err(UsageError::new(problem).into());
     }
     records(source, format, options, limit)
 }

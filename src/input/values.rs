@@ -80,7 +80,7 @@ impl<'a> Object<'a> {
     }
 
     /// What was not taken and has a value, with its name.
-    pub fn left(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub fn left(&self) -> impl Iterator<Item = (&str, &'a RawValue)> + Clone {
         self.entries.iter().filter(|(_, value)| kind(value) != Kind::Null).map(|(name, value)| (name.as_str(), *value))
     }
 

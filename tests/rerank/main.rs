@@ -149,3 +149,4 @@ mod tables;
 mod tiny;
 mod tokens;
 mod tools;
+mod without_texts;
