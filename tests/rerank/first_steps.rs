@@ -76,12 +76,21 @@ fn fields_of_other_names_are_listed_with_the_option_that_names_them() {
         (r#"{"search_query":"red","docs":["red"]}"#, &["--columns", "query=foo"], "--columns query=search_query"),
         (r#"{"a":"red","b":"blue","docs":["red"]}"#, &[], "`a`, `b`, `docs`; name it with --columns query=NAME"),
         (r#"{"query":"red","stuff":["red"],"n":1}"#, &[], "--columns candidates=stuff (a list), or text=NAME"),
+        (
+            r#"{"q":"red","cands":["red"],"n":1}"#,
+            &[],
+            "the record has `q`, `cands`, `n`; name them with --columns query=q,candidates=cands (a list), or query=NAME,text=NAME",
+        ),
+        (r#"{"q":"red","cands":["red"],"n":1}"#, &[], "no query (`query`, `question`,"),
         (r#"{"query":"red","docs":[{"id":"d","body_text":"red","url":"u"}]}"#, &[], "--columns text=body_text"),
         (r#"{"query":{"value":"red"},"docs":["red"]}"#, &[], "the record has `value` under it"),
         (r#"{"query":"red","docs":[{"id":"d"}]}"#, &[], "has a value\n"),
     ] {
         read(line, arguments).fails(1, &["standard input:1: ", remedy]);
     }
+    // What the message proposes works.
+    let named = read(r#"{"q":"red","cands":["red"]}"#, &["--columns", "query=q,candidates=cands"]);
+    assert_eq!(named.rankings()[0]["results"][0]["text"], "red");
     read("query,page\nred,red\n", &["--columns", "text=body"]).fails(2, &["--columns text=body", "`query`, `page`"]);
 }
 
