@@ -3,6 +3,7 @@
 use serde_json::Error;
 use serde_json::value::RawValue;
 
+use super::run_line::RunFormat;
 use super::values::TOO_MANY_FIELDS;
 use crate::slices::first;
 
@@ -23,7 +24,8 @@ pub fn not_json(text: &str, error: &Error) -> String {
     };
     let (near, here) = (from(column.saturating_sub(6)), from(column.saturating_sub(1)));
     let message = error.to_string();
-    let hint = hint(&message, near.as_str(), here.trim_start()).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let hint = run_hint(text).or_else(|| hint(&message, near.as_str(), here.trim_start()));
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
     format!("is not JSON: {} ({place}){hint}", in_words(&message))
 }
 
@@ -59,6 +61,17 @@ fn in_words(message: &str) -> &str {
     const SURROGATE: &str = "a name holds half of a surrogate pair";
     let known = WORDS.iter().find(|(theirs, _)| message.starts_with(theirs)).map(|(_, ours)| *ours);
     known.unwrap_or(if message.contains("hex escape") { SURROGATE } else { "it can't be understood" })
+}
+
+/// What helps where the text is a line of a run.
+fn run_hint(text: &str) -> Option<&'static str> {
+    Some(match RunFormat::of(text.lines().next()?)? {
+        RunFormat::Trec => "it looks like a line of a TREC run, which --input-format trec reads",
+        RunFormat::Msmarco => "it looks like a line of a run of MS MARCO, which --input-format msmarco reads",
+        RunFormat::Tevatron => "it looks like a line of a run of Tevatron, which --input-format tevatron reads",
+        // No line of text is recognised as one.
+        RunFormat::Columns => return None,
+    })
 }
 
 fn hint(message: &str, near: &str, here: &str) -> Option<&'static str> {

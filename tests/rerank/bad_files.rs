@@ -53,6 +53,14 @@ fn an_unknown_format_is_reported_with_the_known_ones() {
 }
 
 #[test]
+fn a_run_that_is_taken_for_json_is_reported_with_its_format() {
+    for (run, format) in [("q1 Q0 d1 1 2.5 bm25", "trec"), ("301 Q0 d1 1 2.5 bm25", "trec"), ("q1\td1\t1", "msmarco")] {
+        let read = rerank_on(run, &["--model", "fake", "--input-format", "jsonl"]);
+        read.fails(1, &["standard input:1: is not JSON", &format!("which --input-format {format} reads")]);
+    }
+}
+
+#[test]
 fn utf_16_is_reported_with_the_remedy() {
     let wide: Vec<u8> = format!("\u{feff}{GOOD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     rerank_on(wide, &["--model", "fake"]).fails(1, &["UTF-16", "iconv"]);

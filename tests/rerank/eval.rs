@@ -220,6 +220,11 @@ fn bad_files_and_options_are_named_with_the_remedy() {
         (&["--qrels", &qrels, &short], 1, &["short.trec:1: the line has 5 fields, a run has six"]),
         (&["--qrels", &qrels, &comma], 1, &["comma.trec:1: the score \"12,5\" is not a number", "decimal point"]),
         (&["--qrels", &qrels, &again], 1, &["again.jsonl:3: query \"q1\" stands here for the second time"]),
+        (
+            &["--qrels", &qrels, &run, "--input-format", "jsonl"],
+            1,
+            &["bm25.trec:1: is not JSON", "it looks like a line of a TREC run, which --input-format trec reads"],
+        ),
         (&["--qrels", &qrels, &other, "--input-format", "jsonl"], 1, &["other.trec:1: the line is no JSON object"]),
         (
             &["--qrels", &large, &run, "--measures", "nDCG(dcg='exp-log2')@10"],
