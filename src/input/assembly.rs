@@ -14,16 +14,18 @@ use crate::record::{BadRecord, Candidate, Fields, Group, Place, Query, RecordNam
 #[derive(Debug)]
 pub struct Assembly {
     group: Group,
+    /// The word for what the numbers of records count.
+    unit: &'static str,
     seen: FirstSeen,
     position: u64,
     has_ranks: bool,
 }
 
 impl Assembly {
-    /// Makes a group without candidates.
-    pub fn new(query: Query, place: Place) -> Self {
+    /// Makes a group without candidates; `unit` is the word for what the numbers of records count.
+    pub fn new(query: Query, place: Place, unit: &'static str) -> Self {
         let group = Group { query, candidates: Vec::new(), place };
-        Self { group, seen: FirstSeen::default(), position: 0, has_ranks: false }
+        Self { group, unit, seen: FirstSeen::default(), position: 0, has_ranks: false }
     }
 
     /// Adds the candidate that stands on `line`. A candidate that can't be used counts as a position of the list too.
@@ -36,7 +38,7 @@ impl Assembly {
         let occurrence = Occurrence { file: 0, line, is_generated: parsed.id.is_none() };
         let id = parsed.id.unwrap_or_else(|| self.position.to_string());
         if let Some(first) = self.seen.earlier(&id, occurrence) {
-            let problem = duplicate(&id, first, occurrence);
+            let problem = duplicate(&id, self.unit, [first, occurrence]);
             return Err(self.bad(line, Some(id), problem));
         }
         self.has_ranks |= parsed.rank.is_some();
@@ -57,20 +59,20 @@ impl Assembly {
     /// # Errors
     /// As [`Assembly::add`], and where the row does not repeat the query as the rows before it have it.
     pub fn add_row(&mut self, line: u64, query: ParsedQuery, candidate: CandidateResult) -> Result<(), BadRecord> {
-        let first = self.group.place.line;
+        let (first, unit) = (self.group.place.line, self.unit);
         let problem = match query.text {
             Err(problem) => Some(problem),
             Ok(text) if text != self.group.query.text => Some(format!(
-                "the query's text on line {line} differs from that on line {first}: rows with one query id must repeat \
+                "the query's text on {unit} {line} differs from that on {unit} {first}: rows with one query id must repeat \
                  one text"
             )),
             Ok(_) if query.instruction != self.group.query.instruction => Some(format!(
-                "the instruction on line {line} differs from that on line {first}: rows with one query id must repeat \
+                "the instruction on {unit} {line} differs from that on {unit} {first}: rows with one query id must repeat \
                  one instruction"
             )),
             Ok(_) => other_field(&self.group.query.fields, &query.fields).map(|name| {
                 format!(
-                    "the query's field `{name}` on line {line} differs from that of a row before: rows with one query id must \
+                    "the query's field `{name}` on {unit} {line} differs from that of a row before: rows with one query id must \
                      repeat its fields; what differs by the candidate stands beside the query, and not in it"
                 )
             }),
@@ -125,9 +127,9 @@ fn is_same_value(one: &RawValue, other: &RawValue) -> bool {
 
 /// The message for a candidate whose identifier is in its group already. A generated identifier is the position in the
 /// list.
-fn duplicate(id: &str, first: Occurrence, second: Occurrence) -> String {
+fn duplicate(id: &str, unit: &str, [first, second]: [Occurrence; 2]) -> String {
     let Occurrence { line, .. } = second;
-    let at = if first.line == line { String::new() } else { format!(" on line {}", first.line) };
+    let at = if first.line == line { String::new() } else { format!(" on {unit} {}", first.line) };
     match (first.is_generated, second.is_generated) {
         (true, _) => format!(
             "this candidate id was generated for the candidate{at} at position {id} of the query's candidates, which has \
@@ -142,7 +144,7 @@ fn duplicate(id: &str, first: Occurrence, second: Occurrence) -> String {
         }
         _ => format!(
             "this candidate id stands{at} already: an id names one candidate of its query, remove one of the two (here: \
-             line {line})"
+             {unit} {line})"
         ),
     }
 }

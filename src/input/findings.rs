@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The findings of one source, which all clones share. A source of text has none.
 #[derive(Clone, Debug, Default)]
-pub struct Findings(Arc<Mutex<State>>);
+pub struct Findings {
+    state: Arc<Mutex<State>>,
+    /// Whether the source has rows of columns.
+    is_columnar: bool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -30,6 +34,17 @@ impl RowStart {
 }
 
 impl Findings {
+    /// Those of rows of columns.
+    #[cfg(feature = "parquet")]
+    pub fn of_rows() -> Self {
+        Self { is_columnar: true, ..Self::default() }
+    }
+
+    /// The word for what the numbers of the source's records count, in messages.
+    pub fn unit(&self) -> &'static str {
+        if self.is_columnar { "row" } else { "line" }
+    }
+
     /// Adds a sentence for the user, which names the place.
     #[cfg(feature = "parquet")]
     pub fn note(&self, note: String) {
@@ -71,7 +86,7 @@ impl Findings {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

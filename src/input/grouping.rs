@@ -114,7 +114,7 @@ impl Grouping {
         else {
             return;
         };
-        let mut assembly = Assembly::new(query, self.place(line));
+        let mut assembly = Assembly::new(query, self.place(line), self.input.unit);
         for candidate in candidates {
             if let Err(bad) = assembly.add(line, candidate) {
                 self.report(bad);
@@ -190,11 +190,12 @@ impl Grouping {
         {
             let name = Box::new(RecordName { query: Some(text.clone()), ..RecordName::default() });
             let first = self.input.line_of(first);
-            self.refuse(line, name, format!("this query comes back on line {line} after {first}; {REMEDY}"));
+            let unit = self.input.unit;
+            self.refuse(line, name, format!("this query comes back on {unit} {line} after {first}; {REMEDY}"));
             return Run::Refused(key);
         }
         match self.begin(line, query, REMEDY) {
-            Some(query) => Run::Open(key, Box::new(Assembly::new(query, self.place(line)))),
+            Some(query) => Run::Open(key, Box::new(Assembly::new(query, self.place(line), self.input.unit))),
             None => Run::Refused(key),
         }
     }
@@ -209,7 +210,7 @@ impl Grouping {
         let id = query.id.unwrap_or_else(|| self.ordinal.to_string());
         let name = RecordName::query(Some(id.clone()));
         if let Some(first) = self.seen.earlier(&Key::Id(id.clone()), occurrence) {
-            let first_line = self.input.line_of(first);
+            let (first_line, unit) = (self.input.line_of(first), self.input.unit);
             let problem = match (first.is_generated, occurrence.is_generated) {
                 (true, _) => format!(
                     "this query id was generated for the query on {first_line}, which has none and is number {id} in \
@@ -219,7 +220,7 @@ impl Grouping {
                     "this query has no id, and the one generated from its number in the input, {id}, stands on \
                      {first_line} already: give every query an id, or none of them"
                 ),
-                _ => format!("this query id comes back on line {line} after {first_line}; {remedy}"),
+                _ => format!("this query id comes back on {unit} {line} after {first_line}; {remedy}"),
             };
             self.refuse(line, name, problem);
             return None;

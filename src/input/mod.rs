@@ -280,7 +280,7 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
     let whole = Whole::of(options.selection);
     let source = Source { reader: whole.reader(source.reader), ..source };
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
-    let mut position = source.position.clone();
+    let (mut position, unit) = (source.position.clone(), source.findings.unit());
     let columns = &options.columns;
     let mut entries: Box<dyn Entries> = match format {
         InputFormat::Jsonl | InputFormat::Json => {
@@ -303,7 +303,7 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    Ok(OpenFile { name, position, entries, notes: Vec::new(), whole })
+    Ok(OpenFile { name, unit, position, entries, notes: Vec::new(), whole })
 }
 
 fn format(options: &InputOptions, first_line: &[u8]) -> Option<InputFormat> {

@@ -13,6 +13,8 @@ use super::{Events, InputOptions};
 pub(super) struct OpenFile {
     /// Its name in messages.
     pub(super) name: Arc<str>,
+    /// The word for what the numbers of its records count.
+    pub(super) unit: &'static str,
     /// How far it was read.
     pub(super) position: Option<Position>,
     /// Its records.
@@ -26,8 +28,8 @@ pub(super) struct OpenFile {
 impl OpenFile {
     /// The queries of an input of this file alone.
     pub(super) fn events(self, options: &InputOptions) -> Events {
-        let Self { name, position, entries, notes, whole } = self;
-        let mut grouping = Grouping::new(OpenInput::one(name, entries), options.selection);
+        let Self { name, unit, position, entries, notes, whole } = self;
+        let mut grouping = Grouping::new(OpenInput::one((name, unit), entries), options.selection);
         grouping.count_for(whole.clone());
         notes.into_iter().for_each(|note| grouping.note(note));
         Events { position, grouping, whole }

@@ -20,6 +20,8 @@ pub struct Queries {
     file: String,
     texts: HashMap<String, (String, u64)>,
     is_table: bool,
+    /// The word for what the numbers of records count.
+    unit: &'static str,
     notes: Vec<String>,
 }
 
@@ -41,7 +43,8 @@ impl Queries {
         }
         let format = InputFormat::of_content(&first_line).filter(|format| format.is_json());
         let is_table = format.is_none();
-        let mut queries = Self { file, texts: HashMap::new(), is_table, notes: Vec::new() };
+        let mut queries =
+            Self { file, texts: HashMap::new(), is_table, unit: source.findings.unit(), notes: Vec::new() };
         if let Some(format) = format {
             queries.read_values(Values::of(format, source, limit), limit)?;
         } else {
@@ -73,11 +76,11 @@ impl Queries {
     }
 
     fn add(&mut self, line: u64, query: Result<(String, String), String>) -> Result<()> {
-        let file = &self.file;
+        let (file, unit) = (&self.file, self.unit);
         let (id, text) = query.map_err(|problem| anyhow!("{file}:{line}: {problem}"))?;
         let (known, first) = self.texts.entry(id.clone()).or_insert_with(|| (text.clone(), line));
         if *known != text {
-            bail!("{file}:{line}: the query id {id:?} has another text than on line {first}: remove one of them");
+            bail!("{file}:{line}: the query id {id:?} has another text than on {unit} {first}: remove one of them");
         }
         Ok(())
     }

@@ -27,12 +27,14 @@ pub struct InputFile {
 pub struct OpenInput {
     /// Its name in messages.
     pub name: Arc<str>,
+    /// The word for what the numbers of its records count.
+    pub unit: &'static str,
     /// Its records.
     pub entries: Box<dyn Entries>,
     /// Its number among all files, from 0.
     pub number: usize,
-    /// The numbers and names of the files that were opened.
-    opened: Vec<(usize, Arc<str>)>,
+    /// The numbers and names of the files that were opened, with their units.
+    opened: Vec<(usize, Arc<str>, &'static str)>,
     /// The numbers and paths of those that were not, and how all are read.
     waiting: VecDeque<(usize, PathBuf)>,
     options: InputOptions,
@@ -42,10 +44,10 @@ pub struct OpenInput {
 
 impl OpenInput {
     /// An input of one file, or of a stream.
-    pub fn one(name: Arc<str>, entries: Box<dyn Entries>) -> Self {
+    pub fn one((name, unit): (Arc<str>, &'static str), entries: Box<dyn Entries>) -> Self {
         let (opened, waiting) = (Vec::new(), VecDeque::new());
         let (options, read) = (InputOptions::default(), Arc::default());
-        Self { name, entries, number: 0, opened, waiting, options, read }
+        Self { name, unit, entries, number: 0, opened, waiting, options, read }
     }
 
     /// An input of the files of these options that are read. The first of them is opened when records are asked for.
@@ -53,7 +55,7 @@ impl OpenInput {
         let files = options.files.iter().enumerate().filter(|(_, file)| file.is_read);
         let waiting = files.map(|(number, file)| (number, file.path.clone())).collect();
         let options = InputOptions { files: Vec::new(), ..options.clone() };
-        Self { waiting, options, ..Self::one("the input".into(), Box::new(NoEntries)) }
+        Self { waiting, options, ..Self::one(("the input".into(), "line"), Box::new(NoEntries)) }
     }
 
     /// How far all files together have been read, before the first one is opened.
@@ -72,9 +74,9 @@ impl OpenInput {
         let options = InputOptions { path: Some(path), ..self.options.clone() };
         let opened = Opened::open_counted(options.path.as_deref(), Some(&self.read));
         Some(match opened.and_then(|opened| read_opened(opened, &options)) {
-            Ok(OpenFile { name, entries, notes, .. }) => {
-                self.opened.push((number, Arc::clone(&name)));
-                (self.number, self.name, self.entries) = (number, name, entries);
+            Ok(OpenFile { name, unit, entries, notes, .. }) => {
+                self.opened.push((number, Arc::clone(&name), unit));
+                (self.number, self.name, self.unit, self.entries) = (number, name, unit, entries);
                 Ok(notes)
             }
             Err(error) if is_empty(&error) => Ok(vec![error.to_string()]),
@@ -87,12 +89,12 @@ impl OpenInput {
         Occurrence { file: self.number, line, is_generated }
     }
 
-    /// The line on which something stood first, for messages.
+    /// The line or the row on which something stood first, for messages.
     pub fn line_of(&self, first: Occurrence) -> String {
-        let earlier = self.opened.iter().find(|(number, _)| *number == first.file && first.file != self.number);
+        let earlier = self.opened.iter().find(|(number, ..)| *number == first.file && first.file != self.number);
         match earlier {
-            Some((_, name)) => format!("line {} of {name}", first.line),
-            None => format!("line {}", first.line),
+            Some((_, name, unit)) => format!("{unit} {} of {name}", first.line),
+            None => format!("{} {}", self.unit, first.line),
         }
     }
 }

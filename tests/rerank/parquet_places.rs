@@ -41,9 +41,39 @@ fn rows_are_evaluated_by_their_numbers() {
     let bad = written(&files, "bad.parquet", columns(["a", "b", "c"], ["1", "x", "0"]));
     let eval = |qrels: &str, run: &str| rerank(&["eval", "--qrels", qrels, run]);
     eval(&good, &good).fails(0, &[]);
-    eval(&good, &twice).fails(1, &["twice.parquet:3: ", "first on line 1"]);
+    eval(&good, &twice).fails(1, &["twice.parquet:3: ", "first on row 1"]);
     eval(&good, &bad).fails(1, &["bad.parquet:2: the score \"x\""]);
+    eval(&twice, &good).fails(1, &["twice.parquet:3: ", "first on row 1"]);
     eval(&bad, &good).fails(1, &["bad.parquet:2: the grade \"x\""]);
+}
+
+#[test]
+fn what_stands_twice_is_named_by_its_rows() {
+    let files = Files::in_memory();
+    let rows = |name: &str, [ids, queries, candidates]: [[&str; 3]; 3]| {
+        let columns = [("query_id", texts(ids)), ("query", texts(queries)), ("id", texts(candidates))];
+        let [ids, queries, candidates] = columns;
+        written(&files, name, [ids, queries, candidates, ("text", texts(["red"; 3]))])
+    };
+    let same = rows("same.parquet", [["a"; 3], ["red"; 3], ["1", "2", "1"]]);
+    let apart = rows("apart.parquet", [["a", "b", "a"], ["red"; 3], ["1"; 3]]);
+    let other = rows("other.parquet", [["a"; 3], ["red", "red", "blue"], ["1", "2", "3"]]);
+    let good = rows("good.parquet", [["a"; 3], ["red"; 3], ["1", "2", "3"]]);
+    for (inputs, problem) in [
+        (&[&same][..], "same.parquet:3: query \"a\", candidate \"1\": this candidate id stands on row 1 already"),
+        (&[&apart], "this query id comes back on row 3 after row 1;"),
+        (&[&other], "the query's text on row 3 differs from that on row 1:"),
+        (&[&good, &apart], "this query id comes back on row 1 after row 1 of "),
+    ] {
+        let inputs = inputs.iter().map(|input| input.as_str());
+        let run = rerank(&["--model", "fake"].into_iter().chain(inputs).collect::<Vec<_>>());
+        run.fails(1, &[problem]);
+        assert!(!run.stderr.contains("on line") && !run.stderr.contains("here: line"), "{}", run.stderr);
+    }
+    let queries = written(&files, "queries.parquet", [("id", texts(["a", "a"])), ("text", texts(["red", "blue"]))]);
+    let (run, collection) = (files.write("run.trec", "a Q0 1 1 1 x\n"), files.write("collection.tsv", "1\tred\n"));
+    let arguments = ["--model", "fake", &run, "--queries", &queries, "--collection", &collection];
+    rerank(&arguments).fails(1, &["queries.parquet:2: ", "has another text than on row 1"]);
 }
 
 #[test]

@@ -135,14 +135,16 @@ type Gathered = (Box<str>, AHashMap<Box<str>, (i32, u64)>);
 /// Gathers judgements by query.
 struct QrelsBuilder {
     name: String,
+    /// The word for what the numbers of lines count.
+    unit: &'static str,
     index: AHashMap<Box<str>, usize>,
     /// The queries with the grade of each document, and the line of it; 0 where the file has no lines.
     queries: Vec<Gathered>,
 }
 
 impl QrelsBuilder {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), index: AHashMap::new(), queries: Vec::new() }
+    fn new(name: &str, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), unit, index: AHashMap::new(), queries: Vec::new() }
     }
 
     /// Adds a judgement.
@@ -159,7 +161,8 @@ impl QrelsBuilder {
         match grades.insert(document.into(), (grade, line)) {
             None => Ok(()),
             Some((earlier, first)) => {
-                let place = if first == 0 { String::new() } else { format!(", first on line {first} as {earlier}") };
+                let unit = self.unit;
+                let place = if first == 0 { String::new() } else { format!(", first on {unit} {first} as {earlier}") };
                 Err(format!(
                     "query {query:?} has a judgement of the document {document:?} twice{place}: a document has one grade; \
                      remove one of the two"
@@ -174,7 +177,7 @@ impl QrelsBuilder {
     }
 
     fn finish(self) -> Result<Qrels> {
-        let Self { name, index, queries } = self;
+        let Self { name, index, queries, .. } = self;
         if queries.is_empty() {
             bail!("{name} is empty: it holds no judgements");
         }

@@ -16,7 +16,7 @@ use crate::input::{Source, read_error};
 /// If they can't be read, or are not such an object.
 pub(super) fn read(source: Source) -> Result<Qrels> {
     let Source { name, reader, .. } = source;
-    let mut builder = QrelsBuilder::new(&name);
+    let mut builder = QrelsBuilder::new(&name, "line");
     let mut json = serde_json::Deserializer::from_reader(reader);
     let queries = Level { builder: &mut builder, query: None };
     queries.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| match error.is_io() {

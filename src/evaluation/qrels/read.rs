@@ -14,7 +14,7 @@ use crate::input::{Lines, MAX_RECORD_BYTES, Source, too_long, utf_8};
 /// If they can't be read, or a line is malformed.
 pub(super) fn read(source: Source, format: QrelsFormat) -> Result<Qrels> {
     let name = source.name.clone();
-    let mut builder = QrelsBuilder::new(&name);
+    let mut builder = QrelsBuilder::new(&name, source.findings.unit());
     let mut lines = Lines::new(source, MAX_RECORD_BYTES);
     let mut is_first = true;
     while let Some(piece) = lines.next()? {

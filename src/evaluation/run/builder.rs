@@ -17,6 +17,8 @@ pub struct RunBuilder {
     last: usize,
     /// By how much the line grows from a document to the next one: 1, or 0 where a line has all documents of a query.
     step: u64,
+    /// The word for what the numbers of lines count.
+    unit: &'static str,
     has_scores: bool,
 }
 
@@ -32,12 +34,12 @@ impl RunBuilder {
     /// Begins a run. Messages call it `name`: a file's path.
     pub fn new(name: &str) -> Self {
         let (tag, index, queries) = (None, AHashMap::new(), Vec::new());
-        Self { name: name.to_owned(), tag, index, queries, last: usize::MAX, step: 0, has_scores: true }
+        Self { name: name.to_owned(), tag, index, queries, last: usize::MAX, step: 0, unit: "line", has_scores: true }
     }
 
-    /// Begins a run that has each document on a line of its own.
-    pub(super) fn of_lines(name: &str) -> Self {
-        Self { step: 1, ..Self::new(name) }
+    /// Begins a run that has each document on a line of its own, or in a row: `unit` is the word for that.
+    pub(super) fn of_lines(name: &str, unit: &'static str) -> Self {
+        Self { step: 1, unit, ..Self::new(name) }
     }
 
     /// Notes the name that the run's own lines give it; the first one counts.
@@ -100,12 +102,12 @@ impl RunBuilder {
     /// # Errors
     /// If there is no query, or a document stands twice for one query.
     pub fn finish(self, ties: TieOrder) -> Result<Run> {
-        let Self { name, tag, index, queries, step, has_scores, .. } = self;
+        let Self { name, tag, index, queries, step, unit, has_scores, .. } = self;
         if queries.is_empty() {
             bail!("{name} is empty: it holds no rankings");
         }
         let settled = |gathered: Gathered| match gathered.documents.duplicate() {
-            Some(places) => Err(gathered.explain(&name, step, places)),
+            Some(places) => Err(gathered.explain(&name, (step, unit), places)),
             None => {
                 let Gathered { id, mut documents, .. } = gathered;
                 documents.sort(ties);
@@ -120,7 +122,7 @@ impl RunBuilder {
 }
 
 impl Gathered {
-    fn explain(&self, name: &str, step: u64, (later, earlier): (usize, usize)) -> anyhow::Error {
+    fn explain(&self, name: &str, (step, unit): (u64, &str), (later, earlier): (usize, usize)) -> anyhow::Error {
         let line_of = |place: usize| {
             let last = self.lines.iter().rfind(|(first, _)| *first <= place);
             last.map_or(0, |&(first, line)| line + (place - first) as u64 * step)
@@ -128,7 +130,7 @@ impl Gathered {
         let (document, _) = self.documents.iter().nth(later).unwrap_or_default();
         let first = match line_of(earlier) {
             line if line == 0 || line == line_of(later) => String::new(),
-            line => format!(", first on line {line}"),
+            line => format!(", first on {unit} {line}"),
         };
         anyhow!(
             "{}: query {:?} has the document {document:?} twice{first}: a document has one rank; remove one of the two",

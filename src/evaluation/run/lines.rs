@@ -16,7 +16,7 @@ pub(super) fn read(source: Source, format: RunFileFormat) -> Result<Run> {
         _ => (RunFormat::Trec, TieOrder::IdDescending),
     };
     let name = source.name.clone();
-    let mut builder = RunBuilder::of_lines(&name);
+    let mut builder = RunBuilder::of_lines(&name, source.findings.unit());
     let mut lines = Lines::new(source, MAX_RECORD_BYTES);
     while let Some(piece) = lines.next()? {
         let line = piece.line;

@@ -21,11 +21,12 @@ struct Columns {
 /// If it can't be read, its header lacks a column, or a row is malformed.
 pub(super) fn read(source: Source, format: RunFileFormat, limit: usize) -> Result<Run> {
     let dialect = if format == RunFileFormat::Tsv { Dialect::TSV } else { Dialect::CSV };
+    let unit = source.findings.unit();
     let mut table = TableReader::open(source, dialect, TableOptions::default(), limit)?;
     let name = table.name().clone();
     let columns = Columns::of(&table).map_err(|problem| anyhow!("{name}:{}: {problem}", table.row().line()))?;
     table.begin_below_header();
-    let mut builder = RunBuilder::of_lines(&name);
+    let mut builder = RunBuilder::of_lines(&name, unit);
     if columns.is_rank {
         builder.set_ranks_alone();
     }

@@ -133,7 +133,7 @@ impl Table {
     /// # Errors
     /// If the columns can't be read.
     pub fn records(self, selection: &Selection) -> Result<Source> {
-        let findings = Findings::default();
+        let findings = Findings::of_rows();
         let records = Records::new(Arc::clone(&self.name), selection, findings.clone());
         self.read(&selection.columns, records, findings)
     }
@@ -145,7 +145,7 @@ impl Table {
     /// # Errors
     /// If the columns can't be read, or have a type that can't be used.
     pub fn cells<S: AsRef<str>>(self, columns: &[&[S]], header: bool) -> Result<Source> {
-        let findings = Findings::default();
+        let findings = Findings::of_rows();
         let cells = Cells::new(self.schema(), columns, header, findings.clone())
             .map_err(|problem| anyhow!("{}: {problem}", self.name))?;
         let columns = cells.columns().to_vec();
