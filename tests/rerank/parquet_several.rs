@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
-    Array, ArrayRef, Date32Array, Date64Array, Decimal128Array, NullArray, PrimitiveArray, TimestampMillisecondArray,
+    Array, ArrayRef, Date32Array, Date64Array, Decimal128Array, Int64Array, NullArray, PrimitiveArray, StringArray,
+    StructArray, TimestampMillisecondArray,
 };
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 
 use crate::fixture::{Files, Run, rerank};
 use crate::parquet_reported::{texts, written};
@@ -16,6 +17,15 @@ use crate::parquet_types::rows;
 fn decimal(units: i128, precision: u8, scale: i8) -> ArrayRef {
     let values = Decimal128Array::from(vec![units]);
     Arc::new(values.with_precision_and_scale(precision, scale).unwrap())
+}
+
+/// Writes a file with these values in the column `price`, each in a row with an id that begins with the name of the file.
+fn with_prices(files: &Files, name: &str, price: ArrayRef) -> String {
+    let ids = StringArray::from_iter_values((0..price.len()).map(|row| format!("{name}{row}")));
+    let red: ArrayRef = Arc::new(StringArray::from(vec!["red"; price.len()]));
+    let columns =
+        [("query_id", Arc::new(ids) as ArrayRef), ("query", Arc::clone(&red)), ("text", red), ("price", price)];
+    written(files, &format!("{name}.parquet"), columns)
 }
 
 /// Ranks files of a row each, whose column `price` is one of these; returns that of the output.
@@ -76,4 +86,26 @@ fn dates_in_days_are_times_beside_dates_in_milliseconds() {
             assert!(run.stderr.contains("with the same values: `price` (Timestamp(ms) for "), "{}", run.stderr);
         }
     }
+}
+
+#[test]
+fn a_merge_makes_the_times_of_dates_that_a_single_run_makes() {
+    const DAY: i64 = 86_400_000;
+    // The years -221, 0, 1999, 2026, 9999, 10000 and 10183, and one that no calendar has.
+    let days = [-800_000, -719_000, 10_956, 20_455, 2_932_896, 2_932_897, 3_000_000, 200_000_000];
+    let files = Files::in_memory();
+    let in_days = with_prices(&files, "days", Arc::new(Date32Array::from(days.to_vec())));
+    let times: Vec<i64> = days.iter().map(|&day| i64::from(day) * DAY + 1).collect();
+    let times = with_prices(&files, "times", Arc::new(TimestampMillisecondArray::from(times)));
+    let [single, parts, merged] = ["single.parquet", "parts", "merged.parquet"].map(|name| files.name(name));
+    let ranked = |options: &[&str]| rerank(&[&["--model", "fake", &in_days, &times], options].concat());
+    ranked(&["--output", &single]).fails(0, &["`price` (Timestamp(ms) for "]);
+    for shard in ["0/2", "1/2"] {
+        ranked(&["--output", &parts, "--shard", shard]).fails(0, &[]);
+    }
+    rerank(&["merge", &parts, "--output", &merged]).fails(0, &[]);
+    let price = |path: &str| Arc::clone(rows(path).column_by_name("price").unwrap());
+    let expected = days.iter().map(|&day| i64::from(day) * DAY).chain(days.iter().map(|&day| i64::from(day) * DAY + 1));
+    assert_eq!(price(&single).to_data(), TimestampMillisecondArray::from_iter_values(expected).to_data());
+    assert_eq!(price(&merged).to_data(), price(&single).to_data());
 }

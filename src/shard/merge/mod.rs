@@ -1,5 +1,7 @@
 //! `rerank merge`: the parts of all shards become the output of a single run.
 
+#[cfg(feature = "parquet")]
+mod dates;
 mod infinite;
 mod part;
 mod ranking;
@@ -98,7 +100,12 @@ fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
     if layout.format == OutputFormat::Jsonl {
         return writer.copy(line);
     }
-    let ranking = ranking::parse(line)?;
+    #[cfg_attr(not(feature = "parquet"), allow(unused_mut))]
+    let mut ranking = ranking::parse(line)?;
+    #[cfg(feature = "parquet")]
+    if layout.format == OutputFormat::Parquet {
+        dates::to_times(&mut ranking, layout.types.get());
+    }
     if let Some(problem) = layout.format.objection_to(&ranking) {
         return Err(UsageError::new(format!("query {:?}: {problem}", ranking.query.id)).into());
     }
