@@ -11,7 +11,7 @@ use crate::fixture::{Files, rerank};
 use crate::parquet_reported::{texts, written};
 
 /// A column of lists of texts.
-fn lists(rows: &[&[&str]]) -> ArrayRef {
+pub(crate) fn lists(rows: &[&[&str]]) -> ArrayRef {
     let mut builder = ListBuilder::new(StringBuilder::new());
     for row in rows {
         builder.append_value(row.iter().map(|text| Some(*text)));

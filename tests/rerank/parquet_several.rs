@@ -10,6 +10,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 
 use crate::fixture::{Files, Run, rerank};
+use crate::parquet_places::lists;
 use crate::parquet_reported::{texts, written};
 use crate::parquet_types::rows;
 
@@ -108,4 +109,25 @@ fn a_merge_makes_the_times_of_dates_that_a_single_run_makes() {
     let expected = days.iter().map(|&day| i64::from(day) * DAY).chain(days.iter().map(|&day| i64::from(day) * DAY + 1));
     assert_eq!(price(&single).to_data(), TimestampMillisecondArray::from_iter_values(expected).to_data());
     assert_eq!(price(&merged).to_data(), price(&single).to_data());
+}
+
+#[test]
+fn a_column_that_is_kept_in_one_file_alone_is_noted() {
+    // Texts in structs beside a list of candidates may be the candidates', so that their types are not kept.
+    let files = Files::in_memory();
+    let member = Arc::new(Field::new("x", DataType::Utf8, true));
+    let structs: ArrayRef = Arc::new(StructArray::from(vec![(member, texts(["t"]))]));
+    let inputs =
+        [("ints", Arc::new(Int64Array::from(vec![5])) as ArrayRef), ("structs", structs)].map(|(name, price)| {
+            let documents = lists(&[&["red"]]);
+            let columns =
+                [("query_id", texts([name])), ("query", texts(["red"])), ("documents", documents), ("price", price)];
+            written(&files, &format!("{name}.parquet"), columns)
+        });
+    let output = files.name("out.parquet");
+    let [ints, structs] = &inputs;
+    for inputs in [[ints, structs], [structs, ints]] {
+        let run = rerank(&["--model", "fake", inputs[0], inputs[1], "--output", &output, "--overwrite"]);
+        run.fails(0, &["follow their values: `query_price` (Int64, and Struct(\"x\": Utf8) in ", "structs.parquet)"]);
+    }
 }

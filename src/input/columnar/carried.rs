@@ -1,6 +1,6 @@
 //! The carried columns of an input whose types the output keeps.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ struct Carried {
     kept: Vec<Column>,
     /// The others of which a column of another type may be made: their names, and sentences' parts with their types.
     others: Vec<(String, String)>,
-    /// The names of all that are not kept.
-    left: HashSet<String>,
+    /// The names of all that are not kept, with the types of those that are carried, and where several are read, with their files.
+    left: HashMap<String, Option<String>>,
     /// Sentences on those that a single run keeps, and not a merge of shards.
     changed_by_merge: BTreeSet<String>,
     /// Those that are stored as a type of the same values.
@@ -72,10 +72,13 @@ pub fn keep_types_of_all(options: &InputOptions) -> Option<String> {
         }
         all.others.extend(others);
         all.changed.extend(changed);
-        all.left.extend(left);
+        let left = left.into_iter().map(|(column, other)| (column, other.map(|other| format!("{other} in {name}"))));
+        left.for_each(|(column, other)| {
+            all.left.entry(column).or_insert(other);
+        });
         all.changed_by_merge.extend(changed_by_merge);
     }
-    all.leave_nulls();
+    all.leave_differing();
     let note = all.note("the input", options.carrying);
     options.types.set(all.kept, all.changed_by_merge.into_iter().collect());
     note
@@ -108,7 +111,7 @@ impl Carried {
         let mut carried = Self::default();
         let names = Names::new(&options.columns);
         carried.add(schema.fields(), (&names, options.carrying), &mut Vec::new());
-        carried.leave_nulls();
+        carried.leave_differing();
         carried
     }
 
@@ -161,7 +164,7 @@ impl Carried {
             let becomes = if is_usable { "has the type of its values in JSON" } else { "is left out" };
             self.changed_by_merge.insert(format!("`{name}` ({data_type}) {becomes}"));
         }
-        self.left.insert(name.clone());
+        self.left.insert(name.clone(), is_usable.then(|| data_type.to_string()));
     }
 
     /// Keeps the type of a column, unless it has another one elsewhere and no type holds the values of both.
@@ -190,9 +193,17 @@ impl Carried {
         }
     }
 
-    /// Leaves the types of columns to their values that have none but null, where they stand elsewhere with values.
-    fn leave_nulls(&mut self) {
-        self.kept.retain(|column| !column.data_type().is_null() || !self.left.contains(column.name()));
+    /// Leaves the types of columns to their values that stand elsewhere with values, and are not kept there. Columns that have none
+    /// but null need no note.
+    fn leave_differing(&mut self) {
+        for column in std::mem::take(&mut self.kept) {
+            let (name, data_type) = (column.name(), column.data_type());
+            match self.left.get(name) {
+                Some(_) if data_type.is_null() => {}
+                Some(Some(other)) => self.others.push((name.clone(), format!("`{name}` ({data_type}, and {other})"))),
+                _ => self.kept.push(column),
+            }
+        }
     }
 
     fn note(&self, name: &str, carrying: Carrying) -> Option<String> {
