@@ -75,7 +75,8 @@ fn what_a_merge_can_not_write_is_refused() {
     let part = files.name("parts/part-00000-of-00001.jsonl.zst");
     rerank(&["merge", &directory, "-o", &part, "--overwrite"]).fails(1, &["the name of a shard's file"]);
     rerank(&["merge", &directory, "-o", &files.name("a.xz")]).fails(2, &[".xz files are not written"]);
-    rerank(&["merge", &directory, "-o", &files.name("a.trec")]).fails(2, &["query \"q 1\": the id", "write JSONL"]);
+    rerank(&["merge", &directory, "-o", &files.name("a.trec")])
+        .fails(2, &["query \"q 1\": the id", "merge to a file that ends in .jsonl"]);
     assert!(!files.path("a.trec").exists());
     let left: Vec<_> = std::fs::read_dir(files.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");

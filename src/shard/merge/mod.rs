@@ -107,7 +107,8 @@ fn write(writer: &mut Writer, line: &[u8], layout: &Layout) -> Result<()> {
         dates::to_times(&mut ranking, layout.types.get());
     }
     if let Some(problem) = layout.format.objection_to(&ranking) {
-        return Err(UsageError::new(format!("query {:?}: {problem}", ranking.query.id)).into());
+        let remedy = "merge to a file that ends in .jsonl, or give the record another id and rank its shard anew";
+        return Err(UsageError::new(format!("query {:?}: {problem}: {remedy}", ranking.query.id)).into());
     }
     writer.write(&ranking)
 }
