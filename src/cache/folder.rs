@@ -56,7 +56,13 @@ impl ScoreCache {
     /// If the directory can't be read or written.
     pub fn of_model(directory: &Path, identity: &Identity, warn: impl Fn(&str) + Send + 'static) -> Result<Self> {
         let folder = Folder { path: directory.join(identity.folder()), identity: identity.clone() };
-        folder.make()?;
+        let unusable = || {
+            let directory = directory.display();
+            format!(
+                "no scores can be kept in {directory}: name a directory for the cache that can be written to, or leave it out"
+            )
+        };
+        folder.make().with_context(unusable)?;
         Self::open(folder, warn)
     }
 }

@@ -171,8 +171,10 @@ fn a_cache_that_can_not_be_used_is_refused_before_the_weights_are_read() {
     let file = files.write("file", "");
     let input = "testdata/candidates.jsonl";
     let with = |directory: &str| rerank(&[input, "--model", TINY, "--cache", directory]);
-    with(&file).fails(1, &["cannot write to the cache in", "file"]);
-    with(&format!("{file}/below")).fails(1, &["cannot write to the cache in"]);
+    for directory in [file.clone(), format!("{file}/below")] {
+        let named = format!("no scores can be kept in {directory}: name a directory for the cache");
+        with(&directory).fails(1, &[&named, "or leave it out: cannot write to the cache in"]);
+    }
     rerank(&[input, "--model", "fake", "--cache-limit", "5GB"]).fails(2, &["--cache"]);
     rerank(&[input, "--model", "fake", "--cache", "x", "--cache-limit", "five"]).fails(2, &["a size is expected"]);
     rerank(&[input, "--model", "fake", "--hash-weights"]).fails(2, &["--hash-weights", "--cache"]);
