@@ -77,7 +77,8 @@ impl ModelSource {
             Some((id, file)) => (id, Some(file)),
             None => (model, None),
         };
-        if let Some(problem) = unreachable(path).or_else(|| no_file(file)).or_else(|| no_id(id)) {
+        let problem = unreachable(path).or_else(|| in_directory(id, file?)).or_else(|| no_file(file));
+        if let Some(problem) = problem.or_else(|| no_id(id)) {
             bail!("--model {model}: {problem}");
         }
         ensure!(
@@ -154,6 +155,24 @@ fn unreachable(path: &Path) -> Option<String> {
 fn is_gguf(path: &Path) -> bool {
     let is_called = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
     path.is_file() && (is_called || file_kind::head(path).is_ok_and(|head| head.starts_with(b"GGUF")))
+}
+
+/// Why a text is no repository on the hub with a file, or a quantization, if it names a local directory with GGUF files.
+fn in_directory(directory: &str, file: &str) -> Option<String> {
+    const MOST_NAMED: usize = 3;
+    let entries = Path::new(directory).read_dir().ok()?.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| is_gguf(path)).collect();
+    files.sort();
+    let is_meant = |path: &&PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().to_lowercase().contains(&file.to_lowercase()))
+    };
+    let meant: Vec<&PathBuf> = files.iter().filter(is_meant).collect();
+    let named = if meant.is_empty() { files.iter().collect() } else { meant };
+    let named: Vec<String> = named.into_iter().take(MOST_NAMED).map(|path| path.display().to_string()).collect();
+    (!named.is_empty()).then(|| {
+        let named = named.join(" or --model ");
+        format!("{directory} is a local directory, and a GGUF file in one is named by its path: --model {named}")
+    })
 }
 
 /// Why a text can't be the name of a file of a repository, or a quantization.

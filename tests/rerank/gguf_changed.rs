@@ -306,6 +306,24 @@ fn a_file_of_a_repository_is_named_behind_a_colon() {
 }
 
 #[test]
+fn a_file_in_a_local_directory_is_named_by_its_path() {
+    let files = Files::new();
+    let folder = files.name("models");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["a-Q4_K_M.gguf", "a-Q8_0.gguf"] {
+        files.write(&format!("models/{name}"), "GGUF");
+    }
+    for (quantization, named) in [("q8_0", vec!["a-Q8_0.gguf"]), ("Q5_0", vec!["a-Q4_K_M.gguf", "a-Q8_0.gguf"])] {
+        let paths: Vec<String> = named.iter().map(|name| format!("--model {folder}/{name}")).collect();
+        let message = format!(
+            "{folder} is a local directory, and a GGUF file in one is named by its path: {}",
+            paths.join(" or ")
+        );
+        rerank(&["testdata/candidates.jsonl", "--model", &format!("{folder}:{quantization}")]).fails(2, &[&message]);
+    }
+}
+
+#[test]
 fn a_dry_run_reads_what_stands_before_the_tensors_of_a_file_on_the_hub() {
     for (padding, last_request) in [(0, "bytes=0-262143"), (300_000, "bytes=262144-")] {
         let (files, model) = (Files::new(), Model::read("qwen3-mixed"));
