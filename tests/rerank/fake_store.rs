@@ -309,7 +309,11 @@ impl Shared {
                 ok(b"", answer)
             }
             ("PUT", Some(number), Some(_)) => {
-                uploads.get_mut(key).unwrap().insert(number.parse().unwrap(), request.body.clone());
+                // A part may come late, when its upload was given up.
+                let Some(upload) = uploads.get_mut(key) else {
+                    return ("404 Not Found", String::new(), problem("NoSuchUpload").into_bytes());
+                };
+                upload.insert(number.parse().unwrap(), request.body.clone());
                 ok(&request.body, String::new())
             }
             ("POST", _, Some(_)) => {

@@ -227,14 +227,25 @@ fn an_upload_that_fails_loses_nothing() {
 }
 
 #[test]
-fn a_large_output_is_sent_in_parts() {
+fn a_large_output_is_sent_in_parts_of_which_one_may_fail() {
     let (files, store) = (Files::in_memory(), Store::start());
     let input = files.write("in.jsonl", long(4000));
     let expected = files.name("local.jsonl");
     done(&rerank(&[&FAKE[..], &[&input, "-o", &expected]].concat()));
-    done(&store.rerank(&files, &[&FAKE[..], &[&input, "-o", "s3://b/out.jsonl"]].concat()));
+    let arguments = [&FAKE[..], &[&input, "-o", "s3://b/out.jsonl"]].concat();
+    // Parts before it and behind it are sent at the same time.
+    store.fail("partNumber=3", Fault::Status("403 Forbidden", "AccessDenied"), 1);
+    let run = store.rerank(&files, &arguments);
+    run.fails(1, &["cannot write s3://b/out.jsonl: access is denied", "stays in", "run the same command again"]);
+    assert!(store.get("out.jsonl").is_none() && store.uploads() == 0, "nothing stays in the store");
+    store.requests();
+    store.fail("partNumber=3", Fault::Status("503 Slow Down", "SlowDown"), 1);
+    store.fail("partNumber=3", Fault::Silent, 1);
+    done(&store.rerank(&files, &arguments));
     assert!(store.get("out.jsonl") == Some(std::fs::read(&expected).unwrap()));
-    assert!(store.requests().iter().any(|request| request.contains("partNumber=2")));
+    let requests = store.requests();
+    let sent = |part: usize| requests.iter().filter(|request| request.contains(&format!("partNumber={part}&"))).count();
+    assert_eq!([1, 2, 3, 4, 5].map(sent), [1, 1, 3, 1, 1]);
 }
 
 #[test]
