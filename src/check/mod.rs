@@ -105,6 +105,7 @@ impl Check {
         let by_order = is_quantized && compared_with.is_some() && !self.is_own_table;
         let mut run = Run::new(&self.model, &device, reranker.recipe(), compared_with);
         run.by_order = by_order;
+        run.names_adapter = self.adapter.source.is_some();
         let mut report = Report::new(run, golden, reranker.recipe().activation);
         let mut done = Vec::new();
         let only = reranker.only_precision();

@@ -46,6 +46,9 @@ pub(super) struct Run {
     pub(super) compared_with: Option<String>,
     /// Whether the order alone is compared, as the weights are quantized.
     pub(super) by_order: bool,
+    /// Whether an option names an adapter, without which the model is another one.
+    #[serde(skip)]
+    pub(super) names_adapter: bool,
 }
 
 /// The scores of a query's documents in one precision.
@@ -103,6 +106,7 @@ impl Run {
             device: device.describe(),
             compared_with,
             by_order: false,
+            names_adapter: false,
         }
     }
 }

@@ -12,14 +12,18 @@ const COLUMNS: usize = 80;
 /// Those of a document's number and text.
 const TEXT: usize = 27;
 
-/// What can be done where nothing is compared.
-const NOTHING: &str = "\
+/// What can be done where nothing is compared, with a model as its options name it.
+fn nothing_compared(model: &str) -> String {
+    format!(
+        "\
 Nothing was compared. If it is a published model, --as NAME compares it with
 that one (rerank check --list has the names). On another machine:
-  rerank check --model MODEL --format json > scores.json
+  rerank check {model} --format json > scores.json
 and here
-  rerank check --model MODEL --golden scores.json
-";
+  rerank check {model} --golden scores.json
+"
+    )
+}
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -101,7 +105,8 @@ impl Report {
             }
         }
         if self.run.compared_with.is_none() {
-            formatter.write_str(NOTHING)?;
+            let adapter = if self.run.names_adapter { " --adapter ADAPTER" } else { "" };
+            formatter.write_str(&nothing_compared(&format!("--model MODEL{adapter}")))?;
         }
         Ok(())
     }

@@ -229,7 +229,15 @@ fn adapters_are_named_in_what_is_reported() {
     }
     let check = rerank(&["check", &model, "--adapter", &named, "--dtype", "f32", "--verbose"]);
     assert_eq!(check.status, 0, "{}", check.stderr);
-    assert!(check.stdout.contains(&line), "{}", check.stdout);
+    for part in [line.as_str(), "check --model MODEL --adapter ADAPTER --golden scores.json\n"] {
+        assert!(check.stdout.contains(part), "{part}: {}", check.stdout);
+    }
+    // What it proposes compares the model with itself.
+    let scored = rerank(&["check", &model, "--adapter", &named, "--dtype", "f32", "--format", "json"]);
+    let scores = files.write("scores.json", &scored.stdout);
+    let again = rerank(&["check", &model, "--adapter", &named, "--dtype", "f32", "--golden", &scores]);
+    again.fails(0, &[]);
+    assert!(again.stdout.contains("compared with ") && !again.stdout.contains("with nothing"), "{}", again.stdout);
 }
 
 #[test]
