@@ -67,4 +67,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn sums_of_e4m3_in_another_order_differ() {
+        const INPUTS: usize = 96;
+        const ROWS: usize = 20;
+        let weights: Vec<u8> = (0..ROWS * INPUTS)
+            .map(|index| e4m3::narrowed(((index * index * 31 + 7 * index) % 897) as f32 - 448.))
+            .collect();
+        let rows = cancelling_rows_of_e4m3(&weights, INPUTS);
+        let mut differing = 0;
+        for (row, weights) in rows.chunks_exact(INPUTS).zip(weights.chunks_exact(INPUTS)) {
+            let products: Vec<f32> =
+                row.iter().zip(weights).map(|(one, other)| e4m3::widened(*one) * e4m3::widened(*other)).collect();
+            let sum = |products: &mut dyn Iterator<Item = &f32>| products.fold(0f32, |sum, product| sum + product);
+            let (forward, backward) = (sum(&mut products.iter()), sum(&mut products.iter().rev()));
+            let largest = products.iter().fold(0f32, |largest, product| largest.max(*product));
+            assert!(largest > 1000. && forward.abs() < 1e-3 * largest, "{forward} of {largest}");
+            // As results of 16 bits are compared.
+            differing += usize::from(half::bf16::from_f32(forward) != half::bf16::from_f32(backward));
+        }
+        assert!(differing > ROWS / 4, "{differing} of {ROWS}");
+    }
 }
