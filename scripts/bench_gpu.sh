@@ -169,10 +169,8 @@ if command -v compute-sanitizer > /dev/null; then
         RERANK_GPU_WITHOUT=cublaslt,hopper step "sanitizer-racecheck-$model-$dtype" 40 \
             bash -c "check_races small/$model $dtype $work/small/passage.jsonl"
     done
-    # Without cuBLASLt there are no products of 8-bit floats.
+    # Without cuBLASLt there are no products of 8-bit floats, and with it, racecheck takes minutes.
     sanitize memcheck 8-2-64 fp8 small/8-2-64 "$work/small/rag.jsonl"
-    RERANK_GPU_WITHOUT=hopper step sanitizer-racecheck-8-2-64-fp8 40 \
-        bash -c "check_races small/8-2-64 fp8 $work/small/passage.jsonl"
     sanitize initcheck 6-1-80 f32 small/6-1-80 "$work/small/passage.jsonl"
     for encoder in minilm modernbert; do
         sanitize memcheck "$encoder" bf16 "encoders/$encoder" testdata/candidates.jsonl

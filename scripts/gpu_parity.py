@@ -21,7 +21,9 @@ import encoder_models
 from bench_peers import prompts, write_candidates
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05, "fp8": 0.6}
+TOLERANCE = {"f32": 1e-3, "bf16": 0.05, "f16": 0.05, "fp8": 0.05}
+# The toy models of testdata/, of few features, deviate further: transformers that rounds alike is off by 0.47.
+TOLERANCE_OF_TOYS = {"fp8": 0.6}
 # Models of testdata/.
 NAMES = ("tiny-reranker", "odd-reranker")
 # Query heads, key heads, features of a head: tensor cores with 64 and 128 features, and the plain kernel.
@@ -85,7 +87,7 @@ def check_kept(arguments, name: str, folder: Path) -> bool:
     on_cpu = ranked(arguments, model, candidates, "--device", "cpu", "--dtype", "f32", *options)
     good = True
     for dtype in arguments.dtypes:
-        tolerance = TOLERANCE[dtype]
+        tolerance = TOLERANCE_OF_TOYS.get(dtype, TOLERANCE[dtype])
         rankings = ranked(arguments, model, candidates, "--device", arguments.device, "--dtype", dtype, *options)
         ours = logits(rankings)
         groups = [json.loads(line) for line in lines[: arguments.queries]]

@@ -16,6 +16,7 @@ use crate::compute::Stored;
 use crate::engine::Target;
 use crate::engine::gpu::forward::MOST_TOKENS;
 use crate::engine::{self, Engine, FakeEngine, Model};
+use crate::exit::UsageError;
 use crate::model::{Answers, Architecture, HeadOutput};
 use crate::precision::Precision;
 use crate::recipe::{self, ModelFacts, RecipeChoice, Resolved, TextTokenizer, WithoutPadding, fake_recipe};
@@ -258,7 +259,13 @@ impl Reranker {
     /// # Errors
     /// If the target has another one.
     pub fn check_precision(&self, target: &Target) -> Result<()> {
-        self.architecture().map_or(Ok(()), |architecture| engine::check_precision(architecture, target))
+        let Some(architecture) = self.architecture() else { return Ok(()) };
+        let quantizes = matches!(target, Target::Gpu(gpu) if gpu.quantizes());
+        if quantizes && architecture.layers.len() < 2 {
+            let problem = "--dtype fp8 leaves the last layer as it is, and the model has no other; use --dtype bf16";
+            return Err(UsageError::new(problem).into());
+        }
+        engine::check_precision(architecture, target)
     }
 
     /// What a batch may hold on a device, before the weights are loaded.

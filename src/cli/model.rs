@@ -44,7 +44,7 @@ pub struct ModelArguments {
     /// and is rough: off by up to 0.1 on well-behaved models, by 1.3 to 8.4 at most where attention is sharply peaked, where 7% of
     /// pairs change places; check it on your own data. int16 is nearer to f32 than bf16 is, takes as much
     /// memory, and multiplies twice as fast as f32 where the processor has VNNI. fp8 is for GPUs like H100 and H200, takes half of bf16's
-    /// memory, and is two to four times as rough as int8 [auto: on the CPU the checkpoint's own precision where a measurement at the
+    /// memory, and is rougher than int8 [auto: on the CPU the checkpoint's own precision where a measurement at the
     /// start finds it clearly faster than f32 (bf16 with AMX or on Zen 5), else f32; on a GPU bf16]
     #[arg(long, value_name = "DTYPE", value_enum, ignore_case = true, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,

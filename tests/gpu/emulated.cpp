@@ -17,6 +17,13 @@
 #include <string>
 #include <utility>
 
+// Sums of a warp's values as the GPU makes them, and as the emulation does.
+extern "C" void sum_both_ways(const float* values, float* sums) {
+    float value = values[threadIdx.x];
+    sums[threadIdx.x] = exchange(value, [](float one, float other) { return one + other; });
+    sums[32 + threadIdx.x] = sum_of_warp(value);
+}
+
 namespace {
 
 using Call = std::function<void(void**)>;
@@ -43,7 +50,7 @@ const std::map<std::string, Call> KERNELS = {
     KERNEL(attend_windows_f16_64), KERNEL(attend_windows_f16_128), OF_EACH_TYPE(activate_plain), OF_EACH_TYPE(activate_gated),
     OF_EACH_TYPE(add_bias), OF_EACH_TYPE(normalize), OF_EACH_TYPE(rotate), KERNEL(fill_rows), KERNEL(mean_rows),
     KERNEL(dot_rows),          KERNEL(multiply_gated_hopper_bf16), KERNEL(multiply_gated_hopper_f16),
-    KERNEL(quantize_rows_bf16), KERNEL(rms_norm_quantized_bf16), KERNEL(swiglu_quantized_bf16),
+    KERNEL(sum_both_ways), KERNEL(quantize_rows_bf16), KERNEL(rms_norm_quantized_bf16), KERNEL(swiglu_quantized_bf16),
     OF_FIXED(attend_hopper_early), OF_FIXED(attend_hopper_late),
 };
 

@@ -404,9 +404,7 @@ T __shfl_xor_sync(unsigned, T value, int distance) {
     return emulation::shown_by<T>(emulation::lane() ^ static_cast<size_t>(distance));
 }
 
-constexpr unsigned ALL_LANES = 0xffffffffu;
-
-// The last lane to come combines the values of all in the order of the GPU's five exchanges: meetings take the time here.
+// The last lane to come combines the values of all in the order of the GPU's five exchanges (`exchange` of device.cuh): meetings take the time here.
 template <typename Combine>
 float reduce_warp(float value, Combine combine) {
     using namespace emulation;

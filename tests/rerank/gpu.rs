@@ -102,9 +102,12 @@ fn long_batches() -> Vec<Batch> {
 
 #[test]
 fn early_and_late_queries_have_kernels_of_their_own_on_hopper() {
-    for (heads, head_dim, value, tolerance) in
-        [([2, 1], 128, Type::F16, 0.01), ([3, 3], 64, Type::F16, 0.01), ([5, 1], 64, Type::Bf16, 0.05)]
-    {
+    for (heads, head_dim, value, tolerance) in [
+        ([4, 2], 128, Type::Bf16, 0.05),
+        ([2, 1], 128, Type::F16, 0.01),
+        ([3, 3], 64, Type::F16, 0.01),
+        ([5, 1], 64, Type::Bf16, 0.05),
+    ] {
         let model = model(heads, head_dim);
         let device = Emulated::hopper(1 << 30);
         let gpu = Gpu::new(device.clone(), value).with_late_from(256);

@@ -286,15 +286,7 @@ unsafe impl Device for Cuda {
     }
 
     fn check_scaled(&self) -> Result<()> {
-        ensure!(
-            self.capability == images::HOPPER,
-            "--dtype fp8 needs a GPU of compute capability 9.0 (H100, H200), whose cuBLASLt multiplies 8-bit floats with a scale for \
-             each row; this is {}: use --dtype bf16",
-            self.description
-        );
-        let lacks = if self.without.cublaslt { "is switched off by RERANK_GPU_WITHOUT" } else { "does not start" };
-        ensure!(self.products.is_some(), "--dtype fp8 needs cuBLASLt, which {lacks}; use --dtype bf16");
-        Ok(())
+        products::check_scaled(self.products.as_ref(), self.capability, self.without, &self.description)
     }
 
     fn has(&self, kernel: &str) -> bool {
@@ -338,17 +330,24 @@ unsafe impl Device for Cuda {
 
     unsafe fn multiply(&self, product: &Product) -> Result<()> {
         self.bind()?;
-        // SAFETY: as the caller's; the context was just made current.
-        if product.rows == 0 || self.products.as_ref().is_some_and(|products| unsafe { products.multiply(product) }) {
+        if product.rows == 0 {
             return Ok(());
         }
-        ensure!(
-            product.scales.is_none(),
-            "--dtype fp8: cuBLASLt has no algorithm for products of {} × {} in E4M3 with a scale for each row; use --dtype bf16, or \
-             a newer cuBLAS",
-            product.outputs,
-            product.inputs,
-        );
+        if let Some(products) = &self.products {
+            // SAFETY: as the caller's; the context was just made current.
+            match unsafe { products.multiply(product) } {
+                // Nothing else does such products.
+                Err(error) if product.scales.is_some() => {
+                    let (outputs, inputs) = (product.outputs, product.inputs);
+                    return Err(error.context(format!(
+                        "--dtype fp8: cuBLASLt has no algorithm for products of {outputs} × {inputs} in E4M3 with a scale for each \
+                         row; use --dtype bf16"
+                    )));
+                }
+                Err(_) => (),
+                multiplied => return multiplied,
+            }
+        }
         // SAFETY: as the caller's.
         unsafe { self.multiply_freely(product) }
     }

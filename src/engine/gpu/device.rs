@@ -243,9 +243,7 @@ pub unsafe trait Device: Send + Sync {
     ///
     /// # Errors
     /// If it does not, with the reason and a remedy.
-    fn check_scaled(&self) -> Result<()> {
-        anyhow::bail!("--dtype fp8: {} does not multiply 8-bit floats; use --dtype bf16", self.name())
-    }
+    fn check_scaled(&self) -> Result<()>;
 
     /// Whether there is a kernel of this name.
     fn has(&self, kernel: &str) -> bool;

@@ -22,7 +22,7 @@ impl Gpu {
     /// # Errors
     /// If the device fails.
     pub fn self_test_gated(&mut self) -> Result<Option<String>> {
-        let whole = self.whole();
+        let whole = self.unquantized();
         if !whole.has_gated(INPUTS, TILE) {
             return Ok(None);
         }

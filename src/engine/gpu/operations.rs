@@ -244,6 +244,7 @@ impl Gpu {
             (Some(left), Some(right)) => {
                 assert!(left.bytes() >= input.count * size_of::<f32>());
                 let right = right.address() + (outputs.start * size_of::<f32>()) as u64;
+                assert!(right.is_multiple_of(16), "scales stand where their library reads them");
                 Some(Scales { left: left.address(), right })
             }
             (None, None) => None,

@@ -42,19 +42,23 @@ impl Gpu {
         let mut weight = self.weight(side, side)?;
         let mut left = self.memory(side * bytes)?;
         let [results, scales] = [self.memory(side * side * self.value().size())?, self.vector(&vec![1.; side])?];
-        for index in 0..side {
-            // Rows differ by where they begin.
-            let row = &row[index % ROWS..][..side];
-            if self.quantizes() {
-                let mut narrow = vec![0; bytes];
-                let scale = e4m3::narrow_row(row, &mut narrow);
-                weight.fill_scaled(index, &narrow, &[scale])?;
-                left.upload_at(index * bytes, &narrow)?;
-            } else {
-                let narrow = self.value().narrowed(row);
-                weight.fill(index, &narrow)?;
-                left.upload_at(index * bytes, &narrow)?;
+        // Rows differ by where they begin.
+        let narrowed = |start: usize| {
+            let row = &row[start..][..side];
+            if !self.quantizes() {
+                return (self.value().narrowed(row), None);
             }
+            let mut narrow = vec![0; bytes];
+            let scale = e4m3::narrow_row(row, &mut narrow);
+            (narrow, Some(scale))
+        };
+        let rows: Vec<(Vec<u8>, Option<f32>)> = (0..ROWS).map(narrowed).collect();
+        for (index, (narrow, scale)) in rows.iter().cycle().take(side).enumerate() {
+            match scale {
+                Some(scale) => weight.fill_scaled(index, narrow, &[*scale])?,
+                None => weight.fill(index, narrow)?,
+            }
+            left.upload_at(index * bytes, narrow)?;
         }
         let [left_rows, result_rows] = [&left, &results].map(|memory| Rows::new(memory, side, side));
         let operand = match self.quantizes() {

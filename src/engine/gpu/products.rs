@@ -2,15 +2,18 @@
 //! depends on the batch that its pair was in. Of those whose bits prove that on the card itself it is the fastest.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cudarc::driver::{CudaStream, result, sys};
 
 use super::cancelling::{cancelling_rows, cancelling_rows_of_e4m3};
-use super::device::{Address, Product, Scales, Type};
+use super::device::{Address, OutOfMemory, Product, Scales, Type};
+use super::images::HOPPER;
 use super::ledger::Ledger;
 use super::matmul::{Algorithm, Matmul, WORKSPACE_BYTES, Workspace, alignment};
+use super::switches::Without;
 
 /// Rows of the products by which algorithms are tried: those of a large batch, if there is memory for them. The number at hand
 /// is not asked, as the choice must not depend on the batch that comes first.
@@ -48,10 +51,10 @@ struct Kind {
     alignments: [u32; 3],
 }
 
-/// Algorithms by card and kind; none if there is none for it. Cards of one name share them, so that no score depends on which of
+/// Algorithms by card and kind, or why there is none for it. Cards of one name share them, so that no score depends on which of
 /// them was free.
 static ALGORITHMS: Mutex<Algorithms> = Mutex::new(BTreeMap::new());
-type Algorithms = BTreeMap<(Arc<str>, Kind), Option<Algorithm>>;
+type Algorithms = BTreeMap<(Arc<str>, Kind), Result<Algorithm, String>>;
 
 /// The products of a device.
 pub(super) struct Products {
@@ -71,6 +74,34 @@ unsafe impl Send for Products {}
 // SAFETY: as above.
 unsafe impl Sync for Products {}
 
+/// Checks that a card of a capability multiplies matrices of E4M3 with a scale for each row.
+///
+/// # Errors
+/// If it does not, with the reason and a remedy.
+pub(super) fn check_scaled(
+    products: Option<&Products>,
+    capability: (i32, i32),
+    without: Without,
+    card: &str,
+) -> Result<()> {
+    ensure!(
+        capability == HOPPER,
+        "--dtype fp8 needs a GPU of compute capability 9.0 (H100, H200), whose cuBLASLt multiplies 8-bit floats with a scale for \
+         each row; this is {card}: use --dtype bf16"
+    );
+    let lacks = if without.cublaslt { "is switched off by RERANK_GPU_WITHOUT" } else { "does not start" };
+    ensure!(products.is_some(), "--dtype fp8 needs cuBLASLt, which {lacks}; use --dtype bf16");
+    ensure!(
+        super::matmul::version() >= OLDEST_WITH_SCALES,
+        "--dtype fp8 needs cuBLASLt 12.9, and {} was found; put a newer one on LD_LIBRARY_PATH, or use --dtype bf16",
+        version()
+    );
+    Ok(())
+}
+
+/// The oldest cuBLASLt that has a scale for each row.
+const OLDEST_WITH_SCALES: usize = 120_900;
+
 /// The library's, as `cuBLASLt 13.0.2`.
 pub(super) fn version() -> String {
     let number = super::matmul::version();
@@ -88,25 +119,37 @@ impl Products {
         Some(Self { matmul, stream, ledger, workspace, name: name.into(), events })
     }
 
-    /// Multiplies, if there is an algorithm for that; false if nothing was done. The first product of a kind takes some
-    /// milliseconds more, and memory for a while if there is some.
+    /// Multiplies, if there is an algorithm for that. The first product of a kind takes some milliseconds more, and memory for a
+    /// while if there is some.
+    ///
+    /// # Errors
+    /// The reason, if nothing was done.
     ///
     /// # Safety
     /// The memory of all three matrices is there, and the context is current.
-    pub(super) unsafe fn multiply(&self, product: &Product) -> bool {
+    pub(super) unsafe fn multiply(&self, product: &Product) -> Result<()> {
         let Product { outputs, inputs, value, scales, add, .. } = *product;
         let is_scaled = scales.is_some();
         let alignments = [product.left, product.right, product.results].map(alignment);
         let kind = Kind { outputs, inputs, value, is_scaled, add, alignments };
         let mut algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let chosen =
-            algorithms.entry((Arc::clone(&self.name), kind)).or_insert_with(|| self.choose(product).ok().flatten());
-        let Some(algorithm) = chosen else { return false };
+        let chosen = match algorithms.entry((Arc::clone(&self.name), kind)) {
+            Entry::Occupied(chosen) => chosen.into_mut(),
+            Entry::Vacant(place) => match self.choose(product) {
+                // Nothing else does such products: a smaller batch may leave memory to try algorithms in.
+                Err(error) if is_scaled && error.is::<OutOfMemory>() => return Err(error),
+                chosen => place.insert(chosen.map_err(|error| format!("{error:#}"))),
+            },
+        };
+        let algorithm = match chosen {
+            Ok(algorithm) => algorithm,
+            Err(reason) => bail!("{reason}"),
+        };
         // SAFETY: as the caller's.
-        let multiplied = unsafe { self.run(product, algorithm) }.is_ok();
-        if !multiplied {
+        let multiplied = unsafe { self.run(product, algorithm) };
+        if let Err(error) = &multiplied {
             // Not for some rows this way and for others that.
-            *chosen = None;
+            *chosen = Err(format!("the chosen algorithm failed: {error:#}"));
         }
         multiplied
     }
@@ -116,29 +159,42 @@ impl Products {
         let algorithms = ALGORITHMS.lock().unwrap_or_else(PoisonError::into_inner);
         // Without an algorithm for matrices with scales there are no scores.
         let others = algorithms.iter().filter(|((name, kind), _)| *name == self.name && !kind.is_scaled);
-        let lacking = others.filter(|(_, algorithm)| algorithm.is_none());
+        let lacking = others.filter(|(_, algorithm)| algorithm.is_err());
         let lacking: Vec<_> = lacking.map(|((_, kind), _)| format!("{} × {}", kind.outputs, kind.inputs)).collect();
         (!lacking.is_empty())
             .then(|| format!("cuBLASLt has no algorithm for all batches and weights of {}", lacking.join(", ")))
     }
 
     /// The fastest algorithm whose bits don't depend on the number of rows, for a product of which only the right matrix is
-    /// there; None if there is none.
+    /// there.
     ///
     /// # Errors
-    /// If the library knows no algorithm, or there is no memory to try them in.
-    fn choose(&self, product: &Product) -> Result<Option<Algorithm>> {
+    /// If there is none, or no memory to try algorithms in.
+    fn choose(&self, product: &Product) -> Result<Algorithm> {
         let probe = Probe::new(self, product)?;
-        let candidates = self.matmul.candidates(&probe.product, self.workspace.bytes)?;
-        let timed = candidates.into_iter().filter_map(|algorithm| Some((algorithm, probe.time(&algorithm).ok()?)));
-        let mut timed: Vec<(Algorithm, f32)> = timed.collect();
+        // Whatever memory there is for trials: some algorithms are for many rows, and named only where there are many.
+        let asked = Product { rows: ROWS, ..probe.product };
+        let candidates = self.matmul.candidates(&asked, self.workspace.bytes).context("the library names none")?;
+        let named = candidates.len();
+        let mut failure = None;
+        let mut timed: Vec<(Algorithm, f32)> = Vec::new();
+        for algorithm in candidates {
+            match probe.time(&algorithm) {
+                Ok(time) => timed.push((algorithm, time)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let ran = timed.len();
         while let Some(fastest) = fastest(&timed) {
             let (algorithm, _) = timed.remove(fastest);
             if probe.has_bits_of_its_own_rows(&algorithm).unwrap_or(false) {
-                return Ok(Some(algorithm));
+                return Ok(algorithm);
             }
         }
-        Ok(None)
+        let failure = failure.map_or_else(String::new, |error| format!(", the last failure being {error:#}"));
+        bail!(
+            "of {named} that work for any number of rows, {ran} ran{failure}, and none had the same bits in every batch"
+        )
     }
 
     /// Multiplies by an algorithm.

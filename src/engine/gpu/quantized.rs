@@ -1,5 +1,5 @@
 //! Linear layers in E4M3: weights with a scale for each output, activations with one for each row, as the rows come. The kernels are those of
-//! `quantize.cu`; products sum in f32 and multiply the sums by both scales.
+//! `quantize.cu`; products multiply their sums by both scales.
 
 use anyhow::Result;
 
@@ -67,7 +67,7 @@ impl Gpu {
 
     /// The same, with linear layers that multiply activations as they are.
     #[must_use]
-    pub fn whole(&self) -> Self {
+    pub fn unquantized(&self) -> Self {
         let mut whole = self.clone();
         whole.quantizes = false;
         whole

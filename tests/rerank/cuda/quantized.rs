@@ -38,7 +38,7 @@ fn linear_layers_are_multiplied_in_8_bits() {
     let (ours, expected) = (logits(&run), logits(&exact));
     assert_eq!(ours.len(), expected.len());
     let most = ours.iter().zip(&expected).map(|(logit, expected)| (logit - expected).abs()).fold(0., f64::max);
-    assert!((0.01..0.15).contains(&most), "{most}");
+    assert!((0.03..0.15).contains(&most), "{most}");
     let launched = files.read("kernels");
     let launched: BTreeSet<&str> = launched.lines().collect();
     for kernel in ["rms_norm_quantized_bf16", "quantize_rows_bf16", "swiglu_quantized_bf16", "rms_norm_bf16"] {

@@ -15,7 +15,7 @@ mod weights;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use indicatif::BinaryBytes;
 
 use self::activations::{Activations, Widths};
@@ -78,10 +78,10 @@ impl GpuEngine {
         let rotaries = rotaries(architecture);
         let remedy = more_memory(&gpu);
         let load = || -> Result<Self> {
-            check_placement(&gpu, &placement)?;
+            assert!(placement.streamed == 0 || !gpu.quantizes(), "layers in 8 bits are not uploaded");
             gpu.self_test_quantized()?;
             let mut warnings = gpu.self_test(heads, has_windows(architecture))?;
-            if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu.whole())) {
+            if architecture.layers.iter().any(|layer| activates_at_once(&layer.mlp, &gpu.unquantized())) {
                 warnings.extend(gpu.self_test_gated()?);
             }
             warnings.extend(placement.warning());
@@ -211,17 +211,6 @@ impl GpuEngine {
         self.angles = angles;
         Ok(())
     }
-}
-
-/// Checks that there is memory for all layers, if linear layers are rounded to 8 bits.
-fn check_placement(gpu: &Gpu, placement: &Placement) -> Result<()> {
-    ensure!(
-        placement.streamed == 0 || !gpu.quantizes(),
-        "--dtype fp8: the model does not fit into the GPU's memory, and layers that are uploaded for each batch are not rounded to \
-         8 bits; {}, or use --dtype bf16",
-        more_memory(gpu)
-    );
-    Ok(())
 }
 
 /// How there could be more memory.

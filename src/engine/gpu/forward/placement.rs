@@ -43,6 +43,10 @@ impl Placement {
         let layers = architecture.layers.len();
         let wanted = gpu.wanted_tokens().unwrap_or(MOST_TOKENS).clamp(LEAST_TOKENS, MOST_TOKENS);
         let resident = Self::of(architecture, gpu, 0)?;
+        // What is uploaded for each batch is not rounded again each time.
+        if gpu.quantizes() {
+            return Ok(resident);
+        }
         // The slots take the memory of as many layers.
         if resident.fitting_tokens >= wanted.min(USEFUL_TOKENS) || layers <= SLOTS || !are_alike(architecture) {
             return Ok(resident);

@@ -46,7 +46,7 @@ impl GpuWeights {
     /// If a tensor is missing or of another shape than described, or the device has no memory for it.
     pub(super) fn load(model: &Model, rotaries: &[Rotary], (gpu, placement): (&Gpu, &Placement)) -> Result<Self> {
         let architecture = &model.architecture;
-        let whole = gpu.whole();
+        let whole = gpu.unquantized();
         let load = Load { weights: &model.weights, gpu: &whole };
         let layers = architecture.layers.iter().enumerate();
         let layers = layers.map(|(index, layer)| {
@@ -63,9 +63,9 @@ impl GpuWeights {
     }
 }
 
-/// How a layer is computed: the last one, of which little is left to compute, is never rounded to 8 bits.
+/// How a layer is computed: the last one is never rounded to 8 bits. Of it, little is left to compute where one token is pooled.
 pub(super) fn of_layer(gpu: &Gpu, index: usize, architecture: &Architecture) -> Gpu {
-    if index + 1 == architecture.layers.len() { gpu.whole() } else { gpu.clone() }
+    if index + 1 == architecture.layers.len() { gpu.unquantized() } else { gpu.clone() }
 }
 
 impl GpuEmbedding {

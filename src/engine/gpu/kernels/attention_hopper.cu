@@ -357,14 +357,14 @@ __device__ inline void attend_by_roles(const Attending<T>& attending, const Work
 }  // namespace hopper
 
 // Early: three workers, so that a tile has the queries of most passages, and few keys at a time. Late: two with more keys.
-#define KERNEL(T, name, D)                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(512, 1)                                                                    \
-        attend_hopper_early_##name##_##D(Attending<T> attending, hopper::Work work) {                             \
-        hopper::attend_by_roles<T, D, 3, 64>(attending, work);                                                             \
-    }                                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(384, 1)                                                                    \
-        attend_hopper_late_##name##_##D(Attending<T> attending, hopper::Work work) {                              \
-        hopper::attend_by_roles<T, D, 2, 128>(attending, work);                                                            \
+#define KERNEL(T, name, D)                                                            \
+    extern "C" __global__ void __launch_bounds__(512, 1)                              \
+        attend_hopper_early_##name##_##D(Attending<T> attending, hopper::Work work) { \
+        hopper::attend_by_roles<T, D, 3, 64>(attending, work);                        \
+    }                                                                                 \
+    extern "C" __global__ void __launch_bounds__(384, 1)                              \
+        attend_hopper_late_##name##_##D(Attending<T> attending, hopper::Work work) {  \
+        hopper::attend_by_roles<T, D, 2, 128>(attending, work);                       \
     }
 KERNEL(bfloat16, bf16, 64)
 KERNEL(bfloat16, bf16, 128)

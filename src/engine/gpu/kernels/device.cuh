@@ -87,15 +87,6 @@ __device__ inline uint16_t narrow_to_e4m3(float first, float second) {
     return __nv_cvt_float2_to_fp8x2(make_float2(first, second), __NV_SATFINITE, __NV_E4M3);
 }
 
-constexpr unsigned ALL_LANES = 0xffffffffu;
-
-// What the values of a warp's lanes become in pairs, and pairs of pairs: in all lanes.
-template <typename Combine>
-__device__ inline float reduce_warp(float value, Combine combine) {
-    for (int distance = 16; distance > 0; distance /= 2) value = combine(value, __shfl_xor_sync(ALL_LANES, value, distance));
-    return value;
-}
-
 // To 2 units in the last place, 0 for what is too small.
 __device__ inline float power_of_two(float x) {
     float power;
@@ -142,6 +133,21 @@ template <int COUNT, typename T>
 __device__ inline void store(T* first, const Neighbours<T, COUNT>& neighbours) {
     *reinterpret_cast<Neighbours<T, COUNT>*>(first) = neighbours;
 }
+
+constexpr unsigned ALL_LANES = 0xffffffffu;
+
+// What the values of a warp's lanes become in pairs, and pairs of pairs: in all lanes.
+template <typename Combine>
+__device__ inline float exchange(float value, Combine combine) {
+    for (int distance = 16; distance > 0; distance /= 2) value = combine(value, __shfl_xor_sync(ALL_LANES, value, distance));
+    return value;
+}
+#ifdef __CUDACC__
+template <typename Combine>
+__device__ inline float reduce_warp(float value, Combine combine) {
+    return exchange(value, combine);
+}
+#endif
 
 __device__ inline float sum_of_warp(float value) {
     return reduce_warp(value, [](float one, float other) { return one + other; });
