@@ -273,10 +273,10 @@ impl Reranker {
     /// # Errors
     /// If the device's free memory can't be queried, or the model can't be computed in the target's precision.
     pub fn limits(&self, choice: LimitsChoice, target: &Target) -> Result<Limits> {
-        match (&self.checkpoint, target) {
-            (Some(checkpoint), _) => engine::limits(choice, &checkpoint.model.architecture, target),
-            (None, _) => {
-                self.check_precision(target)?;
+        self.check_precision(target)?;
+        match &self.checkpoint {
+            Some(checkpoint) => engine::limits(choice, &checkpoint.model.architecture, target),
+            None => {
                 let shares = self.architecture.as_ref().is_none_or(|architecture| architecture.shares_prefixes());
                 let on_gpu = matches!(target, Target::Gpu(_));
                 let limits = if on_gpu { choice.on_gpu(MOST_TOKENS) } else { choice.on_cpu() };

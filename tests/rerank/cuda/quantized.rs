@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{TINY, run};
 use crate::fixture::{Files, Run};
+use crate::models::changed;
 
 /// Algorithms and rows as in `products.rs`.
 const CHOSEN: &str = "13";
@@ -62,5 +63,11 @@ fn a_device_that_has_no_such_products_refuses_them() {
     fails(&[("EMULATED_CAPABILITY", "80")], &["--dtype fp8 needs", "compute capability 9.0", "use --dtype bf16"]);
     fails(&[("RERANK_GPU_WITHOUT", "cublaslt")], &["switched off by RERANK_GPU_WITHOUT", "use --dtype bf16"]);
     fails(&[("EMULATED_LT", "scales")], &["cuBLASLt has no algorithm for products of 208 × 528 in E4M3"]);
+    let files = Files::new();
+    let model = changed(&files, &json!({"num_hidden_layers": 1}), |tensors| {
+        tensors.retain(|name, _| !["layers.1.", "layers.2.", "layers.3."].iter().any(|layer| name.contains(layer)));
+    });
+    let input = ["--model", &model, "--input", "testdata/candidates.jsonl", "--device", "cuda", "--dtype", "fp8"];
+    run(&input, &[]).fails(2, &["--dtype fp8 leaves the last layer as it is, and the model has no other"]);
     ranked("cpu", "fp8", &[], &[]).fails(1, &["--dtype fp8 is for NVIDIA GPUs", "--device cuda"]);
 }
