@@ -9,7 +9,7 @@ use crate::model::{Heads, Mask};
 
 /// Rows (queries times heads of a group) of a block.
 const TILE: usize = 64;
-/// The same of `attention_hopper.cu`, of early and of late queries: 64 for each worker.
+/// Rows of each worker of a block of `attention_hopper.cu`, and its workers for early and for late queries.
 const WORKER_ROWS: usize = 64;
 const EARLY_WORKERS: usize = 3;
 const LATE_WORKERS: usize = 2;

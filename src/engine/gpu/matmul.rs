@@ -80,7 +80,7 @@ impl Drop for Operation {
     }
 }
 
-/// A library before 12.9 does not know it, and has no algorithms then.
+/// Libraries before 12.9 do not know this mode; `products::check_scaled` refuses them.
 const SCALE_OF_EACH_ROW: i32 = sys::cublasLtMatmulMatrixScale_t::CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F as i32;
 
 /// What a matrix looks like, for the library.

@@ -226,7 +226,7 @@ struct Probe<'a> {
     product: Product,
     left: Scratch,
     results: Scratch,
-    /// Of the left matrix.
+    /// The scales of the left matrix, if it has any.
     scales: Option<Scratch>,
 }
 

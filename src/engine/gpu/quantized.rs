@@ -133,7 +133,7 @@ impl Weight {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn fill_quantized(&mut self, row: usize, values: &[f32]) -> Result<()> {
+    pub(super) fn fill_quantized(&mut self, row: usize, values: &[f32]) -> Result<()> {
         let mut bytes = vec![0; values.len()];
         let rows = values.chunks_exact(self.inputs).zip(bytes.chunks_exact_mut(self.inputs));
         let scales: Vec<f32> = rows.map(|(values, bytes)| e4m3::narrow_row(values, bytes)).collect();

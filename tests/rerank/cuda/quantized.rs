@@ -45,7 +45,7 @@ fn linear_layers_are_multiplied_in_8_bits() {
     for kernel in ["rms_norm_quantized_bf16", "quantize_rows_bf16", "swiglu_quantized_bf16", "rms_norm_bf16"] {
         assert!(launched.contains(kernel), "{kernel} of {launched:?}");
     }
-    // Of a shape that only E4M3 has here, products are done by one algorithm, and not by the faster one whose sums depend on the rows.
+    // Only products of E4M3 have this shape. One algorithm does them all, and it is not the faster one, whose sums depend on the rows.
     let log = files.read("log");
     let of_shape = log.lines().filter_map(|line| line.strip_suffix(" 384 128")).filter_map(|line| line.split_once(' '));
     let (tried, done): (Vec<_>, Vec<_>) = of_shape.partition(|(_, rows)| TRIED_ROWS.contains(rows));
