@@ -35,8 +35,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const MOST_OF_HEAD: usize = 64 << 10;
 /// How long accepting waits where the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-/// How long the clients whose requests are given up at the end have to take that answer. On a machine that is busy with other work, a
-/// second was too short now and then to write it.
+/// How long the clients whose requests are given up at the end have to take that answer: long enough for a machine that is busy with
+/// other work to write it.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Takes connections until `ending` is done, and then waits for the requests at hand, for as long as the limits allow. Those that take

@@ -73,10 +73,12 @@ pub fn run(config: &ServeConfig, stop: &Stop) -> Result<Exit> {
             .await
         }
     });
-    let (session, cache) = load(config, &server, &reporter)?;
+    let Loaded { session, cache, service } = load(config, &server, &reporter)?;
+    // Requests are taken only once a signal lets them be answered.
     stop.begin_scoring(move || {
         let _ = end.send(());
     });
+    open(service, &server, &reporter);
     let is_drained =
         runtime.block_on(connections).map_err(|_| anyhow!("the thread that takes connections has panicked"))?;
     session.finish()?.iter().for_each(|warning| reporter.note(warning));
@@ -138,12 +140,15 @@ fn server(config: &ServeConfig, reporter: &Arc<Reporter>) -> Server {
     }
 }
 
-/// Loads the model, has it score something, and opens the service.
-fn load(
-    config: &ServeConfig,
-    server: &Arc<Server>,
-    reporter: &Arc<Reporter>,
-) -> Result<(Session, Option<Arc<ScoreCache>>)> {
+/// The model behind the service, before it is asked.
+struct Loaded {
+    session: Session,
+    cache: Option<Arc<ScoreCache>>,
+    service: Service,
+}
+
+/// Loads the model, and has it score something.
+fn load(config: &ServeConfig, server: &Server, reporter: &Arc<Reporter>) -> Result<Loaded> {
     let choice = &config.model;
     let devices = setup::open_devices(choice, reporter)?;
     let downloads = if config.verbosity == Verbosity::Quiet { Downloads::Silent } else { Downloads::Lines };
@@ -168,10 +173,8 @@ fn load(
         Opened::Gpu(device) => Some(Arc::clone(device)),
     };
     let _ = server.gpus.set(setup.devices.iter().filter_map(gpu).collect());
-    server.metrics.describe(&facts);
-    let ready = format!("ready: {} in {} on {}", facts.model_with_adapter(), facts.dtype, facts.device);
     let recipe = setup.reranker.recipe();
-    let _ = server.service.set(Arc::new(Service {
+    let service = Service {
         facts,
         access: session.access(),
         prompts: Arc::clone(&recipe.prompts),
@@ -179,9 +182,17 @@ fn load(
         cache: cache.clone(),
         tokenizing: Arc::new(Semaphore::new(choice.threads.max(LEAST_TOKENIZING))),
         health,
-    }));
+    };
+    Ok(Loaded { session, cache, service })
+}
+
+/// Opens the service for requests.
+fn open(service: Service, server: &Server, reporter: &Reporter) {
+    let facts = &service.facts;
+    server.metrics.describe(facts);
+    let ready = format!("ready: {} in {} on {}", facts.model_with_adapter(), facts.dtype, facts.device);
+    let _ = server.service.set(Arc::new(service));
     reporter.line(&ready);
-    Ok((session, cache))
 }
 
 /// Scores a pair, so that the first client does not wait for what is done but once.

@@ -132,6 +132,15 @@ fn told_to_end_the_service_answers_the_requests_at_hand() {
 
 #[test]
 #[cfg(unix)]
+fn a_service_that_says_that_it_is_ready_ends_in_order() {
+    let service = Service::start(&TINY);
+    service.signal(libc::SIGTERM);
+    service.wait_for("all requests are answered");
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+#[cfg(unix)]
 fn what_takes_too_long_at_the_end_is_given_up_with_an_answer() {
     let service = Service::start(&[&TINY[..], &["--drain-timeout", "1"]].concat());
     let mut waiting = begin(&service, "{", 1000);
