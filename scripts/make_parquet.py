@@ -93,6 +93,12 @@ def write_beir() -> None:
     write("run.parquet", pa.table(list(zip(*rows)), names=["query-id", "corpus-id", "score"]))
     ranked = [{"query-id": query, "corpus-ids": [id for id, _, _ in listed]} for query, listed in CANDIDATES.items()]
     write("top_ranked.parquet", pa.Table.from_pylist(ranked))
+    # Candidates that are ids alone, beside the query's text, from the last to the first; and as structs.
+    listed = [(QUERIES[query], [id for id, _, _ in listed][::-1], [float(score) for _, _, score in listed][::-1])
+              for query, listed in CANDIDATES.items()]
+    write("ids.parquet", pa.Table.from_pylist([{"query": q, "docids": i, "scores": s} for q, i, s in listed]))
+    hits = [{"query": q, "hits": [{"docid": a, "score": b} for a, b in zip(i, s)]} for q, i, s in listed]
+    write("hits.parquet", pa.Table.from_pylist(hits))
     qrels = [(query, listed[0][0], 1) for query, listed in CANDIDATES.items()]
     qrels += [(query, listed[1][0], 0) for query, listed in CANDIDATES.items()]
     write("qrels.parquet", pa.table(list(zip(*qrels)), names=["query-id", "corpus-id", "score"]))

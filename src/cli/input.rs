@@ -48,15 +48,15 @@ pub struct InputArguments {
     pub group: bool,
 
     /// A directory in BEIR's layout: --queries is its queries.jsonl, --collection its corpus.jsonl, and --qrels its qrels/test.tsv, or
-    /// what exports of the Hugging Face hub have in their place (corpus/corpus-00000-of-00001.parquet); the input is a run of it
+    /// what exports of the Hugging Face hub have in their place (corpus/corpus-00000-of-00001.parquet); the input is a run of it, or has ids alone
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["queries", "collection"])]
     pub beir: Option<PathBuf>,
 
-    /// Texts of a run's queries: a table (id, text; a header is obeyed), JSON, JSONL, Parquet or Arrow; `-` is standard input, here and below
+    /// Texts of queries that are ids alone, as in a run: a table (id, text; a header is obeyed), JSON, JSONL, Parquet or Arrow; `-` is standard input, here and below
     #[arg(long, value_name = "FILE")]
     pub queries: Option<PathBuf>,
 
-    /// Texts of a run's documents: BEIR JSONL, JSON, Parquet, Arrow or a table (id, text; id, text, title; MS MARCO's id, URL, title,
+    /// Texts of candidates that are ids alone, as in a run: BEIR JSONL, JSON, Parquet, Arrow or a table (id, text; id, text, title; MS MARCO's id, URL, title,
     /// text; a header is obeyed); indexed, not loaded
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,

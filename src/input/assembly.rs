@@ -35,6 +35,7 @@ impl Assembly {
     pub fn add(&mut self, line: u64, candidate: CandidateResult) -> Result<(), BadRecord> {
         self.position += 1;
         let parsed = candidate.map_err(|InvalidCandidate { id, problem }| self.bad(line, id, problem))?;
+        let text = parsed.text.map_err(|problem| self.bad(line, parsed.id.clone(), problem))?;
         let occurrence = Occurrence { file: 0, line, is_generated: parsed.id.is_none() };
         let id = parsed.id.unwrap_or_else(|| self.position.to_string());
         if let Some(first) = self.seen.earlier(&id, occurrence) {
@@ -45,7 +46,7 @@ impl Assembly {
         self.group.candidates.push(Candidate {
             id,
             has_generated_id: occurrence.is_generated,
-            text: parsed.text,
+            text,
             title: parsed.title,
             original_rank: parsed.rank.unwrap_or_else(|| i64::try_from(self.position).unwrap_or(i64::MAX)),
             original_score: parsed.score,

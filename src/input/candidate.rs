@@ -23,9 +23,10 @@ pub fn listed(value: &RawValue, names: &Names, wants_query_id: bool, notes: &mut
     let invalid = |problem| Listed { candidate: Err(InvalidCandidate { id: None, problem }), query_id: None };
     match kind(value) {
         Kind::String => match string("the candidate", value) {
-            Ok(text) => {
-                Listed { candidate: Ok(ParsedCandidate { text, ..ParsedCandidate::default() }), query_id: None }
-            }
+            Ok(text) => Listed {
+                candidate: Ok(ParsedCandidate { text: Ok(text), ..ParsedCandidate::default() }),
+                query_id: None,
+            },
             Err(problem) => invalid(problem),
         },
         Kind::Object => match Object::parse(value.get()) {
@@ -97,7 +98,8 @@ mod tests {
         );
         let parsed = read.candidate.unwrap();
         assert_eq!(read.query_id.unwrap(), "q");
-        assert_eq!((parsed.id.as_deref(), parsed.text.as_str(), parsed.title.as_deref()), (Some("7"), "t", Some("T")));
+        assert_eq!((parsed.id.as_deref(), parsed.title.as_deref()), (Some("7"), Some("T")));
+        assert_eq!(parsed.text.as_deref(), Ok("t"));
         assert_eq!((parsed.score, parsed.rank), (Some(2.5), Some(4)));
         assert_eq!(carried(&parsed), "z=1;url=\"u\";docid=\"n\";");
     }
@@ -107,7 +109,8 @@ mod tests {
         let parsed = read(r#"{"score":1,"doc":{"_id":"d","segment":"t","title":"T","url":"u","n":null},"x":2}"#)
             .candidate
             .unwrap();
-        assert_eq!((parsed.id.as_deref(), parsed.text.as_str(), parsed.title.as_deref()), (Some("d"), "t", Some("T")));
+        assert_eq!((parsed.id.as_deref(), parsed.title.as_deref()), (Some("d"), Some("T")));
+        assert_eq!(parsed.text.as_deref(), Ok("t"));
         assert_eq!(carried(&parsed), "x=2;doc={\"url\":\"u\",\"n\":null};");
         let parsed = read(r#"{"docid":"e","document":{"text":"t"}}"#).candidate.unwrap();
         assert_eq!((parsed.id.as_deref(), carried(&parsed).as_str()), (Some("e"), ""));
@@ -115,23 +118,34 @@ mod tests {
 
     #[test]
     fn a_candidate_may_be_a_plain_string_or_an_empty_text() {
-        assert_eq!(read(r#""a \u00e9""#).candidate.unwrap().text, "a é");
-        assert_eq!(read(r#"{"text": ""}"#).candidate.unwrap().text, "");
+        assert_eq!(read(r#""a \u00e9""#).candidate.unwrap().text.unwrap(), "a é");
+        assert_eq!(read(r#"{"text": ""}"#).candidate.unwrap().text.unwrap(), "");
+    }
+
+    #[test]
+    fn a_candidate_without_a_text_says_so_and_keeps_the_rest() {
+        for (text, problem) in [
+            (r#"{"id":"d","score":1,"x":2}"#, "there is no text: none of"),
+            (r#"{"id":"d","text":null,"score":1,"x":2}"#, "there is no text: `text` is null"),
+            (r#"{"doc":{"id":"d","y":2},"score":1,"x":2}"#, "in `doc`: there is no text"),
+        ] {
+            let parsed = read(text).candidate.unwrap();
+            assert_eq!((parsed.id.as_deref(), parsed.score), (Some("d"), Some(1.)), "{text}");
+            assert!(carried(&parsed).starts_with("x=2;"), "{text}");
+            assert!(parsed.text.as_ref().unwrap_err().contains(problem), "{text}: {:?}", parsed.text);
+        }
     }
 
     #[test]
     fn an_invalid_candidate_states_what_is_wrong_and_keeps_its_id() {
         for (text, id, problem) in [
             ("7", None, "the candidate is a number, an object or a string is expected"),
-            (r#"{"id":"d"}"#, Some("d"), "no text"),
-            (r#"{"id":"d","text":null}"#, Some("d"), "no text"),
             (r#"{"id":"d","text":["a","b"]}"#, Some("d"), "`text` has the wrong type: it is a list"),
             (r#"{"id":"d","text":true}"#, Some("d"), "it is true or false, a string is expected"),
             (r#"{"id":{},"text":"t"}"#, None, "`id` has the wrong type: it is an object"),
             (r#"{"id":"d","text":"t","score":"one"}"#, Some("d"), "the score \"one\" is not a number"),
             (r#"{"id":"d","text":"t","score":-1e999}"#, Some("d"), "not a finite number"),
             (r#"{"id":"d","text":"t","title":{}}"#, Some("d"), "`title` has the wrong type"),
-            (r#"{"doc":{"id":"d","url":"u"}}"#, Some("d"), "in `doc`: there is no text"),
             (r#"{"qid":[],"text":"t"}"#, None, "`qid` has the wrong type"),
         ] {
             let invalid = read(text).candidate.unwrap_err();

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::candidate::{self, Listed};
 use super::entry::ParsedCandidate;
-use super::names::{Field, IDS_OF_TEXTS, Names};
+use super::names::{Field, IDS_OF_TEXTS, LISTS_OF_IDS, Names, is_same_name};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, list, score, wrong_type};
 use crate::record::{Fields, add_fields};
@@ -57,7 +57,7 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         .of(Field::Candidates)
         .iter()
         .filter_map(|name| object.find(&[name]))
-        .filter(|(_, value)| kind(value) == Kind::List && !is_empty(value))
+        .filter(|(_, value)| is_filled(value))
         .map(|(name, _)| name)
         .collect();
     if let [first, second, ..] = lists[..] {
@@ -70,6 +70,8 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         Some((_, value)) if kind(value) == Kind::List => Ok(true),
         Some((name, value)) if object.find(names.of(Field::Text)).is_none() => match container(object, names) {
             Some(_) => Ok(true),
+            // An identifier may have such a name, too.
+            None if LISTS_OF_IDS.iter().any(|known| is_same_name(known, name)) => Ok(false),
             None => Err(wrong_type(name, kind(value), "a list")),
         },
         _ if object.find(names.of(Field::Text)).is_some() => Ok(false),
@@ -77,9 +79,9 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
     }
 }
 
-/// Whether a list has no values.
-fn is_empty(list: &RawValue) -> bool {
-    list.get().strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]")
+/// Whether a value is a list that is not empty.
+fn is_filled(value: &RawValue) -> bool {
+    value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start() != "]")
 }
 
 /// Takes the candidates out of a record. With `wants_query_id` the query's identifier is read from each of them. What is
@@ -121,9 +123,10 @@ pub fn take(
 }
 
 fn plain_list<'a>(object: &mut Object<'a>, names: &Names) -> Result<List<'a>, String> {
-    let Some((name, value)) = object.take(names.of(Field::Candidates)) else {
-        return Err("there is no list".to_owned());
-    };
+    let names = names.of(Field::Candidates);
+    let filled = names.iter().find(|name| object.find(&[name]).is_some_and(|(_, value)| is_filled(value)));
+    let taken = filled.and_then(|name| object.take(&[name])).or_else(|| object.take(names));
+    let Some((name, value)) = taken else { return Err("there is no list".to_owned()) };
     let mut list = List::new(name, value)?;
     list.take_beside(object, &IDS_OF_TEXTS, &["scores"])?;
     Ok(list)
@@ -168,6 +171,11 @@ fn list_within<'a>(inner: &mut Object<'a>, names: &Names) -> Option<(String, &'a
     inner.take(&[name])
 }
 
+/// Whether a candidate is no object: a text, or an identifier where texts are looked up.
+fn is_plain(value: &RawValue) -> bool {
+    matches!(kind(value), Kind::String | Kind::Number)
+}
+
 impl<'a> List<'a> {
     fn new(name: String, value: &'a RawValue) -> Result<Self, String> {
         let values = list(&name, value)?;
@@ -180,30 +188,31 @@ impl<'a> List<'a> {
         Ok(Self { name, values, ids: None, scores: None })
     }
 
-    /// Takes the lists of the identifiers and scores of candidates that are plain strings.
+    /// Takes the lists of the identifiers and scores of candidates that are plain strings, or identifiers that are numbers.
     fn take_beside(&mut self, object: &mut Object<'a>, ids: &[&str], scores: &[&str]) -> Result<(), String> {
-        if self.values.is_empty() || self.values.iter().any(|value| kind(value) != Kind::String) {
-            return Ok(());
+        if !self.values.is_empty() && self.values.iter().all(|value| is_plain(value)) {
+            self.ids = self.beside(object, ids)?;
+            self.scores = self.beside(object, scores)?;
         }
-        let mut beside = |names: &[&str]| -> Result<Option<Vec<&'a RawValue>>, String> {
-            if object.find(names).is_none_or(|(_, value)| kind(value) != Kind::List) {
-                return Ok(None);
-            }
-            let Some((name, value)) = object.take(names) else { return Ok(None) };
-            let values = list(&name, value)?;
-            if values.len() != self.values.len() {
-                return Err(format!(
-                    "`{name}` has {} values and `{}` has {}: each candidate needs one",
-                    values.len(),
-                    self.name,
-                    self.values.len()
-                ));
-            }
-            Ok(Some(values))
-        };
-        self.ids = beside(ids)?;
-        self.scores = beside(scores)?;
         Ok(())
+    }
+
+    /// Takes a list that has a value for each candidate.
+    fn beside(&self, object: &mut Object<'a>, names: &[&str]) -> Result<Option<Vec<&'a RawValue>>, String> {
+        if object.find(names).is_none_or(|(_, value)| kind(value) != Kind::List) {
+            return Ok(None);
+        }
+        let Some((name, value)) = object.take(names) else { return Ok(None) };
+        let values = list(&name, value)?;
+        if values.len() != self.values.len() {
+            return Err(format!(
+                "`{name}` has {} values and `{}` has {}: each candidate needs one",
+                values.len(),
+                self.name,
+                self.values.len()
+            ));
+        }
+        Ok(Some(values))
     }
 
     fn read(
@@ -214,13 +223,22 @@ impl<'a> List<'a> {
         candidates: &mut Vec<Listed>,
     ) -> Result<(), String> {
         for (index, value) in self.values.iter().enumerate() {
-            let mut listed = candidate::listed(value, names, wants_query_id, notes);
+            let mut listed = match names.are_of_ids() && self.ids.is_none() && is_plain(value) {
+                true => Listed { candidate: Ok(self.named(value)?), query_id: None },
+                false => candidate::listed(value, names, wants_query_id, notes),
+            };
             if let Ok(parsed) = &mut listed.candidate {
                 self.complete(parsed, index)?;
             }
             candidates.push(listed);
         }
         Ok(())
+    }
+
+    /// The candidate of an identifier.
+    fn named(&self, value: &RawValue) -> Result<ParsedCandidate, String> {
+        let text = Err(format!("there is no text, as the values of `{}` are taken for ids", self.name));
+        Ok(ParsedCandidate { id: id(&self.name, value)?, text, ..ParsedCandidate::default() })
     }
 
     fn complete(&self, parsed: &mut ParsedCandidate, index: usize) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! The documents of a TREC run: a file of any size, indexed by offset once and read when a document is needed.
+//! The texts of documents: a file of any size, indexed by offset once and read when a document is needed.
 
 use std::collections::HashMap;
 use std::fs::File;

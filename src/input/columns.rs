@@ -4,13 +4,10 @@ use anyhow::Result;
 
 use super::columnar::{Encodings, Kind, Selection, Table};
 use super::detect::InputFormat;
-use super::names::{Field, IDS_OF_TEXTS, Names, is_same_name};
+use super::names::{Field, LISTS_OF_IDS, Names, is_same_name};
 use super::source::Source;
 use super::{InputOptions, columnar};
 use crate::exit::UsageError;
-
-/// Names of lists of document identifiers in mteb's `top_ranked`.
-const RANKED_IDS: [&str; 2] = ["corpus-ids", "corpus_ids"];
 
 /// The lines that rows become, and their format.
 pub struct Prepared {
@@ -35,6 +32,7 @@ pub fn prepare(table: Table, options: &InputOptions) -> Result<Prepared> {
     check_named(&table, options)?;
     let names = Names::new(&options.columns);
     if !is_run(&table, options, &names) {
+        let names = if options.collection.is_some() { names.of_ids(&options.columns) } else { names };
         let note_on_types = columnar::keep_types(&table, options);
         let encodings = Encodings::new(table.schema(), options);
         let selection =
@@ -75,17 +73,16 @@ fn check_named(table: &Table, options: &InputOptions) -> Result<(), UsageError> 
     }
 }
 
-/// Whether the rows are those of a run: its texts stand in other files.
+/// Whether the rows are those of a run: they have neither texts nor lists of candidates, and all texts stand in other files.
 fn is_run(table: &Table, options: &InputOptions, names: &Names) -> bool {
     let has = |field| table.has(names.of(field));
+    let has_texts = has(Field::Query) || has(Field::Text) || has(Field::Candidates);
     let is_asked = options.queries.is_some() || options.collection.is_some();
-    let has_texts = has(Field::Query) && (has(Field::Text) || has(Field::Candidates));
-    let has_ids_only = has(Field::QueryId) && table.has(&ids(names)) && !has(Field::Query) && !has(Field::Text);
-    !has_texts && (is_asked || (has_ids_only && !has(Field::Candidates)))
+    !has_texts && (is_asked || (has(Field::QueryId) && table.has(&ids(names))))
 }
 
 /// The names of a column with identifiers of documents, one or a list of them in each row.
 fn ids(names: &Names) -> Vec<String> {
-    let lists = RANKED_IDS.iter().chain(&IDS_OF_TEXTS).map(|name| (*name).to_owned());
+    let lists = LISTS_OF_IDS.iter().map(|name| (*name).to_owned());
     names.of(Field::Id).iter().cloned().chain(lists).collect()
 }

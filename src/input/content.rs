@@ -16,14 +16,14 @@ const CONTAINERS: [&str; 10] =
     ["_source", "node", "text_resource", "kwargs", "payload", "fields", "entity", "properties", "metadata", "meta"];
 
 /// The identifier and the texts of a candidate or document.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Content {
     /// Its identifier, never blank.
     pub id: Option<String>,
     /// Its title, never blank.
     pub title: Option<String>,
-    /// Its text.
-    pub text: String,
+    /// Its text, or the message that there is none.
+    pub text: Result<String, String>,
     /// What is left of the object that held the text, under its name.
     pub container: Fields,
     /// The name under which the identifier stood.
@@ -73,11 +73,18 @@ impl<'n> Naming<'n> {
     }
 }
 
+impl Default for Content {
+    fn default() -> Self {
+        let (container, id_name) = (Fields::new(), String::new());
+        Self { id: None, title: None, text: Ok(String::new()), container, id_name }
+    }
+}
+
 impl Content {
     /// Takes the content out of an object.
     ///
     /// # Errors
-    /// Its text is missing or something has the wrong type; the identifier is kept where it could be read.
+    /// Something has the wrong type; the identifier is kept where it could be read.
     pub fn take(&mut self, object: &mut Object<'_>, naming: Naming<'_>, notes: &mut Notes) -> Result<(), String> {
         // A serialized LangChain object has the path of its class under `id`.
         if object.find(&["lc"]).is_some() && object.find(&["kwargs"]).is_some() {
@@ -98,12 +105,13 @@ impl Content {
                 self.take_nested((name, value), Naming { standard, ..naming }, notes)?;
             }
             Some((name, value)) => {
-                self.text = text(&name, value)?;
-                notes.rivals(object, Field::Text, (&name, &self.text), |name| naming.is_own(Field::Text, name));
+                let text = text(&name, value)?;
+                notes.rivals(object, Field::Text, (&name, &text), |name| naming.is_own(Field::Text, name));
+                self.text = Ok(text);
             }
-            None => match container(object, naming) {
+            None => match container(object, naming, self.id.is_none() && naming.names.are_of_ids()) {
                 Some(found) => self.take_nested(found, naming, notes)?,
-                None => return Err(naming.no_text(object)),
+                None => self.text = Err(naming.no_text(object)),
             },
         }
         if let Some((name, value)) = naming.take(object, Field::Title) {
@@ -121,7 +129,11 @@ impl Content {
     ) -> Result<(), String> {
         let mut object = Object::parse(value.get())?;
         notes.look_at(&object);
-        self.take(&mut object, naming, notes).map_err(|problem| format!("in `{name}`: {problem}"))?;
+        let within = |problem| format!("in `{name}`: {problem}");
+        self.take(&mut object, naming, notes).map_err(within)?;
+        if let Err(problem) = &mut self.text {
+            *problem = within(std::mem::take(problem));
+        }
         let mut fields = object.rest(|name| Field::ALL.iter().any(|&field| naming.is_own(field, name)));
         fields.append(&mut self.container);
         self.container = as_object(name, &fields);
@@ -129,15 +141,21 @@ impl Content {
     }
 }
 
-/// An object beside which there is no text and in which there is one.
-fn container<'a>(object: &mut Object<'a>, naming: Naming<'_>) -> Option<(String, &'a RawValue)> {
+/// An object beside which there is no text and in which there is one; or an identifier, if that is enough.
+fn container<'a>(object: &mut Object<'a>, naming: Naming<'_>, is_id_enough: bool) -> Option<(String, &'a RawValue)> {
     let holds_text = |name: &&str| {
         let inner = object.find(&[name]).filter(|(_, value)| kind(value) == Kind::Object);
         let inner = inner.and_then(|(_, value)| Object::parse(value.get()).ok());
         inner.is_some_and(|mut inner| {
-            naming.take(&mut inner, Field::Text).is_some() || container(&mut inner, naming).is_some()
+            naming.take(&mut inner, Field::Text).is_some() || container(&mut inner, naming, false).is_some()
         })
     };
-    let name = CONTAINERS.iter().find(|name| holds_text(name))?;
+    let holds_id = |name: &&str| {
+        let inner = object.find(&[name]).filter(|(_, value)| kind(value) == Kind::Object);
+        let inner = inner.and_then(|(_, value)| Object::parse(value.get()).ok());
+        is_id_enough && inner.is_some_and(|mut inner| naming.take(&mut inner, Field::Id).is_some())
+    };
+    let name =
+        CONTAINERS.iter().find(|name| holds_text(name)).or_else(|| CONTAINERS.iter().find(|name| holds_id(name)))?;
     object.take(&[name])
 }

@@ -24,6 +24,9 @@ pub enum InputFormat {
     Msmarco,
     /// A run as Tevatron writes it: query-id, document-id and score; with --queries and --collection
     Tevatron,
+    /// A run in one JSON object, as BEIR, mteb, ranx and pytrec_eval have it: scores by document-ids by query-ids; with --queries and
+    /// --collection
+    Scores,
     /// Apache Parquet: a row for each pair, for each query with lists of candidates, or for each line of a run
     Parquet,
     /// Arrow's files and streams (Feather too), with the same rows
@@ -63,7 +66,7 @@ impl InputFormat {
 
     /// Whether it is a run, which holds no text. Columns that are no run are read as JSONL.
     pub fn is_run(self) -> bool {
-        matches!(self, Self::Trec | Self::Msmarco | Self::Tevatron) || self.is_columnar()
+        matches!(self, Self::Trec | Self::Msmarco | Self::Tevatron | Self::Scores) || self.is_columnar()
     }
 
     /// The format of a run that has such a line.

@@ -37,7 +37,7 @@ pub fn id(line: &[u8]) -> Result<String, String> {
 pub fn document(line: &[u8]) -> Result<Document, String> {
     let (Content { id, text, title, .. }, read) = content(&mut unambiguous(line)?);
     read?;
-    Ok(Document { id: id.ok_or_else(no_id)?, text, title })
+    Ok(Document { id: id.ok_or_else(no_id)?, text: text?, title })
 }
 
 /// Reads a query's identifier and text.

@@ -7,12 +7,12 @@ use crate::record::Fields;
 use crate::slices::behind;
 
 /// A candidate as it was read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ParsedCandidate {
     /// Its identifier, never empty.
     pub id: Option<String>,
-    /// Its text.
-    pub text: String,
+    /// Its text, or the message that its record has none; the file that `--collection` names may have it.
+    pub text: Result<String, String>,
     /// Its title, never blank.
     pub title: Option<String>,
     /// The first stage's rank.
@@ -21,6 +21,12 @@ pub struct ParsedCandidate {
     pub score: Option<f64>,
     /// The fields that are not known, which are carried.
     pub fields: Fields,
+}
+
+impl Default for ParsedCandidate {
+    fn default() -> Self {
+        Self { id: None, text: Ok(String::new()), title: None, rank: None, score: None, fields: Fields::new() }
+    }
 }
 
 /// A candidate that can't be used.
@@ -42,10 +48,18 @@ pub struct ParsedQuery {
     pub id: Option<String>,
     /// Its text, never blank, or what is wrong with the query.
     pub text: Result<String, String>,
+    /// Whether what is wrong is that the record has no text of the query, or a blank one; the file that `--queries` names may have it.
+    pub lacks_text: bool,
     /// Its instruction.
     pub instruction: Option<String>,
     /// The fields that are not known, which are carried.
     pub fields: Fields,
+}
+
+impl Default for ParsedQuery {
+    fn default() -> Self {
+        Self { id: None, text: Ok(String::new()), lacks_text: false, instruction: None, fields: Fields::new() }
+    }
 }
 
 /// One record of the input.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Result, bail};
 
 use super::names::{Columns, Field, Names, is_same_name};
+use super::texts::Elsewhere;
 use super::without_texts::{REMEDY, are_of_ranked};
 use crate::exit::UsageError;
 
@@ -25,11 +26,11 @@ pub struct Header {
 
 impl Header {
     /// Finds the columns by their names, in any case and with anything between their words. A column without a name is left out
-    /// of the output.
+    /// of the output. Where texts stand elsewhere, their column may be missing, if there is one of identifiers.
     ///
     /// # Errors
     /// A column is missing that is needed or that `--columns` names, or two columns have one name.
-    pub fn new(columns: Vec<String>, renamed: &Columns) -> Result<Self> {
+    pub fn new(columns: Vec<String>, renamed: &Columns, elsewhere: Elsewhere) -> Result<Self> {
         let columns: Vec<String> = columns.iter().map(|name| name.trim().to_owned()).collect();
         if columns.len() > MOST_COLUMNS {
             bail!("it has {} columns, and there can be {MOST_COLUMNS}", columns.len());
@@ -62,13 +63,23 @@ impl Header {
             Field::Candidates => None,
             field => names.of(field).iter().find_map(find),
         });
-        for field in [Field::Query, Field::Text] {
+        for (field, id, is_elsewhere) in
+            [(Field::Query, Field::QueryId, elsewhere.queries), (Field::Text, Field::Id, elsewhere.documents)]
+        {
             if of(&known, field).is_none() {
+                if is_elsewhere && of(&known, id).is_some() {
+                    continue;
+                }
+                let option = if field == Field::Query { "--queries" } else { "--collection" };
                 let is_ranked = field == Field::Text && are_of_ranked(columns.iter().map(String::as_str));
                 let remedy = if is_ranked { format!("; {REMEDY}") } else { String::new() };
-                let field = field.name();
+                let (wanted, file) = match is_elsewhere {
+                    true => (id.name(), String::new()),
+                    false => (field.name(), format!(", or the file of the texts with {option}")),
+                };
                 bail!(
-                    "no column is known as the {field}; name it with --columns {field}=NAME; the columns are {listed}{remedy}"
+                    "no column is known as the {wanted}; name it with --columns {wanted}=NAME{file}; the columns are \
+                     {listed}{remedy}"
                 );
             }
         }
@@ -141,7 +152,8 @@ mod tests {
     use super::*;
 
     fn header(names: &[&str], columns: &str) -> Result<Header> {
-        Header::new(names.iter().map(|name| (*name).to_owned()).collect(), &columns.parse().unwrap())
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Header::new(names, &columns.parse().unwrap(), Elsewhere::default())
     }
 
     #[test]
@@ -156,7 +168,11 @@ mod tests {
     #[test]
     fn a_header_that_lacks_a_column_is_refused_with_its_columns_and_the_remedy() {
         for (names, columns, message) in [
-            (vec!["query", "page"], "", "name it with --columns text=NAME; the columns are `query`, `page`"),
+            (
+                vec!["query", "page"],
+                "",
+                "name it with --columns text=NAME, or the file of the texts with --collection; the columns are `query`, `page`",
+            ),
             (vec!["text"], "", "--columns query=NAME"),
             (vec!["query", "text"], "text=passage", "--columns text=passage names a column that is not there"),
             (vec!["query", "text", "x", "x"], "", "the column `x` twice"),

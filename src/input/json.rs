@@ -16,7 +16,7 @@ use super::skim::Skim;
 use super::source::{BYTE_ORDER_MARK, Source};
 use super::syntax::is_incomplete;
 use super::values::{Kind, Object, id, kind, list, text, wrong_type};
-use crate::record::{Fields, add_fields};
+use crate::record::add_fields;
 
 /// The source of the values.
 pub enum Values {
@@ -87,6 +87,11 @@ impl Records {
     pub fn new(values: Values, columns: &Columns, limit: usize) -> Self {
         let (notes, findings) = (Notes::new(values.name().into(), columns), values.findings());
         Self { values, names: Names::new(columns), limit, findings, notes, waiting: None }
+    }
+
+    /// The reader, for an input whose candidates may be ids alone.
+    pub fn of_ids(self, columns: &Columns) -> Self {
+        Self { names: self.names.of_ids(columns), ..self }
     }
 
     fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
@@ -183,10 +188,12 @@ fn passed(object: &Object<'_>, skim: Skim, names: &Names, is_group: bool) -> Opt
 }
 
 /// Whether the identifiers alone show that this is a pair: `{"id", "query"}` may be a query that lacks its candidates,
-/// `{"qid", "id", "query"}` and `{"docid", "query"}` are not.
+/// `{"qid", "id", "query"}` and `{"docid", "query"}` are not. Where candidates are ids alone, all are pairs.
 fn has_pair_ids(object: &Object<'_>, names: &Names) -> bool {
     match object.find(names.of(Field::Id)) {
-        Some((name, _)) => !Names::is_plain_id(name) || object.find(names.of(Field::QueryId)).is_some(),
+        Some((name, _)) => {
+            names.are_of_ids() || !Names::is_plain_id(name) || object.find(names.of(Field::QueryId)).is_some()
+        }
         None => false,
     }
 }
@@ -200,6 +207,7 @@ fn group(line: u64, mut object: Object<'_>, names: &Names, notes: &mut Notes) ->
         match (&query.id, query_id) {
             (Some(first), Some(other)) if *first != other => {
                 query.text = Err(format!("its candidates repeat another query id, {other:?}: they must agree"));
+                query.lacks_text = false;
             }
             (None, Some(id)) => query.id = Some(id),
             _ => {}
@@ -226,14 +234,17 @@ fn query(
     id_names: &[String],
     notes: &mut Notes,
 ) -> Result<ParsedQuery, String> {
-    let mut parsed = ParsedQuery { id: None, text: Ok(String::new()), instruction: None, fields: Fields::new() };
+    let mut parsed = ParsedQuery::default();
     if let Some((name, value)) = object.take(id_names) {
         parsed.id = id(&name, value)?;
         let used = (name.as_str(), parsed.id.as_deref().unwrap_or_default());
         notes.rivals(object, Field::QueryId, used, |name| id_names.iter().any(|known| is_same_name(known, name)));
     }
     parsed.text = match object.take(names.of(Field::Query)) {
-        None => Err(missing(Field::Query, names, object)),
+        None => {
+            parsed.lacks_text = true;
+            Err(missing(Field::Query, names, object))
+        }
         Some((name, value)) => match kind(value) {
             Kind::Object => {
                 let inner = Object::parse(value.get())?;
@@ -244,14 +255,21 @@ fn query(
                 Err(format!("`{name}` is a list, and a record has one query: write a record for each"))
             }
             Kind::Boolean => Err(wrong_type(&name, Kind::Boolean, "a string or an object with a text")),
-            _ => text(&name, value).and_then(query_text).inspect(|text| {
-                notes.rivals(object, Field::Query, (&name, text), |other| names.is_of(Field::Query, other));
-            }),
+            _ => {
+                let text = text(&name, value);
+                parsed.lacks_text = text.as_ref().is_ok_and(|text| text.trim().is_empty());
+                text.and_then(query_text).inspect(|text| {
+                    notes.rivals(object, Field::Query, (&name, text), |other| names.is_of(Field::Query, other));
+                })
+            }
         },
     };
     match object.take_text(names.of(Field::Instruction)) {
         Ok(instruction) => parsed.instruction = instruction.and_then(unless_blank).or(parsed.instruction),
-        Err(problem) => parsed.text = parsed.text.and(Err(problem)),
+        Err(problem) if parsed.text.is_ok() || parsed.lacks_text => {
+            (parsed.text, parsed.lacks_text) = (Err(problem), false);
+        }
+        Err(_) => {}
     }
     Ok(parsed)
 }
@@ -271,6 +289,7 @@ fn nested_query(parsed: &mut ParsedQuery, mut object: Object<'_>) -> Result<Stri
         }
     };
     parsed.fields = object.rest(|_| true);
+    parsed.lacks_text = text.as_ref().is_none_or(|text| text.trim().is_empty());
     text.ok_or(no_text).and_then(query_text)
 }
 

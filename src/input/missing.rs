@@ -2,7 +2,7 @@
 //! of them.
 
 use super::header::listed;
-use super::names::{Field, Names};
+use super::names::{Field, LISTS_OF_IDS, Names};
 use super::values::{Kind, Object, kind};
 use super::without_texts::{REMEDY, are_of_ranked};
 use crate::slices::first;
@@ -17,11 +17,16 @@ pub fn missing(field: Field, names: &Names, object: &Object<'_>) -> String {
         return format!("there is no {what}: `{name}` is null; give it a value, or remove the record");
     }
     let remedy = match has(object) {
+        None if field == Field::Text => "; name the file of the texts with --collection".to_owned(),
         None => String::new(),
         Some(has) if field == Field::Text && are_of_ranked(object.left().map(|(name, _)| name)) => {
             format!("; {has}; {REMEDY}")
         }
-        Some(has) => format!("; {has}; name it with --columns {}={}", field.name(), meant(field, names, object)),
+        Some(has) => {
+            let file = if field == Field::Query { "--queries" } else { "--collection" };
+            let meant = meant(field, names, object);
+            format!("; {has}; name it with --columns {}={meant}, or the file of the texts with {file}", field.name())
+        }
     };
     format!("there is no {what}: none of {} has a value{remedy}", names.listed(field))
 }
@@ -34,13 +39,17 @@ pub fn neither(names: &Names, object: &Object<'_>) -> String {
     let has_query = object.find(names.of(Field::Query)).is_some();
     let [query, candidates, text] =
         [Field::Query, Field::Candidates, Field::Text].map(|field| meant(field, names, object));
-    let remedy = match has(object) {
-        None => String::new(),
-        Some(has) if has_query => {
+    let is_list = |name: &&&str| object.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
+    let remedy = match (has(object), LISTS_OF_IDS.iter().find(is_list)) {
+        (None, _) => String::new(),
+        (Some(has), Some(list)) => {
+            format!("; {has}; if `{list}` are the candidates, name the file of their texts with --collection")
+        }
+        (Some(has), None) if has_query => {
             format!("; {has}; name it with --columns candidates={candidates} (a list), or text={text}")
         }
         // The text of a pair would be a guess beside a query that is one, too.
-        Some(has) => format!(
+        (Some(has), None) => format!(
             "; {has}; name them with --columns query={query},candidates={candidates} (a list), or query=NAME,text=NAME"
         ),
     };

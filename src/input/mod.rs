@@ -1,10 +1,10 @@
 //! Stage 1, read: a file or standard input becomes a stream of [`Group`]s.
 //!
 //! ```text
-//! source ─ bytes ─► lines | elements ─► json ─┐
-//!                   (csv crate) ──────► table ─┼─ Entry ─► grouping ─ Event ─► the caller
-//!                   lines ────────────► trec ──┘
-//!                      queries, collection ─┘
+//! source ─ bytes ─► lines | elements ─► json ───┐
+//!                   rows ─────────────► table ──┼─ Entry ─► looked_up ─► grouping ─ Event ─► the caller
+//!                   lines ────────────► trec ───┤               │
+//!                   one JSON object ──► scores ─┘      queries, collection
 //! ```
 //!
 //! Files of columns (Parquet, Arrow) become lines first: `columnar`.
@@ -52,6 +52,7 @@ mod grouping;
 mod header;
 mod json;
 mod lines;
+mod looked_up;
 mod missing;
 mod mixed_ids;
 mod names;
@@ -63,6 +64,7 @@ mod position;
 mod queries;
 mod row;
 mod run_line;
+mod scores;
 mod selection;
 mod several;
 mod skim;
@@ -71,6 +73,7 @@ mod syntax;
 mod table;
 mod table_reader;
 mod text_table;
+mod texts;
 mod trec;
 mod values;
 mod whole;
@@ -78,6 +81,7 @@ mod without_texts;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 
@@ -93,6 +97,7 @@ pub use self::names::{Columns, Field, IDS_OF_TEXTS, Names};
 pub(crate) use self::parts::parquet_files;
 pub use self::position::Position;
 pub(crate) use self::run_line::RunFormat;
+pub(crate) use self::scores::{ScoreSink, read_scores};
 pub use self::selection::Selection;
 pub use self::several::InputFile;
 pub(crate) use self::source::{Opened, Source, read_error};
@@ -108,10 +113,12 @@ use self::entry::Entries;
 use self::gather::Regrouped;
 use self::grouping::Grouping;
 use self::json::{Records, Values};
+use self::looked_up::LookedUp;
 use self::open_file::OpenFile;
 pub(crate) use self::queries::Queries;
 use self::several::OpenInput;
 use self::source::Empty;
+use self::texts::{Elsewhere, Texts};
 use crate::column_types::{Carrying, ColumnTypes};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
@@ -137,9 +144,9 @@ pub struct InputOptions {
     pub tables: TableOptions,
     /// Whether rows of one query are gathered wherever they stand, in memory.
     pub group: bool,
-    /// The queries of a run: JSONL or a table.
+    /// The texts of queries that are ids alone, as in a run: JSONL or a table.
     pub queries: Option<PathBuf>,
-    /// The documents of a run: JSONL or a table.
+    /// The texts of candidates that are ids alone, as in a run: JSONL or a table.
     pub collection: Option<PathBuf>,
     /// Whether fields that are not known are left out where they need not be read: columns of Parquet and Arrow files.
     pub known_fields_only: bool,
@@ -216,8 +223,8 @@ impl Iterator for Events {
     }
 }
 
-/// Opens an input and reads as much as determines its format; of a table the header, of a TREC run the queries and the
-/// collection's index.
+/// Opens an input and reads as much as determines its format; of a table the header, of a run its lines, and the queries and the
+/// collection's index where they are named.
 ///
 /// # Errors
 /// A file that is missing, unreadable, empty or truncated; a format that can't be recognised; options that don't fit
@@ -264,12 +271,8 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Open
     if format.is_columnar() {
         return Err(UsageError::new(no_columns(&name)).into());
     }
-    if !format.is_run()
-        && (options.queries.is_some() || options.collection.is_some())
-        && let Some(problem) = without_texts::problem(&first_line, format, &name)
-    {
-        return Err(UsageError::new(problem).into());
-    }
+    let is_run = options.format.is_none() && format.is_json() && scores::are_in(&mut source, format, &first_line)?;
+    let format = if is_run { InputFormat::Scores } else { format };
     records(source, format, options, limit)
 }
 
@@ -280,20 +283,31 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
     let whole = Whole::of(options.selection);
     let source = Source { reader: whole.reader(source.reader), ..source };
     check(format, options, &name).map_err(|problem| UsageError::new(problem.to_string()))?;
-    let (mut position, unit) = (source.position.clone(), source.findings.unit());
-    let columns = &options.columns;
+    texts::check_run(format, options, &name)?;
+    let (mut position, mut unit) = (source.position.clone(), source.findings.unit());
+    // A run is read as a whole, which a mistyped name of a file of texts should not wait for.
+    let texts = match Elsewhere::of(options).any() {
+        true => Some(Texts::open(options, format.is_table(), limit)?),
+        false => None,
+    };
     let mut entries: Box<dyn Entries> = match format {
         InputFormat::Jsonl | InputFormat::Json => {
-            Box::new(Records::new(Values::of(format, source, limit), columns, limit))
+            let records = Records::new(Values::of(format, source, limit), &options.columns, limit);
+            Box::new(if options.collection.is_some() { records.of_ids(&options.columns) } else { records })
         }
-        InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options.tables, columns, limit)?),
-        InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options.tables, columns, limit)?),
+        InputFormat::Csv => Box::new(table::Rows::open(source, Dialect::CSV, options, limit)?),
+        InputFormat::Tsv => Box::new(table::Rows::open(source, Dialect::TSV, options, limit)?),
+        InputFormat::Scores => {
+            let run = scores::ScoredRun::open(source)?;
+            (position, unit) = (Some(run.position()), "query");
+            Box::new(run)
+        }
         InputFormat::Trec
         | InputFormat::Msmarco
         | InputFormat::Tevatron
         | InputFormat::Parquet
         | InputFormat::Arrow => {
-            let run = run(source, format, options, limit)?;
+            let run = texts::open_run(source, format, options, limit)?;
             position = run.position().or(position);
             Box::new(run)
         }
@@ -302,6 +316,9 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
         // The file is read as a whole first, so its position does not show how many of its queries are done.
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
+    }
+    if let Some((texts, notes)) = texts {
+        entries = Box::new(LookedUp::new(Arc::clone(&name), entries, texts, notes));
     }
     Ok(OpenFile { name, unit, position, entries, notes: Vec::new(), whole })
 }
@@ -336,60 +353,25 @@ fn no_columns(name: &str) -> String {
 }
 
 fn unknown_format(name: &str, first_line: &[u8], options: &InputOptions) -> anyhow::Error {
-    if let Some(delimiter) = table::suggested_delimiter(first_line, &options.columns) {
+    if let Some(delimiter) = table::suggested_delimiter(first_line, options) {
         return anyhow!("{name} is a table whose columns stand between {0}: use --delimiter {0}", delimiter.typed());
     }
     anyhow!(
-        "the format of {name} can't be recognised: use --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
+        "the format of {name} can't be recognised: use --input-format jsonl, json, csv, tsv, trec, msmarco, tevatron or scores"
     )
 }
 
 /// Refuses options that have no meaning for an input of this format.
 fn check(format: InputFormat, options: &InputOptions, name: &str) -> Result<()> {
     let TableOptions { delimiter, quotes } = options.tables;
-    if !format.is_run() && (options.queries.is_some() || options.collection.is_some()) {
-        bail!(
-            "--queries and --collection (or --beir) belong to a TREC run, {name} is none: leave them out or use --input-format trec"
-        );
-    }
     if !format.is_table() && !options.columns.in_order().is_empty() {
         bail!("--no-header belongs to CSV and TSV, {name} is neither: leave it out or use --input-format tsv");
     }
-    if !format.is_table() && !format.is_run() && (delimiter.is_some() || quotes.is_some()) {
+    let may_be_of_texts = format.is_run() || Elsewhere::of(options).any();
+    if !format.is_table() && !may_be_of_texts && (delimiter.is_some() || quotes.is_some()) {
         bail!("--delimiter and --quotes belong to tables, {name} is none: leave them out or use --input-format csv");
     }
     Ok(())
-}
-
-/// Opens a run and the files of its texts.
-fn run(source: Source, format: InputFormat, options: &InputOptions, limit: usize) -> Result<trec::Run> {
-    let (kind, format) = match format {
-        InputFormat::Msmarco => ("run of MS MARCO", RunFormat::Msmarco),
-        InputFormat::Tevatron => ("run of Tevatron", RunFormat::Tevatron),
-        InputFormat::Parquet | InputFormat::Arrow => ("run in columns", RunFormat::Columns),
-        _ => ("TREC run", RunFormat::Trec),
-    };
-    let needed = || {
-        let problem = format!("is a {kind}, which holds no text: --queries and --collection are needed");
-        UsageError::new(format!("{} {problem}", source.name))
-    };
-    if !options.columns.is_empty() && format != RunFormat::Columns {
-        let problem = format!("--columns does not apply to {}: a {kind} has no column names", source.name);
-        return Err(UsageError::new(problem).into());
-    }
-    let tables = options.tables;
-    let mut queries = Queries::open(options.queries.as_deref().ok_or_else(needed)?, tables, limit)?;
-    let mut collection = Collection::open(options.collection.as_deref().ok_or_else(needed)?, tables, limit)?;
-    if tables != TableOptions::default() && !queries.is_table() && !collection.is_table() {
-        let problem = "--delimiter and --quotes belong to tables, and no file that is read here is one: leave them out";
-        return Err(UsageError::new(problem).into());
-    }
-    let notes = [queries.take_notes(), collection.take_notes()].concat();
-    let most_bytes = if options.group { usize::MAX } else { trec::MAX_GATHERED_BYTES };
-    let texts = trec::Texts { queries, collection };
-    let mut run = trec::Run::open(Lines::new(source, limit), format, limit, texts, most_bytes)?;
-    run.put_notes_in_front(notes);
-    Ok(run)
 }
 
 #[cfg(test)]

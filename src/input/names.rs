@@ -128,6 +128,9 @@ fn is_between_words(byte: u8) -> bool {
 /// Names of the list of identifiers beside a list of texts.
 pub const IDS_OF_TEXTS: [&str; 5] = ["ids", "doc_ids", "docids", "pids", "retrieved_context_ids"];
 
+/// Names of a list of candidates that are ids alone: those of lists beside texts, and mteb's.
+pub const LISTS_OF_IDS: [&str; 6] = ["ids", "doc_ids", "docids", "pids", "retrieved_context_ids", "corpus_ids"];
+
 /// Names of the query's identifier in a record with a list of candidates.
 const PLAIN_IDS: [&str; 2] = ["id", "_id"];
 
@@ -189,6 +192,8 @@ impl FromStr for Columns {
 pub struct Names {
     lists: [Vec<String>; Field::ALL.len()],
     group_query_id: Vec<String>,
+    /// Whether candidates may be ids alone.
+    are_of_ids: bool,
 }
 
 impl Names {
@@ -199,12 +204,28 @@ impl Names {
             Some((_, name)) => vec![name.to_owned()],
             None => field.aliases().iter().filter(free).map(|alias| (*alias).to_owned()).collect(),
         });
-        let mut names = Self { lists, group_query_id: Vec::new() };
+        let mut names = Self { lists, group_query_id: Vec::new(), are_of_ids: false };
         names.group_query_id = names.of(Field::QueryId).to_vec();
         if !columns.iter().any(|(field, _)| field == Field::QueryId) {
             names.group_query_id.extend(PLAIN_IDS.iter().filter(free).map(|alias| (*alias).to_owned()));
         }
         names
+    }
+
+    /// The names where candidates may be ids alone, whose texts are looked up: a list of ids is one of candidates.
+    pub fn of_ids(mut self, columns: &Columns) -> Self {
+        let is_named = |known: Field| columns.iter().any(|(field, _)| field == known);
+        if let Some(list) = self.lists.get_mut(Field::Candidates as usize).filter(|_| !is_named(Field::Candidates)) {
+            let is_free = |name: &&&str| !columns.iter().any(|(_, other)| other == **name);
+            list.extend(LISTS_OF_IDS.iter().filter(is_free).map(|name| (*name).to_owned()));
+        }
+        self.are_of_ids = true;
+        self
+    }
+
+    /// Whether candidates may be ids alone.
+    pub fn are_of_ids(&self) -> bool {
+        self.are_of_ids
     }
 
     /// The names of a field, the preferred one first.

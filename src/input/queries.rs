@@ -1,4 +1,4 @@
-//! The queries of a TREC run, by their identifiers.
+//! The texts of queries, by their identifiers.
 
 use std::collections::HashMap;
 use std::path::Path;

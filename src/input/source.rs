@@ -180,9 +180,14 @@ impl Source {
     /// The source can't be read.
     pub fn peek_line(&mut self, limit: usize) -> Result<Vec<u8>> {
         let peeked = self.read_first_line(limit).map_err(|error| read_error(&self.name, error))?;
-        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
-        self.reader = Box::new(Cursor::new(peeked.clone()).chain(rest));
+        self.put_back(peeked.clone());
         Ok(peeked)
+    }
+
+    /// Has the next reader read these bytes first.
+    pub fn put_back(&mut self, bytes: Vec<u8>) {
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(Cursor::new(bytes).chain(rest));
     }
 
     fn read_first_line(&mut self, limit: usize) -> io::Result<Vec<u8>> {

@@ -4,18 +4,20 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::dialect::{DELIMITERS, Delimiter, Dialect, Quotes, TableOptions};
+use super::InputOptions;
+use super::dialect::{DELIMITERS, Delimiter, Dialect, Quotes};
 use super::entry::{
     CandidateResult, Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, rank, score, too_long,
     unless_blank, utf_8_of,
 };
 use super::header::Header;
-use super::names::{Columns, Field};
+use super::names::Field;
 use super::notes::Notes;
 use super::row::{Row, Step};
 use super::skim::Skim;
 use super::source::Source;
 use super::table_reader::TableReader;
+use super::texts::Elsewhere;
 use crate::exit::UsageError;
 use crate::record::Fields;
 
@@ -38,18 +40,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Reads the header; if `columns` has names in order, there is none.
+    /// Reads the header; if the options have the names of columns in order, there is none.
     ///
     /// # Errors
     /// The source can't be read, or the header lacks a column that is needed.
-    pub fn open(
-        source: Source,
-        usual: Dialect,
-        options: TableOptions,
-        columns: &Columns,
-        limit: usize,
-    ) -> Result<Self> {
-        let mut table = TableReader::open(source, usual, options, limit)?;
+    pub fn open(source: Source, usual: Dialect, options: &InputOptions, limit: usize) -> Result<Self> {
+        let (columns, elsewhere) = (&options.columns, Elsewhere::of(options));
+        let mut table = TableReader::open(source, usual, options.tables, limit)?;
         let name = table.name().clone();
         let first = names(table.row());
         let unread = !columns.in_order().is_empty();
@@ -57,16 +54,16 @@ impl Rows {
             if Header::is_likely(&first) {
                 bail!("{name}:{}: this line looks like a header: leave --no-header out", table.row().line());
             }
-            Header::new(columns.in_order().to_vec(), columns).context("--columns")?
+            Header::new(columns.in_order().to_vec(), columns, elsewhere).context("--columns")?
         } else {
             utf_8_of("line", table.row().raw())
                 .map_err(|problem| anyhow!("{name}:{}: the header {problem}", table.row().line()))?;
             table.begin_below_header();
-            Header::new(first, columns).map_err(|error| {
+            Header::new(first, columns, elsewhere).map_err(|error| {
                 if error.is::<UsageError>() {
                     return UsageError::new(format!("{name}: {error}")).into();
                 }
-                anyhow!("{name}: the header can't be used: {error}{}", remedy(table.row(), table.dialect(), columns))
+                anyhow!("{name}: the header can't be used: {error}{}", remedy(table.row(), table.dialect(), options))
             })?
         };
         let rivals = header.rivals().to_vec();
@@ -148,9 +145,15 @@ impl Rows {
 
     fn row(&self, line: u64) -> Result<Entry, String> {
         let id = self.cell(Field::QueryId)?.and_then(unless_blank);
-        let text = self.cell(Field::Query)?.unwrap_or_default();
+        let (text, lacks_text) = match self.cell(Field::Query)? {
+            Some(text) => {
+                let is_blank = text.trim().is_empty();
+                (query_text(text), is_blank)
+            }
+            None => (Err("there is no query: the row has no id by which --queries has it".to_owned()), true),
+        };
         let instruction = self.cell(Field::Instruction)?.and_then(unless_blank);
-        let query = ParsedQuery { id, text: query_text(text), instruction, fields: Fields::new() };
+        let query = ParsedQuery { id, text, lacks_text, instruction, fields: Fields::new() };
         Ok(Entry::Row { line, query, candidate: self.candidate() })
     }
 
@@ -164,7 +167,8 @@ impl Rows {
 
     fn fill(&self, parsed: &mut ParsedCandidate) -> Result<(), String> {
         parsed.id = self.cell(Field::Id)?.and_then(unless_blank);
-        parsed.text = self.cell(Field::Text)?.unwrap_or_default();
+        parsed.text =
+            self.cell(Field::Text)?.ok_or_else(|| "there is no text: the table has no column of texts".to_owned());
         parsed.title = self.cell(Field::Title)?.and_then(unless_blank);
         parsed.score = self.cell(Field::Score)?.and_then(unless_blank).map(|cell| score(&cell)).transpose()?;
         parsed.rank = self.cell(Field::Rank)?.and_then(unless_blank).map(|cell| rank(&cell)).transpose()?;
@@ -210,27 +214,27 @@ impl Entries for Rows {
 }
 
 /// The delimiter that would make a header of a line that is none with the usual ones.
-pub fn suggested_delimiter(line: &[u8], columns: &Columns) -> Option<Delimiter> {
+pub fn suggested_delimiter(line: &[u8], options: &InputOptions) -> Option<Delimiter> {
     DELIMITERS.into_iter().map(Delimiter).find(|&Delimiter(delimiter)| {
         let mut row = Row::default();
         let read = row.read(&mut &*line, Dialect { delimiter, ..Dialect::CSV }, line.len());
-        matches!(read, Ok(Step::Row)) && Header::new(names(&row), columns).is_ok()
+        matches!(read, Ok(Step::Row)) && Header::new(names(&row), &options.columns, Elsewhere::of(options)).is_ok()
     })
 }
 
 /// The remedy for a header that can't be used, if one is known.
-fn remedy(row: &Row, dialect: Dialect, columns: &Columns) -> String {
+fn remedy(row: &Row, dialect: Dialect, options: &InputOptions) -> String {
     if row.raw().contains(&b'\r') {
         return "; the lines end as on old Macs: convert the file with `tr '\\r' '\\n'`".to_owned();
     }
     if dialect.quotes == Quotes::None && row.cells().any(|name| name.starts_with(b"\"")) {
         return "; names stand in double quotes: use --quotes csv if cells do so in this file".to_owned();
     }
-    match suggested_delimiter(row.raw(), columns).filter(|delimiter| delimiter.0 != dialect.delimiter) {
+    match suggested_delimiter(row.raw(), options).filter(|delimiter| delimiter.0 != dialect.delimiter) {
         Some(delimiter) => {
             format!("; its columns stand between other characters: use --delimiter {}", delimiter.typed())
         }
-        None if !Header::is_likely(&names(row)) && columns.is_empty() => format!("; {NO_HEADER}"),
+        None if !Header::is_likely(&names(row)) && options.columns.is_empty() => format!("; {NO_HEADER}"),
         None => String::new(),
     }
 }

@@ -135,7 +135,7 @@ fn a_format_that_can_not_be_recognised_is_an_error_with_a_remedy() {
     assert_eq!(
         events("x.txt", b"what is this\n"),
         [
-            "fatal the format of x.txt can't be recognised: use --input-format jsonl, json, csv, tsv, trec, msmarco or tevatron"
+            "fatal the format of x.txt can't be recognised: use --input-format jsonl, json, csv, tsv, trec, msmarco, tevatron or scores"
         ]
     );
 }

@@ -1,5 +1,5 @@
-//! Reads a run, and looks its texts up in two other files. It holds no text and is small, so it is read as a whole,
-//! and the lines of one query need not follow one another.
+//! Reads a run. It holds no text, which is looked up in other files, and is small, so it is read as a whole, and the lines of one
+//! query need not follow one another.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,26 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 
-use super::collection::Collection;
-use super::entry::{Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text, too_long, utf_8};
+use super::entry::{Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, too_long, utf_8};
 use super::gather::{Gathered, QueryRows, gathered_note};
 use super::lines::{Lines, Piece};
 use super::position::Position;
-use super::queries::Queries;
 use super::run_line::{Document, Fault, Listed, RunFormat, UNRANKED, settle_ranks};
 use super::skim::Skim;
-use crate::record::Fields;
 
 /// Bytes of a run that are held, in its lines' structures; of a longer one the lines behind these must stand together.
 pub const MAX_GATHERED_BYTES: usize = 256 << 20;
-
-/// The texts of a run.
-pub struct Texts {
-    /// The queries' texts.
-    pub queries: Queries,
-    /// The documents' texts.
-    pub collection: Collection,
-}
 
 /// A line of a run with its content.
 type Row = (u64, Document);
@@ -36,13 +25,12 @@ pub struct Run {
     lines: Lines,
     format: RunFormat,
     limit: usize,
-    texts: Texts,
     /// Queries that were read, and one of which more rows may follow.
     gathered: VecDeque<QueryRows<Row>>,
     last: Option<QueryRows<Row>>,
     ready: VecDeque<Entry>,
-    /// The rows of the query at hand, with its identifier and its text.
-    rows: Option<(String, Result<String, String>, std::vec::IntoIter<Row>)>,
+    /// The rows of the query at hand, with its identifier.
+    rows: Option<(String, std::vec::IntoIter<Row>)>,
     position: Position,
     settled: bool,
 }
@@ -52,19 +40,13 @@ impl Run {
     ///
     /// # Errors
     /// It can't be read.
-    pub fn open(lines: Lines, format: RunFormat, limit: usize, texts: Texts, most_bytes: usize) -> Result<Self> {
+    pub fn open(lines: Lines, format: RunFormat, limit: usize, most_bytes: usize) -> Result<Self> {
         let position = Position { read: Arc::new(AtomicU64::new(0)), size: 0 };
         let ready = VecDeque::new();
         let (gathered, last) = (VecDeque::new(), None);
-        let mut run = Self { lines, format, limit, texts, gathered, last, ready, rows: None, position, settled: false };
+        let mut run = Self { lines, format, limit, gathered, last, ready, rows: None, position, settled: false };
         run.gather(most_bytes)?;
         Ok(run)
-    }
-
-    /// Adds notes that are reported first.
-    pub fn put_notes_in_front(&mut self, notes: Vec<String>) {
-        let before = self.ready.drain(..).collect::<Vec<_>>();
-        self.ready.extend(notes.into_iter().map(Entry::Note).chain(before));
     }
 
     /// How many of the lines have been given on; `None` where not all were read at the beginning.
@@ -135,10 +117,9 @@ impl Run {
             if let Some(entry) = self.ready.pop_front() {
                 return Ok(Some(entry));
             }
-            let row = self.rows.as_mut().and_then(|(id, text, rows)| Some((id.clone(), text.clone(), rows.next()?)));
-            if let Some((id, text, row)) = row {
+            if let Some((id, row)) = self.rows.as_mut().and_then(|(id, rows)| Some((id.clone(), rows.next()?))) {
                 self.position.read.fetch_add(1, Ordering::Relaxed);
-                return self.entry(id, text, row).map(Some);
+                return Ok(Some(entry(id, row)));
             }
             let Some((id, mut rows)) = self.query()? else { return Ok(None) };
             if let Some((line, _)) = rows.first().filter(|_| skim.passes_group(&id)) {
@@ -146,8 +127,7 @@ impl Run {
                 return Ok(Some(Entry::Passed { line: *line, query_id: id, is_group: true }));
             }
             self.settle(&id, &mut rows);
-            let text = self.texts.queries.text(&id).and_then(query_text);
-            self.rows = Some((id, text, rows.into_iter()));
+            self.rows = Some((id, rows.into_iter()));
         }
     }
 
@@ -177,36 +157,28 @@ impl Run {
             self.lines.name()
         )));
     }
+}
 
-    fn entry(&mut self, id: String, text: Result<String, String>, (line, document): Row) -> Result<Entry> {
-        let candidate = match document {
-            Err(Fault { id: None, problem }) => {
-                return Ok(Entry::Bad { line, query_id: None, problem: problem.into_string(), content: None });
-            }
-            Err(Fault { id, problem }) => {
-                Err(InvalidCandidate { id: id.map(str::into_string), problem: problem.into_string() })
-            }
-            Ok(Listed { id, rank, score }) => {
-                let parsed = ParsedCandidate {
-                    id: Some(id.into_string()),
-                    rank: Some(rank),
-                    score,
-                    ..ParsedCandidate::default()
-                };
-                // A query that can't be used is refused with all its rows: their documents need not be read.
-                if text.is_err() { Ok(parsed) } else { self.with_text(parsed)? }
-            }
-        };
-        let query = ParsedQuery { id: Some(id), text, instruction: None, fields: Fields::new() };
-        Ok(Entry::Row { line, query, candidate })
-    }
-
-    fn with_text(&mut self, parsed: ParsedCandidate) -> Result<Result<ParsedCandidate, InvalidCandidate>> {
-        Ok(match self.texts.collection.find(parsed.id.as_deref().unwrap_or_default())? {
-            Ok(document) => Ok(ParsedCandidate { text: document.text, title: document.title, ..parsed }),
-            Err(problem) => Err(InvalidCandidate { id: parsed.id, problem }),
-        })
-    }
+/// A line of a run, whose texts stand in other files.
+fn entry(query_id: String, (line, document): Row) -> Entry {
+    let no_text = || "a run holds no texts".to_owned();
+    let candidate = match document {
+        Err(Fault { id: None, problem }) => {
+            return Entry::Bad { line, query_id: None, problem: problem.into_string(), content: None };
+        }
+        Err(Fault { id, problem }) => {
+            Err(InvalidCandidate { id: id.map(str::into_string), problem: problem.into_string() })
+        }
+        Ok(Listed { id, rank, score }) => Ok(ParsedCandidate {
+            id: Some(id.into_string()),
+            text: Err(no_text()),
+            rank: Some(rank),
+            score,
+            ..ParsedCandidate::default()
+        }),
+    };
+    let query = ParsedQuery { id: Some(query_id), text: Err(no_text()), lacks_text: true, ..ParsedQuery::default() };
+    Entry::Row { line, query, candidate }
 }
 
 impl Iterator for Run {

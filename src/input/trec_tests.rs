@@ -3,7 +3,7 @@ use std::io::Write;
 use tempfile::NamedTempFile;
 
 use crate::input::testing::described;
-use crate::input::{InputFormat, InputOptions, open};
+use crate::input::{InputOptions, open};
 
 fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
@@ -63,7 +63,7 @@ fn bad_lines_are_reported_and_the_next_one_read() {
 }
 
 #[test]
-fn a_run_needs_its_texts_and_nothing_else_takes_them() {
+fn a_run_needs_its_texts_and_has_no_columns() {
     let (run, queries) = (file("q1 Q0 d1 1 2.5 x"), file("q1\tone"));
     let fails = |options: InputOptions| open(&options).err().unwrap().to_string();
     let path = Some(run.path().to_path_buf());
@@ -71,10 +71,6 @@ fn a_run_needs_its_texts_and_nothing_else_takes_them() {
     let queries = Some(queries.path().to_path_buf());
     let with_queries = InputOptions { path, queries, ..Default::default() };
     assert!(fails(with_queries.clone()).contains("--collection are needed"));
-    assert!(
-        fails(InputOptions { format: Some(InputFormat::Csv), ..with_queries.clone() })
-            .contains("(or --beir) belong to a TREC run")
-    );
     let columns = "text=x".parse().unwrap();
     assert!(fails(InputOptions { columns, ..with_queries }).contains("--columns does not apply"));
 }

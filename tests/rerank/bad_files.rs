@@ -257,13 +257,6 @@ fn wrong_options_are_reported() {
 }
 
 #[test]
-fn options_of_a_run_do_not_fit_other_formats() {
-    let files = Files::new();
-    let queries = files.write("queries.tsv", "q\tred\n");
-    refused(&["--queries", &queries], 2, &["--queries and --collection (or --beir) belong to a TREC run"]);
-}
-
-#[test]
 fn a_failed_run_takes_nothing_away() {
     let files = Files::new();
     let (old, new) = (files.write("old.jsonl", "yesterday\n"), files.name("new.jsonl"));

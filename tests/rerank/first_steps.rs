@@ -84,7 +84,7 @@ fn fields_of_other_names_are_listed_with_the_option_that_names_them() {
         (r#"{"q":"red","cands":["red"],"n":1}"#, &[], "no query (`query`, `question`,"),
         (r#"{"query":"red","docs":[{"id":"d","body_text":"red","url":"u"}]}"#, &[], "--columns text=body_text"),
         (r#"{"query":{"value":"red"},"docs":["red"]}"#, &[], "the record has `value` under it"),
-        (r#"{"query":"red","docs":[{"id":"d"}]}"#, &[], "has a value\n"),
+        (r#"{"query":"red","docs":[{"id":"d"}]}"#, &[], "has a value; name the file of the texts with --collection\n"),
     ] {
         read(line, arguments).fails(1, &["standard input:1: ", remedy]);
     }

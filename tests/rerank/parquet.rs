@@ -91,7 +91,20 @@ fn runs_queries_and_collections_are_read_from_columns() {
     assert_eq!(rankings(&run), expected[..1]);
     ranked("run.parquet", &[]).fails(2, &["run.parquet is a run in columns, which holds no text", "--queries"]);
     ranked("run.parquet", &[&texts[..], &["--columns", "id=score"]].concat()).fails(1, &["has no such document"]);
-    ranked("pairs.zstd.parquet", &texts).fails(2, &["--queries and --collection"]);
+    ranked("pairs.zstd.parquet", &texts).fails(2, &["the candidate has a text", "leave --collection (or --beir) out"]);
+}
+
+#[test]
+fn candidates_in_columns_may_be_ids_alone() {
+    let expected = ranked("pairs.jsonl", &["--fuse", "rrf=1", "--output-format", "trec"]).stdout;
+    let corpus = testdata("corpus.parquet");
+    // The queries of these files have no ids.
+    let without_query =
+        |run: &str| run.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>();
+    for name in ["ids.parquet", "hits.parquet"] {
+        let run = ranked(name, &["--collection", &corpus, "--fuse", "rrf=1", "--output-format", "trec"]);
+        assert_eq!(without_query(&run.stdout), without_query(&expected), "{name}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -46,7 +46,6 @@ fn options_that_do_not_fit_are_usage_errors() {
     let files = Files::new();
     let run = files.write("a.trec", "q Q0 d 1 1 x\n");
     for (arguments, parts) in [
-        (vec!["--queries", INPUT, INPUT], ["--queries", "TREC run"]),
         (vec![&*run], ["--queries", "needed"]),
         (vec!["--columns", "query=q", "--queries", INPUT, "--collection", INPUT, &run], ["--columns", "TREC run"]),
         (vec!["--output", "no/such/place.jsonl", INPUT], ["cannot write to", "no such directory"]),

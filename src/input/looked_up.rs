@@ -1,0 +1,141 @@
+//! Completes records that name their queries or documents by ids alone: the texts stand in other files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::document::Document;
+use super::entry::{CandidateResult, Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text};
+use super::skim::Skim;
+use super::texts::Texts;
+use crate::exit::UsageError;
+
+/// What helps where records have texts of their own.
+const OWN_TEXT: &str = "the texts of all candidates are taken from the file that --collection names, or none of them: leave --collection \
+                        (or --beir) out, or remove the texts from the input; if what was taken for a text is an id, name it with \
+                        --columns id=NAME";
+
+/// The entries of an input with the texts of other files.
+pub struct LookedUp {
+    entries: Box<dyn Entries>,
+    /// The input's name.
+    name: Arc<str>,
+    texts: Texts,
+    ready: VecDeque<Entry>,
+    /// Whether there has been a candidate.
+    has_candidate: bool,
+    /// Whether it was reported that queries have texts of their own, or that a title is not used.
+    has_noted_query: bool,
+    has_noted_title: bool,
+}
+
+impl LookedUp {
+    /// Entries of an input of this name, and what is reported in front of them.
+    pub fn new(name: Arc<str>, entries: Box<dyn Entries>, texts: Texts, notes: Vec<String>) -> Self {
+        let ready = notes.into_iter().map(Entry::Note).collect();
+        let (has_candidate, has_noted_query, has_noted_title) = (false, false, false);
+        Self { entries, name, texts, ready, has_candidate, has_noted_query, has_noted_title }
+    }
+
+    fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
+        if let Some(entry) = self.ready.pop_front() {
+            return Ok(Some(entry));
+        }
+        let entry = match self.entries.skim(skim).transpose()? {
+            Some(Entry::Group { line, query, candidates }) => {
+                let query = self.query(line, query);
+                let candidates = candidates.into_iter().map(|candidate| self.candidate(line, &query, candidate));
+                let candidates = candidates.collect::<Result<_>>()?;
+                Entry::Group { line, query, candidates }
+            }
+            Some(Entry::Row { line, query, candidate }) => {
+                let query = self.query(line, query);
+                let candidate = self.candidate(line, &query, candidate)?;
+                Entry::Row { line, query, candidate }
+            }
+            Some(other) => other,
+            None => return Ok(None),
+        };
+        self.ready.push_back(entry);
+        Ok(self.ready.pop_front())
+    }
+
+    fn query(&mut self, line: u64, query: ParsedQuery) -> ParsedQuery {
+        let Some(queries) = &self.texts.queries else { return query };
+        if query.lacks_text {
+            let text = match (&query.id, query.text) {
+                (Some(id), _) => queries.text(id).and_then(query_text),
+                (None, Ok(text)) => Ok(text),
+                (None, Err(_)) => {
+                    Err(format!("there is no query: neither a text nor an id {}", by_id("--queries", "query_id")))
+                }
+            };
+            return ParsedQuery { text, lacks_text: false, ..query };
+        }
+        if query.text.is_ok() && !std::mem::replace(&mut self.has_noted_query, true) {
+            self.note(format!(
+                "{}:{line}: the record has its query's text, which is used; --queries gives one to records that have none",
+                self.name
+            ));
+        }
+        query
+    }
+
+    /// Completes a candidate. That of a query that can't be used is refused with it: its document need not be read.
+    fn candidate(&mut self, line: u64, query: &ParsedQuery, candidate: CandidateResult) -> Result<CandidateResult> {
+        let (Ok(parsed), true) = (&candidate, query.text.is_ok()) else { return Ok(candidate) };
+        let Some(collection) = &mut self.texts.collection else { return Ok(candidate) };
+        let is_first = !std::mem::replace(&mut self.has_candidate, true);
+        let id = parsed.id.clone();
+        let problem = match (&parsed.text, &id) {
+            (Ok(text), _) if is_first && !text.trim().is_empty() => {
+                let problem = format!("{}:{line}: the candidate has a text: {OWN_TEXT}", self.name);
+                return Err(UsageError::new(problem).into());
+            }
+            (Ok(text), _) if !text.trim().is_empty() => {
+                format!("the candidate has a text, and others before it have none: {OWN_TEXT}")
+            }
+            (_, None) => format!("there is neither a text nor an id {}", by_id("--collection", "id")),
+            (_, Some(id)) => match collection.find(id)? {
+                Ok(document) => return Ok(Ok(self.with_document(line, parsed.clone(), document))),
+                Err(problem) => problem,
+            },
+        };
+        Ok(Err(InvalidCandidate { id, problem }))
+    }
+
+    fn with_document(&mut self, line: u64, parsed: ParsedCandidate, document: Document) -> ParsedCandidate {
+        let has_other = parsed.title.is_some() && document.title.is_some() && parsed.title != document.title;
+        if has_other && !std::mem::replace(&mut self.has_noted_title, true) {
+            self.note(format!(
+                "{}:{line}: the candidate's title is that of the collection, where both have one",
+                self.name
+            ));
+        }
+        ParsedCandidate { text: Ok(document.text), title: document.title.or(parsed.title), ..parsed }
+    }
+
+    fn note(&mut self, note: String) {
+        self.ready.push_back(Entry::Note(note));
+    }
+}
+
+/// By what texts are found, and how to name it.
+fn by_id(file: &str, field: &str) -> String {
+    format!("by which {file} has one: name the id with --columns {field}=NAME")
+}
+
+impl Iterator for LookedUp {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        self.skim(Skim::default())
+    }
+}
+
+impl Entries for LookedUp {
+    fn skim(&mut self, skim: Skim) -> Option<Result<Entry>> {
+        self.read(skim).transpose()
+    }
+}
