@@ -12,7 +12,7 @@ use super::shard::ShardOptions;
 use crate::checkpoint::ModelSource;
 use crate::cli::{COMMANDS, InputArguments, OnError};
 use crate::column_types::{Carrying, ColumnTypes};
-use crate::input::{Columns, InputFormat, InputOptions, TableOptions};
+use crate::input::{Columns, InputFormat, InputOptions, SharedTexts, TableOptions};
 use crate::store;
 
 /// How similar a name is to that of a command, at least, if that is suggested; 1 stands for the same name.
@@ -68,6 +68,7 @@ pub(super) fn resolve_input(
         group: arguments.group,
         queries,
         collection,
+        texts: SharedTexts::default(),
         known_fields_only: false,
         carrying: Carrying::AsJson,
         types: ColumnTypes::default(),

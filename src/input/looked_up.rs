@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::document::Document;
 use super::entry::{CandidateResult, Entries, Entry, InvalidCandidate, ParsedCandidate, ParsedQuery, query_text};
 use super::skim::Skim;
-use super::texts::Texts;
+use super::texts::{SharedTexts, Texts};
 use crate::exit::UsageError;
 
 /// What helps where records have texts of their own.
@@ -21,7 +21,7 @@ pub struct LookedUp {
     entries: Box<dyn Entries>,
     /// The input's name.
     name: Arc<str>,
-    texts: Texts,
+    texts: SharedTexts,
     ready: VecDeque<Entry>,
     /// Whether there has been a candidate.
     has_candidate: bool,
@@ -32,7 +32,7 @@ pub struct LookedUp {
 
 impl LookedUp {
     /// Entries of an input of this name, and what is reported in front of them.
-    pub fn new(name: Arc<str>, entries: Box<dyn Entries>, texts: Texts, notes: Vec<String>) -> Self {
+    pub fn new(name: Arc<str>, entries: Box<dyn Entries>, texts: SharedTexts, notes: Vec<String>) -> Self {
         let ready = notes.into_iter().map(Entry::Note).collect();
         let (has_candidate, has_noted_query, has_noted_title) = (false, false, false);
         Self { entries, name, texts, ready, has_candidate, has_noted_query, has_noted_title }
@@ -42,35 +42,34 @@ impl LookedUp {
         if let Some(entry) = self.ready.pop_front() {
             return Ok(Some(entry));
         }
-        let entry = match self.entries.skim(skim).transpose()? {
-            Some(Entry::Group { line, query, candidates }) => {
-                let query = self.query(line, query);
-                let candidates = candidates.into_iter().map(|candidate| self.candidate(line, &query, candidate));
+        let Some(entry) = self.entries.skim(skim).transpose()? else { return Ok(None) };
+        let shared = self.texts.clone();
+        let mut opened = shared.lock();
+        let Some(texts) = opened.as_mut() else { return Ok(Some(entry)) };
+        let entry = match entry {
+            Entry::Group { line, query, candidates } => {
+                let query = self.query(texts, line, query);
+                let candidates =
+                    candidates.into_iter().map(|candidate| self.candidate(texts, (line, &query), candidate));
                 let candidates = candidates.collect::<Result<_>>()?;
                 Entry::Group { line, query, candidates }
             }
-            Some(Entry::Row { line, query, candidate }) => {
-                let query = self.query(line, query);
-                let candidate = self.candidate(line, &query, candidate)?;
+            Entry::Row { line, query, candidate } => {
+                let query = self.query(texts, line, query);
+                let candidate = self.candidate(texts, (line, &query), candidate)?;
                 Entry::Row { line, query, candidate }
             }
-            Some(other) => other,
-            None => return Ok(None),
+            other => other,
         };
         self.ready.push_back(entry);
         Ok(self.ready.pop_front())
     }
 
-    fn query(&mut self, line: u64, query: ParsedQuery) -> ParsedQuery {
-        let Some(queries) = &self.texts.queries else { return query };
+    fn query(&mut self, texts: &Texts, line: u64, query: ParsedQuery) -> ParsedQuery {
+        let Some(queries) = &texts.queries else { return query };
         if query.lacks_text {
-            let text = match (&query.id, query.text) {
-                (Some(id), _) => queries.text(id).and_then(query_text),
-                (None, Ok(text)) => Ok(text),
-                (None, Err(_)) => {
-                    Err(format!("there is no query: neither a text nor an id {}", by_id("--queries", "query_id")))
-                }
-            };
+            let no_id = || format!("there is no query: neither a text nor an id {}", by_id("--queries", "query_id"));
+            let text = query.id.as_deref().ok_or_else(no_id).and_then(|id| queries.text(id)).and_then(query_text);
             return ParsedQuery { text, lacks_text: false, ..query };
         }
         if query.text.is_ok() && !std::mem::replace(&mut self.has_noted_query, true) {
@@ -83,9 +82,14 @@ impl LookedUp {
     }
 
     /// Completes a candidate. That of a query that can't be used is refused with it: its document need not be read.
-    fn candidate(&mut self, line: u64, query: &ParsedQuery, candidate: CandidateResult) -> Result<CandidateResult> {
+    fn candidate(
+        &mut self,
+        texts: &mut Texts,
+        (line, query): (u64, &ParsedQuery),
+        candidate: CandidateResult,
+    ) -> Result<CandidateResult> {
         let (Ok(parsed), true) = (&candidate, query.text.is_ok()) else { return Ok(candidate) };
-        let Some(collection) = &mut self.texts.collection else { return Ok(candidate) };
+        let Some(collection) = &mut texts.collection else { return Ok(candidate) };
         let is_first = !std::mem::replace(&mut self.has_candidate, true);
         let id = parsed.id.clone();
         let problem = match (&parsed.text, &id) {

@@ -118,7 +118,8 @@ use self::open_file::OpenFile;
 pub(crate) use self::queries::Queries;
 use self::several::OpenInput;
 use self::source::Empty;
-use self::texts::{Elsewhere, Texts};
+use self::texts::Elsewhere;
+pub use self::texts::SharedTexts;
 use crate::column_types::{Carrying, ColumnTypes};
 use crate::exit::UsageError;
 use crate::record::{BadRecord, Group};
@@ -148,6 +149,8 @@ pub struct InputOptions {
     pub queries: Option<PathBuf>,
     /// The texts of candidates that are ids alone, as in a run: JSONL or a table.
     pub collection: Option<PathBuf>,
+    /// These files, which all files of the input share.
+    pub texts: SharedTexts,
     /// Whether fields that are not known are left out where they need not be read: columns of Parquet and Arrow files.
     pub known_fields_only: bool,
     /// What becomes of carried columns of Parquet and Arrow files.
@@ -286,10 +289,8 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
     texts::check_run(format, options, &name)?;
     let (mut position, mut unit) = (source.position.clone(), source.findings.unit());
     // A run is read as a whole, which a mistyped name of a file of texts should not wait for.
-    let texts = match Elsewhere::of(options).any() {
-        true => Some(Texts::open(options, format.is_table(), limit)?),
-        false => None,
-    };
+    let has_texts = Elsewhere::of(options).any();
+    let notes = if has_texts { options.texts.open(options, format.is_table(), limit)? } else { Vec::new() };
     let mut entries: Box<dyn Entries> = match format {
         InputFormat::Jsonl | InputFormat::Json => {
             let records = Records::new(Values::of(format, source, limit), &options.columns, limit);
@@ -317,8 +318,8 @@ fn records(source: Source, format: InputFormat, options: &InputOptions, limit: u
         position = None;
         entries = Box::new(Regrouped::new(name.to_string(), entries));
     }
-    if let Some((texts, notes)) = texts {
-        entries = Box::new(LookedUp::new(Arc::clone(&name), entries, texts, notes));
+    if has_texts {
+        entries = Box::new(LookedUp::new(Arc::clone(&name), entries, options.texts.clone(), notes));
     }
     Ok(OpenFile { name, unit, position, entries, notes: Vec::new(), whole })
 }

@@ -1,5 +1,8 @@
 //! The texts of queries and documents that stand in files of their own (`--queries`, `--collection`).
 
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use anyhow::Result;
 
 use super::collection::Collection;
@@ -41,19 +44,30 @@ pub struct Texts {
     pub collection: Option<Collection>,
 }
 
-impl Texts {
-    /// Reads the queries and indexes the collection. Returns what the user should know of how the files were understood, too. The
-    /// options on tables apply to the input as well, if `input_is_table`.
+/// The files of texts of a run, which all files of its input share: a large collection is indexed once.
+#[derive(Clone, Default)]
+pub struct SharedTexts(Arc<Mutex<Option<Texts>>>);
+
+impl SharedTexts {
+    /// Reads the queries and indexes the collection, if no file of the input has done so. Returns what the user should know of how they
+    /// were understood. The options on tables apply to the input as well, if `input_is_table`.
     ///
     /// # Errors
     /// As [`Queries::open`] and [`Collection::open`], and where options on tables apply to no file.
-    pub fn open(options: &InputOptions, input_is_table: bool, limit: usize) -> Result<(Self, Vec<String>)> {
-        let tables = options.tables;
-        let mut queries = options.queries.as_deref().map(|path| Queries::open(path, tables, limit)).transpose()?;
-        let collection = options.collection.as_deref().map(|path| Collection::open(path, tables, limit));
-        let mut collection = collection.transpose()?;
-        let mut notes = queries.as_mut().map(Queries::take_notes).unwrap_or_default();
-        notes.extend(collection.as_mut().map(Collection::take_notes).unwrap_or_default());
+    pub(super) fn open(&self, options: &InputOptions, input_is_table: bool, limit: usize) -> Result<Vec<String>> {
+        let (mut opened, tables, mut notes) = (self.lock(), options.tables, Vec::new());
+        let Texts { queries, collection } = match &mut *opened {
+            Some(texts) => texts,
+            none => {
+                let queries = options.queries.as_deref().map(|path| Queries::open(path, tables, limit));
+                let mut queries = queries.transpose()?;
+                let collection = options.collection.as_deref().map(|path| Collection::open(path, tables, limit));
+                let mut collection = collection.transpose()?;
+                notes.extend(queries.as_mut().map(Queries::take_notes).unwrap_or_default());
+                notes.extend(collection.as_mut().map(Collection::take_notes).unwrap_or_default());
+                none.insert(Texts { queries, collection })
+            }
+        };
         let is_table = input_is_table
             || queries.as_ref().is_some_and(Queries::is_table)
             || collection.as_ref().is_some_and(Collection::is_table);
@@ -62,7 +76,18 @@ impl Texts {
                 "--delimiter and --quotes belong to tables, and no file that is read here is one: leave them out";
             return Err(UsageError::new(problem).into());
         }
-        Ok((Self { queries, collection }, notes))
+        Ok(notes)
+    }
+
+    /// The files, once they are open.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Texts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SharedTexts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SharedTexts")
     }
 }
 

@@ -61,13 +61,14 @@ pub fn tables(data: &[u8]) {
     read_all(data, &InputOptions { format: Some(InputFormat::Tsv), columns, ..InputOptions::default() });
 }
 
-/// Runs of TREC, MS MARCO and Tevatron.
+/// Runs of TREC, MS MARCO and Tevatron, and in JSON; and records that have ids in the place of texts.
 pub fn runs(data: &[u8]) {
     let texts = Place::of("runs", |place| {
         place.write("queries", "q1\ta query\nq2\tanother\n");
         place.write("collection", "d1\ta text\nd2\tanother\nd3\tone more\n");
     });
-    for format in [InputFormat::Trec, InputFormat::Msmarco, InputFormat::Tevatron] {
+    let runs = [InputFormat::Trec, InputFormat::Msmarco, InputFormat::Tevatron, InputFormat::Scores];
+    for format in runs.into_iter().chain([InputFormat::Jsonl, InputFormat::Csv]) {
         read_run(data, format, texts.join("queries"), texts.join("collection"));
     }
 }

@@ -138,6 +138,22 @@ fn texts_and_titles_come_from_one_place() {
 }
 
 #[test]
+fn several_files_share_what_their_texts_are_read_from() {
+    let files = Files::in_memory();
+    let (first, second) = (
+        files.write("1.jsonl", "{\"query_id\":\"q\",\"docids\":[\"a\",\"7\"]}\n"),
+        files.write("2.csv", "query_id,id\nr,a\n"),
+    );
+    let queries = files.write("queries.tsv", QUERIES);
+    // How a table of three columns without a header is understood, is noted.
+    let collection = files.write("corpus.tsv", "a\tblue\t\n7\tred\t\n");
+    let run = rerank(&["--model", "fake", &first, &second, "--queries", &queries, "--collection", &collection]);
+    assert_eq!(texts(&run), expected(), "{}", run.stderr);
+    let about = run.stderr.lines().filter(|line| line.contains("corpus.tsv")).count();
+    assert_eq!(about, 1, "{}", run.stderr);
+}
+
+#[test]
 fn queries_alone_may_stand_in_another_file() {
     let files = Files::in_memory();
     let queries = files.write("queries.tsv", QUERIES);
