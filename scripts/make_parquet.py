@@ -97,6 +97,11 @@ def write_beir() -> None:
     listed = [(QUERIES[query], [id for id, _, _ in listed][::-1], [float(score) for _, _, score in listed][::-1])
               for query, listed in CANDIDATES.items()]
     write("ids.parquet", pa.Table.from_pylist([{"query": q, "docids": i, "scores": s} for q, i, s in listed]))
+    more = [{"query_id": query, "id": id, "score": float(score), "title": f"title of {id}", "source": {"of": id}}
+            for query, candidates in CANDIDATES.items() for id, _, score in candidates]
+    write("more.parquet", pa.Table.from_pylist(more))
+    lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in more)
+    (FOLDER / "more.jsonl").write_text(lines, encoding="utf-8")
     hits = [{"query": q, "hits": [{"docid": a, "score": b} for a, b in zip(i, s)]} for q, i, s in listed]
     write("hits.parquet", pa.Table.from_pylist(hits))
     qrels = [(query, listed[0][0], 1) for query, listed in CANDIDATES.items()]

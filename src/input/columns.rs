@@ -7,7 +7,11 @@ use super::detect::InputFormat;
 use super::names::{Field, LISTS_OF_IDS, Names, is_same_name};
 use super::source::Source;
 use super::{InputOptions, columnar};
+use crate::column_types::Column;
 use crate::exit::UsageError;
+
+/// The columns of a TREC run that have no meaning.
+const OF_TREC: [&str; 3] = ["q0", "iter", "tag"];
 
 /// The lines that rows become, and their format.
 pub struct Prepared {
@@ -73,12 +77,24 @@ fn check_named(table: &Table, options: &InputOptions) -> Result<(), UsageError> 
     }
 }
 
-/// Whether the rows are those of a run: they have neither texts nor lists of candidates, and all texts stand in other files.
+/// Whether the rows are those of a run: a query and a document by their identifiers, and perhaps a rank and a score. Where files of texts
+/// are named, rows that have more are read like those of other formats, which obeys or carries it.
 fn is_run(table: &Table, options: &InputOptions, names: &Names) -> bool {
     let has = |field| table.has(names.of(field));
-    let has_texts = has(Field::Query) || has(Field::Text) || has(Field::Candidates);
+    if has(Field::Query) || has(Field::Text) || has(Field::Candidates) {
+        return false;
+    }
     let is_asked = options.queries.is_some() || options.collection.is_some();
-    !has_texts && (is_asked || (has(Field::QueryId) && table.has(&ids(names))))
+    let is_of_run = |column: &Column| {
+        let is_named = |field: &Field| names.is_of(*field, column.name());
+        let is_known = [Field::QueryId, Field::Id, Field::Rank, Field::Score].iter().any(is_named)
+            || OF_TREC.iter().any(|name| is_same_name(name, column.name()));
+        is_known && !column.data_type().is_nested()
+    };
+    match is_asked {
+        true => table.schema().fields().iter().all(|column| is_of_run(column)),
+        false => has(Field::QueryId) && table.has(&ids(names)),
+    }
 }
 
 /// The names of a column with identifiers of documents, one or a list of them in each row.

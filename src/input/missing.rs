@@ -40,16 +40,19 @@ pub fn neither(names: &Names, object: &Object<'_>) -> String {
     let [query, candidates, text] =
         [Field::Query, Field::Candidates, Field::Text].map(|field| meant(field, names, object));
     let is_list = |name: &&&str| object.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
-    let remedy = match (has(object), LISTS_OF_IDS.iter().find(is_list)) {
-        (None, _) => String::new(),
-        (Some(has), Some(list)) => {
-            format!("; {has}; if `{list}` are the candidates, name the file of their texts with --collection")
-        }
-        (Some(has), None) if has_query => {
+    if let Some(list) = LISTS_OF_IDS.iter().find(is_list) {
+        let files = if has_query { "--collection" } else { "--collection, and that of the queries with --queries" };
+        return format!(
+            "there are no texts: if `{list}` are the candidates, name the file of their texts with {files}"
+        );
+    }
+    let remedy = match has(object) {
+        None => String::new(),
+        Some(has) if has_query => {
             format!("; {has}; name it with --columns candidates={candidates} (a list), or text={text}")
         }
         // The text of a pair would be a guess beside a query that is one, too.
-        (Some(has), None) => format!(
+        Some(has) => format!(
             "; {has}; name them with --columns query={query},candidates={candidates} (a list), or query=NAME,text=NAME"
         ),
     };

@@ -49,9 +49,14 @@ pub(crate) fn read_scores(source: Source, sink: &mut impl ScoreSink) -> Result<(
     let Source { name, reader, .. } = source;
     let mut json = serde_json::Deserializer::from_reader(reader);
     Level(&mut Scores::new(sink)).deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
+        let problem = format!("{name}: it is not a JSON object of scores by document ids by query ids: {error}");
         match error.is_io() {
             true => read_error(&name, error.into()),
-            false => anyhow!("{name}: it is not a JSON object of scores by document ids by query ids: {error}"),
+            // Several objects, one after the other.
+            false if problem.contains("trailing characters") => {
+                anyhow!("{problem}; one object has all queries: `jq -s add` makes one of several")
+            }
+            false => anyhow!(problem),
         }
     })
 }

@@ -104,12 +104,13 @@ pub fn check_run(format: InputFormat, options: &InputOptions, name: &str) -> Res
     if !options.columns.is_empty() && !format.is_columnar() {
         return Err(UsageError::new(format!("--columns does not apply to {name}: a {kind} has no column names")));
     }
-    match Elsewhere::of(options) {
-        Elsewhere { queries: true, documents: true } => Ok(()),
-        _ => Err(UsageError::new(format!(
-            "{name} is a {kind}, which holds no text: --queries and --collection are needed"
-        ))),
-    }
+    let needed = match Elsewhere::of(options) {
+        Elsewhere { queries: true, documents: true } => return Ok(()),
+        Elsewhere { queries: true, documents: false } => "--collection is needed, too",
+        Elsewhere { queries: false, documents: true } => "--queries is needed, too",
+        _ => "--queries and --collection are needed",
+    };
+    Err(UsageError::new(format!("{name} is a {kind}, which holds no text: {needed}")))
 }
 
 /// Opens a run, whose texts are still to be looked up.

@@ -70,7 +70,7 @@ fn a_run_needs_its_texts_and_has_no_columns() {
     assert!(fails(InputOptions { path: path.clone(), ..Default::default() }).contains("--queries and --collection"));
     let queries = Some(queries.path().to_path_buf());
     let with_queries = InputOptions { path, queries, ..Default::default() };
-    assert!(fails(with_queries.clone()).contains("--collection are needed"));
+    assert!(fails(with_queries.clone()).contains("--collection is needed, too"));
     let columns = "text=x".parse().unwrap();
     assert!(fails(InputOptions { columns, ..with_queries }).contains("--columns does not apply"));
 }

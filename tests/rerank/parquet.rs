@@ -90,7 +90,7 @@ fn runs_queries_and_collections_are_read_from_columns() {
     let run = rerank(&[&["--model", "fake", "--input", &files.write("a.trec", lines)], &texts[..]].concat());
     assert_eq!(rankings(&run), expected[..1]);
     ranked("run.parquet", &[]).fails(2, &["run.parquet is a run in columns, which holds no text", "--queries"]);
-    ranked("run.parquet", &[&texts[..], &["--columns", "id=score"]].concat()).fails(1, &["has no such document"]);
+    ranked("run.parquet", &[&texts[..], &["--columns", "id=score"]].concat()).fails(1, &["`score` has the wrong type"]);
     ranked("pairs.zstd.parquet", &texts).fails(2, &["the candidate has a text", "leave --collection (or --beir) out"]);
 }
 
@@ -98,6 +98,15 @@ fn runs_queries_and_collections_are_read_from_columns() {
 fn candidates_in_columns_may_be_ids_alone() {
     let expected = ranked("pairs.jsonl", &["--fuse", "rrf=1", "--output-format", "trec"]).stdout;
     let corpus = testdata("corpus.parquet");
+    // What else they have is obeyed and carried as from JSONL.
+    let texts = ["--collection", &corpus, "--queries", &testdata("queries.parquet")];
+    let [columns, lines] = ["more.parquet", "more.jsonl"].map(|name| ranked(name, &texts));
+    assert!(
+        lines.stdout.contains(r#""source":{"of":"d1"}"#) && lines.stdout.contains("title of d2"),
+        "{}",
+        lines.stderr
+    );
+    assert_eq!(columns.stdout, lines.stdout, "{}", columns.stderr);
     // The queries of these files have no ids.
     let without_query =
         |run: &str| run.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>();

@@ -106,7 +106,7 @@ fn rankings_without_texts_are_read_again() {
             let run = rerank(options);
             // A TREC run has no texts of queries either.
             if name.ends_with("trec") && options.len() == 5 {
-                run.fails(2, &["--queries and --collection are needed"]);
+                run.fails(2, &["--queries is needed, too"]);
                 continue;
             }
             assert_eq!((run.status, texts(&run)), (0, expected()), "{name}: {}", run.stderr);
@@ -190,9 +190,13 @@ fn files_of_texts_that_are_missing_are_named() {
     let (queries, collection) = (files.write("queries.tsv", QUERIES), files.write("corpus.jsonl", COLLECTION));
     let texts = ["--queries", &queries, "--collection", &collection];
     let scores = files.write("scores.json", "{\"q\":{\"a\":1}}");
-    for texts in [&texts[..0], &texts[..2], &texts[2..]] {
+    for (texts, needed) in [
+        (&texts[..0], "--queries and --collection are needed"),
+        (&texts[..2], "--collection is needed, too"),
+        (&texts[2..], "--queries is needed, too"),
+    ] {
         let run = rerank(&[&["--model", "fake", &scores], texts].concat());
-        run.fails(2, &["is a run in JSON, which holds no text: --queries and --collection are needed"]);
+        run.fails(2, &[&format!("is a run in JSON, which holds no text: {needed}")]);
     }
     rerank(&[&["--model", "fake", &scores, "--columns", "id=x"], &texts[..]].concat()).fails(2, &["--columns"]);
     for (name, content, problem) in [

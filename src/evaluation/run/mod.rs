@@ -127,7 +127,17 @@ fn open(path: Option<&Path>) -> Result<Source> {
     #[cfg(feature = "parquet")]
     if let Opened::Columns(table) = opened {
         let values = [&[fusion::FIELD][..], &["logit"][..], Field::Score.aliases(), Field::Rank.aliases()];
-        let value = values.into_iter().find(|names| table.has(names)).unwrap_or(Field::Score.aliases());
+        let value = values.into_iter().find(|names| table.has(names));
+        let needed = [(Field::QueryId.aliases(), "query ids"), (Field::Id.aliases(), "document ids")];
+        let missing = needed.into_iter().find(|(names, _)| !table.has(names)).map(|(_, what)| what);
+        let (Some(value), None) = (value, missing) else {
+            bail!(
+                "{} has no column of {}: a run in columns has a row for each document, with `query_id`, `id`, and `logit`, `score` or \
+                 `rank`",
+                table.name(),
+                missing.unwrap_or("scores or ranks")
+            );
+        };
         return table.cells(&[Field::QueryId.aliases(), Field::Id.aliases(), value], true);
     }
     opened.into_text()
