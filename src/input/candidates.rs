@@ -111,7 +111,7 @@ pub fn take(
                 if object.find(&["prompt"]).is_some() {
                     notes.carried("prompt", Field::Instruction);
                 }
-                labelled_lists(object)?
+                labelled_lists(object, names.are_of_ids())?
             }
         },
     };
@@ -123,16 +123,18 @@ pub fn take(
 }
 
 fn plain_list<'a>(object: &mut Object<'a>, names: &Names) -> Result<List<'a>, String> {
-    let names = names.of(Field::Candidates);
-    let filled = names.iter().find(|name| object.find(&[name]).is_some_and(|(_, value)| is_filled(value)));
-    let taken = filled.and_then(|name| object.take(&[name])).or_else(|| object.take(names));
+    let (candidates, are_of_ids) = (names.of(Field::Candidates), names.are_of_ids());
+    // An empty list of texts may stand beside one of ids.
+    let is_filled = |name: &&String| object.find(&[name]).is_some_and(|(_, value)| is_filled(value));
+    let filled = if are_of_ids { candidates.iter().find(is_filled) } else { None };
+    let taken = filled.and_then(|name| object.take(&[name])).or_else(|| object.take(candidates));
     let Some((name, value)) = taken else { return Err("there is no list".to_owned()) };
     let mut list = List::new(name, value)?;
-    list.take_beside(object, &IDS_OF_TEXTS, &["scores"])?;
+    list.take_beside(object, are_of_ids, (&IDS_OF_TEXTS, &["scores"]))?;
     Ok(list)
 }
 
-fn labelled_lists<'a>(object: &mut Object<'a>) -> Result<Vec<List<'a>>, String> {
+fn labelled_lists<'a>(object: &mut Object<'a>, are_of_ids: bool) -> Result<Vec<List<'a>>, String> {
     let mut lists = Vec::new();
     for name in LABELLED_LISTS {
         if let Some((name, value)) = object.take(&[name]) {
@@ -142,7 +144,7 @@ fn labelled_lists<'a>(object: &mut Object<'a>) -> Result<Vec<List<'a>>, String> 
             };
             let (id, ids, scores) =
                 (format!("{}_id", list.name), format!("{}_ids", list.name), format!("{}_scores", list.name));
-            list.take_beside(object, &[&id, &ids], &[&scores])?;
+            list.take_beside(object, are_of_ids, (&[&id, &ids], &[&scores]))?;
             lists.push(list);
         }
     }
@@ -189,8 +191,14 @@ impl<'a> List<'a> {
     }
 
     /// Takes the lists of the identifiers and scores of candidates that are plain strings, or identifiers that are numbers.
-    fn take_beside(&mut self, object: &mut Object<'a>, ids: &[&str], scores: &[&str]) -> Result<(), String> {
-        if !self.values.is_empty() && self.values.iter().all(|value| is_plain(value)) {
+    fn take_beside(
+        &mut self,
+        object: &mut Object<'a>,
+        are_of_ids: bool,
+        (ids, scores): (&[&str], &[&str]),
+    ) -> Result<(), String> {
+        let is_plain = |value: &&RawValue| kind(value) == Kind::String || (are_of_ids && is_plain(value));
+        if !self.values.is_empty() && self.values.iter().all(is_plain) {
             self.ids = self.beside(object, ids)?;
             self.scores = self.beside(object, scores)?;
         }
@@ -223,7 +231,9 @@ impl<'a> List<'a> {
         candidates: &mut Vec<Listed>,
     ) -> Result<(), String> {
         for (index, value) in self.values.iter().enumerate() {
-            let mut listed = match names.are_of_ids() && self.ids.is_none() && is_plain(value) {
+            // Numbers are no texts, whatever stands beside them.
+            let is_id = is_plain(value) && (self.ids.is_none() || kind(value) == Kind::Number);
+            let mut listed = match names.are_of_ids() && is_id {
                 true => Listed { candidate: Ok(self.named(value)?), query_id: None },
                 false => candidate::listed(value, names, wants_query_id, notes),
             };

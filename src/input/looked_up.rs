@@ -23,8 +23,6 @@ pub struct LookedUp {
     name: Arc<str>,
     texts: SharedTexts,
     ready: VecDeque<Entry>,
-    /// Whether there has been a candidate.
-    has_candidate: bool,
     /// Whether it was reported that queries have texts of their own, or that a title is not used.
     has_noted_query: bool,
     has_noted_title: bool,
@@ -34,8 +32,7 @@ impl LookedUp {
     /// Entries of an input of this name, and what is reported in front of them.
     pub fn new(name: Arc<str>, entries: Box<dyn Entries>, texts: SharedTexts, notes: Vec<String>) -> Self {
         let ready = notes.into_iter().map(Entry::Note).collect();
-        let (has_candidate, has_noted_query, has_noted_title) = (false, false, false);
-        Self { entries, name, texts, ready, has_candidate, has_noted_query, has_noted_title }
+        Self { entries, name, texts, ready, has_noted_query: false, has_noted_title: false }
     }
 
     fn read(&mut self, skim: Skim) -> Result<Option<Entry>> {
@@ -59,7 +56,10 @@ impl LookedUp {
                 let candidate = self.candidate(texts, (line, &query), candidate)?;
                 Entry::Row { line, query, candidate }
             }
-            other => other,
+            other => {
+                texts.has_candidate |= matches!(other, Entry::Passed { .. });
+                other
+            }
         };
         self.ready.push_back(entry);
         Ok(self.ready.pop_front())
@@ -90,7 +90,7 @@ impl LookedUp {
     ) -> Result<CandidateResult> {
         let (Ok(parsed), true) = (&candidate, query.text.is_ok()) else { return Ok(candidate) };
         let Some(collection) = &mut texts.collection else { return Ok(candidate) };
-        let is_first = !std::mem::replace(&mut self.has_candidate, true);
+        let is_first = !std::mem::replace(&mut texts.has_candidate, true);
         let id = parsed.id.clone();
         let problem = match (&parsed.text, &id) {
             (Ok(text), _) if is_first && !text.trim().is_empty() => {

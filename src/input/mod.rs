@@ -274,7 +274,7 @@ fn read(mut source: Source, options: &InputOptions, limit: usize) -> Result<Open
     if format.is_columnar() {
         return Err(UsageError::new(no_columns(&name)).into());
     }
-    let is_run = options.format.is_none() && format.is_json() && scores::are_in(&mut source, format, &first_line)?;
+    let is_run = options.format.is_none() && format.is_json() && scores::are_in(&mut source, &first_line)?;
     let format = if is_run { InputFormat::Scores } else { format };
     records(source, format, options, limit)
 }

@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Result, anyhow};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::MAX_RECORD_BYTES;
-use super::detect::InputFormat;
 use super::entry::{Entries, Entry, ParsedCandidate, ParsedQuery};
 use super::position::Position;
 use super::skim::Skim;
@@ -21,7 +19,7 @@ use crate::slices::first;
 const MODEL: &str = "mteb_model_meta";
 /// The names around a score: a subset, a split, a query and a document.
 const MOST_NAMES: usize = 4;
-/// The bytes by which such an object is recognised.
+/// The bytes behind the first line by which such an object is recognised.
 const HEAD_BYTES: u64 = 1 << 16;
 /// The most memory of a run that is to be ranked.
 const MOST_BYTES: usize = 256 << 20;
@@ -61,36 +59,28 @@ pub(crate) fn read_scores(source: Source, sink: &mut impl ScoreSink) -> Result<(
     })
 }
 
-/// Whether a source of JSON is such an object: by its first line, if that is a whole value, else by as much of its beginning as shows
-/// it. No more is read of one that is none.
+/// Whether a source of JSON, of which this is the first line, is one such object. No more of it is read than what shows that it is none.
 ///
 /// # Errors
 /// It can't be read.
-pub(super) fn are_in(source: &mut Source, format: InputFormat, first_line: &[u8]) -> Result<bool> {
-    if format == InputFormat::Jsonl && first_line.len() < MAX_RECORD_BYTES {
-        return Ok(looks_like_scores(first_line).0.is_ok_and(|count| count > 0));
-    }
-    let mut head = Recorded { reader: Read::take(&mut source.reader, HEAD_BYTES), bytes: Vec::new() };
-    let (read, is_in_value) = looks_like_scores(&mut head);
+pub(super) fn are_in(source: &mut Source, first_line: &[u8]) -> Result<bool> {
+    let most = first_line.len() as u64 + HEAD_BYTES;
+    let mut head = Recorded { reader: Read::take(&mut source.reader, most), bytes: Vec::new() };
+    let mut counter = Counter(0);
+    let mut scores = Scores::new(&mut counter);
+    scores.is_of_several_splits = true;
+    let mut json = serde_json::Deserializer::from_reader(&mut head);
+    let read = Level(&mut scores).deserialize(&mut json).and_then(|()| json.end());
+    let is_in_value = scores.is_in_value;
     let (head, is_cut) = (head.bytes, head.reader.limit() == 0);
     // The end of what is looked at may lie in front of a value, and in one that is a text.
     let is_at_value = !is_in_value || head.trim_ascii_end().ends_with(b":");
     source.put_back(head);
     match read {
         Err(error) if error.is_io() => Err(read_error(&source.name, error.into())),
-        Err(error) => Ok(error.is_eof() && is_cut && is_at_value),
-        Ok(count) => Ok(count > 0),
+        Err(error) => Ok(counter.0 > 0 && error.is_eof() && is_cut && is_at_value),
+        Ok(()) => Ok(counter.0 > 0),
     }
-}
-
-/// The number of scores in such an object, and whether reading ended inside of a value.
-fn looks_like_scores(reader: impl Read) -> (serde_json::Result<usize>, bool) {
-    let mut counter = Counter(0);
-    let mut scores = Scores::new(&mut counter);
-    scores.is_of_several_splits = true;
-    let read = Level(&mut scores).deserialize(&mut serde_json::Deserializer::from_reader(reader));
-    let is_in_value = scores.is_in_value;
-    (read.map(|()| counter.0), is_in_value)
 }
 
 /// What is read, and a copy of it.

@@ -42,6 +42,8 @@ pub struct Texts {
     pub queries: Option<Queries>,
     /// The documents' texts.
     pub collection: Option<Collection>,
+    /// Whether there has been a candidate, or a record that was passed over.
+    pub has_candidate: bool,
 }
 
 /// The files of texts of a run, which all files of its input share: a large collection is indexed once.
@@ -56,7 +58,7 @@ impl SharedTexts {
     /// As [`Queries::open`] and [`Collection::open`], and where options on tables apply to no file.
     pub(super) fn open(&self, options: &InputOptions, input_is_table: bool, limit: usize) -> Result<Vec<String>> {
         let (mut opened, tables, mut notes) = (self.lock(), options.tables, Vec::new());
-        let Texts { queries, collection } = match &mut *opened {
+        let Texts { queries, collection, .. } = match &mut *opened {
             Some(texts) => texts,
             none => {
                 let queries = options.queries.as_deref().map(|path| Queries::open(path, tables, limit));
@@ -65,7 +67,7 @@ impl SharedTexts {
                 let mut collection = collection.transpose()?;
                 notes.extend(queries.as_mut().map(Queries::take_notes).unwrap_or_default());
                 notes.extend(collection.as_mut().map(Collection::take_notes).unwrap_or_default());
-                none.insert(Texts { queries, collection })
+                none.insert(Texts { queries, collection, has_candidate: false })
             }
         };
         let is_table = input_is_table

@@ -129,6 +129,16 @@ fn texts_and_titles_come_from_one_place() {
     ranked("in.jsonl", later, &[]).fails(1, &["candidate \"7\"", "others before it have none"]);
     let skipped = ranked("in.jsonl", later, &["--on-error", "skip"]);
     assert_eq!(texts(&skipped), json!([["red planet", [["a", "blue"]]]]));
+    // In whichever file it stands.
+    let files = Files::in_memory();
+    let (first, second) = (
+        files.write("1.jsonl", r#"{"query_id":"q","ids":["a"]}"#),
+        files.write("2.jsonl", r#"{"query_id":"r","candidates":[{"id":"7","text":"own"}]}"#),
+    );
+    let (queries, collection) = (files.write("queries.tsv", QUERIES), files.write("corpus.jsonl", COLLECTION));
+    let named = ["--queries", &queries, "--collection", &collection, "--on-error", "skip"];
+    let skipped = rerank(&[&["--model", "fake", &first, &second], &named[..]].concat());
+    assert_eq!(texts(&skipped), json!([["red planet", [["a", "blue"]]], ["blue", []]]), "{}", skipped.stderr);
     // A title of the record stands for a document that has none, and no other one.
     let titles = r#"{"query_id":"q","candidates":[{"id":"a","title":"A"},{"id":"t","title":"B"}]}"#;
     let run = ranked("in.jsonl", titles, &[]);
@@ -151,6 +161,17 @@ fn several_files_share_what_their_texts_are_read_from() {
     assert_eq!(texts(&run), expected(), "{}", run.stderr);
     let about = run.stderr.lines().filter(|line| line.contains("corpus.tsv")).count();
     assert_eq!(about, 1, "{}", run.stderr);
+}
+
+/// Without files of texts, plain values are texts and no ids, as ever.
+#[test]
+fn without_a_collection_nothing_is_taken_for_an_id() {
+    let files = Files::in_memory();
+    let input = "{\"query\":\"x\",\"hits\":[],\"contexts\":[\"x\"]}\n{\"query\":\"x\",\"documents\":[\"a\",2],\"ids\":[\"3\"]}\n";
+    let run = rerank(&["--model", "fake", &files.write("in.jsonl", input), "--on-error", "skip"]);
+    assert_eq!(texts(&run), json!([["x", []], ["x", [["1", "a"]]]]), "{}", run.stderr);
+    assert_eq!(rankings(&run.stdout)[0]["contexts"], json!(["x"]));
+    assert!(run.stderr.contains("the candidate is a number"), "{}", run.stderr);
 }
 
 #[test]
@@ -236,7 +257,15 @@ fn what_begins_like_a_run_in_json_is_read_as_ever() {
             assert_eq!(run.status, 0, "{name}: {}: {}", &beginning[..20], run.stderr);
         }
     }
+    // Only one object alone is a run.
     let files = Files::in_memory();
+    let bulk = "{\"index\":{\"_id\":1}}\n{\"query\":\"x\",\"documents\":[\"x\"]}\n";
+    for name in ["bulk.jsonl", "bulk.json"] {
+        let run = rerank(&["--model", "fake", &files.write(name, bulk), "--on-error", "skip"]);
+        assert_eq!((run.status, rankings(&run.stdout).len()), (1, 1), "{name}: {}", run.stderr);
+    }
+    let blank = files.write("blank.json", format!("{{\n{}\"query\":\"x\",\"documents\":[\"x\"]}}", " ".repeat(70_000)));
+    assert_eq!(rerank(&["--model", "fake", &blank]).rankings().len(), 1);
     let cut = files.write("cut.jsonl", "{\"meta\":{\"year\":2020},\"query\":\"x");
     rerank(&["--model", "fake", &cut]).fails(1, &["it is truncated"]);
 }
