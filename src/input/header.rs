@@ -63,26 +63,7 @@ impl Header {
             Field::Candidates => None,
             field => names.of(field).iter().find_map(find),
         });
-        for (field, id, is_elsewhere) in
-            [(Field::Query, Field::QueryId, elsewhere.queries), (Field::Text, Field::Id, elsewhere.documents)]
-        {
-            if of(&known, field).is_none() {
-                if is_elsewhere && of(&known, id).is_some() {
-                    continue;
-                }
-                let option = if field == Field::Query { "--queries" } else { "--collection" };
-                let is_ranked = field == Field::Text && are_of_ranked(columns.iter().map(String::as_str));
-                let remedy = if is_ranked { format!("; {REMEDY}") } else { String::new() };
-                let (wanted, file) = match is_elsewhere {
-                    true => (id.name(), String::new()),
-                    false => (field.name(), format!(", or the file of the texts with {option}")),
-                };
-                bail!(
-                    "no column is known as the {wanted}; name it with --columns {wanted}=NAME{file}; the columns are \
-                     {listed}{remedy}"
-                );
-            }
-        }
+        check_complete(&columns, &known, elsewhere)?;
         let carried =
             columns.iter().enumerate().filter(|(index, name)| !known.contains(&Some(*index)) && !name.is_empty());
         let carried = carried.map(|(index, name)| (index, name.clone())).collect();
@@ -129,6 +110,30 @@ impl Header {
     pub fn carried(&self) -> &[(usize, String)] {
         &self.carried
     }
+}
+
+/// Refuses a table without a column of queries or of texts, unless these stand elsewhere and there is one of their identifiers.
+fn check_complete(columns: &[String], known: &[Option<usize>; Field::ALL.len()], elsewhere: Elsewhere) -> Result<()> {
+    let needed = [
+        (Field::Query, Field::QueryId, elsewhere.queries, "--queries"),
+        (Field::Text, Field::Id, elsewhere.documents, "--collection"),
+    ];
+    for (field, id, is_elsewhere, option) in needed {
+        if of(known, field).is_some() || (is_elsewhere && of(known, id).is_some()) {
+            continue;
+        }
+        let is_ranked = field == Field::Text && are_of_ranked(columns.iter().map(String::as_str));
+        let remedy = if is_ranked { format!("; {REMEDY}") } else { String::new() };
+        let (wanted, file) = match is_elsewhere {
+            true => (id.name(), String::new()),
+            false => (field.name(), format!(", or the file of the texts with {option}")),
+        };
+        bail!(
+            "no column is known as the {wanted}; name it with --columns {wanted}=NAME{file}; the columns are {}{remedy}",
+            listed(columns)
+        );
+    }
+    Ok(())
 }
 
 /// The column of a field among those of all fields.
