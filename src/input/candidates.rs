@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::candidate::{self, Listed};
 use super::entry::ParsedCandidate;
-use super::names::{Field, IDS_OF_TEXTS, LISTS_OF_IDS, Names, is_same_name};
+use super::names::{Field, IDS_OF_TEXTS, Names, is_same_name, lists_of_ids};
 use super::notes::Notes;
 use super::values::{Kind, Object, as_object, id, kind, list, score, wrong_type};
 use crate::record::{Fields, add_fields};
@@ -71,7 +71,7 @@ pub fn are_in(object: &Object<'_>, names: &Names) -> Result<bool, String> {
         Some((name, value)) if object.find(names.of(Field::Text)).is_none() => match container(object, names) {
             Some(_) => Ok(true),
             // An identifier may have such a name, too.
-            None if LISTS_OF_IDS.iter().any(|known| is_same_name(known, name)) => Ok(false),
+            None if lists_of_ids().any(|known| is_same_name(known, name)) => Ok(false),
             None => Err(wrong_type(name, kind(value), "a list")),
         },
         _ if object.find(names.of(Field::Text)).is_some() => Ok(false),

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::columnar::{Encodings, Kind, Selection, Table};
 use super::detect::InputFormat;
-use super::names::{Field, LISTS_OF_IDS, Names, is_same_name};
+use super::names::{Field, Names, is_same_name, lists_of_ids};
 use super::source::Source;
 use super::{InputOptions, columnar};
 use crate::column_types::Column;
@@ -99,6 +99,5 @@ fn is_run(table: &Table, options: &InputOptions, names: &Names) -> bool {
 
 /// The names of a column with identifiers of documents, one or a list of them in each row.
 fn ids(names: &Names) -> Vec<String> {
-    let lists = LISTS_OF_IDS.iter().map(|name| (*name).to_owned());
-    names.of(Field::Id).iter().cloned().chain(lists).collect()
+    names.of(Field::Id).iter().cloned().chain(lists_of_ids().map(str::to_owned)).collect()
 }

@@ -88,25 +88,26 @@ impl LookedUp {
         (line, query): (u64, &ParsedQuery),
         candidate: CandidateResult,
     ) -> Result<CandidateResult> {
-        let (Ok(parsed), true) = (&candidate, query.text.is_ok()) else { return Ok(candidate) };
-        let Some(collection) = &mut texts.collection else { return Ok(candidate) };
+        let parsed = match candidate {
+            Ok(parsed) if query.text.is_ok() => parsed,
+            other => return Ok(other),
+        };
+        let Some(collection) = &mut texts.collection else { return Ok(Ok(parsed)) };
         let is_first = !std::mem::replace(&mut texts.has_candidate, true);
-        let id = parsed.id.clone();
-        let problem = match (&parsed.text, &id) {
-            (Ok(text), _) if is_first && !text.trim().is_empty() => {
+        let has_text = parsed.text.as_ref().is_ok_and(|text| !text.trim().is_empty());
+        let problem = match &parsed.id {
+            _ if has_text && is_first => {
                 let problem = format!("{}:{line}: the candidate has a text: {OWN_TEXT}", self.name);
                 return Err(UsageError::new(problem).into());
             }
-            (Ok(text), _) if !text.trim().is_empty() => {
-                format!("the candidate has a text, and others before it have none: {OWN_TEXT}")
-            }
-            (_, None) => format!("there is neither a text nor an id {}", by_id("--collection", "id")),
-            (_, Some(id)) => match collection.find(id)? {
-                Ok(document) => return Ok(Ok(self.with_document(line, parsed.clone(), document))),
+            _ if has_text => format!("the candidate has a text, and others before it have none: {OWN_TEXT}"),
+            None => format!("there is neither a text nor an id {}", by_id("--collection", "id")),
+            Some(id) => match collection.find(id)? {
+                Ok(document) => return Ok(Ok(self.with_document(line, parsed, document))),
                 Err(problem) => problem,
             },
         };
-        Ok(Err(InvalidCandidate { id, problem }))
+        Ok(Err(InvalidCandidate { id: parsed.id, problem }))
     }
 
     fn with_document(&mut self, line: u64, parsed: ParsedCandidate, document: Document) -> ParsedCandidate {

@@ -2,7 +2,7 @@
 //! of them.
 
 use super::header::listed;
-use super::names::{Field, LISTS_OF_IDS, Names};
+use super::names::{Field, Names, lists_of_ids};
 use super::values::{Kind, Object, kind};
 use super::without_texts::{REMEDY, are_of_ranked};
 use crate::slices::first;
@@ -39,8 +39,8 @@ pub fn neither(names: &Names, object: &Object<'_>) -> String {
     let has_query = object.find(names.of(Field::Query)).is_some();
     let [query, candidates, text] =
         [Field::Query, Field::Candidates, Field::Text].map(|field| meant(field, names, object));
-    let is_list = |name: &&&str| object.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
-    if let Some(list) = LISTS_OF_IDS.iter().find(is_list) {
+    let is_list = |name: &&str| object.find(&[name]).is_some_and(|(_, value)| kind(value) == Kind::List);
+    if let Some(list) = lists_of_ids().find(is_list) {
         let files = if has_query { "--collection" } else { "--collection, and that of the queries with --queries" };
         return format!(
             "there are no texts: if `{list}` are the candidates, name the file of their texts with {files}"

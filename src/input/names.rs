@@ -128,8 +128,13 @@ fn is_between_words(byte: u8) -> bool {
 /// Names of the list of identifiers beside a list of texts.
 pub const IDS_OF_TEXTS: [&str; 5] = ["ids", "doc_ids", "docids", "pids", "retrieved_context_ids"];
 
-/// Names of a list of candidates that are ids alone: those of lists beside texts, and mteb's.
-pub const LISTS_OF_IDS: [&str; 6] = ["ids", "doc_ids", "docids", "pids", "retrieved_context_ids", "corpus_ids"];
+/// The name of mteb's list of candidates.
+const IDS_OF_MTEB: &str = "corpus_ids";
+
+/// Names of a list of candidates that are ids alone.
+pub fn lists_of_ids() -> impl Iterator<Item = &'static str> {
+    IDS_OF_TEXTS.into_iter().chain([IDS_OF_MTEB])
+}
 
 /// Names of the query's identifier in a record with a list of candidates.
 const PLAIN_IDS: [&str; 2] = ["id", "_id"];
@@ -216,8 +221,8 @@ impl Names {
     pub fn of_ids(mut self, columns: &Columns) -> Self {
         let is_named = |known: Field| columns.iter().any(|(field, _)| field == known);
         if let Some(list) = self.lists.get_mut(Field::Candidates as usize).filter(|_| !is_named(Field::Candidates)) {
-            let is_free = |name: &&&str| !columns.iter().any(|(_, other)| other == **name);
-            list.extend(LISTS_OF_IDS.iter().filter(is_free).map(|name| (*name).to_owned()));
+            let is_free = |name: &&str| !columns.iter().any(|(_, other)| other == *name);
+            list.extend(lists_of_ids().filter(is_free).map(str::to_owned));
         }
         self.are_of_ids = true;
         self
